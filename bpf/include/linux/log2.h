@@ -1,0 +1,1 @@
+/* BCC asks for this header; nothing of it is needed here. */

@@ -1,0 +1,287 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
+ *
+ * One record in one ring buffer for each fork, exec, exit and free of a process.
+ *
+ * Nothing of the kernel's own headers is used: every offset (OFF_...) is looked up in the running kernel's BTF and
+ * passed by the loader, so this source compiles unchanged for any kernel. recorder/btf.py has the list.
+ *
+ * Passed by the loader beside the offsets:
+ *   RING_BYTES            size of the ring buffer
+ *   WAKE_BYTES            how much one CPU may write before it wakes the reader
+ *   MAX_ARGS              bytes of argv kept of one exec
+ *   EXIT_HAS_GROUP_DEAD   1 where sched_process_exit says whether the last thread leaves (since Linux 6.16)
+ */
+#include <linux/types.h>
+
+#define BPF_LICENSE Dual BSD/GPL
+#define __always_inline inline __attribute__((always_inline))
+
+#define SIGNAL_GROUP_EXIT 4 /* include/linux/sched/signal.h */
+
+/* Room for what varies in size at an exec. A record's size must be known when it is compiled, so there are four. */
+#define SHORT_NAME 256
+#define LONG_NAME 4096 /* PATH_MAX */
+#define SHORT_ARGS 256
+#define MEDIUM_ARGS 2048
+
+/* The head of every record. Its size is the same for all kinds, so that the reader can walk many of them in one
+ * step; only an exec has more behind it. recorder/records.py reads it: change both together.
+ */
+struct fact {
+	u64 time;         /* boot ns */
+	u64 start;        /* boot ns when the process was created: with pid, its identity */
+	u64 parent_start; /* fork: the same of the parent */
+	u64 cgroup;       /* fork, exec: id in the cgroup v2 hierarchy */
+	u64 cpu;          /* free: ns that all its threads ran */
+	u64 max_rss;      /* pages. exit: the peak; exec: the peak that the old image leaves behind */
+	u32 kind;
+	u32 pid;          /* tgid, in the first pid namespace */
+	u32 ppid;         /* fork: the parent; exit: the parent at the end */
+	u32 uid;
+	u32 euid;
+	u32 status;       /* exit, free: as wait4() reports it */
+	u32 task_flags;   /* PF_... */
+	u32 args_total;   /* exec: the true length of argv, in bytes */
+	char comm[16];
+};
+
+struct exec_fact {
+	struct fact head;
+	u32 name_room;    /* argv begins this many bytes after the struct */
+	s32 name_size;    /* with its NUL; negative if it could not be read */
+	u32 args_size;    /* bytes of argv that follow; 0 with args_total > 0: could not be read */
+	u32 unused;
+	char data[];
+};
+
+enum { FORK, EXEC, EXIT, FREE, KINDS };
+
+BPF_RINGBUF_OUTPUT(ring, RING_BYTES / PAGE_SIZE);
+
+/* Attempts by kind, then failures by kind, then the bytes written since this CPU last woke the reader.
+ * Per CPU, so that counting needs no atomic operation.
+ */
+#define LOST KINDS
+#define UNREAD_BYTES (2 * KINDS)
+BPF_PERCPU_ARRAY(counts, u64, 2 * KINDS + 1);
+
+/* Set when the recording ends. From then on only frees pass: they bring the CPU time of what has just exited. */
+BPF_ARRAY(closing, u32, 1);
+
+static __always_inline u64 read64(const void *base, u64 offset)
+{
+	u64 value = 0;
+
+	bpf_probe_read_kernel(&value, sizeof(value), base + offset);
+	return value;
+}
+
+static __always_inline u32 read32(const void *base, u64 offset)
+{
+	u32 value = 0;
+
+	bpf_probe_read_kernel(&value, sizeof(value), base + offset);
+	return value;
+}
+
+static __always_inline const void *follow(const void *base, u64 offset)
+{
+	return (const void *)read64(base, offset);
+}
+
+static __always_inline bool is_closing(void)
+{
+	int zero = 0;
+	u32 *value = closing.lookup(&zero);
+
+	return value && *value;
+}
+
+static __always_inline void count(int slot)
+{
+	u64 *cell = counts.lookup(&slot);
+
+	if (cell)
+		*cell += 1;
+}
+
+/* The reader comes by timer, so a record wakes nobody, unless much has been written since the last wake-up. */
+static __always_inline u64 wake_up(u64 size)
+{
+	int slot = UNREAD_BYTES;
+	u64 *unread = counts.lookup(&slot);
+
+	if (!unread)
+		return BPF_RB_NO_WAKEUP;
+	*unread += size;
+	if (*unread < WAKE_BYTES)
+		return BPF_RB_NO_WAKEUP;
+	*unread = 0;
+	return BPF_RB_FORCE_WAKEUP;
+}
+
+/* What every record says of a process; leader is the leader of its thread group. */
+static __always_inline void describe(struct fact *fact, u32 kind, const void *leader)
+{
+	const void *cred = follow(leader, OFF_TASK_CRED);
+
+	__builtin_memset(fact, 0, sizeof(*fact));
+	fact->time = bpf_ktime_get_boot_ns();
+	fact->start = read64(leader, OFF_TASK_START);
+	fact->kind = kind;
+	fact->pid = read32(leader, OFF_TASK_TGID);
+	fact->uid = read32(cred, OFF_CRED_UID);
+	fact->euid = read32(cred, OFF_CRED_EUID);
+	fact->task_flags = read32(leader, OFF_TASK_FLAGS);
+	bpf_probe_read_kernel(fact->comm, sizeof(fact->comm), leader + OFF_TASK_COMM);
+}
+
+static __always_inline u64 cgroup_id(const void *task)
+{
+	const void *set = follow(task, OFF_TASK_CGROUPS);
+	const void *cgroup = follow(set, OFF_CSS_SET_DFL_CGRP);
+
+	return read64(follow(cgroup, OFF_CGROUP_KN), OFF_KERNFS_NODE_ID);
+}
+
+/* As wait4() computes it (kernel/exit.c, wait_task_zombie). */
+static __always_inline u32 exit_status(const void *leader, const void *signal)
+{
+	if (read32(signal, OFF_SIGNAL_FLAGS) & SIGNAL_GROUP_EXIT)
+		return read32(signal, OFF_SIGNAL_GROUP_EXIT_CODE);
+	return read32(leader, OFF_TASK_EXIT_CODE);
+}
+
+RAW_TRACEPOINT_PROBE(sched_process_fork)
+{
+	const void *child = (const void *)ctx->args[1];
+	const void *parent;
+	struct fact *fact;
+
+	if (read32(child, OFF_TASK_PID) != read32(child, OFF_TASK_TGID) || is_closing())
+		return 0;
+	count(FORK);
+	fact = ring.ringbuf_reserve(sizeof(*fact));
+	if (!fact) {
+		count(LOST + FORK);
+		return 0;
+	}
+	describe(fact, FORK, child);
+	/* Not the caller of clone(): with CLONE_PARENT it is the caller's parent. */
+	parent = follow(follow(child, OFF_TASK_REAL_PARENT), OFF_TASK_GROUP_LEADER);
+	fact->ppid = read32(parent, OFF_TASK_TGID);
+	fact->parent_start = read64(parent, OFF_TASK_START);
+	fact->cgroup = cgroup_id(child);
+	ring.ringbuf_submit(fact, wake_up(sizeof(*fact)));
+	return 0;
+}
+
+/* n, at most limit. In assembly, so that the register which the verifier sees bounded is the one that is used. */
+#define BOUND(n, limit) asm volatile("if %0 <= %1 goto +1\n%0 = %1" : "+r"(n) : "i"(limit))
+
+/* Writes one exec with room for name_room bytes of file name and args_room of argv, both constants. False if the
+ * ring buffer has no room for it.
+ */
+static __always_inline bool write_exec(const void *task, const void *name, const u32 name_room, const u32 args_room)
+{
+	struct exec_fact *fact = ring.ringbuf_reserve(sizeof(*fact) + name_room + args_room);
+	const void *mm = follow(task, OFF_TASK_MM);
+	const void *args = follow(mm, OFF_MM_ARG_START);
+	u64 size = read64(mm, OFF_MM_ARG_END) - (u64)args;
+
+	if (!fact)
+		return false;
+	describe(&fact->head, EXEC, task);
+	fact->head.cgroup = cgroup_id(task);
+	fact->head.max_rss = read64(follow(task, OFF_TASK_SIGNAL), OFF_SIGNAL_MAXRSS);
+	fact->head.args_total = size;
+	fact->name_room = name_room;
+	fact->name_size = bpf_probe_read_kernel_str(fact->data, name_room, name);
+	fact->unused = 0;
+	BOUND(size, MAX_ARGS);
+	BOUND(size, args_room);
+	fact->args_size = bpf_probe_read_user(fact->data + name_room, size, args) ? 0 : size;
+	ring.ringbuf_submit(fact, wake_up(sizeof(*fact) + name_room + args_room));
+	return true;
+}
+
+RAW_TRACEPOINT_PROBE(sched_process_exec)
+{
+	const void *task = (const void *)ctx->args[0];
+	const void *name = follow((const void *)ctx->args[2], OFF_BINPRM_FILENAME);
+	const void *mm = follow(task, OFF_TASK_MM);
+	u64 args_size = read64(mm, OFF_MM_ARG_END) - read64(mm, OFF_MM_ARG_START);
+	char start_of_name[SHORT_NAME];
+	bool written;
+
+	if (is_closing())
+		return 0;
+	count(EXEC);
+	if (bpf_probe_read_kernel_str(start_of_name, SHORT_NAME, name) == SHORT_NAME)
+		written = write_exec(task, name, LONG_NAME, MAX_ARGS);
+	else if (args_size <= SHORT_ARGS)
+		written = write_exec(task, name, SHORT_NAME, SHORT_ARGS);
+	else if (args_size <= MEDIUM_ARGS)
+		written = write_exec(task, name, SHORT_NAME, MEDIUM_ARGS);
+	else
+		written = write_exec(task, name, SHORT_NAME, MAX_ARGS);
+	if (!written)
+		count(LOST + EXEC);
+	return 0;
+}
+
+RAW_TRACEPOINT_PROBE(sched_process_exit)
+{
+	const void *task = (const void *)ctx->args[0];
+	const void *leader = follow(task, OFF_TASK_GROUP_LEADER);
+	const void *signal = follow(task, OFF_TASK_SIGNAL);
+	struct fact *fact;
+
+	/* A process ends with its last thread, which need not be its leader. */
+#if EXIT_HAS_GROUP_DEAD
+	if (!(ctx->args[1] & 0xff))
+		return 0;
+#else
+	/* Two threads that leave together can both see 0 here: the reader drops the second. */
+	if (read32(signal, OFF_SIGNAL_LIVE))
+		return 0;
+#endif
+	if (is_closing())
+		return 0;
+	count(EXIT);
+	fact = ring.ringbuf_reserve(sizeof(*fact));
+	if (!fact) {
+		count(LOST + EXIT);
+		return 0;
+	}
+	describe(fact, EXIT, leader);
+	fact->ppid = read32(follow(leader, OFF_TASK_REAL_PARENT), OFF_TASK_TGID);
+	fact->status = exit_status(leader, signal);
+	fact->max_rss = read64(signal, OFF_SIGNAL_MAXRSS);
+	ring.ringbuf_submit(fact, wake_up(sizeof(*fact)));
+	return 0;
+}
+
+/* The kernel frees a task some time after it was reaped. Only here is its CPU time whole: at the exit its last
+ * stretch on a CPU is still running.
+ */
+RAW_TRACEPOINT_PROBE(sched_process_free)
+{
+	const void *task = (const void *)ctx->args[0];
+	const void *signal = follow(task, OFF_TASK_SIGNAL);
+	struct fact *fact;
+
+	if (read32(task, OFF_TASK_PID) != read32(task, OFF_TASK_TGID))
+		return 0;
+	count(FREE);
+	fact = ring.ringbuf_reserve(sizeof(*fact));
+	if (!fact) {
+		count(LOST + FREE);
+		return 0;
+	}
+	describe(fact, FREE, task);
+	fact->status = exit_status(task, signal);
+	fact->cpu = read64(signal, OFF_SIGNAL_SUM_SCHED_RUNTIME);
+	ring.ringbuf_submit(fact, wake_up(sizeof(*fact)));
+	return 0;
+}

@@ -1,0 +1,1 @@
+"""The saved queries: one file each. recorder/catalog.py reads them."""

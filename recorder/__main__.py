@@ -1,0 +1,40 @@
+"""Entry point: runs the command line, and turns expected failures into one line and an exit code."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+
+from . import cli
+from .errors import WebpfError
+
+_INTERRUPTED = 128 + signal.SIGINT
+_CLOSED = 128 + signal.SIGPIPE
+
+
+def main() -> None:
+    """Runs webpf with sys.argv and exits."""
+    sys.exit(_run())
+
+
+def _run() -> int:
+    try:
+        code = cli.run()
+        sys.stdout.flush()
+        return code
+    except WebpfError as error:
+        from . import terminal
+
+        terminal.say(error.message + (f"; try: {error.hint}" if error.hint else ""))
+        return error.exit_code
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+    except BrokenPipeError:
+        # The reader of stdout has left, as `| head` does. Python would complain once more when it flushes at the end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _CLOSED
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,37 @@
+"""argv as bytes from the kernel -> one printable line that a shell would read back as the same arguments."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from functools import lru_cache
+
+# C0 and C1 controls, and the marks that turn the reading direction: what a terminal would act on instead of showing.
+UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
+
+
+def split(argv: bytes) -> list[bytes]:
+    """The arguments. The kernel ends each with a NUL; a cut argv may lack the last one."""
+    if not argv:
+        return []
+    return argv.removesuffix(b"\0").split(b"\0")
+
+
+@lru_cache(maxsize=8192)
+def quote(argv: bytes, argv_bytes: int) -> str:
+    """The arguments quoted for a POSIX shell, with $'...' where bytes are no text; says so where argv was cut."""
+    line = " ".join(_quote_one(argument) for argument in split(argv))
+    missing = argv_bytes - len(argv)
+    return f"{line} …[{missing} bytes cut]" if missing > 0 else line
+
+
+def _quote_one(argument: bytes) -> str:
+    text = argument.decode("utf-8", "surrogateescape")
+    if not UNPRINTABLE.search(text):
+        return shlex.quote(text)
+    return "$'" + UNPRINTABLE.sub(_escape, text.replace("\\", "\\\\").replace("'", "\\'")) + "'"
+
+
+def _escape(match: re.Match[str]) -> str:
+    raw = match[0].encode("utf-8", "surrogateescape")
+    return {b"\n": "\\n", b"\t": "\\t", b"\r": "\\r"}.get(raw) or "".join(f"\\x{byte:02x}" for byte in raw)

@@ -1,0 +1,164 @@
+"""Layouts of the running kernel's structs, read from its BTF with libbpf.
+
+Headers of another kernel would give silently wrong values, so the offsets that bpf/process.c needs are looked up in
+/sys/kernel/btf/vmlinux, which the kernel made of its own types when it was built.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Iterator
+from pathlib import Path
+
+from .errors import Unavailable
+
+VMLINUX = Path("/sys/kernel/btf/vmlinux")
+
+# macro of bpf/process.c: (struct, member)
+OFFSETS = {
+    "OFF_TASK_PID": ("task_struct", "pid"),
+    "OFF_TASK_TGID": ("task_struct", "tgid"),
+    "OFF_TASK_FLAGS": ("task_struct", "flags"),
+    "OFF_TASK_COMM": ("task_struct", "comm"),
+    "OFF_TASK_CRED": ("task_struct", "cred"),
+    "OFF_TASK_MM": ("task_struct", "mm"),
+    "OFF_TASK_SIGNAL": ("task_struct", "signal"),
+    "OFF_TASK_CGROUPS": ("task_struct", "cgroups"),
+    "OFF_TASK_START": ("task_struct", "start_boottime"),
+    "OFF_TASK_EXIT_CODE": ("task_struct", "exit_code"),
+    "OFF_TASK_REAL_PARENT": ("task_struct", "real_parent"),
+    "OFF_TASK_GROUP_LEADER": ("task_struct", "group_leader"),
+    "OFF_SIGNAL_LIVE": ("signal_struct", "live"),
+    "OFF_SIGNAL_FLAGS": ("signal_struct", "flags"),
+    "OFF_SIGNAL_MAXRSS": ("signal_struct", "maxrss"),
+    "OFF_SIGNAL_GROUP_EXIT_CODE": ("signal_struct", "group_exit_code"),
+    "OFF_SIGNAL_SUM_SCHED_RUNTIME": ("signal_struct", "sum_sched_runtime"),
+    "OFF_CRED_UID": ("cred", "uid"),
+    "OFF_CRED_EUID": ("cred", "euid"),
+    "OFF_CSS_SET_DFL_CGRP": ("css_set", "dfl_cgrp"),
+    "OFF_CGROUP_KN": ("cgroup", "kn"),
+    "OFF_KERNFS_NODE_ID": ("kernfs_node", "id"),
+    "OFF_MM_ARG_START": ("mm_struct", "arg_start"),
+    "OFF_MM_ARG_END": ("mm_struct", "arg_end"),
+    "OFF_BINPRM_FILENAME": ("linux_binprm", "filename"),
+}
+
+# include/uapi/linux/btf.h
+KIND_STRUCT, KIND_UNION, KIND_TYPEDEF = 4, 5, 8
+
+
+class _Type(ctypes.Structure):
+    """struct btf_type; for a struct or union, its members follow it."""
+
+    _fields_ = [("name", ctypes.c_uint32), ("info", ctypes.c_uint32), ("size_or_type", ctypes.c_uint32)]
+
+    @property
+    def kind(self) -> int:
+        return int(self.info) >> 24 & 0x1F
+
+    @property
+    def count(self) -> int:
+        return int(self.info) & 0xFFFF
+
+
+class _Member(ctypes.Structure):
+    """struct btf_member."""
+
+    _fields_ = [("name", ctypes.c_uint32), ("type", ctypes.c_uint32), ("offset", ctypes.c_uint32)]
+
+
+class Layouts:
+    """Looks up struct members and tracepoint prototypes in one kernel's BTF.
+
+    Raises Unavailable if the kernel has no BTF, if libbpf is missing, or if a name that is asked for is not there.
+    """
+
+    def __init__(self, path: Path = VMLINUX) -> None:
+        if not path.exists():
+            raise Unavailable(
+                f"this kernel has no BTF ({path} is missing), so its data structures can't be read",
+                "boot a kernel built with CONFIG_DEBUG_INFO_BTF=y (every current distribution kernel is)",
+            )
+        self._lib = _load_libbpf()
+        self._btf = self._lib.btf__parse_raw(bytes(path))
+        # libbpf returns an error as a pointer from the last page of the address space (before 1.0) or as NULL.
+        if not self._btf or self._btf >= 2**64 - 4096:
+            raise Unavailable(f"libbpf can't read the kernel's BTF ({path})", "webpf doctor")
+
+    def close(self) -> None:
+        """Frees the copy of the BTF (some 10 MB)."""
+        self._lib.btf__free(self._btf)
+
+    def offset(self, struct: str, member: str) -> int:
+        """Offset of a member in bytes. Members of anonymous structs within count as the struct's own."""
+        type_id = self._lib.btf__find_by_name_kind(self._btf, struct.encode(), KIND_STRUCT)
+        if type_id > 0:
+            bits = self._find(type_id, member.encode())
+            if bits is not None:
+                return bits // 8
+        raise Unavailable(f"this kernel has no {struct}.{member}", "webpf needs Linux 5.8 or newer")
+
+    def exit_has_group_dead(self) -> bool:
+        """Whether the raw tracepoint sched_process_exit has the argument group_dead (since Linux 6.16)."""
+        type_id = self._lib.btf__find_by_name_kind(self._btf, b"btf_trace_sched_process_exit", KIND_TYPEDEF)
+        if type_id <= 0:
+            raise Unavailable("this kernel has no tracepoint sched_process_exit", "webpf doctor")
+        pointer = self._type(self._type(type_id).size_or_type)
+        prototype = self._type(pointer.size_or_type)
+        return prototype.count > 2  # void *data, struct task_struct *task, bool group_dead
+
+    def _type(self, type_id: int) -> _Type:
+        return _Type.from_address(self._lib.btf__type_by_id(self._btf, type_id))
+
+    def _name(self, offset: int) -> bytes:
+        return bytes(self._lib.btf__name_by_offset(self._btf, offset) or b"")
+
+    def _members(self, type_id: int) -> Iterator[tuple[bytes, int, int]]:
+        """Name, type and offset in bits of each member."""
+        kind = self._type(type_id)
+        address = ctypes.addressof(kind) + ctypes.sizeof(_Type)
+        bit_fields = kind.info >> 31  # then the upper 8 bits of the offset are the width of the bit field
+        for member in (_Member * kind.count).from_address(address):
+            yield self._name(member.name), member.type, member.offset & 0xFFFFFF if bit_fields else member.offset
+
+    def _find(self, type_id: int, name: bytes) -> int | None:
+        for member, member_type, bits in self._members(type_id):
+            if member == name:
+                return bits
+            if not member and self._type(member_type).kind in (KIND_STRUCT, KIND_UNION):
+                inner = self._find(member_type, name)
+                if inner is not None:
+                    return bits + inner
+        return None
+
+
+def definitions() -> dict[str, int]:
+    """Every macro that bpf/process.c takes from the running kernel's BTF, with its value."""
+    layouts = Layouts()
+    try:
+        macros = {macro: layouts.offset(*place) for macro, place in OFFSETS.items()}
+        return {**macros, "EXIT_HAS_GROUP_DEAD": int(layouts.exit_has_group_dead())}
+    finally:
+        layouts.close()
+
+
+def _load_libbpf() -> ctypes.CDLL:
+    for name in ("libbpf.so.1", "libbpf.so.0"):
+        try:
+            lib = ctypes.CDLL(name)
+            break
+        except OSError:
+            continue
+    else:
+        raise Unavailable("libbpf is missing, which comes with BCC", "webpf doctor")
+    lib.btf__parse_raw.argtypes = [ctypes.c_char_p]
+    lib.btf__parse_raw.restype = ctypes.c_void_p
+    lib.btf__free.argtypes = [ctypes.c_void_p]
+    lib.btf__free.restype = None
+    lib.btf__find_by_name_kind.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_uint32]
+    lib.btf__find_by_name_kind.restype = ctypes.c_int32
+    lib.btf__type_by_id.argtypes = [ctypes.c_void_p, ctypes.c_uint32]
+    lib.btf__type_by_id.restype = ctypes.c_void_p
+    lib.btf__name_by_offset.argtypes = [ctypes.c_void_p, ctypes.c_uint32]
+    lib.btf__name_by_offset.restype = ctypes.c_char_p
+    return lib

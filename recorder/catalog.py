@@ -1,0 +1,196 @@
+"""The saved queries: finds, parses, binds and runs them. One file of queries/ each; its head says all about it."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from . import dbfile, liveness
+from .errors import DataError, NotFound, UsageError
+
+_HEAD_LINE = re.compile(r"-- ?(.*)")
+_PARAMETER = re.compile(r"(integer|number|text), (required|optional|default (?P<default>[^;]+)); (?P<description>.+)")
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A value that a query takes. default is what its SQL puts in for an empty one; None if it must be given."""
+
+    name: str
+    type: str
+    required: bool
+    default: str | None
+    description: str
+
+
+@dataclass(frozen=True)
+class SavedQuery:
+    """One file of queries/. columns: name -> what it says."""
+
+    name: str
+    title: str
+    description: str
+    parameters: tuple[Parameter, ...]
+    columns: Mapping[str, str]
+    sql: str
+
+    def about(self) -> dict[str, Any]:
+        """Name, title, description and parameters, as `webpf query --format json` lists them."""
+        return {
+            "name": self.name,
+            "title": self.title,
+            "description": self.description,
+            "parameters": [vars(parameter) for parameter in self.parameters],
+        }
+
+
+@dataclass(frozen=True)
+class Result:
+    """Rows of a query as they come from the file: read them within the `with` that opened it."""
+
+    columns: list[str]
+    rows: Iterator[tuple[Any, ...]]
+
+
+@cache
+def names() -> list[str]:
+    """Names of the saved queries, sorted."""
+    folder = files(f"{__package__}.queries")
+    return sorted(entry.name.removesuffix(".sql") for entry in folder.iterdir() if entry.name.endswith(".sql"))
+
+
+def load(name: str) -> SavedQuery:
+    """Raises UsageError for a name that there is not, with the nearest one that there is."""
+    if name not in names():
+        near = difflib.get_close_matches(name, names(), n=1)
+        raise UsageError(
+            f"there is no query {name!r}" + (f": did you mean {near[0]}?" if near else ""),
+            f"webpf query {near[0]}" if near else "webpf query   (lists them)",
+        )
+    return parse(name, (files(f"{__package__}.queries") / f"{name}.sql").read_text(encoding="utf-8"))
+
+
+def parse(name: str, source: str) -> SavedQuery:
+    """A query from the text of its file: a head of `-- key: value` lines, then one SELECT. Raises ValueError."""
+    entries: list[list[str]] = []
+    for line in source.splitlines():
+        match = _HEAD_LINE.fullmatch(line)
+        if not match:
+            break
+        if match[1].startswith("  "):
+            entries[-1][1] += " " + match[1].strip()
+        else:
+            key, _, value = match[1].partition(": ")
+            entries.append([key, value.strip()])
+    head = {key: value for key, value in entries if " " not in key}
+    if not {"title", "description"} <= head.keys():
+        raise ValueError(f"{name}: title or description is missing")
+    return SavedQuery(
+        name=name,
+        title=head["title"],
+        description=head["description"],
+        parameters=tuple(_parameter(key[6:], value) for key, value in entries if key.startswith("param ")),
+        columns={key[7:]: value for key, value in entries if key.startswith("column ")},
+        sql="\n".join(line for line in source.splitlines() if not _HEAD_LINE.fullmatch(line)).strip(),
+    )
+
+
+def bind(query: SavedQuery, given: Mapping[str, str]) -> dict[str, str]:
+    """A value for each parameter, '' where none is given: as text, as Datasette passes them. Raises UsageError."""
+    by_name = {parameter.name: parameter for parameter in query.parameters}
+    for name, value in given.items():
+        if name not in by_name:
+            near = difflib.get_close_matches(name, by_name, n=1)
+            known = f"did you mean {near[0]}?" if near else f"it has {', '.join(by_name) or 'none'}"
+            raise UsageError(f"query {query.name} has no parameter {name!r}: {known}", f"webpf query {query.name}")
+        if not _fits(value, by_name[name].type):
+            wanted = by_name[name].type
+            raise UsageError(f"parameter {name} of query {query.name} takes {_A[wanted]}, not {value!r}")
+    for parameter in query.parameters:
+        if parameter.required and not given.get(parameter.name):
+            raise UsageError(
+                f"query {query.name} needs the parameter {parameter.name} ({parameter.description})",
+                f"webpf query {query.name} -p {parameter.name}=VALUE",
+            )
+    return {name: given.get(name, "") for name in by_name}
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[sqlite3.Connection]:
+    """A read-only connection to a recording file. Raises NotFound or DataError."""
+    dbfile.check_readable(path)
+    connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=10)
+    try:
+        connection.execute("PRAGMA query_only = ON")
+        yield connection
+    except sqlite3.DatabaseError as error:
+        raise DataError(f"{path} can't be read: {error}") from error
+    finally:
+        connection.close()
+
+
+@contextmanager
+def run(path: Path, query: SavedQuery, given: Mapping[str, str]) -> Iterator[Result]:
+    """Runs a saved query. Raises UsageError, NotFound or DataError."""
+    values = bind(query, given)
+    with reading(path) as connection:
+        check_recording(connection, path, values.get("recording", ""))
+        cursor = connection.execute(query.sql, values)
+        yield Result([column[0] for column in cursor.description], cursor)
+
+
+def recordings(path: Path) -> list[dict[str, Any]]:
+    """What a file holds: for each recording its row, with `processes`, and `interrupted` where it was broken off."""
+    with reading(path) as connection:
+        connection.row_factory = sqlite3.Row
+        counts = dict(connection.execute("SELECT recording_id, count(*) FROM processes GROUP BY 1").fetchall())
+        rows = [dict(row) for row in connection.execute("SELECT * FROM recordings ORDER BY id")]
+    return [row | {"status": liveness.current_status(row), "processes": counts.get(row["id"], 0)} for row in rows]
+
+
+def check_recording(connection: sqlite3.Connection, path: Path, wanted: str) -> None:
+    """Raises NotFound if the file has not this recording ('' stands for the latest)."""
+    known = [row[0] for row in connection.execute("SELECT id FROM recordings ORDER BY id")]
+    if not known:
+        raise NotFound(f"{path} holds no recording yet", f"sudo webpf record --db {path}")
+    if wanted and int(wanted) not in known:
+        raise NotFound(f"{path} has no recording {wanted}: the latest is {known[-1]}", f"webpf recordings --db {path}")
+
+
+def caveat(path: Path, recording: str) -> str | None:
+    """What a reader of any result from this recording should know; None if nothing was lost."""
+    rows = [row for row in recordings(path) if not recording or row["id"] == int(recording)]
+    row = rows[-1]
+    if row["lost"]:
+        return f"recording {row['id']} lost {row['lost']} events: counts and sums are a lower bound"
+    if row["status"] == "interrupted":
+        return f"recording {row['id']} was broken off: what came after its last commit is missing"
+    return None
+
+
+_A = {"integer": "a whole number", "number": "a number", "text": "text"}
+
+
+def _fits(value: str, type: str) -> bool:
+    if type == "text" or value == "":
+        return True
+    try:
+        int(value) if type == "integer" else float(value)
+    except ValueError:
+        return False
+    return True
+
+
+def _parameter(name: str, value: str) -> Parameter:
+    match = _PARAMETER.fullmatch(value)
+    if not match:
+        raise ValueError(f"parameter {name}: {value!r} is not 'TYPE, required|optional|default VALUE; DESCRIPTION'")
+    return Parameter(name, match[1], match[2] == "required", match["default"], match["description"])

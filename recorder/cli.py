@@ -1,0 +1,248 @@
+"""The command line: options in, text and exit code out. Nothing else; heavy modules are imported where they're used."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from enum import Enum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from . import __version__
+from .errors import NoPermission, Unavailable, UsageError
+
+# What Typer raises for a command line that it can't parse. It has no public name of its own.
+_ParseError: type[Exception] = typer.BadParameter.__mro__[1]
+
+_MIB = 1024 * 1024
+_MAX_ARGS = 2 * _MIB
+
+app = typer.Typer(
+    name="webpf",
+    help="Records every process that this machine starts, with eBPF, into SQLite; and tells how long each lived.",
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+class Format(str, Enum):
+    """How rows are written."""
+
+    table = "table"
+    csv = "csv"
+    json = "json"
+    ndjson = "ndjson"
+
+
+Db = Annotated[Path, typer.Option("--db", envvar="WEBPF_DB", help="Recording file.", show_default=True)]
+Recording = Annotated[int | None, typer.Option("--recording", metavar="ID", help="Recording; default: the latest.")]
+Duration = Annotated[
+    float | None, typer.Option("--duration", metavar="SECONDS", help="Stop after so long; default: at Ctrl-C.")
+]
+BufferMib = Annotated[
+    int, typer.Option("--buffer-mib", metavar="MIB", help="Size of the kernel's buffer; a power of two.")
+]
+MaxArgs = Annotated[
+    int, typer.Option("--max-args", metavar="BYTES", help="How much is kept of the arguments of one exec.")
+]
+RowFormat = Annotated[Format, typer.Option("--format", help="How the rows are written.")]
+DEFAULT_DB = Path("webpf.db")
+
+
+def _names() -> list[str]:
+    from . import catalog
+
+    return catalog.names()
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"webpf {__version__}")
+        raise typer.Exit
+
+
+def run() -> int:
+    """Runs the command line in sys.argv; returns the exit code. Raises WebpfError."""
+    try:
+        code = app(standalone_mode=False)
+    except _ParseError as error:
+        context = getattr(error, "ctx", None)
+        command = context.command_path if context else "webpf"
+        message = str(getattr(error, "format_message", error.__str__)()).splitlines()[0]
+        raise UsageError(message.removesuffix("."), f"{command} --help") from None
+    except typer.Exit as ending:
+        code = ending.exit_code
+    return code if isinstance(code, int) else 0
+
+
+@app.callback()
+def _main(
+    context: typer.Context,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+@app.command()
+def record(
+    db: Db = DEFAULT_DB,
+    duration: Duration = None,
+    name: Annotated[str | None, typer.Option("--name", metavar="TEXT", help="A name for the recording.")] = None,
+    buffer_mib: BufferMib = 16,
+    max_args: MaxArgs = 32768,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Compile, load and attach, then exit: can this machine record?")
+    ] = False,
+) -> None:
+    """Record every process of this machine into a SQLite file, until Ctrl-C. Needs root."""
+    _check_limits(duration, buffer_mib, max_args)
+    from . import dbfile, probe
+
+    if not dry_run:
+        dbfile.check_writable(db)
+    probe.check_machine(_sudo_command())
+    from . import progress
+    from . import record as recording
+    from .terminal import say
+
+    if dry_run:
+        probe.Probe(0, buffer_mib, max_args).close()
+        if not quiet:
+            say("this machine can record: the programs were compiled, loaded and attached")
+        return
+    options = recording.Options(db, duration, name, buffer_mib, max_args)
+    with progress.observer(options, quiet) as observer:
+        summary = recording.record(options, observer)
+    if not quiet:
+        progress.report(summary, database_is_default=db == DEFAULT_DB)
+
+
+@app.command()
+def stream(duration: Duration = None, buffer_mib: BufferMib = 16, max_args: MaxArgs = 32768) -> None:
+    """Print forks (F), execs (X) and exits (E) as JSON lines while they happen. Needs root."""
+    _check_limits(duration, buffer_mib, max_args)
+    from . import probe
+
+    probe.check_machine(_sudo_command())
+    from . import stream as streaming
+    from .terminal import say
+
+    lost = streaming.stream(sys.stdout, duration, buffer_mib, max_args)
+    if lost:
+        say(f"LOST {lost:,} events: they came faster than they were read; a larger --buffer-mib helps")
+
+
+@app.command()
+def query(
+    name: Annotated[
+        str | None,
+        typer.Argument(metavar="[NAME]", help="Saved query; without it, they are listed.", autocompletion=_names),
+    ] = None,
+    parameter: Annotated[
+        list[str] | None, typer.Option("--param", "-p", metavar="KEY=VALUE", help="Value of a parameter.")
+    ] = None,
+    recording: Recording = None,
+    db: Db = DEFAULT_DB,
+    format: RowFormat = Format.table,
+    limit: Annotated[
+        int | None, typer.Option("--limit", metavar="N", min=0, help="At most so many rows; a table: 50.")
+    ] = None,
+) -> None:
+    """Run a saved query over a recording, or list the saved queries."""
+    from . import catalog, terminal
+
+    if name is None:
+        saved = [catalog.load(each).about() for each in catalog.names()]
+        if format is Format.json:
+            typer.echo(json.dumps(saved, indent=2))
+        elif format is Format.ndjson:
+            typer.echo("\n".join(map(json.dumps, saved)))
+        else:
+            rows = [(each["name"], each["title"], each["description"]) for each in saved]
+            terminal.write_rows(["name", "title", "description"], rows, format.value, limit, sys.stdout)
+        return
+    wanted = catalog.load(name)
+    given = _key_values(parameter or [])
+    if recording is not None:
+        given["recording"] = str(recording)
+    with catalog.run(db, wanted, given) as result:
+        terminal.write_rows(result.columns, result.rows, format.value, limit, sys.stdout)
+    caveat = catalog.caveat(db, given.get("recording", ""))
+    if caveat:
+        terminal.say(caveat)
+
+
+@app.command()
+def recordings(db: Db = DEFAULT_DB, format: RowFormat = Format.table) -> None:
+    """List the recordings that a file holds."""
+    from . import catalog, terminal
+
+    columns = ["id", "name", "status", "started", "seconds", "processes", "lost", "host", "kernel"]
+    rows = [terminal.describe_recording(row, columns) for row in catalog.recordings(db)]
+    terminal.write_rows(columns, rows, format.value, None, sys.stdout)
+
+
+@app.command()
+def rebuild(db: Db = DEFAULT_DB, recording: Recording = None) -> None:
+    """Make the processes of a recording again from its raw facts; default: of all recordings of the file."""
+    from . import rebuild as rebuilding
+    from .terminal import say
+
+    for number, processes in rebuilding.rebuild(db, recording).items():
+        say(f"recording {number}: {processes:,} processes rebuilt")
+
+
+@app.command()
+def doctor(db: Db = DEFAULT_DB) -> None:
+    """Say what this machine has, and lacks, of what recording needs."""
+    from . import doctor as examination
+    from .terminal import safe
+
+    checks = examination.examine(db, _sudo_command(["record", "--dry-run"]))
+    for check in checks:
+        mark = {True: "ok", False: "MISSING", None: "-"}[check.ok]
+        typer.echo(safe(f"{mark:8} {check.name:14} {check.found}"))
+        if check.ok is False and check.mend:
+            typer.echo(safe(f"{'':8} {'':14} -> {check.mend}"))
+    missing = [check.name for check in checks if check.ok is False]
+    if missing == ["privileges"]:
+        raise typer.Exit(NoPermission.exit_code)
+    if missing:
+        raise typer.Exit(Unavailable.exit_code)
+
+
+def _key_values(given: list[str]) -> dict[str, str]:
+    pairs = {}
+    for each in given:
+        key, equals, value = each.partition("=")
+        if not key or not equals:
+            raise UsageError(f"-p takes KEY=VALUE, not {each!r}", "webpf query NAME -p pid=1")
+        pairs[key] = value
+    return pairs
+
+
+def _check_limits(duration: float | None, buffer_mib: int, max_args: int) -> None:
+    if duration is not None and not 0 < duration < 1e9:
+        raise UsageError(f"--duration must be more than 0 seconds, not {duration:g}", "--duration 60")
+    if not 1 <= buffer_mib <= 1024 or buffer_mib & (buffer_mib - 1):
+        raise UsageError(f"--buffer-mib must be a power of two from 1 to 1024, not {buffer_mib}", "--buffer-mib 16")
+    if not 0 <= max_args <= _MAX_ARGS:
+        raise UsageError(f"--max-args must be from 0 to {_MAX_ARGS}, not {max_args}", "--max-args 32768")
+    if max_args * 4 > buffer_mib * _MIB:
+        raise UsageError(f"--max-args {max_args} needs a larger buffer than {buffer_mib} MiB", "--buffer-mib 16")
+
+
+def _sudo_command(arguments: list[str] | None = None) -> str:
+    """This very call as root. By full path: sudo's own PATH lacks a user's folders."""
+    program = Path(sys.argv[0])
+    command = [sys.executable, "-m", "webpf"] if program.name == "__main__.py" else [str(program.absolute())]
+    return shlex.join(["sudo", *command, *(sys.argv[1:] if arguments is None else arguments)])

@@ -1,0 +1,108 @@
+"""The recording file as a file: whose it is, whether it can be written or read, and who owns it in the end.
+
+All checks read the file's first bytes only, so a wrong path is refused before anything is compiled or opened.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import struct
+from pathlib import Path
+
+from .errors import CannotCreate, DataError, NotFound
+
+# Kept here and not in schema.py, which needs sqlite_utils: the check must be quick.
+APPLICATION_ID = 0x77625046  # "wbPF": tells a recording from any other SQLite database
+SCHEMA_VERSION = 1  # PRAGMA user_version; grows with each migration
+
+_MAGIC = b"SQLite format 3\0"
+_HEADER = struct.Struct(">60xI4xI")  # https://www.sqlite.org/fileformat.html: user_version at 60, application_id at 68
+
+
+def check_writable(path: Path) -> None:
+    """Raises CannotCreate or DataError if a recording can't be written to this path."""
+    folder = path.parent
+    if not folder.is_dir():
+        raise CannotCreate(f"there is no folder {folder}", f"mkdir -p {folder}")
+    if path.is_dir():
+        raise CannotCreate(f"{path} is a directory", f"webpf record --db {path / 'webpf.db'}")
+    if path.is_symlink() and "SUDO_UID" in os.environ:
+        raise CannotCreate(
+            f"{path} is a symbolic link, which webpf doesn't follow under sudo", f"--db {path.resolve()}"
+        )
+    if path.exists():
+        if not path.is_file():
+            raise CannotCreate(f"{path} is not a regular file", "choose another with --db PATH")
+        _check_header(path)
+    if not os.access(path if path.exists() else folder, os.W_OK):
+        raise CannotCreate(f"{path} can't be written: {_why_not(folder)}", "choose another place with --db PATH")
+
+
+def check_readable(path: Path) -> None:
+    """Raises NotFound or DataError if this path holds no recordings."""
+    if not path.exists():
+        raise NotFound(f"there is no recording file {path}", f"sudo webpf record --db {path}   (or --db PATH)")
+    if path.is_dir():
+        raise DataError(f"{path} is a directory", "--db PATH")
+    if path.stat().st_size == 0:
+        raise DataError(f"{path} is empty: nothing has been recorded in it yet", f"sudo webpf record --db {path}")
+    _check_header(path)
+
+
+def create(path: Path) -> None:
+    """Makes the file, readable and writable by its owner only (argv holds secrets), if there is none.
+
+    Under sudo the owner is the user who called it; SQLite gives its side files the owner and mode of this one.
+    Raises CannotCreate.
+    """
+    try:
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    except FileExistsError:
+        return
+    except OSError as error:
+        raise CannotCreate(
+            f"{path} can't be created: {error.strerror}", "choose another place with --db PATH"
+        ) from None
+    try:
+        owner = invoking_user()
+        if owner is not None:
+            os.fchown(fd, *owner)
+    finally:
+        os.close(fd)
+
+
+def invoking_user() -> tuple[int, int] | None:
+    """User and group id of the user behind sudo; None without sudo."""
+    if os.geteuid() != 0:
+        return None
+    with contextlib.suppress(KeyError, ValueError):
+        return int(os.environ["SUDO_UID"]), int(os.environ["SUDO_GID"])
+    return None
+
+
+def _check_header(path: Path) -> None:
+    try:
+        with path.open("rb") as file:
+            header = file.read(100)
+    except PermissionError:
+        raise DataError(f"{path} belongs to another user and can't be read", f"sudo chown $USER {path}") from None
+    if not header:
+        return
+    if not header.startswith(_MAGIC) or len(header) < 100:
+        raise DataError(f"{path} is no SQLite database", "choose another file with --db PATH")
+    version, application = _HEADER.unpack_from(header)
+    if application != APPLICATION_ID:
+        raise DataError(
+            f"{path} is another program's SQLite database, and webpf doesn't touch it", "choose another with --db PATH"
+        )
+    if version > SCHEMA_VERSION:
+        raise DataError(
+            f"{path} comes from a newer webpf (schema {version}; this one knows {SCHEMA_VERSION})",
+            "pip install --upgrade webpf",
+        )
+
+
+def _why_not(folder: Path) -> str:
+    read_only = os.statvfs(folder).f_flag & os.ST_RDONLY
+    return "the file system is read-only" if read_only else "permission denied"

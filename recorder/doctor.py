@@ -1,0 +1,125 @@
+"""What this machine has of what recording needs, and the command that mends what it lacks."""
+
+from __future__ import annotations
+
+import mmap
+import os
+import platform
+import shutil
+import sqlite3
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from . import bcclib, btf, cgroups, probe
+from .errors import WebpfError
+
+_LEAST_FREE = 100 * 2**20
+_MIN_SQLITE = (3, 37, 0)  # STRICT tables
+
+
+@dataclass(frozen=True)
+class Check:
+    """One line of the report. ok None: worth knowing, not needed. mend: the command or step that helps."""
+
+    name: str
+    ok: bool | None
+    found: str
+    mend: str = ""
+
+
+def examine(db: Path, sudo_command: str) -> list[Check]:
+    """All checks, cheapest first; the last loads and attaches the real programs, if nothing else is missing."""
+    checks = [
+        _kernel(),
+        _btf(),
+        _bcc(),
+        _privileges(sudo_command),
+        _pids(),
+        _lockdown(),
+        Check("page size", True, f"{mmap.PAGESIZE} bytes"),
+        _cgroup(),
+        _sqlite(),
+        _disk(db),
+    ]
+    if all(check.ok is not False for check in checks):
+        checks.append(_programs())
+    return checks
+
+
+def _kernel() -> Check:
+    release = platform.release()
+    new_enough = probe.kernel_version() >= probe.MIN_KERNEL
+    return Check("kernel", new_enough, f"Linux {release} {platform.machine()} (needs 5.8)", "update the kernel")
+
+
+def _btf() -> Check:
+    try:
+        layouts = btf.Layouts()
+        layouts.close()
+    except WebpfError as error:
+        return Check("BTF", False, error.message, error.hint)
+    return Check("BTF", True, f"{btf.VMLINUX} ({btf.VMLINUX.stat().st_size / 2**20:.1f} MiB)")
+
+
+def _bcc() -> Check:
+    try:
+        found = bcclib.find()
+        bcclib.load()
+    except WebpfError as error:
+        return Check("BCC", False, error.message, error.hint)
+    return Check("BCC", True, f"{found.version} in {found.folder}")
+
+
+def _privileges(sudo_command: str) -> Check:
+    who = f"uid {os.geteuid()}"
+    if probe.has_privileges():
+        return Check("privileges", True, f"{who}, may load tracing programs")
+    return Check("privileges", False, f"{who} may not load tracing programs", sudo_command)
+
+
+def _pids() -> Check:
+    if probe.sees_all_pids():
+        return Check("pid namespace", True, "the host's")
+    return Check("pid namespace", False, "a container's own", "run webpf on the host, or with --pid=host")
+
+
+def _lockdown() -> Check:
+    path = Path("/sys/kernel/security/lockdown")
+    try:
+        mode = path.read_text().partition("[")[2].partition("]")[0]
+    except OSError:
+        return Check("lockdown", True, "none")
+    return Check("lockdown", mode != "confidentiality", mode, "boot without lockdown=confidentiality")
+
+
+def _cgroup() -> Check:
+    mount = cgroups.mount_point()
+    return Check("cgroup v2", True if mount else None, str(mount or "not mounted: processes have no cgroup path"))
+
+
+def _sqlite() -> Check:
+    new_enough = sqlite3.sqlite_version_info >= _MIN_SQLITE
+    return Check("SQLite", new_enough, f"{sqlite3.sqlite_version} (needs 3.37)", "use a newer Python or distribution")
+
+
+def _disk(db: Path) -> Check:
+    folder = db.absolute().parent
+    if not folder.is_dir():
+        return Check("disk", False, f"there is no folder {folder}", f"mkdir -p {folder}")
+    free = shutil.disk_usage(folder).free
+    return Check(
+        "disk", free >= _LEAST_FREE, f"{free / 2**30:.1f} GiB free in {folder}", "free some space, or --db PATH"
+    )
+
+
+def _programs() -> Check:
+    return _attempt("BPF programs", lambda: probe.Probe(0, buffer_mib=1).close(), "compiled, loaded and attached")
+
+
+def _attempt(name: str, action: Callable[[], None], success: str) -> Check:
+    try:
+        action()
+    except WebpfError as error:
+        return Check(name, False, error.message, error.hint)
+    return Check(name, True, success)

@@ -1,0 +1,110 @@
+"""The facts that a recording is made of: one immutable tuple for each thing that happened to a process.
+
+Times and starts are Unix nanoseconds. A pid is the kernel's tgid in the first pid namespace. (pid, start_ns) is the
+identity of a process within one boot: start_ns is task_struct.start_boottime of its leader, so a reused pid never
+has the same pair. Text that comes from the kernel as bytes is UTF-8 with anything else backslash-escaped; argv is
+exact.
+
+The order of the fields is that of the columns in the tables of raw facts (see schema.py), so that a fact can be
+written as it is.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple, TypeAlias
+
+PF_KTHREAD = 0x00200000  # include/linux/sched.h
+PF_FORKNOEXEC = 0x00000040
+
+
+class Fork(NamedTuple):
+    """A process was created (not a thread). comm is still its parent's."""
+
+    time_ns: int
+    pid: int
+    start_ns: int
+    ppid: int
+    parent_start_ns: int
+    comm: str
+    uid: int
+    euid: int
+    cgroup_id: int
+    kernel: int  # 1: a thread of the kernel
+
+
+class Exec(NamedTuple):
+    """A process took on a new program, and with it a new name."""
+
+    time_ns: int
+    pid: int
+    start_ns: int
+    comm: str
+    uid: int
+    euid: int
+    cgroup_id: int
+    carried_rss_kib: int  # peak memory of the image before, which stays in the process's own peak
+    filename: str
+    argv: bytes | None  # the arguments, each ended by a NUL; None if they could not be read
+    argv_bytes: int  # true length; more than len(argv) where argv was cut
+
+
+class Exit(NamedTuple):
+    """The last thread of a process left."""
+
+    time_ns: int
+    pid: int
+    start_ns: int
+    ppid: int  # the parent at the end: another than at the fork if that one had died
+    comm: str
+    status: int  # as wait4() reports it
+    max_rss_kib: int
+
+
+class Free(NamedTuple):
+    """The kernel let go of a process that had exited and been reaped. Only now is its CPU time known exactly."""
+
+    time_ns: int
+    pid: int
+    start_ns: int
+    status: int
+    cpu_ns: int
+
+
+class Alive(NamedTuple):
+    """A process was found in /proc when the recording began. start_ns is rounded down to a clock tick (10 ms)."""
+
+    time_ns: int
+    pid: int
+    start_ns: int
+    ppid: int
+    comm: str
+    uid: int
+    euid: int
+    cgroup_id: int | None
+    kernel: int
+    execs: int  # 1: runs a program of its own; 0: still its parent's
+    filename: str | None
+    argv: bytes | None
+    argv_bytes: int | None
+
+
+class Gone(NamedTuple):
+    """A process whose exit was not seen was not in /proc when the recording ended."""
+
+    time_ns: int
+    pid: int
+    start_ns: int
+
+
+Event: TypeAlias = Fork | Exec | Exit | Free | Alive | Gone
+
+KINDS = ("fork", "exec", "exit", "free")
+"""The kinds that the kernel reports, in the order of the enum in bpf/process.c."""
+
+TICK_NS = 10_000_000
+"""Resolution of the start times in /proc (USER_HZ is 100 on every architecture that BPF runs on)."""
+
+
+def text(raw: bytes) -> str:
+    """Bytes from the kernel as text that can be stored and shown whatever they are; ends at the first NUL."""
+    return raw.partition(b"\0")[0].decode("utf-8", "backslashreplace")

@@ -1,0 +1,42 @@
+"""Events as JSON lines: what `webpf stream` prints, and files that can be replayed."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import Any
+
+from . import argv
+from .errors import DataError
+from .events import Alive, Event, Exec, Exit, Fork, Free, Gone
+
+_LETTERS: dict[type[Event], str] = {Fork: "F", Exec: "X", Exit: "E", Free: "R", Alive: "A", Gone: "G"}
+_TYPES = {letter: kind for kind, letter in _LETTERS.items()}
+
+
+def encode(event: Event) -> dict[str, Any]:
+    """One event as a JSON object that begins with event, pid and comm.
+
+    `event` is F (fork), X (exec), E (exit), R (free: the task was released), A (alive at the start) or G (gone at
+    the end). argv is base64, for it may hold any bytes; `args` is the same for people.
+    """
+    fields = event._asdict()
+    line: dict[str, Any] = {"event": _LETTERS[type(event)], "pid": fields.pop("pid")}
+    if "comm" in fields:
+        line["comm"] = fields.pop("comm")
+    if isinstance(event, Exec | Alive) and event.argv is not None and event.argv_bytes is not None:
+        line["args"] = argv.quote(event.argv, event.argv_bytes)
+        fields["argv"] = base64.b64encode(event.argv).decode()
+    return line | fields
+
+
+def decode(line: dict[str, Any]) -> Event:
+    """The event of which encode() made this object. Raises DataError if it is none."""
+    try:
+        kind = _TYPES[line["event"]]
+        fields = {name: line[name] for name in kind._fields}
+        if fields.get("argv") is not None:
+            fields["argv"] = base64.b64decode(fields["argv"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataError(f"not an event: {json.dumps(line)[:80]} ({error!r})") from error
+    return kind(**fields)

@@ -1,0 +1,159 @@
+"""The kernel side: compiles bpf/process.c with BCC, attaches it and drains it. The only importer of BCC."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import mmap
+import os
+import platform
+import re
+import tempfile
+from collections.abc import Iterator
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from . import bcclib, btf
+from .errors import NoPermission, Unavailable
+from .events import KINDS, Event
+from .records import Decoder
+from .ring import Ring
+from .source import Counts
+
+MIN_KERNEL = (5, 8)  # BPF_MAP_TYPE_RINGBUF, bpf_ktime_get_boot_ns()
+TRACEPOINTS = ("sched_process_fork", "sched_process_exec", "sched_process_exit", "sched_process_free")
+
+_CAP_SYS_ADMIN, _CAP_PERFMON, _CAP_BPF = 21, 38, 39  # include/uapi/linux/capability.h
+_FIRST_PID_NAMESPACE = 0xEFFFFFFC  # PROC_PID_INIT_INO, include/linux/proc_ns.h
+_MIB = 1024 * 1024
+
+
+def kernel_version(release: str = platform.release()) -> tuple[int, int, int]:
+    """Version of a kernel, by default of the running one."""
+    numbers = [int(number) for number in re.findall(r"\d+", release)[:3]]
+    major, minor, patch = [*numbers, 0, 0, 0][:3]
+    return major, minor, patch
+
+
+def has_privileges() -> bool:
+    """Whether this process may load tracing programs: CAP_BPF with CAP_PERFMON, or CAP_SYS_ADMIN."""
+    match = re.search(r"^CapEff:\s*(\w+)", Path("/proc/self/status").read_text(errors="replace"), re.MULTILINE)
+    effective = int(match[1], 16) if match else 0
+
+    def has(capability: int) -> bool:
+        return bool(effective >> capability & 1)
+
+    return has(_CAP_SYS_ADMIN) or (has(_CAP_BPF) and has(_CAP_PERFMON))
+
+
+def sees_all_pids() -> bool:
+    """Whether this process's pids are the kernel's own, as they are not in a container's pid namespace."""
+    return Path("/proc/self/ns/pid").stat().st_ino == _FIRST_PID_NAMESPACE
+
+
+def check_machine(sudo_command: str = "sudo webpf") -> None:
+    """Raises NoPermission or Unavailable, with what mends it, if this process can't record. Takes a millisecond."""
+    if not has_privileges():
+        raise NoPermission("recording needs root (or CAP_BPF and CAP_PERFMON)", sudo_command)
+    if not sees_all_pids():
+        raise Unavailable(
+            "this is a container with process ids of its own, so what the kernel reports can't be matched with /proc",
+            "run webpf on the host, or the container with --pid=host",
+        )
+    if kernel_version() < MIN_KERNEL:
+        raise Unavailable(f"Linux {platform.release()} is too old: webpf needs 5.8 or newer", "update the kernel")
+    if not btf.VMLINUX.exists():
+        btf.Layouts()  # raises the error that says so
+    bcclib.find()
+
+
+class Probe:
+    """The attached programs and their buffer: a Source of what the kernel reports from now on.
+
+    buffer_mib: size of the ring buffer in MiB, a power of two. max_args: bytes of argv kept of one exec.
+    Raises Unavailable if the program can't be compiled, loaded or attached.
+    """
+
+    def __init__(self, clock_offset: int, buffer_mib: int = 16, max_args: int = 32768) -> None:
+        self._decoder = Decoder(clock_offset)
+        ring_bytes = buffer_mib * _MIB
+        macros = {
+            **btf.definitions(),
+            "WEBPF_PAGE_SIZE": mmap.PAGESIZE,
+            "WEBPF_LINUX_VERSION_CODE": _version_code(),
+            "RING_BYTES": ring_bytes,
+            "WAKE_BYTES": max(ring_bytes // 4 // (os.cpu_count() or 1), 4096),
+            "MAX_ARGS": max_args,
+        }
+        self._bpf = _compile(macros)
+        self._ring = Ring(self._bpf[b"ring"].map_fd, ring_bytes)
+        self._closed = False
+
+    def wait(self, seconds: float) -> None:
+        self._ring.wait(seconds)
+
+    def drain(self) -> list[Event]:
+        events: list[Event] = []
+        self._ring.drain(lambda memory, start, end: self._decoder.decode(memory, start, end, events))
+        return events
+
+    def counts(self) -> Counts:
+        table = self._bpf[b"counts"]
+        totals = [sum(table[ctypes.c_int(slot)]) for slot in range(2 * len(KINDS))]
+        return Counts(attempted=tuple(totals[: len(KINDS)]), lost=tuple(totals[len(KINDS) :]))
+
+    def stop_intake(self) -> None:
+        """From this moment the programs report frees only."""
+        self._bpf[b"closing"][ctypes.c_int(0)] = ctypes.c_uint32(1)
+
+    def detach(self) -> None:
+        """Ends reporting. What is in the buffer can still be drained."""
+        for tracepoint in TRACEPOINTS:
+            with contextlib.suppress(Exception):  # BCC raises a bare Exception for one that is detached already
+                self._bpf.detach_raw_tracepoint(tracepoint.encode())
+
+    def close(self) -> None:
+        if not self._closed:
+            self._closed = True
+            self.detach()
+            self._ring.close()
+            self._bpf.cleanup()
+
+
+def _version_code() -> int:
+    major, minor, patch = kernel_version()
+    return (major << 16) + (minor << 8) + min(patch, 255)
+
+
+def _compile(macros: dict[str, int]) -> Any:
+    """The bcc.BPF object of bpf/process.c, loaded and attached."""
+    bcc = bcclib.load()
+    folder = Path(str(files(f"{__package__}.bpf")))
+    # BCC looks for kernel headers here, and finds a few small ones of our own: none of the kernel's are needed.
+    os.environ["BCC_KERNEL_SOURCE"] = str(folder)
+    flags = [f"-D{macro}={value}" for macro, value in macros.items()]
+    with _captured_stderr() as output:
+        try:
+            return bcc.BPF(text=(folder / "process.c").read_bytes(), cflags=flags)
+        except Exception as error:  # BCC raises bare Exceptions; clang's and the verifier's words go to stderr
+            reason = _reason(output.read_text(errors="replace")) or str(error)
+            raise Unavailable(f"BCC can't load the BPF program: {reason}", "webpf doctor") from error
+
+
+def _reason(output: str) -> str:
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    return next((line for line in lines if "error:" in line or "ermitted" in line), lines[-1] if lines else "")
+
+
+@contextlib.contextmanager
+def _captured_stderr() -> Iterator[Path]:
+    """Redirects file descriptor 2 to a file: clang inside of libbcc writes to it directly."""
+    with tempfile.NamedTemporaryFile() as capture:
+        saved = os.dup(2)
+        try:
+            os.dup2(capture.fileno(), 2)
+            yield Path(capture.name)
+        finally:
+            os.dup2(saved, 2)
+            os.close(saved)

@@ -1,0 +1,147 @@
+"""What /proc says of a process: the ones alive when a recording begins, and whether one is alive when it ends."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+from . import cgroups, clock
+from .events import PF_FORKNOEXEC, PF_KTHREAD, TICK_NS, Alive, Event, Exec, Fork, text
+
+
+class Stat(NamedTuple):
+    """Some fields of /proc/PID/stat (see proc(5)). start_ns: boot ns, rounded down to a clock tick."""
+
+    comm: bytes
+    state: str
+    ppid: int
+    flags: int
+    threads: int
+    start_ns: int
+
+
+def read_stat(pid: int) -> Stat | None:
+    """None if the process is gone."""
+    try:
+        raw = Path(f"/proc/{pid}/stat").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    head, _, tail = raw.rpartition(b")")  # the name may hold anything, also ")"
+    fields = tail.split()
+    return Stat(
+        comm=head.partition(b"(")[2],
+        state=fields[0].decode(),
+        ppid=int(fields[1]),
+        flags=int(fields[6]),
+        threads=int(fields[17]),
+        start_ns=int(fields[19]) * TICK_NS,
+    )
+
+
+def has_ended(stat: Stat) -> bool:
+    """A zombie whose last thread has left. The leader's own state is Z or X while other threads still run."""
+    return stat.state in "ZX" and stat.threads <= 1
+
+
+def scan(clock_offset: int, max_args: int, cgroup_ids: dict[str, int]) -> list[Alive]:
+    """Every process that is alive now, oldest first, so that parents come before their children.
+
+    clock_offset: ns from boot time to Unix time. cgroup_ids: filled with the cgroup v2 paths that were met.
+    """
+    found = []
+    for entry in os.scandir("/proc"):
+        if entry.name.isdigit():
+            alive = _read_alive(int(entry.name), clock_offset, max_args, cgroup_ids)
+            if alive is not None:
+                found.append(alive)
+    return sorted(found, key=lambda alive: (alive.start_ns, alive.pid))
+
+
+def is_alive(pid: int, start_ns: int, clock_offset: int) -> bool:
+    """Whether this very process (start_ns: Unix ns) is alive now, and not another with its pid."""
+    stat = read_stat(pid)
+    if stat is None or has_ended(stat):
+        return False
+    return 0 <= start_ns - clock_offset - stat.start_ns < TICK_NS
+
+
+def without_doubles(alive: Collection[Alive], events: Iterable[Event]) -> list[Alive]:
+    """What the scan found, less what the first events tell better.
+
+    The programs were attached before the scan, so a process born between the two is in both: its fork counts. And of
+    one that took on a new program meanwhile, the scan may have seen the program before or after: the exec counts.
+    """
+    forked: dict[int, list[int]] = {}
+    execed: dict[int, list[int]] = {}
+    for event in events:
+        if isinstance(event, Fork | Exec):
+            (forked if isinstance(event, Fork) else execed).setdefault(event.pid, []).append(event.start_ns)
+
+    def named(among: dict[int, list[int]], process: Alive) -> bool:
+        return any(0 <= start - process.start_ns < TICK_NS for start in among.get(process.pid, ()))
+
+    return [
+        process._replace(execs=0, filename=None, argv=None, argv_bytes=None) if named(execed, process) else process
+        for process in alive
+        if not named(forked, process)
+    ]
+
+
+def _read_alive(pid: int, clock_offset: int, max_args: int, cgroup_ids: dict[str, int]) -> Alive | None:
+    folder = Path(f"/proc/{pid}")
+    stat = read_stat(pid)
+    if stat is None or has_ended(stat):
+        return None
+    try:
+        status = (folder / "status").read_text(errors="replace")
+        _, uid, euid, *_ = next(line for line in status.splitlines() if line.startswith("Uid:")).split()
+        cgroup = (folder / "cgroup").read_bytes()
+        kernel = bool(stat.flags & PF_KTHREAD)
+        execed = not kernel and not stat.flags & PF_FORKNOEXEC
+        argv, argv_bytes = _read_argv(folder, max_args) if execed else (None, None)
+        filename = _read_exe(folder) if execed else None
+    except (FileNotFoundError, ProcessLookupError, StopIteration):
+        return None  # it ended while it was read: its exit is among the first events
+    return Alive(
+        time_ns=clock.boot_ns() + clock_offset,
+        pid=pid,
+        start_ns=stat.start_ns + clock_offset,
+        ppid=stat.ppid,
+        comm=text(stat.comm),
+        uid=int(uid),
+        euid=int(euid),
+        cgroup_id=_cgroup_id(cgroup, cgroup_ids),
+        kernel=int(kernel),
+        execs=int(execed),
+        filename=filename,
+        argv=argv,
+        argv_bytes=argv_bytes,
+    )
+
+
+def _read_argv(folder: Path, max_args: int) -> tuple[bytes, int]:
+    with (folder / "cmdline").open("rb") as cmdline:
+        argv = cmdline.read()
+    return argv[:max_args], len(argv)
+
+
+def _read_exe(folder: Path) -> str | None:
+    try:
+        return text(os.fsencode((folder / "exe").readlink()).removesuffix(b" (deleted)"))
+    except PermissionError:
+        return None
+
+
+def _cgroup_id(lines: bytes, known: dict[str, int]) -> int | None:
+    for line in lines.splitlines():
+        if line.startswith(b"0::"):
+            path = os.fsdecode(line[3:])
+            if path not in known:
+                number = cgroups.id_of(path)
+                if number is None:
+                    return None
+                known[path] = number
+            return known[path]
+    return None

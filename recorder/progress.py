@@ -1,0 +1,171 @@
+"""How a recording shows itself while it runs: a live line on a terminal, plain lines elsewhere, or nothing."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from . import terminal
+from .record import Options, Status, Summary
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+_PLAIN_SECONDS = 10.0
+_LIVE_SECONDS = 0.25
+
+
+class Quiet:
+    """Shows nothing."""
+
+    def __enter__(self) -> Quiet:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        pass
+
+    def started(self, recording_id: int, others: int) -> None:
+        pass
+
+    def status(self, status: Status) -> None:
+        pass
+
+    def finishing(self) -> None:
+        pass
+
+
+class Plain(Quiet):
+    """A line at the start, then one every ten seconds."""
+
+    def __init__(self, options: Options) -> None:
+        self._options = options
+        self._next = _PLAIN_SECONDS
+        self._rate = Rate()
+
+    def started(self, recording_id: int, others: int) -> None:
+        until = "until Ctrl-C" if self._options.duration is None else f"for {self._options.duration:g} s"
+        terminal.say(f"recording {recording_id} goes to {self._options.db}, {until}")
+        if others:
+            terminal.say(f"{others} more recording goes to this file: both go on, each under its own number")
+
+    def status(self, status: Status) -> None:
+        if status.elapsed >= self._next:
+            self._next += _PLAIN_SECONDS
+            terminal.say(f"{status.elapsed:.0f} s: {describe(status, self._rate.of(status))}")
+
+
+class Live(Plain):
+    """A progress bar that is drawn again four times a second, and leaves nothing behind."""
+
+    def __init__(self, options: Options) -> None:
+        super().__init__(options)
+        self._next = 0.0
+        self._progress: Progress | None = None
+        self._task: TaskID | None = None
+
+    def started(self, recording_id: int, others: int) -> None:
+        super().started(recording_id, others)
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+        bounded = self._options.duration is not None
+        columns = [BarColumn(bar_width=20), TimeRemainingColumn(), TextColumn("left")] if bounded else []
+        self._progress = Progress(
+            TextColumn("recording"),
+            *columns,
+            *([] if bounded else [TimeElapsedColumn()]),
+            TextColumn("{task.fields[text]}"),
+            console=Console(stderr=True),
+            transient=True,
+            auto_refresh=False,
+        )
+        self._task = self._progress.add_task("recording", total=self._options.duration, text="")
+        with contextlib.suppress(OSError):
+            self._progress.start()
+
+    def status(self, status: Status) -> None:
+        if status.elapsed < self._next or self._progress is None or self._task is None:
+            return
+        self._next = status.elapsed + _LIVE_SECONDS
+        text = describe(status, self._rate.of(status))
+        with contextlib.suppress(OSError):
+            self._progress.update(self._task, completed=status.elapsed, text=text)
+            self._progress.refresh()
+
+    def finishing(self) -> None:
+        self._stop()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop()
+
+    def _stop(self) -> None:
+        if self._progress is not None:
+            with contextlib.suppress(OSError):
+                self._progress.stop()
+            self._progress = None
+
+
+class Rate:
+    """Events per second between one status and the next."""
+
+    def __init__(self) -> None:
+        self._before = (0.0, 0)
+
+    def of(self, status: Status) -> float:
+        """Events per second since the last call."""
+        elapsed, events = self._before
+        self._before = (status.elapsed, status.events)
+        return (status.events - events) / max(status.elapsed - elapsed, 0.01)
+
+
+def observer(options: Options, quiet: bool) -> Quiet:
+    """The one that suits where stderr goes."""
+    if quiet:
+        return Quiet()
+    return Live(options) if sys.stderr.isatty() else Plain(options)
+
+
+def describe(status: Status, rate: float) -> str:
+    """The numbers of a status line."""
+    lost = f"{status.lost:,} LOST" if status.lost else "none lost"
+    return f"{status.processes:,} processes, {rate:,.0f} events/s, {lost}"
+
+
+def report(summary: Summary, database_is_default: bool) -> None:
+    """What a recording came to, and the next command to type."""
+    totals = summary.totals
+    terminal.say(
+        f"recording {summary.recording_id} in {summary.db}: {totals.processes:,} processes in"
+        f" {terminal.duration(summary.seconds)} ({totals.exited:,} exited, {totals.running:,} still running"
+        + (f", {totals.lost:,} whose exit was lost)" if totals.lost else ")")
+    )
+    longest = ""
+    if totals.longest:
+        comm, pid, lifetime_ns = totals.longest
+        longest = f"longest: {comm} (pid {pid}) {terminal.duration(lifetime_ns / 1e9)}; "
+    terminal.say(f"{longest}failed: {totals.failed:,}; {completeness(summary)}")
+    terminal.say("next: webpf query lifetimes" + ("" if database_is_default else f" --db {_shell(summary.db)}"))
+
+
+def completeness(summary: Summary) -> str:
+    """`complete`, or what is missing."""
+    lost = sum(summary.counts.lost)
+    if lost:
+        share = lost / sum(summary.counts.attempted)
+        return f"LOST {lost:,} events ({share:.1%}): all counts are a lower bound; a larger --buffer-mib helps"
+    if not summary.complete:
+        return f"NOT complete: the kernel wrote {summary.counts.arrived} events, {summary.written} arrived"
+    return "complete, no event was lost"
+
+
+def _shell(path: Path) -> str:
+    import shlex
+
+    return shlex.quote(str(path))

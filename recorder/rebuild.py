@@ -1,0 +1,73 @@
+"""Makes the processes of a recording again from its raw facts, as after a pairing bug was mended."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from . import dbfile
+from .errors import NotFound, StorageError
+from .events import Event
+from .lifetimes import Pairing
+from .store import TABLES, RecordingWriter, Store
+
+_BATCH = 10_000
+
+
+def rebuild(path: Path, recording: int | None = None) -> dict[int, int]:
+    """Rebuilds one recording, or all that the file holds; returns how many processes each then has.
+
+    All in one transaction: if anything fails, the file is as before. Raises NotFound for a recording that isn't
+    there, and StorageError for one that is still being written.
+    """
+    dbfile.check_readable(path)
+    store = Store(path)
+    try:
+        store.mark_interrupted()
+        rows = list(store.db["recordings"].rows)
+        if recording is not None and recording not in {row["id"] for row in rows}:
+            raise NotFound(f"{path} has no recording {recording}", f"webpf recordings --db {path}")
+        counts = {}
+        for row in rows:
+            if recording in (None, row["id"]):
+                if row["status"] == "recording":
+                    raise StorageError(f"recording {row['id']} is still being written", "end it first")
+                counts[row["id"]] = _rebuild_one(store, row["id"])
+        return counts
+    finally:
+        store.close()
+
+
+def facts(store: Store, recording_id: int) -> Iterator[tuple[int, int, Event]]:
+    """The raw facts of a recording in order: id, the id of the process it was given to (0: none), and the fact."""
+
+    def of(kind: type[Event], table: str) -> Iterator[tuple[int, int, Event]]:
+        columns = ", ".join(kind._fields)
+        sql = f"SELECT id, coalesce(process_id, 0), {columns} FROM {table} WHERE recording_id = ? ORDER BY id"
+        rows = store.db.conn.execute(sql, [recording_id])
+        for fact_id, owner, *fields in rows:
+            yield fact_id, owner, kind(*fields)
+
+    return heapq.merge(*(of(kind, table) for kind, table in TABLES.items()), key=lambda fact: fact[0])
+
+
+def _rebuild_one(store: Store, recording_id: int) -> int:
+    db = store.db
+    writer = RecordingWriter(store, recording_id)
+    pairing = Pairing()
+    moved: list[tuple[str, int, int]] = []
+    with store.writing(), db.atomic():
+        db.execute("DELETE FROM processes WHERE recording_id = ?", [recording_id])
+        for number, (fact_id, owner, event) in enumerate(facts(store, recording_id), 1):
+            process_id = pairing.feed(event, fact_id)
+            if process_id != owner:
+                moved.append((TABLES[type(event)], fact_id, process_id))
+            if number % _BATCH == 0:
+                writer.write_processes(pairing.take_changed())
+        writer.write_processes(pairing.take_changed())
+        for table, fact_id, process_id in moved:
+            db.execute(f"UPDATE {table} SET process_id = nullif(?, 0) WHERE id = ?", [process_id, fact_id])
+        count: Any = db.execute("SELECT count(*) FROM processes WHERE recording_id = ?", [recording_id]).fetchone()
+    return int(count[0])

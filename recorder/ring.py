@@ -1,0 +1,67 @@
+"""The BPF ring buffer as mapped memory: where it has been written, and where it has been read (5.8+).
+
+Layout, from kernel/bpf/ringbuf.c: one page with the consumer's position, which the reader writes; one with the
+producer's; then the data, mapped twice in a row, so that a record which wraps around is still contiguous.
+Positions only grow; the place in the data is the position modulo the size.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import mmap
+import platform
+import select
+import threading
+from collections.abc import Callable
+
+from . import records
+
+_TSO = ("x86_64", "i686", "s390x")  # processors that never reorder two loads
+
+
+class Ring:
+    """Reads a ring-buffer map in bulk."""
+
+    def __init__(self, map_fd: int, size: int) -> None:
+        page = mmap.PAGESIZE
+        self._size = size
+        self._consumer = mmap.mmap(map_fd, page, mmap.MAP_SHARED, mmap.PROT_READ | mmap.PROT_WRITE, offset=0)
+        self._shared = mmap.mmap(map_fd, page + 2 * size, mmap.MAP_SHARED, mmap.PROT_READ, offset=page)
+        self._data = memoryview(self._shared)[page:]
+        # 64-bit accesses in one piece: the kernel reads and writes these words at the same time.
+        self._read_to = ctypes.c_uint64.from_buffer(self._consumer)
+        self._written_to = memoryview(self._shared)[:8].cast("Q")
+        self._barrier = None if platform.machine() in _TSO else threading.Lock()
+        self._epoll = select.epoll()
+        self._epoll.register(map_fd, select.EPOLLIN | select.EPOLLET)
+
+    def wait(self, seconds: float) -> None:
+        """Sleeps, but returns early when the kernel says that the buffer fills."""
+        self._epoll.poll(seconds)
+
+    def drain(self, decode: Callable[[memoryview, int, int], int]) -> bool:
+        """Hands what has been written to decode(memory, start, end), which returns how far it got.
+
+        True if all of it was decoded, False if it ended at a record that is still being written.
+        """
+        position = self._read_to.value
+        waiting = self._written_to[0] - position
+        if not waiting:
+            return True
+        start = position % self._size
+        end = start + waiting
+        if self._barrier:
+            end = records.settled(self._data, start, end)
+            with self._barrier:  # taking a lock is a load barrier, giving it back a store barrier
+                pass
+        reached = decode(self._data, start, end)
+        self._read_to.value = position + reached - start
+        return reached - start == waiting
+
+    def close(self) -> None:
+        self._epoll.close()
+        del self._read_to
+        self._written_to.release()
+        self._data.release()
+        self._shared.close()
+        self._consumer.close()

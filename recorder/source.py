@@ -1,0 +1,96 @@
+"""Where events come from: the protocol that the recorder reads, and a replay of recorded events for tests."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from . import jsonlines
+from .events import KINDS, Event
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What the kernel counted for each of KINDS: records it tried to write, and those for which there was no room."""
+
+    attempted: tuple[int, ...] = (0,) * len(KINDS)
+    lost: tuple[int, ...] = (0,) * len(KINDS)
+
+    @property
+    def arrived(self) -> tuple[int, ...]:
+        """Records that were written to the buffer, by kind."""
+        return tuple(a - b for a, b in zip(self.attempted, self.lost, strict=True))
+
+
+class Source(Protocol):
+    """A stream of events with an end. Events of one process come in the order in which they happened."""
+
+    def wait(self, seconds: float) -> None:
+        """Sleeps until events are worth fetching, at most so long."""
+
+    def drain(self) -> list[Event]:
+        """The events since the last call, in order."""
+
+    def counts(self) -> Counts:
+        """What has been attempted and lost so far."""
+
+    def stop_intake(self) -> None:
+        """From now on nothing new is taken in, only what completes processes that have just exited."""
+
+    def detach(self) -> None:
+        """Nothing at all comes any more; what has come can still be drained."""
+
+    def close(self) -> None:
+        """Gives everything back. Can be called more than once."""
+
+
+class Replay:
+    """Plays events from memory or from a file of JSON lines (see jsonlines.py), some at each drain."""
+
+    def __init__(self, events: Iterable[Event], batch: int = 1000, counts: Counts | None = None) -> None:
+        self._events = iter(events)
+        self._batch = batch
+        self._given = counts
+        self._seen = dict.fromkeys(KINDS, 0)
+        self.exhausted = False
+
+    @classmethod
+    def from_file(cls, path: Path, batch: int = 1000) -> Replay:
+        """Raises DataError for a line that holds no event."""
+        return cls(_read(path), batch)
+
+    def wait(self, seconds: float) -> None:
+        """Nothing to wait for."""
+
+    def drain(self) -> list[Event]:
+        batch = []
+        for event in self._events:
+            batch.append(event)
+            kind = type(event).__name__.lower()
+            if kind in self._seen:
+                self._seen[kind] += 1
+            if len(batch) == self._batch:
+                return batch
+        self.exhausted = True
+        return batch
+
+    def counts(self) -> Counts:
+        return self._given or Counts(attempted=tuple(self._seen.values()))
+
+    def stop_intake(self) -> None:
+        """A replay ends by itself."""
+
+    def detach(self) -> None:
+        """Nothing is attached."""
+
+    def close(self) -> None:
+        """Nothing to give back."""
+
+
+def _read(path: Path) -> Iterator[Event]:
+    with path.open(encoding="utf-8") as lines:
+        for line in lines:
+            yield jsonlines.decode(json.loads(line))

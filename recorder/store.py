@@ -1,0 +1,268 @@
+"""The only writer of recording files: facts, processes and what is said about a recording, in short transactions.
+
+The hot path binds no None: Python's sqlite3 looks for an adapter for each (some 0.4 us a value), so unknown numbers
+are bound as -1 and become NULL in the statement.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sqlite_utils import Database
+
+from . import argv, dbfile, schema
+from .errors import StorageError
+from .events import KINDS, Alive, Event, Exec, Exit, Fork, Free, Gone
+from .lifetimes import Process
+from .liveness import is_recorder_alive
+from .source import Counts
+
+TABLES: dict[type[Event], str] = {
+    Fork: "forks",
+    Exec: "programs",
+    Exit: "exits",
+    Free: "frees",
+    Alive: "found",
+    Gone: "missing",
+}
+_COUNTED = (Fork, Exec, Exit, Free)
+_BLOCK = 65536
+_BUSY_SECONDS = 60.0
+_CHECKPOINT_PAGES = 8192
+
+_COLUMNS = (
+    "id", "pid", "ppid", "parent_id", "start_ns", "end_ns", "state", "comm", "execs", "status", "uid", "cgroup_id",
+    "cpu_ns", "max_rss_kib", "end_ppid", "kernel",
+)  # fmt: skip
+_NEVER_NULL = ("id", "pid", "start_ns", "state", "comm")
+_PROGRAM = ("filename", "args", "argv", "argv_bytes")
+
+
+@dataclass(frozen=True)
+class Totals:
+    """What a recording holds, for its summary. longest: (comm, pid, lifetime_ns) of an exited process."""
+
+    processes: int
+    exited: int
+    running: int
+    lost: int
+    failed: int
+    longest: tuple[str, int, int] | None
+
+
+class Store:
+    """An open recording file. Raises StorageError where writing fails; what was committed before stays."""
+
+    def __init__(self, path: Path) -> None:
+        dbfile.check_writable(path)
+        dbfile.create(path)
+        self._path = path
+        with self.writing():
+            connection = sqlite3.connect(path, timeout=_BUSY_SECONDS)
+            self.db = Database(connection, execute_plugins=False)
+            schema.migrate(self.db)
+            self.db.execute("PRAGMA journal_mode = WAL")
+            self.db.execute("PRAGMA synchronous = NORMAL")
+            self.db.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
+
+    def mark_interrupted(self) -> int:
+        """Recordings whose recorder is gone without having ended them are marked so; returns how many go on."""
+        going_on = 0
+        with self.writing():
+            for row in list(self.db["recordings"].rows_where("status = 'recording'")):
+                if is_recorder_alive(row):
+                    going_on += 1
+                else:
+                    self.db.table("recordings").update(row["id"], {"status": "interrupted"})
+        return going_on
+
+    def begin(self, about: Mapping[str, Any]) -> RecordingWriter:
+        """Starts a recording. about: the columns of `recordings` that are known at the start."""
+        with self.writing():
+            row = dict(about) | {"options": json.dumps(about["options"]), "status": "recording"}
+            recording_id = self.db.table("recordings").insert(row).last_rowid
+        assert recording_id is not None
+        return RecordingWriter(self, recording_id)
+
+    def close(self) -> None:
+        """Makes the file one plain file again, unless another process has it open: the last one does it then."""
+        with contextlib.suppress(sqlite3.OperationalError):
+            self.db.execute("PRAGMA busy_timeout = 500")
+            self.db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            self.db.execute("PRAGMA journal_mode = DELETE")
+        self.db.close()
+        self._give_to_invoking_user()
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[None]:
+        """Turns what SQLite says of a failed write into a StorageError."""
+        try:
+            yield
+        except sqlite3.DatabaseError as error:
+            raise StorageError(
+                f"{self._path}: {error}; what was committed before is kept", "free some space, or choose another --db"
+            ) from error
+
+    def _give_to_invoking_user(self) -> None:
+        owner = dbfile.invoking_user()
+        if owner is None:
+            return
+        fd = os.open(self._path, os.O_RDONLY | os.O_NOFOLLOW)
+        try:
+            if os.fstat(fd).st_uid == 0:
+                os.fchown(fd, *owner)
+        finally:
+            os.close(fd)
+
+
+class RecordingWriter:
+    """Writes one recording of a Store."""
+
+    def __init__(self, store: Store, recording_id: int) -> None:
+        self.id = recording_id
+        self._store = store
+        self._db = store.db
+        self._next_id = self._end_of_block = 0
+        self._written = dict.fromkeys(_COUNTED, 0)
+        self._fact_sql = {kind: _fact_sql(kind, recording_id) for kind in TABLES}
+        self._plain_sql = _process_sql(recording_id, with_program=False)
+        self._program_sql = _process_sql(recording_id, with_program=True)
+
+    @property
+    def written(self) -> tuple[int, ...]:
+        """Facts in the file, by kind."""
+        return tuple(self._written.values())
+
+    def reserve(self, count: int) -> int:
+        """First of so many fact ids in a row that nobody else uses. Ids grow from call to call."""
+        if self._next_id + count > self._end_of_block:
+            size = max(_BLOCK, count)
+            with self._store.writing(), self._db.atomic():
+                # A write first, so that no other recorder can come in between.
+                self._db.execute("UPDATE recordings SET id = id WHERE id = ?", [self.id])
+                first = self._db.execute("SELECT coalesce(max(first_id + size), 1) FROM fact_blocks").fetchone()[0]
+                self._db.execute("INSERT INTO fact_blocks VALUES (?, ?, ?)", [first, size, self.id])
+            if first != self._end_of_block:
+                self._next_id = first
+            self._end_of_block = first + size
+        self._next_id += count
+        return self._next_id - count
+
+    def write(
+        self, events: Sequence[Event], first_id: int, owners: Iterable[int], processes: Iterable[Process], now_ns: int
+    ) -> None:
+        """One transaction: facts numbered from first_id, each with its process's id (0: unknown), and processes."""
+        facts: dict[type[Event], list[tuple[Any, ...]]] = {kind: [] for kind in TABLES}
+        for fact_id, (event, owner) in enumerate(zip(events, owners, strict=True), first_id):
+            facts[type(event)].append((fact_id, owner, *event))
+        with self._store.writing(), self._db.atomic():
+            for kind, rows in facts.items():
+                if rows:
+                    self._db.conn.executemany(self._fact_sql[kind], rows)
+            self.write_processes(processes)
+            self._db.execute("UPDATE recordings SET updated_ns = ? WHERE id = ?", [now_ns, self.id])
+        for kind in _COUNTED:
+            self._written[kind] += len(facts[kind])
+
+    def write_processes(self, processes: Iterable[Process]) -> None:
+        """Inserts or replaces rows of processes, within the caller's transaction."""
+        plain, program = [], []
+        for process in processes:
+            if process.filename is None and process.argv is None:
+                plain.append(_process_row(process))
+            else:
+                program.append(_process_row(process) + _program_row(process))
+        self._db.conn.executemany(self._plain_sql, plain)
+        self._db.conn.executemany(self._program_sql, program)
+
+    def write_counts(self, counts: Counts, now_ns: int) -> None:
+        """Brings the counts of attempted, written and lost facts up to date."""
+        row: dict[str, int] = {"updated_ns": now_ns}
+        for kind, attempted, written, lost in zip(KINDS, counts.attempted, self.written, counts.lost, strict=True):
+            row |= {f"{kind}s_attempted": attempted, f"{kind}s_written": written, f"{kind}s_lost": lost}
+        with self._store.writing():
+            self._db.table("recordings").update(self.id, row)
+
+    def write_cgroups(self, paths: Mapping[int, str | None]) -> None:
+        """Adds cgroups: id -> path."""
+        rows = [{"recording_id": self.id, "cgroup_id": number, "path": path} for number, path in paths.items()]
+        with self._store.writing():
+            self._db.table("cgroup_paths").insert_all(rows, ignore=True)
+
+    def finish(self, status: str, ended_ns: int) -> None:
+        """Ends the recording, and gives back the fact ids that it didn't need."""
+        with self._store.writing(), self._db.atomic():
+            self._db.table("recordings").update(
+                self.id, {"status": status, "ended_ns": ended_ns, "updated_ns": ended_ns}
+            )
+            self._db.execute(
+                "UPDATE fact_blocks SET size = ? - first_id"
+                " WHERE recording_id = ? AND first_id = (SELECT max(first_id) FROM fact_blocks)",
+                [self._next_id, self.id],
+            )
+            self._db.execute("DELETE FROM fact_blocks WHERE recording_id = ? AND size <= 0", [self.id])
+
+    def totals(self) -> Totals:
+        """Counts the recording's processes."""
+        exited = running = lost = failed = 0
+        for state, count, unsuccessful in self._db.execute(
+            "SELECT state, count(*), total(status <> 0) FROM processes WHERE recording_id = ? GROUP BY state", [self.id]
+        ):
+            exited += count if state == "exited" else 0
+            running += count if state == "running" else 0
+            lost += count if state == "lost" else 0
+            failed += int(unsuccessful)
+        longest = self._db.execute(
+            "SELECT comm, pid, lifetime_ns FROM processes"
+            " WHERE recording_id = ? AND lifetime_ns IS NOT NULL ORDER BY lifetime_ns DESC LIMIT 1",
+            [self.id],
+        ).fetchone()
+        return Totals(exited + running + lost, exited, running, lost, failed, longest)
+
+
+def _fact_sql(kind: type[Event], recording_id: int) -> str:
+    columns = ", ".join(kind._fields)
+    marks = ", ".join("?" * len(kind._fields))
+    return (
+        f"INSERT INTO {TABLES[kind]} (id, recording_id, process_id, {columns})"
+        f" VALUES (?, {recording_id}, nullif(?, 0), {marks})"
+    )
+
+
+def _process_sql(recording_id: int, with_program: bool) -> str:
+    marks = ["?" if column in _NEVER_NULL else "nullif(?, -1)" for column in _COLUMNS]
+    columns = [*_COLUMNS, *(_PROGRAM if with_program else ())]
+    if with_program:
+        marks += ["?"] * len(_PROGRAM)
+    return (
+        f"INSERT OR REPLACE INTO processes ({', '.join(columns)}, recording_id)"
+        f" VALUES ({', '.join(marks)}, {recording_id})"
+    )
+
+
+def _process_row(process: Process) -> tuple[Any, ...]:
+    """Values for _COLUMNS."""
+    return tuple(
+        [
+            -1 if value is None else value
+            for value in (
+                process.id, process.pid, process.ppid, process.parent_id, process.start_ns, process.end_ns,
+                process.state, process.comm, process.execs, process.status, process.uid, process.cgroup_id,
+                process.cpu_ns, process.max_rss_kib, process.end_ppid, process.kernel,
+            )
+        ]
+    )  # fmt: skip
+
+
+def _program_row(process: Process) -> tuple[Any, ...]:
+    """Values for _PROGRAM."""
+    if process.argv is None or process.argv_bytes is None:
+        return (process.filename, None, None, process.argv_bytes)
+    return (process.filename, argv.quote(process.argv, process.argv_bytes), process.argv, process.argv_bytes)

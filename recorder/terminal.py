@@ -1,0 +1,113 @@
+"""What people see: tables that fit the terminal, rows as CSV and JSON, one-line messages. The only importer of rich."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from itertools import islice
+from typing import Any, TextIO
+
+from . import argv
+
+TABLE_ROWS = 50
+
+
+def say(message: str) -> None:
+    """One line on stderr. Never fails: a recording goes on when its terminal has gone."""
+    try:
+        sys.stderr.write(f"webpf: {safe(message)}\n")
+        sys.stderr.flush()
+    except (OSError, ValueError):
+        pass
+
+
+def safe(text: str) -> str:
+    """The text with what a terminal would act on (escape sequences, reversed writing) shown as \\x1b or \\u202e."""
+    return argv.UNPRINTABLE.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
+
+
+def duration(seconds: float) -> str:
+    """A duration for people: 812 us, 3.20 ms, 1.52 s, 2 min 5 s, 3 h 12 min."""
+    if seconds < 1e-3:
+        return f"{seconds * 1e6:.0f} us"
+    if seconds < 1:
+        return f"{seconds * 1e3:.2f} ms"
+    if seconds < 60:
+        return f"{seconds:.2f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s"
+    return f"{minutes // 60:,} h {minutes % 60} min"
+
+
+def write_rows(
+    columns: Sequence[str], rows: Iterable[Sequence[Any]], format: str, limit: int | None, output: TextIO
+) -> None:
+    """Writes rows as `table` (50 of them unless limit says otherwise), `csv`, `json` or `ndjson` (all of them)."""
+    printable: Iterator[tuple[Any, ...]] = (
+        tuple(argv.quote(v, len(v)) if isinstance(v, bytes) else v for v in row) for row in rows
+    )
+    if format == "table":
+        _write_table(columns, printable, TABLE_ROWS if limit is None else limit, output)
+        return
+    if limit is not None:
+        printable = islice(printable, limit)
+    if format == "csv":
+        _write_csv(columns, printable, output)
+    elif format == "ndjson":
+        for row in printable:
+            output.write(json.dumps(dict(zip(columns, row, strict=True))) + "\n")
+    else:
+        _write_json(columns, printable, output)
+
+
+def _write_csv(columns: Sequence[str], rows: Iterator[tuple[Any, ...]], output: TextIO) -> None:
+    writer = csv.writer(output, lineterminator="\n")
+    writer.writerow(columns)
+    if output.isatty():
+        rows = (tuple(safe(value) if isinstance(value, str) else value for value in row) for row in rows)
+    writer.writerows(rows)
+
+
+def _write_json(columns: Sequence[str], rows: Iterator[tuple[Any, ...]], output: TextIO) -> None:
+    separator = "["
+    for row in rows:
+        output.write(f"{separator}\n  {json.dumps(dict(zip(columns, row, strict=True)))}")
+        separator = ","
+    output.write("[]\n" if separator == "[" else "\n]\n")
+
+
+def _write_table(columns: Sequence[str], rows: Iterator[tuple[Any, ...]], limit: int, output: TextIO) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    shown = list(islice(rows, limit))
+    total = len(shown) + sum(1 for _ in rows)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
+    for index, column in enumerate(columns):
+        numeric = all(isinstance(row[index], int | float | None) for row in shown)
+        table.add_column(column, justify="right" if numeric else "left", no_wrap=True, overflow="ellipsis")
+    for row in shown:
+        table.add_row(*(Text("" if value is None else safe(str(value))) for value in row))
+    # Where it is not shown on a terminal there is no width to fit: nothing is cut then.
+    console = Console(file=output, width=None if output.isatty() else 10_000, highlight=False, soft_wrap=False)
+    console.print(table)
+    count = f"{total:,} row" + ("" if total == 1 else "s")
+    console.print(count if total == len(shown) else f"{len(shown):,} of {count} (--limit N for more, or --format csv)")
+
+
+def describe_recording(recording: Mapping[str, Any], columns: Sequence[str]) -> tuple[Any, ...]:
+    """A row of `recordings` for people: its start in local time, its length in seconds."""
+    started = datetime.fromtimestamp(recording["started_ns"] / 1e9).astimezone()
+    ended_ns = recording["ended_ns"] or recording["updated_ns"]
+    shown = {
+        **recording,
+        "started": started.isoformat(sep=" ", timespec="seconds"),
+        "seconds": round((ended_ns - recording["started_ns"]) / 1e9, 1),
+    }
+    return tuple(shown[column] for column in columns)
