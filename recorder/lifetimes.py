@@ -69,12 +69,14 @@ class Pairing:
             Gone: self._gone,
         }
 
-    def feed(self, event: Event, fact_id: int) -> int:
-        """Takes in one fact; returns the id of the process that it belongs to, 0 if that is not known.
+    def feed(self, events: Iterable[Event], first_id: int) -> list[int]:
+        """Takes in facts; returns for each the id of the process that it belongs to, 0 where that is not known.
 
-        fact_id: number of the fact, growing from one to the next. A process that is seen first takes it as its id.
+        first_id: number of the first; they count up from there, and from call to call. A process takes the number of
+        the fact that named it first as its id.
         """
-        return self._handlers[type(event)](event, fact_id)
+        handlers = self._handlers
+        return [handlers[type(event)](event, fact_id) for fact_id, event in enumerate(events, first_id)]
 
     def take_changed(self) -> Iterable[Process]:
         """The processes that are new or have changed since the last call, by id."""
@@ -125,7 +127,10 @@ class Pairing:
 
     def _fork(self, event: Fork, fact_id: int) -> int:
         _, pid, start_ns, ppid, parent_start_ns, comm, uid, _, cgroup_id, kernel = event
-        process = self._find_or_add(pid, start_ns, fact_id)
+        if pid in self._by_pid:
+            process = self._find_or_add(pid, start_ns, fact_id)
+        else:  # as nearly always
+            process = self._changed[fact_id] = self._by_pid[pid] = Process(fact_id, pid, start_ns)
         process.ppid = ppid
         parent = self._find(ppid, parent_start_ns)
         if parent is not None:
@@ -139,13 +144,14 @@ class Pairing:
         return process.id
 
     def _exec(self, event: Exec, fact_id: int) -> int:
-        process = self._find_or_add(event.pid, event.start_ns, fact_id)
-        process.comm = event.comm
-        process.filename = event.filename
-        process.argv = event.argv
-        process.argv_bytes = event.argv_bytes
-        process.uid = event.uid
-        process.cgroup_id = event.cgroup_id
+        _, pid, start_ns, comm, uid, _, cgroup_id, _, filename, argv, argv_bytes = event
+        process = self._find_or_add(pid, start_ns, fact_id)
+        process.comm = comm
+        process.filename = filename
+        process.argv = argv
+        process.argv_bytes = argv_bytes
+        process.uid = uid
+        process.cgroup_id = cgroup_id
         process.execs = (process.execs or 0) + 1
         process.kernel = 0
         return process.id

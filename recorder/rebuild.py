@@ -61,7 +61,7 @@ def _rebuild_one(store: Store, recording_id: int) -> int:
     with store.writing(), db.atomic():
         db.execute("DELETE FROM processes WHERE recording_id = ?", [recording_id])
         for number, (fact_id, owner, event) in enumerate(facts(store, recording_id), 1):
-            process_id = pairing.feed(event, fact_id)
+            [process_id] = pairing.feed([event], fact_id)
             if process_id != owner:
                 moved.append((TABLES[type(event)], fact_id, process_id))
             if number % _BATCH == 0:

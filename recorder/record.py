@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import platform
 import shlex
@@ -99,6 +100,9 @@ def record(options: Options, observer: Observer) -> Summary:
     """Records the whole machine. Raises a WebpfError if it can't, or can't go on; the file keeps what it has."""
     dbfile.check_writable(options.db)
     stop = StopSignal()
+    # Events are tuples by the hundred thousand and never form cycles: looking through them for garbage costs a tenth.
+    gc.freeze()
+    gc.set_threshold(1_000_000)
     offset = clock.measure_offset()
     source = probe.Probe(offset, options.buffer_mib, options.max_args)
     try:
@@ -165,7 +169,7 @@ class _Session:
         if not events:
             return
         first_id = self.writer.reserve(len(events))
-        owners = list(map(self._pairing.feed, events, range(first_id, first_id + len(events))))
+        owners = self._pairing.feed(events, first_id)
         changed = self._pairing.take_changed()
         self.writer.write(events, first_id, owners, changed, self.now())
         self.processes += sum(process.id >= first_id for process in changed)
@@ -206,7 +210,7 @@ class _Session:
             self.source.wait(0.001)
 
     def _look_up_cgroups(self, events: Iterable[Event]) -> None:
-        new = {e.cgroup_id for e in events if isinstance(e, Fork | Exec)} - self.cgroups.keys()
+        new = {event.cgroup_id for event in events if type(event) is Fork or type(event) is Exec} - self.cgroups.keys()
         if new:
             paths = {number: cgroups.path_of(number) for number in new}
             self.cgroups.update(paths)

@@ -17,6 +17,7 @@ from .events import PF_KTHREAD, Event, Exec, Exit, Fork, Free, text
 
 _FACT = struct.Struct("=I4x6Q8I16s")  # the header's length, then struct fact
 _EXEC_TAIL = struct.Struct("=IiI4x")  # struct exec_fact behind its head
+_EXEC_SIZE = _FACT.size + _EXEC_TAIL.size
 _FACT_LENGTH = _FACT.size - 8  # a header's length doesn't count the header
 _BUSY = 1 << 31  # BPF_RINGBUF_BUSY_BIT: reserved, not submitted yet
 _FORK, _EXEC, _EXIT, _FREE = range(4)
@@ -85,21 +86,22 @@ class Decoder:
             memory, position
         )
         name_room, name_size, args_size = _EXEC_TAIL.unpack_from(memory, position + _FACT.size)
-        name_at = position + _FACT.size + _EXEC_TAIL.size
+        name_at = position + _EXEC_SIZE
         args_at = name_at + name_room
-        return Exec(
-            time_ns=time + self._offset,
-            pid=pid,
-            start_ns=born + self._offset,
-            comm=text(comm),
-            uid=uid,
-            euid=euid,
-            cgroup_id=cgroup,
-            carried_rss_kib=rss * _PAGE_KIB,
-            filename=text(bytes(memory[name_at : name_at + max(name_size, 0)])),
-            argv=None if args_total and not args_size else bytes(memory[args_at : args_at + args_size]),
-            argv_bytes=args_total,
-        )
+        filename = self._text(bytes(memory[name_at : name_at + name_size]) if name_size > 0 else b"")
+        argv = None if args_total and not args_size else bytes(memory[args_at : args_at + args_size])
+        fields = (
+            time + self._offset, pid, born + self._offset, self._text(comm), uid, euid, cgroup, rss * _PAGE_KIB,
+            filename, argv, args_total,
+        )  # fmt: skip
+        return tuple.__new__(Exec, fields)
+
+    def _text(self, raw: bytes) -> str:
+        try:
+            return self._names[raw]
+        except KeyError:
+            name = self._names[raw] = text(raw)
+            return name
 
 
 def settled(memory: memoryview, start: int, end: int) -> int:

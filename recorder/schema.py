@@ -67,8 +67,7 @@ CREATE TABLE processes (
     start_ns INTEGER NOT NULL,       -- Unix ns; if alive before and after the recording, rounded down to 10 ms
     end_ns INTEGER,                  -- Unix ns when its last thread left
     lifetime_ns INTEGER GENERATED ALWAYS AS (end_ns - start_ns) VIRTUAL,
-    state TEXT NOT NULL              -- exited, running (at the end of the recording), lost (gone, exit not seen)
-        CHECK (state IN ('exited', 'running', 'lost')),
+    state TEXT NOT NULL,             -- exited, running (at the end of the recording), lost (gone, exit not seen)
     comm TEXT,                       -- its latest name, at most 15 bytes
     filename TEXT,                   -- path of its latest program, as it was called
     args TEXT,                       -- its latest arguments, quoted for a shell

@@ -1,7 +1,7 @@
 """The only writer of recording files: facts, processes and what is said about a recording, in short transactions.
 
-The hot path binds no None: Python's sqlite3 looks for an adapter for each (some 0.4 us a value), so unknown numbers
-are bound as -1 and become NULL in the statement.
+The hot path binds as few None as it can: Python's sqlite3 looks for an adapter for each, some 0.4 us a value. So each
+kind of fact has a table of its own, in which nothing is unknown, and what can be derived is a generated column.
 """
 
 from __future__ import annotations
@@ -13,14 +13,15 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from sqlite_utils import Database
 
 from . import argv, dbfile, schema
+from .bulk import BulkInsert
 from .errors import StorageError
 from .events import KINDS, Alive, Event, Exec, Exit, Fork, Free, Gone
-from .lifetimes import Process
+from .lifetimes import RUNNING, Process
 from .liveness import is_recorder_alive
 from .source import Counts
 
@@ -33,6 +34,8 @@ TABLES: dict[type[Event], str] = {
     Gone: "missing",
 }
 _COUNTED = (Fork, Exec, Exit, Free)
+_ProcessRows: TypeAlias = tuple[list[tuple[Any, ...]], list[tuple[Any, ...]]]
+
 _BLOCK = 65536
 _BUSY_SECONDS = 60.0
 _CHECKPOINT_PAGES = 8192
@@ -41,7 +44,6 @@ _COLUMNS = (
     "id", "pid", "ppid", "parent_id", "start_ns", "end_ns", "state", "comm", "execs", "status", "uid", "cgroup_id",
     "cpu_ns", "max_rss_kib", "end_ppid", "kernel",
 )  # fmt: skip
-_NEVER_NULL = ("id", "pid", "start_ns", "state", "comm")
 _PROGRAM = ("filename", "args", "argv", "argv_bytes")
 
 
@@ -131,9 +133,10 @@ class RecordingWriter:
         self._db = store.db
         self._next_id = self._end_of_block = 0
         self._written = dict.fromkeys(_COUNTED, 0)
-        self._fact_sql = {kind: _fact_sql(kind, recording_id) for kind in TABLES}
-        self._plain_sql = _process_sql(recording_id, with_program=False)
-        self._program_sql = _process_sql(recording_id, with_program=True)
+        self._alive: set[int] = set()  # ids of processes that have a row, and may change
+        self._insert_facts = {kind: _fact_insert(kind, recording_id) for kind in TABLES}
+        self._insert_processes = _process_inserts(recording_id, "INSERT")
+        self._replace_processes = _process_inserts(recording_id, "INSERT OR REPLACE")
 
     @property
     def written(self) -> tuple[int, ...]:
@@ -165,7 +168,7 @@ class RecordingWriter:
         with self._store.writing(), self._db.atomic():
             for kind, rows in facts.items():
                 if rows:
-                    self._db.conn.executemany(self._fact_sql[kind], rows)
+                    self._insert_facts[kind](self._db.conn, rows)
             self.write_processes(processes)
             self._db.execute("UPDATE recordings SET updated_ns = ? WHERE id = ?", [now_ns, self.id])
         for kind in _COUNTED:
@@ -173,14 +176,22 @@ class RecordingWriter:
 
     def write_processes(self, processes: Iterable[Process]) -> None:
         """Inserts or replaces rows of processes, within the caller's transaction."""
-        plain, program = [], []
+        new: _ProcessRows = ([], [])
+        known: _ProcessRows = ([], [])
         for process in processes:
+            plain, program = known if process.id in self._alive else new
             if process.filename is None and process.argv is None:
                 plain.append(_process_row(process))
             else:
                 program.append(_process_row(process) + _program_row(process))
-        self._db.conn.executemany(self._plain_sql, plain)
-        self._db.conn.executemany(self._program_sql, program)
+            if process.state != RUNNING and process.cpu_ns is not None:
+                self._alive.discard(process.id)
+            else:
+                self._alive.add(process.id)
+        # A plain insert costs less than one that must look for a row to replace.
+        for inserts, rows in ((self._insert_processes, new), (self._replace_processes, known)):
+            for insert, of_one_shape in zip(inserts, rows, strict=True):
+                insert(self._db.conn, of_one_shape)
 
     def write_counts(self, counts: Counts, now_ns: int) -> None:
         """Brings the counts of attempted, written and lost facts up to date."""
@@ -227,37 +238,31 @@ class RecordingWriter:
         return Totals(exited + running + lost, exited, running, lost, failed, longest)
 
 
-def _fact_sql(kind: type[Event], recording_id: int) -> str:
-    columns = ", ".join(kind._fields)
-    marks = ", ".join("?" * len(kind._fields))
-    return (
-        f"INSERT INTO {TABLES[kind]} (id, recording_id, process_id, {columns})"
-        f" VALUES (?, {recording_id}, nullif(?, 0), {marks})"
-    )
+def _fact_insert(kind: type[Event], recording_id: int) -> BulkInsert:
+    columns = ("id", "process_id", *kind._fields, "recording_id")
+    owner = "nullif(?, 0)" if kind is Free else "?"
+    return BulkInsert(TABLES[kind], columns, ["?", owner, *"?" * len(kind._fields), str(recording_id)])
 
 
-def _process_sql(recording_id: int, with_program: bool) -> str:
-    marks = ["?" if column in _NEVER_NULL else "nullif(?, -1)" for column in _COLUMNS]
-    columns = [*_COLUMNS, *(_PROGRAM if with_program else ())]
-    if with_program:
-        marks += ["?"] * len(_PROGRAM)
+def _process_inserts(recording_id: int, verb: str) -> tuple[BulkInsert, BulkInsert]:
+    """For processes without a program of their own, and with one."""
     return (
-        f"INSERT OR REPLACE INTO processes ({', '.join(columns)}, recording_id)"
-        f" VALUES ({', '.join(marks)}, {recording_id})"
+        BulkInsert("processes", (*_COLUMNS, "recording_id"), [*"?" * len(_COLUMNS), str(recording_id)], verb),
+        BulkInsert(
+            "processes",
+            (*_COLUMNS, *_PROGRAM, "recording_id"),
+            [*"?" * len(_COLUMNS + _PROGRAM), str(recording_id)],
+            verb,
+        ),
     )
 
 
 def _process_row(process: Process) -> tuple[Any, ...]:
     """Values for _COLUMNS."""
-    return tuple(
-        [
-            -1 if value is None else value
-            for value in (
-                process.id, process.pid, process.ppid, process.parent_id, process.start_ns, process.end_ns,
-                process.state, process.comm, process.execs, process.status, process.uid, process.cgroup_id,
-                process.cpu_ns, process.max_rss_kib, process.end_ppid, process.kernel,
-            )
-        ]
+    return (
+        process.id, process.pid, process.ppid, process.parent_id, process.start_ns, process.end_ns, process.state,
+        process.comm, process.execs, process.status, process.uid, process.cgroup_id, process.cpu_ns,
+        process.max_rss_kib, process.end_ppid, process.kernel,
     )  # fmt: skip
 
 

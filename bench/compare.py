@@ -1,0 +1,185 @@
+"""Compares webpf with other process recorders under two storms, in turns on one machine; prints a Markdown table.
+
+    sudo python bench/compare.py [--rounds N] [--forks N] [--execs N]
+
+Needs gcc, and for the others the packages linux-perf, forkstat and libbpf-tools (who is missing is left out).
+Each round runs each storm without a recorder, then under each recorder; slow-down is the median of the ratios within
+the rounds, since a shared machine drifts. A recorder's CPU time is what its threads use (by /proc/PID/task/*/schedstat)
+from the start of the storm until half a second after it, when all is committed; for perf it includes the whole of
+`perf script`, without which its file can't be read.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import shutil
+import signal
+import sqlite3
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+HERE = Path(__file__).parent
+SCHED = "sched:sched_process_fork,sched:sched_process_exec,sched:sched_process_exit,sched:sched_process_free"
+
+
+@dataclass(frozen=True)
+class Tool:
+    """A recorder: its command, and the file that shows by its size or text that it has begun."""
+
+    name: str
+    command: list[str]
+    after: list[str] = field(default_factory=list)
+
+
+@dataclass
+class Measured:
+    """What one run of a storm under a tool showed. Times in seconds."""
+
+    wall: float
+    cpu: float = 0.0
+    peak_kib: int = 0
+    events: int = 0
+    lost: int = 0
+    bytes: int = 0
+
+
+def tools(folder: Path, only: str | None = None) -> list[Tool]:
+    """Those that are installed, or the one of this name. Each writes into the folder."""
+    webpf = shutil.which("webpf", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}") or "webpf"
+    known = [
+        Tool("webpf", [webpf, "record", "--quiet", "--db", str(folder / "webpf.db")]),
+        Tool(
+            "perf record + script",
+            ["perf", "record", "-q", "-a", "-e", SCHED, "-o", str(folder / "perf.data")],
+            ["perf", "script", "-i", str(folder / "perf.data")],
+        ),
+        Tool("forkstat", ["forkstat", "-e", "fork,exec,exit"]),
+        Tool("exitsnoop", [shutil.which("exitsnoop", path="/usr/sbin:/usr/bin") or "exitsnoop"]),
+    ]
+    return [tool for tool in known if shutil.which(tool.command[0]) and only in (None, tool.name)]
+
+
+def storm(program: Path, arguments: list[str]) -> float:
+    """Seconds that the storm took."""
+    return float(subprocess.run([program, *arguments], check=True, capture_output=True, text=True).stdout)
+
+
+def cpu_seconds(pid: int) -> float:
+    """CPU time of all threads of a process so far."""
+    return sum(int(file.read_text().split()[0]) for file in Path(f"/proc/{pid}/task").glob("*/schedstat")) / 1e9
+
+
+def run_under(tool: Tool, folder: Path, program: Path, arguments: list[str]) -> Measured:
+    """Starts the tool, runs the storm, ends the tool and sums up what it used."""
+    output = folder / "output"
+    with output.open("wb") as sink:
+        process = subprocess.Popen(tool.command, stdout=sink, stderr=subprocess.DEVNULL)
+        time.sleep(2)
+        before = cpu_seconds(process.pid)
+        wall = storm(program, arguments)
+        time.sleep(0.5)
+        cpu = cpu_seconds(process.pid) - before
+        process.send_signal(signal.SIGTERM)
+        _, _, usage = os.wait4(process.pid, 0)
+    peak = usage.ru_maxrss
+    if tool.after:
+        with output.open("wb") as sink:
+            after = subprocess.Popen(tool.after, stdout=sink, stderr=subprocess.DEVNULL)
+            _, _, usage = os.wait4(after.pid, 0)
+        cpu += usage.ru_utime + usage.ru_stime
+        peak = max(peak, usage.ru_maxrss)
+    measured = Measured(wall, cpu, peak_kib=peak)
+    if tool.name == "webpf":
+        _read_database(folder / "webpf.db", measured)
+    else:
+        text = output.read_bytes()
+        measured.events = text.count(b"\n")
+        measured.bytes = len(text)
+        measured.lost = sum(int(n) for n in re.findall(rb"lost (\d+) events", text))
+    for file in folder.iterdir():
+        file.unlink()
+    return measured
+
+
+def _read_database(path: Path, measured: Measured) -> None:
+    connection = sqlite3.connect(path)
+    measured.events, measured.lost, processes = connection.execute(
+        "SELECT forks_written + execs_written + exits_written + frees_written, lost,"
+        " (SELECT count(*) FROM processes) FROM recordings"
+    ).fetchone()
+    connection.close()
+    measured.bytes = path.stat().st_size // processes
+
+
+def first_event_seconds(tool: Tool, folder: Path) -> float:
+    """From the command to the moment from which events are recorded, as the recording says."""
+    begun = time.time_ns()
+    process = subprocess.Popen(tool.command, stderr=subprocess.DEVNULL)
+    time.sleep(2)
+    process.send_signal(signal.SIGTERM)
+    process.wait()
+    path = folder / "webpf.db"
+    connection = sqlite3.connect(path)
+    (started,) = connection.execute("SELECT started_ns FROM recordings").fetchone()
+    connection.close()
+    path.unlink()
+    return (started - begun) / 1e9
+
+
+def compare(
+    name: str, arguments: list[str], processes: int, rounds: int, program: Path, found: list[Tool], folder: Path
+) -> None:
+    """Prints the table of one storm."""
+    plain: list[float] = []
+    runs: dict[str, list[Measured]] = {tool.name: [] for tool in found}
+    for _ in range(rounds):
+        plain.append(storm(program, arguments))
+        for tool in found:
+            runs[tool.name].append(run_under(tool, folder, program, arguments))
+    print(f"\n{name}: {processes:,} processes, {statistics.median(plain):.2f} s without a recorder, {rounds} rounds\n")
+    print("| recorder | slow-down | CPU us/event | events | lost | peak MiB | bytes/process |")
+    print("|---|---|---|---|---|---|---|")
+    for tool in found:
+        each = runs[tool.name]
+        slow = statistics.median(run.wall / alone for run, alone in zip(each, plain, strict=True))
+        per_event = statistics.median(run.cpu / max(run.events, 1) * 1e6 for run in each)
+        size = each[-1].bytes if tool.name == "webpf" else each[-1].bytes // processes
+        print(
+            f"| {tool.name} | {slow:.2f} | {per_event:.1f} | {each[-1].events:,} | {sum(run.lost for run in each):,}"
+            f" | {max(run.peak_kib for run in each) / 1024:.0f} | {size} |"
+        )
+
+
+def main() -> None:
+    """Runs both storms."""
+    parser = argparse.ArgumentParser(description="Compares process recorders under fork and exec storms.")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--forks", type=int, default=20_000, help="forks a core")
+    parser.add_argument("--execs", type=int, default=2_000)
+    parser.add_argument("--only", metavar="NAME", help="only this recorder")
+    options = parser.parse_args()
+    if os.geteuid() != 0:
+        sys.exit("bench: recorders need root; try: sudo make bench")
+    cores = os.cpu_count() or 1
+    with tempfile.TemporaryDirectory() as name:
+        program = Path(name) / "storm"
+        subprocess.run(["gcc", "-O2", "-o", program, HERE / "storm.c"], check=True)
+        folder = Path(name) / "out"
+        folder.mkdir()
+        found = tools(folder, options.only)
+        forks = ["forks", str(options.forks), str(cores)]
+        compare("Fork storm", forks, options.forks * cores, options.rounds, program, found, folder)
+        compare("Exec storm", ["execs", str(options.execs)], options.execs, options.rounds, program, found, folder)
+        seconds = [first_event_seconds(tools(folder, "webpf")[0], folder) for _ in range(options.rounds)]
+        print(f"\nFrom the command to the first event: {statistics.median(seconds):.2f} s (median of {options.rounds})")
+
+
+if __name__ == "__main__":
+    main()
