@@ -73,7 +73,8 @@ def storm(program: Path, arguments: list[str]) -> float:
 
 def cpu_seconds(pid: int) -> float:
     """CPU time of all threads of a process so far."""
-    return sum(int(file.read_text().split()[0]) for file in Path(f"/proc/{pid}/task").glob("*/schedstat")) / 1e9
+    spent: list[int] = [int(file.read_text().split()[0]) for file in Path(f"/proc/{pid}/task").glob("*/schedstat")]
+    return sum(spent) / 1e9
 
 
 def run_under(tool: Tool, folder: Path, program: Path, arguments: list[str]) -> Measured:

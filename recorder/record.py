@@ -6,28 +6,23 @@ import gc
 import os
 import platform
 import shlex
-import signal
 import socket
 import sqlite3
 import sys
-import time
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Any, Protocol
 
-from . import __version__, bcclib, cgroups, clock, dbfile, liveness, probe, procfs
-from .events import Event, Exec, Fork, Gone
-from .lifetimes import Pairing
-from .source import Counts, Source
+from . import __version__, bcclib, clock, dbfile, liveness, probe, procfs
+from .source import Counts
+from .stopsignal import StopSignal
 
 if TYPE_CHECKING:
-    from .store import RecordingWriter, Totals
+    from .session import Session
+    from .store import Totals
 
-DRAIN_SECONDS = 0.1  # with a commit after each drain, so that readers see rows this much later at most
-HEARTBEAT_NS = 1_000_000_000
-FREES_SECONDS = 0.25  # the kernel frees a task some 20 ms after it was reaped
+DRAIN_SECONDS = 0.15  # with a commit after each drain, so that readers see rows this much later at most
+HEARTBEAT_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -82,20 +77,6 @@ class Observer(Protocol):
         """The end has come: what is in the buffer is being written."""
 
 
-class StopSignal:
-    """Notes SIGINT, SIGTERM and SIGHUP instead of dying of them. A handler only sets a flag."""
-
-    def __init__(self) -> None:
-        self.received: int | None = None
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            # nohup ignores SIGHUP, and means it. An ignored SIGINT is only what shells do to background jobs.
-            if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
-                signal.signal(number, self._note)
-
-    def _note(self, number: int, frame: FrameType | None) -> None:
-        self.received = number
-
-
 def record(options: Options, observer: Observer) -> Summary:
     """Records the whole machine. Raises a WebpfError if it can't, or can't go on; the file keeps what it has."""
     dbfile.check_writable(options.db)
@@ -110,28 +91,32 @@ def record(options: Options, observer: Observer) -> Summary:
         cgroup_ids: dict[str, int] = {}
         alive = procfs.scan(offset, options.max_args, cgroup_ids)
         events = source.drain()
-        from .store import Store  # takes a while to import: the programs are attached, and collect meanwhile
+        # These take a while to import: the programs are attached, and collect meanwhile.
+        from .session import Session
+        from .store import Store
 
         store = Store(options.db)
         try:
             others = store.mark_interrupted()
             writer = store.begin(_about(options, started_ns, offset))
-            session = _Session(source, writer, offset)
-            session.cgroups.update({number: path for path, number in cgroup_ids.items()})
-            writer.write_cgroups(session.cgroups)
+            session = Session(source, writer, offset)
+            session.know_cgroups({number: path for path, number in cgroup_ids.items()})
             observer.started(writer.id, others)
             session.take_in([*procfs.without_doubles(alive, events), *events])
             _run(session, options, started_ns, stop, observer)
             observer.finishing()
-            return session.finish(options.db, started_ns)
+            ended_ns = session.finish(lambda pid, start_ns: procfs.is_alive(pid, start_ns, offset))
+            seconds = (ended_ns - started_ns) / 1e9
+            return Summary(writer.id, options.db, seconds, session.counts, writer.written, writer.totals())
         finally:
             store.close()
     finally:
         source.close()
 
 
-def _run(session: _Session, options: Options, started_ns: int, stop: StopSignal, observer: Observer) -> None:
-    heartbeat = 0
+def _run(session: Session, options: Options, started_ns: int, stop: StopSignal, observer: Observer) -> None:
+    """Takes events in until the time is over or a signal comes."""
+    next_heartbeat = 0.0
     while stop.received is None:
         elapsed = (session.now() - started_ns) / 1e9
         left = DRAIN_SECONDS if options.duration is None else options.duration - elapsed
@@ -139,82 +124,12 @@ def _run(session: _Session, options: Options, started_ns: int, stop: StopSignal,
             return
         session.source.wait(min(left, DRAIN_SECONDS))
         session.take_in(session.source.drain())
-        if session.now() - heartbeat > HEARTBEAT_NS:
-            heartbeat = session.now()
-            session.counts = session.source.counts()
-            session.writer.write_counts(session.counts, heartbeat)
+        if elapsed >= next_heartbeat:
+            next_heartbeat = elapsed + HEARTBEAT_SECONDS
+            session.update_counts()
         observer.status(
             Status(elapsed, options.duration, session.processes, sum(session.writer.written), sum(session.counts.lost))
         )
-
-
-class _Session:
-    """A recording under way."""
-
-    def __init__(self, source: Source, writer: RecordingWriter, offset: int) -> None:
-        self.source = source
-        self.writer = writer
-        self.cgroups: dict[int, str | None] = {}
-        self.counts = Counts()
-        self.processes = 0
-        self._offset = offset
-        self._pairing = Pairing()
-
-    def now(self) -> int:
-        """Unix ns by the clock of the events."""
-        return clock.boot_ns() + self._offset
-
-    def take_in(self, events: list[Event]) -> None:
-        """Pairs events and writes them, with the processes that they changed, in one transaction."""
-        if not events:
-            return
-        first_id = self.writer.reserve(len(events))
-        owners = self._pairing.feed(events, first_id)
-        changed = self._pairing.take_changed()
-        self.writer.write(events, first_id, owners, changed, self.now())
-        self.processes += sum(process.id >= first_id for process in changed)
-        self._look_up_cgroups(events)
-
-    def finish(self, db: Path, started_ns: int) -> Summary:
-        """Takes in the rest, finds out what is still alive, and closes the books."""
-        self.take_in(self.source.drain())
-        suspects = [p for p in self._pairing.running() if not procfs.is_alive(p.pid, p.start_ns, self._offset)]
-        self.source.stop_intake()
-        ended_ns = self.now()
-        deadline = time.monotonic() + FREES_SECONDS
-        while True:
-            self.take_in(self.source.drain())
-            # Zombies are never freed while nobody reaps them, so there is a deadline.
-            if not self._pairing.waiting() or time.monotonic() > deadline:
-                break
-            self.source.wait(0.01)
-        self.counts = self._settle()
-        # Whoever ended before the check has reported its exit by now, unless that was lost.
-        gone: list[Event] = [Gone(ended_ns, p.pid, p.start_ns) for p in suspects if p.state == "running"]
-        self.take_in(gone)
-        self.writer.write_counts(self.counts, ended_ns)
-        self.writer.finish("complete", ended_ns)
-        return Summary(
-            self.writer.id, db, (ended_ns - started_ns) / 1e9, self.counts, self.writer.written, self.writer.totals()
-        )
-
-    def _settle(self) -> Counts:
-        """Ends the source, and takes in records that were still being written when it did."""
-        self.source.detach()
-        deadline = time.monotonic() + FREES_SECONDS
-        while True:
-            self.take_in(self.source.drain())
-            counts = self.source.counts()
-            if counts.arrived == self.writer.written or time.monotonic() > deadline:
-                return counts
-            self.source.wait(0.001)
-
-    def _look_up_cgroups(self, events: Iterable[Event]) -> None:
-        new = {event.cgroup_id for event in events if type(event) is Fork or type(event) is Exec} - self.cgroups.keys()
-        if new:
-            paths = {number: cgroups.path_of(number) for number in new}
-            self.cgroups.update(paths)
-            self.writer.write_cgroups(paths)
 
 
 def _about(options: Options, started_ns: int, offset: int) -> dict[str, Any]:

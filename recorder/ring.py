@@ -26,7 +26,9 @@ class Ring:
         page = mmap.PAGESIZE
         self._size = size
         self._consumer = mmap.mmap(map_fd, page, mmap.MAP_SHARED, mmap.PROT_READ | mmap.PROT_WRITE, offset=0)
-        self._shared = mmap.mmap(map_fd, page + 2 * size, mmap.MAP_SHARED, mmap.PROT_READ, offset=page)
+        # Populated at once: a page fault for each page of the first round would be paid while events come.
+        flags = mmap.MAP_SHARED | mmap.MAP_POPULATE
+        self._shared = mmap.mmap(map_fd, page + 2 * size, flags, mmap.PROT_READ, offset=page)
         self._data = memoryview(self._shared)[page:]
         # 64-bit accesses in one piece: the kernel reads and writes these words at the same time.
         self._read_to = ctypes.c_uint64.from_buffer(self._consumer)

@@ -8,7 +8,7 @@ from typing import TextIO
 
 from . import clock, jsonlines, probe
 from .events import Free
-from .record import StopSignal
+from .stopsignal import StopSignal
 
 _DRAIN_SECONDS = 0.05
 

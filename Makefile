@@ -1,0 +1,85 @@
+# webpf: `make help` lists the targets. All work from a fresh clone, as root or through sudo.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+PYTHON ?= python3
+SECONDS_TO_RECORD ?= 10
+
+VENV := .venv
+BIN := $(VENV)/bin
+# As root nothing is needed; else each command that needs root asks for it.
+SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
+# Under sudo, what is made here belongs to the user behind it.
+AS_USER := $(if $(and $(filter 0,$(shell id -u)),$(filter-out root,$(SUDO_USER))),sudo -u $(SUDO_USER) --preserve-env=PATH)
+
+PACKAGES := python3-bpfcc python3-venv
+TEST_PACKAGES := $(PACKAGES) gcc libc6-dev git clang llvm libbpf-dev libelf-dev zlib1g-dev bpftool
+
+.PHONY: help record install test check format docs bench clean packages test-packages
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+record: install ## Install what is missing, record 10 s of this machine, print the lifetimes
+	$(SUDO) $(BIN)/webpf record --duration $(SECONDS_TO_RECORD)
+	$(BIN)/webpf query lifetimes
+
+install: packages $(VENV)/installed ## Install what recording needs, and webpf into .venv
+
+test: test-packages $(VENV)/installed-dev ## Install what is missing, run every test
+	$(SUDO) $(BIN)/python -m pytest
+
+check: $(VENV)/installed-dev ## Lint, check types and layers
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -q tests/test_layers.py tests/test_docs.py
+
+format: $(VENV)/installed-dev ## Put the code in the house's form
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+docs: $(VENV)/installed-dev ## Write docs/schema.md and docs/queries.md again
+	$(BIN)/python docs/generate.py
+
+bench: $(VENV)/installed ## Compare speed with other recorders (needs root, gcc, linux-perf, forkstat, libbpf-tools)
+	$(SUDO) $(BIN)/python bench/compare.py
+
+clean: ## Remove the virtual environment and what tools left behind
+	rm -rf $(VENV) build dist ./*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -exec rm -rf {} +
+
+packages: ; @$(call apt_install,$(PACKAGES))
+test-packages: ; @$(call apt_install,$(TEST_PACKAGES))
+
+$(VENV)/installed: pyproject.toml
+	$(call make_venv,.)
+	$(AS_USER) touch $@
+
+$(VENV)/installed-dev: pyproject.toml
+	$(call make_venv,.[dev])
+	$(AS_USER) touch $(VENV)/installed $@
+
+define make_venv
+	[ -x $(BIN)/python ] || $(AS_USER) $(PYTHON) -m venv $(VENV)
+	$(AS_USER) $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '$(1)'
+endef
+
+# Installs those of the packages that are missing. On a system without apt it says what is needed and goes on.
+define apt_install
+	missing=(); \
+	if ! command -v dpkg-query > /dev/null; then \
+		echo "No apt here: see README.md for the packages of your distribution."; exit 0; \
+	fi; \
+	for package in $(1); do \
+		dpkg-query --show --showformat '$${db:Status-Status}\n' $$package 2> /dev/null | grep -qx installed || missing+=($$package); \
+	done; \
+	if [ $${#missing[@]} -gt 0 ]; then \
+		echo "Installing $${missing[*]}"; \
+		$(SUDO) apt-get update -qq; \
+		$(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$${missing[@]}" > /dev/null; \
+	fi
+endef

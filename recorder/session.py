@@ -1,0 +1,93 @@
+"""A recording under way: takes events in, pairs them, writes them; and closes the books when it ends."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+
+from . import cgroups, clock
+from .events import Event, Exec, Fork, Gone
+from .lifetimes import RUNNING, Pairing
+from .source import Counts, Source
+from .store import RecordingWriter
+
+FREES_SECONDS = 0.25  # the kernel frees a task some 20 ms after it was reaped
+
+
+class Session:
+    """Joins a source, the pairing and a writer. clock_offset: ns from boot time to Unix time."""
+
+    def __init__(self, source: Source, writer: RecordingWriter, clock_offset: int) -> None:
+        self.source = source
+        self.writer = writer
+        self.counts = Counts()
+        self.processes = 0
+        self._offset = clock_offset
+        self._pairing = Pairing()
+        self._cgroups: dict[int, str | None] = {}
+
+    def now(self) -> int:
+        """Unix ns by the clock of the events."""
+        return clock.boot_ns() + self._offset
+
+    def take_in(self, events: list[Event]) -> None:
+        """Pairs events and writes them, with the processes that they changed, in one transaction."""
+        if not events:
+            return
+        first_id = self.writer.reserve(len(events))
+        owners = self._pairing.feed(events, first_id)
+        changed = self._pairing.take_changed()
+        self.writer.write(events, first_id, owners, changed, self.now())
+        self.processes += sum(process.id >= first_id for process in changed)
+        self._look_up_cgroups(events)
+
+    def finish(self, is_alive: Callable[[int, int], bool]) -> int:
+        """Takes in the rest, finds out what is still alive, and closes the books. Returns the end in Unix ns.
+
+        is_alive is asked for each process (pid, start_ns) that is running as far as is known.
+        """
+        self.take_in(self.source.drain())
+        suspects = [p for p in self._pairing.running() if not is_alive(p.pid, p.start_ns)]
+        self.source.stop_intake()
+        ended_ns = self.now()
+        deadline = time.monotonic() + FREES_SECONDS
+        while True:
+            self.take_in(self.source.drain())
+            # Zombies are never freed while nobody reaps them, so there is a deadline.
+            if not self._pairing.waiting() or time.monotonic() > deadline:
+                break
+            self.source.wait(0.01)
+        self.counts = self._settle()
+        # Whoever ended before the check has reported its exit by now, unless that was lost.
+        gone: list[Event] = [Gone(ended_ns, p.pid, p.start_ns) for p in suspects if p.state == RUNNING]
+        self.take_in(gone)
+        self.writer.write_counts(self.counts, ended_ns)
+        self.writer.finish("complete", ended_ns)
+        return ended_ns
+
+    def update_counts(self) -> None:
+        """Brings the counts in the file up to date with the kernel's."""
+        self.counts = self.source.counts()
+        self.writer.write_counts(self.counts, self.now())
+
+    def _settle(self) -> Counts:
+        """Ends the source, and takes in records that were still being written when it did."""
+        self.source.detach()
+        deadline = time.monotonic() + FREES_SECONDS
+        while True:
+            self.take_in(self.source.drain())
+            counts = self.source.counts()
+            if counts.arrived == self.writer.written or time.monotonic() > deadline:
+                return counts
+            self.source.wait(0.001)
+
+    def know_cgroups(self, paths: Mapping[int, str | None]) -> None:
+        """Writes down the paths of cgroups: id -> path."""
+        self._cgroups.update(paths)
+        self.writer.write_cgroups(paths)
+
+    def _look_up_cgroups(self, events: Iterable[Event]) -> None:
+        seen = {event.cgroup_id for event in events if type(event) is Fork or type(event) is Exec}
+        new = seen - self._cgroups.keys()
+        if new:
+            self.know_cgroups({number: cgroups.path_of(number) for number in new})

@@ -1,0 +1,88 @@
+"""What tests share: what this machine can do, a way to call webpf as a user does, and databases to look at."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from support import Recorder, webpf_command
+
+from webpf import probe
+from webpf.errors import WebpfError
+
+
+def why_no_kernel_tests() -> str | None:
+    """The reason why this machine can't run BPF programs; None if it can."""
+    try:
+        probe.check_machine()
+        probe.Probe(0, buffer_mib=1).close()
+    except WebpfError as error:
+        return error.message
+    return None
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skips kernel tests, with the reason, where they can't run."""
+    wanted = [item for item in items if item.get_closest_marker("kernel")]
+    reason = why_no_kernel_tests() if wanted else None
+    if reason:
+        for item in wanted:
+            item.add_marker(pytest.mark.skip(reason=reason))
+
+
+@pytest.fixture
+def start_recorder(tmp_path: Path) -> Iterator[Callable[..., Recorder]]:
+    """Starts `webpf record` with these arguments and waits until it records; ends what a test leaves running."""
+    started: list[Recorder] = []
+
+    def start(*arguments: str, db: Path = tmp_path / "webpf.db", **environment: str) -> Recorder:
+        recorder = Recorder(db, arguments, environment)
+        started.append(recorder)
+        recorder.wait_until_recording()
+        return recorder
+
+    yield start
+    for recorder in started:
+        recorder.end()
+
+
+Webpf = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def webpf(tmp_path: Path) -> Webpf:
+    """Calls webpf as a user does, in an empty folder; returns exit code, stdout and stderr."""
+
+    def call(*arguments: str | Path, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+        environment = {name: value for name, value in os.environ.items() if name != "WEBPF_DB"}
+        return subprocess.run(
+            check=False,
+            args=[*webpf_command(), *map(str, arguments)],
+            cwd=tmp_path,
+            env=environment | (env or {}),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+
+    return call
+
+
+@pytest.fixture
+def query(tmp_path: Path) -> Callable[..., list[dict[str, object]]]:
+    """Runs SQL on the test's webpf.db; returns rows as dicts."""
+
+    def run(sql: str, *values: object, db: Path = tmp_path / "webpf.db") -> list[dict[str, object]]:
+        connection = sqlite3.connect(db)
+        connection.row_factory = sqlite3.Row
+        try:
+            return [dict(row) for row in connection.execute(sql, values)]
+        finally:
+            connection.close()
+
+    return run

@@ -1,0 +1,172 @@
+"""Helpers of the tests: recorders under test, events to feed, recordings made of them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+from webpf.events import Alive, Event, Exec, Exit, Fork, Free, Gone
+from webpf.session import Session
+from webpf.source import Counts, Replay
+from webpf.store import Store
+
+PROJECT = Path(__file__).resolve().parent.parent
+DEADLINE_SECONDS = 20.0
+MS = 1_000_000
+T0 = 1_700_000_000_000_000_000
+"""Unix ns at which the recordings of these tests begin."""
+
+
+def webpf_command() -> list[str]:
+    """How webpf is called here."""
+    return [sys.executable, "-m", "webpf"]
+
+
+def wait_until(condition: Callable[[], object], what: str, seconds: float = DEADLINE_SECONDS) -> None:
+    """Waits until the condition holds; fails if it doesn't in time."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"waited {seconds} s in vain: {what}"
+        time.sleep(0.01)
+
+
+class Recorder:
+    """A `webpf record` that runs beside the test."""
+
+    def __init__(self, db: Path, arguments: Sequence[str] = (), environment: dict[str, str] | None = None) -> None:
+        self.db = db
+        self._known = self._recordings()
+        self.process = subprocess.Popen(
+            [*webpf_command(), "record", "--db", str(db), *arguments],
+            cwd=db.parent,
+            env=dict(os.environ) | (environment or {}),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def wait_until_recording(self) -> None:
+        """Waits until its recording is in the file."""
+        wait_until(
+            lambda: self.process.poll() is not None or self._recordings() > self._known, "the recorder didn't begin"
+        )
+        if self.process.poll() is not None and self.process.returncode != 0:
+            raise AssertionError(f"the recorder ended: {self.process.communicate()[1]}")
+
+    def end(self, number: int = signal.SIGTERM) -> tuple[int, str]:
+        """Sends a signal and waits for the end; returns exit code and stderr."""
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        if self.process.stderr is None or self.process.stderr.closed:
+            return self.process.wait(DEADLINE_SECONDS), ""
+        _, errors = self.process.communicate(timeout=DEADLINE_SECONDS)
+        return self.process.returncode, errors
+
+    def wait(self) -> tuple[int, str]:
+        """Waits for it to end by itself."""
+        _, errors = self.process.communicate(timeout=60)
+        return self.process.returncode, errors
+
+    def _recordings(self) -> int:
+        try:
+            connection = sqlite3.connect(f"file:{self.db}?mode=ro", uri=True)
+            try:
+                return int(connection.execute("SELECT count(*) FROM recordings WHERE clock_offset_ns").fetchone()[0])
+            finally:
+                connection.close()
+        except sqlite3.Error:
+            return 0
+
+
+# Facts with all that a test doesn't care about filled in. Times are in milliseconds since T0.
+
+
+def at(milliseconds: float) -> int:
+    """Unix ns of a time in ms since T0."""
+    return T0 + round(milliseconds * MS)
+
+
+def fork(
+    pid: int, ms: float, ppid: int = 1, parent_ms: float = -1000, comm: str = "sh", uid: int = 1000, kernel: int = 0
+) -> Fork:
+    """A fork at ms by ppid, which started at parent_ms. The process's start is the time of its fork."""
+    return Fork(at(ms), pid, at(ms), ppid, at(parent_ms), comm, uid, uid, 1, kernel)
+
+
+def exec_(
+    pid: int,
+    start_ms: float,
+    ms: float,
+    argv: bytes = b"/bin/true\0",
+    comm: str = "true",
+    argv_bytes: int | None = None,
+) -> Exec:
+    """An exec at ms of the process that started at start_ms."""
+    filename = argv.partition(b"\0")[0].decode("utf-8", "backslashreplace")
+    total = len(argv) if argv_bytes is None else argv_bytes
+    return Exec(at(ms), pid, at(start_ms), comm, 1000, 1000, 1, 500, filename, argv, total)
+
+
+def exit_(pid: int, start_ms: float, ms: float, status: int = 0, comm: str = "true", ppid: int = 1) -> Exit:
+    """An exit at ms."""
+    return Exit(at(ms), pid, at(start_ms), ppid, comm, status, 2000)
+
+
+def free(pid: int, start_ms: float, ms: float, cpu_ms: float = 1, status: int = 0) -> Free:
+    """A free at ms."""
+    return Free(at(ms), pid, at(start_ms), status, round(cpu_ms * MS))
+
+
+def alive(
+    pid: int, start_ms: float, ppid: int = 1, comm: str = "init", argv: bytes | None = b"/sbin/init\0", kernel: int = 0
+) -> Alive:
+    """A process found in /proc. start_ms must be a multiple of 10, as /proc gives it."""
+    filename = None if argv is None else argv.partition(b"\0")[0].decode()
+    size = None if argv is None else len(argv)
+    return Alive(T0, pid, at(start_ms), ppid, comm, 0, 0, 1, kernel, int(argv is not None), filename, argv, size)
+
+
+def gone(pid: int, start_ms: float, ms: float) -> Gone:
+    """A process missing from /proc at the end."""
+    return Gone(at(ms), pid, at(start_ms))
+
+
+def make_recording(
+    db: Path,
+    events: Iterable[Event],
+    end_ms: float = 1000,
+    counts: Counts | None = None,
+    batch: int = 3,
+    name: str = "",
+) -> int:
+    """Writes a recording of these events, from T0 to end_ms, as the recorder does; returns its number."""
+    store = Store(db)
+    source = Replay(events, batch, counts)
+    try:
+        writer = store.begin(about(name))
+        session = Session(source, writer, clock_offset=0)
+        while not source.exhausted:
+            session.take_in(source.drain())
+        session.finish(is_alive=lambda pid, start_ns: True)
+        with store.db.atomic():
+            store.db.execute("UPDATE recordings SET ended_ns = ? WHERE id = ?", [at(end_ms), writer.id])
+        return writer.id
+    finally:
+        store.close()
+
+
+def about(name: str = "") -> dict[str, object]:
+    """What is known of a recording at its start, for Store.begin()."""
+    return {
+        "name": name or None, "started_ns": T0, "updated_ns": T0, "host": "testhost", "boot_id": "no boot",
+        "kernel": "6.0", "machine": "x86_64", "cpus": 2, "command": "webpf record", "options": {},
+        "recorder_pid": 1, "recorder_start_ns": 0, "clock_offset_ns": T0, "webpf_version": "0",
+        "bcc_version": "0", "python_version": "3", "sqlite_version": "3",
+    }  # fmt: skip
