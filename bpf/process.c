@@ -65,8 +65,11 @@ BPF_RINGBUF_OUTPUT(ring, RING_BYTES / PAGE_SIZE);
 #define UNREAD_BYTES (2 * KINDS)
 BPF_PERCPU_ARRAY(counts, u64, 2 * KINDS + 1);
 
-/* Set when the recording ends. From then on only frees pass: they bring the CPU time of what has just exited. */
-BPF_ARRAY(closing, u32, 1);
+/* The four programs are attached one after the other, but begin and end together: when the reader turns this. At the
+ * end frees still pass, for they bring the CPU time of what has just exited.
+ */
+enum { GATE_SHUT, GATE_OPEN, GATE_FREES_ONLY };
+BPF_ARRAY(gate, u32, 1);
 
 static __always_inline u64 read64(const void *base, u64 offset)
 {
@@ -89,12 +92,12 @@ static __always_inline const void *follow(const void *base, u64 offset)
 	return (const void *)read64(base, offset);
 }
 
-static __always_inline bool is_closing(void)
+static __always_inline u32 gate_state(void)
 {
 	int zero = 0;
-	u32 *value = closing.lookup(&zero);
+	u32 *state = gate.lookup(&zero);
 
-	return value && *value;
+	return state ? *state : GATE_SHUT;
 }
 
 static __always_inline void count(int slot)
@@ -158,7 +161,7 @@ RAW_TRACEPOINT_PROBE(sched_process_fork)
 	const void *parent;
 	struct fact *fact;
 
-	if (read32(child, OFF_TASK_PID) != read32(child, OFF_TASK_TGID) || is_closing())
+	if (read32(child, OFF_TASK_PID) != read32(child, OFF_TASK_TGID) || gate_state() != GATE_OPEN)
 		return 0;
 	count(FORK);
 	fact = ring.ringbuf_reserve(sizeof(*fact));
@@ -214,7 +217,7 @@ RAW_TRACEPOINT_PROBE(sched_process_exec)
 	char start_of_name[SHORT_NAME];
 	bool written;
 
-	if (is_closing())
+	if (gate_state() != GATE_OPEN)
 		return 0;
 	count(EXEC);
 	if (bpf_probe_read_kernel_str(start_of_name, SHORT_NAME, name) == SHORT_NAME)
@@ -246,7 +249,7 @@ RAW_TRACEPOINT_PROBE(sched_process_exit)
 	if (read32(signal, OFF_SIGNAL_LIVE))
 		return 0;
 #endif
-	if (is_closing())
+	if (gate_state() != GATE_OPEN)
 		return 0;
 	count(EXIT);
 	fact = ring.ringbuf_reserve(sizeof(*fact));
@@ -271,7 +274,7 @@ RAW_TRACEPOINT_PROBE(sched_process_free)
 	const void *signal = follow(task, OFF_TASK_SIGNAL);
 	struct fact *fact;
 
-	if (read32(task, OFF_TASK_PID) != read32(task, OFF_TASK_TGID))
+	if (read32(task, OFF_TASK_PID) != read32(task, OFF_TASK_TGID) || gate_state() == GATE_SHUT)
 		return 0;
 	count(FREE);
 	fact = ring.ringbuf_reserve(sizeof(*fact));

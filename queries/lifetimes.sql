@@ -4,33 +4,33 @@
 -- param recording: integer, default latest; number of the recording
 -- param kernel: integer, default 0; 1 shows the kernel's own threads too
 -- column pid: process id
--- column ppid: process id of the parent
 -- column comm: name, at most 15 bytes
--- column args: command line of its latest program, quoted for a shell; null if it never took on one
--- column start_ns: start, in nanoseconds since 1970 (Unix time)
 -- column lifetime_ms: from start to end, in milliseconds; null if it is running or its end was lost
 -- column state: exited, running (at the end of the recording) or lost (gone, but its exit was not seen)
 -- column exit_code: exit code, null if it is running or was ended by a signal
+-- column args: command line of its latest program, quoted for a shell; null if it never took on one
 -- column signal: number of the signal that ended it
 -- column cpu_ms: CPU time of all its threads, without children
 -- column max_rss_kib: peak memory in KiB, with that of the program it was before
 -- column age_ms: of a running process, its age at the end of the recording
+-- column ppid: process id of the parent
+-- column start_ns: start, in nanoseconds since 1970 (Unix time)
 -- column filename: path of its latest program, as it was called
 -- column uid: user id
 -- column id: its row in the table processes
 SELECT
     p.pid,
-    p.ppid,
     p.comm,
-    p.args,
-    p.start_ns,
     round(p.lifetime_ns / 1e6, 3) AS lifetime_ms,
     p.state,
     p.exit_code,
+    p.args,
     p.signal,
     round(p.cpu_ns / 1e6, 3) AS cpu_ms,
     p.max_rss_kib,
     CASE WHEN p.state = 'running' THEN round((coalesce(r.ended_ns, r.updated_ns) - p.start_ns) / 1e6, 3) END AS age_ms,
+    p.ppid,
+    p.start_ns,
     p.filename,
     p.uid,
     p.id

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
 
@@ -10,7 +9,6 @@ from . import cli
 from .errors import WebpfError
 
 _INTERRUPTED = 128 + signal.SIGINT
-_CLOSED = 128 + signal.SIGPIPE
 
 
 def main() -> None:
@@ -30,10 +28,6 @@ def _run() -> int:
         return error.exit_code
     except KeyboardInterrupt:
         return _INTERRUPTED
-    except BrokenPipeError:
-        # The reader of stdout has left, as `| head` does. Python would complain once more when it flushes at the end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return _CLOSED
 
 
 if __name__ == "__main__":

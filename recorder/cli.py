@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import signal
 import sys
 from enum import Enum
 from pathlib import Path
@@ -87,6 +88,8 @@ def _main(
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
+    if context.invoked_subcommand != "record":  # which must go on whatever happens to its terminal
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # the others end with their reader, as with `| head`
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())
 
@@ -123,7 +126,8 @@ def record(
     with progress.observer(options, quiet) as observer:
         summary = recording.record(options, observer)
     if not quiet:
-        progress.report(summary, database_is_default=db == DEFAULT_DB)
+        database = [] if db == DEFAULT_DB else ["--db", str(db)]
+        progress.report(summary, shlex.join([*_program(sys.argv[0]), "query", "lifetimes", *database]))
 
 
 @app.command()
@@ -205,7 +209,7 @@ def rebuild(db: Db = DEFAULT_DB, recording: Recording = None) -> None:
 def doctor(db: Db = DEFAULT_DB) -> None:
     """Say what this machine has, and lacks, of what recording needs."""
     from . import doctor as examination
-    from .terminal import safe
+    from .safety import safe
 
     checks = examination.examine(db, _sudo_command(["record", "--dry-run"]))
     for check in checks:
@@ -243,6 +247,10 @@ def _check_limits(duration: float | None, buffer_mib: int, max_args: int) -> Non
 
 def _sudo_command(arguments: list[str] | None = None) -> str:
     """This very call as root. By full path: sudo's own PATH lacks a user's folders."""
-    program = Path(sys.argv[0])
-    command = [sys.executable, "-m", "webpf"] if program.name == "__main__.py" else [str(program.absolute())]
-    return shlex.join(["sudo", *command, *(sys.argv[1:] if arguments is None else arguments)])
+    program = _program(str(Path(sys.argv[0]).absolute()))
+    return shlex.join(["sudo", *program, *(sys.argv[1:] if arguments is None else arguments)])
+
+
+def _program(path: str) -> list[str]:
+    """How webpf was called: by path, by name, or as a module."""
+    return [sys.executable, "-m", "webpf"] if Path(path).name == "__main__.py" else [path]

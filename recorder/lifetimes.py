@@ -88,9 +88,9 @@ class Pairing:
         """Those that are alive as far as is known."""
         return [process for process in self._by_pid.values() if process.state == RUNNING]
 
-    def waiting(self) -> int:
-        """How many have exited, but have not been freed: zombies, and those that ended a moment ago."""
-        return sum(process.state == EXITED for process in (*self._by_pid.values(), *self._replaced.values()))
+    def unfreed(self) -> list[Process]:
+        """Those that have exited, but have not been freed: zombies, and those that ended a moment ago."""
+        return [p for p in (*self._by_pid.values(), *self._replaced.values()) if p.state == EXITED]
 
     def _find(self, pid: int, start_ns: int) -> Process | None:
         process = self._by_pid.get(pid)
@@ -177,7 +177,8 @@ class Pairing:
             return 0  # it had exited before the recording began
         if process.state != EXITED:
             process.state = LOST
-        process.status = status
+        if process.status is None:
+            process.status = status
         process.cpu_ns = cpu_ns
         self._changed[process.id] = process
         among = self._by_pid if self._by_pid.get(pid) is process else self._replaced

@@ -18,7 +18,7 @@ def is_recorder_alive(recording: Mapping[str, Any]) -> bool:
     """recording: boot_id, recorder_pid and recorder_start_ns (boot ns) of a row of `recordings`."""
     if recording["boot_id"] != boot_id():
         return False
-    return procfs.is_alive(recording["recorder_pid"], recording["recorder_start_ns"], clock_offset=0)
+    return procfs.state_of(recording["recorder_pid"], recording["recorder_start_ns"], clock_offset=0) == "alive"
 
 
 def current_status(recording: Mapping[str, Any]) -> str:

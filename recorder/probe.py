@@ -14,7 +14,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from . import bcclib, btf
+from . import bcclib, btf, clock
 from .errors import NoPermission, Unavailable
 from .events import KINDS, Event
 from .records import Decoder
@@ -27,6 +27,7 @@ TRACEPOINTS = ("sched_process_fork", "sched_process_exec", "sched_process_exit",
 _CAP_SYS_ADMIN, _CAP_PERFMON, _CAP_BPF = 21, 38, 39  # include/uapi/linux/capability.h
 _FIRST_PID_NAMESPACE = 0xEFFFFFFC  # PROC_PID_INIT_INO, include/linux/proc_ns.h
 _MIB = 1024 * 1024
+_GATE_OPEN, _GATE_FREES_ONLY = 1, 2  # bpf/process.c
 
 
 def kernel_version(release: str = platform.release()) -> tuple[int, int, int]:
@@ -69,7 +70,7 @@ def check_machine(sudo_command: str = "sudo webpf") -> None:
 
 
 class Probe:
-    """The attached programs and their buffer: a Source of what the kernel reports from now on.
+    """The attached programs and their buffer: a Source of what the kernel reports from started_ns (Unix ns) on.
 
     buffer_mib: size of the ring buffer in MiB, a power of two. max_args: bytes of argv kept of one exec.
     Raises Unavailable if the program can't be compiled, loaded or attached.
@@ -89,6 +90,8 @@ class Probe:
         self._bpf = _compile(macros)
         self._ring = Ring(self._bpf[b"ring"].map_fd, ring_bytes)
         self._closed = False
+        self.started_ns = clock.boot_ns() + clock_offset
+        self._turn_gate(_GATE_OPEN)
 
     def wait(self, seconds: float) -> None:
         self._ring.wait(seconds)
@@ -105,7 +108,10 @@ class Probe:
 
     def stop_intake(self) -> None:
         """From this moment the programs report frees only."""
-        self._bpf[b"closing"][ctypes.c_int(0)] = ctypes.c_uint32(1)
+        self._turn_gate(_GATE_FREES_ONLY)
+
+    def _turn_gate(self, state: int) -> None:
+        self._bpf[b"gate"][ctypes.c_int(0)] = ctypes.c_uint32(state)
 
     def detach(self) -> None:
         """Ends reporting. What is in the buffer can still be drained."""

@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Iterable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple, TypeAlias
 
 from . import cgroups, clock
 from .events import PF_FORKNOEXEC, PF_KTHREAD, TICK_NS, Alive, Event, Exec, Fork, text
+
+State: TypeAlias = Literal["alive", "zombie", "gone"]
+"""zombie: it has ended, but nobody has waited for it yet."""
 
 
 class Stat(NamedTuple):
@@ -59,12 +62,12 @@ def scan(clock_offset: int, max_args: int, cgroup_ids: dict[str, int]) -> list[A
     return sorted(found, key=lambda alive: (alive.start_ns, alive.pid))
 
 
-def is_alive(pid: int, start_ns: int, clock_offset: int) -> bool:
-    """Whether this very process (start_ns: Unix ns) is alive now, and not another with its pid."""
+def state_of(pid: int, start_ns: int, clock_offset: int) -> State:
+    """How this very process (start_ns: Unix ns) stands now; another one with its pid means that it is gone."""
     stat = read_stat(pid)
-    if stat is None or has_ended(stat):
-        return False
-    return 0 <= start_ns - clock_offset - stat.start_ns < TICK_NS
+    if stat is None or not 0 <= start_ns - clock_offset - stat.start_ns < TICK_NS:
+        return "gone"
+    return "zombie" if has_ended(stat) else "alive"
 
 
 def without_doubles(alive: Collection[Alive], events: Iterable[Event]) -> list[Alive]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -138,7 +137,7 @@ def describe(status: Status, rate: float) -> str:
     return f"{status.processes:,} processes, {rate:,.0f} events/s, {lost}"
 
 
-def report(summary: Summary, database_is_default: bool) -> None:
+def report(summary: Summary, next_command: str) -> None:
     """What a recording came to, and the next command to type."""
     totals = summary.totals
     terminal.say(
@@ -151,7 +150,7 @@ def report(summary: Summary, database_is_default: bool) -> None:
         comm, pid, lifetime_ns = totals.longest
         longest = f"longest: {comm} (pid {pid}) {terminal.duration(lifetime_ns / 1e9)}; "
     terminal.say(f"{longest}failed: {totals.failed:,}; {completeness(summary)}")
-    terminal.say("next: webpf query lifetimes" + ("" if database_is_default else f" --db {_shell(summary.db)}"))
+    terminal.say(f"next: {next_command}")
 
 
 def completeness(summary: Summary) -> str:
@@ -163,9 +162,3 @@ def completeness(summary: Summary) -> str:
     if not summary.complete:
         return f"NOT complete: the kernel wrote {summary.counts.arrived} events, {summary.written} arrived"
     return "complete, no event was lost"
-
-
-def _shell(path: Path) -> str:
-    import shlex
-
-    return shlex.quote(str(path))

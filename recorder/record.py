@@ -87,7 +87,7 @@ def record(options: Options, observer: Observer) -> Summary:
     offset = clock.measure_offset()
     source = probe.Probe(offset, options.buffer_mib, options.max_args)
     try:
-        started_ns = clock.boot_ns() + offset
+        started_ns = source.started_ns
         cgroup_ids: dict[str, int] = {}
         alive = procfs.scan(offset, options.max_args, cgroup_ids)
         events = source.drain()
@@ -105,7 +105,7 @@ def record(options: Options, observer: Observer) -> Summary:
             session.take_in([*procfs.without_doubles(alive, events), *events])
             _run(session, options, started_ns, stop, observer)
             observer.finishing()
-            ended_ns = session.finish(lambda pid, start_ns: procfs.is_alive(pid, start_ns, offset))
+            ended_ns = session.finish(lambda pid, start_ns: procfs.state_of(pid, start_ns, offset))
             seconds = (ended_ns - started_ns) / 1e9
             return Summary(writer.id, options.db, seconds, session.counts, writer.written, writer.totals())
         finally:

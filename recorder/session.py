@@ -8,10 +8,13 @@ from collections.abc import Callable, Iterable, Mapping
 from . import cgroups, clock
 from .events import Event, Exec, Fork, Gone
 from .lifetimes import RUNNING, Pairing
+from .procfs import State
 from .source import Counts, Source
 from .store import RecordingWriter
 
-FREES_SECONDS = 0.25  # the kernel frees a task some 20 ms after it was reaped
+# The kernel frees a task some 20 ms after it was reaped; on a machine that is too busy it can take many times as long.
+FREES_SECONDS = 5.0
+SETTLE_SECONDS = 0.25
 
 
 class Session:
@@ -41,22 +44,22 @@ class Session:
         self.processes += sum(process.id >= first_id for process in changed)
         self._look_up_cgroups(events)
 
-    def finish(self, is_alive: Callable[[int, int], bool]) -> int:
+    def finish(self, state_of: Callable[[int, int], State]) -> int:
         """Takes in the rest, finds out what is still alive, and closes the books. Returns the end in Unix ns.
 
-        is_alive is asked for each process (pid, start_ns) that is running as far as is known.
+        state_of says how a process (pid, start_ns) stands now.
         """
         self.take_in(self.source.drain())
-        suspects = [p for p in self._pairing.running() if not is_alive(p.pid, p.start_ns)]
+        suspects = [p for p in self._pairing.running() if state_of(p.pid, p.start_ns) != "alive"]
         self.source.stop_intake()
         ended_ns = self.now()
         deadline = time.monotonic() + FREES_SECONDS
-        while True:
-            self.take_in(self.source.drain())
-            # Zombies are never freed while nobody reaps them, so there is a deadline.
-            if not self._pairing.waiting() or time.monotonic() > deadline:
+        # Who has been reaped will be freed, and then its CPU time is known; zombies are not waited for.
+        while any(state_of(p.pid, p.start_ns) == "gone" for p in self._pairing.unfreed()):
+            if time.monotonic() > deadline:
                 break
             self.source.wait(0.01)
+            self.take_in(self.source.drain())
         self.counts = self._settle()
         # Whoever ended before the check has reported its exit by now, unless that was lost.
         gone: list[Event] = [Gone(ended_ns, p.pid, p.start_ns) for p in suspects if p.state == RUNNING]
@@ -73,7 +76,7 @@ class Session:
     def _settle(self) -> Counts:
         """Ends the source, and takes in records that were still being written when it did."""
         self.source.detach()
-        deadline = time.monotonic() + FREES_SECONDS
+        deadline = time.monotonic() + SETTLE_SECONDS
         while True:
             self.take_in(self.source.drain())
             counts = self.source.counts()

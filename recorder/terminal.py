@@ -1,4 +1,4 @@
-"""What people see: tables that fit the terminal, rows as CSV and JSON, one-line messages. The only importer of rich."""
+"""What people see: rows as a table, CSV or JSON, and one-line messages on stderr."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from itertools import islice
 from typing import Any, TextIO
 
 from . import argv
+from .safety import safe
 
 TABLE_ROWS = 50
 
@@ -22,11 +23,6 @@ def say(message: str) -> None:
         sys.stderr.flush()
     except (OSError, ValueError):
         pass
-
-
-def safe(text: str) -> str:
-    """The text with what a terminal would act on (escape sequences, reversed writing) shown as \\x1b or \\u202e."""
-    return argv.UNPRINTABLE.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
 
 
 def duration(seconds: float) -> str:
@@ -51,7 +47,9 @@ def write_rows(
         tuple(argv.quote(v, len(v)) if isinstance(v, bytes) else v for v in row) for row in rows
     )
     if format == "table":
-        _write_table(columns, printable, TABLE_ROWS if limit is None else limit, output)
+        from . import table  # takes rich with it
+
+        table.write(columns, printable, TABLE_ROWS if limit is None else limit, output)
         return
     if limit is not None:
         printable = islice(printable, limit)
@@ -78,27 +76,6 @@ def _write_json(columns: Sequence[str], rows: Iterator[tuple[Any, ...]], output:
         output.write(f"{separator}\n  {json.dumps(dict(zip(columns, row, strict=True)))}")
         separator = ","
     output.write("[]\n" if separator == "[" else "\n]\n")
-
-
-def _write_table(columns: Sequence[str], rows: Iterator[tuple[Any, ...]], limit: int, output: TextIO) -> None:
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    shown = list(islice(rows, limit))
-    total = len(shown) + sum(1 for _ in rows)
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
-    for index, column in enumerate(columns):
-        numeric = all(isinstance(row[index], int | float | None) for row in shown)
-        table.add_column(column, justify="right" if numeric else "left", no_wrap=True, overflow="ellipsis")
-    for row in shown:
-        table.add_row(*(Text("" if value is None else safe(str(value))) for value in row))
-    # Where it is not shown on a terminal there is no width to fit: nothing is cut then.
-    console = Console(file=output, width=None if output.isatty() else 10_000, highlight=False, soft_wrap=False)
-    console.print(table)
-    count = f"{total:,} row" + ("" if total == 1 else "s")
-    console.print(count if total == len(shown) else f"{len(shown):,} of {count} (--limit N for more, or --format csv)")
 
 
 def describe_recording(recording: Mapping[str, Any], columns: Sequence[str]) -> tuple[Any, ...]:

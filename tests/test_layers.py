@@ -16,7 +16,8 @@ LAYERS = (
     {"__init__"},
     {"errors", "events", "clock", "bulk"},
     {"argv", "dbfile"},
-    {"jsonlines", "lifetimes", "records", "btf", "bcclib", "cgroups", "stopsignal"},
+    {"safety"},
+    {"jsonlines", "lifetimes", "records", "btf", "bcclib", "cgroups", "stopsignal", "table"},
     {"source", "ring", "procfs", "schema", "terminal"},
     {"liveness"},
     {"probe", "store", "catalog"},
@@ -28,7 +29,7 @@ LAYERS = (
 )
 DOORS = {
     "typer": {"cli"},
-    "rich": {"terminal", "progress"},
+    "rich": {"table", "progress"},
     "sqlite_utils": {"schema", "store"},
     "sqlite3": {"bulk", "store", "catalog", "record", "doctor"},
     "datasette": set[str](),

@@ -1,0 +1,80 @@
+"""Rows as a table that fits the terminal: long text is cut, and the last columns stay away where there is no room."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from itertools import islice
+from typing import Any, TextIO
+
+from rich import box
+from rich.cells import cell_len
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from .safety import safe
+
+_GAP = 2  # between columns: the padding and the box's own
+_SHORT = 18  # text up to this width is shown whole
+_LEAST = 20  # longer text gets at least this much
+_UNLIMITED = 100_000  # where it is not shown on a terminal nothing is cut
+
+
+def write(columns: Sequence[str], rows: Iterator[tuple[Any, ...]], limit: int, output: TextIO) -> None:
+    """Writes up to `limit` rows, and below them how many there are, and which columns had no room.
+
+    Columns in Unix ns are shown as local time, under their name without `_ns`.
+    """
+    shown = list(islice(rows, limit))
+    total = len(shown) + sum(1 for _ in rows)
+    console = Console(file=output, width=None if output.isatty() else _UNLIMITED, highlight=False)
+    times = [column.endswith("_ns") for column in columns]
+    cells = [tuple(map(_cell, row, times)) for row in shown]
+    headers = [column.removesuffix("_ns") for column in columns]
+    numeric = [all(isinstance(row[i], int | float | None) for row in shown) for i in range(len(columns))]
+    widths = _fit(headers, cells, numeric, console.width)
+
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
+    for header, width, is_numeric in zip(headers, widths, numeric, strict=False):
+        justify = "right" if is_numeric else "left"
+        table.add_column(header, justify=justify, width=width, no_wrap=True, overflow="ellipsis")  # type: ignore[arg-type]
+    for row in cells:
+        table.add_row(*map(Text, row[: len(widths)]))
+    with console.capture() as capture:
+        console.print(table)
+    output.writelines(f"{line.rstrip()}\n" for line in capture.get().splitlines() if line.strip())
+    count = f"{total:,} row" + ("" if total == 1 else "s")
+    output.write(count if total == len(shown) else f"{len(shown):,} of {count} (--limit N for more, or --format csv)")
+    left_out = headers[len(widths) :]
+    output.write(f"; no room for {', '.join(left_out)}\n" if left_out else "\n")
+
+
+def _cell(value: Any, is_time: bool) -> str:
+    if value is None:
+        return ""
+    if is_time and isinstance(value, int):
+        return datetime.fromtimestamp(value / 1e9).strftime("%m-%d %H:%M:%S.%f")[:-3]
+    if isinstance(value, float):
+        return f"{value:.3f}"
+    return safe(str(value))
+
+
+def _fit(headers: list[str], cells: list[tuple[str, ...]], numeric: list[bool], width: int) -> list[int]:
+    """Widths of the columns that have room, from the first on. Numbers and short text are never cut."""
+    natural = [max(map(cell_len, (header, *(row[i] for row in cells)))) for i, header in enumerate(headers)]
+    widths = [
+        least if number or least <= _SHORT else min(least, _LEAST)
+        for least, number in zip(natural, numeric, strict=True)
+    ]
+    while len(widths) > 1 and sum(widths) + _GAP * len(widths) > width:
+        widths.pop()
+    spare = width - sum(widths) - _GAP * len(widths)
+    for i in sorted(range(len(widths)), key=lambda i: natural[i] - widths[i]):
+        # The least cut first: what it doesn't need goes to the others.
+        cut = [j for j in range(len(widths)) if natural[j] > widths[j]]
+        if i in cut:
+            extra = max(0, min(natural[i] - widths[i], spare // len(cut)))
+            widths[i] += extra
+            spare -= extra
+    return widths
