@@ -113,7 +113,10 @@ def bind(query: SavedQuery, given: Mapping[str, str]) -> dict[str, str]:
             raise UsageError(f"query {query.name} has no parameter {name!r}: {known}", f"webpf query {query.name}")
         if not _fits(value, by_name[name].type):
             wanted = by_name[name].type
-            raise UsageError(f"parameter {name} of query {query.name} takes {_A[wanted]}, not {value!r}")
+            raise UsageError(
+                f"parameter {name} of query {query.name} takes {_A[wanted]}, not {value!r}",
+                f"webpf query {query.name} -p {name}={_EXAMPLE[wanted]}",
+            )
     for parameter in query.parameters:
         if parameter.required and not given.get(parameter.name):
             raise UsageError(
@@ -176,6 +179,7 @@ def caveat(path: Path, recording: str) -> str | None:
     return None
 
 
+_EXAMPLE = {"integer": "1", "number": "0.5", "text": "word"}
 _A = {"integer": "a whole number", "number": "a number", "text": "text"}
 
 

@@ -140,7 +140,8 @@ def stream(duration: Duration = None, buffer_mib: BufferMib = 16, max_args: MaxA
     from . import stream as streaming
     from .terminal import say
 
-    lost = streaming.stream(sys.stdout, duration, buffer_mib, max_args)
+    started = "streaming, " + ("until Ctrl-C" if duration is None else f"for {duration:g} s")
+    lost = streaming.stream(sys.stdout, duration, buffer_mib, max_args, on_start=lambda: say(started))
     if lost:
         say(f"LOST {lost:,} events: they came faster than they were read; a larger --buffer-mib helps")
 
