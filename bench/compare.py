@@ -131,7 +131,7 @@ def first_event_seconds(tool: Tool, folder: Path) -> float:
     (started,) = connection.execute("SELECT started_ns FROM recordings").fetchone()
     connection.close()
     path.unlink()
-    return (started - begun) / 1e9
+    return float((started - begun) / 1e9)
 
 
 def compare(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from webpf import catalog, schema
+from webpf import catalog, dbfile, schema
 
 HERE = Path(__file__).parent
 
@@ -18,7 +18,7 @@ def schema_page() -> str:
         "# Tables of a recording file",
         "",
         "Made from `recorder/schema.py` by `make docs`. Times are nanoseconds; unknown is NULL. Schema version"
-        f" {schema.SCHEMA_VERSION}, `application_id` 0x{schema.APPLICATION_ID:08x}.",
+        f" {dbfile.SCHEMA_VERSION}, `application_id` 0x{dbfile.APPLICATION_ID:08x}.",
     ]
     for statement in schema.STATEMENTS:
         head = re.search(r"^-- (?P<doc>.*)\nCREATE (?P<kind>TABLE|VIEW) (?P<name>\w+)", statement, re.MULTILINE)
@@ -35,8 +35,8 @@ def queries_page() -> str:
     lines = [
         "# Saved queries",
         "",
-        "Made from the heads of the files in `queries/` by `make docs`. `webpf query NAME` runs one; a file more in that"
-        " folder is a query more.",
+        "Made from the heads of the files in `queries/` by `make docs`. `webpf query NAME` runs one; one more file in"
+        " that folder is one more query.",
     ]
     for name in catalog.names():
         query = catalog.load(name)

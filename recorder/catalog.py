@@ -154,7 +154,11 @@ def recordings(path: Path) -> list[dict[str, Any]]:
     """What a file holds: for each recording its row, with `processes`, and `interrupted` where it was broken off."""
     with reading(path) as connection:
         connection.row_factory = sqlite3.Row
-        counts = dict(connection.execute("SELECT recording_id, count(*) FROM processes GROUP BY 1").fetchall())
+        counts = dict(
+            connection.execute(
+                "SELECT recording_id, count(*) FROM processes WHERE kernel IS NOT 1 GROUP BY 1"
+            ).fetchall()
+        )
         rows = [dict(row) for row in connection.execute("SELECT * FROM recordings ORDER BY id")]
     return [row | {"status": liveness.current_status(row), "processes": counts.get(row["id"], 0)} for row in rows]
 

@@ -32,14 +32,14 @@ CREATE TABLE recordings (
     cpus INTEGER NOT NULL,           -- processors online
     command TEXT NOT NULL,           -- command line of the recorder
     options TEXT NOT NULL,           -- its options, as JSON
-    recorder_pid INTEGER NOT NULL,   -- the recorder's own pid,
-    recorder_start_ns INTEGER NOT NULL,  -- and start: boot ns, rounded down to 10 ms
+    recorder_pid INTEGER NOT NULL,   -- the recorder's own pid
+    recorder_start_ns INTEGER NOT NULL,  -- its start: boot ns, rounded down to 10 ms
     clock_offset_ns INTEGER NOT NULL,    -- added to the kernel's boot time to get Unix time
     webpf_version TEXT NOT NULL,
     bcc_version TEXT NOT NULL,
     python_version TEXT NOT NULL,
     sqlite_version TEXT NOT NULL,
-    forks_attempted INTEGER,         -- facts of this kind that the kernel had to report; NULL until the end
+    forks_attempted INTEGER,         -- facts of this kind that the kernel had to report; while it goes on, a second old
     forks_written INTEGER,           -- facts of this kind in this file
     forks_lost INTEGER,              -- facts of this kind for which the buffer had no room
     execs_attempted INTEGER,
@@ -66,7 +66,7 @@ CREATE TABLE processes (
     parent_id INTEGER REFERENCES processes (id),  -- its parent's row
     start_ns INTEGER NOT NULL,       -- Unix ns; if alive before and after the recording, rounded down to 10 ms
     end_ns INTEGER,                  -- Unix ns when its last thread left
-    lifetime_ns INTEGER GENERATED ALWAYS AS (end_ns - start_ns) VIRTUAL,
+    lifetime_ns INTEGER GENERATED ALWAYS AS (end_ns - start_ns) VIRTUAL,  -- from start to end
     state TEXT NOT NULL,             -- exited, running (at the end of the recording), lost (gone, exit not seen)
     comm TEXT,                       -- its latest name, at most 15 bytes
     filename TEXT,                   -- path of its latest program, as it was called
@@ -76,8 +76,9 @@ CREATE TABLE processes (
     execs INTEGER,                   -- programs it took on; 0: it runs its parent's, under its parent's name
     status INTEGER,                  -- as wait4() reports it
     exit_code INTEGER GENERATED ALWAYS AS (CASE WHEN status & 127 = 0 THEN status >> 8 & 255 END) VIRTUAL,
+                                     -- NULL if a signal ended it
     signal INTEGER GENERATED ALWAYS AS (nullif(status & 127, 0)) VIRTUAL,  -- the signal that ended it
-    core_dumped INTEGER GENERATED ALWAYS AS (status >> 7 & 1) VIRTUAL,
+    core_dumped INTEGER GENERATED ALWAYS AS (status >> 7 & 1) VIRTUAL,  -- 1: it left a core dump
     uid INTEGER,                     -- real user id at its start or latest exec
     cgroup_id INTEGER,               -- cgroup v2, likewise; the path is in cgroup_paths
     cpu_ns INTEGER,                  -- CPU time of all its threads, as wait4() reports it, without children

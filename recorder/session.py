@@ -41,7 +41,7 @@ class Session:
         owners = self._pairing.feed(events, first_id)
         changed = self._pairing.take_changed()
         self.writer.write(events, first_id, owners, changed, self.now())
-        self.processes += sum(process.id >= first_id for process in changed)
+        self.processes += sum(process.id >= first_id and not process.kernel for process in changed)
         self._look_up_cgroups(events)
 
     def finish(self, state_of: Callable[[int, int], State]) -> int:

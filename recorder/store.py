@@ -49,7 +49,10 @@ _PROGRAM = ("filename", "args", "argv", "argv_bytes")
 
 @dataclass(frozen=True)
 class Totals:
-    """What a recording holds, for its summary. longest: (comm, pid, lifetime_ns) of an exited process."""
+    """What a recording holds, for its summary, without the kernel's own threads.
+
+    longest: (comm, pid, lifetime_ns) of an exited process.
+    """
 
     processes: int
     exited: int
@@ -221,10 +224,12 @@ class RecordingWriter:
             self._db.execute("DELETE FROM fact_blocks WHERE recording_id = ? AND size <= 0", [self.id])
 
     def totals(self) -> Totals:
-        """Counts the recording's processes."""
+        """Counts the recording's processes, without the kernel's own threads."""
         exited = running = lost = failed = 0
         for state, count, unsuccessful in self._db.execute(
-            "SELECT state, count(*), total(status <> 0) FROM processes WHERE recording_id = ? GROUP BY state", [self.id]
+            "SELECT state, count(*), total(status <> 0) FROM processes"
+            " WHERE recording_id = ? AND kernel IS NOT 1 GROUP BY state",
+            [self.id],
         ):
             exited += count if state == "exited" else 0
             running += count if state == "running" else 0
@@ -232,7 +237,7 @@ class RecordingWriter:
             failed += int(unsuccessful)
         longest = self._db.execute(
             "SELECT comm, pid, lifetime_ns FROM processes"
-            " WHERE recording_id = ? AND lifetime_ns IS NOT NULL ORDER BY lifetime_ns DESC LIMIT 1",
+            " WHERE recording_id = ? AND kernel IS NOT 1 AND lifetime_ns IS NOT NULL ORDER BY lifetime_ns DESC LIMIT 1",
             [self.id],
         ).fetchone()
         return Totals(exited + running + lost, exited, running, lost, failed, longest)

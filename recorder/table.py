@@ -18,7 +18,8 @@ from .safety import safe
 _GAP = 2  # between columns: the padding and the box's own
 _SHORT = 18  # text up to this width is shown whole
 _LEAST = 20  # longer text gets at least this much
-_UNLIMITED = 100_000  # where it is not shown on a terminal nothing is cut
+_MOST = 100  # and elsewhere than on a terminal, where all columns are shown, at most this much
+_UNLIMITED = 100_000
 
 
 def write(columns: Sequence[str], rows: Iterator[tuple[Any, ...]], limit: int, output: TextIO) -> None:
@@ -45,9 +46,10 @@ def write(columns: Sequence[str], rows: Iterator[tuple[Any, ...]], limit: int, o
         console.print(table)
     output.writelines(f"{line.rstrip()}\n" for line in capture.get().splitlines() if line.strip())
     count = f"{total:,} row" + ("" if total == 1 else "s")
-    output.write(count if total == len(shown) else f"{len(shown):,} of {count} (--limit N for more, or --format csv)")
-    left_out = headers[len(widths) :]
-    output.write(f"; no room for {', '.join(left_out)}\n" if left_out else "\n")
+    more = "" if total == len(shown) else f"{len(shown):,} of "
+    output.write(f"{more}{count}{' (--limit N for more, or --format csv)' if more else ''}\n")
+    if len(widths) < len(headers):
+        output.write(f"No room for {', '.join(headers[len(widths) :])}\n")
 
 
 def _cell(value: Any, is_time: bool) -> str:
@@ -63,6 +65,8 @@ def _cell(value: Any, is_time: bool) -> str:
 def _fit(headers: list[str], cells: list[tuple[str, ...]], numeric: list[bool], width: int) -> list[int]:
     """Widths of the columns that have room, from the first on. Numbers and short text are never cut."""
     natural = [max(map(cell_len, (header, *(row[i] for row in cells)))) for i, header in enumerate(headers)]
+    if width == _UNLIMITED:
+        natural = [min(each, _MOST) for each in natural]
     widths = [
         least if number or least <= _SHORT else min(least, _LEAST)
         for least, number in zip(natural, numeric, strict=True)

@@ -154,7 +154,7 @@ def make_recording(
         session = Session(source, writer, clock_offset=0)
         while not source.exhausted:
             session.take_in(source.drain())
-        session.finish(is_alive=lambda pid, start_ns: True)
+        session.finish(state_of=lambda pid, start_ns: "alive")
         with store.db.atomic():
             store.db.execute("UPDATE recordings SET ended_ns = ? WHERE id = ?", [at(end_ms), writer.id])
         return writer.id

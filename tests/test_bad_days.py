@@ -50,7 +50,7 @@ def test_impossible_durations(duration: str, webpf: Webpf) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["record", "--duration", "soon"], "soon"),
+        (["record", "--duration", "soon"], "--duration"),
         (["record", "--wat"], "--wat"),
         (["recrod"], "recrod"),
         (["record", "--buffer-mib", "3"], "power of two"),

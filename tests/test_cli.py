@@ -172,7 +172,8 @@ def test_the_table_fits_the_terminal(db: Path, tmp_path: Path) -> None:
     lines = output.decode().splitlines()
     assert len(lines) > 4
     assert max(map(len, lines)) <= 80
-    assert lines[-1].startswith("3 rows; no room for ")
+    assert lines[-2] == "3 rows"
+    assert lines[-1].startswith("No room for ")
     assert any("exited" in line for line in lines)
 
 

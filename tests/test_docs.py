@@ -1,4 +1,4 @@
-"""The documents say what is: generated pages are current, the README's commands exist, the project names nothing private."""
+"""The documents say what is: generated pages are current, commands in the README exist, nothing private is named."""
 
 from __future__ import annotations
 
@@ -58,7 +58,9 @@ def test_options_in_the_readme_exist() -> None:
     for command, line in re.findall(r"webpf (record|query|stream|recordings|rebuild|doctor)\b([^`\n]*)", readme):
         options = re.findall(r"(?<!\S)(--[a-z-]+)", line)
         if options:
-            text = subprocess.run([*webpf_command(), command, "--help"], capture_output=True, text=True, check=True).stdout
+            text = subprocess.run(
+                [*webpf_command(), command, "--help"], capture_output=True, text=True, check=True
+            ).stdout
             for option in options:
                 assert option in text, f"webpf {command} has no {option}"
 
@@ -66,7 +68,9 @@ def test_options_in_the_readme_exist() -> None:
 def test_nothing_tells_of_one_machine() -> None:
     """No path of somebody's machine, and no package index by name."""
     private = re.compile(r"/work/|/root/|/home/\w+/|pypi\.org|deb\.debian\.org|registry\.npmjs")
-    files = subprocess.run(["git", "ls-files"], cwd=PROJECT, capture_output=True, text=True, check=True).stdout.split("\n")
+    files = subprocess.run(["git", "ls-files"], cwd=PROJECT, capture_output=True, text=True, check=True).stdout.split(
+        "\n"
+    )
     for name in filter(None, files):
         path = PROJECT / name
         if path.is_file() and path.suffix != ".png" and name != "tests/test_docs.py":

@@ -97,6 +97,5 @@ def test_what_is_public_is_documented(module: str) -> None:
     tree = MODULES[module]
     assert ast.get_docstring(tree), f"{module} says nothing of itself"
     for node in tree.body:
-        public = isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_")
-        if public:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_"):
             assert ast.get_docstring(node), f"{module}.{node.name} has no docstring"

@@ -1,0 +1,576 @@
+"""Recording files as they are written: what is in them, and what is left of them when all is closed."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import stat
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support import MS, about, alive, at, exec_, exit_, fork, free, gone, make_recording
+
+from webpf import liveness, procfs
+from webpf.dbfile import APPLICATION_ID, SCHEMA_VERSION
+from webpf.errors import CannotCreate, DataError, StorageError
+from webpf.events import KINDS, Event
+from webpf.lifetimes import Pairing, Process
+from webpf.session import Session
+from webpf.source import Counts, Replay
+from webpf.store import RecordingWriter, Store, Totals
+
+Query = Callable[..., list[dict[str, Any]]]
+
+ONE_OF_EACH: list[Event] = [
+    alive(1, -1000, ppid=0),
+    fork(100, 1),
+    exec_(100, 1, 2, b"/bin/echo\0a b\0", "echo", argv_bytes=50),
+    fork(101, 3),
+    exit_(100, 1, 4, status=256, comm="echo"),
+    free(100, 1, 5, cpu_ms=0.5, status=256),
+    gone(101, 3, 6),
+]
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Where the tests' file is."""
+    return tmp_path / "webpf.db"
+
+
+def process(id: int, status: int | None = None, end_ms: float | None = None) -> Process:
+    """A process that started at T0."""
+    made = Process(id, 1000 + id, at(0))
+    made.status = status
+    made.end_ns = None if end_ms is None else at(end_ms)
+    return made
+
+
+def write(writer: RecordingWriter, events: list[Event]) -> list[int]:
+    """Pairs and writes events, as a session does; returns their ids."""
+    first_id = writer.reserve(len(events))
+    pairing = Pairing()
+    owners = pairing.feed(events, first_id)
+    writer.write(events, first_id, owners, pairing.take_changed(), now_ns=at(7))
+    return list(range(first_id, first_id + len(events)))
+
+
+# What is written
+
+
+def test_facts_are_written_as_they_are(path: Path, query: Query) -> None:
+    make_recording(path, ONE_OF_EACH)
+    assert query("SELECT * FROM forks WHERE pid = 100") == [
+        {
+            "id": 2, "recording_id": 1, "process_id": 2, "time_ns": at(1), "pid": 100, "start_ns": at(1), "ppid": 1,
+            "parent_start_ns": at(-1000), "comm": "sh", "uid": 1000, "euid": 1000, "cgroup_id": 1, "kernel": 0,
+        }
+    ]  # fmt: skip
+    assert query("SELECT * FROM programs") == [
+        {
+            "id": 3, "recording_id": 1, "process_id": 2, "time_ns": at(2), "pid": 100, "start_ns": at(1),
+            "comm": "echo", "uid": 1000, "euid": 1000, "cgroup_id": 1, "carried_rss_kib": 500,
+            "filename": "/bin/echo", "argv": b"/bin/echo\0a b\0", "argv_bytes": 50,
+        }
+    ]  # fmt: skip
+    assert query("SELECT * FROM exits") == [
+        {
+            "id": 5, "recording_id": 1, "process_id": 2, "time_ns": at(4), "pid": 100, "start_ns": at(1), "ppid": 1,
+            "comm": "echo", "status": 256, "max_rss_kib": 2000,
+        }
+    ]  # fmt: skip
+    assert query("SELECT * FROM frees") == [
+        {
+            "id": 6, "recording_id": 1, "process_id": 2, "time_ns": at(5), "pid": 100, "start_ns": at(1),
+            "status": 256, "cpu_ns": 500_000,
+        }
+    ]  # fmt: skip
+    assert query("SELECT * FROM missing") == [
+        {"id": 7, "recording_id": 1, "process_id": 4, "time_ns": at(6), "pid": 101, "start_ns": at(3)}
+    ]
+
+
+def test_events_are_all_facts_in_order(path: Path, query: Query) -> None:
+    make_recording(path, ONE_OF_EACH)
+    rows = query("SELECT id, kind, pid, process_id FROM events ORDER BY id")
+    assert [tuple(row.values()) for row in rows] == [
+        (1, "found", 1, 1),
+        (2, "fork", 100, 2),
+        (3, "exec", 100, 2),
+        (4, "fork", 101, 4),
+        (5, "exit", 100, 2),
+        (6, "free", 100, 2),
+        (7, "missing", 101, 4),
+    ]
+
+
+def test_a_row_of_a_process(path: Path, query: Query) -> None:
+    make_recording(path, ONE_OF_EACH)
+    assert query("SELECT * FROM processes WHERE pid = 100") == [
+        {
+            "id": 2, "recording_id": 1, "pid": 100, "ppid": 1, "parent_id": 1, "start_ns": at(1), "end_ns": at(4),
+            "lifetime_ns": 3 * MS, "state": "exited", "comm": "echo", "filename": "/bin/echo",
+            "args": "/bin/echo 'a b' …[36 bytes cut]", "argv": b"/bin/echo\0a b\0", "argv_bytes": 50, "execs": 1,
+            "status": 256, "exit_code": 1, "signal": None, "core_dumped": 0, "uid": 1000, "cgroup_id": 1,
+            "cpu_ns": 500_000, "max_rss_kib": 2000, "end_ppid": 1, "kernel": 0,
+        }
+    ]  # fmt: skip
+
+
+def test_a_process_is_one_row_however_often_it_changes(path: Path, query: Query) -> None:
+    make_recording(path, ONE_OF_EACH, batch=1)
+    assert query("SELECT id, pid, state FROM processes ORDER BY id") == [
+        {"id": 1, "pid": 1, "state": "running"},
+        {"id": 2, "pid": 100, "state": "exited"},
+        {"id": 4, "pid": 101, "state": "lost"},
+    ]
+
+
+def test_a_free_that_belongs_to_nobody_has_no_process(path: Path, query: Query) -> None:
+    make_recording(path, [free(5, -9, 1)])
+    assert query("SELECT process_id FROM frees") == [{"process_id": None}]
+    assert query("SELECT * FROM processes") == []
+
+
+def test_arguments_that_could_not_be_read_are_null(path: Path, query: Query) -> None:
+    make_recording(path, [exec_(100, 1, 2)._replace(argv=None, argv_bytes=70)])
+    for table in ("programs", "processes"):
+        assert query(f"SELECT filename, argv, argv_bytes FROM {table}") == [
+            {"filename": "/bin/true", "argv": None, "argv_bytes": 70}
+        ]
+    assert query("SELECT args FROM processes") == [{"args": None}]
+
+
+@pytest.mark.parametrize("batch", [1, 31, 32, 33, 64, 200])
+def test_many_rows_at_once_keep_their_order(path: Path, query: Query, batch: int) -> None:
+    """Rows are inserted 32 a statement."""
+    events: list[Event] = []
+    for i in range(100):
+        events += [fork(100 + i, i, comm=f"p{i}"), exit_(100 + i, i, 200 + i, status=i, comm=f"p{i}")]
+    make_recording(path, events, batch=batch)
+    rows = query("SELECT id, pid, comm, status, lifetime_ns FROM processes ORDER BY id")
+    assert rows == [
+        {"id": 1 + 2 * i, "pid": 100 + i, "comm": f"p{i}", "status": i, "lifetime_ns": 200 * MS} for i in range(100)
+    ]
+    assert query("SELECT count(*) AS n FROM events") == [{"n": 200}]
+
+
+@pytest.mark.parametrize(
+    ("status", "exit_code", "signal", "core_dumped"),
+    [
+        (None, None, None, None),
+        (0, 0, None, 0),
+        (1 << 8, 1, None, 0),
+        (7 << 8, 7, None, 0),
+        (255 << 8, 255, None, 0),
+        (9, None, 9, 0),
+        (15, None, 15, 0),
+        (11 | 128, None, 11, 1),
+        (64, None, 64, 0),
+        (6 | 128, None, 6, 1),
+    ],
+)
+def test_what_a_status_says(
+    path: Path, query: Query, status: int | None, exit_code: int | None, signal: int | None, core_dumped: int | None
+) -> None:
+    store = Store(path)
+    writer = store.begin(about())
+    with store.db.atomic():
+        writer.write_processes([process(1, status)])
+    store.close()
+    assert query("SELECT exit_code, signal, core_dumped FROM processes") == [
+        {"exit_code": exit_code, "signal": signal, "core_dumped": core_dumped}
+    ]
+    if status is not None:
+        assert os.WIFEXITED(status) == (exit_code is not None)
+        assert os.waitstatus_to_exitcode(status) == (exit_code if signal is None else -signal)
+        assert os.WCOREDUMP(status) == bool(core_dumped)
+
+
+def test_a_lifetime_is_known_when_the_end_is(path: Path, query: Query) -> None:
+    store = Store(path)
+    writer = store.begin(about())
+    with store.db.atomic():
+        writer.write_processes([process(1), process(2, end_ms=0), process(3, end_ms=2.5)])
+    store.close()
+    assert query("SELECT lifetime_ns FROM processes ORDER BY id") == [
+        {"lifetime_ns": None}, {"lifetime_ns": 0}, {"lifetime_ns": 2_500_000}
+    ]  # fmt: skip
+
+
+def test_counts(path: Path, query: Query) -> None:
+    counts = Counts(attempted=(5, 4, 3, 2), lost=(3, 3, 2, 1))
+    make_recording(path, ONE_OF_EACH, counts=counts)
+    [row] = query("SELECT * FROM recordings")
+    for kind, attempted, written, lost in zip(KINDS, (5, 4, 3, 2), (2, 1, 1, 1), (3, 3, 2, 1), strict=True):
+        numbers = row[f"{kind}s_attempted"], row[f"{kind}s_written"], row[f"{kind}s_lost"]
+        assert numbers == (attempted, written, lost)
+        assert attempted == written + lost
+    assert row["lost"] == 9
+
+
+def test_counts_are_unknown_until_they_are_written(path: Path, query: Query) -> None:
+    store = Store(path)
+    writer = store.begin(about())
+    assert query("SELECT lost, forks_lost FROM recordings") == [{"lost": None, "forks_lost": None}]
+    write(writer, ONE_OF_EACH)
+    assert writer.written == (2, 1, 1, 1)
+    writer.write_counts(Counts(attempted=writer.written), now_ns=at(8))
+    assert query("SELECT lost, forks_lost, updated_ns FROM recordings") == [
+        {"lost": 0, "forks_lost": 0, "updated_ns": at(8)}
+    ]
+    store.close()
+
+
+def test_what_is_said_of_a_recording(path: Path, query: Query) -> None:
+    store = Store(path)
+    writer = store.begin(about("first") | {"options": {"duration": 5, "name": "ä"}})
+    assert query("SELECT name, status, ended_ns, options, host FROM recordings") == [
+        {"name": "first", "status": "recording", "ended_ns": None, "options": '{"duration": 5, "name": "\\u00e4"}',
+         "host": "testhost"}
+    ]  # fmt: skip
+    write(writer, ONE_OF_EACH)
+    assert query("SELECT updated_ns FROM recordings") == [{"updated_ns": at(7)}]
+    writer.finish("complete", at(9))
+    assert query("SELECT status, ended_ns, updated_ns FROM recordings") == [
+        {"status": "complete", "ended_ns": at(9), "updated_ns": at(9)}
+    ]
+    store.close()
+
+
+def test_cgroups(path: Path, query: Query) -> None:
+    store = Store(path)
+    first, second = store.begin(about()), store.begin(about())
+    first.write_cgroups({1: "/", 77: "/system.slice/a", 78: None})
+    first.write_cgroups({})
+    first.write_cgroups({77: "/another", 79: "/b"})
+    second.write_cgroups({77: "/of the second"})
+    store.close()
+    assert [tuple(row.values()) for row in query("SELECT * FROM cgroup_paths ORDER BY 1, 2")] == [
+        (1, 1, "/"),
+        (1, 77, "/system.slice/a"),
+        (1, 78, None),
+        (1, 79, "/b"),
+        (2, 77, "/of the second"),
+    ]
+
+
+def test_cgroups_of_a_session_are_looked_up_once(path: Path, query: Query) -> None:
+    missing = 2**62  # no cgroup has this number
+    events = [fork(pid, pid)._replace(cgroup_id=missing) for pid in range(100, 110)]
+    make_recording(path, [*events, fork(200, 200)._replace(cgroup_id=missing + 1)], batch=3)
+    assert query("SELECT cgroup_id, path FROM cgroup_paths ORDER BY 1") == [
+        {"cgroup_id": missing, "path": None},
+        {"cgroup_id": missing + 1, "path": None},
+    ]
+
+
+def test_totals(path: Path) -> None:
+    store = Store(path)
+    writer = store.begin(about())
+    other = store.begin(about())
+    assert writer.totals() == Totals(0, 0, 0, 0, 0, None)
+    write(other, [fork(1, 0), exit_(1, 0, 5000, status=9)])
+    write(writer, [*ONE_OF_EACH, fork(102, 7), exit_(102, 7, 8), exit_(103, -50, 9, status=9, comm="old")])
+    assert writer.totals() == Totals(5, 3, 1, 1, 2, ("old", 103, 59 * MS))
+    write(writer, [alive(2, -5000, kernel=1, argv=None), fork(104, -5000, kernel=1), exit_(104, -5000, 9, status=9)])
+    assert writer.totals() == Totals(5, 3, 1, 1, 2, ("old", 103, 59 * MS)), "threads of the kernel don't count"
+    store.close()
+
+
+# What the tables refuse
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "INSERT INTO processes (id, recording_id, pid, start_ns, state) VALUES (1, 1, 'x', 0, 'running')",
+        "INSERT INTO processes (id, recording_id, pid, start_ns, state) VALUES (1, 1, 5, 0.5, 'running')",
+        "INSERT INTO processes (id, recording_id, pid, start_ns, state) VALUES (1, 1, NULL, 0, 'running')",
+        "INSERT INTO processes (id, recording_id, pid, start_ns) VALUES (1, 1, 5, 0)",
+        "INSERT INTO processes (id, recording_id, pid, start_ns, state, argv) VALUES (1, 1, 5, 0, 'lost', 'text')",
+        "INSERT INTO processes (id, recording_id, pid, start_ns, state, args) VALUES (1, 1, 5, 0, 'lost', x'00')",
+        "INSERT INTO processes (id, recording_id, pid, start_ns, state, lifetime_ns) VALUES (1, 1, 5, 0, 'lost', 1)",
+        "INSERT INTO missing VALUES (1, 1, NULL, 0, 5, 0)",
+        "INSERT INTO frees VALUES (1, 1, NULL, 'late', 5, 0, 0, 0)",
+        "INSERT INTO events VALUES (1, 1, 'fork', 0, 5, 1)",
+        "UPDATE recordings SET status = 'done'",
+        "UPDATE recordings SET lost = 0",
+    ],
+)
+def test_the_tables_refuse_what_does_not_belong_in_them(path: Path, sql: str) -> None:
+    make_recording(path, [])
+    connection = sqlite3.connect(path)
+    with pytest.raises(sqlite3.Error):
+        connection.execute(sql)
+    connection.close()
+
+
+def test_a_write_that_fails_leaves_nothing_behind(path: Path, query: Query) -> None:
+    store = Store(path)
+    writer = store.begin(about())
+    write(writer, [fork(100, 0)])
+    first_id = writer.reserve(2)
+    bad: list[Event] = [fork(101, 1), exit_(101, 1, 2)._replace(status="ended")]  # type: ignore[arg-type]
+    with pytest.raises(StorageError, match=r"webpf\.db: .*; what was committed before is kept"):
+        writer.write(bad, first_id, [first_id, first_id], [process(first_id)], at(9))
+    assert query("SELECT pid FROM forks") == [{"pid": 100}]
+    assert query("SELECT pid FROM processes") == [{"pid": 100}]
+    assert query("SELECT updated_ns FROM recordings") == [{"updated_ns": at(7)}]
+    assert writer.written == (1, 0, 0, 0)
+    write(writer, [fork(102, 3)])
+    assert query("SELECT pid FROM forks ORDER BY id") == [{"pid": 100}, {"pid": 102}]
+    store.close()
+
+
+def test_a_full_disk_is_said_in_one_sentence(path: Path, query: Query) -> None:
+    store = Store(path)
+    writer = store.begin(about())
+    write(writer, [fork(100, 0)])
+    pages = store.db.execute("PRAGMA page_count").fetchone()[0]
+    store.db.execute(f"PRAGMA max_page_count = {pages}")
+    with pytest.raises(StorageError, match="full") as caught:
+        for _ in range(200):
+            write(writer, [exec_(101, 1, 2, b"a" * 4000)])
+    assert caught.value.exit_code == 74
+    assert caught.value.hint == "free some space, or choose another --db"
+    store.close()
+    assert query("SELECT pid FROM forks") == [{"pid": 100}]
+
+
+# Several recorders at a time
+
+
+def blocks(query: Query) -> list[tuple[int, int, int]]:
+    """First id, end and recording of each block of fact ids."""
+    rows = query("SELECT * FROM fact_blocks ORDER BY first_id")
+    return [(row["first_id"], row["first_id"] + row["size"], row["recording_id"]) for row in rows]
+
+
+def test_two_recorders_write_one_file_in_turns(path: Path, query: Query) -> None:
+    stores = Store(path), Store(path)
+    writers = [store.begin(about()) for store in stores]
+    sessions = [Session(Replay([]), writer, 0) for writer in writers]
+    mine: list[list[Event]] = [[], []]
+    for turn in range(40):
+        which = turn % 3 % 2
+        events: list[Event] = [fork(100 + turn, turn), exit_(100 + turn, turn, turn + 1)]
+        mine[which] += events
+        sessions[which].take_in(events)
+    for store, session in zip(stores, sessions, strict=True):
+        session.finish(lambda pid, start_ns: "alive")
+        store.close()
+
+    assert [writer.id for writer in writers] == [1, 2]
+    for writer, events in zip(writers, mine, strict=True):
+        told = query("SELECT pid, kind FROM events WHERE recording_id = ? ORDER BY id", writer.id)
+        assert told == [{"pid": event.pid, "kind": type(event).__name__.lower()} for event in events]
+        assert query("SELECT count(*) AS n FROM processes WHERE recording_id = ?", writer.id) == [
+            {"n": len(events) // 2}
+        ]
+    ids = [row["id"] for row in query("SELECT id FROM events")]
+    assert len(set(ids)) == len(ids) == 80
+    for before, after in pairwise(blocks(query)):
+        assert before[1] <= after[0]
+    outside = query(
+        "SELECT * FROM events AS e WHERE NOT EXISTS (SELECT 1 FROM fact_blocks AS b WHERE"
+        " b.recording_id = e.recording_id AND e.id >= b.first_id AND e.id < b.first_id + b.size)"
+    )
+    assert outside == []
+    assert query("PRAGMA foreign_key_check") == []
+
+
+def test_ids_go_on_where_the_recording_before_ended(path: Path, query: Query) -> None:
+    make_recording(path, ONE_OF_EACH)
+    make_recording(path, ONE_OF_EACH)
+    make_recording(path, [])
+    assert blocks(query) == [(1, 8, 1), (8, 15, 2)]
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 2), st.sampled_from([1, 3, 1000, 40_000, 65_535, 65_536, 65_537, 200_000]))))
+def test_reserved_ids_are_never_given_twice(tmp_path_factory: pytest.TempPathFactory, turns: list[Any]) -> None:
+    """Three writers reserve in turns; each then ends, and a fourth begins."""
+    path = tmp_path_factory.mktemp("ids") / "webpf.db"
+    stores = Store(path), Store(path), Store(path)
+    writers = [store.begin(about()) for store in stores]
+    taken: list[tuple[int, int, int]] = []
+    for which, count in turns:
+        first = writers[which].reserve(count)
+        taken.append((first, first + count, writers[which].id))
+    for writer in writers:
+        writer.finish("complete", at(1))
+    last = stores[0].begin(about())
+    first = last.reserve(10)
+    taken.append((first, first + 10, last.id))
+    in_file = stores[0].db.execute("SELECT first_id, first_id + size, recording_id FROM fact_blocks").fetchall()
+    for store in stores:
+        store.close()
+
+    assert min(taken)[0] >= 1
+    for before, after in pairwise(sorted(taken)):
+        assert before[1] <= after[0], "one id given twice"
+    for before, after in pairwise(sorted(in_file)):
+        assert before[1] <= after[0], "blocks overlap"
+    for which in {recording for _, _, recording in taken}:
+        own = [(start, end) for start, end, recording in taken if recording == which]
+        assert own == sorted(own), "ids of a recording must grow"
+        known = sorted((start, end) for start, end, recording in in_file if recording == which)
+        for start, end in own:
+            while start < end:
+                block = next((b for b in known if b[0] <= start < b[1]), None)
+                assert block is not None, f"id {start} of recording {which} is in none of its blocks"
+                start = block[1]
+
+
+# The file
+
+
+def test_the_file_is_one_plain_file_when_closed(path: Path) -> None:
+    make_recording(path, ONE_OF_EACH)
+    assert [entry.name for entry in path.parent.iterdir()] == ["webpf.db"]
+    connection = sqlite3.connect(f"file:{path}?mode=ro&immutable=1", uri=True)
+    assert connection.execute("PRAGMA journal_mode").fetchone() == ("delete",)
+    assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+    assert connection.execute("PRAGMA foreign_key_check").fetchall() == []
+    assert connection.execute("PRAGMA application_id").fetchone() == (APPLICATION_ID,)
+    assert connection.execute("PRAGMA user_version").fetchone() == (SCHEMA_VERSION,)
+    assert connection.execute("SELECT count(*) FROM processes").fetchone() == (3,)
+    connection.close()
+
+
+def test_the_last_of_two_recorders_makes_it_a_plain_file(path: Path) -> None:
+    first, second = Store(path), Store(path)
+    write(first.begin(about()), ONE_OF_EACH)
+    writer = second.begin(about())
+    first.close()
+    write(writer, ONE_OF_EACH)
+    second.close()
+    assert [entry.name for entry in path.parent.iterdir()] == ["webpf.db"]
+    connection = sqlite3.connect(path)
+    assert connection.execute("PRAGMA journal_mode").fetchone() == ("delete",)
+    assert connection.execute("SELECT count(*) FROM processes").fetchone() == (6,)
+    connection.close()
+
+
+def test_a_reader_sees_rows_while_they_are_written(path: Path, query: Query) -> None:
+    """And does not stop the recorder from closing the file."""
+    store = Store(path)
+    writer = store.begin(about())
+    write(writer, ONE_OF_EACH)
+    reader = sqlite3.connect(path)
+    assert reader.execute("SELECT count(*) FROM processes").fetchone() == (3,)
+    write(writer, [fork(500, 500)])
+    assert reader.execute("SELECT count(*) FROM processes").fetchone() == (4,)
+    store.close()
+    reader.close()
+    assert query("SELECT count(*) AS n FROM processes") == [{"n": 4}]
+
+
+def test_only_the_owner_may_read_it_at_any_time(path: Path) -> None:
+    """argv holds secrets; SQLite's side files hold them too."""
+    before = os.umask(0)
+    try:
+        store = Store(path)
+        write(store.begin(about()), ONE_OF_EACH)
+        modes = {entry.name: stat.S_IMODE(entry.stat().st_mode) for entry in path.parent.iterdir()}
+        store.close()
+    finally:
+        os.umask(before)
+    assert modes == {"webpf.db": 0o600, "webpf.db-wal": 0o600, "webpf.db-shm": 0o600}
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="sudo means root")
+def test_under_sudo_the_file_belongs_to_the_user_behind_it(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SUDO_UID", raising=False)
+    make_recording(path, ONE_OF_EACH)
+    assert (path.stat().st_uid, path.stat().st_gid) == (os.geteuid(), os.getegid())
+    monkeypatch.setenv("SUDO_UID", "12345")
+    monkeypatch.setenv("SUDO_GID", "23456")
+    make_recording(path, ONE_OF_EACH)
+    assert (path.stat().st_uid, path.stat().st_gid) == (12345, 23456)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="sudo means root")
+def test_under_sudo_the_file_of_a_third_user_stays_his(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_recording(path, [])
+    os.chown(path, 11111, 11111)
+    monkeypatch.setenv("SUDO_UID", "12345")
+    monkeypatch.setenv("SUDO_GID", "23456")
+    make_recording(path, ONE_OF_EACH)
+    assert (path.stat().st_uid, path.stat().st_gid) == (11111, 11111)
+
+
+def test_a_second_recording_goes_into_the_same_file(path: Path, query: Query) -> None:
+    assert (make_recording(path, ONE_OF_EACH), make_recording(path, ONE_OF_EACH)) == (1, 2)
+    assert query("SELECT recording_id, count(*) AS n FROM processes GROUP BY 1") == [
+        {"recording_id": 1, "n": 3},
+        {"recording_id": 2, "n": 3},
+    ]
+
+
+def test_another_programs_file_is_left_alone(path: Path) -> None:
+    connection = sqlite3.connect(path)
+    connection.execute("CREATE TABLE notes (text)")
+    connection.close()
+    before = path.read_bytes()
+    with pytest.raises(DataError):
+        Store(path)
+    assert path.read_bytes() == before
+
+
+def test_no_file_is_made_where_there_is_no_folder(path: Path) -> None:
+    with pytest.raises(CannotCreate):
+        Store(path.parent / "none" / "webpf.db")
+    assert list(path.parent.iterdir()) == []
+
+
+# Recordings that were broken off
+
+
+def own_recorder() -> dict[str, object]:
+    """Tells that this very process is the recorder."""
+    own = procfs.read_stat(os.getpid())
+    assert own is not None
+    return {"boot_id": liveness.boot_id(), "recorder_pid": os.getpid(), "recorder_start_ns": own.start_ns}
+
+
+def test_recordings_whose_recorder_is_gone_are_marked(path: Path, query: Query) -> None:
+    own = own_recorder()
+    store = Store(path)
+    for recorder in (
+        own,
+        own | {"boot_id": "another boot"},
+        own | {"recorder_start_ns": 0},  # its pid was used again
+        own | {"recorder_pid": 2**22 + 1},  # more than a pid can be
+    ):
+        store.begin(about() | recorder)
+    for status in ("complete", "interrupted"):
+        store.begin(about() | {"boot_id": "another boot"}).finish(status, at(1))
+    assert store.mark_interrupted() == 1
+    assert store.mark_interrupted() == 1
+    store.close()
+    assert [row["status"] for row in query("SELECT status FROM recordings ORDER BY id")] == [
+        "recording", "interrupted", "interrupted", "interrupted", "complete", "interrupted"
+    ]  # fmt: skip
+
+
+def test_an_interrupted_recording_keeps_what_was_committed(path: Path, query: Query) -> None:
+    """The recorder is gone without having closed anything; the next one finds the file as it was."""
+    store = Store(path)
+    write(store.begin(about()), ONE_OF_EACH)
+    store.db.conn.close()
+    following = Store(path)
+    assert following.mark_interrupted() == 0
+    following.close()
+    assert query("SELECT status, ended_ns, updated_ns FROM recordings") == [
+        {"status": "interrupted", "ended_ns": None, "updated_ns": at(7)}
+    ]
+    assert query("SELECT count(*) AS n FROM events") == [{"n": 7}]

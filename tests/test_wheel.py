@@ -1,0 +1,87 @@
+"""What is installed: the wheel holds what the repository holds, runs outside of it, and has the promised metadata."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import venv
+import zipfile
+from pathlib import Path
+
+import pytest
+from support import PROJECT
+
+FOLDERS = {"recorder": "webpf", "bpf": "webpf/bpf", "queries": "webpf/queries"}
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel, built from an export of what git tracks (by way of a source distribution, as for a release)."""
+    source = tmp_path_factory.mktemp("source")
+    files = subprocess.run(["git", "ls-files", "-z"], cwd=PROJECT, capture_output=True, check=True).stdout
+    tracked = [name for name in files.decode().split("\0") if name and not (PROJECT / name).is_symlink()]
+    for name in tracked:
+        if (PROJECT / name).is_file():
+            (source / name).parent.mkdir(parents=True, exist_ok=True)
+            (source / name).write_bytes((PROJECT / name).read_bytes())
+    output = tmp_path_factory.mktemp("dist")
+    command = [sys.executable, "-m", "build", "--outdir", str(output), str(source)]
+    built = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert built.returncode == 0, built.stdout + built.stderr
+    return next(output.glob("*.whl"))
+
+
+def test_the_wheel_holds_what_git_tracks(wheel: Path) -> None:
+    files = subprocess.run(["git", "ls-files"], cwd=PROJECT, capture_output=True, text=True, check=True).stdout
+    expected = set()
+    for name in files.split():
+        top, _, rest = name.partition("/")
+        if top in FOLDERS and (PROJECT / name).exists():
+            expected.add(f"{FOLDERS[top]}/{rest}")
+    packed = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
+    assert packed == expected
+
+
+def test_only_webpf_lands_in_site_packages(wheel: Path) -> None:
+    tops = {name.partition("/")[0] for name in zipfile.ZipFile(wheel).namelist()}
+    assert tops - {top for top in tops if top.endswith(".dist-info")} == {"webpf"}
+
+
+def test_bcc_is_no_requirement(wheel: Path) -> None:
+    """The package of that name on the Python index is another project."""
+    archive = zipfile.ZipFile(wheel)
+    metadata = archive.read(next(name for name in archive.namelist() if name.endswith("/METADATA"))).decode()
+    requirements = [
+        line.split()[1].partition(">")[0] for line in metadata.splitlines() if line.startswith("Requires-Dist")
+    ]
+    assert "bcc" not in requirements
+    assert {"sqlite-utils", "typer", "datasette"} <= set(requirements)
+    assert "License-Expression: MIT" in metadata
+    assert "Requires-Python: >=3.10" in metadata
+
+
+def test_the_wheel_runs_by_itself(wheel: Path, tmp_path: Path) -> None:
+    """In a virtual environment without the repository: it finds its queries and its BPF program."""
+    home = tmp_path / "venv"
+    venv.create(home, with_pip=False)
+    site = next(home.glob("lib/python*/site-packages"))
+    zipfile.ZipFile(wheel).extractall(site)
+    # The requirements come from where the tests run.
+    borrowed = [path for path in sys.path if path.endswith("site-packages")]
+    (site / "borrowed.pth").write_text("\n".join(borrowed) + "\n")
+    code = (
+        "import webpf, importlib.resources as r; from webpf import catalog;"
+        "print(webpf.__file__, catalog.names(), r.files('webpf.bpf').joinpath('process.c').is_file(),"
+        "r.files('webpf.bpf').joinpath('include/linux/types.h').is_file())"
+    )
+    run = subprocess.run([home / "bin/python", "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert str(site) in run.stdout
+    assert "lifetimes" in run.stdout
+    assert run.stdout.rstrip().endswith("True True")
+
+
+def test_the_bpf_program_is_gpl_compatible() -> None:
+    """The kernel lets only such programs call the helpers that it needs."""
+    source = (PROJECT / "bpf" / "process.c").read_text(encoding="utf-8")
+    assert "SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)" in source
+    assert "#define BPF_LICENSE Dual BSD/GPL" in source
