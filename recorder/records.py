@@ -17,7 +17,6 @@ from .events import PF_KTHREAD, Event, Exec, Exit, Fork, Free, text
 
 _FACT = struct.Struct("=I4x6Q8I16s")  # the header's length, then struct fact
 _EXEC_TAIL = struct.Struct("=IiI4x")  # struct exec_fact behind its head
-_EXEC_SIZE = _FACT.size + _EXEC_TAIL.size
 _FACT_LENGTH = _FACT.size - 8  # a header's length doesn't count the header
 _BUSY = 1 << 31  # BPF_RINGBUF_BUSY_BIT: reserved, not submitted yet
 _FORK, _EXEC, _EXIT, _FREE = range(4)
@@ -50,7 +49,7 @@ class Decoder:
             run = memory[position : position + (end - position) // size * size]
             for (
                 length, time, born, parent_born, cgroup, cpu, rss,
-                kind, pid, ppid, uid, euid, status, flags, _, comm,
+                kind, pid, ppid, uid, euid, status, flags, args_total, comm,  # noqa: B007
             ) in _FACT.iter_unpack(run):  # fmt: skip
                 if length != _FACT_LENGTH:
                     break
@@ -77,24 +76,26 @@ class Decoder:
                 continue
             if length & _BUSY:
                 break
-            out.append(self._exec(memory, position))
+            filename, argv = self._program(memory, position + size, args_total)
+            append(
+                new(
+                    Exec,
+                    (time + offset, pid, born + offset, self._text(comm), uid, euid, cgroup, rss * _PAGE_KIB,
+                     filename, argv, args_total),
+                )
+            )  # fmt: skip
             position += (length + 8 + 7) & ~7
         return position
 
-    def _exec(self, memory: memoryview, position: int) -> Exec:
-        (_, time, born, _, cgroup, _, rss, _, pid, _, uid, euid, _, _, args_total, comm) = _FACT.unpack_from(
-            memory, position
-        )
-        name_room, name_size, args_size = _EXEC_TAIL.unpack_from(memory, position + _FACT.size)
-        name_at = position + _EXEC_SIZE
+    def _program(self, memory: memoryview, tail_at: int, args_total: int) -> tuple[str, bytes | None]:
+        """File name and argv of an exec, whose tail begins at tail_at."""
+        name_room, name_size, args_size = _EXEC_TAIL.unpack_from(memory, tail_at)
+        name_at = tail_at + _EXEC_TAIL.size
         args_at = name_at + name_room
         filename = self._text(bytes(memory[name_at : name_at + name_size]) if name_size > 0 else b"")
-        argv = None if args_total and not args_size else bytes(memory[args_at : args_at + args_size])
-        fields = (
-            time + self._offset, pid, born + self._offset, self._text(comm), uid, euid, cgroup, rss * _PAGE_KIB,
-            filename, argv, args_total,
-        )  # fmt: skip
-        return tuple.__new__(Exec, fields)
+        if args_total and not args_size:
+            return filename, None
+        return filename, bytes(memory[args_at : args_at + args_size])
 
     def _text(self, raw: bytes) -> str:
         try:
