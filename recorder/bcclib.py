@@ -57,7 +57,7 @@ def distribution(os_release: Path = Path("/etc/os-release")) -> str | None:
         text = os_release.read_text(errors="replace")
     except OSError:
         return None
-    fields: dict[str, str] = dict(re.findall(r'^(\w+)="?([^"\n]*)"?$', text, re.MULTILINE))
+    fields: dict[str, str] = dict(re.findall(r"^(\w+)=[\"']?([^\"'\n]*)[\"']?$", text, re.MULTILINE))
     for name in [fields.get("ID", ""), *fields.get("ID_LIKE", "").split()]:
         family = _FAMILIES.get(name, name)
         if family in PACKAGES:

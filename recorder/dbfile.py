@@ -25,6 +25,10 @@ def check_writable(path: Path) -> None:
     folder = path.parent
     if not folder.is_dir():
         raise CannotCreate(f"there is no folder {folder}", f"mkdir -p {folder}")
+    try:
+        path.exists()
+    except OSError as error:  # the name is too long, or the folder can't be looked into
+        raise CannotCreate(f"{path}: {error.strerror}", "choose another place with --db PATH") from None
     if path.is_dir():
         raise CannotCreate(f"{path} is a directory", f"webpf record --db {path / 'webpf.db'}")
     if path.is_symlink() and "SUDO_UID" in os.environ:
@@ -41,7 +45,11 @@ def check_writable(path: Path) -> None:
 
 def check_readable(path: Path) -> None:
     """Raises NotFound or DataError if this path holds no recordings."""
-    if not path.exists():
+    try:
+        exists = path.exists()
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror}", "--db PATH") from None
+    if not exists:
         raise NotFound(f"there is no recording file {path}", f"sudo webpf record --db {path}   (or --db PATH)")
     if path.is_dir():
         raise DataError(f"{path} is a directory", "--db PATH")
@@ -56,6 +64,8 @@ def create(path: Path) -> None:
     Under sudo the owner is the user who called it; SQLite gives its side files the owner and mode of this one.
     Raises CannotCreate.
     """
+    if path.is_symlink():
+        path = path.resolve()
     try:
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     except FileExistsError:

@@ -30,13 +30,22 @@ def encode(event: Event) -> dict[str, Any]:
     return line | fields
 
 
+def parse(line: bytes) -> Event:
+    """The event of one line of JSON. Raises DataError if it holds none."""
+    try:
+        fields = json.loads(line)
+    except ValueError as error:
+        raise DataError(f"not a line of JSON: {line[:80]!r} ({error})") from error
+    return decode(fields)
+
+
 def decode(line: dict[str, Any]) -> Event:
     """The event of which encode() made this object. Raises DataError if it is none."""
     try:
         kind = _TYPES[line["event"]]
         fields = {name: line[name] for name in kind._fields}
         if fields.get("argv") is not None:
-            fields["argv"] = base64.b64decode(fields["argv"])
+            fields["argv"] = base64.b64decode(fields["argv"], validate=True)
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(f"not an event: {json.dumps(line)[:80]} ({error!r})") from error
     return kind(**fields)

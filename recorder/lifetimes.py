@@ -94,15 +94,21 @@ class Pairing:
 
     def _find(self, pid: int, start_ns: int) -> Process | None:
         process = self._by_pid.get(pid)
-        if process is not None:
-            if process.start_ns == start_ns:
-                return process
-            if not process.exact and 0 <= start_ns - process.start_ns < TICK_NS:
-                process.start_ns = start_ns
-                process.exact = True
-                return process
+        if process is not None and (process.start_ns == start_ns or self._refine(process, start_ns)):
+            return process
         process = self._replaced.get(pid)
-        return process if process is not None and process.start_ns == start_ns else None
+        if process is not None and (process.start_ns == start_ns or self._refine(process, start_ns)):
+            return process
+        return None
+
+    def _refine(self, process: Process, start_ns: int) -> bool:
+        """Whether this start is the exact one of a process of which /proc told the tick; then it is taken over."""
+        if process.exact or not 0 <= start_ns - process.start_ns < TICK_NS:
+            return False
+        process.start_ns = start_ns
+        process.exact = True
+        self._changed[process.id] = process
+        return True
 
     def _find_or_add(self, pid: int, start_ns: int, fact_id: int) -> Process:
         process = self._find(pid, start_ns)

@@ -29,13 +29,12 @@ def rebuild(path: Path, recording: int | None = None) -> dict[int, int]:
         rows = list(store.db["recordings"].rows)
         if recording is not None and recording not in {row["id"] for row in rows}:
             raise NotFound(f"{path} has no recording {recording}", f"webpf recordings --db {path}")
-        counts = {}
-        for row in rows:
-            if recording in (None, row["id"]):
-                if row["status"] == "recording":
-                    raise StorageError(f"recording {row['id']} is still being written", "end it first")
-                counts[row["id"]] = _rebuild_one(store, row["id"])
-        return counts
+        wanted = [row for row in rows if recording in (None, row["id"])]
+        for row in wanted:
+            if row["status"] == "recording":
+                raise StorageError(f"recording {row['id']} is still being written", "end it first")
+        with store.writing(), store.db.atomic():
+            return {row["id"]: _rebuild_one(store, row["id"]) for row in wanted}
     finally:
         store.close()
 
@@ -58,7 +57,7 @@ def _rebuild_one(store: Store, recording_id: int) -> int:
     writer = RecordingWriter(store, recording_id)
     pairing = Pairing()
     moved: list[tuple[str, int, int]] = []
-    with store.writing(), db.atomic():
+    with db.atomic():
         db.execute("DELETE FROM processes WHERE recording_id = ?", [recording_id])
         for number, (fact_id, owner, event) in enumerate(facts(store, recording_id), 1):
             [process_id] = pairing.feed([event], fact_id)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,6 +90,5 @@ class Replay:
 
 
 def _read(path: Path) -> Iterator[Event]:
-    with path.open(encoding="utf-8") as lines:
-        for line in lines:
-            yield jsonlines.decode(json.loads(line))
+    with path.open("rb") as lines:
+        yield from map(jsonlines.parse, lines)

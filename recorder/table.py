@@ -44,7 +44,7 @@ def write(columns: Sequence[str], rows: Iterator[tuple[Any, ...]], limit: int, o
         table.add_row(*map(Text, row[: len(widths)]))
     with console.capture() as capture:
         console.print(table)
-    output.writelines(f"{line.rstrip()}\n" for line in capture.get().splitlines() if line.strip())
+    output.writelines(f"{line.rstrip()}\n" for line in capture.get().splitlines())
     count = f"{total:,} row" + ("" if total == 1 else "s")
     more = "" if total == len(shown) else f"{len(shown):,} of "
     output.write(f"{more}{count}{' (--limit N for more, or --format csv)' if more else ''}\n")

@@ -27,11 +27,11 @@ def say(message: str) -> None:
 
 def duration(seconds: float) -> str:
     """A duration for people: 812 us, 3.20 ms, 1.52 s, 2 min 5 s, 3 h 12 min."""
-    if seconds < 1e-3:
+    if seconds < 999.5e-6:
         return f"{seconds * 1e6:.0f} us"
-    if seconds < 1:
+    if seconds < 0.999995:
         return f"{seconds * 1e3:.2f} ms"
-    if seconds < 60:
+    if seconds < 59.995:
         return f"{seconds:.2f} s"
     minutes, rest = divmod(round(seconds), 60)
     if minutes < 60:
@@ -62,8 +62,18 @@ def write_rows(
         _write_json(columns, printable, output)
 
 
+class _UnixLines:
+    """Takes lines that end in CR LF, for which csv quotes either, and ends them in LF."""
+
+    def __init__(self, output: TextIO) -> None:
+        self._output = output
+
+    def write(self, line: str) -> None:
+        self._output.write(line.removesuffix("\r\n") + "\n")
+
+
 def _write_csv(columns: Sequence[str], rows: Iterator[tuple[Any, ...]], output: TextIO) -> None:
-    writer = csv.writer(output, lineterminator="\n")
+    writer = csv.writer(_UnixLines(output))
     writer.writerow(columns)
     if output.isatty():
         rows = (tuple(safe(value) if isinstance(value, str) else value for value in row) for row in rows)

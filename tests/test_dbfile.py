@@ -1,0 +1,418 @@
+"""Which paths are taken for a recording file, which are refused and with what words, and who owns a new file."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sqlite3
+import stat
+import struct
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from support import about, fork, make_recording
+
+from webpf import dbfile
+from webpf.errors import CannotCreate, DataError, NotFound, WebpfError
+from webpf.store import Store
+
+NOBODY = 65534
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+
+
+@pytest.fixture(autouse=True)
+def _without_sudo(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tests themselves may run under sudo."""
+    for name in ("SUDO_UID", "SUDO_GID"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def under_sudo(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if user 12345 had called sudo."""
+    monkeypatch.setenv("SUDO_UID", "12345")
+    monkeypatch.setenv("SUDO_GID", "23456")
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that every user may look into, unlike pytest's own."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder)
+        path.chmod(0o755)
+        yield path
+
+
+@contextmanager
+def as_nobody() -> Iterator[None]:
+    """Without the privileges of root: its capabilities go with the user ids."""
+    os.setresuid(NOBODY, NOBODY, 0)
+    try:
+        yield
+    finally:
+        os.setresuid(0, 0, 0)
+
+
+def recording(path: Path) -> Path:
+    """A real recording file."""
+    make_recording(path, [fork(100, 0)])
+    return path
+
+
+def database(path: Path, application_id: int = 0, version: int = 0) -> Path:
+    """An SQLite database."""
+    connection = sqlite3.connect(path)
+    connection.execute(f"PRAGMA application_id = {application_id}")
+    connection.execute(f"PRAGMA user_version = {version}")
+    connection.execute("CREATE TABLE notes (text)")
+    connection.close()
+    return path
+
+
+def refusal(check: Callable[[Path], None], path: Path) -> tuple[type[WebpfError], str, str]:
+    """With what a check refuses a path: class, message, hint. The path itself is shown as PATH."""
+    with pytest.raises(WebpfError) as caught:
+        check(path)
+    error = caught.value
+    return type(error), error.message.replace(str(path), "PATH"), error.hint.replace(str(path), "PATH")
+
+
+BOTH = pytest.mark.parametrize("check", [dbfile.check_readable, dbfile.check_writable])
+NO_DATABASE = (DataError, "PATH is no SQLite database", "choose another file with --db PATH")
+
+
+# What is taken
+
+
+@BOTH
+def test_a_recording_file_is_taken(tmp_path: Path, check: Callable[[Path], None]) -> None:
+    check(recording(tmp_path / "webpf.db"))
+
+
+@BOTH
+def test_a_recording_file_that_is_being_written_is_taken(tmp_path: Path, check: Callable[[Path], None]) -> None:
+    store = Store(tmp_path / "webpf.db")
+    check(tmp_path / "webpf.db")
+    store.close()
+
+
+@BOTH
+def test_a_link_to_a_recording_file_is_taken(tmp_path: Path, check: Callable[[Path], None]) -> None:
+    (tmp_path / "link.db").symlink_to(recording(tmp_path / "webpf.db"))
+    check(tmp_path / "link.db")
+
+
+def test_a_new_file_may_be_written(tmp_path: Path) -> None:
+    dbfile.check_writable(tmp_path / "webpf.db")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_empty_file_may_be_written(tmp_path: Path) -> None:
+    (tmp_path / "webpf.db").touch()
+    dbfile.check_writable(tmp_path / "webpf.db")
+
+
+def test_a_name_without_a_folder_is_in_the_current_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    dbfile.check_writable(Path("webpf.db"))
+    recording(Path("webpf.db"))
+    dbfile.check_readable(Path("webpf.db"))
+
+
+# What is refused: contents
+
+
+@BOTH
+@pytest.mark.parametrize(
+    "content",
+    [b"x", b"some notes\n" * 50, b"SQLite format 3\0", b"SQLite format 3\0" + bytes(83), b"SQLite format 4\0" * 50],
+    ids=["a byte", "text", "magic only", "99 bytes", "another magic"],
+)
+def test_what_is_no_database(tmp_path: Path, check: Callable[[Path], None], content: bytes) -> None:
+    path = tmp_path / "webpf.db"
+    path.write_bytes(content)
+    assert refusal(check, path) == NO_DATABASE
+    assert path.read_bytes() == content
+
+
+@BOTH
+@pytest.mark.parametrize("application_id", [0, 1, dbfile.APPLICATION_ID + 1])
+def test_another_programs_database(tmp_path: Path, check: Callable[[Path], None], application_id: int) -> None:
+    path = database(tmp_path / "notes.db", application_id, dbfile.SCHEMA_VERSION)
+    assert refusal(check, path) == (
+        DataError,
+        "PATH is another program's SQLite database, and webpf doesn't touch it",
+        "choose another with --db PATH",
+    )
+
+
+@BOTH
+def test_a_file_of_a_newer_version(tmp_path: Path, check: Callable[[Path], None]) -> None:
+    known = dbfile.SCHEMA_VERSION
+    path = database(tmp_path / "webpf.db", dbfile.APPLICATION_ID, known + 1)
+    assert refusal(check, path) == (
+        DataError,
+        f"PATH comes from a newer webpf (schema {known + 1}; this one knows {known})",
+        "pip install --upgrade webpf",
+    )
+
+
+def test_the_header_is_where_sqlite_says(tmp_path: Path) -> None:
+    """The numbers that tell a recording are in the file's first bytes, as sqlite.org/fileformat.html has them."""
+    header = recording(tmp_path / "webpf.db").read_bytes()[:100]
+    assert struct.unpack_from(">I", header, 60) == (dbfile.SCHEMA_VERSION,)
+    assert header[68:72] == b"wbPF"
+
+
+# What is refused: places
+
+
+@BOTH
+def test_a_directory(tmp_path: Path, check: Callable[[Path], None]) -> None:
+    path = tmp_path / "webpf.db"
+    path.mkdir()
+    kind = CannotCreate if check is dbfile.check_writable else DataError
+    hint = "webpf record --db PATH/webpf.db" if check is dbfile.check_writable else "--db PATH"
+    assert refusal(check, path) == (kind, "PATH is a directory", hint)
+
+
+def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
+    folder = tmp_path / "none"
+    assert refusal(dbfile.check_writable, folder / "webpf.db") == (
+        CannotCreate,
+        f"there is no folder {folder}",
+        f"mkdir -p {folder}",
+    )
+
+
+def test_a_folder_that_is_a_file(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    assert refusal(dbfile.check_writable, tmp_path / "file" / "webpf.db")[0] is CannotCreate
+
+
+def test_a_file_that_is_not_there_can_not_be_read(tmp_path: Path) -> None:
+    expected = (NotFound, "there is no recording file PATH", "sudo webpf record --db PATH   (or --db PATH)")
+    assert refusal(dbfile.check_readable, tmp_path / "webpf.db") == expected
+    (tmp_path / "link.db").symlink_to(tmp_path / "nowhere.db")
+    assert refusal(dbfile.check_readable, tmp_path / "link.db") == expected
+
+
+def test_an_empty_file_holds_nothing_to_read(tmp_path: Path) -> None:
+    path = tmp_path / "webpf.db"
+    path.touch()
+    assert refusal(dbfile.check_readable, path) == (
+        DataError,
+        "PATH is empty: nothing has been recorded in it yet",
+        "sudo webpf record --db PATH",
+    )
+
+
+@pytest.mark.parametrize("kind", ["fifo", "socket", "device"])
+def test_what_is_no_file(tmp_path: Path, kind: str) -> None:
+    """And the check doesn't wait at a pipe that nobody writes to."""
+    path = tmp_path / "webpf.db"
+    if kind == "fifo":
+        os.mkfifo(path)
+    elif kind == "socket":
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(str(path))
+    else:
+        path = Path("/dev/null")
+    assert refusal(dbfile.check_writable, path) == (
+        CannotCreate,
+        "PATH is not a regular file",
+        "choose another with --db PATH",
+    )
+    assert refusal(dbfile.check_readable, path)[0] is DataError
+
+
+@BOTH
+def test_a_name_that_is_too_long(tmp_path: Path, check: Callable[[Path], None]) -> None:
+    """An expected failure, not a traceback."""
+    assert issubclass(refusal(check, tmp_path / ("x" * 300))[0], WebpfError)
+
+
+# What is refused: permissions
+
+
+@needs_root
+def test_another_users_file_can_not_be_read(open_folder: Path) -> None:
+    path = recording(open_folder / "webpf.db")
+    with as_nobody():
+        assert refusal(dbfile.check_readable, path) == (
+            DataError,
+            "PATH belongs to another user and can't be read",
+            "sudo chown $USER PATH",
+        )
+
+
+@needs_root
+def test_another_users_folder_can_not_be_looked_into(open_folder: Path) -> None:
+    path = recording(open_folder / "webpf.db")
+    open_folder.chmod(0o700)
+    with as_nobody():
+        assert refusal(dbfile.check_readable, path)[0] in (DataError, NotFound)
+        assert refusal(dbfile.check_writable, path)[0] in (CannotCreate, DataError)
+
+
+@needs_root
+def test_another_users_folder_can_not_be_written(open_folder: Path) -> None:
+    expected = (CannotCreate, "PATH can't be written: permission denied", "choose another place with --db PATH")
+    with as_nobody():
+        assert refusal(dbfile.check_writable, open_folder / "webpf.db") == expected
+    path = recording(open_folder / "webpf.db")
+    path.chmod(0o644)
+    with as_nobody():
+        dbfile.check_readable(path)
+        assert refusal(dbfile.check_writable, path) == expected
+
+
+@needs_root
+def test_a_file_that_could_not_be_created_after_all(open_folder: Path) -> None:
+    """What the check didn't foresee, as when the folder's mode changes in between."""
+    with as_nobody():
+        assert refusal(dbfile.create, open_folder / "webpf.db") == (
+            CannotCreate,
+            "PATH can't be created: Permission denied",
+            "choose another place with --db PATH",
+        )
+
+
+@pytest.fixture
+def read_only(tmp_path: Path) -> Iterator[Path]:
+    """A file system of its own, read-only, with a recording file in it."""
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=2m", "none", tmp_path], capture_output=True, text=True, check=False
+    )
+    if mounted.returncode:
+        pytest.skip(f"a file system can't be mounted here: {mounted.stderr.strip()}")
+    try:
+        recording(tmp_path / "webpf.db")
+        subprocess.run(["mount", "-o", "remount,ro", tmp_path], check=True)
+        yield tmp_path
+    finally:
+        subprocess.run(["umount", tmp_path], check=True)
+
+
+@needs_root
+@pytest.mark.parametrize("name", ["webpf.db", "new.db"])
+def test_a_read_only_file_system(read_only: Path, name: str) -> None:
+    assert refusal(dbfile.check_writable, read_only / name) == (
+        CannotCreate,
+        "PATH can't be written: the file system is read-only",
+        "choose another place with --db PATH",
+    )
+
+
+@needs_root
+def test_a_read_only_file_system_can_be_read(read_only: Path) -> None:
+    dbfile.check_readable(read_only / "webpf.db")
+
+
+# New files
+
+
+def mode(path: Path) -> int:
+    """Permission bits."""
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+@pytest.mark.parametrize("umask", [0, 0o022, 0o077])
+def test_a_new_file_is_its_owners_only(tmp_path: Path, umask: int) -> None:
+    before = os.umask(umask)
+    try:
+        dbfile.create(tmp_path / "webpf.db")
+    finally:
+        os.umask(before)
+    assert mode(tmp_path / "webpf.db") == 0o600
+    assert (tmp_path / "webpf.db").read_bytes() == b""
+
+
+def test_a_file_that_is_there_stays_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "webpf.db"
+    path.write_bytes(b"content")
+    path.chmod(0o640)
+    dbfile.create(path)
+    assert (path.read_bytes(), mode(path)) == (b"content", 0o640)
+
+
+def test_a_file_made_through_a_link_is_its_owners_only_too(tmp_path: Path) -> None:
+    """Or it is refused: then there is none."""
+    target = tmp_path / "target.db"
+    (tmp_path / "link.db").symlink_to(target)
+    before = os.umask(0o022)
+    try:
+        Store(tmp_path / "link.db").close()
+    except CannotCreate:
+        pass
+    finally:
+        os.umask(before)
+    assert not target.exists() or mode(target) == 0o600
+
+
+@needs_root
+@pytest.mark.usefixtures("under_sudo")
+def test_under_sudo_a_new_file_belongs_to_the_user_behind_it(tmp_path: Path) -> None:
+    dbfile.create(tmp_path / "webpf.db")
+    status = (tmp_path / "webpf.db").stat()
+    assert (status.st_uid, status.st_gid, mode(tmp_path / "webpf.db")) == (12345, 23456, 0o600)
+    assert dbfile.invoking_user() == (12345, 23456)
+
+
+@needs_root
+@pytest.mark.usefixtures("under_sudo")
+def test_under_sudo_side_files_belong_to_the_user_too(tmp_path: Path) -> None:
+    store = Store(tmp_path / "webpf.db")
+    store.begin(about())
+    owners = {entry.name: entry.stat().st_uid for entry in tmp_path.iterdir()}
+    store.close()
+    assert owners == {"webpf.db": 12345, "webpf.db-wal": 12345, "webpf.db-shm": 12345}
+
+
+@needs_root
+def test_without_sudo_a_new_file_belongs_to_root(tmp_path: Path) -> None:
+    assert dbfile.invoking_user() is None
+    dbfile.create(tmp_path / "webpf.db")
+    assert (tmp_path / "webpf.db").stat().st_uid == 0
+
+
+@needs_root
+@pytest.mark.parametrize(("user", "group"), [("12345", ""), ("", "5"), ("me", "us")])
+def test_what_sudo_never_sets_is_no_user(monkeypatch: pytest.MonkeyPatch, user: str, group: str) -> None:
+    monkeypatch.setenv("SUDO_UID", user)
+    monkeypatch.setenv("SUDO_GID", group)
+    assert dbfile.invoking_user() is None
+
+
+@needs_root
+@pytest.mark.usefixtures("under_sudo")
+def test_a_user_can_not_give_files_to_another(open_folder: Path) -> None:
+    """SUDO_UID in the environment of a plain user means nothing."""
+    open_folder.chmod(0o777)
+    with as_nobody():
+        assert dbfile.invoking_user() is None
+        dbfile.create(open_folder / "webpf.db")
+    assert (open_folder / "webpf.db").stat().st_uid == NOBODY
+
+
+@pytest.mark.usefixtures("under_sudo")
+@pytest.mark.parametrize("exists", [True, False])
+def test_under_sudo_links_are_not_followed(tmp_path: Path, exists: bool) -> None:
+    """Else a user could have root write, and give him, any file."""
+    target = tmp_path / "target.db"
+    if exists:
+        recording(target)
+    path = tmp_path / "webpf.db"
+    path.symlink_to(target)
+    assert refusal(dbfile.check_writable, path) == (
+        CannotCreate,
+        "PATH is a symbolic link, which webpf doesn't follow under sudo",
+        f"--db {target}",
+    )
+    with pytest.raises(CannotCreate):
+        Store(path)
+    assert target.exists() == exists

@@ -1,0 +1,40 @@
+"""Names and paths from the kernel as text: never an error, never a surrogate, always the same."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from webpf.events import text
+
+
+@pytest.mark.parametrize(
+    ("raw", "expected"),
+    [
+        (b"", ""),
+        (b"bash\0\0\0\0\0\0\0\0\0\0\0\0", "bash"),
+        (b"kworker/0:1-even", "kworker/0:1-even"),  # 16 bytes, no NUL
+        (b"a\0left over", "a"),
+        (b"\0left over", ""),
+        ("näme".encode(), "näme"),
+        (b"\xff\xfe", "\\xff\\xfe"),
+        ("好".encode()[:2], "\\xe5\\xa5"),  # cut in the middle of a character, as comm is
+        (b"\xed\xa0\x80", "\\xed\\xa0\\x80"),  # a surrogate is no UTF-8
+        (b"a\nb", "a\nb"),  # stored as it is; what shows it makes it harmless
+    ],
+)
+def test_examples(raw: bytes, expected: str) -> None:
+    assert text(raw) == expected
+
+
+@given(st.binary())
+def test_any_bytes_become_text_that_can_be_stored(raw: bytes) -> None:
+    result = text(raw)
+    result.encode("utf-8")
+    assert "\0" not in result
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0")))
+def test_text_stays_as_it_is(name: str) -> None:
+    assert text(name.encode() + b"\0rest") == name

@@ -1,0 +1,172 @@
+"""Events as JSON lines: nothing is lost on the way there and back, and junk is refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support import alive, exec_, exit_, fork, free, gone
+
+from webpf import events, jsonlines
+from webpf.errors import DataError
+from webpf.events import Alive, Event, Exec, Exit, Fork, Free, Gone
+from webpf.source import Counts, Replay
+
+NS = st.integers(0, 2**63 - 1)
+U32 = st.integers(0, 2**32 - 1)
+KIB = st.integers(0, 2**52)
+FLAG = st.integers(0, 1)
+NAME = st.one_of(st.binary(max_size=16).map(events.text), st.text(max_size=16))
+ARGV = st.binary(max_size=60)
+
+FORKS = st.builds(Fork, NS, U32, NS, U32, NS, NAME, U32, U32, NS, FLAG)
+EXECS = st.builds(Exec, NS, U32, NS, NAME, U32, U32, NS, KIB, NAME, st.none() | ARGV, U32)
+EXITS = st.builds(Exit, NS, U32, NS, U32, NAME, U32, KIB)
+FREES = st.builds(Free, NS, U32, NS, U32, NS)
+ALIVE = st.one_of(
+    st.builds(Alive, NS, U32, NS, U32, NAME, U32, U32, st.none() | NS, FLAG, st.just(1), st.none() | NAME, ARGV, U32),
+    st.builds(Alive, NS, U32, NS, U32, NAME, U32, U32, NS, FLAG, st.just(0), st.none(), st.none(), st.none()),
+)
+GONE = st.builds(Gone, NS, U32, NS)
+EVENTS = st.one_of(FORKS, EXECS, EXITS, FREES, ALIVE, GONE)
+
+ONE_OF_EACH: list[Event] = [
+    alive(1, -1000),
+    alive(2, -1000, argv=None, kernel=1),
+    fork(100, 1),
+    exec_(100, 1, 2, argv=b"/bin/echo\0\xff\x1b[0m\0"),
+    exec_(100, 1, 3)._replace(argv=None, argv_bytes=77),
+    exit_(100, 1, 4, status=9),
+    free(100, 1, 5),
+    gone(101, 6, 7),
+]
+
+
+@settings(max_examples=300, deadline=None)
+@given(EVENTS)
+def test_an_event_comes_back_as_it_was(event: Event) -> None:
+    line = json.dumps(jsonlines.encode(event))
+    back = jsonlines.decode(json.loads(line))
+    assert type(back) is type(event)
+    assert back == event
+
+
+@settings(max_examples=200, deadline=None)
+@given(EVENTS)
+def test_a_line_is_ascii_and_one_line_whatever_the_name(event: Event) -> None:
+    line = json.dumps(jsonlines.encode(event))
+    assert line.isascii()
+    assert not [char for char in line if char < " "]
+
+
+@settings(deadline=None)
+@given(st.one_of(FORKS, EXECS, EXITS))
+def test_an_object_begins_with_event_pid_and_comm(event: Fork | Exec | Exit) -> None:
+    line = jsonlines.encode(event)
+    assert list(line)[:3] == ["event", "pid", "comm"]
+    assert line["event"] == {Fork: "F", Exec: "X", Exit: "E"}[type(event)]
+    assert (line["pid"], line["comm"]) == (event.pid, event.comm)
+
+
+def test_the_letters_of_all_kinds() -> None:
+    assert "".join(jsonlines.encode(event)["event"] for event in ONE_OF_EACH) == "AAFXXERG"
+
+
+def test_a_fork_as_people_see_it() -> None:
+    assert json.dumps(jsonlines.encode(Fork(5, 4242, 4, 1, 2, "bash", 1000, 0, 77, 0))) == (
+        '{"event": "F", "pid": 4242, "comm": "bash", "time_ns": 5, "start_ns": 4, "ppid": 1, "parent_start_ns": 2,'
+        ' "uid": 1000, "euid": 0, "cgroup_id": 77, "kernel": 0}'
+    )
+
+
+def test_arguments_are_there_for_people_and_as_exact_bytes() -> None:
+    line = jsonlines.encode(exec_(1, 1, 2, argv=b"echo\0\xff b\0", argv_bytes=30))
+    assert line["args"] == "echo $'\\xff b' …[21 bytes cut]"
+    assert line["argv"] == "ZWNobwD/IGIA"
+    assert line["argv_bytes"] == 30
+
+
+def test_arguments_that_are_not_known_are_null() -> None:
+    line = jsonlines.encode(exec_(1, 1, 2)._replace(argv=None, argv_bytes=9))
+    assert (line["argv"], line["argv_bytes"]) == (None, 9)
+    assert "args" not in line
+
+
+EXIT_LINE: dict[str, Any] = jsonlines.encode(exit_(1, 2, 3))
+EXEC_LINE: dict[str, Any] = jsonlines.encode(exec_(1, 2, 3))
+
+
+@pytest.mark.parametrize(
+    "junk",
+    [
+        pytest.param({}, id="empty object"),
+        pytest.param([], id="array"),
+        pytest.param(None, id="null"),
+        pytest.param("F", id="string"),
+        pytest.param(5, id="number"),
+        pytest.param({"event": "Z"}, id="unknown letter"),
+        pytest.param({"event": None}, id="letter is null"),
+        pytest.param({"event": []}, id="letter is an array"),
+        pytest.param({"event": "F"}, id="no fields"),
+        pytest.param({name: value for name, value in EXIT_LINE.items() if name != "status"}, id="no status"),
+        pytest.param(EXEC_LINE | {"argv": 5}, id="argv is a number"),
+        pytest.param(EXEC_LINE | {"argv": "A"}, id="argv is cut base64"),
+        pytest.param(EXEC_LINE | {"argv": "ä"}, id="argv is not ASCII"),
+        pytest.param(EXEC_LINE | {"argv": "!!!!"}, id="argv is no base64"),
+    ],
+)
+def test_junk_is_refused(junk: Any) -> None:
+    with pytest.raises(DataError, match="not an event"):
+        jsonlines.decode(junk)
+
+
+def test_fields_of_later_versions_are_left_alone() -> None:
+    assert jsonlines.decode(EXIT_LINE | {"something_new": 1}) == exit_(1, 2, 3)
+
+
+def write(path: Path, recorded: list[Event]) -> Path:
+    """A file of JSON lines."""
+    path.write_text("".join(json.dumps(jsonlines.encode(event)) + "\n" for event in recorded), encoding="utf-8")
+    return path
+
+
+def play(source: Replay) -> list[list[Event]]:
+    """All batches of a replay."""
+    batches = []
+    while not source.exhausted:
+        batches.append(source.drain())
+    return batches
+
+
+@pytest.mark.parametrize(
+    ("batch", "sizes"), [(1, [1] * 8 + [0]), (3, [3, 3, 2]), (8, [8, 0]), (100, [8])], ids=["1", "3", "8", "100"]
+)
+def test_a_file_is_played_back_in_batches(tmp_path: Path, batch: int, sizes: list[int]) -> None:
+    source = Replay.from_file(write(tmp_path / "events.jsonl", ONE_OF_EACH), batch)
+    batches = play(source)
+    assert [event for played in batches for event in played] == ONE_OF_EACH
+    assert [len(played) for played in batches] == sizes
+    assert source.counts() == Counts(attempted=(1, 2, 1, 1), lost=(0, 0, 0, 0))
+    assert source.counts().arrived == (1, 2, 1, 1)
+    assert source.drain() == []
+
+
+def test_a_replay_counts_what_it_was_told_to() -> None:
+    told = Counts(attempted=(5, 4, 3, 2), lost=(1, 0, 2, 0))
+    source = Replay([fork(1, 1)], counts=told)
+    source.drain()
+    assert source.counts() == told
+    assert told.arrived == (4, 4, 1, 2)
+
+
+@pytest.mark.parametrize("line", [b"{}", b"[]", b'{"event": "F"}', b"no JSON", b"{", b"\xff"], ids=repr)
+def test_a_file_with_another_line_is_refused(tmp_path: Path, line: bytes) -> None:
+    path = write(tmp_path / "events.jsonl", ONE_OF_EACH[:1])
+    with path.open("ab") as file:
+        file.write(line + b"\n")
+    with pytest.raises(DataError):
+        play(Replay.from_file(path))

@@ -1,0 +1,479 @@
+"""Pairing of facts to processes: examples, and a machine that forks and ends at random against a slow, plain model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias, TypeVar
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support import alive, at, exec_, exit_, fork, free, gone
+
+from webpf.events import TICK_NS, Alive, Event, Exec, Exit, Fork, Free, Gone
+from webpf.lifetimes import EXITED, LOST, RUNNING, Pairing, Process
+
+FIELDS = (
+    "id", "pid", "start_ns", "state", "ppid", "parent_id", "end_ns", "end_ppid", "status", "comm", "filename", "argv",
+    "argv_bytes", "execs", "uid", "cgroup_id", "cpu_ns", "max_rss_kib", "kernel",
+)  # fmt: skip
+Row: TypeAlias = dict[str, Any]
+
+
+def row(process: Process) -> Row:
+    """What is known of a process, as it stands now."""
+    return {name: getattr(process, name) for name in FIELDS}
+
+
+def pair(*events: Event) -> list[Process]:
+    """The processes of these facts, by id; facts are numbered from 1."""
+    pairing = Pairing()
+    pairing.feed(events, 1)
+    return list(pairing.take_changed())
+
+
+def owners(*events: Event) -> list[int]:
+    """To which process each fact was given."""
+    return Pairing().feed(events, 1)
+
+
+# Examples
+
+
+def test_a_whole_life() -> None:
+    [process] = pair(
+        fork(100, 0, ppid=50, comm="bash", uid=7),
+        exec_(100, 0, 1, argv=b"/bin/ls\0-l\0", comm="ls"),
+        exit_(100, 0, 5, status=256, comm="ls", ppid=50),
+        free(100, 0, 6, cpu_ms=2, status=256),
+    )
+    assert row(process) == {
+        "id": 1, "pid": 100, "start_ns": at(0), "state": EXITED, "ppid": 50, "parent_id": None, "end_ns": at(5),
+        "end_ppid": 50, "status": 256, "comm": "ls", "filename": "/bin/ls", "argv": b"/bin/ls\0-l\0",
+        "argv_bytes": 11, "execs": 1, "uid": 1000, "cgroup_id": 1, "cpu_ns": 2_000_000, "max_rss_kib": 2000,
+        "kernel": 0,
+    }  # fmt: skip
+
+
+def test_a_process_that_never_execs_keeps_its_parents_name() -> None:
+    [process] = pair(fork(100, 0, comm="bash"), exit_(100, 0, 5, comm="bash"))
+    assert (process.comm, process.execs, process.filename, process.argv) == ("bash", 0, None, None)
+
+
+def test_a_name_that_changed_later_is_the_one_at_the_end() -> None:
+    [process] = pair(fork(100, 0, comm="bash"), exit_(100, 0, 5, comm="worker 3"))
+    assert process.comm == "worker 3"
+
+
+def test_of_a_chain_of_programs_the_last_one_counts() -> None:
+    [process] = pair(
+        fork(100, 0, comm="make"),
+        exec_(100, 0, 1, argv=b"/bin/sh\0", comm="sh"),
+        exec_(100, 0, 2, argv=b"/usr/bin/env\0", comm="env"),
+        exec_(100, 0, 3, argv=b"/usr/bin/python3\0", comm="python3"),
+    )
+    assert (process.execs, process.comm, process.filename) == (3, "python3", "/usr/bin/python3")
+    assert process.state == RUNNING
+
+
+def test_a_pid_used_again_is_another_process() -> None:
+    first, second = pair(
+        fork(100, 0), exit_(100, 0, 1, status=256), free(100, 0, 2, status=256), fork(100, 3), exit_(100, 3, 9)
+    )
+    assert (first.id, first.start_ns, first.end_ns, first.status) == (1, at(0), at(1), 256)
+    assert (second.id, second.start_ns, second.end_ns, second.status) == (4, at(3), at(9), 0)
+
+
+def test_a_free_after_its_pid_was_used_again_goes_to_the_first_owner() -> None:
+    events = fork(100, 0), exit_(100, 0, 1), fork(100, 2), free(100, 0, 3, cpu_ms=1), exit_(100, 2, 4), free(100, 2, 5)
+    assert owners(*events) == [1, 1, 3, 1, 3, 3]
+    first, second = pair(*events)
+    assert (first.state, first.cpu_ns) == (EXITED, 1_000_000)
+    assert (second.state, second.end_ns) == (EXITED, at(4))
+
+
+def test_the_second_owner_may_be_freed_before_the_first() -> None:
+    events = fork(100, 0), exit_(100, 0, 1), fork(100, 2), exit_(100, 2, 3), free(100, 2, 4), free(100, 0, 5)
+    assert owners(*events) == [1, 1, 3, 3, 3, 1]
+
+
+def test_an_exit_without_a_fork_still_has_the_true_lifetime() -> None:
+    [process] = pair(exit_(100, -5000, 5, comm="daemon", ppid=3))
+    assert (process.state, process.start_ns, process.end_ns) == (EXITED, at(-5000), at(5))
+    assert (process.ppid, process.end_ppid, process.comm) == (3, 3, "daemon")
+    assert (process.execs, process.filename, process.uid, process.kernel) == (None, None, None, None)
+
+
+def test_a_fork_without_an_exit_is_lost_when_its_pid_is_used_again() -> None:
+    first, second = pair(fork(100, 0), fork(100, 7))
+    assert (first.state, first.end_ns, first.status) == (LOST, None, None)
+    assert second.state == RUNNING
+
+
+def test_a_fork_without_an_exit_is_lost_when_it_is_freed() -> None:
+    [process] = pair(fork(100, 0), free(100, 0, 9, cpu_ms=4, status=9))
+    assert (process.state, process.end_ns) == (LOST, None)
+    assert (process.status, process.cpu_ns) == (9, 4_000_000)
+
+
+def test_the_status_of_the_exit_counts_more_than_that_of_the_free() -> None:
+    [process] = pair(fork(100, 0), exit_(100, 0, 1, status=9), free(100, 0, 2, status=256))
+    assert process.status == 9
+
+
+def test_what_was_lost_by_reuse_still_gets_its_cpu_time() -> None:
+    first, _ = pair(fork(100, 0), fork(100, 7), free(100, 0, 9, cpu_ms=4, status=256))
+    assert (first.state, first.status, first.cpu_ns) == (LOST, 256, 4_000_000)
+
+
+def test_an_exec_without_a_fork() -> None:
+    [process] = pair(exec_(100, 0, 1, comm="true"))
+    assert (process.start_ns, process.execs, process.ppid, process.comm) == (at(0), 1, None, "true")
+
+
+def test_a_free_of_what_had_exited_before_belongs_to_nobody() -> None:
+    assert owners(free(100, -5, 1)) == [0]
+    assert pair(free(100, -5, 1)) == []
+    assert owners(fork(100, 0), free(100, -5, 1), exit_(100, 0, 2)) == [1, 0, 1]
+
+
+def test_the_second_of_two_exits_is_dropped() -> None:
+    events = fork(100, 0), exit_(100, 0, 5, status=9, ppid=2), exit_(100, 0, 6, status=0, comm="other", ppid=1)
+    assert owners(*events) == [1, 1, 1]
+    [process] = pair(*events)
+    assert (process.end_ns, process.status, process.comm, process.end_ppid) == (at(5), 9, "true", 2)
+
+
+def test_an_orphan_has_another_parent_at_the_end() -> None:
+    [process] = pair(fork(100, 0, ppid=50), exit_(100, 0, 5, ppid=1))
+    assert (process.ppid, process.end_ppid) == (50, 1)
+
+
+def test_a_child_knows_the_row_of_its_parent() -> None:
+    parent, child = pair(fork(50, 0), fork(100, 1, ppid=50, parent_ms=0))
+    assert (parent.parent_id, child.parent_id) == (None, parent.id)
+
+
+def test_a_former_owner_of_the_parents_pid_is_not_the_parent() -> None:
+    _, child = pair(fork(50, 0), fork(100, 9, ppid=50, parent_ms=8))
+    assert (child.ppid, child.parent_id) == (50, None)
+
+
+def test_a_process_from_before_the_recording() -> None:
+    [process] = pair(alive(100, -50, ppid=3, comm="nginx", argv=b"nginx\0"))
+    assert (process.state, process.start_ns, process.ppid) == (RUNNING, at(-50), 3)
+    assert (process.comm, process.filename, process.argv, process.execs) == ("nginx", "nginx", b"nginx\0", 1)
+
+
+@pytest.mark.parametrize("after_tick", [0, 0.000001, 3.7, 9.999999])
+def test_its_start_becomes_exact_with_its_first_fact(after_tick: float) -> None:
+    start = -50 + after_tick
+    [process] = pair(alive(100, -50), exit_(100, start, 5), free(100, start, 6))
+    assert (process.id, process.state, process.start_ns) == (1, EXITED, at(start))
+
+
+@pytest.mark.parametrize("start", [-50.000001, -40, 0])
+def test_a_start_in_another_tick_is_another_process(start: float) -> None:
+    first, second = pair(alive(100, -50), exit_(100, start, 5))
+    assert (first.state, first.start_ns) == (LOST, at(-50))
+    assert (second.state, second.start_ns) == (EXITED, at(start))
+
+
+def test_a_childs_fork_makes_the_start_of_its_parent_exact() -> None:
+    """The parent's row must change with it, though the fact is not about the parent."""
+    pairing = Pairing()
+    pairing.feed([alive(50, -100)], 1)
+    pairing.take_changed()
+    pairing.feed([fork(100, 1, ppid=50, parent_ms=-96.5)], 2)
+    assert [(p.id, p.start_ns, p.parent_id) for p in pairing.take_changed()] == [(1, at(-96.5), None), (2, at(1), 1)]
+
+
+def test_a_process_from_before_whose_pid_was_used_again_is_still_found_by_its_free() -> None:
+    events = alive(100, -50), fork(100, 5), free(100, -47, 6, cpu_ms=3)
+    assert owners(*events) == [1, 2, 1]
+    first, _ = pair(*events)
+    assert (first.state, first.start_ns, first.cpu_ns) == (LOST, at(-47), 3_000_000)
+
+
+def test_a_parent_found_before_its_child() -> None:
+    parent, child = pair(alive(50, -100), alive(100, -50, ppid=50))
+    assert (parent.parent_id, child.parent_id) == (None, parent.id)
+
+
+def test_a_younger_process_is_not_the_parent() -> None:
+    """ppid is that of /proc, where a reused pid can't be told by its start."""
+    _, child = pair(alive(50, -40), alive(100, -50, ppid=50))
+    assert child.parent_id is None
+
+
+def test_gone_without_an_exit_is_lost() -> None:
+    [process] = pair(fork(100, 0), gone(100, 0, 50))
+    assert (process.state, process.end_ns) == (LOST, None)
+
+
+def test_gone_after_an_exit_changes_nothing() -> None:
+    [process] = pair(fork(100, 0), exit_(100, 0, 5), gone(100, 0, 50))
+    assert (process.state, process.end_ns) == (EXITED, at(5))
+
+
+def test_gone_of_a_process_that_is_not_known_belongs_to_nobody() -> None:
+    assert owners(fork(100, 0), gone(100, -3, 50), gone(101, 0, 50)) == [1, 0, 0]
+
+
+def test_threads_of_the_kernel_are_marked_until_they_become_programs() -> None:
+    thread, helper = pair(
+        fork(100, 0, kernel=1), fork(101, 0, kernel=1), exec_(101, 0, 1, argv=b"/sbin/modprobe\0", comm="modprobe")
+    )
+    assert (thread.kernel, helper.kernel) == (1, 0)
+
+
+def test_changes_are_told_once_and_in_order() -> None:
+    pairing = Pairing()
+    pairing.feed([fork(102, 0), fork(101, 1), fork(100, 2)], 7)
+    assert [process.id for process in pairing.take_changed()] == [7, 8, 9]
+    assert list(pairing.take_changed()) == []
+    pairing.feed([exit_(100, 2, 3), exit_(102, 0, 4), exit_(102, 0, 5)], 10)
+    assert [process.id for process in pairing.take_changed()] == [7, 9]
+
+
+def test_running_and_unfreed() -> None:
+    pairing = Pairing()
+    pairing.feed([fork(100, 0), fork(101, 1), exit_(101, 1, 2), fork(101, 3), fork(102, 4), free(102, 4, 5)], 1)
+    assert [process.id for process in pairing.running()] == [1, 4]
+    assert [process.id for process in pairing.unfreed()] == [2]
+    pairing.feed([free(101, 1, 6)], 7)
+    assert pairing.unfreed() == []
+
+
+# A machine that forks and ends at random
+
+Key: TypeAlias = tuple[int, int]
+"""A process in truth: pid and exact start."""
+
+PIDS = (2, 3, 4, 5)
+T = TypeVar("T")
+
+
+@dataclass
+class Machine:
+    """Few pids, and the kernel's rules: a pid is used again after its owner was reaped; the free may come later.
+
+    log: the facts of all kinds that were not lost, each with the process that it is about in truth.
+    """
+
+    log: list[tuple[Key, Event]] = field(default_factory=list)
+    running: list[Key] = field(default_factory=list)
+    zombies: list[Key] = field(default_factory=list)
+    reaped: list[Key] = field(default_factory=list)
+    now: float = 0
+
+    def tell(self, key: Key, event: Event, lost: bool) -> None:
+        self.now += 11  # ms: more than a tick, so that /proc can tell two owners of a pid
+        if not lost:
+            self.log.append((key, event))
+
+    def find(self, choice: int, lost: bool) -> None:
+        """One more process from before the recording, younger than the others. Only possible at the start."""
+        floor = at(-1000 + 10 * len(self.running))
+        key = (PIDS[len(self.running)], floor + (choice * 1_234_567) % TICK_NS)
+        ppid = self.running[choice % len(self.running)][0] if self.running else 0
+        found = alive(key[0], 0, ppid, f"found {choice}", b"found\0" if choice % 3 else None, kernel=choice % 2)
+        self.running.append(key)
+        self.tell(key, found._replace(start_ns=floor, uid=choice, cgroup_id=choice or None), lost)
+
+    def fork(self, choice: int, lost: bool) -> None:
+        used = {pid for pid, _ in (*self.running, *self.zombies)}
+        # The next but one owner of a pid comes only after the first was freed: that takes some milliseconds.
+        unfreed = [pid for pid, _ in self.reaped]
+        pids = [pid for pid in PIDS if pid not in used and unfreed.count(pid) < 2]
+        if pids:
+            key = (pids[choice % len(pids)], at(self.now))
+            ppid, parent_start = self.running[choice % len(self.running)] if self.running else (1, at(-5000))
+            born = fork(key[0], self.now, ppid, comm=f"fork {choice}", uid=choice, kernel=choice % 2)
+            self.running.append(key)
+            self.tell(key, born._replace(parent_start_ns=parent_start, cgroup_id=choice), lost)
+
+    def exec(self, choice: int, lost: bool) -> None:
+        if self.running:
+            key = self.running[choice % len(self.running)]
+            took_on = exec_(key[0], 0, self.now, argv=b"/bin/%d\0" % choice, comm=f"exec {choice}")
+            self.tell(key, took_on._replace(start_ns=key[1], uid=choice, cgroup_id=choice + 1), lost)
+
+    def exit(self, choice: int, lost: bool) -> None:
+        if self.running:
+            key = self.running.pop(choice % len(self.running))
+            self.zombies.append(key)
+            self.tell(key, self._exit(key, choice), lost)
+
+    def exit_again(self, choice: int, lost: bool) -> None:
+        if self.zombies:
+            key = self.zombies[choice % len(self.zombies)]
+            self.tell(key, self._exit(key, choice + 1), lost)
+
+    def reap(self, choice: int, lost: bool) -> None:
+        if self.zombies:
+            self.reaped.append(self.zombies.pop(choice % len(self.zombies)))
+
+    def free(self, choice: int, lost: bool) -> None:
+        # Of two processes of one pid, the first is freed first.
+        first = [key for i, key in enumerate(self.reaped) if key[0] not in {pid for pid, _ in self.reaped[:i]}]
+        if first:
+            key = first[choice % len(first)]
+            self.reaped.remove(key)
+            freed = free(key[0], 0, self.now, cpu_ms=choice, status=choice * 256)
+            self.tell(key, freed._replace(start_ns=key[1]), lost)
+
+    def _exit(self, key: Key, choice: int) -> Exit:
+        ended = exit_(key[0], 0, self.now, status=choice * 256, comm=f"exit {choice}", ppid=choice)
+        return ended._replace(start_ns=key[1], max_rss_kib=choice)
+
+    def is_running(self, pid: int, start_ns: int) -> bool:
+        """start_ns: exact, or that of /proc."""
+        return any(owner == pid and 0 <= start - start_ns < TICK_NS for owner, start in self.running)
+
+
+KINDS: tuple[Callable[[Machine, int, bool], None], ...] = (
+    Machine.reap, Machine.reap, Machine.fork, Machine.fork, Machine.fork, Machine.exec, Machine.exit,
+    Machine.exit_again, Machine.free, Machine.free,
+)  # fmt: skip
+STEP = st.integers(0, len(KINDS) * 4 * 8 - 1)
+
+
+@st.composite
+def machines(draw: st.DrawFn, frees_are_lost: bool = True) -> Machine:
+    """Machines after some fifty steps. Each is drawn as a number that holds its kind, a choice, and if it is lost."""
+    machine = Machine()
+    for number in draw(st.lists(STEP, max_size=len(PIDS) - 1)):
+        machine.find(number % 8, lost=number % 5 == 4)
+    for number in draw(st.lists(STEP, min_size=40, max_size=60)):
+        kind = KINDS[number % len(KINDS)]
+        choice, lost = divmod(number // len(KINDS), 4)
+        kind(machine, choice, lost == 3 and (frees_are_lost or kind is not Machine.free))
+    return machine
+
+
+def last(events: Sequence[Any], name: str) -> Any:
+    """The latest value of a field."""
+    return next((getattr(event, name) for event in reversed(events)), None)
+
+
+def of(kind: type[T], events: Iterable[Event]) -> list[T]:
+    """The events of one kind."""
+    return [event for event in events if isinstance(event, kind)]
+
+
+def model(log: list[tuple[Key, Event]]) -> dict[int, Row]:
+    """What the rows must be, from the facts of each process: the first of the log has number 1."""
+    groups: dict[Key, list[tuple[int, Event]]] = {}
+    for number, (key, event) in enumerate(log, 1):
+        groups.setdefault(key, []).append((number, event))
+    naming = {key: [n for n, event in group if not isinstance(event, Free)] for key, group in groups.items()}
+    ids = {key: numbers[0] for key, numbers in naming.items() if numbers}
+    mentioned = {(event.ppid, event.parent_start_ns) for _, event in log if isinstance(event, Fork)}
+    return {ids[key]: model_row(key, groups[key], ids, key in mentioned) for key in ids}
+
+
+def model_row(key: Key, group: list[tuple[int, Event]], ids: dict[Key, int], is_mentioned: bool) -> Row:
+    """One process. is_mentioned: a child's fork told its exact start."""
+    number, first = group[0]
+    events = [event for _, event in group]
+    forks, execs, exits, frees = of(Fork, events), of(Exec, events), of(Exit, events)[:1], of(Free, events)
+    found = of(Alive, events)
+    is_exact = is_mentioned or any(not isinstance(event, Alive) for event in events)
+    is_gone = bool(frees) or any(pid == key[0] and start > key[1] for pid, start in ids)
+    known = [*found, *execs]
+    return {
+        "id": number,
+        "pid": key[0],
+        "start_ns": key[1] if is_exact else found[0].start_ns,
+        "state": EXITED if exits else LOST if is_gone else RUNNING,
+        "ppid": last([*exits, *forks, *found], "ppid"),
+        "parent_id": parent_id(first, number, ids),
+        "end_ns": last(exits, "time_ns"),
+        "end_ppid": last(exits, "ppid"),
+        "status": last([*frees, *exits], "status"),
+        "comm": last([*forks, *found, *execs, *exits], "comm"),
+        "filename": last(known, "filename"),
+        "argv": last(known, "argv"),
+        "argv_bytes": last(known, "argv_bytes"),
+        "execs": len(execs) + sum(event.execs for event in found) if forks or found or execs else None,
+        "uid": last([*forks, *found, *execs], "uid"),
+        "cgroup_id": last([*forks, *found, *execs], "cgroup_id"),
+        "cpu_ns": last(frees, "cpu_ns"),
+        "max_rss_kib": last(exits, "max_rss_kib"),
+        "kernel": 0 if execs else last([*forks, *found], "kernel"),
+    }
+
+
+def parent_id(first: Event, number: int, ids: dict[Key, int]) -> int | None:
+    """The row of the parent, if it was known before this process."""
+    if isinstance(first, Fork):
+        parents = [ids.get((first.ppid, first.parent_start_ns))]
+    elif isinstance(first, Alive):
+        parents = [id for (pid, start), id in ids.items() if pid == first.ppid and start < at(0)]
+    else:
+        parents = []
+    return next((id for id in parents if id is not None and id < number), None)
+
+
+def run(pairing: Pairing, log: list[tuple[Key, Event]], batch: int) -> tuple[list[int], dict[int, Row]]:
+    """Feeds the log in batches; returns the owner of each fact, and the rows as a database would hold them."""
+    given_to: list[int] = []
+    rows: dict[int, Row] = {}
+    for i in range(0, len(log), batch):
+        given_to += pairing.feed([event for _, event in log[i : i + batch]], i + 1)
+        rows |= {process.id: row(process) for process in pairing.take_changed()}
+    return given_to, rows
+
+
+@settings(max_examples=300, deadline=None)
+@given(machines(), st.integers(1, 9))
+def test_rows_are_what_the_facts_of_each_process_say(machine: Machine, batch: int) -> None:
+    pairing = Pairing()
+    given_to, rows = run(pairing, machine.log, batch)
+    expected = model(machine.log)
+    assert rows == expected
+    id_of = {key: id for id, (key, _) in enumerate(machine.log, 1) if id in expected}
+    assert given_to == [id_of.get(key, 0) for key, _ in machine.log]
+    assert {p.id for p in pairing.running()} == {id for id, it in expected.items() if it["state"] == RUNNING}
+
+
+@settings(max_examples=150, deadline=None)
+@given(machines(), st.integers(1, 9))
+def test_at_the_end_only_what_is_alive_is_running(machine: Machine, batch: int) -> None:
+    """As a session ends: whoever seems to run, and isn't in /proc, is reported gone."""
+    pairing = Pairing()
+    run(pairing, machine.log, batch)
+    suspects = [p for p in pairing.running() if not machine.is_running(p.pid, p.start_ns)]
+    pairing.feed([Gone(at(machine.now), p.pid, p.start_ns) for p in suspects], len(machine.log) + 1)
+    assert all(p.state == LOST for p in suspects)
+    assert {p.id for p in pairing.take_changed()} == {p.id for p in suspects}
+    expected = model(machine.log)
+    truly_running = {id for id, (key, _) in enumerate(machine.log, 1) if id in expected and key in machine.running}
+    assert {p.id for p in pairing.running()} == truly_running
+
+
+@settings(max_examples=150, deadline=None)
+@given(machines(frees_are_lost=False))
+def test_after_all_were_freed_nothing_is_held(machine: Machine) -> None:
+    """Whatever else was lost."""
+    while machine.running:
+        machine.exit(0, lost=True)
+    while machine.zombies:
+        machine.reap(0, lost=False)
+    while machine.reaped:
+        machine.free(0, lost=False)
+    pairing = Pairing()
+    run(pairing, machine.log, batch=5)
+    assert (pairing._by_pid, pairing._replaced, pairing._changed) == ({}, {}, {})
+
+
+@settings(max_examples=100, deadline=None)
+@given(machines())
+def test_at_most_two_processes_of_a_pid_are_held_whatever_is_lost(machine: Machine) -> None:
+    pairing = Pairing()
+    run(pairing, machine.log, batch=5)
+    assert set(pairing._by_pid) | set(pairing._replaced) <= set(PIDS)
+    held = [*pairing._by_pid.values(), *pairing._replaced.values()]
+    assert len({process.id for process in held}) == len(held)

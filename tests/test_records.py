@@ -1,0 +1,302 @@
+"""Ring-buffer memory -> events. The memory is laid out here by hand, and the layout checked against bpf/process.c."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import struct
+import subprocess
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support import PROJECT
+
+from webpf import records
+from webpf.events import PF_KTHREAD, Event, Exec, Exit, Fork, Free, text
+from webpf.records import Decoder, settled
+
+FORK, EXEC, EXIT, FREE = range(4)
+U64 = ("time", "start", "parent_start", "cgroup", "cpu", "max_rss")
+U32 = ("kind", "pid", "ppid", "uid", "euid", "status", "task_flags", "args_total")
+FACT = struct.Struct("=6Q8I16s")  # struct fact
+EXEC_TAIL = struct.Struct("=IiII")  # struct exec_fact behind its head
+HEADER = struct.Struct("=II")  # length, page offset: kernel/bpf/ringbuf.c
+BUSY = 1 << 31
+PAGE_KIB = os.sysconf("SC_PAGE_SIZE") // 1024
+OFFSET = 1_700_000_000_000_000_000
+
+
+def fact(kind: int, comm: bytes = b"name", **fields: int) -> bytes:
+    """A struct fact; what isn't given is 0."""
+    values = {**dict.fromkeys(U64 + U32, 0), **fields, "kind": kind}
+    return FACT.pack(*(values[name] for name in U64 + U32), comm)
+
+
+def exec_fact(
+    name: bytes | None,
+    argv: bytes | None,
+    room: tuple[int, int] = (256, 256),
+    total: int | None = None,
+    **fields: int,
+) -> bytes:
+    """A struct exec_fact with room for file name and argv. None: the kernel could not read it."""
+    name_size = -14 if name is None else len(name) + 1
+    data = (name or b"").ljust(room[0], b"\0") + (argv or b"").ljust(room[1], b"\xaa")
+    assert len(data) == sum(room)
+    args_total = len(argv or b"") if total is None else total
+    head = fact(EXEC, b"name", **fields, args_total=args_total)
+    return head + EXEC_TAIL.pack(room[0], name_size, len(argv or b""), 0) + data
+
+
+def record(body: bytes, busy: bool = False) -> bytes:
+    """A record as the kernel keeps it: header, body, padding to 8 bytes."""
+    header = HEADER.pack(len(body) | (BUSY if busy else 0), 7)
+    return header + body + b"\xbb" * (-len(body) % 8)
+
+
+def decode(memory: bytes, start: int = 0) -> tuple[list[Event], int]:
+    """All events, and where decoding ended."""
+    out: list[Event] = []
+    reached = Decoder(OFFSET).decode(memoryview(memory), start, len(memory), out)
+    return out, reached
+
+
+A_FORK = fact(
+    FORK, b"bash\0old!", time=1000, start=900, parent_start=500, cgroup=77, pid=42, ppid=41, uid=1000, euid=1001
+)
+AN_EXIT = fact(EXIT, b"true", time=3000, start=900, pid=42, ppid=1, status=139, max_rss=321, uid=5, euid=6)
+A_FREE = fact(FREE, b"true", time=4000, start=900, pid=42, status=139, cpu=123_456_789)
+AN_EXEC = exec_fact(b"/bin/true", b"true\0-x\0", time=2000, start=900, pid=42, uid=1000, cgroup=77, max_rss=9)
+
+
+def test_a_fork() -> None:
+    assert decode(record(A_FORK)) == (
+        [Fork(OFFSET + 1000, 42, OFFSET + 900, 41, OFFSET + 500, "bash", 1000, 1001, 77, 0)],
+        104,
+    )
+
+
+def test_an_exit() -> None:
+    [event], _ = decode(record(AN_EXIT))
+    assert event == Exit(OFFSET + 3000, 42, OFFSET + 900, 1, "true", 139, 321 * PAGE_KIB)
+    assert type(event) is Exit
+
+
+def test_a_free() -> None:
+    [event], _ = decode(record(A_FREE))
+    assert event == Free(OFFSET + 4000, 42, OFFSET + 900, 139, 123_456_789)
+    assert type(event) is Free
+
+
+def test_an_exec() -> None:
+    [event], _ = decode(record(AN_EXEC))
+    assert event == Exec(
+        OFFSET + 2000, 42, OFFSET + 900, "name", 1000, 0, 77, 9 * PAGE_KIB, "/bin/true", b"true\0-x\0", 8
+    )
+    assert type(event) is Exec
+
+
+@pytest.mark.parametrize(("flags", "kernel"), [(0, 0), (PF_KTHREAD, 1), (0x40, 0), (PF_KTHREAD | 0x40, 1)])
+def test_the_kernels_own_threads_are_marked(flags: int, kernel: int) -> None:
+    [event], _ = decode(record(fact(FORK, task_flags=flags)))
+    assert isinstance(event, Fork)
+    assert event.kernel == kernel
+
+
+@pytest.mark.parametrize(
+    ("comm", "name"),
+    [(b"exactly16bytes!!", "exactly16bytes!!"), (b"\xff\xfe", "\\xff\\xfe"), (b"", ""), (b"a\0b", "a")],
+)
+def test_names_of_all_kinds(comm: bytes, name: str) -> None:
+    [born, ended], _ = decode(record(fact(FORK, comm)) + record(fact(EXIT, comm)))
+    assert isinstance(born, Fork) and isinstance(ended, Exit)
+    assert (born.comm, ended.comm) == (name, name)
+
+
+@pytest.mark.parametrize("room", [(256, 256), (256, 2048), (256, 32768), (4096, 32768), (256, 0), (256, 100)])
+def test_execs_of_all_sizes_between_facts(room: tuple[int, int]) -> None:
+    """The last two are of small limits (--max-args); 100 is no multiple of 8, so the record is padded."""
+    name = b"/" + b"n" * (room[0] - 2)
+    argv = b"a" * room[1]
+    memory = (
+        record(A_FORK) + record(exec_fact(name, argv, room)) * 2 + record(AN_EXIT) + record(A_FREE)
+        + record(exec_fact(b"x", argv, room)) + record(A_FORK)
+    )  # fmt: skip
+    events, reached = decode(memory)
+    assert reached == len(memory)
+    assert [type(event) for event in events] == [Fork, Exec, Exec, Exit, Free, Exec, Fork]
+    execs = [event for event in events if isinstance(event, Exec)]
+    assert [event.filename for event in execs] == [name.decode(), name.decode(), "x"]
+    assert {event.argv for event in execs} == {argv}
+
+
+def test_arguments_that_could_not_be_read_are_unknown() -> None:
+    [event], _ = decode(record(exec_fact(b"/bin/true", b"", total=12)))
+    assert isinstance(event, Exec)
+    assert (event.argv, event.argv_bytes) == (None, 12)
+
+
+def test_no_arguments_at_all_are_not_unknown() -> None:
+    """execve() with an empty argv, as older kernels let it through."""
+    [event], _ = decode(record(exec_fact(b"/bin/true", b"", total=0)))
+    assert isinstance(event, Exec)
+    assert (event.argv, event.argv_bytes) == (b"", 0)
+
+
+def test_cut_arguments_keep_their_true_length() -> None:
+    [event], _ = decode(record(exec_fact(b"/bin/true", b"a" * 256, total=1_000_000)))
+    assert isinstance(event, Exec)
+    assert (event.argv, event.argv_bytes) == (b"a" * 256, 1_000_000)
+
+
+def test_a_file_name_that_could_not_be_read_is_empty() -> None:
+    [event], _ = decode(record(exec_fact(None, b"true\0")))
+    assert isinstance(event, Exec)
+    assert (event.filename, event.argv) == ("", b"true\0")
+
+
+def test_a_file_name_that_is_no_text() -> None:
+    [event], _ = decode(record(exec_fact(b"/tmp/\xff\n", b"")))
+    assert isinstance(event, Exec)
+    assert event.filename == "/tmp/\\xff\n"
+
+
+def test_nothing_decodes_to_nothing() -> None:
+    assert decode(b"") == ([], 0)
+
+
+@pytest.mark.parametrize("body", [A_FORK, AN_EXEC], ids=["fork", "exec"])
+@pytest.mark.parametrize("before", [b"", record(A_FORK), record(A_FORK) + record(AN_EXEC)], ids=["0", "1", "2"])
+def test_a_record_that_is_still_being_written_stops_decoding(before: bytes, body: bytes) -> None:
+    unwritten = record(bytes(len(body)), busy=True)
+    events, reached = decode(before + unwritten + record(AN_EXIT))
+    assert reached == len(before)
+    assert events == decode(before)[0]
+    assert settled(memoryview(before + unwritten), 0, len(before + unwritten)) == len(before)
+
+
+def test_decoding_goes_on_where_it_stopped() -> None:
+    """The buffer is mapped twice in a row: what is read begins and ends anywhere in it."""
+    memory = bytearray(record(A_FORK) + record(AN_EXEC, busy=True) + record(A_FREE))
+    decoder = Decoder(OFFSET)
+    out: list[Event] = []
+    reached = decoder.decode(memoryview(memory), 0, len(memory), out)
+    assert reached == len(record(A_FORK))
+    memory[reached : reached + 8] = HEADER.pack(len(AN_EXEC), 7)
+    assert decoder.decode(memoryview(memory), reached, len(memory), out) == len(memory)
+    assert [type(event) for event in out] == [Fork, Exec, Free]
+
+
+def test_what_lies_behind_the_end_is_not_looked_at() -> None:
+    out: list[Event] = []
+    memory = record(A_FORK) + record(AN_EXEC) + record(AN_EXIT)
+    end = len(memory) - len(record(AN_EXIT))
+    assert Decoder(OFFSET).decode(memoryview(memory), 0, end, out) == end
+    assert [type(event) for event in out] == [Fork, Exec]
+    assert settled(memoryview(memory), 0, end) == end
+
+
+COMM = st.binary(max_size=16)
+NUMBER = st.integers(0, 2**32 - 1)
+TIME = st.integers(0, 2**62)
+PLAIN = st.builds(
+    lambda kind, comm, numbers, times: fact(
+        kind, comm, **dict(zip(U32[1:], numbers, strict=True)), **dict(zip(U64[:4], times, strict=True))
+    ),
+    st.sampled_from([FORK, EXIT, FREE]), COMM, st.tuples(*[NUMBER] * 7), st.tuples(*[TIME] * 4),
+)  # fmt: skip
+EXECS = st.builds(
+    lambda name, argv, room, more, pid: exec_fact(name, argv, room, len(argv) + more, pid=pid),
+    st.binary(max_size=255).map(lambda raw: raw.replace(b"\0", b"?")),
+    st.binary(max_size=100),
+    st.sampled_from([(256, 256), (256, 100), (256, 2048), (4096, 256), (256, 101)]),
+    st.integers(0, 9),
+    NUMBER,
+)
+
+
+def expected(body: bytes) -> Event:
+    """The event of one record, read field by field."""
+    *numbers, comm = FACT.unpack_from(body)
+    it = dict(zip(U64 + U32, numbers, strict=True))
+    time, start, name = it["time"] + OFFSET, it["start"] + OFFSET, text(comm)
+    if it["kind"] == FORK:
+        kernel = int(bool(it["task_flags"] & PF_KTHREAD))
+        parent = it["parent_start"] + OFFSET
+        return Fork(time, it["pid"], start, it["ppid"], parent, name, it["uid"], it["euid"], it["cgroup"], kernel)
+    if it["kind"] == EXIT:
+        return Exit(time, it["pid"], start, it["ppid"], name, it["status"], it["max_rss"] * PAGE_KIB)
+    if it["kind"] == FREE:
+        return Free(time, it["pid"], start, it["status"], it["cpu"])
+    name_room, name_size, args_size, _ = EXEC_TAIL.unpack_from(body, FACT.size)
+    data = body[FACT.size + EXEC_TAIL.size :]
+    argv = data[name_room : name_room + args_size]
+    known = None if not args_size and it["args_total"] else argv
+    return Exec(
+        time, it["pid"], start, name, it["uid"], it["euid"], it["cgroup"], it["max_rss"] * PAGE_KIB,
+        text(data[:name_size]), known, it["args_total"],
+    )  # fmt: skip
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(st.one_of(PLAIN, PLAIN, EXECS), max_size=12), st.integers(0, 20), st.integers(0, 12))
+def test_any_records_up_to_one_that_is_busy(bodies: list[bytes], before: int, busy: int) -> None:
+    """Whatever comes after whatever, from any place in memory, up to the first record that isn't finished."""
+    start = before * 8
+    memory = bytes(start) + b"".join(record(body, busy=i == busy) for i, body in enumerate(bodies))
+    readable = bodies[:busy]
+    end = start + sum(len(record(body)) for body in readable)
+    events, reached = decode(memory, start)
+    assert events == [expected(body) for body in readable]
+    assert [type(event) for event in events] == [type(expected(body)) for body in readable]
+    assert reached == end
+    assert settled(memoryview(memory), start, len(memory)) == end
+
+
+def test_the_decoder_does_not_remember_names_for_ever() -> None:
+    """A program that renames itself all the time must not fill the recorder's memory."""
+    decoder = Decoder(OFFSET)
+    count = 66_000
+    memory = b"".join(record(fact(EXIT, b"%d" % i)) for i in range(count))
+    out: list[Event] = []
+    decoder.decode(memoryview(memory), 0, len(memory), out)
+    decoder.decode(memoryview(memory), 0, 4 * len(record(AN_EXIT)), out)
+    assert [event.comm for event in out if isinstance(event, Exit)] == [*map(str, range(count)), "0", "1", "2", "3"]
+    assert len(decoder._names) < count
+
+
+LAYOUT = r"""
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+typedef uint64_t u64; typedef uint32_t u32; typedef int32_t s32;
+%s
+int main(void)
+{
+	printf("%%zu %%zu\n", sizeof(struct fact), sizeof(struct exec_fact));
+#define AT(type, field) printf(#field " %%zu\n", offsetof(struct type, field));
+%s
+}
+"""
+
+
+@pytest.mark.skipif(not shutil.which("gcc"), reason="no gcc")
+def test_the_layout_here_is_that_of_the_kernel_program(tmp_path: Path) -> None:
+    """Compiles the two structs of bpf/process.c and asks where each field is."""
+    source = (PROJECT / "bpf" / "process.c").read_text(encoding="utf-8")
+    structs = re.findall(r"^struct (?:exec_)?fact \{.*?^\};", source, re.MULTILINE | re.DOTALL)
+    fields = [*(f"AT(fact, {name})" for name in (*U64, *U32, "comm"))]
+    fields += [f"AT(exec_fact, {name})" for name in ("name_room", "name_size", "args_size", "data")]
+    program = tmp_path / "layout"
+    program.with_suffix(".c").write_text(LAYOUT % ("\n".join(structs), "\n".join(fields)))
+    subprocess.run(["gcc", "-o", program, program.with_suffix(".c")], check=True)
+    sizes, *lines = subprocess.run([program], capture_output=True, text=True, check=True).stdout.splitlines()
+    size = FACT.size
+    assert sizes == f"{size} {size + EXEC_TAIL.size}"
+    places = [8 * i for i in range(len(U64))] + [48 + 4 * i for i in range(len(U32))] + [size - 16]
+    places += [size, size + 4, size + 8, size + EXEC_TAIL.size]
+    assert [int(line.split()[1]) for line in lines] == places
+    assert records._FACT.size == HEADER.size + size
