@@ -12,14 +12,11 @@ from typing import Annotated
 
 import typer
 
-from . import __version__
+from . import __version__, limits
 from .errors import NoPermission, Unavailable, UsageError
 
 # What Typer raises for a command line that it can't parse. It has no public name of its own.
 _ParseError: type[Exception] = typer.BadParameter.__mro__[1]
-
-_MIB = 1024 * 1024
-_MAX_ARGS = 2 * _MIB
 
 app = typer.Typer(
     name="webpf",
@@ -107,7 +104,7 @@ def record(
     ] = False,
 ) -> None:
     """Record every process of this machine into a SQLite file, until Ctrl-C. Needs root."""
-    _check_limits(duration, buffer_mib, max_args)
+    limits.check(duration, buffer_mib, max_args)
     from . import dbfile, probe
 
     if not dry_run:
@@ -133,7 +130,7 @@ def record(
 @app.command()
 def stream(duration: Duration = None, buffer_mib: BufferMib = 16, max_args: MaxArgs = 32768) -> None:
     """Print forks (F), execs (X) and exits (E) as JSON lines while they happen. Needs root."""
-    _check_limits(duration, buffer_mib, max_args)
+    limits.check(duration, buffer_mib, max_args)
     from . import probe
 
     probe.check_machine(_sudo_command())
@@ -233,17 +230,6 @@ def _key_values(given: list[str]) -> dict[str, str]:
             raise UsageError(f"-p takes KEY=VALUE, not {each!r}", "webpf query NAME -p pid=1")
         pairs[key] = value
     return pairs
-
-
-def _check_limits(duration: float | None, buffer_mib: int, max_args: int) -> None:
-    if duration is not None and not 0 < duration < 1e9:
-        raise UsageError(f"--duration must be more than 0 seconds, not {duration:g}", "--duration 60")
-    if not 1 <= buffer_mib <= 1024 or buffer_mib & (buffer_mib - 1):
-        raise UsageError(f"--buffer-mib must be a power of two from 1 to 1024, not {buffer_mib}", "--buffer-mib 16")
-    if not 0 <= max_args <= _MAX_ARGS:
-        raise UsageError(f"--max-args must be from 0 to {_MAX_ARGS}, not {max_args}", "--max-args 32768")
-    if max_args * 4 > buffer_mib * _MIB:
-        raise UsageError(f"--max-args {max_args} needs a larger buffer than {buffer_mib} MiB", "--buffer-mib 16")
 
 
 def _sudo_command(arguments: list[str] | None = None) -> str:

@@ -11,7 +11,8 @@ from . import dbfile
 from .errors import NotFound, StorageError
 from .events import Event
 from .lifetimes import Pairing
-from .store import TABLES, RecordingWriter, Store
+from .rows import TABLES
+from .store import RecordingWriter, Store
 
 _BATCH = 10_000
 

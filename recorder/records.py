@@ -11,6 +11,7 @@ import os
 import struct
 import sys
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 from .events import PF_KTHREAD, Event, Exec, Exit, Fork, Free, text
@@ -19,7 +20,7 @@ _FACT = struct.Struct("=I4x6Q8I16s")  # the header's length, then struct fact
 _EXEC_TAIL = struct.Struct("=IiI4x")  # struct exec_fact behind its head
 _FACT_LENGTH = _FACT.size - 8  # a header's length doesn't count the header
 _BUSY = 1 << 31  # BPF_RINGBUF_BUSY_BIT: reserved, not submitted yet
-_FORK, _EXEC, _EXIT, _FREE = range(4)
+_EXIT, _FREE = 2, 3  # of the enum in bpf/process.c
 
 _PAGE_KIB = os.sysconf("SC_PAGE_SIZE") // 1024
 _KNOWN_NAMES = 65536
@@ -30,61 +31,40 @@ class Decoder:
 
     def __init__(self, clock_offset: int) -> None:
         self._offset = clock_offset
-        self._names: dict[bytes, str] = {}
+        self._name = lru_cache(maxsize=_KNOWN_NAMES)(text)
 
     def decode(self, memory: memoryview, start: int, end: int, out: list[Event]) -> int:
         """Appends the events of the records in memory[start:end]; returns where the first undecoded one begins.
 
         That is `end`, unless a record there is still being written.
         """
-        position = start
-        offset = self._offset
-        names = self._names
-        if len(names) > _KNOWN_NAMES:
-            names.clear()
+        position, offset, size = start, self._offset, _FACT.size
         new: Callable[..., Any] = tuple.__new__  # what Fork(...) does, without the call in between
-        append = out.append
-        size = _FACT.size
+        append, name_of = out.append, self._name
+        # fmt: off
         while end - position >= size:
             run = memory[position : position + (end - position) // size * size]
-            for (
-                length, time, born, parent_born, cgroup, cpu, rss,
-                kind, pid, ppid, uid, euid, status, flags, args_total, comm,  # noqa: B007
-            ) in _FACT.iter_unpack(run):  # fmt: skip
+            for (length, time, born, parent_born, cgroup, cpu, rss, kind, pid, ppid, uid, euid, status, flags,
+                 args_total, comm) in _FACT.iter_unpack(run):  # noqa: B007
                 if length != _FACT_LENGTH:
                     break
                 position += size
                 if kind == _FREE:
                     append(new(Free, (time + offset, pid, born + offset, status, cpu)))
-                    continue
-                try:
-                    name = names[comm]
-                except KeyError:
-                    name = names[comm] = text(comm)
-                if kind == _EXIT:
-                    append(new(Exit, (time + offset, pid, born + offset, ppid, name, status, rss * _PAGE_KIB)))
+                elif kind == _EXIT:
+                    append(new(Exit, (time + offset, pid, born + offset, ppid, name_of(comm), status, rss * _PAGE_KIB)))
                 else:
-                    kernel = 1 if flags & PF_KTHREAD else 0
-                    append(
-                        new(
-                            Fork,
-                            (time + offset, pid, born + offset, ppid, parent_born + offset, name, uid, euid, cgroup,
-                             kernel),
-                        )
-                    )  # fmt: skip
+                    append(new(Fork, (time + offset, pid, born + offset, ppid, parent_born + offset, name_of(comm), uid,
+                                      euid, cgroup, 1 if flags & PF_KTHREAD else 0)))
             else:
                 continue
             if length & _BUSY:
                 break
             filename, argv = self._program(memory, position + size, args_total)
-            append(
-                new(
-                    Exec,
-                    (time + offset, pid, born + offset, self._text(comm), uid, euid, cgroup, rss * _PAGE_KIB,
-                     filename, argv, args_total),
-                )
-            )  # fmt: skip
+            append(new(Exec, (time + offset, pid, born + offset, name_of(comm), uid, euid, cgroup, rss * _PAGE_KIB,
+                              filename, argv, args_total)))
             position += (length + 8 + 7) & ~7
+        # fmt: on
         return position
 
     def _program(self, memory: memoryview, tail_at: int, args_total: int) -> tuple[str, bytes | None]:
@@ -92,17 +72,10 @@ class Decoder:
         name_room, name_size, args_size = _EXEC_TAIL.unpack_from(memory, tail_at)
         name_at = tail_at + _EXEC_TAIL.size
         args_at = name_at + name_room
-        filename = self._text(bytes(memory[name_at : name_at + name_size]) if name_size > 0 else b"")
+        filename = self._name(bytes(memory[name_at : name_at + name_size]) if name_size > 0 else b"")
         if args_total and not args_size:
             return filename, None
         return filename, bytes(memory[args_at : args_at + args_size])
-
-    def _text(self, raw: bytes) -> str:
-        try:
-            return self._names[raw]
-        except KeyError:
-            name = self._names[raw] = text(raw)
-            return name
 
 
 def settled(memory: memoryview, start: int, end: int) -> int:

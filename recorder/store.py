@@ -17,34 +17,20 @@ from typing import Any, TypeAlias
 
 from sqlite_utils import Database
 
-from . import argv, dbfile, schema
-from .bulk import BulkInsert
+from . import dbfile, schema
 from .errors import StorageError
-from .events import KINDS, Alive, Event, Exec, Exit, Fork, Free, Gone
+from .events import KINDS, Event, Exec, Exit, Fork, Free
 from .lifetimes import RUNNING, Process
 from .liveness import is_recorder_alive
+from .rows import TABLES, fact_insert, process_inserts, process_row, program_row
 from .source import Counts
 
-TABLES: dict[type[Event], str] = {
-    Fork: "forks",
-    Exec: "programs",
-    Exit: "exits",
-    Free: "frees",
-    Alive: "found",
-    Gone: "missing",
-}
 _COUNTED = (Fork, Exec, Exit, Free)
 _ProcessRows: TypeAlias = tuple[list[tuple[Any, ...]], list[tuple[Any, ...]]]
 
 _BLOCK = 65536
 _BUSY_SECONDS = 60.0
 _CHECKPOINT_PAGES = 8192
-
-_COLUMNS = (
-    "id", "pid", "ppid", "parent_id", "start_ns", "end_ns", "state", "comm", "execs", "status", "uid", "cgroup_id",
-    "cpu_ns", "max_rss_kib", "end_ppid", "kernel",
-)  # fmt: skip
-_PROGRAM = ("filename", "args", "argv", "argv_bytes")
 
 
 @dataclass(frozen=True)
@@ -137,9 +123,9 @@ class RecordingWriter:
         self._next_id = self._end_of_block = 0
         self._written = dict.fromkeys(_COUNTED, 0)
         self._alive: set[int] = set()  # ids of processes that have a row, and may change
-        self._insert_facts = {kind: _fact_insert(kind, recording_id) for kind in TABLES}
-        self._insert_processes = _process_inserts(recording_id, "INSERT")
-        self._replace_processes = _process_inserts(recording_id, "INSERT OR REPLACE")
+        self._insert_facts = {kind: fact_insert(kind, recording_id) for kind in TABLES}
+        self._insert_processes = process_inserts(recording_id, "INSERT")
+        self._replace_processes = process_inserts(recording_id, "INSERT OR REPLACE")
 
     @property
     def written(self) -> tuple[int, ...]:
@@ -184,9 +170,9 @@ class RecordingWriter:
         for process in processes:
             plain, program = known if process.id in self._alive else new
             if process.filename is None and process.argv is None:
-                plain.append(_process_row(process))
+                plain.append(process_row(process))
             else:
-                program.append(_process_row(process) + _program_row(process))
+                program.append(process_row(process) + program_row(process))
             if process.state != RUNNING and process.cpu_ns is not None:
                 self._alive.discard(process.id)
             else:
@@ -241,38 +227,3 @@ class RecordingWriter:
             [self.id],
         ).fetchone()
         return Totals(exited + running + lost, exited, running, lost, failed, longest)
-
-
-def _fact_insert(kind: type[Event], recording_id: int) -> BulkInsert:
-    columns = ("id", "process_id", *kind._fields, "recording_id")
-    owner = "nullif(?, 0)" if kind is Free else "?"
-    return BulkInsert(TABLES[kind], columns, ["?", owner, *"?" * len(kind._fields), str(recording_id)])
-
-
-def _process_inserts(recording_id: int, verb: str) -> tuple[BulkInsert, BulkInsert]:
-    """For processes without a program of their own, and with one."""
-    return (
-        BulkInsert("processes", (*_COLUMNS, "recording_id"), [*"?" * len(_COLUMNS), str(recording_id)], verb),
-        BulkInsert(
-            "processes",
-            (*_COLUMNS, *_PROGRAM, "recording_id"),
-            [*"?" * len(_COLUMNS + _PROGRAM), str(recording_id)],
-            verb,
-        ),
-    )
-
-
-def _process_row(process: Process) -> tuple[Any, ...]:
-    """Values for _COLUMNS."""
-    return (
-        process.id, process.pid, process.ppid, process.parent_id, process.start_ns, process.end_ns, process.state,
-        process.comm, process.execs, process.status, process.uid, process.cgroup_id, process.cpu_ns,
-        process.max_rss_kib, process.end_ppid, process.kernel,
-    )  # fmt: skip
-
-
-def _program_row(process: Process) -> tuple[Any, ...]:
-    """Values for _PROGRAM."""
-    if process.argv is None or process.argv_bytes is None:
-        return (process.filename, None, None, process.argv_bytes)
-    return (process.filename, argv.quote(process.argv, process.argv_bytes), process.argv, process.argv_bytes)

@@ -15,10 +15,10 @@ MODULES = {path.stem: ast.parse(path.read_text(encoding="utf-8")) for path in RE
 LAYERS = (
     {"__init__"},
     {"errors", "events", "clock", "bulk"},
-    {"argv", "dbfile"},
+    {"argv", "dbfile", "limits"},
     {"safety"},
     {"jsonlines", "lifetimes", "records", "btf", "bcclib", "cgroups", "stopsignal", "table"},
-    {"source", "ring", "procfs", "schema", "terminal"},
+    {"source", "ring", "procfs", "schema", "terminal", "rows"},
     {"liveness"},
     {"probe", "store", "catalog"},
     {"session", "rebuild", "doctor", "stream"},
@@ -36,7 +36,7 @@ DOORS = {
     "click": set[str](),
     "bcc": set[str](),  # bcclib loads it by path, probe uses it
 }
-LIGHT = {"cli", "__main__", "__init__", "errors"}  # what `webpf --version` imports
+LIGHT = {"cli", "__main__", "__init__", "errors", "limits"}  # what `webpf --version` imports
 
 
 def imports(tree: ast.AST) -> Iterator[tuple[str, bool]]:
@@ -86,10 +86,10 @@ def test_the_command_line_starts_without_heavy_imports(module: str) -> None:
 @pytest.mark.parametrize("module", sorted(MODULES))
 def test_modules_and_functions_stay_small(module: str) -> None:
     path = RECORDER / f"{module}.py"
-    assert len(path.read_text(encoding="utf-8").splitlines()) <= 300
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 250
     for node in ast.walk(MODULES[module]):
         if isinstance(node, ast.FunctionDef):
-            assert (node.end_lineno or 0) - node.lineno < 52, f"{module}.{node.name} is long"
+            assert (node.end_lineno or 0) - node.lineno <= 42, f"{module}.{node.name} is long"
 
 
 @pytest.mark.parametrize("module", sorted(set(MODULES) - {"__main__"}))

@@ -18,7 +18,8 @@ from support import about, alive, exec_, exit_, fork, free, gone, make_recording
 from webpf import liveness, procfs, rebuild
 from webpf.errors import DataError, NotFound, StorageError
 from webpf.events import Event
-from webpf.store import TABLES, Store
+from webpf.rows import TABLES
+from webpf.store import Store
 
 Rows: TypeAlias = dict[str, list[tuple[Any, ...]]]
 
