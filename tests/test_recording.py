@@ -382,9 +382,10 @@ def test_orphans_keep_the_parent_of_their_fork(start_recorder: Start, query: Que
     reading, writing = os.pipe()
 
     def daemonize() -> None:
+        parent = os.getpid()
         if os.fork() == 0:
-            parent = os.getppid()
-            while os.getppid() == parent:
+            deadline = time.monotonic() + 20
+            while os.getppid() == parent and time.monotonic() < deadline:
                 time.sleep(0.001)
             os.write(writing, f"{os.getpid()} {parent} {os.getppid()}".encode())
             os._exit(0)

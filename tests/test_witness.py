@@ -511,7 +511,8 @@ def test_the_stream_is_json_lines_and_nothing_else(trial: Trial) -> None:
 def test_all_three_end_well(trial: Trial) -> None:
     """Nothing was lost, or they would say so."""
     assert trial.codes == dict.fromkeys(TELLERS, 0)
-    assert {name: watcher.errors for name, watcher in trial.watchers.items()} == {"witness": "ready\n", "stream": ""}
+    told = {name: watcher.errors for name, watcher in trial.watchers.items()}
+    assert told == {"witness": "ready\n", "stream": "webpf: streaming, until Ctrl-C\n"}
 
 
 def test_a_witness_that_cannot_see_says_so(witness: list[Path], tmp_path: Path) -> None:
