@@ -149,7 +149,8 @@ def report(summary: Summary, next_command: str) -> None:
     if totals.longest:
         comm, pid, lifetime_ns = totals.longest
         longest = f"longest: {comm} (pid {pid}) {terminal.duration(lifetime_ns / 1e9)}; "
-    terminal.say(f"{longest}failed: {totals.failed:,}; {completeness(summary)}")
+    unknown = f"; CPU time of {totals.cpu_unknown:,} unknown" if totals.cpu_unknown else ""
+    terminal.say(f"{longest}failed: {totals.failed:,}; {completeness(summary)}{unknown}")
     terminal.say(f"next: {next_command}")
 
 

@@ -12,8 +12,10 @@ from .procfs import State
 from .source import Counts, Source
 from .store import RecordingWriter
 
-# The kernel frees a task some 20 ms after it was reaped; on a machine that is too busy it can take many times as long.
+# The kernel frees a task some 20 ms after it was reaped, on a busy machine later; for a few it never says so (seen on a
+# virtual machine with Linux 6.18, where perf sees no sched_process_free for them either).
 FREES_SECONDS = 5.0
+QUIET_SECONDS = 0.3
 SETTLE_SECONDS = 0.25
 
 
@@ -53,13 +55,7 @@ class Session:
         suspects = [p for p in self._pairing.running() if state_of(p.pid, p.start_ns) != "alive"]
         self.source.stop_intake()
         ended_ns = self.now()
-        deadline = time.monotonic() + FREES_SECONDS
-        # Who has been reaped will be freed, and then its CPU time is known; zombies are not waited for.
-        while any(state_of(p.pid, p.start_ns) == "gone" for p in self._pairing.unfreed()):
-            if time.monotonic() > deadline:
-                break
-            self.source.wait(0.01)
-            self.take_in(self.source.drain())
+        self._await_frees(state_of)
         self.counts = self._settle()
         # Whoever ended before the check has reported its exit by now, unless that was lost.
         gone: list[Event] = [Gone(ended_ns, p.pid, p.start_ns) for p in suspects if p.state == RUNNING]
@@ -67,6 +63,18 @@ class Session:
         self.writer.write_counts(self.counts, ended_ns)
         self.writer.finish("complete", ended_ns)
         return ended_ns
+
+    def _await_frees(self, state_of: Callable[[int, int], State]) -> None:
+        """Who has been reaped will be freed, and then its CPU time is known. Zombies are not waited for."""
+        begun = last = time.monotonic()
+        while any(state_of(p.pid, p.start_ns) == "gone" for p in self._pairing.unfreed()):
+            self.source.wait(0.01)
+            events = self.source.drain()
+            self.take_in(events)
+            now = time.monotonic()
+            last = now if events else last
+            if now - last > QUIET_SECONDS or now - begun > FREES_SECONDS:
+                break
 
     def update_counts(self) -> None:
         """Brings the counts in the file up to date with the kernel's."""

@@ -37,6 +37,7 @@ _CHECKPOINT_PAGES = 8192
 class Totals:
     """What a recording holds, for its summary, without the kernel's own threads.
 
+    cpu_unknown: how many exited without the kernel saying what CPU time they used (it does so when it frees them).
     longest: (comm, pid, lifetime_ns) of an exited process.
     """
 
@@ -45,6 +46,7 @@ class Totals:
     running: int
     lost: int
     failed: int
+    cpu_unknown: int
     longest: tuple[str, int, int] | None
 
 
@@ -211,9 +213,9 @@ class RecordingWriter:
 
     def totals(self) -> Totals:
         """Counts the recording's processes, without the kernel's own threads."""
-        exited = running = lost = failed = 0
-        for state, count, unsuccessful in self._db.execute(
-            "SELECT state, count(*), total(status <> 0) FROM processes"
+        exited = running = lost = failed = cpu_unknown = 0
+        for state, count, unsuccessful, without_cpu in self._db.execute(
+            "SELECT state, count(*), total(status <> 0), total(cpu_ns IS NULL) FROM processes"
             " WHERE recording_id = ? AND kernel IS NOT 1 GROUP BY state",
             [self.id],
         ):
@@ -221,9 +223,10 @@ class RecordingWriter:
             running += count if state == "running" else 0
             lost += count if state == "lost" else 0
             failed += int(unsuccessful)
+            cpu_unknown += int(without_cpu) if state == "exited" else 0
         longest = self._db.execute(
             "SELECT comm, pid, lifetime_ns FROM processes"
             " WHERE recording_id = ? AND kernel IS NOT 1 AND lifetime_ns IS NOT NULL ORDER BY lifetime_ns DESC LIMIT 1",
             [self.id],
         ).fetchone()
-        return Totals(exited + running + lost, exited, running, lost, failed, longest)
+        return Totals(exited + running + lost, exited, running, lost, failed, cpu_unknown, longest)
