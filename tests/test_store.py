@@ -274,12 +274,12 @@ def test_totals(path: Path) -> None:
     store = Store(path)
     writer = store.begin(about())
     other = store.begin(about())
-    assert writer.totals() == Totals(0, 0, 0, 0, 0, None)
+    assert writer.totals() == Totals(0, 0, 0, 0, 0, 0, None)
     write(other, [fork(1, 0), exit_(1, 0, 5000, status=9)])
     write(writer, [*ONE_OF_EACH, fork(102, 7), exit_(102, 7, 8), exit_(103, -50, 9, status=9, comm="old")])
-    assert writer.totals() == Totals(5, 3, 1, 1, 2, ("old", 103, 59 * MS))
+    assert writer.totals() == Totals(5, 3, 1, 1, 2, 2, ("old", 103, 59 * MS))
     write(writer, [alive(2, -5000, kernel=1, argv=None), fork(104, -5000, kernel=1), exit_(104, -5000, 9, status=9)])
-    assert writer.totals() == Totals(5, 3, 1, 1, 2, ("old", 103, 59 * MS)), "threads of the kernel don't count"
+    assert writer.totals() == Totals(5, 3, 1, 1, 2, 2, ("old", 103, 59 * MS)), "threads of the kernel don't count"
     store.close()
 
 
