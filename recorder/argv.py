@@ -9,6 +9,8 @@ from functools import lru_cache
 # C0 and C1 controls, and the marks that turn the reading direction: what a terminal would act on instead of showing.
 UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
 
+_REMEMBERED = 512  # bytes
+
 
 def split(argv: bytes) -> list[bytes]:
     """The arguments. The kernel ends each with a NUL; a cut argv may lack the last one."""
@@ -17,12 +19,19 @@ def split(argv: bytes) -> list[bytes]:
     return argv.removesuffix(b"\0").split(b"\0")
 
 
-@lru_cache(maxsize=8192)
 def quote(argv: bytes, argv_bytes: int) -> str:
     """The arguments quoted for a POSIX shell, with $'...' where bytes are no text; says so where argv was cut."""
+    # The same short lines come again and again. Long ones aren't remembered: they could fill the memory.
+    return _quote_remembered(argv, argv_bytes) if len(argv) <= _REMEMBERED else _quote(argv, argv_bytes)
+
+
+def _quote(argv: bytes, argv_bytes: int) -> str:
     line = " ".join(_quote_one(argument) for argument in split(argv))
     missing = argv_bytes - len(argv)
     return f"{line} …[{missing} bytes cut]" if missing > 0 else line
+
+
+_quote_remembered = lru_cache(maxsize=8192)(_quote)
 
 
 def _quote_one(argument: bytes) -> str:

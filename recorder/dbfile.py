@@ -39,7 +39,8 @@ def check_writable(path: Path) -> None:
         if not path.is_file():
             raise CannotCreate(f"{path} is not a regular file", "choose another with --db PATH")
         _check_header(path)
-    if not os.access(path if path.exists() else folder, os.W_OK):
+    # The folder too: SQLite makes files beside the database while it is written.
+    if not os.access(folder, os.W_OK) or (path.exists() and not os.access(path, os.W_OK)):
         raise CannotCreate(f"{path} can't be written: {_why_not(folder)}", "choose another place with --db PATH")
 
 

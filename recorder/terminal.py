@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
+import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
@@ -22,7 +24,9 @@ def say(message: str) -> None:
         sys.stderr.write(f"webpf: {safe(message)}\n")
         sys.stderr.flush()
     except (OSError, ValueError):
-        pass
+        # What stays in the buffer would fail again when Python ends, and become its exit code.
+        with contextlib.suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
 
 
 def duration(seconds: float) -> str:

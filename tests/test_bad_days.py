@@ -316,6 +316,9 @@ def test_no_root(webpf: Webpf, tmp_path: Path) -> None:
 
 def hidden(place: Path, tmp_path: Path, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
     """Calls webpf where an empty folder lies over this place."""
+    possible = subprocess.run(["unshare", "--mount", "true"], capture_output=True, text=True, check=False)
+    if possible.returncode != 0:
+        pytest.skip(f"no mount namespace to be had here: {possible.stderr.strip()}")
     script = f"mount -t tmpfs none {shlex.quote(str(place))} && exec {shlex.join([*webpf_command(), *arguments])}"
     return subprocess.run(
         ["unshare", "--mount", "sh", "-c", script],
