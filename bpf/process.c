@@ -37,12 +37,12 @@ struct fact {
 	u32 kind;
 	u32 pid;          /* tgid, in the first pid namespace */
 	u32 ppid;         /* fork: the parent; exit: the parent at the end */
-	u32 uid;
-	u32 euid;
+	u32 uid;          /* fork, exec */
+	u32 euid;         /* fork, exec */
 	u32 status;       /* exit, free: as wait4() reports it */
-	u32 task_flags;   /* PF_... */
+	u32 task_flags;   /* fork, exec: PF_... */
 	u32 args_total;   /* exec: the true length of argv, in bytes */
-	char comm[16];
+	char comm[16];    /* not at free */
 };
 
 struct exec_fact {
@@ -123,28 +123,39 @@ static __always_inline u64 wake_up(u64 size)
 	return BPF_RB_FORCE_WAKEUP;
 }
 
-/* What every record says of a process; leader is the leader of its thread group. */
-static __always_inline void describe(struct fact *fact, u32 kind, const void *leader)
-{
-	const void *cred = follow(leader, OFF_TASK_CRED);
-
-	__builtin_memset(fact, 0, sizeof(*fact));
-	fact->time = bpf_ktime_get_boot_ns();
-	fact->start = read64(leader, OFF_TASK_START);
-	fact->kind = kind;
-	fact->pid = read32(leader, OFF_TASK_TGID);
-	fact->uid = read32(cred, OFF_CRED_UID);
-	fact->euid = read32(cred, OFF_CRED_EUID);
-	fact->task_flags = read32(leader, OFF_TASK_FLAGS);
-	bpf_probe_read_kernel(fact->comm, sizeof(fact->comm), leader + OFF_TASK_COMM);
-}
-
 static __always_inline u64 cgroup_id(const void *task)
 {
 	const void *set = follow(task, OFF_TASK_CGROUPS);
 	const void *cgroup = follow(set, OFF_CSS_SET_DFL_CGRP);
 
 	return read64(follow(cgroup, OFF_CGROUP_KN), OFF_KERNFS_NODE_ID);
+}
+
+/* What every record says: when, what, and of which process; leader is the leader of its thread group. */
+static __always_inline void begin(struct fact *fact, u32 kind, const void *leader)
+{
+	__builtin_memset(fact, 0, sizeof(*fact));
+	fact->time = bpf_ktime_get_boot_ns();
+	fact->start = read64(leader, OFF_TASK_START);
+	fact->kind = kind;
+	fact->pid = read32(leader, OFF_TASK_TGID);
+}
+
+static __always_inline void add_name(struct fact *fact, const void *leader)
+{
+	bpf_probe_read_kernel(fact->comm, sizeof(fact->comm), leader + OFF_TASK_COMM);
+}
+
+/* Fork and exec: whose process it is, where, and under which name. */
+static __always_inline void describe(struct fact *fact, const void *leader)
+{
+	const void *cred = follow(leader, OFF_TASK_CRED);
+
+	fact->uid = read32(cred, OFF_CRED_UID);
+	fact->euid = read32(cred, OFF_CRED_EUID);
+	fact->task_flags = read32(leader, OFF_TASK_FLAGS);
+	fact->cgroup = cgroup_id(leader);
+	add_name(fact, leader);
 }
 
 /* As wait4() computes it (kernel/exit.c, wait_task_zombie). */
@@ -169,12 +180,12 @@ RAW_TRACEPOINT_PROBE(sched_process_fork)
 		count(LOST + FORK);
 		return 0;
 	}
-	describe(fact, FORK, child);
+	begin(fact, FORK, child);
+	describe(fact, child);
 	/* Not the caller of clone(): with CLONE_PARENT it is the caller's parent. */
 	parent = follow(follow(child, OFF_TASK_REAL_PARENT), OFF_TASK_GROUP_LEADER);
 	fact->ppid = read32(parent, OFF_TASK_TGID);
 	fact->parent_start = read64(parent, OFF_TASK_START);
-	fact->cgroup = cgroup_id(child);
 	ring.ringbuf_submit(fact, wake_up(sizeof(*fact)));
 	return 0;
 }
@@ -194,8 +205,8 @@ static __always_inline bool write_exec(const void *task, const void *name, const
 
 	if (!fact)
 		return false;
-	describe(&fact->head, EXEC, task);
-	fact->head.cgroup = cgroup_id(task);
+	begin(&fact->head, EXEC, task);
+	describe(&fact->head, task);
 	fact->head.max_rss = read64(follow(task, OFF_TASK_SIGNAL), OFF_SIGNAL_MAXRSS);
 	fact->head.args_total = size;
 	fact->name_room = name_room;
@@ -257,7 +268,8 @@ RAW_TRACEPOINT_PROBE(sched_process_exit)
 		count(LOST + EXIT);
 		return 0;
 	}
-	describe(fact, EXIT, leader);
+	begin(fact, EXIT, leader);
+	add_name(fact, leader);
 	fact->ppid = read32(follow(leader, OFF_TASK_REAL_PARENT), OFF_TASK_TGID);
 	fact->status = exit_status(leader, signal);
 	fact->max_rss = read64(signal, OFF_SIGNAL_MAXRSS);
@@ -282,7 +294,7 @@ RAW_TRACEPOINT_PROBE(sched_process_free)
 		count(LOST + FREE);
 		return 0;
 	}
-	describe(fact, FREE, task);
+	begin(fact, FREE, task);
 	fact->status = exit_status(task, signal);
 	fact->cpu = read64(signal, OFF_SIGNAL_SUM_SCHED_RUNTIME);
 	ring.ringbuf_submit(fact, wake_up(sizeof(*fact)));

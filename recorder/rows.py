@@ -23,6 +23,7 @@ _COLUMNS = (
     "id", "pid", "ppid", "parent_id", "start_ns", "end_ns", "state", "comm", "execs", "status", "uid", "cgroup_id",
     "cpu_ns", "max_rss_kib", "end_ppid", "kernel",
 )  # fmt: skip
+_ARGV = 2 + Exec._fields.index("argv")  # in the row of an exec: id and process come first
 _PROGRAM = ("filename", "args", "argv", "argv_bytes")
 
 
@@ -55,8 +56,15 @@ def process_row(process: Process) -> tuple[Any, ...]:
     )  # fmt: skip
 
 
+def exec_row(row: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The row of an exec with argv as sqlite3 binds it fastest: for a bytearray it looks for no adapter."""
+    if row[_ARGV] is None:
+        return row
+    return (*row[:_ARGV], bytearray(row[_ARGV]), *row[_ARGV + 1 :])
+
+
 def program_row(process: Process) -> tuple[Any, ...]:
     """Values for _PROGRAM."""
     if process.argv is None or process.argv_bytes is None:
         return (process.filename, None, None, process.argv_bytes)
-    return (process.filename, argv.quote(process.argv, process.argv_bytes), process.argv, process.argv_bytes)
+    return (process.filename, argv.quote(process.argv, process.argv_bytes), bytearray(process.argv), process.argv_bytes)

@@ -22,7 +22,7 @@ from .errors import StorageError
 from .events import KINDS, Event, Exec, Exit, Fork, Free
 from .lifetimes import RUNNING, Process
 from .liveness import is_recorder_alive
-from .rows import TABLES, fact_insert, process_inserts, process_row, program_row
+from .rows import TABLES, exec_row, fact_insert, process_inserts, process_row, program_row
 from .source import Counts
 
 _COUNTED = (Fork, Exec, Exit, Free)
@@ -155,7 +155,8 @@ class RecordingWriter:
         """One transaction: facts numbered from first_id, each with its process's id (0: unknown), and processes."""
         facts: dict[type[Event], list[tuple[Any, ...]]] = {kind: [] for kind in TABLES}
         for fact_id, (event, owner) in enumerate(zip(events, owners, strict=True), first_id):
-            facts[type(event)].append((fact_id, owner, *event))
+            row = (fact_id, owner, *event)
+            facts[type(event)].append(exec_row(row) if type(event) is Exec else row)
         with self._store.writing(), self._db.atomic():
             for kind, rows in facts.items():
                 if rows:
