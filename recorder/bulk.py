@@ -26,7 +26,6 @@ class BulkInsert:
         """Inserts the rows in their order, within the caller's transaction."""
         full = len(rows) // _ROWS * _ROWS
         if full:
-            step = len(rows[0]) * _ROWS
-            flat = list(chain.from_iterable(rows[:full]))
-            connection.executemany(self._many, [flat[at : at + step] for at in range(0, len(flat), step)])
+            groups = (rows[at : at + _ROWS] for at in range(0, full, _ROWS))
+            connection.executemany(self._many, (tuple(chain.from_iterable(group)) for group in groups))
         connection.executemany(self._one, rows[full:])
