@@ -153,14 +153,12 @@ def run(path: Path, query: SavedQuery, given: Mapping[str, str]) -> Iterator[Res
 def recordings(path: Path) -> list[dict[str, Any]]:
     """What a file holds: for each recording its row, with `processes`, and `interrupted` where it was broken off."""
     with reading(path) as connection:
-        connection.row_factory = sqlite3.Row
         counts = dict(
             connection.execute(
                 "SELECT recording_id, count(*) FROM processes WHERE kernel IS NOT 1 GROUP BY 1"
             ).fetchall()
         )
-        rows = [dict(row) for row in connection.execute("SELECT * FROM recordings ORDER BY id")]
-    return [row | {"status": liveness.current_status(row), "processes": counts.get(row["id"], 0)} for row in rows]
+        return [row | {"processes": counts.get(row["id"], 0)} for row in _rows(connection)]
 
 
 def check_recording(connection: sqlite3.Connection, path: Path, wanted: str) -> None:
@@ -174,8 +172,8 @@ def check_recording(connection: sqlite3.Connection, path: Path, wanted: str) -> 
 
 def caveat(path: Path, recording: str) -> str | None:
     """What a reader of any result from this recording should know; None if nothing was lost."""
-    rows = [row for row in recordings(path) if not recording or row["id"] == int(recording)]
-    row = rows[-1]
+    with reading(path) as connection:
+        row = [row for row in _rows(connection) if not recording or row["id"] == int(recording)][-1]
     if row["lost"]:
         return f"recording {row['id']} lost {row['lost']} events: counts and sums are a lower bound"
     if row["status"] == "interrupted":
@@ -185,6 +183,16 @@ def caveat(path: Path, recording: str) -> str | None:
 
 _NUMBERS = {"integer": r"[+-]?[0-9]{1,18}", "number": r"[+-]?[0-9]+(\.[0-9]*)?([eE][+-]?[0-9]+)?"}
 _EXAMPLE = {"integer": "1", "number": "0.5", "text": "word"}
+
+
+def _rows(connection: sqlite3.Connection) -> list[dict[str, Any]]:
+    """The rows of `recordings`, each with its current status."""
+    cursor = connection.execute("SELECT * FROM recordings ORDER BY id")
+    names = [column[0] for column in cursor.description]
+    rows = [dict(zip(names, values, strict=True)) for values in cursor]
+    return [row | {"status": liveness.current_status(row)} for row in rows]
+
+
 _A = {"integer": "a whole number", "number": "a number", "text": "text"}
 
 
