@@ -41,15 +41,12 @@ class Ring:
         """Sleeps, but returns early when the kernel says that the buffer fills."""
         self._epoll.poll(seconds)
 
-    def drain(self, decode: Callable[[memoryview, int, int], int]) -> bool:
-        """Hands what has been written to decode(memory, start, end), which returns how far it got.
-
-        True if all of it was decoded, False if it ended at a record that is still being written.
-        """
+    def drain(self, decode: Callable[[memoryview, int, int], int]) -> None:
+        """Hands what has been written to decode(memory, start, end), which returns how far it got."""
         position = self._read_to.value
         waiting = self._written_to[0] - position
         if not waiting:
-            return True
+            return
         start = position % self._size
         end = start + waiting
         if self._barrier:
@@ -58,7 +55,6 @@ class Ring:
                 pass
         reached = decode(self._data, start, end)
         self._read_to.value = position + reached - start
-        return reached - start == waiting
 
     def close(self) -> None:
         self._epoll.close()
