@@ -6,6 +6,7 @@
  * passed by the loader, so this source compiles unchanged for any kernel. recorder/btf.py has the list.
  *
  * Passed by the loader beside the offsets:
+ *   CLOCK_OFFSET          ns from boot time to Unix time
  *   RING_BYTES            size of the ring buffer
  *   WAKE_BYTES            how much one CPU may write before it wakes the reader
  *   MAX_ARGS              bytes of argv kept of one exec
@@ -17,6 +18,7 @@
 #define __always_inline inline __attribute__((always_inline))
 
 #define SIGNAL_GROUP_EXIT 4 /* include/linux/sched/signal.h */
+#define PF_KTHREAD 0x00200000 /* include/linux/sched.h */
 
 /* Room for what varies in size at an exec. A record's size must be known when it is compiled, so there are four. */
 #define SHORT_NAME 256
@@ -28,29 +30,34 @@
  * step; only an exec has more behind it. recorder/records.py reads it: change both together.
  */
 struct fact {
-	u64 time;         /* boot ns */
-	u64 start;        /* boot ns when the process was created: with pid, its identity */
+	u64 time;         /* Unix ns, as all times here */
+	u64 start;        /* when the process was created: with pid, its identity */
 	u64 parent_start; /* fork: the same of the parent */
 	u64 cgroup;       /* fork, exec: id in the cgroup v2 hierarchy */
-	u64 cpu;          /* free: ns that all its threads ran */
-	u64 max_rss;      /* pages. exit: the peak; exec: the peak that the old image leaves behind */
+	union {
+		u64 cpu;       /* free: ns that all its threads ran */
+		u64 args_size; /* exec: bytes of argv that follow; 0 with args_total > 0: could not be read */
+	};
+	u64 max_rss_kib;  /* exit: the peak; exec: the peak that the old image leaves behind */
 	u32 kind;
 	u32 pid;          /* tgid, in the first pid namespace */
-	u32 ppid;         /* fork: the parent; exit: the parent at the end */
+	union {
+		u32 ppid;      /* fork: the parent; exit: the parent at the end */
+		u32 name_room; /* exec: argv begins this many bytes behind the head */
+	};
 	u32 uid;          /* fork, exec */
 	u32 euid;         /* fork, exec */
-	u32 status;       /* exit, free: as wait4() reports it */
-	u32 task_flags;   /* fork, exec: PF_... */
+	union {
+		u32 status;    /* exit, free: as wait4() reports it */
+		u32 name_size; /* exec: of the file name, with its NUL; 0: could not be read */
+	};
+	u32 kernel;       /* fork: 1 for a thread of the kernel */
 	u32 args_total;   /* exec: the true length of argv, in bytes */
 	char comm[16];    /* not at free */
 };
 
 struct exec_fact {
 	struct fact head;
-	u32 name_room;    /* argv begins this many bytes after the struct */
-	s32 name_size;    /* with its NUL; negative if it could not be read */
-	u32 args_size;    /* bytes of argv that follow; 0 with args_total > 0: could not be read */
-	u32 unused;
 	char data[];
 };
 
@@ -131,12 +138,22 @@ static __always_inline u64 cgroup_id(const void *task)
 	return read64(follow(cgroup, OFF_CGROUP_KN), OFF_KERNFS_NODE_ID);
 }
 
+static __always_inline u64 start_of(const void *leader)
+{
+	return read64(leader, OFF_TASK_START) + CLOCK_OFFSET;
+}
+
+static __always_inline u64 max_rss_kib(const void *signal)
+{
+	return read64(signal, OFF_SIGNAL_MAXRSS) * (PAGE_SIZE / 1024);
+}
+
 /* What every record says: when, what, and of which process; leader is the leader of its thread group. */
 static __always_inline void begin(struct fact *fact, u32 kind, const void *leader)
 {
 	__builtin_memset(fact, 0, sizeof(*fact));
-	fact->time = bpf_ktime_get_boot_ns();
-	fact->start = read64(leader, OFF_TASK_START);
+	fact->time = bpf_ktime_get_boot_ns() + CLOCK_OFFSET;
+	fact->start = start_of(leader);
 	fact->kind = kind;
 	fact->pid = read32(leader, OFF_TASK_TGID);
 }
@@ -153,7 +170,7 @@ static __always_inline void describe(struct fact *fact, const void *leader)
 
 	fact->uid = read32(cred, OFF_CRED_UID);
 	fact->euid = read32(cred, OFF_CRED_EUID);
-	fact->task_flags = read32(leader, OFF_TASK_FLAGS);
+	fact->kernel = !!(read32(leader, OFF_TASK_FLAGS) & PF_KTHREAD);
 	fact->cgroup = cgroup_id(leader);
 	add_name(fact, leader);
 }
@@ -185,7 +202,7 @@ RAW_TRACEPOINT_PROBE(sched_process_fork)
 	/* Not the caller of clone(): with CLONE_PARENT it is the caller's parent. */
 	parent = follow(follow(child, OFF_TASK_REAL_PARENT), OFF_TASK_GROUP_LEADER);
 	fact->ppid = read32(parent, OFF_TASK_TGID);
-	fact->parent_start = read64(parent, OFF_TASK_START);
+	fact->parent_start = start_of(parent);
 	ring.ringbuf_submit(fact, wake_up(sizeof(*fact)));
 	return 0;
 }
@@ -202,19 +219,20 @@ static __always_inline bool write_exec(const void *task, const void *name, const
 	const void *mm = follow(task, OFF_TASK_MM);
 	const void *args = follow(mm, OFF_MM_ARG_START);
 	u64 size = read64(mm, OFF_MM_ARG_END) - (u64)args;
+	int name_size;
 
 	if (!fact)
 		return false;
 	begin(&fact->head, EXEC, task);
 	describe(&fact->head, task);
-	fact->head.max_rss = read64(follow(task, OFF_TASK_SIGNAL), OFF_SIGNAL_MAXRSS);
+	fact->head.max_rss_kib = max_rss_kib(follow(task, OFF_TASK_SIGNAL));
 	fact->head.args_total = size;
-	fact->name_room = name_room;
-	fact->name_size = bpf_probe_read_kernel_str(fact->data, name_room, name);
-	fact->unused = 0;
+	fact->head.name_room = name_room;
+	name_size = bpf_probe_read_kernel_str(fact->data, name_room, name);
+	fact->head.name_size = name_size < 0 ? 0 : name_size;
 	BOUND(size, MAX_ARGS);
 	BOUND(size, args_room);
-	fact->args_size = bpf_probe_read_user(fact->data + name_room, size, args) ? 0 : size;
+	fact->head.args_size = bpf_probe_read_user(fact->data + name_room, size, args) ? 0 : size;
 	ring.ringbuf_submit(fact, wake_up(sizeof(*fact) + name_room + args_room));
 	return true;
 }
@@ -272,7 +290,7 @@ RAW_TRACEPOINT_PROBE(sched_process_exit)
 	add_name(fact, leader);
 	fact->ppid = read32(follow(leader, OFF_TASK_REAL_PARENT), OFF_TASK_TGID);
 	fact->status = exit_status(leader, signal);
-	fact->max_rss = read64(signal, OFF_SIGNAL_MAXRSS);
+	fact->max_rss_kib = max_rss_kib(signal);
 	ring.ringbuf_submit(fact, wake_up(sizeof(*fact)));
 	return 0;
 }

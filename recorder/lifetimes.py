@@ -111,14 +111,18 @@ class Pairing:
         return True
 
     def _find_or_add(self, pid: int, start_ns: int, fact_id: int) -> Process:
-        process = self._find(pid, start_ns)
-        if process is None:
-            process = Process(fact_id, pid, start_ns)
-            before = self._by_pid.get(pid)
-            if before is not None:
-                self._replace(before)
-            self._by_pid[pid] = process
+        before = self._by_pid.get(pid)
+        if before is not None and before.start_ns == start_ns:  # as nearly always
+            process = before
+        else:
+            process = self._find(pid, start_ns) or self._add(Process(fact_id, pid, start_ns), before)
         self._changed[process.id] = process
+        return process
+
+    def _add(self, process: Process, before: Process | None) -> Process:
+        if before is not None:
+            self._replace(before)
+        self._by_pid[process.pid] = process
         return process
 
     def _replace(self, before: Process) -> None:

@@ -77,10 +77,11 @@ class Probe:
     """
 
     def __init__(self, clock_offset: int, buffer_mib: int = 16, max_args: int = 32768) -> None:
-        self._decoder = Decoder(clock_offset)
+        self._decoder = Decoder()
         ring_bytes = buffer_mib * _MIB
-        macros = {
+        macros: dict[str, int | str] = {
             **btf.definitions(),
+            "CLOCK_OFFSET": f"{clock_offset}ULL",
             "WEBPF_PAGE_SIZE": mmap.PAGESIZE,
             "WEBPF_LINUX_VERSION_CODE": _version_code(),
             "RING_BYTES": ring_bytes,
@@ -132,7 +133,7 @@ def _version_code() -> int:
     return (major << 16) + (minor << 8) + min(patch, 255)
 
 
-def _compile(macros: dict[str, int]) -> Any:
+def _compile(macros: dict[str, int | str]) -> Any:
     """The bcc.BPF object of bpf/process.c, loaded and attached."""
     bcc = bcclib.load()
     folder = Path(str(files(f"{__package__}.bpf")))

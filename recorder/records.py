@@ -7,75 +7,72 @@ exec is decoded by one struct.iter_unpack over the mapped buffer itself, with no
 
 from __future__ import annotations
 
-import os
 import struct
 import sys
 from collections.abc import Callable
-from functools import lru_cache
 from typing import Any
 
-from .events import PF_KTHREAD, Event, Exec, Exit, Fork, Free, text
+from .events import Event, Exec, Exit, Fork, Free, text
 
 _FACT = struct.Struct("=I4x6Q8I16s")  # the header's length, then struct fact
-_EXEC_TAIL = struct.Struct("=IiI4x")  # struct exec_fact behind its head
 _FACT_LENGTH = _FACT.size - 8  # a header's length doesn't count the header
 _BUSY = 1 << 31  # BPF_RINGBUF_BUSY_BIT: reserved, not submitted yet
 _EXIT, _FREE = 2, 3  # of the enum in bpf/process.c
 
-_PAGE_KIB = os.sysconf("SC_PAGE_SIZE") // 1024
 _KNOWN_NAMES = 65536
 
 
-class Decoder:
-    """Turns ring-buffer memory into events. It remembers names, for most processes share a few."""
+class _Names(dict[bytes, str]):
+    """Names as text. They are remembered, for most processes share a few."""
 
-    def __init__(self, clock_offset: int) -> None:
-        self._offset = clock_offset
-        self._name = lru_cache(maxsize=_KNOWN_NAMES)(text)
+    def __missing__(self, raw: bytes) -> str:
+        if len(self) >= _KNOWN_NAMES:
+            self.clear()
+        name = self[raw] = text(raw)
+        return name
+
+
+class Decoder:
+    """Turns ring-buffer memory into events."""
+
+    def __init__(self) -> None:
+        self._names = _Names()
 
     def decode(self, memory: memoryview, start: int, end: int, out: list[Event]) -> int:
         """Appends the events of the records in memory[start:end]; returns where the first undecoded one begins.
 
         That is `end`, unless a record there is still being written.
         """
-        position, offset, size = start, self._offset, _FACT.size
+        position, size, names = start, _FACT.size, self._names
         new: Callable[..., Any] = tuple.__new__  # what Fork(...) does, without the call in between
-        append, name_of = out.append, self._name
+        append = out.append
         # fmt: off
         while end - position >= size:
             run = memory[position : position + (end - position) // size * size]
-            for (length, time, born, parent_born, cgroup, cpu, rss, kind, pid, ppid, uid, euid, status, flags,
-                 args_total, comm) in _FACT.iter_unpack(run):  # noqa: B007
+            for (length, time, born, parent_born, cgroup, cpu, max_rss, kind, pid, ppid, uid, euid, status,
+                 kernel, args_total, comm) in _FACT.iter_unpack(run):  # noqa: B007
                 if length != _FACT_LENGTH:
                     break
                 position += size
                 if kind == _FREE:
-                    append(new(Free, (time + offset, pid, born + offset, status, cpu)))
+                    append(new(Free, (time, pid, born, status, cpu)))
                 elif kind == _EXIT:
-                    append(new(Exit, (time + offset, pid, born + offset, ppid, name_of(comm), status, rss * _PAGE_KIB)))
+                    append(new(Exit, (time, pid, born, ppid, names[comm], status, max_rss)))
                 else:
-                    append(new(Fork, (time + offset, pid, born + offset, ppid, parent_born + offset, name_of(comm), uid,
-                                      euid, cgroup, 1 if flags & PF_KTHREAD else 0)))
+                    append(new(Fork, (time, pid, born, ppid, parent_born, names[comm], uid, euid, cgroup, kernel)))
             else:
                 continue
             if length & _BUSY:
                 break
-            filename, argv = self._program(memory, position + size, args_total)
-            append(new(Exec, (time + offset, pid, born + offset, name_of(comm), uid, euid, cgroup, rss * _PAGE_KIB,
-                              filename, argv, args_total)))
+            args_size, name_room, name_size = cpu, ppid, status  # unions in struct fact
+            name_at = position + size
+            args_at = name_at + name_room
+            filename = names[memory[name_at : name_at + name_size].tobytes()]
+            argv = memory[args_at : args_at + args_size].tobytes() if args_size or not args_total else None
+            append(new(Exec, (time, pid, born, names[comm], uid, euid, cgroup, max_rss, filename, argv, args_total)))
             position += (length + 8 + 7) & ~7
         # fmt: on
         return position
-
-    def _program(self, memory: memoryview, tail_at: int, args_total: int) -> tuple[str, bytes | None]:
-        """File name and argv of an exec, whose tail begins at tail_at."""
-        name_room, name_size, args_size = _EXEC_TAIL.unpack_from(memory, tail_at)
-        name_at = tail_at + _EXEC_TAIL.size
-        args_at = name_at + name_room
-        filename = self._name(bytes(memory[name_at : name_at + name_size]) if name_size > 0 else b"")
-        if args_total and not args_size:
-            return filename, None
-        return filename, bytes(memory[args_at : args_at + args_size])
 
 
 def settled(memory: memoryview, start: int, end: int) -> int:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import Any, TypeAlias
 
 from . import argv
 from .bulk import BulkInsert
@@ -21,17 +22,54 @@ TABLES: dict[type[Event], str] = {
 
 _COLUMNS = (
     "id", "pid", "ppid", "parent_id", "start_ns", "end_ns", "state", "comm", "execs", "status", "uid", "cgroup_id",
-    "cpu_ns", "max_rss_kib", "end_ppid", "kernel",
+    "max_rss_kib", "end_ppid", "kernel", "cpu_ns",
 )  # fmt: skip
-_ARGV = 2 + Exec._fields.index("argv")  # in the row of an exec: id and process come first
+_ID_AND_PROCESS = ("id", "process_id")  # these come first in the row of a fact
 _PROGRAM = ("filename", "args", "argv", "argv_bytes")
 
 
 def fact_insert(kind: type[Event], recording_id: int) -> BulkInsert:
     """Inserts rows of (id, process's id or 0, *fact)."""
-    columns = ("id", "process_id", *kind._fields, "recording_id")
+    columns = (*_ID_AND_PROCESS, *kind._fields, "recording_id")
     owner = "nullif(?, 0)" if kind is Free else "?"
     return BulkInsert(TABLES[kind], columns, ["?", owner, *"?" * len(kind._fields), str(recording_id)])
+
+
+Facts: TypeAlias = dict[type[Event], list[Any]]
+"""Values for fact_insert by kind, row behind row: as one list, for so they are bound fastest."""
+
+
+def flatten(events: Sequence[Event], first_id: int, owners: Iterable[int]) -> Facts:
+    """The rows of facts numbered from first_id, each with its process's id (0: unknown)."""
+    facts: Facts = {kind: [] for kind in TABLES}
+    numbers = range(first_id, first_id + len(events))
+    for event, number_and_owner in zip(events, zip(numbers, owners, strict=True), strict=True):
+        values = facts[type(event)]
+        values += number_and_owner
+        values += event
+    # For a bytearray sqlite3 looks for no adapter, as it does for bytes.
+    facts[Exec][_column(Exec, "argv")] = [
+        argv if argv is None else bytearray(argv) for argv in facts[Exec][_column(Exec, "argv")]
+    ]
+    return facts
+
+
+def how_many(facts: Facts, kind: type[Event]) -> int:
+    """Facts of one kind."""
+    return len(facts[kind]) // _width(kind)
+
+
+def cgroup_ids(facts: Facts) -> set[int]:
+    """Of all that were born, and all that took on a program."""
+    return {*facts[Fork][_column(Fork, "cgroup_id")], *facts[Exec][_column(Exec, "cgroup_id")]}
+
+
+def _width(kind: type[Event]) -> int:
+    return len(_ID_AND_PROCESS) + len(kind._fields)
+
+
+def _column(kind: type[Event], field: str) -> slice:
+    return slice(len(_ID_AND_PROCESS) + kind._fields.index(field), None, _width(kind))
 
 
 def process_inserts(recording_id: int, verb: str) -> tuple[BulkInsert, BulkInsert]:
@@ -48,19 +86,12 @@ def process_inserts(recording_id: int, verb: str) -> tuple[BulkInsert, BulkInser
 
 
 def process_row(process: Process) -> tuple[Any, ...]:
-    """Values for _COLUMNS."""
+    """Values for _COLUMNS. The last, the CPU time, often comes alone: by a free, some time after the end."""
     return (
         process.id, process.pid, process.ppid, process.parent_id, process.start_ns, process.end_ns, process.state,
-        process.comm, process.execs, process.status, process.uid, process.cgroup_id, process.cpu_ns,
-        process.max_rss_kib, process.end_ppid, process.kernel,
+        process.comm, process.execs, process.status, process.uid, process.cgroup_id,
+        process.max_rss_kib, process.end_ppid, process.kernel, process.cpu_ns,
     )  # fmt: skip
-
-
-def exec_row(row: tuple[Any, ...]) -> tuple[Any, ...]:
-    """The row of an exec with argv as sqlite3 binds it fastest: for a bytearray it looks for no adapter."""
-    if row[_ARGV] is None:
-        return row
-    return (*row[:_ARGV], bytearray(row[_ARGV]), *row[_ARGV + 1 :])
 
 
 def program_row(process: Process) -> tuple[Any, ...]:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 
-from . import cgroups, clock
-from .events import Event, Exec, Fork, Gone
+from . import cgroups, clock, rows
+from .events import Event, Gone
 from .lifetimes import RUNNING, Pairing
 from .procfs import State
 from .source import Counts, Source
@@ -42,9 +42,10 @@ class Session:
         first_id = self.writer.reserve(len(events))
         owners = self._pairing.feed(events, first_id)
         changed = self._pairing.take_changed()
-        self.writer.write(events, first_id, owners, changed, self.now())
-        self.processes += sum(process.id >= first_id and not process.kernel for process in changed)
-        self._look_up_cgroups(events)
+        facts = rows.flatten(events, first_id, owners)
+        self.writer.write(facts, changed, self.now())
+        self.processes += len([p for p in changed if p.id >= first_id and not p.kernel])
+        self._look_up_cgroups(rows.cgroup_ids(facts))
 
     def finish(self, state_of: Callable[[int, int], State]) -> int:
         """Takes in the rest, finds out what is still alive, and closes the books. Returns the end in Unix ns.
@@ -97,8 +98,7 @@ class Session:
         self._cgroups.update(paths)
         self.writer.write_cgroups(paths)
 
-    def _look_up_cgroups(self, events: Iterable[Event]) -> None:
-        seen = {event.cgroup_id for event in events if type(event) is Fork or type(event) is Exec}
-        new = seen - self._cgroups.keys()
+    def _look_up_cgroups(self, ids: set[int]) -> None:
+        new = ids - self._cgroups.keys()
         if new:
             self.know_cgroups({number: cgroups.path_of(number) for number in new})

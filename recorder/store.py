@@ -10,7 +10,7 @@ import contextlib
 import json
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -19,15 +19,18 @@ from sqlite_utils import Database
 
 from . import dbfile, schema
 from .errors import StorageError
-from .events import KINDS, Event, Exec, Exit, Fork, Free
+from .events import KINDS, Exec, Exit, Fork, Free
 from .lifetimes import RUNNING, Process
 from .liveness import is_recorder_alive
-from .rows import TABLES, exec_row, fact_insert, process_inserts, process_row, program_row
+from .rows import TABLES, Facts, fact_insert, how_many, process_inserts, process_row, program_row
 from .source import Counts
 
 _COUNTED = (Fork, Exec, Exit, Free)
-_ProcessRows: TypeAlias = tuple[list[tuple[Any, ...]], list[tuple[Any, ...]]]
+_ProcessRows: TypeAlias = tuple[list[Any], list[Any]]  # without and with a program, one row behind the other
 
+_UPDATE_COUNTS = "UPDATE recordings SET {}, updated_ns = ? WHERE id = ?".format(
+    ", ".join(f"{kind}s_{what} = ?" for what in ("attempted", "written", "lost") for kind in KINDS)
+)
 _BLOCK = 65536
 _BUSY_SECONDS = 60.0
 _CHECKPOINT_PAGES = 8192
@@ -124,7 +127,7 @@ class RecordingWriter:
         self._db = store.db
         self._next_id = self._end_of_block = 0
         self._written = dict.fromkeys(_COUNTED, 0)
-        self._alive: set[int] = set()  # ids of processes that have a row, and may change
+        self._open: dict[int, tuple[Any, ...]] = {}  # by id, rows of processes that may still change
         self._insert_facts = {kind: fact_insert(kind, recording_id) for kind in TABLES}
         self._insert_processes = process_inserts(recording_id, "INSERT")
         self._replace_processes = process_inserts(recording_id, "INSERT OR REPLACE")
@@ -149,49 +152,45 @@ class RecordingWriter:
         self._next_id += count
         return self._next_id - count
 
-    def write(
-        self, events: Sequence[Event], first_id: int, owners: Iterable[int], processes: Iterable[Process], now_ns: int
-    ) -> None:
-        """One transaction: facts numbered from first_id, each with its process's id (0: unknown), and processes."""
-        facts: dict[type[Event], list[tuple[Any, ...]]] = {kind: [] for kind in TABLES}
-        for fact_id, (event, owner) in enumerate(zip(events, owners, strict=True), first_id):
-            row = (fact_id, owner, *event)
-            facts[type(event)].append(exec_row(row) if type(event) is Exec else row)
+    def write(self, facts: Facts, processes: Iterable[Process], now_ns: int) -> None:
+        """Facts and processes in one transaction."""
         with self._store.writing(), self._db.atomic():
-            for kind, rows in facts.items():
-                if rows:
-                    self._insert_facts[kind](self._db.conn, rows)
+            for kind, values in facts.items():
+                self._insert_facts[kind](self._db.conn, values)
             self.write_processes(processes)
             self._db.execute("UPDATE recordings SET updated_ns = ? WHERE id = ?", [now_ns, self.id])
         for kind in _COUNTED:
-            self._written[kind] += len(facts[kind])
+            self._written[kind] += how_many(facts, kind)
 
     def write_processes(self, processes: Iterable[Process]) -> None:
         """Inserts or replaces rows of processes, within the caller's transaction."""
         new: _ProcessRows = ([], [])
         known: _ProcessRows = ([], [])
+        cpu_only: list[tuple[int | None, int]] = []
         for process in processes:
-            plain, program = known if process.id in self._alive else new
+            row = process_row(process)
+            before = self._open.pop(process.id, None)
+            if process.state == RUNNING or process.cpu_ns is None:
+                self._open[process.id] = row
+            if before is not None and before[:-1] == row[:-1]:  # a new program would show in the count of execs
+                cpu_only.append((process.cpu_ns, process.id))
+                continue
+            plain, program = known if before else new
             if process.filename is None and process.argv is None:
-                plain.append(process_row(process))
+                plain += row
             else:
-                program.append(process_row(process) + program_row(process))
-            if process.state != RUNNING and process.cpu_ns is not None:
-                self._alive.discard(process.id)
-            else:
-                self._alive.add(process.id)
+                program += row
+                program += program_row(process)
         # A plain insert costs less than one that must look for a row to replace.
         for inserts, rows in ((self._insert_processes, new), (self._replace_processes, known)):
             for insert, of_one_shape in zip(inserts, rows, strict=True):
                 insert(self._db.conn, of_one_shape)
+        self._db.conn.executemany("UPDATE processes SET cpu_ns = ? WHERE id = ?", cpu_only)
 
     def write_counts(self, counts: Counts, now_ns: int) -> None:
         """Brings the counts of attempted, written and lost facts up to date."""
-        row: dict[str, int] = {"updated_ns": now_ns}
-        for kind, attempted, written, lost in zip(KINDS, counts.attempted, self.written, counts.lost, strict=True):
-            row |= {f"{kind}s_attempted": attempted, f"{kind}s_written": written, f"{kind}s_lost": lost}
-        with self._store.writing():
-            self._db.table("recordings").update(self.id, row)
+        with self._store.writing(), self._db.atomic():
+            self._db.execute(_UPDATE_COUNTS, (*counts.attempted, *self.written, *counts.lost, now_ns, self.id))
 
     def write_cgroups(self, paths: Mapping[int, str | None]) -> None:
         """Adds cgroups: id -> path."""

@@ -18,7 +18,7 @@ from support import about, alive, exec_, exit_, fork, free, gone, make_recording
 from webpf import liveness, procfs, rebuild
 from webpf.errors import DataError, NotFound, StorageError
 from webpf.events import Event
-from webpf.rows import TABLES
+from webpf.rows import TABLES, flatten
 from webpf.store import Store
 
 Rows: TypeAlias = dict[str, list[tuple[Any, ...]]]
@@ -173,7 +173,7 @@ def test_a_recording_that_is_still_being_written_is_left_alone(db: Path) -> None
     recorder = Store(db)
     writer = recorder.begin(going_on())
     first_id = writer.reserve(1)
-    writer.write([fork(100, 0)], first_id, [first_id], [], 0)
+    writer.write(flatten([fork(100, 0)], first_id, [first_id]), [], 0)
     before = rows(db)
     with pytest.raises(StorageError, match="recording 2 is still being written"):
         rebuild.rebuild(db, 2)

@@ -20,6 +20,7 @@ from webpf.dbfile import APPLICATION_ID, SCHEMA_VERSION
 from webpf.errors import CannotCreate, DataError, StorageError
 from webpf.events import KINDS, Event
 from webpf.lifetimes import Pairing, Process
+from webpf.rows import flatten
 from webpf.session import Session
 from webpf.source import Counts, Replay
 from webpf.store import RecordingWriter, Store, Totals
@@ -56,7 +57,7 @@ def write(writer: RecordingWriter, events: list[Event]) -> list[int]:
     first_id = writer.reserve(len(events))
     pairing = Pairing()
     owners = pairing.feed(events, first_id)
-    writer.write(events, first_id, owners, pairing.take_changed(), now_ns=at(7))
+    writer.write(flatten(events, first_id, owners), pairing.take_changed(), now_ns=at(7))
     return list(range(first_id, first_id + len(events)))
 
 
@@ -318,7 +319,7 @@ def test_a_write_that_fails_leaves_nothing_behind(path: Path, query: Query) -> N
     first_id = writer.reserve(2)
     bad: list[Event] = [fork(101, 1), exit_(101, 1, 2)._replace(status="ended")]  # type: ignore[arg-type]
     with pytest.raises(StorageError, match=r"webpf\.db: .*; what was committed before is kept"):
-        writer.write(bad, first_id, [first_id, first_id], [process(first_id)], at(9))
+        writer.write(flatten(bad, first_id, [first_id, first_id]), [process(first_id)], at(9))
     assert query("SELECT pid FROM forks") == [{"pid": 100}]
     assert query("SELECT pid FROM processes") == [{"pid": 100}]
     assert query("SELECT updated_ns FROM recordings") == [{"updated_ns": at(7)}]
