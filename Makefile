@@ -5,7 +5,8 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
 
-PYTHON ?= python3
+# The distribution's own, for which it builds BCC and python3-venv.
+PYTHON ?= $(firstword $(wildcard /usr/bin/python3) python3)
 SECONDS_TO_RECORD ?= 10
 
 VENV := .venv
