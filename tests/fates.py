@@ -1,0 +1,112 @@
+"""Children whose fate is known from wait4(), and the comparison with what webpf recorded of them."""
+
+from __future__ import annotations
+
+import os
+import resource
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from support import MS
+
+from webpf import clock
+
+Query = Callable[..., list[dict[str, Any]]]
+
+OFFSET = clock.measure_offset()
+
+
+@dataclass(frozen=True)
+class Fate:
+    """What a parent knows of its child: Unix ns before it was made and after it was reaped, status, and rusage."""
+
+    pid: int
+    before_ns: int
+    after_ns: int
+    status: int
+    cpu_ns: float
+    max_rss_kib: int
+
+    @classmethod
+    def of_line(cls, line: str) -> Fate:
+        """From a line that act.c prints."""
+        pid, before, after, status, cpu_us, max_rss_kib = map(int, line.split())
+        return cls(pid, before + OFFSET, after + OFFSET, status, cpu_us * 1e3, max_rss_kib)
+
+
+def now() -> int:
+    """Unix ns as a recording counts them."""
+    return clock.boot_ns() + OFFSET
+
+
+def reap(pid: int, before_ns: int) -> Fate:
+    """Waits for a child."""
+    _, status, usage = os.wait4(pid, 0)
+    return _fate(pid, before_ns, status, usage)
+
+
+def _fate(pid: int, before_ns: int, status: int, usage: resource.struct_rusage) -> Fate:
+    return Fate(pid, before_ns, now(), status, (usage.ru_utime + usage.ru_stime) * 1e9, usage.ru_maxrss)
+
+
+def run_child(action: Callable[[], object]) -> Fate:
+    """Forks a child that does something and exits 0, and waits for it."""
+    before = now()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            action()
+        finally:
+            os._exit(0)
+    return reap(pid, before)
+
+
+def run_program(
+    *arguments: str | bytes, executable: str | None = None, environment: Mapping[str, str] = os.environ
+) -> Fate:
+    """posix_spawn of a program, and waits for it."""
+    before = now()
+    pid = os.posix_spawn(executable or arguments[0], arguments, environment)
+    return reap(pid, before)
+
+
+def rows_of(query: Query, fate: Fate) -> list[dict[str, Any]]:
+    """Rows of the process that the fate is of. A ms more at each end, for the clocks may drift apart."""
+    return query(
+        "SELECT * FROM processes WHERE pid = ? AND start_ns BETWEEN ? AND ?",
+        fate.pid,
+        fate.before_ns - MS,
+        fate.after_ns + MS,
+    )
+
+
+def row_of(query: Query, fate: Fate) -> dict[str, Any]:
+    """The one row of a process."""
+    rows = rows_of(query, fate)
+    assert len(rows) == 1, f"{len(rows)} rows for pid {fate.pid}"
+    return rows[0]
+
+
+def programs_of(query: Query, row: dict[str, Any]) -> list[dict[str, Any]]:
+    """The programs that a process took on, in order."""
+    return query("SELECT * FROM programs WHERE process_id = ? ORDER BY id", row["id"])
+
+
+def check(row: dict[str, Any], fate: Fate, ppid: int | None = None) -> None:
+    """Everything that a parent (this process, if no other is given) can know, compared.
+
+    CPU time only where it is known: the kernel tells it when it frees a process, and for a few, when busy, it doesn't.
+    """
+    assert row["state"] == "exited"
+    assert row["status"] == fate.status
+    assert row["exit_code"] == (os.WEXITSTATUS(fate.status) if os.WIFEXITED(fate.status) else None)
+    assert row["signal"] == (os.WTERMSIG(fate.status) if os.WIFSIGNALED(fate.status) else None)
+    assert row["core_dumped"] == int(os.WCOREDUMP(fate.status))
+    assert fate.before_ns - MS / 10 <= row["start_ns"] <= row["end_ns"] <= fate.after_ns + MS / 10
+    assert row["lifetime_ns"] == row["end_ns"] - row["start_ns"] <= fate.after_ns - fate.before_ns
+    if row["cpu_ns"] is not None:
+        assert row["cpu_ns"] == pytest.approx(fate.cpu_ns, abs=0.1 * MS)
+    assert row["max_rss_kib"] == fate.max_rss_kib
+    assert row["ppid"] == (os.getpid() if ppid is None else ppid)

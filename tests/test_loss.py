@@ -1,0 +1,98 @@
+"""Lost events: none in a storm; and where they are forced, every one is counted and told."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fates import Query, run_program
+from support import PROJECT, Recorder
+
+from webpf import catalog
+
+pytestmark = pytest.mark.kernel
+
+Start = Callable[..., Recorder]
+
+
+def test_books_are_balanced(start_recorder: Start, query: Query) -> None:
+    """attempted = written + lost for each kind, and written is what the tables hold."""
+    recorder = start_recorder()
+    for _ in range(300):
+        run_program("/bin/true")
+    code, errors = recorder.end()
+    assert code == 0
+    assert "complete, no event was lost" in errors
+    [recording] = query("SELECT * FROM recordings")
+    for kind, table in (("forks", "forks"), ("execs", "programs"), ("exits", "exits"), ("frees", "frees")):
+        assert recording[f"{kind}_attempted"] == recording[f"{kind}_written"] + recording[f"{kind}_lost"]
+        assert recording[f"{kind}_written"] == query(f"SELECT count(*) AS n FROM {table}")[0]["n"]
+    assert recording["lost"] == 0
+    assert query("PRAGMA foreign_key_check") == []
+
+
+def test_losses_are_counted(start_recorder: Start, query: Query, webpf: Any, tmp_path: Path) -> None:
+    """A buffer that is far too small, and a recorder that is held up: the books still balance, rows say `lost`."""
+    recorder = start_recorder("--buffer-mib", "1", "--max-args", "1000")
+    recorder.process.send_signal(signal.SIGSTOP)
+    try:
+        for _ in range(3000):
+            os.waitpid(os.posix_spawn("/bin/true", ["true"], {}), 0)
+    finally:
+        recorder.process.send_signal(signal.SIGCONT)
+    code, errors = recorder.end()
+    assert code == 0
+    assert "LOST" in errors
+    [recording] = query("SELECT * FROM recordings")
+    assert recording["lost"] > 0
+    for kind in ("forks", "execs", "exits", "frees"):
+        assert recording[f"{kind}_attempted"] == recording[f"{kind}_written"] + recording[f"{kind}_lost"]
+    assert query("SELECT count(*) AS n FROM processes WHERE state = 'exited' AND end_ns IS NULL")[0]["n"] == 0
+    assert query("SELECT count(*) AS n FROM processes WHERE comm = 'true' AND state = 'running'")[0]["n"] == 0
+    for name in catalog.names():
+        answer = webpf("query", name, "-p", "pid=1") if name == "execs" else webpf("query", name)
+        assert "lower bound" in answer.stderr, name
+    assert webpf("rebuild").returncode == 0
+
+
+@pytest.fixture(scope="session")
+def storm(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The program that makes processes as fast as it can."""
+    program = tmp_path_factory.mktemp("storm") / "storm"
+    try:
+        subprocess.run(["gcc", "-O2", "-o", program, PROJECT / "bench" / "storm.c"], check=True)
+    except FileNotFoundError:
+        pytest.skip("no gcc")
+    return program
+
+
+def test_a_storm_of_forks_on_all_cores_loses_nothing(start_recorder: Start, query: Query, storm: Path) -> None:
+    cores = os.cpu_count() or 1
+    recorder = start_recorder()
+    subprocess.run([storm, "forks", "5000", str(cores)], check=True, stdout=subprocess.DEVNULL)
+    code, errors = recorder.end()
+    assert (code, "complete, no event was lost" in errors) == (0, True)
+    [counted] = query("SELECT count(*) AS n FROM processes WHERE comm = 'storm' AND state = 'exited' AND execs = 0")
+    assert counted["n"] == (5000 + 1) * cores
+
+
+def test_a_storm_of_execs_on_all_cores_loses_nothing(start_recorder: Start, query: Query, storm: Path) -> None:
+    recorder = start_recorder()
+    storms = [
+        subprocess.Popen([storm, "execs", "500"], stdout=subprocess.DEVNULL) for _ in range(2 * (os.cpu_count() or 1))
+    ]
+    assert [each.wait() for each in storms] == [0] * len(storms)
+    code, errors = recorder.end()
+    assert (code, "complete, no event was lost" in errors) == (0, True)
+    for each in storms:
+        [counted] = query(
+            "SELECT count(*) AS n, count(DISTINCT pid) AS pids, min(execs) AS execs, min(state) AS state FROM processes"
+            " WHERE ppid = ? AND filename = '/bin/true' AND status = 0",
+            each.pid,
+        )
+        assert counted == {"n": 500, "pids": 500, "execs": 1, "state": "exited"}

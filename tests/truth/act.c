@@ -1,0 +1,170 @@
+/* Acts whose end is known to whoever waits for them. A test plays one, and compares what webpf recorded.
+ *
+ *   act ACT [NUMBER...]; the act can also be named by $ACT, for a program without any argument
+ */
+#define _GNU_SOURCE
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+static long long now(void)
+{
+	struct timespec time;
+
+	clock_gettime(CLOCK_BOOTTIME, &time);
+	return time.tv_sec * 1000000000LL + time.tv_nsec;
+}
+
+/* Waits for a child that was made at `before` or later, and tells what wait4() says. */
+static void tell(pid_t pid, long long before)
+{
+	struct rusage usage;
+	int status;
+
+	wait4(pid, &status, 0, &usage);
+	printf("%d %lld %lld %d %lld %ld\n", pid, before, now(), status,
+	       (usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1000000LL + usage.ru_utime.tv_usec +
+		       usage.ru_stime.tv_usec,
+	       usage.ru_maxrss);
+}
+
+static void die_of(int number, int core)
+{
+	struct rlimit limit = { core ? RLIM_INFINITY : 0, RLIM_INFINITY };
+
+	setrlimit(RLIMIT_CORE, &limit);
+	signal(number, SIG_DFL);
+	kill(getpid(), number);
+	pause();
+}
+
+static void family(int children)
+{
+	for (int i = 0; i < children; i++) {
+		long long before = now();
+		pid_t pid = fork();
+
+		if (!pid) {
+			usleep(i % 5 * 1000);
+			_exit(i);
+		}
+		tell(pid, before);
+	}
+}
+
+static void spawn_by_vfork(void)
+{
+	long long before = now();
+	pid_t pid = vfork();
+
+	if (!pid) {
+		execl("/bin/true", "true", "by vfork", NULL);
+		_exit(127);
+	}
+	tell(pid, before);
+}
+
+/* The child's parent is not this process, but its parent: who called it must wait for both. */
+static void give_away(void)
+{
+	long pid = syscall(SYS_clone, CLONE_PARENT | SIGCHLD, NULL, NULL, NULL, NULL);
+
+	if (!pid)
+		_exit(21);
+	printf("%ld\n", pid);
+}
+
+static pthread_barrier_t barrier;
+
+static void *leave(void *unused)
+{
+	pthread_barrier_wait(&barrier);
+	syscall(SYS_exit, 0);
+	return unused;
+}
+
+/* All threads leave at once, each by itself, so that any of them can be the last. */
+static void leave_together(int threads)
+{
+	pthread_t thread;
+
+	pthread_barrier_init(&barrier, NULL, threads);
+	for (int i = 1; i < threads; i++)
+		pthread_create(&thread, NULL, leave, NULL);
+	leave(NULL);
+}
+
+static void *name_yourself(void *unused)
+{
+	printf("%ld\n", syscall(SYS_gettid));
+	return unused;
+}
+
+static void thread_by_thread(int threads)
+{
+	for (int i = 0; i < threads; i++) {
+		pthread_t thread;
+
+		pthread_create(&thread, NULL, name_yourself, NULL);
+		pthread_join(thread, NULL);
+	}
+}
+
+static void eat(size_t mib)
+{
+	char *memory = malloc(mib << 20);
+
+	memset(memory, 1, mib << 20);
+	printf("%d\n", memory[mib]); /* or the compiler sees that nobody looks at it */
+}
+
+static void show_arguments(void)
+{
+	static char buffer[4 << 20];
+	FILE *file = fopen("/proc/self/cmdline", "r");
+
+	fwrite(buffer, 1, fread(buffer, 1, sizeof(buffer), file), stdout);
+}
+
+static void lose_arguments(const char *program)
+{
+	char *arguments[] = { NULL }, *environment[] = { "ACT=arguments", NULL };
+
+	execve(program, arguments, environment);
+}
+
+int main(int argc, char **argv)
+{
+	const char *act = getenv("ACT") ? getenv("ACT") : argv[1];
+	int number = argc > 2 ? atoi(argv[2]) : 0;
+
+	if (!strcmp(act, "die"))
+		die_of(number, argc > 3);
+	else if (!strcmp(act, "family"))
+		family(number);
+	else if (!strcmp(act, "vfork"))
+		spawn_by_vfork();
+	else if (!strcmp(act, "give-away"))
+		give_away();
+	else if (!strcmp(act, "together"))
+		leave_together(number);
+	else if (!strcmp(act, "threads"))
+		thread_by_thread(number);
+	else if (!strcmp(act, "eat"))
+		eat(number);
+	else if (!strcmp(act, "arguments"))
+		show_arguments();
+	else if (!strcmp(act, "no-arguments"))
+		lose_arguments(argv[0]);
+	else
+		return 64;
+	return 0;
+}

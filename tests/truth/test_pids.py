@@ -1,0 +1,77 @@
+"""Pids that are used again: two processes, each with its own life."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from fates import Fate, Query, check, now, row_of, run_program
+from support import Recorder, wait_until
+
+pytestmark = pytest.mark.kernel
+
+Start = Callable[..., Recorder]
+
+
+LAST_PID = Path("/proc/sys/kernel/ns_last_pid")
+
+
+def use_again(pid: int) -> Fate:
+    """Runs /bin/false under a pid that is free, or skips the test if this can't be had."""
+    if not LAST_PID.exists():
+        pytest.skip("this kernel has no /proc/sys/kernel/ns_last_pid")
+    for _ in range(200):
+        LAST_PID.write_text(str(pid - 1))
+        fate = run_program("/bin/false")
+        if fate.pid == pid:
+            return fate
+    pytest.skip("another process took the pid each time")
+
+
+def test_a_reused_pid_is_another_process(start_recorder: Start, query: Query) -> None:
+    """The kernel is made to give one pid to two processes of different names, one right after the other."""
+    recorder = start_recorder()
+    first = run_program("/bin/true")
+    second = use_again(first.pid)
+    recorder.end()
+    sql = "SELECT * FROM processes WHERE pid = ? AND start_ns > ? ORDER BY start_ns"
+    rows = query(sql, first.pid, first.before_ns)
+    assert [(row["comm"], row["exit_code"]) for row in rows] == [("true", 0), ("false", 1)]
+    for row, fate in zip(rows, (first, second), strict=True):
+        check(row, fate)
+
+
+def test_a_pid_from_before_the_recording_used_again_within(start_recorder: Start, query: Query) -> None:
+    """Its owner at the start of the recording dies, and another process gets it."""
+    child = subprocess.Popen(["/bin/sh", "-c", "read line; exit 4"], stdin=subprocess.PIPE)
+    wait_until(lambda: Path(f"/proc/{child.pid}/comm").read_text() == "sh\n", "sh has not begun")
+    recorder = start_recorder()
+    begun = now()
+    assert child.stdin is not None
+    child.stdin.close()
+    assert child.wait() == 4
+    second = use_again(child.pid)
+    recorder.end()
+    rows = query("SELECT * FROM processes WHERE pid = ? ORDER BY start_ns", child.pid)
+    assert [(row["comm"], row["exit_code"]) for row in rows] == [("sh", 4), ("false", 1)]
+    assert rows[0]["start_ns"] < begun < rows[0]["end_ns"] <= second.before_ns
+    check(rows[1], second)
+
+
+def test_a_pid_whose_owner_ended_just_before_the_recording(start_recorder: Start, query: Query) -> None:
+    """It had exited, but was reaped within: a zombie that the recording finds, and whose pid it sees used again."""
+    pid = os.posix_spawn("/bin/true", ["true"], {})
+    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+    recorder = start_recorder()
+    os.waitpid(pid, 0)
+    second = use_again(pid)
+    recorder.end()
+    rows = query("SELECT * FROM processes WHERE pid = ? AND start_ns >= ?", pid, second.before_ns)
+    assert len(rows) == 1
+    check(rows[0], second)
+    before = query("SELECT state, status FROM processes WHERE pid = ? AND start_ns < ?", pid, second.before_ns)
+    assert [row["state"] for row in before] in ([], ["lost"])
+    assert row_of(query, second)["comm"] == "false"

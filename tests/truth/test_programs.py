@@ -1,0 +1,177 @@
+"""Names, file names and arguments: what was executed, byte by byte."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from fates import Query, check, now, programs_of, reap, row_of, rows_of, run_child, run_program
+from support import Recorder, wait_until
+
+from webpf import argv as quoting
+
+pytestmark = pytest.mark.kernel
+
+Start = Callable[..., Recorder]
+
+
+def test_a_process_that_never_execs_keeps_its_parents_name(start_recorder: Start, query: Query) -> None:
+    recorder = start_recorder()
+    fate = run_child(lambda: None)
+    recorder.end()
+    row = row_of(query, fate)
+    assert row["comm"] == Path("/proc/self/comm").read_text().strip()
+    assert (row["execs"], row["argv"]) == (0, None)
+
+
+def test_argv_is_kept_to_the_byte(start_recorder: Start, query: Query) -> None:
+    """Bytes that are no UTF-8, quotes, newlines, escapes, empty arguments; whole up to 32 KiB, then cut and marked."""
+    odd = [b"/bin/true", b"", b"\xff\xfe", b"a'b\"c", b"line\nline", b"\x1b[31mred", "é世".encode(), b" ", b""]
+    long = [b"/bin/true", b"x" * 20_000, b"y" * 12_000]
+    too_long = [b"/bin/true", b"z" * 100_000]
+    recorder = start_recorder()
+    fates = [run_program(*arguments, executable="/bin/true") for arguments in (odd, long, too_long)]
+    recorder.end()
+    for arguments, fate in zip((odd, long), fates, strict=False):
+        row = row_of(query, fate)
+        exact = b"".join(argument + b"\0" for argument in arguments)
+        assert row["argv"] == exact
+        assert row["argv_bytes"] == len(exact)
+        assert row["args"] == quoting.quote(exact, len(exact))
+    cut = row_of(query, fates[2])
+    assert cut["argv"] == (b"/bin/true\0" + b"z" * 100_000)[:32768]
+    assert cut["argv_bytes"] == len(b"/bin/true\0") + 100_001
+    assert cut["args"].endswith("…[67243 bytes cut]")
+
+
+@pytest.mark.parametrize("limit", [0, 100, 131072])
+def test_max_args(limit: int, start_recorder: Start, query: Query) -> None:
+    recorder = start_recorder("--max-args", str(limit))
+    fate = run_program("/bin/true", "x" * 120_000)
+    recorder.end()
+    row = row_of(query, fate)
+    whole = b"/bin/true\0" + b"x" * 120_000 + b"\0"
+    assert row["argv"] == (whole[:limit] if limit else None)
+    assert row["argv_bytes"] == len(whole)
+
+
+def test_the_chain_of_execs(start_recorder: Start, query: Query, tmp_path: Path) -> None:
+    """sh -> env -> a script -> its interpreter: each in order, with file name, arguments and name."""
+    script = tmp_path / "a script"
+    script.write_text("#!/bin/sh\nexec /bin/sleep 0\n")
+    script.chmod(0o755)
+    recorder = start_recorder()
+    fate = run_program("/bin/sh", "-c", f'exec /usr/bin/env "{script}"')
+    recorder.end()
+    row = row_of(query, fate)
+    chain = programs_of(query, row)
+    assert [link["filename"] for link in chain] == ["/bin/sh", "/usr/bin/env", str(script), "/bin/sleep"]
+    assert [link["comm"] for link in chain] == ["sh", "env", "a script", "sleep"]
+    assert chain[2]["argv"].split(b"\0")[1:] == [bytes(script), b""]
+    assert [link["time_ns"] for link in chain] == sorted(link["time_ns"] for link in chain)
+    assert (row["execs"], row["comm"], row["filename"]) == (4, "sleep", "/bin/sleep")
+    check(row, fate)
+
+
+def test_a_long_path_is_kept_whole(start_recorder: Start, query: Query, tmp_path: Path) -> None:
+    folder = tmp_path.joinpath(*["d" * 200] * 4)
+    folder.mkdir(parents=True)
+    program = folder / "true"
+    program.symlink_to("/bin/true")
+    recorder = start_recorder()
+    fate = run_program(str(program))
+    recorder.end()
+    assert row_of(query, fate)["filename"] == str(program)
+
+
+def test_a_failed_exec_is_none(start_recorder: Start, query: Query) -> None:
+    recorder = start_recorder()
+
+    def fail() -> None:
+        try:
+            os.execv("/nowhere/at/all", ["x"])
+        except FileNotFoundError:
+            os._exit(127)
+
+    fate = run_child(fail)
+    recorder.end()
+    row = row_of(query, fate)
+    assert (row["execs"], row["exit_code"]) == (0, 127)
+
+
+def test_renamed_with_prctl(start_recorder: Start, query: Query) -> None:
+    name = b'a"b\\c\xff'
+    recorder = start_recorder()
+    fate = run_child(lambda: ctypes.CDLL(None).prctl(15, name, 0, 0, 0))
+    recorder.end()
+    assert row_of(query, fate)["comm"] == 'a"b\\c\\xff'
+
+
+def test_the_longest_arguments(act: str, start_recorder: Start, query: Query) -> None:
+    """1 MiB, whole if that is asked for; byte for byte what the process's own /proc/self/cmdline shows."""
+    recorder = start_recorder("--max-args", str(2 * 1024 * 1024))
+    for kib in (100, 1024):
+        arguments = [act, "arguments", *(chr(ord("a") + i % 26) * 10_239 for i in range(kib // 10))]
+        before = now()
+        child = subprocess.Popen(arguments, stdout=subprocess.PIPE)
+        assert child.stdout is not None
+        shown = child.stdout.read()
+        fate = reap(child.pid, before)
+        child.returncode = 0
+        wait_until(lambda: rows_of(query, fate), "the row is not there")  # noqa: B023
+        row = row_of(query, fate)
+        assert len(shown) > kib * 1000
+        assert (row["argv"], row["argv_bytes"]) == (shown, len(shown))
+    assert recorder.end()[0] == 0
+
+
+def test_no_arguments_at_all(act: str, start_recorder: Start, query: Query) -> None:
+    """execve() with an empty argv; since Linux 5.18 the program gets one empty argument."""
+    recorder = start_recorder()
+    before = now()
+    child = subprocess.Popen([act, "no-arguments"], stdout=subprocess.PIPE)
+    assert child.stdout is not None
+    shown = child.stdout.read()
+    fate = reap(child.pid, before)
+    child.returncode = 0
+    recorder.end()
+    row = row_of(query, fate)
+    assert shown in (b"", b"\0")
+    assert (row["argv"], row["argv_bytes"], row["args"]) == (shown, len(shown), "''" if shown else "")
+    assert (row["execs"], row["filename"]) == (2, act)
+    check(row, fate)
+
+
+def test_a_program_of_another_user(act: str, start_recorder: Start, query: Query, tmp_path: Path) -> None:
+    """set-user-ID: the real user stays, the effective one is the file's owner. set-group-ID changes neither."""
+    programs = {}
+    for name, mode in (("as-user", 0o4755), ("as-group", 0o2755)):
+        programs[name] = Path(act).with_name(name)
+        shutil.copy(act, programs[name])
+        os.chown(programs[name], 1, 1)
+        programs[name].chmod(mode)
+
+    def call(program: Path) -> Callable[[], object]:
+        def become() -> None:
+            os.setgid(65534)
+            os.setuid(65534)
+            os.execv(program, [str(program), "together", "1"])
+
+        return become
+
+    for folder in Path(act).parents[:3]:  # pytest's temporary folders are for their owner only
+        folder.chmod(0o755)
+    recorder = start_recorder()
+    fates = {name: run_child(call(program)) for name, program in programs.items()}
+    recorder.end()
+    for name, euid in (("as-user", 1), ("as-group", 65534)):
+        row = row_of(query, fates[name])
+        check(row, fates[name])
+        assert (row["execs"], row["exit_code"], row["uid"]) == (1, 0, 65534)
+        [program] = programs_of(query, row)
+        assert (program["uid"], program["euid"]) == (65534, euid)

@@ -1,0 +1,96 @@
+"""The edges of a recording: who was alive before, who lives on, and nobody twice."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fates import Fate, Query, now, reap, rows_of
+from support import MS, Recorder, wait_until
+
+pytestmark = pytest.mark.kernel
+
+Start = Callable[..., Recorder]
+
+
+def test_before_during_and_after(start_recorder: Start, query: Query, webpf: Any) -> None:
+    """Alive before and dying within; alive before and after; born within and alive after: true starts, no doubles."""
+    born = now()
+    dies = subprocess.Popen(["/bin/sh", "-c", "read line; exit 5"], stdin=subprocess.PIPE)
+    stays = subprocess.Popen(["/bin/sleep", "600"])
+    threads = threading.active_count()
+    try:
+        wait_until(lambda: Path(f"/proc/{dies.pid}/comm").read_text() == "sh\n", "sh has not begun")
+        wait_until(lambda: Path(f"/proc/{stays.pid}/comm").read_text() == "sleep\n", "sleep has not begun")
+        begun = now()
+        recorder = start_recorder()
+        assert dies.stdin is not None
+        dies.stdin.close()
+        dies.wait()
+        new = subprocess.Popen(["/bin/sleep", "601"])
+        wait_until(lambda: Path(f"/proc/{new.pid}/comm").read_text() == "sleep\n", "sleep has not begun")
+        recorder.end()
+    finally:
+        for child in (stays, new):
+            child.kill()
+            child.wait()
+    rows = {}
+    for name, child in (("dies", dies), ("stays", stays), ("new", new)):
+        found = query("SELECT * FROM processes WHERE pid = ? AND start_ns > ?", child.pid, born - 20 * MS)
+        assert len(found) == 1, name
+        rows[name] = found[0]
+    assert (rows["dies"]["state"], rows["dies"]["exit_code"]) == ("exited", 5)
+    assert born <= rows["dies"]["start_ns"] <= begun
+    assert rows["dies"]["args"] == "/bin/sh -c 'read line; exit 5'"
+    assert rows["stays"]["state"] == "running"
+    assert born - 10 * MS <= rows["stays"]["start_ns"] <= begun
+    assert (rows["stays"]["end_ns"], rows["stays"]["status"]) == (None, None)
+    assert (rows["stays"]["args"], rows["stays"]["ppid"], rows["stays"]["uid"]) == ("/bin/sleep 600", os.getpid(), 0)
+    assert rows["new"]["state"] == "running"
+    assert rows["new"]["execs"] == 1
+    parents = query("SELECT id FROM processes WHERE pid = ? AND start_ns < ?", os.getpid(), born)
+    assert {row["parent_id"] for row in rows.values()} == {parents[0]["id"]}
+    assert threads == threading.active_count()
+
+
+def test_no_gap_and_no_double_at_the_start(start_recorder: Start, query: Query, tmp_path: Path) -> None:
+    """While processes come and go without pause, recordings begin: each process is in them once, or ended before."""
+    stop = threading.Event()
+    fates: list[Fate] = []
+
+    def storm() -> None:
+        while not stop.is_set():
+            before = now()
+            child = subprocess.Popen(["/bin/sh", "-c", "exec /bin/sleep 0.01"])
+            fates.append(reap(child.pid, before))
+            child.returncode = 0
+
+    threads = [threading.Thread(target=storm) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    try:
+        for _ in range(3):
+            recorder = start_recorder()
+            enough = len(fates) + 40
+            wait_until(lambda: len(fates) >= enough, "the storm stands still")  # noqa: B023
+            recorder.end()
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+    for recording in query("SELECT * FROM recordings"):
+        started, ended = recording["started_ns"], recording["ended_ns"]
+        for fate in fates:
+            rows = [row for row in rows_of(query, fate) if row["recording_id"] == recording["id"]]
+            if fate.before_ns > started and fate.after_ns < ended:
+                assert [(row["status"], row["execs"]) for row in rows] == [(fate.status, 2)]
+                assert fate.before_ns - MS < rows[0]["start_ns"] < rows[0]["end_ns"] < fate.after_ns + MS
+            elif fate.after_ns < started or fate.before_ns > ended:
+                assert rows == []
+            else:
+                assert len(rows) <= 1
