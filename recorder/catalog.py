@@ -158,7 +158,7 @@ def recordings(path: Path) -> list[dict[str, Any]]:
                 "SELECT recording_id, count(*) FROM processes WHERE kernel IS NOT 1 GROUP BY 1"
             ).fetchall()
         )
-        return [row | {"processes": counts.get(row["id"], 0)} for row in _rows(connection)]
+        return [row | {"processes": counts.get(row["id"], 0)} for row in recording_rows(connection)]
 
 
 def check_recording(connection: sqlite3.Connection, path: Path, wanted: str) -> None:
@@ -173,7 +173,7 @@ def check_recording(connection: sqlite3.Connection, path: Path, wanted: str) -> 
 def caveat(path: Path, recording: str) -> str | None:
     """What a reader of any result from this recording should know; None if nothing was lost."""
     with reading(path) as connection:
-        row = [row for row in _rows(connection) if not recording or row["id"] == int(recording)][-1]
+        row = [row for row in recording_rows(connection) if not recording or row["id"] == int(recording)][-1]
     if row["lost"]:
         return f"recording {row['id']} lost {row['lost']} events: counts and sums are a lower bound"
     if row["status"] == "interrupted":
@@ -185,7 +185,7 @@ _NUMBERS = {"integer": r"[+-]?[0-9]{1,18}", "number": r"[+-]?[0-9]+(\.[0-9]*)?([
 _EXAMPLE = {"integer": "1", "number": "0.5", "text": "word"}
 
 
-def _rows(connection: sqlite3.Connection) -> list[dict[str, Any]]:
+def recording_rows(connection: sqlite3.Connection) -> list[dict[str, Any]]:
     """The rows of `recordings`, each with its current status."""
     cursor = connection.execute("SELECT * FROM recordings ORDER BY id")
     names = [column[0] for column in cursor.description]

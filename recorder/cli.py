@@ -6,14 +6,14 @@ import json
 import shlex
 import signal
 import sys
-from enum import Enum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from . import __version__, limits
-from .errors import NoPermission, Unavailable, UsageError
+from .errors import DataError, NoPermission, Unavailable, UsageError
+from .options import DEFAULT_DB, BufferMib, Db, Duration, Format, MaxArgs, Recording, RowFormat
 
 # What Typer raises for a command line that it can't parse. It has no public name of its own.
 _ParseError: type[Exception] = typer.BadParameter.__mro__[1]
@@ -26,30 +26,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-
-
-class Format(str, Enum):
-    """How rows are written."""
-
-    table = "table"
-    csv = "csv"
-    json = "json"
-    ndjson = "ndjson"
-
-
-Db = Annotated[Path, typer.Option("--db", envvar="WEBPF_DB", help="Recording file.", show_default=True)]
-Recording = Annotated[int | None, typer.Option("--recording", metavar="ID", help="Recording; default: the latest.")]
-Duration = Annotated[
-    float | None, typer.Option("--duration", metavar="SECONDS", help="Stop after so long; default: at Ctrl-C.")
-]
-BufferMib = Annotated[
-    int, typer.Option("--buffer-mib", metavar="MIB", help="Size of the kernel's buffer; a power of two.")
-]
-MaxArgs = Annotated[
-    int, typer.Option("--max-args", metavar="BYTES", help="How much is kept of the arguments of one exec.")
-]
-RowFormat = Annotated[Format, typer.Option("--format", help="How the rows are written.")]
-DEFAULT_DB = Path("webpf.db")
 
 
 def _names() -> list[str]:
@@ -201,6 +177,26 @@ def rebuild(db: Db = DEFAULT_DB, recording: Recording = None) -> None:
 
     for number, processes in rebuilding.rebuild(db, recording).items():
         say(f"recording {number}: {processes:,} processes rebuilt")
+
+
+@app.command()
+def verify(
+    file: Annotated[Path, typer.Argument(metavar="[FILE]", envvar="WEBPF_DB", help="Recording file.")] = DEFAULT_DB,
+) -> None:
+    """Check a file: SQLite's integrity, balanced books, and processes that follow from the raw facts."""
+    from . import verify as verifying
+    from .safety import safe
+
+    problems: list[str] = []
+    for finding in verifying.verify(file):
+        what = f"recording {finding.recording}: " if finding.recording else ""
+        typer.echo(safe(f"{'ok' if not finding.problems else 'WRONG':6} {what}{finding.summary}"))
+        for problem in finding.problems:
+            typer.echo(safe(f"{'':6} {problem}"))
+        problems += finding.problems
+    if problems:
+        mending = f"webpf rebuild --db {file}" if all(each.startswith("pairing") for each in problems) else ""
+        raise DataError(f"{file} is not what it should be, in {len(problems)} ways", mending)
 
 
 @app.command()

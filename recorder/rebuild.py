@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import heapq
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from . import dbfile
+from . import dbfile, facts
 from .errors import NotFound, StorageError
-from .events import Event
 from .lifetimes import Pairing
 from .rows import TABLES
 from .store import RecordingWriter, Store
@@ -40,19 +37,6 @@ def rebuild(path: Path, recording: int | None = None) -> dict[int, int]:
         store.close()
 
 
-def facts(store: Store, recording_id: int) -> Iterator[tuple[int, int, Event]]:
-    """The raw facts of a recording in order: id, the id of the process it was given to (0: none), and the fact."""
-
-    def of(kind: type[Event], table: str) -> Iterator[tuple[int, int, Event]]:
-        columns = ", ".join(kind._fields)
-        sql = f"SELECT id, coalesce(process_id, 0), {columns} FROM {table} WHERE recording_id = ? ORDER BY id"
-        rows = store.db.conn.execute(sql, [recording_id])
-        for fact_id, owner, *fields in rows:
-            yield fact_id, owner, kind(*fields)
-
-    return heapq.merge(*(of(kind, table) for kind, table in TABLES.items()), key=lambda fact: fact[0])
-
-
 def _rebuild_one(store: Store, recording_id: int) -> int:
     db = store.db
     writer = RecordingWriter(store, recording_id)
@@ -60,7 +44,7 @@ def _rebuild_one(store: Store, recording_id: int) -> int:
     moved: list[tuple[str, int, int]] = []
     with db.atomic():
         db.execute("DELETE FROM processes WHERE recording_id = ?", [recording_id])
-        for number, (fact_id, owner, event) in enumerate(facts(store, recording_id), 1):
+        for number, (fact_id, owner, event) in enumerate(facts.read(db.conn, recording_id), 1):
             [process_id] = pairing.feed([event], fact_id)
             if process_id != owner:
                 moved.append((TABLES[type(event)], fact_id, process_id))

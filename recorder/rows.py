@@ -26,6 +26,8 @@ _COLUMNS = (
 )  # fmt: skip
 _ID_AND_PROCESS = ("id", "process_id")  # these come first in the row of a fact
 _PROGRAM = ("filename", "args", "argv", "argv_bytes")
+PROCESS_COLUMNS = _COLUMNS + _PROGRAM
+"""All columns of `processes` but recording_id and what SQLite derives."""
 
 
 def fact_insert(kind: type[Event], recording_id: int) -> BulkInsert:
@@ -78,8 +80,8 @@ def process_inserts(recording_id: int, verb: str) -> tuple[BulkInsert, BulkInser
         BulkInsert("processes", (*_COLUMNS, "recording_id"), [*"?" * len(_COLUMNS), str(recording_id)], verb),
         BulkInsert(
             "processes",
-            (*_COLUMNS, *_PROGRAM, "recording_id"),
-            [*"?" * len(_COLUMNS + _PROGRAM), str(recording_id)],
+            (*PROCESS_COLUMNS, "recording_id"),
+            [*"?" * len(PROCESS_COLUMNS), str(recording_id)],
             verb,
         ),
     )
@@ -92,6 +94,11 @@ def process_row(process: Process) -> tuple[Any, ...]:
         process.comm, process.execs, process.status, process.uid, process.cgroup_id,
         process.max_rss_kib, process.end_ppid, process.kernel, process.cpu_ns,
     )  # fmt: skip
+
+
+def whole_row(process: Process) -> tuple[Any, ...]:
+    """Values for PROCESS_COLUMNS."""
+    return process_row(process) + program_row(process)
 
 
 def program_row(process: Process) -> tuple[Any, ...]:

@@ -99,7 +99,9 @@ def test_the_file_can_be_named_in_the_environment(db: Path, webpf: Webpf, tmp_pa
     assert webpf("recordings", env={"WEBPF_DB": str(other)}).returncode == 0
 
 
-@pytest.mark.parametrize("command", [[], ["record"], ["query"], ["recordings"], ["rebuild"], ["stream"], ["doctor"]])
+@pytest.mark.parametrize(
+    "command", [[], ["record"], ["query"], ["recordings"], ["rebuild"], ["verify"], ["stream"], ["doctor"]]
+)
 def test_help(command: list[str], webpf: Webpf) -> None:
     answers = [webpf(*command, flag) for flag in ("-h", "--help")]
     assert all(answer.returncode == 0 and "Usage: " in answer.stdout for answer in answers)

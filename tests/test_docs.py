@@ -49,7 +49,7 @@ def test_the_changelog_knows_this_version() -> None:
 
 def test_commands_in_the_readme_exist() -> None:
     readme = (PROJECT / "README.md").read_text(encoding="utf-8")
-    shown = set(re.findall(r"webpf (record|query|recordings|rebuild|stream|doctor|\w+)\b", readme))
+    shown = set(re.findall(r"webpf (record|query|recordings|rebuild|verify|stream|doctor|\w+)\b", readme))
     help_text = subprocess.run([*webpf_command(), "--help"], capture_output=True, text=True, check=True).stdout
     commands = set(re.findall(r"^  ([a-z]+)  ", help_text, re.MULTILINE))
     assert commands <= shown, "a command that the README doesn't show"
@@ -60,7 +60,7 @@ def test_commands_in_the_readme_exist() -> None:
 
 def test_options_in_the_readme_exist() -> None:
     readme = (PROJECT / "README.md").read_text(encoding="utf-8")
-    for command, line in re.findall(r"webpf (record|query|stream|recordings|rebuild|doctor)\b([^`\n]*)", readme):
+    for command, line in re.findall(r"webpf (record|query|stream|recordings|rebuild|verify|doctor)\b([^`\n]*)", readme):
         options = re.findall(r"(?<!\S)(--[a-z-]+)", line)
         if options:
             text = subprocess.run(

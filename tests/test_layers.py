@@ -15,28 +15,28 @@ MODULES = {path.stem: ast.parse(path.read_text(encoding="utf-8")) for path in RE
 LAYERS = (
     {"__init__"},
     {"errors", "events", "clock", "bulk"},
-    {"argv", "dbfile", "limits"},
+    {"argv", "dbfile", "limits", "options"},
     {"safety"},
     {"jsonlines", "lifetimes", "records", "btf", "bcclib", "cgroups", "stopsignal", "table"},
     {"source", "ring", "procfs", "schema", "terminal", "rows"},
-    {"liveness"},
+    {"liveness", "facts"},
     {"probe", "store", "catalog"},
-    {"session", "rebuild", "doctor", "stream"},
+    {"session", "rebuild", "verify", "doctor", "stream"},
     {"record"},
     {"progress"},
     {"cli"},
     {"__main__"},
 )
 DOORS = {
-    "typer": {"cli"},
+    "typer": {"cli", "options"},
     "rich": {"table", "progress"},
     "sqlite_utils": {"schema", "store"},
-    "sqlite3": {"bulk", "store", "catalog", "record", "doctor"},
+    "sqlite3": {"bulk", "store", "facts", "catalog", "verify", "record", "doctor"},
     "datasette": set[str](),
     "click": set[str](),
     "bcc": set[str](),  # bcclib loads it by path, probe uses it
 }
-LIGHT = {"cli", "__main__", "__init__", "errors", "limits"}  # what `webpf --version` imports
+LIGHT = {"cli", "options", "__main__", "__init__", "errors", "limits"}  # what `webpf --version` imports
 
 
 def imports(tree: ast.AST) -> Iterator[tuple[str, bool]]:

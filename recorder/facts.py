@@ -1,0 +1,22 @@
+"""The raw facts of a recording, read back from its file."""
+
+from __future__ import annotations
+
+import heapq
+import sqlite3
+from collections.abc import Iterator
+
+from .events import Event
+from .rows import TABLES
+
+
+def read(connection: sqlite3.Connection, recording_id: int) -> Iterator[tuple[int, int, Event]]:
+    """The facts in order: id, the id of the process it was given to (0: none), and the fact."""
+
+    def of(kind: type[Event], table: str) -> Iterator[tuple[int, int, Event]]:
+        columns = ", ".join(kind._fields)
+        sql = f"SELECT id, coalesce(process_id, 0), {columns} FROM {table} WHERE recording_id = ? ORDER BY id"
+        for fact_id, owner, *fields in connection.execute(sql, [recording_id]):
+            yield fact_id, owner, kind(*fields)
+
+    return heapq.merge(*(of(kind, table) for kind, table in TABLES.items()), key=lambda fact: fact[0])

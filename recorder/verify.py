@@ -1,0 +1,138 @@
+"""Whether a file is what it says: sound, with balanced books, and with processes that follow from its raw facts.
+
+It only reads, in one transaction, so that a recording which goes on can be verified too.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from . import catalog, facts
+from .events import KINDS, Exec, Exit, Fork, Free
+from .lifetimes import Pairing, Process
+from .rows import PROCESS_COLUMNS, TABLES, whole_row
+
+_BATCH = 10_000
+_BLOCK = (
+    "SELECT 1 FROM fact_blocks AS block WHERE block.recording_id = fact.recording_id"
+    " AND fact.id >= block.first_id AND fact.id < block.first_id + block.size"
+)
+_COUNTED = tuple(TABLES[kind] for kind in (Fork, Exec, Exit, Free))
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What was found of one recording, or of the file (recording 0). problems: none if all is right."""
+
+    recording: int
+    summary: str
+    problems: tuple[str, ...]
+
+
+def verify(path: Path) -> Iterator[Finding]:
+    """Looks at the file, then at each recording. Raises NotFound or DataError if it can't be read at all."""
+    with catalog.reading(path) as connection:
+        connection.execute("BEGIN")
+        yield Finding(0, "the file is sound", tuple(_unsound(connection)))
+        for recording in catalog.recording_rows(connection):
+            yield _verify_one(connection, recording)
+
+
+def _verify_one(connection: sqlite3.Connection, recording: Mapping[str, Any]) -> Finding:
+    number = recording["id"]
+    counts = [_count(connection, table, number) for table in _COUNTED]
+    problems = [*_unbalanced(recording, counts), *_misplaced(connection, number), *_wrongly_paired(connection, number)]
+    lost = recording["lost"]
+    verdict = f"{lost:,} events were lost, so counts are a lower bound" if lost else "no event was lost"
+    processes = _count(connection, "processes", number)
+    summary = f"{recording['status']}, {processes:,} processes from {sum(counts):,} events; {verdict}"
+    return Finding(number, summary, tuple(problems))
+
+
+def _unsound(connection: sqlite3.Connection) -> Iterator[str]:
+    for (message,) in connection.execute("PRAGMA integrity_check(10)"):
+        if message != "ok":
+            yield f"SQLite: {message}"
+    for table, row, target, _ in connection.execute("PRAGMA foreign_key_check").fetchmany(10):
+        yield f"row {row} of {table} points to a row of {target} that is not there"
+
+
+def _unbalanced(recording: Mapping[str, Any], counts: Iterable[int]) -> Iterator[str]:
+    """attempted = written + lost, for each kind, and written is what the tables hold.
+
+    Only once a recording has ended: until then the counts are brought up to date once a second.
+    """
+    for kind, found in zip(KINDS, counts, strict=True):
+        attempted, written, lost = (recording[f"{kind}s_{what}"] for what in ("attempted", "written", "lost"))
+        if recording["status"] == "complete":
+            if None in (attempted, written, lost) or attempted != written + lost:
+                yield f"{kind}s: {attempted} attempted is not {written} written and {lost} lost"
+            if found != written:
+                yield f"{kind}s: {found} are there, {written} were written"
+        elif found < (written or 0):
+            yield f"{kind}s: {found} are there, at least {written} were written"
+
+
+def _misplaced(connection: sqlite3.Connection, number: int) -> Iterator[str]:
+    """Facts of a recording that lie outside of its blocks of numbers."""
+    for table in TABLES.values():
+        sql = f"SELECT count(*) FROM {table} AS fact WHERE recording_id = ? AND NOT EXISTS ({_BLOCK})"
+        [outside] = connection.execute(sql, [number]).fetchone()
+        if outside:
+            yield f"{table}: {outside} rows have numbers that are not this recording's"
+
+
+def _wrongly_paired(connection: sqlite3.Connection, number: int) -> Iterator[str]:
+    """Pairs the facts again, and compares each process with its row."""
+    pairing = Pairing()
+    comparison = _Comparison(connection)
+    given_wrongly = 0
+    for count, (fact_id, owner, event) in enumerate(facts.read(connection, number), 1):
+        given_wrongly += pairing.feed([event], fact_id) != [owner]
+        if count % _BATCH == 0:
+            comparison.add(pairing.take_changed())
+    comparison.add(pairing.take_changed())
+    comparison.end()
+    if given_wrongly:
+        yield f"pairing: {given_wrongly} events are given to another process than they belong to"
+    if comparison.wrong:
+        wrong = f"{len(comparison.wrong)} rows of processes don't follow from the events"
+        yield f"pairing: {wrong}, the first is that of id {comparison.wrong[0]}"
+    rows = _count(connection, "processes", number)
+    if rows != comparison.seen:
+        yield f"pairing: {rows} rows of processes, but {comparison.seen} processes in the events"
+
+
+class _Comparison:
+    """Processes as they should be, against their rows. Holds only those that may still change."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self.seen = 0
+        self.wrong: list[int] = []  # ids
+        self._connection = connection
+        self._open: dict[int, tuple[Any, ...]] = {}
+
+    def add(self, changed: Iterable[Process]) -> None:
+        for process in changed:
+            self._open[process.id] = whole_row(process)
+            if process.cpu_ns is not None:  # it comes with the free, the last fact of a process
+                self._compare(process.id, self._open.pop(process.id))
+
+    def end(self) -> None:
+        for id, row in self._open.items():
+            self._compare(id, row)
+
+    def _compare(self, id: int, row: tuple[Any, ...]) -> None:
+        sql = f"SELECT {', '.join(PROCESS_COLUMNS)} FROM processes WHERE id = ?"
+        self.seen += 1
+        if self._connection.execute(sql, [id]).fetchone() != row:
+            self.wrong.append(id)
+
+
+def _count(connection: sqlite3.Connection, table: str, recording: int) -> int:
+    sql = f"SELECT count(*) FROM {table} WHERE recording_id = ?"
+    return int(connection.execute(sql, [recording]).fetchone()[0])

@@ -1,0 +1,140 @@
+"""`webpf verify`: silent about what is right, and with a reason for whatever was broken."""
+
+from __future__ import annotations
+
+import sqlite3
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from support import about, alive, at, exec_, exit_, fork, free, gone, make_recording
+
+from webpf.events import Event
+from webpf.source import Counts
+from webpf.store import Store
+
+Webpf = Callable[..., "subprocess.CompletedProcess[str]"]
+
+EVENTS: list[Event] = [
+    alive(1, -5000, ppid=0),
+    alive(2, -5000, ppid=0, comm="kthreadd", argv=None, kernel=1),
+    fork(100, 0, parent_ms=-5000),
+    exec_(100, 0, 1, b"/bin/sh\0-c\0\xff\0", "sh", argv_bytes=99),
+    exec_(100, 0, 2)._replace(argv=None, argv_bytes=7),
+    fork(101, 10, ppid=100, parent_ms=0),
+    exit_(101, 10, 20, status=9),
+    exit_(101, 10, 21, status=0),
+    fork(101, 30, ppid=100, parent_ms=0),
+    free(101, 10, 31, status=9),
+    free(77, -9, 32),
+    fork(103, 60),
+    free(103, 60, 70, status=256),
+    gone(101, 30, 900),
+]
+
+
+@pytest.fixture
+def db(tmp_path: Path) -> Path:
+    """A file with two recordings, written some facts at a time."""
+    path = tmp_path / "webpf.db"
+    make_recording(path, EVENTS, batch=3)
+    make_recording(path, EVENTS, batch=100)
+    return path
+
+
+def change(db: Path, *statements: str) -> None:
+    """Breaks a file."""
+    connection = sqlite3.connect(db)
+    with connection:
+        for statement in statements:
+            assert connection.execute(statement).rowcount, statement
+    connection.close()
+
+
+def test_a_file_that_is_right(db: Path, webpf: Webpf) -> None:
+    answer = webpf("verify", db)
+    assert (answer.returncode, answer.stderr) == (0, "")
+    assert answer.stdout.splitlines() == [
+        "ok     the file is sound",
+        "ok     recording 1: complete, 6 processes from 11 events; no event was lost",
+        "ok     recording 2: complete, 6 processes from 11 events; no event was lost",
+    ]
+
+
+def test_losses_are_no_fault_of_the_file(tmp_path: Path, webpf: Webpf) -> None:
+    db = tmp_path / "webpf.db"
+    make_recording(db, [fork(100, 0), fork(101, 1)], counts=Counts((5, 1, 0, 0), (3, 1, 0, 0)))
+    answer = webpf("verify", db)
+    assert answer.returncode == 0
+    assert "4 events were lost, so counts are a lower bound" in answer.stdout
+
+
+@pytest.mark.parametrize(
+    ("statement", "reason"),
+    [
+        ("DELETE FROM forks WHERE id = 12", "forks: 3 are there, 4 were written"),
+        ("UPDATE recordings SET execs_lost = 1 WHERE id = 1", "execs: 2 attempted is not 2 written and 1 lost"),
+        ("UPDATE recordings SET exits_attempted = NULL WHERE id = 1", "exits: None attempted is not 2 written"),
+        ("UPDATE forks SET recording_id = 2 WHERE id = 12", "forks: 1 rows have numbers that are not this recording's"),
+        ("UPDATE exits SET process_id = 3 WHERE id = 7", "pairing: 1 events are given to another process"),
+        ("UPDATE frees SET process_id = NULL WHERE id = 10", "pairing: 1 events are given to another process"),
+        ("UPDATE processes SET comm = 'other' WHERE id = 9", "1 rows of processes don't follow from the events"),
+        ("UPDATE processes SET argv = X'00' WHERE id = 1", "the first is that of id 1"),
+        ("UPDATE processes SET cpu_ns = NULL WHERE id = 12", "the first is that of id 12"),
+        ("UPDATE processes SET recording_id = 2 WHERE id = 6", "5 rows of processes, but 6 processes in the events"),
+        ("DELETE FROM processes WHERE id = 6", "points to a row of processes that is not there"),
+        ("UPDATE processes SET parent_id = 999 WHERE id = 6", "points to a row of processes that is not there"),
+    ],
+)
+def test_whatever_is_wrong_is_told(statement: str, reason: str, db: Path, webpf: Webpf) -> None:
+    change(db, statement)
+    answer = webpf("verify", db)
+    assert answer.returncode == 65
+    assert reason in answer.stdout
+    assert answer.stderr.count("\n") == 1
+    assert "is not what it should be" in answer.stderr
+
+
+def test_pairing_is_mended_by_a_rebuild(db: Path, webpf: Webpf) -> None:
+    change(db, "UPDATE processes SET comm = 'other'", "DELETE FROM processes WHERE id = 9")
+    change(
+        db, "UPDATE missing SET process_id = 1", "UPDATE exits SET process_id = 1", "UPDATE forks SET process_id = 1"
+    )
+    answer = webpf("verify", db)
+    assert answer.returncode == 65
+    assert answer.stderr.endswith(f"try: webpf rebuild --db {db}\n")
+    assert webpf("rebuild", "--db", db).returncode == 0
+    assert webpf("verify", db).returncode == 0
+
+
+def test_a_broken_page(db: Path, webpf: Webpf) -> None:
+    """SQLite's own check."""
+    connection = sqlite3.connect(db)
+    [page] = connection.execute("SELECT rootpage FROM sqlite_schema WHERE name = 'programs_of_process'").fetchone()
+    connection.close()
+    with db.open("r+b") as file:
+        file.seek((page - 1) * 4096 + 3)
+        file.write(b"\0\1")
+    answer = webpf("verify", db)
+    assert answer.returncode == 65
+    assert "SQLite: " in answer.stdout or "can't be read" in answer.stderr
+
+
+def test_a_recording_that_was_broken_off(tmp_path: Path, webpf: Webpf) -> None:
+    """Its counts in the file are a second old: that is no fault; but what it says was written must be there."""
+    db = tmp_path / "webpf.db"
+    store = Store(db)
+    writer = store.begin(about())
+    writer.write_counts(Counts((7, 0, 0, 0), (0, 0, 0, 0)), at(1))
+    store.close()
+    answer = webpf("verify", db)
+    assert (answer.returncode, "interrupted" in answer.stdout) == (0, True)
+    change(db, "UPDATE recordings SET forks_written = 2")
+    assert "forks: 0 are there, at least 2 were written" in webpf("verify", db).stdout
+
+
+def test_files_that_can_not_be_verified(tmp_path: Path, webpf: Webpf) -> None:
+    assert webpf("verify", "nowhere.db").returncode == 66
+    (tmp_path / "text").write_text("no database")
+    assert webpf("verify", "text").returncode == 65
