@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from support import Recorder, webpf_command
+from support import PROJECT, Recorder, webpf_command
 
 from webpf import probe
 from webpf.errors import WebpfError
@@ -86,3 +86,16 @@ def query(tmp_path: Path) -> Callable[..., list[dict[str, object]]]:
             connection.close()
 
     return run
+
+
+@pytest.fixture(scope="session")
+def act(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Path of the program that plays the acts of the truth suite: act.c, compiled."""
+    program = tmp_path_factory.mktemp("act") / "act"
+    program.parent.chmod(0o755)
+    source = PROJECT / "tests" / "truth" / "act.c"
+    try:
+        subprocess.run(["gcc", "-O2", "-Wall", "-Wextra", "-Werror", "-pthread", "-o", program, source], check=True)
+    except FileNotFoundError:
+        pytest.skip("no gcc")
+    return str(program)

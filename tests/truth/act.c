@@ -48,6 +48,7 @@ static void die_of(int number, int core)
 
 static void family(int children)
 {
+	setvbuf(stdout, NULL, _IOLBF, 0); /* what was told is kept, whatever happens to this process */
 	for (int i = 0; i < children; i++) {
 		long long before = now();
 		pid_t pid = fork();
