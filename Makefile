@@ -19,7 +19,7 @@ AS_USER := $(if $(and $(filter 0,$(shell id -u)),$(filter-out root,$(SUDO_USER))
 PACKAGES := python3-bpfcc python3-venv
 TEST_PACKAGES := $(PACKAGES) gcc libc6-dev git clang llvm libbpf-dev libelf-dev zlib1g-dev bpftool
 
-.PHONY: help record install test check format docs bench clean packages test-packages
+.PHONY: help record install test check format docs bench soak clean packages test-packages
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -48,6 +48,9 @@ docs: $(VENV)/installed-dev ## Write docs/schema.md and docs/queries.md again
 
 bench: $(VENV)/installed ## Compare speed with other recorders (needs root, gcc, linux-perf, forkstat, libbpf-tools)
 	$(SUDO) $(BIN)/python bench/compare.py
+
+soak: $(VENV)/installed ## Record a steady load for 30 minutes: memory, losses, CPU (needs root, gcc, 1 GB of disk)
+	$(SUDO) $(BIN)/python bench/soak.py
 
 clean: ## Remove the virtual environment and what tools left behind
 	rm -rf $(VENV) build dist ./*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -41,6 +41,20 @@ static void execs(long count)
 	}
 }
 
+/* So many a second, as evenly as can be. If it can't keep up, it says so by what it prints. */
+static void steady(long rate, long seconds)
+{
+	double start = now();
+
+	for (long i = 0; i < rate * seconds; i++) {
+		double early = start + (double)i / rate - now();
+
+		if (early > 0.001)
+			usleep(early * 1e6);
+		execs(1);
+	}
+}
+
 int main(int argc, char **argv)
 {
 	double start = now();
@@ -56,8 +70,10 @@ int main(int argc, char **argv)
 			;
 	} else if (argc == 3 && strcmp(argv[1], "execs") == 0) {
 		execs(atol(argv[2]));
+	} else if (argc == 4 && strcmp(argv[1], "steady") == 0) {
+		steady(atol(argv[2]), atol(argv[3]));
 	} else {
-		fprintf(stderr, "usage: storm forks N CORES | storm execs N\n");
+		fprintf(stderr, "usage: storm forks N CORES | storm execs N | storm steady RATE SECONDS\n");
 		return 64;
 	}
 	printf("%.6f\n", now() - start);

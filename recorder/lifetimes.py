@@ -92,6 +92,12 @@ class Pairing:
         """Those that have exited, but have not been freed: zombies, and those that ended a moment ago."""
         return [p for p in (*self._by_pid.values(), *self._replaced.values()) if p.state == EXITED]
 
+    def forget(self, process: Process) -> None:
+        """Lets go of a process of which no fact will come any more."""
+        for among in (self._by_pid, self._replaced):
+            if among.get(process.pid) is process:
+                del among[process.pid]
+
     def _find(self, pid: int, start_ns: int) -> Process | None:
         process = self._by_pid.get(pid)
         if process is not None and (process.start_ns == start_ns or self._refine(process, start_ns)):

@@ -9,6 +9,7 @@ import shlex
 import socket
 import sqlite3
 import sys
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 DRAIN_SECONDS = 0.15  # with a commit after each drain, so that readers see rows this much later at most
 HEARTBEAT_SECONDS = 1.0
+SWEEP_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -103,9 +105,13 @@ def record(options: Options, observer: Observer) -> Summary:
             session.know_cgroups({number: path for path, number in cgroup_ids.items()})
             observer.started(writer.id, others)
             session.take_in([*procfs.without_doubles(alive, events), *events])
-            _run(session, options, started_ns, stop, observer)
+
+            def state_of(pid: int, start_ns: int) -> procfs.State:
+                return procfs.state_of(pid, start_ns, offset)
+
+            _run(session, options, started_ns, stop, observer, state_of)
             observer.finishing()
-            ended_ns = session.finish(lambda pid, start_ns: procfs.state_of(pid, start_ns, offset))
+            ended_ns = session.finish(state_of)
             seconds = (ended_ns - started_ns) / 1e9
             return Summary(writer.id, options.db, seconds, session.counts, writer.written, writer.totals())
         finally:
@@ -114,9 +120,16 @@ def record(options: Options, observer: Observer) -> Summary:
         source.close()
 
 
-def _run(session: Session, options: Options, started_ns: int, stop: StopSignal, observer: Observer) -> None:
+def _run(
+    session: Session,
+    options: Options,
+    started_ns: int,
+    stop: StopSignal,
+    observer: Observer,
+    state_of: Callable[[int, int], procfs.State],
+) -> None:
     """Takes events in until the time is over or a signal comes."""
-    next_heartbeat = 0.0
+    next_heartbeat, next_sweep = 0.0, SWEEP_SECONDS
     while stop.received is None:
         elapsed = (session.now() - started_ns) / 1e9
         left = DRAIN_SECONDS if options.duration is None else options.duration - elapsed
@@ -127,6 +140,9 @@ def _run(session: Session, options: Options, started_ns: int, stop: StopSignal, 
         if elapsed >= next_heartbeat:
             next_heartbeat = elapsed + HEARTBEAT_SECONDS
             session.update_counts()
+        if elapsed >= next_sweep:
+            next_sweep = elapsed + SWEEP_SECONDS
+            session.forget_unfreed(state_of)
         observer.status(
             Status(elapsed, options.duration, session.processes, sum(session.writer.written), sum(session.counts.lost))
         )

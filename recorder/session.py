@@ -30,6 +30,7 @@ class Session:
         self._offset = clock_offset
         self._pairing = Pairing()
         self._cgroups: dict[int, str | None] = {}
+        self._gone: set[int] = set()  # ids of processes that were reaped, but not freed, when last looked at
 
     def now(self) -> int:
         """Unix ns by the clock of the events."""
@@ -64,6 +65,17 @@ class Session:
         self.writer.write_counts(self.counts, ended_ns)
         self.writer.finish("complete", ended_ns)
         return ended_ns
+
+    def forget_unfreed(self, state_of: Callable[[int, int], State]) -> None:
+        """Lets go of those that were reaped at the last call already, but never freed: they would fill the memory.
+
+        To be called so seldom that no free can still be on its way.
+        """
+        gone = {p.id: p for p in self._pairing.unfreed() if state_of(p.pid, p.start_ns) == "gone"}
+        for id in gone.keys() & self._gone:
+            self._pairing.forget(gone.pop(id))
+            self.writer.forget(id)
+        self._gone = set(gone)
 
     def _await_frees(self, state_of: Callable[[int, int], State]) -> None:
         """Who has been reaped will be freed, and then its CPU time is known. Zombies are not waited for."""

@@ -187,6 +187,10 @@ class RecordingWriter:
                 insert(self._db.conn, of_one_shape)
         self._db.conn.executemany("UPDATE processes SET cpu_ns = ? WHERE id = ?", cpu_only)
 
+    def forget(self, process_id: int) -> None:
+        """This process's row will not change any more."""
+        self._open.pop(process_id, None)
+
     def write_counts(self, counts: Counts, now_ns: int) -> None:
         """Brings the counts of attempted, written and lost facts up to date."""
         with self._store.writing(), self._db.atomic():

@@ -1,0 +1,91 @@
+"""Records a steady load for a long time: does memory grow, is anything lost, what does it cost? Prints Markdown.
+
+    sudo python bench/soak.py [--minutes N] [--rate EXECS]
+
+Resident memory is read from /proc at regular times, and compared from the tenth of the run on, when caches are full.
+CPU time is the recorder's, in percent of one processor. At the end the file is verified.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from compare import HERE, cpu_seconds
+
+SAMPLES = 20
+
+
+def resident_mib(pid: int) -> float:
+    """Memory of a process that is resident now."""
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+def sample(recorder: int, storm: subprocess.Popen[str], minutes: float) -> list[tuple[float, float, float]]:
+    """Minute, resident MiB and CPU percent since the sample before, until the storm is over."""
+    samples = []
+    begun = then = time.monotonic()
+    spent = cpu_seconds(recorder)
+    while storm.poll() is None:
+        time.sleep(minutes * 60 / SAMPLES)
+        now, spends = time.monotonic(), cpu_seconds(recorder)
+        samples.append(((now - begun) / 60, resident_mib(recorder), 100 * (spends - spent) / (now - then)))
+        print(f"| {samples[-1][0]:.1f} | {samples[-1][1]:.1f} | {samples[-1][2]:.1f} |", flush=True)
+        then, spent = now, spends
+    return samples
+
+
+def soak(minutes: float, rate: int, folder: Path) -> None:
+    """Runs it, and prints the result."""
+    program, db = folder / "storm", folder / "webpf.db"
+    subprocess.run(["gcc", "-O2", "-o", program, HERE / "storm.c"], check=True)
+    webpf = [sys.executable, "-m", "webpf"]
+    recorder = subprocess.Popen([*webpf, "record", "--quiet", "--db", db])
+    time.sleep(2)
+    command = [str(program), "steady", str(rate), str(round(minutes * 60))]
+    storm = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    print("| minute | resident MiB | CPU % |\n|---|---|---|")
+    samples = sample(recorder.pid, storm, minutes)
+    recorder.send_signal(signal.SIGTERM)
+    if recorder.wait():
+        sys.exit("soak: the recorder failed")
+    connection = sqlite3.connect(db)
+    [(lost, without_cpu)] = connection.execute(
+        "SELECT lost, (SELECT count(*) FROM processes WHERE state = 'exited' AND cpu_ns IS NULL) FROM recordings"
+    )
+    [(found,)] = connection.execute(
+        "SELECT count(*) FROM processes WHERE ppid = ? AND filename = '/bin/true' AND status = 0", [storm.pid]
+    )
+    connection.close()
+    settled = [resident for _, resident, _ in samples[len(samples) // 10 :]]
+    print(
+        f"\nThe load took {float(storm.communicate()[0]):.0f} s for {rate * round(minutes * 60):,} programs;", end=" "
+    )
+    print(f"{found:,} are in the file ({db.stat().st_size / 2**20:,.0f} MiB), {lost:,} events were lost.")
+    print(f"Resident memory from the tenth of the run on: {min(settled):.1f} to {max(settled):.1f} MiB,", end=" ")
+    print(f"{settled[-1] - settled[0]:+.1f} from then to the end; {without_cpu:,} processes without a CPU time.\n")
+    sys.stdout.flush()
+    subprocess.run([*webpf, "verify", db], check=True)
+
+
+def main() -> None:
+    """Reads the options."""
+    parser = argparse.ArgumentParser(description="Records a steady load for a long time.")
+    parser.add_argument("--minutes", type=float, default=30)
+    parser.add_argument("--rate", type=int, default=1500, help="programs a second")
+    options = parser.parse_args()
+    if os.geteuid() != 0:
+        sys.exit("soak: recording needs root; try: sudo make soak")
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as name:
+        soak(options.minutes, options.rate, Path(name))
+
+
+if __name__ == "__main__":
+    main()
