@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from random import Random
 from typing import Any, TypeAlias, TypeVar
 
 import pytest
@@ -437,6 +438,26 @@ def test_rows_are_what_the_facts_of_each_process_say(machine: Machine, batch: in
     id_of = {key: id for id, (key, _) in enumerate(machine.log, 1) if id in expected}
     assert given_to == [id_of.get(key, 0) for key, _ in machine.log]
     assert {p.id for p in pairing.running()} == {id for id, it in expected.items() if it["state"] == RUNNING}
+
+
+@settings(max_examples=300, deadline=None)
+@given(machines(), st.integers(1, 9), st.randoms())
+def test_in_whatever_order_facts_come_none_goes_to_another_process(machine: Machine, batch: int, dice: Random) -> None:
+    """The kernel's buffer keeps the order. Were it broken, rows could lack something, but never mix two processes."""
+    log = dice.sample(machine.log * 2, 2 * len(machine.log))
+    given_to, rows = run(Pairing(), log, batch)
+    owners: dict[int, set[Key]] = {}
+    for id, (key, _) in zip(given_to, log, strict=True):
+        owners.setdefault(id, set()).add(key)
+    for id, it in rows.items():
+        [key] = owners[id]
+        facts = [event for owner, event in log if owner == key]
+        assert it["pid"] == key[0]
+        assert 0 <= key[1] - it["start_ns"] < TICK_NS
+        assert it["end_ns"] in {None, *(event.time_ns for event in of(Exit, facts))}
+        assert it["cpu_ns"] in {None, *(event.cpu_ns for event in of(Free, facts))}
+        assert it["comm"] in {None, *(event.comm for event in facts if not isinstance(event, Free | Gone))}
+        assert (it["state"] == EXITED) == (it["end_ns"] is not None)
 
 
 @settings(max_examples=150, deadline=None)
