@@ -87,6 +87,8 @@ def test_threads_that_come_and_go(act: str, start_recorder: Start, query: Query)
     places = ", ".join("?" * len(threads))
     sql = f"SELECT * FROM events WHERE pid IN ({places}) AND time_ns BETWEEN ? AND ?"
     assert query(sql, *threads, fate.before_ns, fate.after_ns) == []
+    sql = "SELECT * FROM frees WHERE pid = ? AND start_ns BETWEEN ? AND ?"
+    assert len(query(sql, fate.pid, fate.before_ns, fate.after_ns)) <= 1
 
 
 @pytest.mark.parametrize("way", ["vfork", "posix_spawn", "fork"])
