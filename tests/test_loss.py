@@ -57,7 +57,12 @@ def test_losses_are_counted(start_recorder: Start, query: Query, webpf: Any, tmp
     for name in catalog.names():
         answer = webpf("query", name, "-p", "pid=1") if name == "execs" else webpf("query", name)
         assert "lower bound" in answer.stderr, name
+    unknown = query("SELECT end_ns, lifetime_ns, exit_code FROM processes WHERE state = 'lost' AND status IS NULL")
+    assert all(set(row.values()) == {None} for row in unknown)
+    verified = webpf("verify")
+    assert (verified.returncode, "events were lost, so counts are a lower bound" in verified.stdout) == (0, True)
     assert webpf("rebuild").returncode == 0
+    assert webpf("verify").returncode == 0
 
 
 @pytest.fixture(scope="session")
