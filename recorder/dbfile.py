@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 import struct
 from pathlib import Path
 
+from . import ownership
 from .errors import CannotCreate, DataError, NotFound
 
 # Kept here and not in schema.py, which needs sqlite_utils: the check must be quick.
@@ -24,21 +26,20 @@ def check_writable(path: Path) -> None:
     """Raises CannotCreate or DataError if a recording can't be written to this path."""
     folder = path.parent
     if not folder.is_dir():
-        raise CannotCreate(f"there is no folder {folder}", f"mkdir -p {folder}")
+        raise CannotCreate(f"there is no folder {folder}", f"mkdir -p {shlex.quote(str(folder))}")
     try:
         path.exists()
     except OSError as error:  # the name is too long, or the folder can't be looked into
         raise CannotCreate(f"{path}: {error.strerror}", "choose another place with --db PATH") from None
     if path.is_dir():
-        raise CannotCreate(f"{path} is a directory", f"webpf record --db {path / 'webpf.db'}")
-    if path.is_symlink() and "SUDO_UID" in os.environ:
-        raise CannotCreate(
-            f"{path} is a symbolic link, which webpf doesn't follow under sudo", f"--db {path.resolve()}"
-        )
+        raise CannotCreate(f"{path} is a directory", f"webpf record --db {shlex.quote(str(path / 'webpf.db'))}")
+    ownership.follow(path)
     if path.exists():
         if not path.is_file():
             raise CannotCreate(f"{path} is not a regular file", "choose another with --db PATH")
+        ownership.check_owner(path, path.stat())
         _check_header(path)
+    ownership.check_side_files(path.resolve())
     # The folder too: SQLite makes files beside the database while it is written.
     if not os.access(folder, os.W_OK) or (path.exists() and not os.access(path, os.W_OK)):
         raise CannotCreate(f"{path} can't be written: {_why_not(folder)}", "choose another place with --db PATH")
@@ -51,45 +52,47 @@ def check_readable(path: Path) -> None:
     except OSError as error:
         raise DataError(f"{path}: {error.strerror}", "--db PATH") from None
     if not exists:
-        raise NotFound(f"there is no recording file {path}", f"sudo webpf record --db {path}   (or --db PATH)")
+        raise NotFound(f"there is no recording file {path}", f"{_record_to(path)}   (or --db PATH)")
     if path.is_dir():
         raise DataError(f"{path} is a directory", "--db PATH")
     if path.stat().st_size == 0:
-        raise DataError(f"{path} is empty: nothing has been recorded in it yet", f"sudo webpf record --db {path}")
+        raise DataError(f"{path} is empty: nothing has been recorded in it yet", _record_to(path))
     _check_header(path)
 
 
-def create(path: Path) -> None:
+def create(path: Path) -> ownership.Identity:
     """Makes the file, readable and writable by its owner only (argv holds secrets), if there is none.
 
     Under sudo the owner is the user who called it; SQLite gives its side files the owner and mode of this one.
-    Raises CannotCreate.
+    Returns which file it is. Raises CannotCreate, also for a file that was put there by somebody else.
     """
-    if path.is_symlink():
-        path = path.resolve()
+    path = ownership.follow(path)
     try:
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    except FileExistsError:
-        return
+        fd, is_new = _open(path)
     except OSError as error:
         raise CannotCreate(
             f"{path} can't be created: {error.strerror}", "choose another place with --db PATH"
         ) from None
     try:
-        owner = invoking_user()
-        if owner is not None:
+        status = os.fstat(fd)
+        owner = ownership.invoking_user()
+        if not is_new:
+            ownership.check_owner(path, status)
+        elif owner is not None:
             os.fchown(fd, *owner)
+        if status.st_size == 0:  # nothing has been recorded yet: nobody can mean it to be read by others
+            os.fchmod(fd, 0o600)
+        return status.st_dev, status.st_ino
     finally:
         os.close(fd)
 
 
-def invoking_user() -> tuple[int, int] | None:
-    """User and group id of the user behind sudo; None without sudo."""
-    if os.geteuid() != 0:
-        return None
-    with contextlib.suppress(KeyError, ValueError):
-        return int(os.environ["SUDO_UID"]), int(os.environ["SUDO_GID"])
-    return None
+def _open(path: Path) -> tuple[int, bool]:
+    """A descriptor of the file, and whether it is new. The last part of the path is not followed if it is a link."""
+    flags = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    with contextlib.suppress(FileExistsError):
+        return os.open(path, flags | os.O_CREAT | os.O_EXCL, 0o600), True
+    return os.open(path, flags), False
 
 
 def _check_header(path: Path) -> None:
@@ -97,7 +100,8 @@ def _check_header(path: Path) -> None:
         with path.open("rb") as file:
             header = file.read(100)
     except PermissionError:
-        raise DataError(f"{path} belongs to another user and can't be read", f"sudo chown $USER {path}") from None
+        name = shlex.quote(str(path))
+        raise DataError(f"{path} belongs to another user and can't be read", f"sudo chown $USER {name}") from None
     if not header:
         return
     if not header.startswith(_MAGIC) or len(header) < 100:
@@ -112,6 +116,10 @@ def _check_header(path: Path) -> None:
             f"{path} comes from a newer webpf (schema {version}; this one knows {SCHEMA_VERSION})",
             "pip install --upgrade webpf",
         )
+
+
+def _record_to(path: Path) -> str:
+    return shlex.join(["sudo", "webpf", "record", "--db", str(path)])
 
 
 def _why_not(folder: Path) -> str:

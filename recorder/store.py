@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -17,8 +16,8 @@ from typing import Any, TypeAlias
 
 from sqlite_utils import Database
 
-from . import dbfile, schema
-from .errors import StorageError
+from . import dbfile, ownership, schema
+from .errors import CannotCreate, StorageError
 from .events import KINDS, Exec, Exit, Fork, Free
 from .lifetimes import RUNNING, Process
 from .liveness import is_recorder_alive
@@ -58,13 +57,21 @@ class Store:
 
     def __init__(self, path: Path) -> None:
         dbfile.check_writable(path)
-        dbfile.create(path)
         self._path = path
+        self._identity = dbfile.create(path)
+        before = ownership.open_descriptors()
         with self.writing():
-            connection = sqlite3.connect(path, timeout=_BUSY_SECONDS)
+            # mode=rw: what is not there any more is not made anew, in another place perhaps.
+            connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=_BUSY_SECONDS)
             self.db = Database(connection, execute_plugins=False)
-            schema.migrate(self.db)
-            self.db.execute("PRAGMA journal_mode = WAL")
+            try:
+                ownership.check_opened(path, self._identity, before)
+                schema.migrate(self.db)
+                self.db.execute("PRAGMA journal_mode = WAL")
+                ownership.check_opened(path, self._identity, before)  # with the files beside it
+            except CannotCreate:
+                connection.close()
+                raise
             self.db.execute("PRAGMA synchronous = NORMAL")
             self.db.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
 
@@ -94,7 +101,7 @@ class Store:
             self.db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             self.db.execute("PRAGMA journal_mode = DELETE")
         self.db.close()
-        self._give_to_invoking_user()
+        ownership.give_to_invoking_user(self._path, self._identity)
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[None]:
@@ -105,17 +112,6 @@ class Store:
             raise StorageError(
                 f"{self._path}: {error}; what was committed before is kept", "free some space, or choose another --db"
             ) from error
-
-    def _give_to_invoking_user(self) -> None:
-        owner = dbfile.invoking_user()
-        if owner is None:
-            return
-        fd = os.open(self._path, os.O_RDONLY | os.O_NOFOLLOW)
-        try:
-            if os.fstat(fd).st_uid == 0:
-                os.fchown(fd, *owner)
-        finally:
-            os.close(fd)
 
 
 class RecordingWriter:

@@ -8,7 +8,8 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from webpf.events import Alive, Event, Exec, Exit, Fork, Free, Gone
@@ -36,6 +37,20 @@ def wait_until(condition: Callable[[], object], what: str, seconds: float = DEAD
     while not condition():
         assert time.monotonic() < deadline, f"waited {seconds} s in vain: {what}"
         time.sleep(0.01)
+
+
+NOBODY = 65534
+"""A user without rights, and his group."""
+
+
+@contextmanager
+def as_nobody() -> Iterator[None]:
+    """Without the privileges of root: its capabilities go with the user ids."""
+    os.setresuid(NOBODY, NOBODY, 0)
+    try:
+        yield
+    finally:
+        os.setresuid(0, 0, 0)
 
 
 class Recorder:

@@ -10,17 +10,15 @@ import struct
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from support import about, fork, make_recording
+from support import NOBODY, about, as_nobody, fork, make_recording
 
-from webpf import dbfile
+from webpf import dbfile, ownership
 from webpf.errors import CannotCreate, DataError, NotFound, WebpfError
 from webpf.store import Store
 
-NOBODY = 65534
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 
 
@@ -47,16 +45,6 @@ def open_folder() -> Iterator[Path]:
         yield path
 
 
-@contextmanager
-def as_nobody() -> Iterator[None]:
-    """Without the privileges of root: its capabilities go with the user ids."""
-    os.setresuid(NOBODY, NOBODY, 0)
-    try:
-        yield
-    finally:
-        os.setresuid(0, 0, 0)
-
-
 def recording(path: Path) -> Path:
     """A real recording file."""
     make_recording(path, [fork(100, 0)])
@@ -73,7 +61,7 @@ def database(path: Path, application_id: int = 0, version: int = 0) -> Path:
     return path
 
 
-def refusal(check: Callable[[Path], None], path: Path) -> tuple[type[WebpfError], str, str]:
+def refusal(check: Callable[[Path], object], path: Path) -> tuple[type[WebpfError], str, str]:
     """With what a check refuses a path: class, message, hint. The path itself is shown as PATH."""
     with pytest.raises(WebpfError) as caught:
         check(path)
@@ -332,6 +320,14 @@ def test_a_new_file_is_its_owners_only(tmp_path: Path, umask: int) -> None:
     assert (tmp_path / "webpf.db").read_bytes() == b""
 
 
+def test_an_empty_file_becomes_its_owners_only(tmp_path: Path) -> None:
+    """As `touch` makes one: nothing was recorded in it yet, so nobody shares it on purpose."""
+    path = tmp_path / "webpf.db"
+    path.touch(0o644)
+    dbfile.create(path)
+    assert mode(path) == 0o600
+
+
 def test_a_file_that_is_there_stays_as_it_is(tmp_path: Path) -> None:
     path = tmp_path / "webpf.db"
     path.write_bytes(b"content")
@@ -360,7 +356,7 @@ def test_under_sudo_a_new_file_belongs_to_the_user_behind_it(tmp_path: Path) -> 
     dbfile.create(tmp_path / "webpf.db")
     status = (tmp_path / "webpf.db").stat()
     assert (status.st_uid, status.st_gid, mode(tmp_path / "webpf.db")) == (12345, 23456, 0o600)
-    assert dbfile.invoking_user() == (12345, 23456)
+    assert ownership.invoking_user() == (12345, 23456)
 
 
 @needs_root
@@ -375,7 +371,7 @@ def test_under_sudo_side_files_belong_to_the_user_too(tmp_path: Path) -> None:
 
 @needs_root
 def test_without_sudo_a_new_file_belongs_to_root(tmp_path: Path) -> None:
-    assert dbfile.invoking_user() is None
+    assert ownership.invoking_user() is None
     dbfile.create(tmp_path / "webpf.db")
     assert (tmp_path / "webpf.db").stat().st_uid == 0
 
@@ -385,7 +381,7 @@ def test_without_sudo_a_new_file_belongs_to_root(tmp_path: Path) -> None:
 def test_what_sudo_never_sets_is_no_user(monkeypatch: pytest.MonkeyPatch, user: str, group: str) -> None:
     monkeypatch.setenv("SUDO_UID", user)
     monkeypatch.setenv("SUDO_GID", group)
-    assert dbfile.invoking_user() is None
+    assert ownership.invoking_user() is None
 
 
 @needs_root
@@ -394,7 +390,7 @@ def test_a_user_can_not_give_files_to_another(open_folder: Path) -> None:
     """SUDO_UID in the environment of a plain user means nothing."""
     open_folder.chmod(0o777)
     with as_nobody():
-        assert dbfile.invoking_user() is None
+        assert ownership.invoking_user() is None
         dbfile.create(open_folder / "webpf.db")
     assert (open_folder / "webpf.db").stat().st_uid == NOBODY
 

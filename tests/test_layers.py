@@ -15,8 +15,8 @@ MODULES = {path.stem: ast.parse(path.read_text(encoding="utf-8")) for path in RE
 LAYERS = (
     {"__init__"},
     {"errors", "events", "clock", "bulk"},
-    {"argv", "dbfile", "limits", "options"},
-    {"safety"},
+    {"argv", "ownership", "limits", "options"},
+    {"safety", "dbfile"},
     {"jsonlines", "lifetimes", "records", "btf", "bcclib", "cgroups", "stopsignal", "table"},
     {"source", "ring", "procfs", "schema", "terminal", "rows"},
     {"liveness", "facts"},

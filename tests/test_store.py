@@ -500,13 +500,16 @@ def test_under_sudo_the_file_belongs_to_the_user_behind_it(path: Path, monkeypat
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="sudo means root")
-def test_under_sudo_the_file_of_a_third_user_stays_his(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_under_sudo_the_file_of_a_third_user_is_not_written(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     make_recording(path, [])
     os.chown(path, 11111, 11111)
     monkeypatch.setenv("SUDO_UID", "12345")
     monkeypatch.setenv("SUDO_GID", "23456")
-    make_recording(path, ONE_OF_EACH)
+    before = path.read_bytes()
+    with pytest.raises(CannotCreate, match="belongs to another user"):
+        make_recording(path, ONE_OF_EACH)
     assert (path.stat().st_uid, path.stat().st_gid) == (11111, 11111)
+    assert path.read_bytes() == before
 
 
 def test_a_second_recording_goes_into_the_same_file(path: Path, query: Query) -> None:

@@ -1,0 +1,136 @@
+"""Whose a file is: what somebody may have planted where a recording shall go is found, and not written to.
+
+Who may write in the file's folder could put something there: a link to another's file, or a file of his own, to read
+what root records. So what is there already must be a plain file with one name, of root, of the caller, or of the user
+behind sudo. What SQLite has opened is looked at once more (check_opened), for it may have been swapped meanwhile.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shlex
+import stat
+from collections.abc import Collection
+from pathlib import Path
+from typing import TypeAlias
+
+from .errors import CannotCreate
+
+Identity: TypeAlias = tuple[int, int]
+"""Which file it is, whatever its name: device and inode."""
+
+SIDE_FILES = ("-wal", "-shm", "-journal")
+"""What SQLite appends to the name of the database for the files that it makes beside it."""
+
+
+def invoking_user() -> tuple[int, int] | None:
+    """User and group id of the user behind sudo; None without sudo."""
+    if os.geteuid() != 0:
+        return None
+    with contextlib.suppress(KeyError, ValueError):
+        return int(os.environ["SUDO_UID"]), int(os.environ["SUDO_GID"])
+    return None
+
+
+def trusted() -> set[int]:
+    """Whose files are taken: root's, the caller's, and under sudo those of the user behind it."""
+    user = invoking_user()
+    return {0, os.geteuid(), *([user[0]] if user else [])}
+
+
+def follow(path: Path) -> Path:
+    """Where a symbolic link leads, or the path itself. Raises CannotCreate for a link that webpf doesn't follow."""
+    try:
+        status = path.lstat()
+    except OSError:
+        return path
+    if not stat.S_ISLNK(status.st_mode):
+        return path  # even if it is a link by now: whoever opens it doesn't follow that
+    target = path.resolve()
+    hint = f"--db {shlex.quote(str(target))}"
+    if "SUDO_UID" in os.environ:
+        raise CannotCreate(f"{path} is a symbolic link, which webpf doesn't follow under sudo", hint)
+    if status.st_uid not in trusted():
+        raise CannotCreate(f"{path} is a symbolic link of another user (uid {status.st_uid})", hint)
+    return target
+
+
+def check_owner(path: Path, status: os.stat_result) -> None:
+    """Raises CannotCreate for a file whose owner could read along, or that is another's by a hard link."""
+    name = shlex.quote(str(path))
+    if status.st_uid not in trusted():
+        user = invoking_user()
+        raise CannotCreate(
+            f"{path} belongs to another user (uid {status.st_uid}), who could read all that is recorded",
+            f"--db PATH   (or, if it is yours all the same: sudo chown {user[0] if user else os.geteuid()} {name})",
+        )
+    if status.st_nlink > 1:
+        raise CannotCreate(
+            f"{path} is a hard link: the same file has another name, and may be another's",
+            f"rm {name}   (the other name stays; or --db PATH)",
+        )
+
+
+def check_side_files(path: Path) -> None:
+    """Raises CannotCreate for files beside this one that SQLite would write to, or take rows from, but didn't make."""
+    for suffix in SIDE_FILES:
+        side = path.with_name(path.name + suffix)
+        try:
+            status = side.lstat()
+        except OSError:
+            continue
+        owners = trusted() | ({path.stat().st_uid} if path.exists() else set())
+        if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1 or status.st_uid not in owners:
+            raise CannotCreate(
+                f"{side} is no file of SQLite's, but was put there (by uid {status.st_uid})",
+                f"rm {shlex.quote(str(side))}   (or --db PATH)",
+            )
+
+
+def open_descriptors() -> dict[int, os.stat_result]:
+    """What this process has open, for check_opened()."""
+    found = {}
+    for entry in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(OSError):  # that of the listing itself
+            found[int(entry.name)] = os.fstat(int(entry.name))
+    return found
+
+
+def check_opened(path: Path, wanted: Identity, before: Collection[int]) -> None:
+    """Raises CannotCreate if what was opened since `before` is not the file that create() had, with files of its own.
+
+    By descriptor: between a check of a path and its opening, somebody could put a link there. SQLite itself opens the
+    last part of a path without following links, but a hard link, or a file of another user, looks like any other.
+    """
+    now_open = open_descriptors()
+    # Not only among the new ones: of a file that it has open already, SQLite may use an old descriptor again.
+    owners = {status.st_uid for status in now_open.values() if _identity(status) == wanted}
+    if not owners:
+        raise CannotCreate(f"{path} was replaced while it was being opened", "choose another place with --db PATH")
+    for status in (now_open[fd] for fd in now_open.keys() - before):
+        is_suspect = status.st_uid not in owners | trusted() or status.st_nlink > 1
+        if is_suspect and stat.S_ISREG(status.st_mode):
+            raise CannotCreate(
+                f"a file that SQLite needs beside {path} was put there by another user (uid {status.st_uid})",
+                "choose another place with --db PATH",
+            )
+
+
+def give_to_invoking_user(path: Path, wanted: Identity) -> None:
+    """Under sudo, root's file becomes that of the user behind it; no other file does, should one be at its path."""
+    owner = invoking_user()
+    if owner is None:
+        return
+    with contextlib.suppress(OSError):  # it has gone, or a link took its place
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            status = os.fstat(fd)
+            if status.st_uid == 0 and _identity(status) == wanted:
+                os.fchown(fd, *owner)
+        finally:
+            os.close(fd)
+
+
+def _identity(status: os.stat_result) -> Identity:
+    return status.st_dev, status.st_ino
