@@ -13,7 +13,18 @@ import typer
 
 from . import __version__, limits
 from .errors import DataError, NoPermission, Unavailable, UsageError
-from .options import DEFAULT_DB, BufferMib, Db, Duration, Format, MaxArgs, Recording, RowFormat
+from .options import (
+    DEFAULT_DB,
+    BufferMib,
+    Db,
+    Duration,
+    Format,
+    MaxArgs,
+    NoArgs,
+    Recording,
+    Redact,
+    RowFormat,
+)
 
 # What Typer raises for a command line that it can't parse. It has no public name of its own.
 _ParseError: type[Exception] = typer.BadParameter.__mro__[1]
@@ -74,6 +85,8 @@ def record(
     name: Annotated[str | None, typer.Option("--name", metavar="TEXT", help="A name for the recording.")] = None,
     buffer_mib: BufferMib = 16,
     max_args: MaxArgs = 32768,
+    no_args: NoArgs = False,
+    redact: Redact = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Compile, load and attach, then exit: can this machine record?")
@@ -82,7 +95,9 @@ def record(
     """Record every process of this machine into a SQLite file, until Ctrl-C. Needs root."""
     limits.check(duration, buffer_mib, max_args)
     from . import dbfile, probe
+    from .redaction import Redaction
 
+    redaction = Redaction(no_args, redact or [])
     if not dry_run:
         dbfile.check_writable(db)
     probe.check_machine(_sudo_command())
@@ -95,26 +110,34 @@ def record(
         if not quiet:
             say("this machine can record: the programs were compiled, loaded and attached")
         return
-    options = recording.Options(db, duration, name, buffer_mib, max_args)
+    options = recording.Options(db, duration, name, buffer_mib, max_args, no_args, len(redact or []))
     with progress.observer(options, quiet) as observer:
-        summary = recording.record(options, observer)
+        summary = recording.record(options, observer, redaction)
     if not quiet:
         database = [] if db == DEFAULT_DB else ["--db", str(db)]
         progress.report(summary, shlex.join([*_program(sys.argv[0]), "query", "lifetimes", *database]))
 
 
 @app.command()
-def stream(duration: Duration = None, buffer_mib: BufferMib = 16, max_args: MaxArgs = 32768) -> None:
+def stream(
+    duration: Duration = None,
+    buffer_mib: BufferMib = 16,
+    max_args: MaxArgs = 32768,
+    no_args: NoArgs = False,
+    redact: Redact = None,
+) -> None:
     """Print forks (F), execs (X) and exits (E) as JSON lines while they happen. Needs root."""
     limits.check(duration, buffer_mib, max_args)
     from . import probe
+    from .redaction import Redaction
 
+    redaction = Redaction(no_args, redact or [])
     probe.check_machine(_sudo_command())
     from . import stream as streaming
     from .terminal import say
 
     started = "streaming, " + ("until Ctrl-C" if duration is None else f"for {duration:g} s")
-    lost = streaming.stream(sys.stdout, duration, buffer_mib, max_args, on_start=lambda: say(started))
+    lost = streaming.stream(sys.stdout, duration, buffer_mib, max_args, redaction, on_start=lambda: say(started))
     if lost:
         say(f"LOST {lost:,} events: they came faster than they were read; a larger --buffer-mib helps")
 

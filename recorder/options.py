@@ -1,4 +1,4 @@
-"""Options that several commands share, as Typer reads them."""
+"""The options that more than one command takes."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+
+DEFAULT_DB = Path("webpf.db")
 
 
 class Format(str, Enum):
@@ -29,5 +31,15 @@ BufferMib = Annotated[
 MaxArgs = Annotated[
     int, typer.Option("--max-args", metavar="BYTES", help="How much is kept of the arguments of one exec.")
 ]
-RowFormat = Annotated[Format, typer.Option("--format", help="How the rows are written.")]
-DEFAULT_DB = Path("webpf.db")
+NoArgs = Annotated[bool, typer.Option("--no-args", help="Keep no arguments at all, only their length.")]
+Redact = Annotated[
+    list[str] | None,
+    typer.Option("--redact", metavar="REGEX", help="Write *** for what this matches in arguments; may be given again."),
+]
+RowFormat = Annotated[
+    Format,
+    typer.Option(
+        "--format",
+        help="How the rows are written; csv: as a spreadsheet may open it, json and ndjson: every byte of a name.",
+    ),
+]

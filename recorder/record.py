@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from . import __version__, bcclib, clock, dbfile, liveness, probe, procfs
+from .redaction import Redacted, Redaction
 from .source import Counts
 from .stopsignal import StopSignal
 
@@ -29,13 +30,18 @@ SWEEP_SECONDS = 60.0
 
 @dataclass(frozen=True)
 class Options:
-    """What the user asked for. duration in seconds, None: until a signal; max_args in bytes."""
+    """What the user asked for. duration in seconds, None: until a signal; max_args in bytes.
+
+    redact: how many patterns; which ones isn't written down, for they may be secrets.
+    """
 
     db: Path
     duration: float | None = None
     name: str | None = None
     buffer_mib: int = 16
     max_args: int = 32768
+    no_args: bool = False
+    redact: int = 0
 
 
 @dataclass(frozen=True)
@@ -79,19 +85,24 @@ class Observer(Protocol):
         """The end has come: what is in the buffer is being written."""
 
 
-def record(options: Options, observer: Observer) -> Summary:
+def record(options: Options, observer: Observer, redaction: Redaction | None = None) -> Summary:
     """Records the whole machine. Raises a WebpfError if it can't, or can't go on; the file keeps what it has."""
     dbfile.check_writable(options.db)
+    redaction = redaction or Redaction()
     stop = StopSignal()
     # Events are tuples by the hundred thousand and never form cycles: looking through them for garbage costs a tenth.
     gc.freeze()
     gc.set_threshold(1_000_000)
     offset = clock.measure_offset()
-    source = probe.Probe(offset, options.buffer_mib, options.max_args)
+    max_args = 0 if redaction.no_args else options.max_args  # then the kernel doesn't even read them
+    attached = probe.Probe(offset, options.buffer_mib, max_args)
+    source = Redacted(attached, redaction) if redaction.active else attached
     try:
-        started_ns = source.started_ns
+        started_ns = attached.started_ns
         cgroup_ids: dict[str, int] = {}
-        alive = procfs.scan(offset, options.max_args, cgroup_ids)
+        alive = procfs.scan(offset, max_args, cgroup_ids)
+        if redaction.active:
+            alive = [redaction.fact(each) for each in alive]
         events = source.drain()
         # These take a while to import: the programs are attached, and collect meanwhile.
         from .session import Session
@@ -100,7 +111,7 @@ def record(options: Options, observer: Observer) -> Summary:
         store = Store(options.db)
         try:
             others = store.mark_interrupted()
-            writer = store.begin(_about(options, started_ns, offset))
+            writer = store.begin(_about(options, started_ns, offset, redaction.command(sys.argv)))
             session = Session(source, writer, offset)
             session.know_cgroups({number: path for path, number in cgroup_ids.items()})
             observer.started(writer.id, others)
@@ -148,7 +159,7 @@ def _run(
         )
 
 
-def _about(options: Options, started_ns: int, offset: int) -> dict[str, Any]:
+def _about(options: Options, started_ns: int, offset: int, command: list[str]) -> dict[str, Any]:
     """The columns of `recordings` that are known at the start."""
     own = procfs.read_stat(os.getpid())
     assert own is not None
@@ -161,7 +172,7 @@ def _about(options: Options, started_ns: int, offset: int) -> dict[str, Any]:
         "kernel": platform.release(),
         "machine": platform.machine(),
         "cpus": os.cpu_count() or 1,
-        "command": shlex.join(sys.argv),
+        "command": shlex.join(command),
         "options": asdict(options) | {"db": str(options.db)},
         "recorder_pid": os.getpid(),
         "recorder_start_ns": own.start_ns,

@@ -30,8 +30,8 @@ CREATE TABLE recordings (
     kernel TEXT NOT NULL,            -- kernel release
     machine TEXT NOT NULL,           -- processor architecture
     cpus INTEGER NOT NULL,           -- processors online
-    command TEXT NOT NULL,           -- command line of the recorder
-    options TEXT NOT NULL,           -- its options, as JSON
+    command TEXT NOT NULL,           -- command line of the recorder; with --no-args only its name
+    options TEXT NOT NULL,           -- its options, as JSON; of --redact how many, for the patterns may be secrets
     recorder_pid INTEGER NOT NULL,   -- the recorder's own pid
     recorder_start_ns INTEGER NOT NULL,  -- its start: boot ns, rounded down to 10 ms
     clock_offset_ns INTEGER NOT NULL,    -- added to the kernel's boot time to get Unix time
@@ -70,9 +70,10 @@ CREATE TABLE processes (
     state TEXT NOT NULL,             -- exited, running (at the end of the recording), lost (gone, exit not seen)
     comm TEXT,                       -- its latest name, at most 15 bytes
     filename TEXT,                   -- path of its latest program, as it was called
-    args TEXT,                       -- its latest arguments, quoted for a shell
+    args TEXT,                       -- its latest arguments, quoted for a shell; NULL with --no-args
     argv BLOB,                       -- the same as exact bytes, each argument ended by a NUL
-    argv_bytes INTEGER,              -- true length of argv; more than length(argv) where it was cut
+    argv_bytes INTEGER,              -- length of argv before it was cut; so more than length(argv) where it was.
+                                     -- With --redact, counted with *** for what is hidden
     execs INTEGER,                   -- programs it took on; 0: it runs its parent's, under its parent's name
     status INTEGER,                  -- as wait4() reports it
     exit_code INTEGER GENERATED ALWAYS AS (CASE WHEN status & 127 = 0 THEN status >> 8 & 255 END) VIRTUAL,
@@ -122,8 +123,8 @@ CREATE TABLE programs (
     cgroup_id INTEGER NOT NULL,
     carried_rss_kib INTEGER NOT NULL,  -- peak memory of what it was before; its own peak never shows less
     filename TEXT NOT NULL,          -- as it was called: of a script, the script
-    argv BLOB,                       -- exact bytes; NULL if they could not be read
-    argv_bytes INTEGER NOT NULL      -- true length; more than length(argv) where it was cut
+    argv BLOB,                       -- exact bytes; NULL if they could not be read, and with --no-args
+    argv_bytes INTEGER NOT NULL      -- length before it was cut, as in processes
 ) STRICT
 """
 

@@ -9,6 +9,8 @@ from typing import TextIO
 
 from . import clock, jsonlines, probe
 from .events import Event, Exit, Free
+from .redaction import Redacted, Redaction
+from .source import Source
 from .stopsignal import StopSignal
 
 _DRAIN_SECONDS = 0.05
@@ -20,6 +22,7 @@ def stream(
     duration: float | None = None,
     buffer_mib: int = 16,
     max_args: int = 32768,
+    redaction: Redaction | None = None,
     on_start: Callable[[], None] = lambda: None,
 ) -> int:
     """Prints fork (F), exec (X) and exit (E) of every process until a signal, or for so many seconds.
@@ -28,7 +31,10 @@ def stream(
     came faster than they were read.
     """
     stop = StopSignal()
-    source = probe.Probe(clock.measure_offset(), buffer_mib, max_args)
+    redaction = redaction or Redaction()
+    source: Source = probe.Probe(clock.measure_offset(), buffer_mib, 0 if redaction.no_args else max_args)
+    if redaction.active:
+        source = Redacted(source, redaction)
     printer = _Printer(output)
     try:
         on_start()

@@ -19,7 +19,7 @@ LAYERS = (
     {"safety", "dbfile"},
     {"jsonlines", "lifetimes", "records", "btf", "bcclib", "cgroups", "stopsignal", "table"},
     {"source", "ring", "procfs", "schema", "terminal", "rows"},
-    {"liveness", "facts"},
+    {"liveness", "facts", "redaction"},
     {"probe", "store", "catalog"},
     {"session", "rebuild", "verify", "doctor", "stream"},
     {"record"},
@@ -36,7 +36,7 @@ DOORS = {
     "click": set[str](),
     "bcc": set[str](),  # bcclib loads it by path, probe uses it
 }
-LIGHT = {"cli", "options", "__main__", "__init__", "errors", "limits"}  # what `webpf --version` imports
+LIGHT = {"cli", "__main__", "__init__", "errors", "limits", "options"}  # what `webpf --version` imports
 
 
 def imports(tree: ast.AST) -> Iterator[tuple[str, bool]]:

@@ -1,0 +1,143 @@
+"""What is left out of arguments before anything is written: all of them, or what regular expressions match.
+
+It happens between the kernel and the pairing, so nothing behind it ever holds what was left out. Without --no-args and
+--redact none of this is in the way of an event.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import TypeVar
+
+from . import argv as arguments
+from .errors import UsageError
+from .events import Alive, Event, Exec
+from .source import Counts, Source
+
+HIDDEN = "***"
+
+_Fact = TypeVar("_Fact", Exec, Alive)
+_Spans = list[tuple[int, int]]
+
+
+class Redaction:
+    """Hides arguments. Raises UsageError for what is no regular expression.
+
+    A pattern is searched for in each argument, and in all of them joined by spaces. Each of these spaces is a border
+    that stays: a match that goes on into the next argument hides that one whole.
+    """
+
+    def __init__(self, no_args: bool = False, patterns: Iterable[str] = ()) -> None:
+        self.no_args = no_args
+        self._patterns: list[re.Pattern[str]] = []
+        for pattern in patterns:
+            self._patterns.append(_compile(pattern))
+            # Patterns may be secrets themselves, and webpf's own command line, and sudo's, is that of a process too.
+            self._patterns.append(re.compile(re.escape(pattern)))
+
+    @property
+    def active(self) -> bool:
+        """Whether there is anything to leave out."""
+        return self.no_args or bool(self._patterns)
+
+    def events(self, events: Iterable[Event]) -> list[Event]:
+        """The events, without what is to be hidden."""
+        return [
+            self.fact(event) if isinstance(event, Exec) else self.fact(event) if isinstance(event, Alive) else event
+            for event in events
+        ]
+
+    def fact(self, fact: _Fact) -> _Fact:
+        """An event with arguments, without what is to be hidden of them."""
+        if fact.argv is None or fact.argv_bytes is None:
+            return fact
+        if self.no_args:
+            return fact._replace(argv=None)
+        argv, argv_bytes = self.argv(fact.argv, fact.argv_bytes)
+        return fact._replace(argv=argv, argv_bytes=argv_bytes)
+
+    def argv(self, argv: bytes, argv_bytes: int) -> tuple[bytes, int]:
+        """argv with *** for what is hidden, and its length before it was cut, counted as if nothing had been hidden.
+
+        So more than its length still means that it was cut, and the length of a secret isn't told.
+        """
+        missing = max(argv_bytes - len(argv), 0)
+        ended = argv.endswith(b"\0")
+        texts = [part.decode("utf-8", "surrogateescape") for part in arguments.split(argv)]
+        hidden = self._hide(texts)
+        if missing and not ended and hidden:
+            hidden[-1] = HIDDEN  # what is missing of it might have made it match
+        redacted = b"\0".join(text.encode("utf-8", "surrogateescape") for text in hidden) + b"\0" * ended
+        return redacted, len(redacted) + missing
+
+    def command(self, command: Sequence[str]) -> list[str]:
+        """The recorder's own command line: its options' values are hidden like any argument; or only its name."""
+        return list(command[:1]) if self.no_args else self._hide(command)
+
+    def _hide(self, texts: Sequence[str]) -> list[str]:
+        spans: list[_Spans] = [[] for _ in texts]
+        line = " ".join(texts)
+        for pattern in self._patterns:
+            for found, text in zip(spans, texts, strict=True):
+                found += (match.span() for match in pattern.finditer(text))
+            matches = [match.span() for match in pattern.finditer(line)]
+            begin = 0
+            for found, text in zip(spans, texts, strict=True):
+                end = begin + len(text)
+                for first, last in matches:
+                    if first < begin < last:
+                        found.append((0, len(text)))
+                    elif begin <= first < end:
+                        found.append((first - begin, min(last, end) - begin))
+                begin = end + 1
+        return [_without(text, found) for text, found in zip(texts, spans, strict=True)]
+
+
+class Redacted:
+    """A source whose events come without what is to be hidden."""
+
+    def __init__(self, source: Source, redaction: Redaction) -> None:
+        self._source = source
+        self._redaction = redaction
+
+    def wait(self, seconds: float) -> None:
+        self._source.wait(seconds)
+
+    def drain(self) -> list[Event]:
+        return self._redaction.events(self._source.drain())
+
+    def counts(self) -> Counts:
+        return self._source.counts()
+
+    def stop_intake(self) -> None:
+        self._source.stop_intake()
+
+    def detach(self) -> None:
+        self._source.detach()
+
+    def close(self) -> None:
+        self._source.close()
+
+
+def _compile(pattern: str) -> re.Pattern[str]:
+    example = "--redact '--token[= ]\\S+'"
+    if not pattern:
+        raise UsageError("--redact needs a regular expression, and got an empty one", example)
+    try:
+        return re.compile(pattern, re.DOTALL)  # an argument may hold line breaks
+    except (re.error, OverflowError, RecursionError) as error:
+        raise UsageError(f"--redact {pattern!r} is no regular expression: {error}", example) from None
+
+
+def _without(text: str, spans: _Spans) -> str:
+    """The text with *** in place of each span; of spans that touch or overlap, one for all. Empty ones hide nothing."""
+    kept = []
+    shown_from = 0
+    hidden = False
+    for first, last in sorted(span for span in spans if span[0] < span[1]):
+        if first > shown_from or not hidden:
+            kept += [text[shown_from:first], HIDDEN]
+        hidden = True
+        shown_from = max(shown_from, last)
+    return "".join([*kept, text[shown_from:]])
