@@ -40,6 +40,6 @@ RowFormat = Annotated[
     Format,
     typer.Option(
         "--format",
-        help="How the rows are written; csv: as a spreadsheet may open it, json and ndjson: every byte of a name.",
+        help="How the rows are written. csv is safe for spreadsheets (a ' before = + - @), json and ndjson are exact.",
     ),
 ]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from sqlite_utils import Database
 
 from . import dbfile, ownership, schema
 from .errors import CannotCreate, StorageError
-from .events import KINDS, Exec, Exit, Fork, Free
+from .events import KINDS, Exec, Exit, Fork, Free, text
 from .lifetimes import RUNNING, Process
 from .liveness import is_recorder_alive
 from .rows import TABLES, Facts, fact_insert, how_many, process_inserts, process_row, program_row
@@ -89,7 +90,8 @@ class Store:
     def begin(self, about: Mapping[str, Any]) -> RecordingWriter:
         """Starts a recording. about: the columns of `recordings` that are known at the start."""
         with self.writing():
-            row = dict(about) | {"options": json.dumps(about["options"]), "status": "recording"}
+            row = {key: _storable(value) for key, value in about.items()}
+            row |= {"options": json.dumps(about["options"]), "status": "recording"}
             recording_id = self.db.table("recordings").insert(row).last_rowid
         assert recording_id is not None
         return RecordingWriter(self, recording_id)
@@ -194,7 +196,9 @@ class RecordingWriter:
 
     def write_cgroups(self, paths: Mapping[int, str | None]) -> None:
         """Adds cgroups: id -> path."""
-        rows = [{"recording_id": self.id, "cgroup_id": number, "path": path} for number, path in paths.items()]
+        rows = [
+            {"recording_id": self.id, "cgroup_id": number, "path": _storable(path)} for number, path in paths.items()
+        ]
         with self._store.writing():
             self._db.table("cgroup_paths").insert_all(rows, ignore=True)
 
@@ -230,3 +234,8 @@ class RecordingWriter:
             [self.id],
         ).fetchone()
         return Totals(exited + running + lost, exited, running, lost, failed, cpu_unknown, longest)
+
+
+def _storable(value: Any) -> Any:
+    """Text from the system, of which any bytes may be part (a name that was given, a path), as SQLite takes it."""
+    return text(os.fsencode(value)) if isinstance(value, str) else value

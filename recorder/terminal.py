@@ -6,6 +6,7 @@ import contextlib
 import csv
 import json
 import os
+import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
@@ -16,6 +17,8 @@ from . import argv
 from .safety import safe
 
 TABLE_ROWS = 50
+
+_FORMULA = re.compile("'*[=+@\uff1d\uff0b\uff0d\uff20-]")  # also as wide characters, which some spreadsheets take too
 
 
 def say(message: str) -> None:
@@ -66,22 +69,19 @@ def write_rows(
         _write_json(columns, printable, output)
 
 
-class _UnixLines:
-    """Takes lines that end in CR LF, for which csv quotes either, and ends them in LF."""
-
-    def __init__(self, output: TextIO) -> None:
-        self._output = output
-
-    def write(self, line: str) -> None:
-        self._output.write(line.removesuffix("\r\n") + "\n")
-
-
 def _write_csv(columns: Sequence[str], rows: Iterator[tuple[Any, ...]], output: TextIO) -> None:
-    writer = csv.writer(_UnixLines(output))
+    writer = csv.writer(output, lineterminator="\n")
     writer.writerow(columns)
-    if output.isatty():
-        rows = (tuple(safe(value) if isinstance(value, str) else value for value in row) for row in rows)
-    writer.writerows(rows)
+    writer.writerows(tuple(_csv_text(value) if isinstance(value, str) else value for value in row) for row in rows)
+
+
+def _csv_text(text: str) -> str:
+    """Text that a spreadsheet doesn't take for a formula, nor a terminal for a command, as behind `| head`.
+
+    Text that has quotes before such a character gets one more, so that taking one away always gives the text again.
+    """
+    harmless = safe(text)
+    return f"'{harmless}" if _FORMULA.match(harmless) else harmless
 
 
 def _write_json(columns: Sequence[str], rows: Iterator[tuple[Any, ...]], output: TextIO) -> None:

@@ -1,4 +1,4 @@
-"""What people and programs see of rows: tables that are harmless, exact CSV and JSON, durations, one-line messages."""
+"""What people and programs see of rows: tables and CSV that are harmless, exact JSON, durations, one-line messages."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def on_terminal(monkeypatch: pytest.MonkeyPatch) -> Run:
     return run
 
 
-# CSV, JSON, JSON lines: exact
+# CSV, JSON, JSON lines
 
 
 def test_csv() -> None:
@@ -68,7 +68,7 @@ def test_csv() -> None:
         "pid,comm,lifetime_ms,args\n"
         "7,true,1.5,true 'a b'\n"
         "8,sh,,\n"
-        '9,"x""y,z",0.25,"é\n"\n'
+        '9,"x""y,z",0.25,é\\n\n'
     )  # fmt: skip
 
 
@@ -113,13 +113,52 @@ def test_json_is_ascii_and_comes_back(rows: list[tuple[Any, Any]]) -> None:
     assert "\x1b" not in whole + lines
 
 
-@settings(max_examples=60, deadline=None)
-@given(st.lists(st.tuples(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])), st.integers())))
+WIDE = "\uff1d\uff0b\uff0d\uff20"  # the same four in the width of Chinese characters
+TRIGGERS = "=+-@\t\r" + WIDE
+SPREADSHEET = st.text(st.sampled_from(TRIGGERS + "'\"a1,;|!\\\x1b\u202eé\n") | st.characters())
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.tuples(SPREADSHEET, st.integers())))
 @example([("a\rb", 1), ("a\nb", 2), ("a,b", 3), ('"', 4)])
-def test_csv_comes_back(rows: list[tuple[str, int]]) -> None:
-    """In a file or a pipe names are exact."""
+def test_csv_comes_back_as_a_table_shows_it(rows: list[tuple[str, int]]) -> None:
+    """A line a row, nothing that a terminal acts on; and a quote is put before what a spreadsheet would act on."""
     text = written("csv", rows, ["a", "b"])
-    assert list(csv.reader(io.StringIO(text, newline=""))) == [["a", "b"], *([a, str(b)] for a, b in rows)]
+    assert not CONTROLS.search(text) and not set(text) & BIDI_MARKS
+    assert len(text.split("\n")) == len(rows) + 2
+    back = list(csv.reader(io.StringIO(text, newline="")))
+    assert back[0] == ["a", "b"]
+    for (shown, number), (name, original) in zip(back[1:], rows, strict=True):
+        assert number == str(original), "numbers stay numbers, also below 0"
+        assert not shown.startswith(tuple(TRIGGERS))
+        assert re.sub(f"^'(?='*[=+@{WIDE}-])", "", shown) == safe(name), "taking one quote away gives the text again"
+
+
+@pytest.mark.parametrize(
+    ("name", "cell"),
+    [
+        ("=cmd|'/C calc'!A0", "'=cmd|'/C calc'!A0"),
+        ("+1", "'+1"),
+        ("-bash", "'-bash"),
+        ("@SUM(A1)", "'@SUM(A1)"),
+        ("\t=1", r"\t=1"),
+        ("\r=1", r"\r=1"),
+        ("\n=1", r"\n=1"),
+        ("\uff1d1", "'\uff1d1"),
+        ("'=1", "''=1"),
+        ("'a b'", "'a b'"),
+        ("a=1", "a=1"),
+        ("", ""),
+    ],
+)
+def test_csv_holds_no_formula(name: str, cell: str, on_terminal: Run) -> None:
+    assert list(csv.reader(io.StringIO(written("csv", [(name, -1, -0.5)], ["a", "b", "c"])))) == [
+        ["a", "b", "c"],
+        [cell, "-1", "-0.5"],
+    ]
+    assert on_terminal("csv", [(name,)], ["a"]) == written("csv", [(name,)], ["a"]), "the same on a terminal"
+    for format in ("json", "ndjson"):
+        assert json.dumps(name) in written(format, [(name,)], ["a"]), "exact"
 
 
 @pytest.mark.parametrize("format", ["csv", "json", "ndjson"])
