@@ -92,7 +92,7 @@ def record(
         bool, typer.Option("--dry-run", help="Compile, load and attach, then exit: can this machine record?")
     ] = False,
 ) -> None:
-    """Record every process of this machine into a SQLite file, until Ctrl-C. Needs root."""
+    """Record every process of this machine into a SQLite file, until Ctrl-C. Needs root or capabilities."""
     limits.check(duration, buffer_mib, max_args)
     from . import dbfile, probe
     from .redaction import Redaction
@@ -126,7 +126,7 @@ def stream(
     no_args: NoArgs = False,
     redact: Redact = None,
 ) -> None:
-    """Print forks (F), execs (X) and exits (E) as JSON lines while they happen. Needs root."""
+    """Print forks (F), execs (X) and exits (E) as JSON lines while they happen. Needs root or capabilities."""
     limits.check(duration, buffer_mib, max_args)
     from . import probe
     from .redaction import Redaction

@@ -35,6 +35,7 @@ def examine(db: Path, sudo_command: str) -> list[Check]:
         _btf(),
         _bcc(),
         _privileges(sudo_command),
+        _capabilities(),
         _pids(),
         _lockdown(),
         Check("page size", True, f"{mmap.PAGESIZE} bytes"),
@@ -74,8 +75,15 @@ def _bcc() -> Check:
 def _privileges(sudo_command: str) -> Check:
     who = f"uid {os.geteuid()}"
     if probe.has_privileges():
+        if not probe.sees_all_processes():
+            return Check("privileges", False, f"{who}; /proc hides other users' processes (hidepid)", sudo_command)
         return Check("privileges", True, f"{who}, may load tracing programs")
     return Check("privileges", False, f"{who} may not load tracing programs", sudo_command)
+
+
+def _capabilities() -> Check:
+    lacking = [f"without {name}: no {lacks}" for name, lacks in probe.without_privileges().items()]
+    return Check("capabilities", None if lacking else True, "; ".join(lacking) or "all that a recording can use")
 
 
 def _pids() -> Check:

@@ -26,10 +26,10 @@ class Stat(NamedTuple):
 
 
 def read_stat(pid: int) -> Stat | None:
-    """None if the process is gone."""
+    """None if the process is gone, or hidden from this user (where /proc is mounted with hidepid)."""
     try:
         raw = Path(f"/proc/{pid}/stat").read_bytes()
-    except (FileNotFoundError, ProcessLookupError):
+    except (FileNotFoundError, ProcessLookupError, PermissionError):
         return None
     head, _, tail = raw.rpartition(b")")  # the name may hold anything, also ")"
     fields = tail.split()

@@ -320,6 +320,28 @@ def test_a_new_file_is_its_owners_only(tmp_path: Path, umask: int) -> None:
     assert (tmp_path / "webpf.db").read_bytes() == b""
 
 
+@pytest.mark.parametrize("umask", [0, 0o022, 0o077])
+def test_side_files_are_its_owners_only_too(tmp_path: Path, umask: int) -> None:
+    """The rollback journal while the tables are made, then the WAL and its index."""
+    path = tmp_path / "webpf.db"
+    modes: dict[str, int] = {}
+    before = os.umask(umask)
+    try:
+        dbfile.create(path)
+        connection = sqlite3.connect(path, isolation_level=None)
+        connection.execute("BEGIN")
+        connection.execute("CREATE TABLE a (b)")
+        modes |= {entry.name: mode(entry) for entry in tmp_path.iterdir()}
+        connection.execute("COMMIT")
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("INSERT INTO a VALUES (1)")
+        modes |= {entry.name: mode(entry) for entry in tmp_path.iterdir()}
+        connection.close()
+    finally:
+        os.umask(before)
+    assert modes == dict.fromkeys(("webpf.db", "webpf.db-journal", "webpf.db-wal", "webpf.db-shm"), 0o600)
+
+
 def test_an_empty_file_becomes_its_owners_only(tmp_path: Path) -> None:
     """As `touch` makes one: nothing was recorded in it yet, so nobody shares it on purpose."""
     path = tmp_path / "webpf.db"

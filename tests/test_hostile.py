@@ -45,7 +45,7 @@ def folder() -> Iterator[Path]:
 def pids(folder: Path) -> dict[str, int]:
     """A recording with a hostile name, of two processes: one renamed itself, one was called so in all ways."""
     program = os.fsencode(folder) + b"/" + FILE
-    shutil.copy("/bin/false", program)
+    shutil.copy(b"/bin/false", program)
     recorder = Recorder(folder / "webpf.db", [b"--name", HARM])  # type: ignore[list-item]
     recorder.wait_until_recording()
     renamed = os.fork()
