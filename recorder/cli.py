@@ -13,6 +13,7 @@ import typer
 
 from . import __version__, limits
 from .errors import DataError, NoPermission, Unavailable, UsageError
+from .invocation import program, sudo_command
 from .options import (
     DEFAULT_DB,
     BufferMib,
@@ -100,7 +101,7 @@ def record(
     redaction = Redaction(no_args, redact or [])
     if not dry_run:
         dbfile.check_writable(db)
-    probe.check_machine(_sudo_command())
+    probe.check_machine(sudo_command())
     from . import progress
     from . import record as recording
     from .terminal import say
@@ -115,7 +116,7 @@ def record(
         summary = recording.record(options, observer, redaction)
     if not quiet:
         database = [] if db == DEFAULT_DB else ["--db", str(db)]
-        progress.report(summary, shlex.join([*_program(sys.argv[0]), "query", "lifetimes", *database]))
+        progress.report(summary, shlex.join([*program(sys.argv[0]), "query", "lifetimes", *database]))
 
 
 @app.command()
@@ -132,7 +133,7 @@ def stream(
     from .redaction import Redaction
 
     redaction = Redaction(no_args, redact or [])
-    probe.check_machine(_sudo_command())
+    probe.check_machine(sudo_command())
     from . import stream as streaming
     from .terminal import say
 
@@ -212,8 +213,7 @@ def verify(
 
     problems: list[str] = []
     for finding in verifying.verify(file):
-        what = f"recording {finding.recording}: " if finding.recording else ""
-        typer.echo(safe(f"{'ok' if not finding.problems else 'WRONG':6} {what}{finding.summary}"))
+        typer.echo(safe(f"{'WRONG' if finding.problems else 'ok':6} {finding.summary}"))
         for problem in finding.problems:
             typer.echo(safe(f"{'':6} {problem}"))
         problems += finding.problems
@@ -228,17 +228,15 @@ def doctor(db: Db = DEFAULT_DB) -> None:
     from . import doctor as examination
     from .safety import safe
 
-    checks = examination.examine(db, _sudo_command(["record", "--dry-run"]))
+    checks = examination.examine(db, sudo_command(["record", "--dry-run"]))
     for check in checks:
         mark = {True: "ok", False: "MISSING", None: "-"}[check.ok]
         typer.echo(safe(f"{mark:8} {check.name:14} {check.found}"))
         if check.ok is False and check.mend:
             typer.echo(safe(f"{'':8} {'':14} -> {check.mend}"))
     missing = [check.name for check in checks if check.ok is False]
-    if missing == ["privileges"]:
-        raise typer.Exit(NoPermission.exit_code)
     if missing:
-        raise typer.Exit(Unavailable.exit_code)
+        raise typer.Exit((NoPermission if missing == ["privileges"] else Unavailable).exit_code)
 
 
 def _key_values(given: list[str]) -> dict[str, str]:
@@ -249,14 +247,3 @@ def _key_values(given: list[str]) -> dict[str, str]:
             raise UsageError(f"-p takes KEY=VALUE, not {each!r}", "webpf query NAME -p pid=1")
         pairs[key] = value
     return pairs
-
-
-def _sudo_command(arguments: list[str] | None = None) -> str:
-    """This very call as root. By full path: sudo's own PATH lacks a user's folders."""
-    program = _program(str(Path(sys.argv[0]).absolute()))
-    return shlex.join(["sudo", *program, *(sys.argv[1:] if arguments is None else arguments)])
-
-
-def _program(path: str) -> list[str]:
-    """How webpf was called: by path, by name, or as a module."""
-    return [sys.executable, "-m", "webpf"] if Path(path).name == "__main__.py" else [path]

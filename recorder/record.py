@@ -11,6 +11,7 @@ import sqlite3
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -116,10 +117,7 @@ def record(options: Options, observer: Observer, redaction: Redaction | None = N
             session.know_cgroups({number: path for path, number in cgroup_ids.items()})
             observer.started(writer.id, others)
             session.take_in([*procfs.without_doubles(alive, events), *events])
-
-            def state_of(pid: int, start_ns: int) -> procfs.State:
-                return procfs.state_of(pid, start_ns, offset)
-
+            state_of = partial(procfs.state_of, clock_offset=offset)
             _run(session, options, started_ns, stop, observer, state_of)
             observer.finishing()
             ended_ns = session.finish(state_of)

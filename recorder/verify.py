@@ -26,9 +26,8 @@ _COUNTED = tuple(TABLES[kind] for kind in (Fork, Exec, Exit, Free))
 
 @dataclass(frozen=True)
 class Finding:
-    """What was found of one recording, or of the file (recording 0). problems: none if all is right."""
+    """What was found of one recording, or of the file. problems: none if all is right."""
 
-    recording: int
     summary: str
     problems: tuple[str, ...]
 
@@ -37,7 +36,7 @@ def verify(path: Path) -> Iterator[Finding]:
     """Looks at the file, then at each recording. Raises NotFound or DataError if it can't be read at all."""
     with catalog.reading(path) as connection:
         connection.execute("BEGIN")
-        yield Finding(0, "the file is sound", tuple(_unsound(connection)))
+        yield Finding("the file", tuple(_unsound(connection)))
         for recording in catalog.recording_rows(connection):
             yield _verify_one(connection, recording)
 
@@ -49,8 +48,10 @@ def _verify_one(connection: sqlite3.Connection, recording: Mapping[str, Any]) ->
     lost = recording["lost"]
     verdict = f"{lost:,} events were lost, so counts are a lower bound" if lost else "no event was lost"
     processes = _count(connection, "processes", number)
-    summary = f"{recording['status']}, {processes:,} processes from {sum(counts):,} events; {verdict}"
-    return Finding(number, summary, tuple(problems))
+    summary = (
+        f"recording {number}: {recording['status']}, {processes:,} processes from {sum(counts):,} events; {verdict}"
+    )
+    return Finding(summary, tuple(problems))
 
 
 def _unsound(connection: sqlite3.Connection) -> Iterator[str]:

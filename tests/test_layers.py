@@ -15,7 +15,7 @@ MODULES = {path.stem: ast.parse(path.read_text(encoding="utf-8")) for path in RE
 LAYERS = (
     {"__init__"},
     {"errors", "events", "clock", "bulk"},
-    {"argv", "ownership", "limits", "options"},
+    {"argv", "ownership", "limits", "options", "invocation"},
     {"safety", "dbfile"},
     {"jsonlines", "lifetimes", "records", "btf", "bcclib", "cgroups", "stopsignal", "table"},
     {"source", "ring", "procfs", "schema", "terminal", "rows"},
@@ -36,7 +36,7 @@ DOORS = {
     "click": set[str](),
     "bcc": set[str](),  # bcclib loads it by path, probe uses it
 }
-LIGHT = {"cli", "__main__", "__init__", "errors", "limits", "options"}  # what `webpf --version` imports
+LIGHT = {"cli", "__main__", "__init__", "errors", "limits", "options", "invocation"}  # what `webpf --version` imports
 
 
 def imports(tree: ast.AST) -> Iterator[tuple[str, bool]]:

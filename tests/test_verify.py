@@ -56,7 +56,7 @@ def test_a_file_that_is_right(db: Path, webpf: Webpf) -> None:
     answer = webpf("verify", db)
     assert (answer.returncode, answer.stderr) == (0, "")
     assert answer.stdout.splitlines() == [
-        "ok     the file is sound",
+        "ok     the file",
         "ok     recording 1: complete, 6 processes from 11 events; no event was lost",
         "ok     recording 2: complete, 6 processes from 11 events; no event was lost",
     ]
