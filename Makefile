@@ -18,8 +18,13 @@ AS_USER := $(if $(and $(filter 0,$(shell id -u)),$(filter-out root,$(SUDO_USER))
 
 PACKAGES := python3-bpfcc python3-venv
 TEST_PACKAGES := $(PACKAGES) gcc libc6-dev git clang llvm libbpf-dev libelf-dev zlib1g-dev bpftool
+PROOF_PACKAGES := $(PACKAGES) gcc libc6-dev git debootstrap debian-archive-keyring qemu-system-x86 cpio
+# What `make kernels` and `make distros` go through; `own` is the kernel that runs here.
+KERNELS ?= own 5.10 6.1 6.12 7.2
+DISTROS ?= bookworm trixie sid
 
-.PHONY: help record install test check format docs bench soak clean packages test-packages
+.PHONY: help record install test check format docs bench soak kernels distros clean \
+	packages test-packages proof-packages
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -52,12 +57,19 @@ bench: $(VENV)/installed ## Compare speed with other recorders (needs root, gcc,
 soak: $(VENV)/installed ## Record a steady load for 30 minutes: memory, losses, CPU (needs root, gcc, 1 GB of disk)
 	$(SUDO) $(BIN)/python bench/soak.py
 
+kernels: proof-packages $(VENV)/installed-dev ## Run the truth suite under KERNELS in qemu (by hand: long)
+	$(SUDO) env WEBPF_PROOFS="$${WEBPF_PROOFS:-}" $(BIN)/python proofs/kernels.py $(KERNELS)
+
+distros: proof-packages $(VENV)/installed-dev ## Run the truth suite in chroots of DISTROS (by hand: long)
+	$(SUDO) env WEBPF_PROOFS="$${WEBPF_PROOFS:-}" $(BIN)/python proofs/distros.py $(DISTROS)
+
 clean: ## Remove the virtual environment and what tools left behind
 	rm -rf $(VENV) build dist ./*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -exec rm -rf {} +
 
 packages: ; @$(call apt_install,$(PACKAGES))
 test-packages: ; @$(call apt_install,$(TEST_PACKAGES))
+proof-packages: ; @$(call apt_install,$(PROOF_PACKAGES))
 
 $(VENV)/installed: pyproject.toml
 	$(call make_venv,.)

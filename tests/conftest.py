@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from support import PROJECT, Recorder, webpf_command
+from support import DEADLINE_SECONDS, PROJECT, Recorder, webpf_command
 
 from webpf import probe
 from webpf.errors import WebpfError
@@ -67,7 +67,7 @@ def webpf(tmp_path: Path) -> Webpf:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=3 * DEADLINE_SECONDS,
         )
 
     return call

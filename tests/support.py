@@ -88,7 +88,7 @@ class Recorder:
 
     def wait(self) -> tuple[int, str]:
         """Waits for it to end by itself."""
-        _, errors = self.process.communicate(timeout=60)
+        _, errors = self.process.communicate(timeout=3 * DEADLINE_SECONDS)
         return self.process.returncode, errors
 
     def _recordings(self) -> int:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from fates import Fate, Query, check, now, reap, row_of, run_child, run_program
-from support import MS, Recorder, wait_until
+from support import DEADLINE_SECONDS, MS, Recorder, wait_until
 
 pytestmark = pytest.mark.kernel
 
@@ -58,7 +58,7 @@ def test_orphans_keep_the_parent_of_their_fork(start_recorder: Start, query: Que
     def daemonize() -> None:
         parent = os.getpid()
         if os.fork() == 0:
-            deadline = time.monotonic() + 20
+            deadline = time.monotonic() + DEADLINE_SECONDS
             while os.getppid() == parent and time.monotonic() < deadline:
                 time.sleep(0.001)
             os.write(writing, f"{os.getpid()} {parent} {os.getppid()}".encode())

@@ -1,0 +1,77 @@
+"""Where the proofs keep what they fetch and find: $WEBPF_PROOFS, or a folder in /var/tmp."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+PROJECT = Path(__file__).resolve().parent.parent
+CACHE = Path(os.environ.get("WEBPF_PROOFS") or "/var/tmp/webpf-proofs")
+ROWS = CACHE / "rows"
+
+Row = dict[str, Any]
+"""What one run showed; proofs/inside.py says which keys it has."""
+
+
+def run(*command: str | Path, stdin: str | None = None, environment: Mapping[str, str] | None = None) -> str:
+    """Runs a command that must succeed; returns its stdout. What it says on stderr is shown."""
+    return subprocess.run(
+        [str(word) for word in command],
+        check=True,
+        stdout=subprocess.PIPE,
+        input=stdin,
+        text=True,
+        env=None if environment is None else dict(environment),
+    ).stdout
+
+
+def working_copy() -> list[str]:
+    """The files of the source tree, as it stands: those that git knows, and new ones that it doesn't ignore."""
+    # A checkout may belong to the user behind sudo, which git refuses unless told that it is safe.
+    listed = run(
+        "git", "-c", f"safe.directory={PROJECT}", "-C", PROJECT,
+        "ls-files", "-z", "--cached", "--others", "--exclude-standard",
+    )  # fmt: skip
+    return sorted(name for name in set(listed.split("\0")) if name and os.path.lexists(PROJECT / name))
+
+
+def copy_working_copy(to: Path) -> None:
+    """Puts the source tree into a folder, in place of what was there."""
+    run("rm", "-rf", "--one-file-system", to)
+    to.mkdir(parents=True)
+    names = "\0".join(working_copy())
+    run("tar", "--directory", PROJECT, "--null", "--files-from=-", "--create", f"--file={to}.tar", stdin=names)
+    run("tar", "--directory", to, "--no-same-owner", "--extract", f"--file={to}.tar")
+    Path(f"{to}.tar").unlink()
+
+
+def keep(row: Row, how: str) -> Row:
+    """Writes a row into the cache, in place of the last one of the same kernel, distribution and way to run."""
+    row |= {"how": how, "date": datetime.now(timezone.utc).date().isoformat()}
+    ROWS.mkdir(parents=True, exist_ok=True)
+    name = "_".join(str(row[key]) for key in ("kernel", "distribution", "how"))
+    file = ROWS / "".join(letter if letter.isalnum() or letter in "._-" else "-" for letter in name)
+    file.with_name(file.name + ".json").write_text(json.dumps(row, indent=2) + "\n")
+    return row
+
+
+def rows() -> list[Row]:
+    """All rows that the cache holds."""
+    return [json.loads(file.read_text()) for file in sorted(ROWS.glob("*.json"))]
+
+
+def report(row: Row) -> str:
+    """One line on a row, and one on each test that failed."""
+    counts = f"{row['passed']} passed, {row['failed']} failed, {row['skipped']} skipped in {row['seconds']:.0f} s"
+    line = f"Linux {row['kernel']}, {row['distribution']}, BCC {row['bcc']}, Python {row['python']}: {counts}"
+    return "\n".join([line, *(f"    FAILED {name}: {why}" for name, why in row["failures"].items())])
+
+
+def succeeded(found: Sequence[Row]) -> bool:
+    """Whether nothing failed, and something ran."""
+    return bool(found) and all(row["passed"] and not row["failed"] for row in found)

@@ -1,0 +1,112 @@
+"""Runs the truth suite on the system where it stands, and writes what came of it as one JSON object.
+
+    python proofs/inside.py RESULT
+
+Is run by proofs/kernels.py and proofs/distros.py, within the guest or the chroot.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import re
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+PROJECT = Path(__file__).resolve().parent.parent
+SUITE = "tests/truth"
+"""The truth suite: what pytest is told to run."""
+
+
+def facts() -> dict[str, Any]:
+    """What this system is made of."""
+    from webpf import bcclib
+
+    release = platform.freedesktop_os_release()
+    return {
+        "kernel": kernel(),
+        "machine": platform.machine(),
+        # Debian's testing and sid have no number yet.
+        "distribution": f"{release['NAME'].split()[0]} {release.get('VERSION_ID') or release['VERSION_CODENAME']}",
+        "bcc": bcclib.find().version,
+        "python": platform.python_version(),
+        "sqlite": sqlite3.sqlite_version,
+    }
+
+
+def kernel() -> str:
+    """The version of the kernel. Debian's release says only what its modules fit to: the version is behind it."""
+    debian = re.search(r"\bDebian ([\d.]+)", platform.version())
+    plain = re.match(r"[\d.]*\d", platform.release())
+    return debian[1] if debian else plain[0] if plain else platform.release()
+
+
+def say(*arguments: str) -> dict[str, Any]:
+    """What a command of webpf's says on this system."""
+    called = subprocess.run(
+        [sys.executable, "-m", "webpf", *arguments], check=False, capture_output=True, text=True, cwd="/tmp"
+    )
+    print(called.stdout + called.stderr, end="", flush=True)
+    return {"exit_code": called.returncode, "said": (called.stdout + called.stderr).splitlines()}
+
+
+def run_suite() -> dict[str, Any]:
+    """Runs the truth suite; returns the counts and what failed and was skipped, with the reasons."""
+    with tempfile.TemporaryDirectory() as folder:
+        report = Path(folder, "report.xml")
+        command = [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-v",
+            "--color=no",
+            "--tb=short",
+            "--durations=5",
+            "-p",
+            "no:cacheprovider",
+        ]
+        started = time.monotonic()
+        code = subprocess.run([*command, f"--junitxml={report}", SUITE], check=False, cwd=PROJECT).returncode
+        seconds = time.monotonic() - started
+        cases = list(ElementTree.parse(report).iter("testcase")) if report.exists() else []
+    failures = reasons(cases, "failure") | reasons(cases, "error")
+    skips = reasons(cases, "skipped")
+    if code not in (0, 1):
+        failures["pytest"] = f"exit code {code}"
+    return {
+        "suite": SUITE,
+        "passed": len(cases) - len(failures.keys() - {"pytest"}) - len(skips),
+        "failed": len(failures),
+        "skipped": len(skips),
+        "seconds": round(seconds, 1),
+        "failures": failures,
+        "skips": skips,
+    }
+
+
+def reasons(cases: list[ElementTree.Element], outcome: str) -> dict[str, str]:
+    """Names of the tests with this outcome, and the first line of why."""
+    found = {case.get("name", "?"): case.find(outcome) for case in cases}
+    return {
+        name: (element.get("message") or "?").splitlines()[0] for name, element in found.items() if element is not None
+    }
+
+
+def main() -> None:
+    """Examines this system, runs the suite, writes the result."""
+    row = facts()
+    print(row, flush=True)
+    row["doctor"] = say("doctor")
+    row["dry_run"] = say("record", "--dry-run")
+    row |= run_suite()
+    Path(sys.argv[1]).write_text(json.dumps(row) + "\n")
+
+
+if __name__ == "__main__":
+    main()

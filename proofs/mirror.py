@@ -1,0 +1,66 @@
+"""The Debian mirror that this machine's apt uses: its address, its settings, and single packages out of any suite."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from cache import CACHE, run
+
+KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
+SUITES = ("bullseye", "bookworm", "sid")
+SECURE_SUITES = ("bookworm-security",)
+"""Where the kernels are. Kernels of a newer series come to a stable release as security updates."""
+
+
+def address(label: str = "Debian") -> str:
+    """The first mirror that apt is set up with, of what calls itself so."""
+    listed = run("apt-get", "indextargets", "--format", "$(LABEL) $(REPO_URI)", "Created-By: Packages")
+    for line in listed.splitlines():
+        found, _, uri = line.rpartition(" ")
+        if found == label:
+            return uri
+    raise SystemExit(f"apt knows no mirror of {label} here: these proofs need a Debian machine, after `apt-get update`")
+
+
+def settings() -> str:
+    """How apt reaches its mirror here: proxies, and which dates it insists on."""
+    lines = run("apt-config", "dump").splitlines()
+    return "".join(line + "\n" for line in lines if re.match(r"Acquire::(https?|Check-[\w-]+)\b.*[^\"]\"", line))
+
+
+def fetch(pattern: str, folder: Path) -> Path:
+    """Downloads the newest of the packages whose names match, from all suites; leaves this machine's own apt alone."""
+    lists = CACHE / "apt"
+    (lists / "state/lists/partial").mkdir(parents=True, exist_ok=True)
+    (lists / "cache/archives/partial").mkdir(parents=True, exist_ok=True)
+    (lists / "status").touch()
+    sources = [(address(), suite) for suite in SUITES] + [
+        (address("Debian-Security"), suite) for suite in SECURE_SUITES
+    ]
+    (lists / "sources.list").write_text(
+        "".join(f"deb [signed-by={KEYRING}] {uri} {suite} main\n" for uri, suite in sources)
+    )
+    options = {
+        "Dir::State": lists / "state",
+        "Dir::State::status": lists / "status",
+        "Dir::Cache": lists / "cache",
+        "Dir::Etc::SourceList": lists / "sources.list",
+        "Dir::Etc::SourceParts": "/dev/null",
+        "APT::Sandbox::User": "root",
+    }
+    own = [word for name, value in options.items() for word in ("-o", f"{name}={value}")]
+    if not any((lists / "state/lists").glob("*Packages*")):
+        run("apt-get", *own, "-qq", "update")
+    names = run("apt-cache", *own, "search", "--names-only", pattern).splitlines()
+    if not names:
+        raise SystemExit(f"the mirror has no package {pattern}")
+    newest = max((line.split()[0] for line in names), key=by_version)
+    folder.mkdir(parents=True, exist_ok=True)
+    run("env", "-C", folder, "apt-get", *own, "-qq", "download", newest)
+    return max(folder.glob("*.deb"), key=lambda file: file.stat().st_mtime)
+
+
+def by_version(name: str) -> list[int]:
+    """Orders the names of kernel packages by the numbers in them."""
+    return [int(number) for number in re.findall(r"\d+", name)]

@@ -1,0 +1,54 @@
+"""Writes what the last runs showed into docs/compatibility.md.
+
+python proofs/table.py
+"""
+
+from __future__ import annotations
+
+import re
+
+from cache import PROJECT, Row, rows
+
+DOCUMENT = PROJECT / "docs" / "compatibility.md"
+BEGIN, END = "<!-- proofs/table.py: begin -->\n", "<!-- proofs/table.py: end -->\n"
+COLUMNS = ("kernel", "distribution", "run", "BCC", "Python", "SQLite", "passed", "failed", "skipped", "date")
+
+
+def by_kernel(row: Row) -> tuple[list[int], str, str]:
+    """Oldest kernel first, then oldest distribution."""
+    return [int(number) for number in re.findall(r"\d+", row["kernel"])], row["distribution"], row["how"]
+
+
+def cells(row: Row) -> list[str]:
+    """One row, as text."""
+    bcc = re.match(r"[\d.]*\d", row["bcc"])
+    system = [f"{row['kernel']} {row['machine']}", row["distribution"], row["how"], bcc[0] if bcc else row["bcc"]]
+    keys = ("python", "sqlite", "passed", "failed", "skipped", "date")
+    return system + [str(row[key]) for key in keys]
+
+
+def table(found: list[Row]) -> str:
+    """All rows as a Markdown table, and below it what failed or was skipped, each with its reason."""
+    lines = [COLUMNS, ["---"] * len(COLUMNS), *(cells(row) for row in sorted(found, key=by_kernel))]
+    text = "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    reasons: dict[tuple[str, str, str], list[str]] = {}
+    for row in sorted(found, key=by_kernel):
+        for outcome, tests in (("failed", row["failures"]), ("skipped", row["skips"])):
+            for test, why in tests.items():
+                reasons.setdefault((outcome, test, why), []).append(f"{row['kernel']} / {row['distribution']}")
+    if reasons:
+        text += "\n"
+    for (outcome, test, why), where in reasons.items():
+        text += f"- `{test}` {outcome} on {', '.join(dict.fromkeys(where))}: {why}\n"
+    return text
+
+
+def write_table() -> None:
+    """Puts the table in its place; the text around it is written by hand."""
+    before, _, rest = DOCUMENT.read_text().partition(BEGIN)
+    _, _, after = rest.partition(END)
+    DOCUMENT.write_text(before + BEGIN + table(rows()) + END + after)
+
+
+if __name__ == "__main__":
+    write_table()
