@@ -116,8 +116,10 @@ class Probe:
         self._bpf = _compile(macros)
         self._ring = Ring(self._bpf[b"ring"].map_fd, ring_bytes)
         self._closed = False
-        self.started_ns = clock.boot_ns() + clock_offset
+        self._gate = self._bpf[b"gate"]
         self._turn_gate(_GATE_OPEN)
+        # Not before: on a slow machine, what began in between would be missing from a recording that seems to hold it.
+        self.started_ns = clock.boot_ns() + clock_offset
 
     def wait(self, seconds: float) -> None:
         self._ring.wait(seconds)
@@ -137,7 +139,7 @@ class Probe:
         self._turn_gate(_GATE_FREES_ONLY)
 
     def _turn_gate(self, state: int) -> None:
-        self._bpf[b"gate"][ctypes.c_int(0)] = ctypes.c_uint32(state)
+        self._gate[ctypes.c_int(0)] = ctypes.c_uint32(state)
 
     def detach(self) -> None:
         """Ends reporting. What is in the buffer can still be drained."""
