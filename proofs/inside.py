@@ -33,7 +33,7 @@ def facts() -> dict[str, Any]:
         "kernel": kernel(),
         "machine": platform.machine(),
         # Debian's testing and sid have no number yet.
-        "distribution": f"{release['NAME'].split()[0]} {release.get('VERSION_ID') or release['VERSION_CODENAME']}",
+        "distribution": f"{release['NAME'].split()[0]} {release.get('VERSION_ID') or release['PRETTY_NAME'].split()[-1]}",
         "bcc": bcclib.find().version,
         "python": platform.python_version(),
         "sqlite": sqlite3.sqlite_version,
