@@ -29,11 +29,12 @@ def facts() -> dict[str, Any]:
     from webpf import bcclib
 
     release = platform.freedesktop_os_release()
+    # Debian's testing and sid have no number yet.
+    number = release.get("VERSION_ID") or release["PRETTY_NAME"].split()[-1]
     return {
         "kernel": kernel(),
         "machine": platform.machine(),
-        # Debian's testing and sid have no number yet.
-        "distribution": f"{release['NAME'].split()[0]} {release.get('VERSION_ID') or release['PRETTY_NAME'].split()[-1]}",
+        "distribution": f"{release['NAME'].split()[0]} {number}",
         "bcc": bcclib.find().version,
         "python": platform.python_version(),
         "sqlite": sqlite3.sqlite_version,
