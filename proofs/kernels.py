@@ -25,7 +25,7 @@ from table import write_table
 
 MEMORY_MIB = 4096
 LIMIT_SECONDS = 3600
-SLOWNESS = 10
+SLOWNESS = 20
 """How much slower a guest is, at worst, for the deadlines of the tests."""
 
 # PID 1 of the guest. When it ends, for whatever reason, the kernel panics, and with that qemu ends.
