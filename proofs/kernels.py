@@ -62,12 +62,16 @@ LEFT_OUT = re.compile(
 def kernel_image(series: str) -> Path:
     """The newest kernel of a series, like 6.12, that Debian has for clouds: it has the drivers of a guest built in."""
     folder = CACHE / "kernels" / series
-    if not any(folder.glob("boot/vmlinuz-*")):
+    if not any(folder.rglob("vmlinuz*")):
         print(f"fetching Linux {series}", flush=True)
         package = mirror.fetch(rf"^linux-(image|binary)-{re.escape(series)}\.[^ ]*-cloud-amd64$", folder)
         run("dpkg-deb", "--extract", package, folder)
         package.unlink()
-    return next(folder.glob("boot/vmlinuz-*"))
+    # In /boot, and since 7.2 beside the modules.
+    found = next(folder.rglob("vmlinuz*"), None)
+    if found is None:
+        raise SystemExit(f"there is no kernel in the package of Linux {series}, in {folder}")
+    return found
 
 
 def archive(top: Path, names: list[str], to: Path) -> None:

@@ -55,7 +55,8 @@ def fetch(pattern: str, folder: Path) -> Path:
     names = run("apt-cache", *own, "search", "--names-only", pattern).splitlines()
     if not names:
         raise SystemExit(f"the mirror has no package {pattern}")
-    newest = max((line.split()[0] for line in names), key=by_version)
+    # Where there are both, linux-image is empty and needs linux-binary.
+    newest = max((line.split()[0] for line in names), key=lambda name: (by_version(name), "-binary-" in name))
     folder.mkdir(parents=True, exist_ok=True)
     run("env", "-C", folder, "apt-get", *own, "-qq", "download", newest)
     return max(folder.glob("*.deb"), key=lambda file: file.stat().st_mtime)
