@@ -8,8 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import pytest
-from support import MS
+from support import MS, SLOWNESS
 
 from webpf import clock
 
@@ -98,6 +97,7 @@ def check(row: dict[str, Any], fate: Fate, ppid: int | None = None) -> None:
     """Everything that a parent (this process, if no other is given) can know, compared.
 
     CPU time only where it is known: the kernel tells it when it frees a process, and for a few, when busy, it doesn't.
+    It may be a little more: a parent on another CPU can reap its child before that has left its own for good.
     """
     assert row["state"] == "exited"
     assert row["status"] == fate.status
@@ -107,6 +107,7 @@ def check(row: dict[str, Any], fate: Fate, ppid: int | None = None) -> None:
     assert fate.before_ns - MS / 10 <= row["start_ns"] <= row["end_ns"] <= fate.after_ns + MS / 10
     assert row["lifetime_ns"] == row["end_ns"] - row["start_ns"] <= fate.after_ns - fate.before_ns
     if row["cpu_ns"] is not None:
-        assert row["cpu_ns"] == pytest.approx(fate.cpu_ns, abs=0.1 * MS)
+        more = row["cpu_ns"] - fate.cpu_ns
+        assert -0.1 * MS <= more <= 0.1 * MS * SLOWNESS, f"{more} ns more than the {fate.cpu_ns} that wait4() told"
     assert row["max_rss_kib"] == fate.max_rss_kib
     assert row["ppid"] == (os.getpid() if ppid is None else ppid)

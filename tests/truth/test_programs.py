@@ -123,7 +123,8 @@ def test_the_longest_arguments(act: str, start_recorder: Start, query: Query) ->
         shown = child.stdout.read()
         fate = reap(child.pid, before)
         child.returncode = 0
-        wait_until(lambda: rows_of(query, fate), "the row is not there")  # noqa: B023
+        # Not just any row: its fork can be in the file already, and its exec not yet.
+        wait_until(lambda: [row for row in rows_of(query, fate) if row["end_ns"]], "it has not ended")  # noqa: B023
         row = row_of(query, fate)
         assert len(shown) > kib * 1000
         assert (row["argv"], row["argv_bytes"]) == (shown, len(shown))

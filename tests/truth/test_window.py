@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from fates import Fate, Query, now, reap, rows_of
-from support import MS, Recorder, wait_until
+from support import MS, SLOWNESS, Recorder, wait_until
 
 pytestmark = pytest.mark.kernel
 
@@ -70,7 +70,7 @@ def test_no_gap_and_no_double_at_the_start(start_recorder: Start, query: Query, 
             fates.append(reap(child.pid, before))
             child.returncode = 0
 
-    threads = [threading.Thread(target=storm) for _ in range(4)]
+    threads = [threading.Thread(target=storm) for _ in range(4 if SLOWNESS == 1 else 2)]
     for thread in threads:
         thread.start()
     try:
