@@ -155,6 +155,29 @@ def gone(pid: int, start_ms: float, ms: float) -> Gone:
     return Gone(at(ms), pid, at(start_ms))
 
 
+A_MIXED_LOT: list[Event] = [
+    alive(1, -5000, ppid=0),
+    alive(2, -5000, ppid=0, comm="kthreadd", argv=None, kernel=1),
+    alive(30, -2000, comm="daemon"),
+    fork(100, 0, parent_ms=-5000),
+    exec_(100, 0, 1, b"/bin/sh\0-c\0\xff\0", "sh", argv_bytes=99),
+    exec_(100, 0, 2)._replace(argv=None, argv_bytes=7),
+    fork(101, 10, ppid=100, parent_ms=0),
+    exit_(101, 10, 20, status=9),
+    exit_(101, 10, 21, status=0),
+    fork(101, 30, ppid=100, parent_ms=0),
+    free(101, 10, 31, status=9),
+    free(77, -9, 32),
+    exit_(30, -1995, 40, status=139),
+    fork(102, 50, kernel=1),
+    fork(103, 60),
+    free(103, 60, 70, status=256),
+    exec_(104, 65, 80, comm="late"),
+    gone(101, 30, 900),
+]
+"""Facts of all kinds, numbered from 1: of nine processes, one of whose pids is used twice."""
+
+
 def make_recording(
     db: Path,
     events: Iterable[Event],

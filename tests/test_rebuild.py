@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support import about, alive, exec_, exit_, fork, free, gone, make_recording
+from support import A_MIXED_LOT, about, alive, exec_, exit_, fork, free, gone, make_recording
 
 from webpf import liveness, procfs, rebuild
 from webpf.errors import DataError, NotFound, StorageError
@@ -22,27 +22,6 @@ from webpf.rows import TABLES, flatten
 from webpf.store import Store
 
 Rows: TypeAlias = dict[str, list[tuple[Any, ...]]]
-
-EVENTS: list[Event] = [
-    alive(1, -5000, ppid=0),
-    alive(2, -5000, ppid=0, comm="kthreadd", argv=None, kernel=1),
-    alive(30, -2000, comm="daemon"),
-    fork(100, 0, parent_ms=-5000),
-    exec_(100, 0, 1, b"/bin/sh\0-c\0\xff\0", "sh", argv_bytes=99),
-    exec_(100, 0, 2)._replace(argv=None, argv_bytes=7),
-    fork(101, 10, ppid=100, parent_ms=0),
-    exit_(101, 10, 20, status=9),
-    exit_(101, 10, 21, status=0),
-    fork(101, 30, ppid=100, parent_ms=0),
-    free(101, 10, 31, status=9),
-    free(77, -9, 32),
-    exit_(30, -1995, 40, status=139),
-    fork(102, 50, kernel=1),
-    fork(103, 60),
-    free(103, 60, 70, status=256),
-    exec_(104, 65, 80, comm="late"),
-    gone(101, 30, 900),
-]
 
 
 @contextmanager
@@ -70,7 +49,7 @@ def rows(db: Path) -> Rows:
 def db(tmp_path: Path) -> Path:
     """A file with one recording, written some facts at a time."""
     path = tmp_path / "webpf.db"
-    make_recording(path, EVENTS, batch=2)
+    make_recording(path, A_MIXED_LOT, batch=2)
     return path
 
 
@@ -124,7 +103,7 @@ def test_a_rebuilt_file_is_one_sound_plain_file(db: Path) -> None:
 
 
 def test_one_recording_of_two(db: Path) -> None:
-    make_recording(db, EVENTS, batch=2)
+    make_recording(db, A_MIXED_LOT, batch=2)
     before = rows(db)
     with opened(db) as connection:
         connection.execute("DELETE FROM processes")

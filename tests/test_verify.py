@@ -8,38 +8,20 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from support import about, alive, at, exec_, exit_, fork, free, gone, make_recording
+from support import A_MIXED_LOT, about, at, fork, make_recording
 
-from webpf.events import Event
 from webpf.source import Counts
 from webpf.store import Store
 
 Webpf = Callable[..., "subprocess.CompletedProcess[str]"]
-
-EVENTS: list[Event] = [
-    alive(1, -5000, ppid=0),
-    alive(2, -5000, ppid=0, comm="kthreadd", argv=None, kernel=1),
-    fork(100, 0, parent_ms=-5000),
-    exec_(100, 0, 1, b"/bin/sh\0-c\0\xff\0", "sh", argv_bytes=99),
-    exec_(100, 0, 2)._replace(argv=None, argv_bytes=7),
-    fork(101, 10, ppid=100, parent_ms=0),
-    exit_(101, 10, 20, status=9),
-    exit_(101, 10, 21, status=0),
-    fork(101, 30, ppid=100, parent_ms=0),
-    free(101, 10, 31, status=9),
-    free(77, -9, 32),
-    fork(103, 60),
-    free(103, 60, 70, status=256),
-    gone(101, 30, 900),
-]
 
 
 @pytest.fixture
 def db(tmp_path: Path) -> Path:
     """A file with two recordings, written some facts at a time."""
     path = tmp_path / "webpf.db"
-    make_recording(path, EVENTS, batch=3)
-    make_recording(path, EVENTS, batch=100)
+    make_recording(path, A_MIXED_LOT, batch=3)
+    make_recording(path, A_MIXED_LOT, batch=100)
     return path
 
 
@@ -57,8 +39,8 @@ def test_a_file_that_is_right(db: Path, webpf: Webpf) -> None:
     assert (answer.returncode, answer.stderr) == (0, "")
     assert answer.stdout.splitlines() == [
         "ok     the file",
-        "ok     recording 1: complete, 6 processes from 11 events; no event was lost",
-        "ok     recording 2: complete, 6 processes from 11 events; no event was lost",
+        "ok     recording 1: complete, 9 processes from 14 events; no event was lost",
+        "ok     recording 2: complete, 9 processes from 14 events; no event was lost",
     ]
 
 
@@ -73,18 +55,18 @@ def test_losses_are_no_fault_of_the_file(tmp_path: Path, webpf: Webpf) -> None:
 @pytest.mark.parametrize(
     ("statement", "reason"),
     [
-        ("DELETE FROM forks WHERE id = 12", "forks: 3 are there, 4 were written"),
-        ("UPDATE recordings SET execs_lost = 1 WHERE id = 1", "execs: 2 attempted is not 2 written and 1 lost"),
-        ("UPDATE recordings SET exits_attempted = NULL WHERE id = 1", "exits: None attempted is not 2 written"),
-        ("UPDATE forks SET recording_id = 2 WHERE id = 12", "forks: 1 rows have numbers that are not this recording's"),
-        ("UPDATE exits SET process_id = 3 WHERE id = 7", "pairing: 1 events are given to another process"),
-        ("UPDATE frees SET process_id = NULL WHERE id = 10", "pairing: 1 events are given to another process"),
-        ("UPDATE processes SET comm = 'other' WHERE id = 9", "1 rows of processes don't follow from the events"),
+        ("DELETE FROM forks WHERE id = 15", "forks: 4 are there, 5 were written"),
+        ("UPDATE recordings SET execs_lost = 1 WHERE id = 1", "execs: 3 attempted is not 3 written and 1 lost"),
+        ("UPDATE recordings SET exits_attempted = NULL WHERE id = 1", "exits: None attempted is not 3 written"),
+        ("UPDATE forks SET recording_id = 2 WHERE id = 15", "forks: 1 rows have numbers that are not this recording's"),
+        ("UPDATE exits SET process_id = 4 WHERE id = 8", "pairing: 1 events are given to another process"),
+        ("UPDATE frees SET process_id = NULL WHERE id = 11", "pairing: 1 events are given to another process"),
+        ("UPDATE processes SET comm = 'other' WHERE id = 10", "1 rows of processes don't follow from the events"),
         ("UPDATE processes SET argv = X'00' WHERE id = 1", "the first is that of id 1"),
-        ("UPDATE processes SET cpu_ns = NULL WHERE id = 12", "the first is that of id 12"),
-        ("UPDATE processes SET recording_id = 2 WHERE id = 6", "5 rows of processes, but 6 processes in the events"),
-        ("DELETE FROM processes WHERE id = 6", "points to a row of processes that is not there"),
-        ("UPDATE processes SET parent_id = 999 WHERE id = 6", "points to a row of processes that is not there"),
+        ("UPDATE processes SET cpu_ns = NULL WHERE id = 15", "the first is that of id 15"),
+        ("UPDATE processes SET recording_id = 2 WHERE id = 7", "8 rows of processes, but 9 processes in the events"),
+        ("DELETE FROM processes WHERE id = 7", "points to a row of processes that is not there"),
+        ("UPDATE processes SET parent_id = 999 WHERE id = 7", "points to a row of processes that is not there"),
     ],
 )
 def test_whatever_is_wrong_is_told(statement: str, reason: str, db: Path, webpf: Webpf) -> None:
@@ -97,7 +79,7 @@ def test_whatever_is_wrong_is_told(statement: str, reason: str, db: Path, webpf:
 
 
 def test_pairing_is_mended_by_a_rebuild(db: Path, webpf: Webpf) -> None:
-    change(db, "UPDATE processes SET comm = 'other'", "DELETE FROM processes WHERE id = 9")
+    change(db, "UPDATE processes SET comm = 'other'", "DELETE FROM processes WHERE id = 10")
     change(
         db, "UPDATE missing SET process_id = 1", "UPDATE exits SET process_id = 1", "UPDATE forks SET process_id = 1"
     )
