@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 
 from . import cgroups, clock, rows
-from .events import Event, Gone
+from .events import Event, Free, Gone
 from .lifetimes import RUNNING, Pairing
 from .procfs import State
 from .source import Counts, Source
@@ -27,6 +27,7 @@ class Session:
         self.writer = writer
         self.counts = Counts()
         self.processes = 0
+        self._ended_ns = 0
         self._offset = clock_offset
         self._pairing = Pairing()
         self._cgroups: dict[int, str | None] = {}
@@ -55,10 +56,12 @@ class Session:
         """
         self.take_in(self.source.drain())
         suspects = [p for p in self._pairing.running() if state_of(p.pid, p.start_ns) != "alive"]
+        # Before intake stops, not after: what happened in between would be missing from what seems to be recorded.
+        self._ended_ns = self.now()
         self.source.stop_intake()
-        ended_ns = self.now()
         self._await_frees(state_of)
         self.counts = self._settle()
+        ended_ns = self._ended_ns
         # Whoever ended before the check has reported its exit by now, unless that was lost.
         gone: list[Event] = [Gone(ended_ns, p.pid, p.start_ns) for p in suspects if p.state == RUNNING]
         self.take_in(gone)
@@ -82,12 +85,18 @@ class Session:
         begun = last = time.monotonic()
         while any(state_of(p.pid, p.start_ns) == "gone" for p in self._pairing.unfreed()):
             self.source.wait(0.01)
-            events = self.source.drain()
-            self.take_in(events)
+            events = self._take_rest()
             now = time.monotonic()
             last = now if events else last
             if now - last > QUIET_SECONDS or now - begun > FREES_SECONDS:
                 break
+
+    def _take_rest(self) -> list[Event]:
+        """Takes in what came after the end was near; whatever that still holds, the recording goes on until then."""
+        events = self.source.drain()
+        self.take_in(events)
+        self._ended_ns = max([self._ended_ns, *(event.time_ns for event in events if type(event) is not Free)])
+        return events
 
     def update_counts(self) -> None:
         """Brings the counts in the file up to date with the kernel's."""
@@ -99,7 +108,7 @@ class Session:
         self.source.detach()
         deadline = time.monotonic() + SETTLE_SECONDS
         while True:
-            self.take_in(self.source.drain())
+            self._take_rest()
             counts = self.source.counts()
             if counts.arrived == self.writer.written or time.monotonic() > deadline:
                 return counts

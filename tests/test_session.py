@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from support import about, exit_, fork, free
+from support import about, at, exit_, fork, free
 
 from webpf.events import Event
 from webpf.procfs import State
@@ -48,3 +48,13 @@ def test_what_was_never_freed_is_let_go_of_once_it_is_long_gone(tmp_path: Path) 
     session.writer.write_counts(session.source.counts(), 0)
     store.close()
     assert [finding.problems for finding in verify(tmp_path / "webpf.db")] == [(), ()]
+
+
+def test_a_recording_ends_with_what_it_still_took_in(tmp_path: Path) -> None:
+    """Not with a moment after intake stopped, of which it knows nothing; and a free belongs to an end before it."""
+    store = Store(tmp_path / "webpf.db")
+    events: list[Event] = [fork(100, 0), exit_(100, 0, 5), free(100, 0, 9)]
+    session = Session(Replay(events, batch=1), store.begin(about()), clock_offset=0)
+    assert session.finish(lambda pid, start_ns: "gone") == at(5)
+    assert [row["ended_ns"] for row in store.db["recordings"].rows] == [at(5)]
+    store.close()
