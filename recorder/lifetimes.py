@@ -88,6 +88,11 @@ class Pairing:
         """Those that are alive as far as is known."""
         return [process for process in self._by_pid.values() if process.state == RUNNING]
 
+    def is_running(self, pid: int, start_ns: int) -> bool:
+        """Whether this very process is alive as far as is known."""
+        process = self._find(pid, start_ns)
+        return process is not None and process.state == RUNNING
+
     def unfreed(self) -> list[Process]:
         """Those that have exited, but have not been freed: zombies, and those that ended a moment ago."""
         return [p for p in (*self._by_pid.values(), *self._replaced.values()) if p.state == EXITED]

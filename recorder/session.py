@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 
 from . import cgroups, clock, rows
-from .events import Event, Free, Gone
+from .events import Event, Exit, Free, Gone
 from .lifetimes import RUNNING, Pairing
 from .procfs import State
 from .source import Counts, Source
@@ -28,6 +28,7 @@ class Session:
         self.counts = Counts()
         self.processes = 0
         self._ended_ns = 0
+        self._late_frees = 0
         self._offset = clock_offset
         self._pairing = Pairing()
         self._cgroups: dict[int, str | None] = {}
@@ -93,7 +94,17 @@ class Session:
 
     def _take_rest(self) -> list[Event]:
         """Takes in what came after the end was near; whatever that still holds, the recording goes on until then."""
-        events = self.source.drain()
+        drained = self.source.drain()
+        ended = {(event.pid, event.start_ns) for event in drained if type(event) is Exit}
+        # Who was alive at the end and is freed now ended after it: that is no fact of this recording.
+        events = [
+            event
+            for event in drained
+            if type(event) is not Free
+            or (event.pid, event.start_ns) in ended
+            or not self._pairing.is_running(event.pid, event.start_ns)
+        ]
+        self._late_frees += len(drained) - len(events)
         self.take_in(events)
         self._ended_ns = max([self._ended_ns, *(event.time_ns for event in events if type(event) is not Free)])
         return events
@@ -109,7 +120,7 @@ class Session:
         deadline = time.monotonic() + SETTLE_SECONDS
         while True:
             self._take_rest()
-            counts = self.source.counts()
+            counts = self.source.counts().without_frees(self._late_frees)
             if counts.arrived == self.writer.written or time.monotonic() > deadline:
                 return counts
             self.source.wait(0.001)

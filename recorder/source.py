@@ -23,6 +23,10 @@ class Counts:
         """Records that were written to the buffer, by kind."""
         return tuple(a - b for a, b in zip(self.attempted, self.lost, strict=True))
 
+    def without_frees(self, number: int) -> Counts:
+        """The same with so many frees less, which came but don't count."""
+        return Counts((*self.attempted[:-1], self.attempted[-1] - number), self.lost)
+
 
 class Source(Protocol):
     """A stream of events with an end. Events of one process come in the order in which they happened."""

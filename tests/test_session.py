@@ -9,7 +9,7 @@ from support import about, at, exit_, fork, free
 from webpf.events import Event
 from webpf.procfs import State
 from webpf.session import Session
-from webpf.source import Replay
+from webpf.source import Counts, Replay
 from webpf.store import Store
 from webpf.verify import verify
 
@@ -57,4 +57,19 @@ def test_a_recording_ends_with_what_it_still_took_in(tmp_path: Path) -> None:
     session = Session(Replay(events, batch=1), store.begin(about()), clock_offset=0)
     assert session.finish(lambda pid, start_ns: "gone") == at(5)
     assert [row["ended_ns"] for row in store.db["recordings"].rows] == [at(5)]
+    store.close()
+
+
+def test_who_is_alive_at_the_end_and_freed_just_after_was_running(tmp_path: Path) -> None:
+    """His exit came after the end. Another's, which the same batch brings, did not."""
+    store = Store(tmp_path / "webpf.db")
+    session = Session(Replay([]), store.begin(about()), clock_offset=0)
+    session.take_in([fork(100, 0), fork(101, 1)])
+    session.source = Replay([exit_(101, 1, 5), free(101, 1, 8), free(100, 0, 9)], batch=3, counts=Counts((2, 0, 1, 2)))
+    session._take_rest()
+    session.counts = session._settle()
+    session.writer.write_counts(session.counts, at(9))
+    assert session.counts.arrived == session.writer.written == (2, 0, 1, 1)
+    rows = store.db["processes"].rows_where(order_by="pid")
+    assert [(row["pid"], row["state"]) for row in rows] == [(100, "running"), (101, "exited")]
     store.close()
