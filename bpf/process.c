@@ -11,6 +11,7 @@
  *   WAKE_BYTES            how much one CPU may write before it wakes the reader
  *   MAX_ARGS              bytes of argv kept of one exec
  *   EXIT_HAS_GROUP_DEAD   1 where sched_process_exit says whether the last thread leaves (since Linux 6.16)
+ *   INTERRUPTIBLE         1 where another task can interrupt a program of a tracepoint
  */
 #include <linux/types.h>
 
@@ -65,12 +66,14 @@ enum { FORK, EXEC, EXIT, FREE, KINDS };
 
 BPF_RINGBUF_OUTPUT(ring, RING_BYTES / PAGE_SIZE);
 
-/* Attempts by kind, then failures by kind, then the bytes written since this CPU last woke the reader.
- * Per CPU, so that counting needs no atomic operation.
+/* By kind: attempts, failures, events that the first program was passed over for but the second wrote down, whether
+ * the first is under way. Then the bytes written since this CPU last woke the reader.
  */
 #define LOST KINDS
-#define UNREAD_BYTES (2 * KINDS)
-BPF_PERCPU_ARRAY(counts, u64, 2 * KINDS + 1);
+#define RESCUED (2 * KINDS)
+#define UNDER_WAY (3 * KINDS)
+#define UNREAD_BYTES (4 * KINDS)
+BPF_PERCPU_ARRAY(counts, u64, 4 * KINDS + 1);
 
 /* The four programs are attached one after the other, but begin and end together: when the reader turns this. At the
  * end frees still pass, for they bring the CPU time of what has just exited.
@@ -111,8 +114,9 @@ static __always_inline void count(int slot)
 {
 	u64 *cell = counts.lookup(&slot);
 
+	/* Atomic, for another task may run a program on this CPU in between. */
 	if (cell)
-		*cell += 1;
+		__sync_fetch_and_add(cell, 1);
 }
 
 /* The reader comes by timer, so a record wakes nobody, unless much has been written since the last wake-up. */
@@ -183,19 +187,19 @@ static __always_inline u32 exit_status(const void *leader, const void *signal)
 	return read32(leader, OFF_TASK_EXIT_CODE);
 }
 
-RAW_TRACEPOINT_PROBE(sched_process_fork)
+static __always_inline void on_fork(struct bpf_raw_tracepoint_args *ctx)
 {
 	const void *child = (const void *)ctx->args[1];
 	const void *parent;
 	struct fact *fact;
 
 	if (read32(child, OFF_TASK_PID) != read32(child, OFF_TASK_TGID) || gate_state() != GATE_OPEN)
-		return 0;
+		return;
 	count(FORK);
 	fact = ring.ringbuf_reserve(sizeof(*fact));
 	if (!fact) {
 		count(LOST + FORK);
-		return 0;
+		return;
 	}
 	begin(fact, FORK, child);
 	describe(fact, child);
@@ -204,7 +208,6 @@ RAW_TRACEPOINT_PROBE(sched_process_fork)
 	fact->ppid = read32(parent, OFF_TASK_TGID);
 	fact->parent_start = start_of(parent);
 	ring.ringbuf_submit(fact, wake_up(sizeof(*fact)));
-	return 0;
 }
 
 /* n, at most limit. In assembly, so that the register which the verifier sees bounded is the one that is used. */
@@ -237,7 +240,7 @@ static __always_inline bool write_exec(const void *task, const void *name, const
 	return true;
 }
 
-RAW_TRACEPOINT_PROBE(sched_process_exec)
+static __always_inline void on_exec(struct bpf_raw_tracepoint_args *ctx)
 {
 	const void *task = (const void *)ctx->args[0];
 	const void *name = follow((const void *)ctx->args[2], OFF_BINPRM_FILENAME);
@@ -247,7 +250,7 @@ RAW_TRACEPOINT_PROBE(sched_process_exec)
 	bool written;
 
 	if (gate_state() != GATE_OPEN)
-		return 0;
+		return;
 	count(EXEC);
 	if (bpf_probe_read_kernel_str(start_of_name, SHORT_NAME, name) == SHORT_NAME)
 		written = write_exec(task, name, LONG_NAME, MAX_ARGS);
@@ -259,10 +262,9 @@ RAW_TRACEPOINT_PROBE(sched_process_exec)
 		written = write_exec(task, name, SHORT_NAME, MAX_ARGS);
 	if (!written)
 		count(LOST + EXEC);
-	return 0;
 }
 
-RAW_TRACEPOINT_PROBE(sched_process_exit)
+static __always_inline void on_exit(struct bpf_raw_tracepoint_args *ctx)
 {
 	const void *task = (const void *)ctx->args[0];
 	const void *leader = follow(task, OFF_TASK_GROUP_LEADER);
@@ -272,19 +274,19 @@ RAW_TRACEPOINT_PROBE(sched_process_exit)
 	/* A process ends with its last thread, which need not be its leader. */
 #if EXIT_HAS_GROUP_DEAD
 	if (!(ctx->args[1] & 0xff))
-		return 0;
+		return;
 #else
 	/* Two threads that leave together can both see 0 here: the reader drops the second. */
 	if (read32(signal, OFF_SIGNAL_LIVE))
-		return 0;
+		return;
 #endif
 	if (gate_state() != GATE_OPEN)
-		return 0;
+		return;
 	count(EXIT);
 	fact = ring.ringbuf_reserve(sizeof(*fact));
 	if (!fact) {
 		count(LOST + EXIT);
-		return 0;
+		return;
 	}
 	begin(fact, EXIT, leader);
 	add_name(fact, leader);
@@ -292,29 +294,80 @@ RAW_TRACEPOINT_PROBE(sched_process_exit)
 	fact->status = exit_status(leader, signal);
 	fact->max_rss_kib = max_rss_kib(signal);
 	ring.ringbuf_submit(fact, wake_up(sizeof(*fact)));
-	return 0;
 }
 
 /* The kernel frees a task some time after it was reaped. Only here is its CPU time whole: at the exit its last
  * stretch on a CPU is still running.
  */
-RAW_TRACEPOINT_PROBE(sched_process_free)
+static __always_inline void on_free(struct bpf_raw_tracepoint_args *ctx)
 {
 	const void *task = (const void *)ctx->args[0];
 	const void *signal = follow(task, OFF_TASK_SIGNAL);
 	struct fact *fact;
 
 	if (read32(task, OFF_TASK_PID) != read32(task, OFF_TASK_TGID) || gate_state() == GATE_SHUT)
-		return 0;
+		return;
 	count(FREE);
 	fact = ring.ringbuf_reserve(sizeof(*fact));
 	if (!fact) {
 		count(LOST + FREE);
-		return 0;
+		return;
 	}
 	begin(fact, FREE, task);
 	fact->status = exit_status(task, signal);
 	fact->cpu = read64(signal, OFF_SIGNAL_SUM_SCHED_RUNTIME);
 	ring.ringbuf_submit(fact, wake_up(sizeof(*fact)));
-	return 0;
 }
+
+/* Where a program can be interrupted by another task, and that one comes to the same tracepoint on the same CPU, the
+ * kernel passes over the program there: it doesn't nest (__bpf_trace_run() in kernel/trace/bpf_trace.c). So there is a
+ * second program behind it, which finds the first under way and takes its place. Were it passed over too, the reader
+ * would know from the kernel's own count. (A task that is interrupted between the two, and comes back while another is
+ * in the first, would be written down twice. Pairing stands that, but for one program more in the chain.)
+ */
+#if INTERRUPTIBLE
+static __always_inline void set_under_way(u32 kind, u64 value)
+{
+	int slot = UNDER_WAY + kind;
+	u64 *cell = counts.lookup(&slot);
+
+	if (cell)
+		*(volatile u64 *)cell = value;
+}
+
+static __always_inline bool is_under_way(u32 kind)
+{
+	int slot = UNDER_WAY + kind;
+	u64 *cell = counts.lookup(&slot);
+
+	return cell && *(volatile u64 *)cell;
+}
+
+#define SECOND_PROGRAM(name, KIND)                                                                                     \
+	int second_##name(struct bpf_raw_tracepoint_args *ctx)                                                         \
+	{                                                                                                              \
+		if (is_under_way(KIND)) {                                                                              \
+			count(RESCUED + KIND);                                                                         \
+			on_##name(ctx);                                                                                \
+		}                                                                                                      \
+		return 0;                                                                                              \
+	}
+#else
+#define set_under_way(kind, value)
+#define SECOND_PROGRAM(name, KIND)
+#endif
+
+#define PROGRAMS(name, KIND)                                                                                           \
+	RAW_TRACEPOINT_PROBE(sched_process_##name)                                                                     \
+	{                                                                                                              \
+		set_under_way(KIND, 1);                                                                                \
+		on_##name(ctx);                                                                                        \
+		set_under_way(KIND, 0);                                                                                \
+		return 0;                                                                                              \
+	}                                                                                                              \
+	SECOND_PROGRAM(name, KIND)
+
+PROGRAMS(fork, FORK)
+PROGRAMS(exec, EXEC)
+PROGRAMS(exit, EXIT)
+PROGRAMS(free, FREE)

@@ -11,6 +11,7 @@ import re
 import tempfile
 from collections.abc import Iterator
 from importlib.resources import files
+from operator import add, sub
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ _USEFUL = {
 _FIRST_PID_NAMESPACE = 0xEFFFFFFC  # PROC_PID_INIT_INO, include/linux/proc_ns.h
 _MIB = 1024 * 1024
 _GATE_OPEN, _GATE_FREES_ONLY = 1, 2  # bpf/process.c
+_MISSES = re.compile(r"^recursion_misses:\s*(\d+)$", re.MULTILINE)
 
 
 def kernel_version(release: str = platform.release()) -> tuple[int, int, int]:
@@ -98,14 +100,20 @@ class Probe:
     """The attached programs and their buffer: a Source of what the kernel reports from started_ns (Unix ns) on.
 
     buffer_mib: size of the ring buffer in MiB, a power of two. max_args: bytes of argv kept of one exec.
+    interruptible: whether a task can interrupt the programs (default: since Linux 7.0), so that each needs a second.
     Raises Unavailable if the program can't be compiled, loaded or attached.
     """
 
-    def __init__(self, clock_offset: int, buffer_mib: int = 16, max_args: int = 32768) -> None:
+    def __init__(
+        self, clock_offset: int, buffer_mib: int = 16, max_args: int = 32768, interruptible: bool | None = None
+    ) -> None:
+        if interruptible is None:
+            interruptible = kernel_version() >= (7, 0, 0)
         self._decoder = Decoder()
         ring_bytes = buffer_mib * _MIB
         macros: dict[str, int | str] = {
             **btf.definitions(),
+            "INTERRUPTIBLE": int(interruptible),
             "CLOCK_OFFSET": f"{clock_offset}ULL",
             "WEBPF_PAGE_SIZE": mmap.PAGESIZE,
             "WEBPF_LINUX_VERSION_CODE": _version_code(),
@@ -114,9 +122,12 @@ class Probe:
             "MAX_ARGS": max_args,
         }
         self._bpf = _compile(macros)
+        self._second_links = [_attach_second(self._bpf, tracepoint) for tracepoint in TRACEPOINTS if interruptible]
         self._ring = Ring(self._bpf[b"ring"].map_fd, ring_bytes)
         self._closed = False
         self._gate = self._bpf[b"gate"]
+        self._skipped_before = self._skipped()
+        self._skipped_at_stop: list[int] | None = None
         self._turn_gate(_GATE_OPEN)
         # Not before: on a slow machine, what began in between would be missing from a recording that seems to hold it.
         self.started_ns = clock.boot_ns() + clock_offset
@@ -130,12 +141,30 @@ class Probe:
         return events
 
     def counts(self) -> Counts:
+        attempted, without_room, _ = self._cells()
+        skipped_now = self._skipped_at_stop or self._skipped()
+        skipped = [max(0, now - before) for now, before in zip(skipped_now, self._skipped_before, strict=True)]
+        return Counts(tuple(map(add, attempted, skipped)), tuple(map(add, without_room, skipped)))
+
+    def _cells(self) -> list[list[int]]:
+        """By kind: attempts, failures, rescued."""
         table = self._bpf[b"counts"]
-        totals = [sum(table[ctypes.c_int(slot)]) for slot in range(2 * len(KINDS))]
-        return Counts(attempted=tuple(totals[: len(KINDS)]), lost=tuple(totals[len(KINDS) :]))
+        totals = [sum(table[ctypes.c_int(slot)]) for slot in range(3 * len(KINDS))]
+        return [totals[at : at + len(KINDS)] for at in range(0, len(totals), len(KINDS))]
+
+    def _skipped(self) -> list[int]:
+        """By kind, how often the kernel passed over a program and no second one stepped in (see bpf/process.c).
+
+        The kernel counts it since 5.12. Whether it was the event of a process or of a thread can't be known.
+        """
+        functions = (self._bpf.funcs[f"raw_tracepoint__{tracepoint}".encode()] for tracepoint in TRACEPOINTS)
+        infos = (Path(f"/proc/self/fdinfo/{function.fd}").read_text() for function in functions)
+        misses = [int(found[1]) if (found := _MISSES.search(info)) else 0 for info in infos]
+        return list(map(sub, misses, self._cells()[2]))
 
     def stop_intake(self) -> None:
         """From this moment the programs report frees only."""
+        self._skipped_at_stop = self._skipped()
         self._turn_gate(_GATE_FREES_ONLY)
 
     def _turn_gate(self, state: int) -> None:
@@ -146,6 +175,8 @@ class Probe:
         for tracepoint in TRACEPOINTS:
             with contextlib.suppress(Exception):  # BCC raises a bare Exception for one that is detached already
                 self._bpf.detach_raw_tracepoint(tracepoint.encode())
+        while self._second_links:
+            os.close(self._second_links.pop())
 
     def close(self) -> None:
         if not self._closed:
@@ -173,6 +204,18 @@ def _compile(macros: dict[str, int | str]) -> Any:
         except Exception as error:  # BCC raises bare Exceptions; clang's and the verifier's words go to stderr
             reason = _reason(output.read_text(errors="replace")) or str(error)
             raise Unavailable(f"BCC can't load the BPF program: {reason}", "webpf doctor") from error
+
+
+def _attach_second(bpf: Any, tracepoint: str) -> int:
+    """A descriptor that keeps the second program attached. BCC itself knows but one for each tracepoint."""
+    bcc = bcclib.load()
+    name = tracepoint.replace("sched_process", "second")
+    descriptor: int = bcc.lib.bpf_attach_raw_tracepoint(
+        bpf.load_func(name.encode(), bcc.BPF.RAW_TRACEPOINT).fd, tracepoint.encode()
+    )
+    if descriptor < 0:
+        raise Unavailable(f"the kernel takes no second program for {tracepoint}", "webpf doctor")
+    return descriptor
 
 
 def _reason(output: str) -> str:

@@ -42,6 +42,7 @@ CREATE TABLE recordings (
     forks_attempted INTEGER,         -- facts of this kind that the kernel had to report; while it goes on, a second old
     forks_written INTEGER,           -- facts of this kind in this file
     forks_lost INTEGER,              -- facts of this kind for which the buffer had no room
+                                     -- (or, rarely, that the kernel passed over)
     execs_attempted INTEGER,
     execs_written INTEGER,
     execs_lost INTEGER,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import subprocess
@@ -11,9 +12,11 @@ from typing import Any
 
 import pytest
 from fates import Query, run_program
-from support import PROJECT, Recorder
+from support import PROJECT, Recorder, wait_until
 
 from webpf import catalog
+from webpf.events import Exec, Exit, Fork, Free
+from webpf.probe import TRACEPOINTS, Probe
 
 pytestmark = pytest.mark.kernel
 
@@ -63,6 +66,36 @@ def test_losses_are_counted(start_recorder: Start, query: Query, webpf: Any, tmp
     assert (verified.returncode, "events were lost, so counts are a lower bound" in verified.stdout) == (0, True)
     assert webpf("rebuild").returncode == 0
     assert webpf("verify").returncode == 0
+
+
+def own_facts(probe: Probe, pids: set[int]) -> list[tuple[type, int]]:
+    """Kind and pid of what a probe reports of these processes until they are all free, but their frees."""
+    facts: list[Any] = []
+
+    def all_ended() -> bool:
+        facts.extend(probe.drain())
+        return pids <= {fact.pid for fact in facts if type(fact) is Exit}
+
+    wait_until(all_ended, "a process's end isn't reported")
+    return [(type(fact), fact.pid) for fact in facts if fact.pid in pids and type(fact) is not Free]
+
+
+@pytest.mark.parametrize("first_is_passed_over", [False, True])
+def test_second_programs(first_is_passed_over: bool) -> None:
+    """They write down what the first were passed over for (as Linux 7 does now and then), and nothing else."""
+    probe = Probe(0, interruptible=True)
+    try:
+        if first_is_passed_over:
+            counts = probe._bpf[b"counts"]
+            for kind, tracepoint in enumerate(TRACEPOINTS):
+                probe._bpf.detach_raw_tracepoint(tracepoint.encode())
+                under_way = counts[ctypes.c_int(3 * len(TRACEPOINTS) + kind)]
+                counts[ctypes.c_int(3 * len(TRACEPOINTS) + kind)] = type(under_way)(*[1] * len(under_way))
+        pids = [run_program("/bin/true").pid for _ in range(20)]
+        assert own_facts(probe, set(pids)) == [(kind, pid) for pid in pids for kind in (Fork, Exec, Exit)]
+        assert probe.counts().lost == (0, 0, 0, 0)
+    finally:
+        probe.close()
 
 
 @pytest.fixture(scope="session")
