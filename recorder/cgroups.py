@@ -57,6 +57,8 @@ def path_of(cgroup_id: int) -> str | None:
             return None
         try:
             path = str(Path(f"/proc/self/fd/{fd}").readlink())
+        except OSError:  # a path of more than a page
+            return None
         finally:
             os.close(fd)
     finally:

@@ -12,44 +12,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
-from .events import TICK_NS, Alive, Event, Exec, Exit, Fork, Free, Gone
+from .events import Alive, Event, Exec, Exit, Fork, Free, Gone
+from .process import EXITED, LOST, RUNNING, Process
 
-RUNNING: Final = "running"  # alive at the last fact, or at the end of the recording
-EXITED: Final = "exited"
-LOST: Final = "lost"  # it is gone, but its exit was not seen
-
-
-class Process:
-    """What is known of one process. None means unknown.
-
-    id: that of the first fact that named it. exact: whether start_ns is known to the nanosecond (what /proc tells is
-    rounded down to a clock tick). execs: programs it took on; 0 means that it runs the one of its parent. status,
-    end_ppid, cpu_ns and max_rss_kib come with its end; comm, filename, argv, uid and cgroup_id are its latest.
-    """
-
-    # Defaults belong to the class: an instance then holds, and costs, only what is known of it.
-    exact: bool = True
-    state: str = RUNNING
-    ppid: int | None = None
-    parent_id: int | None = None
-    end_ns: int | None = None
-    end_ppid: int | None = None
-    status: int | None = None
-    comm: str | None = None
-    filename: str | None = None
-    argv: bytes | None = None
-    argv_bytes: int | None = None
-    execs: int | None = None
-    uid: int | None = None
-    cgroup_id: int | None = None
-    cpu_ns: int | None = None
-    max_rss_kib: int | None = None
-    kernel: int | None = None
-
-    def __init__(self, id: int, pid: int, start_ns: int) -> None:
-        self.id = id
-        self.pid = pid
-        self.start_ns = start_ns
+MOST_GIVEN_UP: Final = 4096
 
 
 class Pairing:
@@ -59,6 +25,9 @@ class Pairing:
         self._by_pid: dict[int, Process] = {}
         # A pid can be used again before the free of its last owner is reported: at most one such owner a pid waits.
         self._replaced: dict[int, Process] = {}
+        # By pid and start: those whose free seems never to come. It might still, so the latest are kept.
+        self._given_up: dict[tuple[int, int], Process] = {}
+        self._forgotten: list[int] = []
         self._changed: dict[int, Process] = {}
         self._handlers: dict[type, Callable[[Any, int], int]] = {
             Fork: self._fork,
@@ -90,36 +59,39 @@ class Pairing:
 
     def is_running(self, pid: int, start_ns: int) -> bool:
         """Whether this very process is alive as far as is known."""
-        process = self._find(pid, start_ns)
-        return process is not None and process.state == RUNNING
+        process = self._by_pid.get(pid)
+        return process is not None and process.state == RUNNING and process.may_have_started(start_ns)
 
     def unfreed(self) -> list[Process]:
-        """Those that have exited, but have not been freed: zombies, and those that ended a moment ago."""
-        return [p for p in (*self._by_pid.values(), *self._replaced.values()) if p.state == EXITED]
+        """Those that are gone, but have not been freed: zombies, and those that ended a moment ago."""
+        return [p for p in (*self._by_pid.values(), *self._replaced.values()) if p.state != RUNNING]
 
-    def forget(self, process: Process) -> None:
-        """Lets go of a process of which no fact will come any more."""
+    def give_up(self, process: Process) -> None:
+        """Holds this process no longer for sure: nothing but its free can come, and probably it won't."""
         for among in (self._by_pid, self._replaced):
             if among.get(process.pid) is process:
                 del among[process.pid]
+        self._given_up[process.pid, process.start_ns] = process
+        if len(self._given_up) > MOST_GIVEN_UP:
+            oldest = next(iter(self._given_up))
+            self._forgotten.append(self._given_up.pop(oldest).id)
+
+    def take_forgotten(self) -> list[int]:
+        """Ids of processes that will not change any more whatever comes, since the last call."""
+        forgotten, self._forgotten = self._forgotten, []
+        return forgotten
 
     def _find(self, pid: int, start_ns: int) -> Process | None:
         process = self._by_pid.get(pid)
-        if process is not None and (process.start_ns == start_ns or self._refine(process, start_ns)):
-            return process
-        process = self._replaced.get(pid)
-        if process is not None and (process.start_ns == start_ns or self._refine(process, start_ns)):
-            return process
-        return None
-
-    def _refine(self, process: Process, start_ns: int) -> bool:
-        """Whether this start is the exact one of a process of which /proc told the tick; then it is taken over."""
-        if process.exact or not 0 <= start_ns - process.start_ns < TICK_NS:
-            return False
-        process.start_ns = start_ns
-        process.exact = True
-        self._changed[process.id] = process
-        return True
+        if process is None or not process.may_have_started(start_ns):
+            process = self._replaced.get(pid)
+        if process is None or not process.may_have_started(start_ns):
+            return None
+        if not process.exact:
+            process.start_ns = start_ns
+            process.exact = True
+            self._changed[process.id] = process
+        return process
 
     def _find_or_add(self, pid: int, start_ns: int, fact_id: int) -> Process:
         before = self._by_pid.get(pid)
@@ -131,6 +103,9 @@ class Pairing:
         return process
 
     def _add(self, process: Process, before: Process | None) -> Process:
+        if before is not None and before.start_ns > process.start_ns:  # a late fact of an earlier owner of its pid
+            self._replace(process)
+            return process
         if before is not None:
             self._replace(before)
         self._by_pid[process.pid] = process
@@ -140,6 +115,9 @@ class Pairing:
         """Its pid has a new owner, so it is gone; if its exit was not seen, it was lost."""
         if before.state == RUNNING:
             self._mark_lost(before)
+        replaced = self._replaced.get(before.pid)
+        if replaced is not None:
+            self.give_up(replaced)
         self._replaced[before.pid] = before
 
     def _mark_lost(self, process: Process) -> None:
@@ -148,8 +126,13 @@ class Pairing:
 
     def _fork(self, event: Fork, fact_id: int) -> int:
         _, pid, start_ns, ppid, parent_start_ns, comm, uid, _, cgroup_id, kernel = event
-        if pid in self._by_pid:
+        before = self._by_pid.get(pid)
+        if before is not None:
+            is_found = not before.exact
             process = self._find_or_add(pid, start_ns, fact_id)
+            if is_found and process is before:
+                # Its fork was still being written when /proc was read: all that it did since is yet to come.
+                process.execs = process.filename = process.argv = process.argv_bytes = None
         else:  # as nearly always
             process = self._changed[fact_id] = self._by_pid[pid] = Process(fact_id, pid, start_ns)
         process.ppid = ppid
@@ -193,7 +176,7 @@ class Pairing:
 
     def _free(self, event: Free, fact_id: int) -> int:
         _, pid, start_ns, status, cpu_ns = event
-        process = self._find(pid, start_ns)
+        process = self._find(pid, start_ns) or self._given_up.get((pid, start_ns))
         if process is None:
             return 0  # it had exited before the recording began
         if process.state != EXITED:
@@ -202,8 +185,12 @@ class Pairing:
             process.status = status
         process.cpu_ns = cpu_ns
         self._changed[process.id] = process
-        among = self._by_pid if self._by_pid.get(pid) is process else self._replaced
-        del among[pid]
+        if self._by_pid.get(pid) is process:
+            del self._by_pid[pid]
+        elif self._replaced.get(pid) is process:
+            del self._replaced[pid]
+        else:
+            del self._given_up[pid, start_ns]
         return process.id
 
     def _alive(self, event: Alive, fact_id: int) -> int:

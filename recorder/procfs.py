@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Literal, NamedTuple, TypeAlias
 
@@ -100,11 +102,12 @@ def _read_alive(pid: int, clock_offset: int, max_args: int, cgroup_ids: dict[str
     try:
         status = (folder / "status").read_text(errors="replace")
         _, uid, euid, *_ = next(line for line in status.splitlines() if line.startswith("Uid:")).split()
-        cgroup = (folder / "cgroup").read_bytes()
+        cgroup = _read_cgroup(folder)
         kernel = bool(stat.flags & PF_KTHREAD)
         execed = not kernel and not stat.flags & PF_FORKNOEXEC
-        argv, argv_bytes = _read_argv(folder, max_args) if execed else (None, None)
-        filename = _read_exe(folder) if execed else None
+        living = _living_thread(folder, stat)
+        argv, argv_bytes = _read_argv(living, max_args) if execed else (None, None)
+        filename = _read_exe(living) if execed else None
     except (FileNotFoundError, ProcessLookupError, StopIteration):
         return None  # it ended while it was read: its exit is among the first events
     return Alive(
@@ -124,6 +127,17 @@ def _read_alive(pid: int, clock_offset: int, max_args: int, cgroup_ids: dict[str
     )
 
 
+def _living_thread(folder: Path, stat: Stat) -> Path:
+    """Where to read of the program: of a leader that has left while other threads go on, nothing can be read there."""
+    if stat.state not in "ZX":
+        return folder
+    for thread in (folder / "task").iterdir():
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            if (thread / "stat").read_bytes().rpartition(b") ")[2][:1] not in b"ZX":
+                return thread
+    raise ProcessLookupError
+
+
 def _read_argv(folder: Path, max_args: int) -> tuple[bytes, int]:
     with (folder / "cmdline").open("rb") as cmdline:
         argv = cmdline.read()
@@ -131,10 +145,27 @@ def _read_argv(folder: Path, max_args: int) -> tuple[bytes, int]:
 
 
 def _read_exe(folder: Path) -> str | None:
-    try:
+    with _what_can_be_told():
         return text(os.fsencode((folder / "exe").readlink()).removesuffix(b" (deleted)"))
+    return None
+
+
+def _read_cgroup(folder: Path) -> bytes:
+    with _what_can_be_told():
+        return (folder / "cgroup").read_bytes()
+    return b""
+
+
+@contextlib.contextmanager
+def _what_can_be_told() -> Iterator[None]:
+    """Passes over what this user may not read, and over a path of more than a page, which the kernel can't tell."""
+    try:
+        yield
     except PermissionError:
-        return None
+        pass
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
 
 
 def _cgroup_id(lines: bytes, known: dict[str, int]) -> int | None:

@@ -7,6 +7,7 @@ It happens between the kernel and the pairing, so nothing behind it ever holds w
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterable, Sequence
 from typing import TypeVar
 
@@ -34,7 +35,8 @@ class Redaction:
         for pattern in patterns:
             self._patterns.append(_compile(pattern))
             # Patterns may be secrets themselves, and webpf's own command line, and sudo's, is that of a process too.
-            self._patterns.append(re.compile(re.escape(pattern)))
+            # As one of its arguments, or quoted within the line that a shell was given.
+            self._patterns += (re.compile(re.escape(it)) for it in (pattern, shlex.quote(pattern)))
 
     @property
     def active(self) -> bool:

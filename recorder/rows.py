@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 from . import argv
 from .bulk import BulkInsert
 from .events import Alive, Event, Exec, Exit, Fork, Free, Gone
-from .lifetimes import Process
+from .process import Process
 
 TABLES: dict[type[Event], str] = {
     Fork: "forks",

@@ -6,8 +6,9 @@ import time
 from collections.abc import Callable, Mapping
 
 from . import cgroups, clock, rows
-from .events import Event, Exit, Free, Gone
-from .lifetimes import RUNNING, Pairing
+from .events import Event, Exec, Exit, Fork, Free, Gone
+from .lifetimes import Pairing
+from .process import RUNNING
 from .procfs import State
 from .source import Counts, Source
 from .store import RecordingWriter
@@ -16,7 +17,7 @@ from .store import RecordingWriter
 # virtual machine with Linux 6.18, where perf sees no sched_process_free for them either).
 FREES_SECONDS = 5.0
 QUIET_SECONDS = 0.3
-SETTLE_SECONDS = 0.25
+SETTLE_SECONDS = 2.0  # a record may be half written by a task that was interrupted
 
 
 class Session:
@@ -27,7 +28,8 @@ class Session:
         self.writer = writer
         self.counts = Counts()
         self.processes = 0
-        self._ended_ns = 0
+        self._stop_ns = self._ended_ns = 0  # Unix ns: when intake is stopped, and of the last that was taken in
+        self._suspects: set[tuple[int, int]] = set()  # who was gone at the stop, though the exit was not seen yet
         self._late_frees = 0
         self._offset = clock_offset
         self._pairing = Pairing()
@@ -57,8 +59,9 @@ class Session:
         """
         self.take_in(self.source.drain())
         suspects = [p for p in self._pairing.running() if state_of(p.pid, p.start_ns) != "alive"]
+        self._suspects = {(p.pid, p.start_ns) for p in suspects}
         # Before intake stops, not after: what happened in between would be missing from what seems to be recorded.
-        self._ended_ns = self.now()
+        self._stop_ns = self._ended_ns = self.now()
         self.source.stop_intake()
         self._await_frees(state_of)
         self.counts = self._settle()
@@ -77,9 +80,10 @@ class Session:
         """
         gone = {p.id: p for p in self._pairing.unfreed() if state_of(p.pid, p.start_ns) == "gone"}
         for id in gone.keys() & self._gone:
-            self._pairing.forget(gone.pop(id))
-            self.writer.forget(id)
+            self._pairing.give_up(gone.pop(id))
         self._gone = set(gone)
+        for id in self._pairing.take_forgotten():
+            self.writer.forget(id)
 
     def _await_frees(self, state_of: Callable[[int, int], State]) -> None:
         """Who has been reaped will be freed, and then its CPU time is known. Zombies are not waited for."""
@@ -96,18 +100,22 @@ class Session:
         """Takes in what came after the end was near; whatever that still holds, the recording goes on until then."""
         drained = self.source.drain()
         ended = {(event.pid, event.start_ns) for event in drained if type(event) is Exit}
-        # Who was alive at the end and is freed now ended after it: that is no fact of this recording.
-        events = [
-            event
-            for event in drained
-            if type(event) is not Free
-            or (event.pid, event.start_ns) in ended
-            or not self._pairing.is_running(event.pid, event.start_ns)
-        ]
+        begun = {(event.pid, event.start_ns) for event in drained if type(event) in (Fork, Exec)}
+        events = [e for e in drained if type(e) is not Free or not self._is_after_the_end(e, ended, begun)]
         self._late_frees += len(drained) - len(events)
         self.take_in(events)
         self._ended_ns = max([self._ended_ns, *(event.time_ns for event in events if type(event) is not Free)])
         return events
+
+    def _is_after_the_end(self, free: Free, ended: set[tuple[int, int]], begun: set[tuple[int, int]]) -> bool:
+        """Whether this process was alive, or not yet born, at the end: its free is then no fact of this recording.
+
+        ended, begun: pid and start of those whose exit, and fork or exec, the same batch brings.
+        """
+        process = (free.pid, free.start_ns)
+        if free.time_ns <= self._stop_ns or process in ended or process in self._suspects:
+            return False
+        return free.start_ns > self._stop_ns or process in begun or self._pairing.is_running(*process)
 
     def update_counts(self) -> None:
         """Brings the counts in the file up to date with the kernel's."""

@@ -20,8 +20,8 @@ from sqlite_utils import Database
 from . import dbfile, ownership, schema
 from .errors import CannotCreate, StorageError
 from .events import KINDS, Exec, Exit, Fork, Free, text
-from .lifetimes import RUNNING, Process
 from .liveness import is_recorder_alive
+from .process import RUNNING, Process
 from .rows import TABLES, Facts, fact_insert, how_many, process_inserts, process_row, program_row
 from .source import Counts
 
@@ -84,7 +84,10 @@ class Store:
                 if is_recorder_alive(row):
                     going_on += 1
                 else:
-                    self.db.table("recordings").update(row["id"], {"status": "interrupted"})
+                    self.db.execute(
+                        "UPDATE recordings SET status = 'interrupted' WHERE id = ? AND status = 'recording'",
+                        [row["id"]],
+                    )
         return going_on
 
     def begin(self, about: Mapping[str, Any]) -> RecordingWriter:
@@ -205,8 +208,10 @@ class RecordingWriter:
     def finish(self, status: str, ended_ns: int) -> None:
         """Ends the recording, and gives back the fact ids that it didn't need."""
         with self._store.writing(), self._db.atomic():
-            self._db.table("recordings").update(
-                self.id, {"status": status, "ended_ns": ended_ns, "updated_ns": ended_ns}
+            # A write first: after a read, another recorder's commit in between would be an error at once.
+            self._db.execute(
+                "UPDATE recordings SET status = ?, ended_ns = ?, updated_ns = ? WHERE id = ?",
+                [status, ended_ns, ended_ns, self.id],
             )
             self._db.execute(
                 "UPDATE fact_blocks SET size = ? - first_id"

@@ -13,13 +13,15 @@ from typing import Any
 
 from . import catalog, facts
 from .events import KINDS, Exec, Exit, Fork, Free
-from .lifetimes import Pairing, Process
+from .lifetimes import Pairing
+from .process import Process
 from .rows import PROCESS_COLUMNS, TABLES, whole_row
 
 _BATCH = 10_000
-_BLOCK = (
-    "SELECT 1 FROM fact_blocks AS block WHERE block.recording_id = fact.recording_id"
-    " AND fact.id >= block.first_id AND fact.id < block.first_id + block.size"
+# Blocks don't overlap, so only the last that begins at or before a number can hold it.
+_OWNER = (
+    "SELECT CASE WHEN fact.id < first_id + size THEN recording_id END FROM fact_blocks"
+    " WHERE first_id <= fact.id ORDER BY first_id DESC LIMIT 1"
 )
 _COUNTED = tuple(TABLES[kind] for kind in (Fork, Exec, Exit, Free))
 
@@ -47,6 +49,8 @@ def _verify_one(connection: sqlite3.Connection, recording: Mapping[str, Any]) ->
     problems = [*_unbalanced(recording, counts), *_misplaced(connection, number), *_wrongly_paired(connection, number)]
     lost = recording["lost"]
     verdict = f"{lost:,} events were lost, so counts are a lower bound" if lost else "no event was lost"
+    if not lost and recording["status"] != "complete":
+        verdict = "what is after its last commit is missing" if recording["status"] == "interrupted" else "it goes on"
     processes = _count(connection, "processes", number)
     summary = (
         f"recording {number}: {recording['status']}, {processes:,} processes from {sum(counts):,} events; {verdict}"
@@ -81,7 +85,7 @@ def _unbalanced(recording: Mapping[str, Any], counts: Iterable[int]) -> Iterator
 def _misplaced(connection: sqlite3.Connection, number: int) -> Iterator[str]:
     """Facts of a recording that lie outside of its blocks of numbers."""
     for table in TABLES.values():
-        sql = f"SELECT count(*) FROM {table} AS fact WHERE recording_id = ? AND NOT EXISTS ({_BLOCK})"
+        sql = f"SELECT count(*) FROM {table} AS fact WHERE recording_id = ?1 AND ({_OWNER}) IS NOT ?1"
         [outside] = connection.execute(sql, [number]).fetchone()
         if outside:
             yield f"{table}: {outside} rows have numbers that are not this recording's"
@@ -90,7 +94,7 @@ def _misplaced(connection: sqlite3.Connection, number: int) -> Iterator[str]:
 def _wrongly_paired(connection: sqlite3.Connection, number: int) -> Iterator[str]:
     """Pairs the facts again, and compares each process with its row."""
     pairing = Pairing()
-    comparison = _Comparison(connection)
+    comparison = _Comparison(connection, number)
     given_wrongly = 0
     for count, (fact_id, owner, event) in enumerate(facts.read(connection, number), 1):
         given_wrongly += pairing.feed([event], fact_id) != [owner]
@@ -111,10 +115,11 @@ def _wrongly_paired(connection: sqlite3.Connection, number: int) -> Iterator[str
 class _Comparison:
     """Processes as they should be, against their rows. Holds only those that may still change."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: sqlite3.Connection, recording: int) -> None:
         self.seen = 0
         self.wrong: list[int] = []  # ids
         self._connection = connection
+        self._recording = recording
         self._open: dict[int, tuple[Any, ...]] = {}
 
     def add(self, changed: Iterable[Process]) -> None:
@@ -128,9 +133,9 @@ class _Comparison:
             self._compare(id, row)
 
     def _compare(self, id: int, row: tuple[Any, ...]) -> None:
-        sql = f"SELECT {', '.join(PROCESS_COLUMNS)} FROM processes WHERE id = ?"
+        sql = f"SELECT {', '.join(PROCESS_COLUMNS)} FROM processes WHERE id = ? AND recording_id = ?"
         self.seen += 1
-        if self._connection.execute(sql, [id]).fetchone() != row:
+        if self._connection.execute(sql, [id, self._recording]).fetchone() != row:
             self.wrong.append(id)
 
 

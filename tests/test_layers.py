@@ -15,7 +15,7 @@ MODULES = {path.stem: ast.parse(path.read_text(encoding="utf-8")) for path in RE
 LAYERS = (
     {"__init__"},
     {"errors", "events", "clock", "bulk"},
-    {"argv", "ownership", "limits", "options", "invocation"},
+    {"argv", "ownership", "limits", "options", "invocation", "process"},
     {"safety", "dbfile"},
     {"jsonlines", "lifetimes", "records", "btf", "bcclib", "cgroups", "stopsignal", "table"},
     {"source", "ring", "procfs", "schema", "terminal", "rows"},

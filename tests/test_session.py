@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
-from support import about, at, exit_, fork, free
+from support import MS, about, alive, at, exit_, fork, free
 
-from webpf.events import Event
+from webpf import clock
+from webpf.events import Event, Exec, Exit, Fork, Free
+from webpf.lifetimes import MOST_GIVEN_UP
 from webpf.procfs import State
 from webpf.session import Session
 from webpf.source import Counts, Replay
@@ -41,10 +46,9 @@ def test_what_was_never_freed_is_let_go_of_once_it_is_long_gone(tmp_path: Path) 
     states[101] = "gone"
     session.forget_unfreed(state_of)
     assert held() == {101}
-    assert set(session.writer._open) == {2}
     session.take_in([free(101, 1, 99)])
     session.forget_unfreed(state_of)
-    assert (held(), session.writer._open, session._gone) == (set(), {}, set())
+    assert (held(), session._gone) == (set(), set())
     session.writer.write_counts(session.source.counts(), 0)
     store.close()
     assert [finding.problems for finding in verify(tmp_path / "webpf.db")] == [(), ()]
@@ -60,16 +64,102 @@ def test_a_recording_ends_with_what_it_still_took_in(tmp_path: Path) -> None:
     store.close()
 
 
+END = 1000
+"""When the recordings below end, in ms since T0."""
+
+
+class Latecomers(Replay):
+    """A source that brings some events, in batches, only after intake was stopped."""
+
+    def __init__(self, events: list[Event], later: list[list[Event]]) -> None:
+        super().__init__(events)
+        self._later = later
+        self._stopped = False
+        self._attempts = Counter(type(event) for batch in (events, *later) for event in batch)
+
+    def stop_intake(self) -> None:
+        self._stopped = True
+
+    def drain(self) -> list[Event]:
+        return self._later.pop(0) if self._stopped and self._later else super().drain()
+
+    def counts(self) -> Counts:
+        return Counts(tuple(self._attempts[kind] for kind in (Fork, Exec, Exit, Free)))
+
+
+def finished(db: Path, events: list[Event], *later: list[Event], gone: Iterable[int] = ()) -> list[tuple[Any, ...]]:
+    """Records events, ends at END, takes in what comes later; pid, state and CPU time in ms of each process then.
+
+    gone: pids that /proc doesn't show at the end. The file must follow from its facts.
+    """
+    store = Store(db)
+    offset = at(END) - clock.boot_ns()
+    session = Session(Latecomers(events, list(later)), store.begin(about()), offset)
+    session.take_in(session.source.drain())
+    session.finish(lambda pid, start_ns: "gone" if pid in gone else "alive")
+    assert session.counts.arrived == session.writer.written
+    rows = store.db["processes"].rows_where(order_by="pid")
+    found = [(row["pid"], row["state"], row["cpu_ns"] and row["cpu_ns"] / MS) for row in rows]
+    store.close()
+    assert [finding.problems for finding in verify(db)] == [(), ()]
+    return found
+
+
+LATE = END + 60_000
+
+
 def test_who_is_alive_at_the_end_and_freed_just_after_was_running(tmp_path: Path) -> None:
     """His exit came after the end. Another's, which the same batch brings, did not."""
-    store = Store(tmp_path / "webpf.db")
+    later: list[Event] = [exit_(101, 1, 5), free(101, 1, LATE), free(100, 0, LATE)]
+    events: list[Event] = [fork(100, 0), fork(101, 1)]
+    assert finished(tmp_path / "db", events, later) == [(100, "running", None), (101, "exited", 1)]
+
+
+def test_born_in_the_batch_that_brings_his_free_he_was_running_too(tmp_path: Path) -> None:
+    later: list[Event] = [fork(100, 999), free(100, 999, LATE)]
+    assert finished(tmp_path / "db", [], later) == [(100, "running", None)]
+
+
+def test_a_free_from_before_the_end_is_kept_though_the_exit_was_lost(tmp_path: Path) -> None:
+    assert finished(tmp_path / "db", [fork(100, 0)], [free(100, 0, 900, cpu_ms=3)]) == [(100, "lost", 3)]
+
+
+def test_a_free_of_who_was_gone_at_the_end_is_kept_though_the_exit_was_lost(tmp_path: Path) -> None:
+    rows = finished(tmp_path / "db", [fork(100, 0)], [free(100, 0, LATE, cpu_ms=3)], gone=[100])
+    assert rows == [(100, "lost", 3)]
+
+
+def test_a_free_of_who_was_born_after_the_end_is_no_fact_of_it(tmp_path: Path) -> None:
+    assert finished(tmp_path / "db", [], [free(100, LATE, LATE + 5)]) == []
+
+
+def test_a_start_that_only_a_late_free_tells_is_not_taken_over(tmp_path: Path) -> None:
+    """The file would not follow from its facts: that free is none of them."""
+    rows = finished(tmp_path / "db", [alive(100, -50)], [free(100, -47, LATE)])
+    assert rows == [(100, "running", None)]
+
+
+def test_a_free_that_comes_after_all_for_who_was_given_up(tmp_path: Path) -> None:
+    store = Store(tmp_path / "db")
     session = Session(Replay([]), store.begin(about()), clock_offset=0)
-    session.take_in([fork(100, 0), fork(101, 1)])
-    session.source = Replay([exit_(101, 1, 5), free(101, 1, 8), free(100, 0, 9)], batch=3, counts=Counts((2, 0, 1, 2)))
-    session._take_rest()
-    session.counts = session._settle()
-    session.writer.write_counts(session.counts, at(9))
-    assert session.counts.arrived == session.writer.written == (2, 0, 1, 1)
-    rows = store.db["processes"].rows_where(order_by="pid")
-    assert [(row["pid"], row["state"]) for row in rows] == [(100, "running"), (101, "exited")]
+    session.take_in([fork(100, 0), exit_(100, 0, 3)])
+    for _ in range(2):
+        session.forget_unfreed(lambda pid, start_ns: "gone")
+    session.take_in([free(100, 0, 200_000, cpu_ms=3)])
+    session.writer.write_counts(Counts((1, 0, 1, 1)), 0)
+    assert [row["cpu_ns"] for row in store.db["processes"].rows] == [3 * MS]
+    store.close()
+    assert [finding.problems for finding in verify(tmp_path / "db")] == [(), ()]
+
+
+def test_a_free_that_never_comes_costs_no_memory_for_ever(tmp_path: Path) -> None:
+    """Also where pids come round so soon that no sweep sees a process that was never freed."""
+    store = Store(tmp_path / "db")
+    session = Session(Replay([]), store.begin(about()), clock_offset=0)
+    for round in range(2 * MOST_GIVEN_UP):
+        session.take_in([fork(100, round), exit_(100, round, round + 0.5)])
+        if round % 1000 == 0:
+            session.forget_unfreed(lambda pid, start_ns: "alive")
+    session.forget_unfreed(lambda pid, start_ns: "alive")
+    assert len(session.writer._open) <= MOST_GIVEN_UP + 2
     store.close()

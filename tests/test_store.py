@@ -19,7 +19,8 @@ from webpf import liveness, procfs
 from webpf.dbfile import APPLICATION_ID, SCHEMA_VERSION
 from webpf.errors import CannotCreate, DataError, StorageError
 from webpf.events import KINDS, Event
-from webpf.lifetimes import Pairing, Process
+from webpf.lifetimes import Pairing
+from webpf.process import Process
 from webpf.rows import flatten
 from webpf.session import Session
 from webpf.source import Counts, Replay

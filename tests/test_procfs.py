@@ -1,0 +1,81 @@
+"""What /proc tells of processes in odd states."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from support import wait_until
+
+from webpf import procfs
+from webpf.events import Alive
+
+LEADER_LEAVES = """
+import ctypes, threading, time
+threading.Thread(target=time.sleep, args=[600]).start()
+ctypes.CDLL(None).pthread_exit(None)
+"""
+
+
+def found(pid: int) -> Alive | None:
+    """What the scan says of a process."""
+    return next((alive for alive in procfs.scan(0, 4096, {}) if alive.pid == pid), None)
+
+
+def is_zombie(pid: int) -> bool:
+    """Whether its leader has ended, and nobody has waited for it."""
+    stat = procfs.read_stat(pid)
+    return stat is not None and stat.state == "Z"
+
+
+@contextmanager
+def ended(child: subprocess.Popen[bytes]) -> Iterator[int]:
+    """The pid of a child, which is ended afterwards."""
+    try:
+        yield child.pid
+    finally:
+        child.kill()
+        child.wait()
+
+
+def test_a_process_whose_leader_has_left() -> None:
+    """Its other threads go on, so it is alive; and one of them tells which program it runs."""
+    with ended(subprocess.Popen([sys.executable, "-c", LEADER_LEAVES])) as pid:
+        wait_until(lambda: is_zombie(pid), "the leader stays")
+        alive = found(pid)
+        assert alive is not None
+        assert alive.filename == os.path.realpath(sys.executable)
+        assert alive.argv == b"\0".join(map(os.fsencode, (sys.executable, "-c", LEADER_LEAVES))) + b"\0"
+
+
+def test_a_program_whose_path_is_longer_than_the_kernel_can_tell(tmp_path: Path) -> None:
+    home = os.open(".", os.O_RDONLY)
+    try:
+        os.chdir(tmp_path)
+        for _ in range(20):
+            Path("d" * 250).mkdir()
+            os.chdir("d" * 250)
+        shutil.copy("/bin/sleep", "sleep")
+        child = subprocess.Popen(["./sleep", "600"])
+    finally:
+        os.chdir(home)
+        os.close(home)
+    with ended(child) as pid:
+        wait_until(lambda: Path(f"/proc/{pid}/comm").read_text() == "sleep\n", "sleep has not begun")
+        alive = found(pid)
+        assert alive is not None
+        assert (alive.filename, alive.argv, alive.execs) == (None, b"./sleep\x00600\0", 1)
+
+
+def test_a_zombie_has_ended() -> None:
+    with ended(subprocess.Popen(["/bin/sleep", "600"])) as pid:
+        assert found(pid) is not None
+        os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: is_zombie(pid), "it lives")
+        assert found(pid) is None
