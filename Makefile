@@ -23,11 +23,11 @@ PROOF_PACKAGES := $(PACKAGES) gcc libc6-dev git debootstrap debian-archive-keyri
 KERNELS ?= own 5.10 6.1 6.12 7.2
 DISTROS ?= bookworm trixie sid
 
-.PHONY: help record install test check format docs bench soak kernels distros clean \
+.PHONY: help record install test check format docs bench bench-queries soak kernels distros clean \
 	packages test-packages proof-packages
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 record: install ## Install what is missing, record 10 s of this machine, print the lifetimes
 	$(SUDO) $(BIN)/webpf record --duration $(SECONDS_TO_RECORD)
@@ -53,6 +53,9 @@ docs: $(VENV)/installed-dev ## Write docs/schema.md and docs/queries.md again
 
 bench: $(VENV)/installed ## Compare speed with other recorders (needs root, gcc, linux-perf, forkstat, libbpf-tools)
 	$(SUDO) $(BIN)/python bench/compare.py
+
+bench-queries: $(VENV)/installed ## Time every saved query on a recording of a million processes (1 GB of disk)
+	$(BIN)/python bench/queries.py
 
 soak: $(VENV)/installed ## Record a steady load for 30 minutes: memory, losses, CPU (needs root, gcc, 1 GB of disk)
 	$(SUDO) $(BIN)/python bench/soak.py

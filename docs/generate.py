@@ -17,7 +17,7 @@ def schema_page() -> str:
     lines = [
         "# Tables of a recording file",
         "",
-        "Made from `recorder/schema.py` by `make docs`. Times are nanoseconds; unknown is NULL. Schema version"
+        "Made from `recorder/tables.py` by `make docs`. Times are nanoseconds; unknown is NULL. Schema version"
         f" {dbfile.SCHEMA_VERSION}, `application_id` 0x{dbfile.APPLICATION_ID:08x}.",
     ]
     for statement in schema.STATEMENTS:

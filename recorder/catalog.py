@@ -145,7 +145,8 @@ def run(path: Path, query: SavedQuery, given: Mapping[str, str]) -> Iterator[Res
     """Runs a saved query. Raises UsageError, NotFound or DataError."""
     values = bind(query, given)
     with reading(path) as connection:
-        check_recording(connection, path, values.get("recording", ""))
+        for name in _RECORDING_PARAMETERS:
+            check_recording(connection, path, values.get(name, ""))
         cursor = connection.execute(query.sql, values)
         yield Result([column[0] for column in cursor.description], cursor)
 
@@ -181,6 +182,7 @@ def caveat(path: Path, recording: str) -> str | None:
     return None
 
 
+_RECORDING_PARAMETERS = ("recording", "against")
 _NUMBERS = {"integer": r"[+-]?[0-9]{1,18}", "number": r"[+-]?[0-9]+(\.[0-9]*)?([eE][+-]?[0-9]+)?"}
 _EXAMPLE = {"integer": "1", "number": "0.5", "text": "word"}
 

@@ -5,7 +5,7 @@ identity of a process within one boot: start_ns is task_struct.start_boottime of
 has the same pair. Text that comes from the kernel as bytes is UTF-8 with anything else backslash-escaped; argv is
 exact.
 
-The order of the fields is that of the columns in the tables of raw facts (see schema.py), so that a fact can be
+The order of the fields is that of the columns in the tables of raw facts (see tables.py), so that a fact can be
 written as it is.
 """
 

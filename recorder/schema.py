@@ -1,240 +1,34 @@
-"""The tables of a recording file, and how older files become current ones.
-
-The comments in the statements are the documentation of tables and columns: SQLite keeps them in the file (.schema
-shows them), and docs/schema.md is made of them.
-
-No table has the name of a saved query (so `programs` and `cgroup_paths`, not `execs` and `cgroups`): Datasette gives
-both the same address, and shows one of them only.
-"""
+"""How a new file gets its tables and indexes, and how an older one becomes a current one."""
 
 from __future__ import annotations
 
 from sqlite_utils import Database, Migrations
 
 from .dbfile import APPLICATION_ID, SCHEMA_VERSION
+from .tables import TABLES
 
 migrations = Migrations("webpf")
 
-_RECORDINGS = """
--- One row for each recording.
-CREATE TABLE recordings (
-    id INTEGER PRIMARY KEY,          -- number of the recording in this file
-    name TEXT,                       -- as given with --name
-    status TEXT NOT NULL             -- recording (or broken off just now), complete, interrupted (broken off)
-        CHECK (status IN ('recording', 'complete', 'interrupted')),
-    started_ns INTEGER NOT NULL,     -- Unix ns when the programs were attached
-    updated_ns INTEGER NOT NULL,     -- Unix ns of the last commit
-    ended_ns INTEGER,                -- Unix ns when intake stopped; NULL while it goes on, or if it was broken off
-    host TEXT NOT NULL,              -- name of the machine
-    boot_id TEXT NOT NULL,           -- /proc/sys/kernel/random/boot_id: the boot that pids and starts belong to
-    kernel TEXT NOT NULL,            -- kernel release
-    machine TEXT NOT NULL,           -- processor architecture
-    cpus INTEGER NOT NULL,           -- processors online
-    command TEXT NOT NULL,           -- command line of the recorder; with --no-args only its name
-    options TEXT NOT NULL,           -- its options, as JSON; of --redact how many, for the patterns may be secrets
-    recorder_pid INTEGER NOT NULL,   -- the recorder's own pid
-    recorder_start_ns INTEGER NOT NULL,  -- its start: boot ns, rounded down to 10 ms
-    clock_offset_ns INTEGER NOT NULL,    -- added to the kernel's boot time to get Unix time
-    webpf_version TEXT NOT NULL,
-    bcc_version TEXT NOT NULL,
-    python_version TEXT NOT NULL,
-    sqlite_version TEXT NOT NULL,
-    forks_attempted INTEGER,         -- facts of this kind that the kernel had to report; while it goes on, a second old
-    forks_written INTEGER,           -- facts of this kind in this file
-    forks_lost INTEGER,              -- facts of this kind for which the buffer had no room
-                                     -- (or, rarely, that the kernel passed over)
-    execs_attempted INTEGER,
-    execs_written INTEGER,
-    execs_lost INTEGER,
-    exits_attempted INTEGER,
-    exits_written INTEGER,
-    exits_lost INTEGER,
-    frees_attempted INTEGER,
-    frees_written INTEGER,
-    frees_lost INTEGER,
-    lost INTEGER GENERATED ALWAYS AS (forks_lost + execs_lost + exits_lost + frees_lost) VIRTUAL
-                                     -- all facts lost; above 0, whatever is counted or added up is a lower bound
-) STRICT
-"""
+_OF_PROCESS = "CREATE INDEX programs_of_process ON programs (process_id)"
+# Rows come in the order of their starts, so this grows at its end only; and what is counted over time is all in it.
+_BY_TIME = "CREATE INDEX processes_by_time ON processes (recording_id, start_ns, end_ns, state, status, kernel)"
 
-_PROCESSES = """
--- One row for each process (never for a thread), made of the facts below; webpf rebuild makes them again.
-CREATE TABLE processes (
-    id INTEGER PRIMARY KEY,          -- that of the first fact about it
-    recording_id INTEGER NOT NULL REFERENCES recordings (id),
-    pid INTEGER NOT NULL,            -- in the first pid namespace; with start_ns unique within a boot
-    ppid INTEGER,                    -- its parent's pid at the fork (or when it was first seen)
-    parent_id INTEGER REFERENCES processes (id),  -- its parent's row
-    start_ns INTEGER NOT NULL,       -- Unix ns; if alive before and after the recording, rounded down to 10 ms
-    end_ns INTEGER,                  -- Unix ns when its last thread left
-    lifetime_ns INTEGER GENERATED ALWAYS AS (end_ns - start_ns) VIRTUAL,  -- from start to end
-    state TEXT NOT NULL,             -- exited, running (at the end of the recording), lost (gone, exit not seen)
-    comm TEXT,                       -- its latest name, at most 15 bytes
-    filename TEXT,                   -- path of its latest program, as it was called
-    args TEXT,                       -- its latest arguments, quoted for a shell; NULL with --no-args
-    argv BLOB,                       -- the same as exact bytes, each argument ended by a NUL
-    argv_bytes INTEGER,              -- length of argv before it was cut; so more than length(argv) where it was.
-                                     -- With --redact, counted with *** for what is hidden
-    execs INTEGER,                   -- programs it took on; 0: it runs its parent's, under its parent's name
-    status INTEGER,                  -- as wait4() reports it
-    exit_code INTEGER GENERATED ALWAYS AS (CASE WHEN status & 127 = 0 THEN status >> 8 & 255 END) VIRTUAL,
-                                     -- NULL if a signal ended it
-    signal INTEGER GENERATED ALWAYS AS (nullif(status & 127, 0)) VIRTUAL,  -- the signal that ended it
-    core_dumped INTEGER GENERATED ALWAYS AS (status >> 7 & 1) VIRTUAL,  -- 1: it left a core dump
-    uid INTEGER,                     -- real user id at its start or latest exec
-    cgroup_id INTEGER,               -- cgroup v2, likewise; the path is in cgroup_paths
-    cpu_ns INTEGER,                  -- CPU time of all its threads, as wait4() reports it, without children
-    max_rss_kib INTEGER,             -- peak memory in KiB, as wait4() reports it: with programs.carried_rss_kib
-    end_ppid INTEGER,                -- its parent's pid at the end; not ppid: that one ended first (an orphan)
-    kernel INTEGER                   -- 1: a thread of the kernel's own
-) STRICT
-"""
-
-_FORKS = """
--- Raw facts: a process was created.
-CREATE TABLE forks (
-    id INTEGER PRIMARY KEY,          -- facts of all kinds are numbered in the order of the kernel's buffer
-    recording_id INTEGER NOT NULL REFERENCES recordings (id),
-    process_id INTEGER NOT NULL REFERENCES processes (id),
-    time_ns INTEGER NOT NULL,        -- Unix ns
-    pid INTEGER NOT NULL,
-    start_ns INTEGER NOT NULL,       -- Unix ns: start of the process that pid and this identify, as in every fact
-    ppid INTEGER NOT NULL,
-    parent_start_ns INTEGER NOT NULL,
-    comm TEXT NOT NULL,              -- still its parent's
-    uid INTEGER NOT NULL,
-    euid INTEGER NOT NULL,
-    cgroup_id INTEGER NOT NULL,
-    kernel INTEGER NOT NULL
-) STRICT
-"""
-
-_PROGRAMS = """
--- Raw facts: a process took on a program (exec); in order, the chain of its programs.
-CREATE TABLE programs (
-    id INTEGER PRIMARY KEY,
-    recording_id INTEGER NOT NULL REFERENCES recordings (id),
-    process_id INTEGER NOT NULL REFERENCES processes (id),
-    time_ns INTEGER NOT NULL,
-    pid INTEGER NOT NULL,
-    start_ns INTEGER NOT NULL,
-    comm TEXT NOT NULL,              -- the new name
-    uid INTEGER NOT NULL,            -- real user id
-    euid INTEGER NOT NULL,           -- effective user id: another for a set-user-ID program
-    cgroup_id INTEGER NOT NULL,
-    carried_rss_kib INTEGER NOT NULL,  -- peak memory of what it was before; its own peak never shows less
-    filename TEXT NOT NULL,          -- as it was called: of a script, the script
-    argv BLOB,                       -- exact bytes; NULL if they could not be read, and with --no-args
-    argv_bytes INTEGER NOT NULL      -- length before it was cut, as in processes
-) STRICT
-"""
-
-_EXITS = """
--- Raw facts: the last thread of a process left.
-CREATE TABLE exits (
-    id INTEGER PRIMARY KEY,
-    recording_id INTEGER NOT NULL REFERENCES recordings (id),
-    process_id INTEGER NOT NULL REFERENCES processes (id),
-    time_ns INTEGER NOT NULL,
-    pid INTEGER NOT NULL,
-    start_ns INTEGER NOT NULL,
-    ppid INTEGER NOT NULL,           -- its parent's pid at the end
-    comm TEXT NOT NULL,
-    status INTEGER NOT NULL,         -- as wait4() reports it
-    max_rss_kib INTEGER NOT NULL
-) STRICT
-"""
-
-_FREES = """
--- Raw facts: the kernel let go of a process after it was reaped.
-CREATE TABLE frees (
-    id INTEGER PRIMARY KEY,
-    recording_id INTEGER NOT NULL REFERENCES recordings (id),
-    process_id INTEGER REFERENCES processes (id),  -- NULL: it had exited before the recording
-    time_ns INTEGER NOT NULL,
-    pid INTEGER NOT NULL,
-    start_ns INTEGER NOT NULL,
-    status INTEGER NOT NULL,
-    cpu_ns INTEGER NOT NULL          -- CPU time of all its threads
-) STRICT
-"""
-
-_FOUND = """
--- Raw facts: processes that /proc showed when the recording began.
-CREATE TABLE found (
-    id INTEGER PRIMARY KEY,
-    recording_id INTEGER NOT NULL REFERENCES recordings (id),
-    process_id INTEGER NOT NULL REFERENCES processes (id),
-    time_ns INTEGER NOT NULL,
-    pid INTEGER NOT NULL,
-    start_ns INTEGER NOT NULL,       -- rounded down to 10 ms
-    ppid INTEGER NOT NULL,
-    comm TEXT NOT NULL,
-    uid INTEGER NOT NULL,
-    euid INTEGER NOT NULL,
-    cgroup_id INTEGER,
-    kernel INTEGER NOT NULL,
-    execs INTEGER NOT NULL,          -- 1: it had taken on a program; 0: it ran its parent's
-    filename TEXT,
-    argv BLOB,
-    argv_bytes INTEGER
-) STRICT
-"""
-
-_MISSING = """
--- Raw facts: processes whose exit was not seen, and that /proc no longer showed when the recording ended.
-CREATE TABLE missing (
-    id INTEGER PRIMARY KEY,
-    recording_id INTEGER NOT NULL REFERENCES recordings (id),
-    process_id INTEGER NOT NULL REFERENCES processes (id),
-    time_ns INTEGER NOT NULL,
-    pid INTEGER NOT NULL,
-    start_ns INTEGER NOT NULL
-) STRICT
-"""
-
-_CGROUPS = """
--- Paths of the cgroups (containers, services) in which processes were seen.
-CREATE TABLE cgroup_paths (
-    recording_id INTEGER NOT NULL REFERENCES recordings (id),
-    cgroup_id INTEGER NOT NULL,      -- id in the cgroup v2 hierarchy
-    path TEXT,                       -- NULL: it was gone before its path could be looked up
-    PRIMARY KEY (recording_id, cgroup_id)
-) STRICT, WITHOUT ROWID
-"""
-
-_FACT_BLOCKS = """
--- Which recording the fact ids of a range belong to, so that several recorders can write one file at a time.
-CREATE TABLE fact_blocks (
-    first_id INTEGER PRIMARY KEY,
-    size INTEGER NOT NULL,           -- how many ids, from first_id on
-    recording_id INTEGER NOT NULL REFERENCES recordings (id)
-) STRICT
-"""
-
-_EVENTS = """
--- Every raw fact in order (ORDER BY id), whatever its kind.
-CREATE VIEW events AS
-    SELECT id, recording_id, 'fork' AS kind, time_ns, pid, process_id FROM forks
-    UNION ALL SELECT id, recording_id, 'exec', time_ns, pid, process_id FROM programs
-    UNION ALL SELECT id, recording_id, 'exit', time_ns, pid, process_id FROM exits
-    UNION ALL SELECT id, recording_id, 'free', time_ns, pid, process_id FROM frees
-    UNION ALL SELECT id, recording_id, 'found', time_ns, pid, process_id FROM found
-    UNION ALL SELECT id, recording_id, 'missing', time_ns, pid, process_id FROM missing
-"""
-
-STATEMENTS = (
-    _RECORDINGS, _PROCESSES, _FORKS, _PROGRAMS, _EXITS, _FREES, _FOUND, _MISSING, _CGROUPS, _FACT_BLOCKS, _EVENTS,
-    "CREATE INDEX processes_of_recording ON processes (recording_id)",
-    "CREATE INDEX programs_of_process ON programs (process_id)",
-)  # fmt: skip
+STATEMENTS = (*TABLES, _OF_PROCESS, _BY_TIME)
+"""What the current schema is made by."""
 
 
 @migrations()
 def initial(db: Database) -> None:
     """The first schema."""
-    for statement in STATEMENTS:
+    for statement in (*TABLES, _OF_PROCESS, "CREATE INDEX processes_of_recording ON processes (recording_id)"):
         db.execute(statement)
+
+
+@migrations()
+def index_by_time(db: Database) -> None:
+    """For queries over time. It serves whatever the index before it was for."""
+    db.execute("DROP INDEX processes_of_recording")
+    db.execute(_BY_TIME)
 
 
 def migrate(db: Database) -> None:

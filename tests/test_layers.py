@@ -16,7 +16,7 @@ LAYERS = (
     {"__init__"},
     {"errors", "events", "clock", "bulk"},
     {"argv", "ownership", "limits", "options", "invocation", "process"},
-    {"safety", "dbfile"},
+    {"safety", "dbfile", "tables"},
     {"jsonlines", "lifetimes", "records", "btf", "bcclib", "cgroups", "stopsignal", "table"},
     {"source", "ring", "procfs", "schema", "terminal", "rows"},
     {"liveness", "facts", "redaction"},

@@ -6,6 +6,7 @@ import os
 import sqlite3
 import stat
 from collections.abc import Callable
+from contextlib import closing
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,10 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sqlite_utils import Database
 from support import MS, about, alive, at, exec_, exit_, fork, free, gone, make_recording
 
-from webpf import liveness, procfs
+from webpf import liveness, procfs, schema
 from webpf.dbfile import APPLICATION_ID, SCHEMA_VERSION
 from webpf.errors import CannotCreate, DataError, StorageError
 from webpf.events import KINDS, Event
@@ -444,6 +446,24 @@ def test_the_file_is_one_plain_file_when_closed(path: Path) -> None:
     assert connection.execute("PRAGMA user_version").fetchone() == (SCHEMA_VERSION,)
     assert connection.execute("SELECT count(*) FROM processes").fetchone() == (3,)
     connection.close()
+
+
+def test_a_file_of_the_first_schema_becomes_a_current_one(path: Path, tmp_path: Path) -> None:
+    connection = sqlite3.connect(path)
+    old = Database(connection)
+    schema.migrations.apply(old, stop_before="index_by_time")
+    old.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    old.execute("PRAGMA user_version = 1")
+    connection.close()
+    make_recording(path, ONE_OF_EACH)
+    make_recording(tmp_path / "new.db", ONE_OF_EACH)
+
+    def objects(file: Path) -> list[tuple[str, str]]:
+        with closing(sqlite3.connect(file)) as connection:
+            assert connection.execute("PRAGMA user_version").fetchone() == (SCHEMA_VERSION,)
+            return connection.execute("SELECT name, sql FROM sqlite_master ORDER BY name").fetchall()
+
+    assert objects(path) == objects(tmp_path / "new.db")
 
 
 def test_the_last_of_two_recorders_makes_it_a_plain_file(path: Path) -> None:

@@ -1,0 +1,72 @@
+"""Times every saved query on a recording of a million processes, as Datasette asks: its first 1,001 rows. Markdown.
+
+    python bench/queries.py [--processes N] [--db FILE]
+
+The recording is made up (million.py), and built by replay into FILE, unless that is there already; without --db, in a
+temporary folder. Each query is run three times, on a connection of its own; the least time counts.
+"""
+
+from __future__ import annotations
+
+import argparse
+import platform
+import sqlite3
+import tempfile
+import time
+from pathlib import Path
+
+import million
+
+from webpf import catalog
+
+ROWS = 1001
+NEEDED = {"pid": "2000"}
+
+
+def seconds(db: Path, query: catalog.SavedQuery) -> tuple[float, int]:
+    """Least time of three, and how many rows there were, at most ROWS."""
+    values = catalog.bind(query, {each.name: NEEDED[each.name] for each in query.parameters if each.required})
+    times = []
+    for _ in range(3):
+        with catalog.reading(db) as connection:
+            begun = time.perf_counter()
+            rows = len(connection.execute(query.sql, values).fetchmany(ROWS))
+            times.append(time.perf_counter() - begun)
+    return min(times), rows
+
+
+def build(db: Path, processes: int) -> None:
+    """Builds the recording, and says what that cost."""
+    begun = time.process_time()
+    million.build(db, processes)
+    spent = time.process_time() - begun
+    size = db.stat().st_size
+    print(
+        f"{processes:,} processes written in {spent:.0f} s of CPU time; {size / processes:.0f} bytes each\n", flush=True
+    )
+
+
+def measure(db: Path) -> None:
+    """Prints the table."""
+    print(f"SQLite {sqlite3.sqlite_version}, Python {platform.python_version()}, Linux {platform.release()}\n")
+    print("| query | seconds | rows |\n|---|---|---|")
+    for name in catalog.names():
+        least, rows = seconds(db, catalog.load(name))
+        print(f"| {name} | {f'**{least:.2f}**' if least > 1 else f'{least:.2f}'} | {rows:,} |", flush=True)
+
+
+def main() -> None:
+    """Builds if need be, then measures."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--processes", type=int, default=1_000_000)
+    parser.add_argument("--db", type=Path)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        db = options.db or Path(folder) / "million.db"
+        if not db.exists():
+            build(db, options.processes)
+        measure(db)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,42 @@
+-- title: Containers and services
+-- description: What ran in each cgroup (a container, a service, a login), and what did it cost? Most CPU time first. Base:
+--   processes but kernel threads; CPU times of those that ended.
+-- param recording: integer, default latest; number of the recording
+-- column cgroup: path in the cgroup v2 hierarchy; null if it was gone before it could be looked up
+-- column processes: how many processes
+-- column running: how many of them are running at the end of the recording
+-- column failed: how many ended with a non-zero exit code or by a signal
+-- column cpu_ms: sum of the CPU times, in milliseconds
+-- column total_ms: sum of the lifetimes
+-- column max_rss_kib: highest peak memory, in KiB
+-- column programs: programs that they took on
+-- column cgroup_id: its id
+WITH counted AS (
+    SELECT
+        recording_id,
+        cgroup_id,
+        count(*) AS processes,
+        sum(state = 'running') AS running,
+        coalesce(sum(status <> 0), 0) AS failed,
+        sum(cpu_ns) AS cpu_ns,
+        sum(end_ns - start_ns) AS total_ns,
+        max(max_rss_kib) AS max_rss_kib,
+        sum(execs) AS programs
+    FROM processes
+    WHERE recording_id = CAST(coalesce(nullif(:recording, ''), (SELECT max(id) FROM recordings)) AS INTEGER)
+        AND kernel IS NOT 1
+    GROUP BY cgroup_id
+)
+SELECT
+    c.path AS cgroup,
+    counted.processes,
+    counted.running,
+    counted.failed,
+    round(counted.cpu_ns / 1e6, 3) AS cpu_ms,
+    round(counted.total_ns / 1e6, 3) AS total_ms,
+    counted.max_rss_kib,
+    counted.programs,
+    counted.cgroup_id
+FROM counted
+LEFT JOIN cgroup_paths AS c ON c.recording_id = counted.recording_id AND c.cgroup_id = counted.cgroup_id
+ORDER BY counted.cpu_ns DESC, counted.processes DESC, counted.cgroup_id

@@ -1,0 +1,82 @@
+-- title: Concurrency
+-- description: How many processes were alive, step by step? Base: processes but kernel threads that exited or are running
+--   (when those ended whose exit was lost isn't known).
+-- param recording: integer, default latest; number of the recording
+-- param steps: integer, default 200; how many steps the recording is divided into, at most 10000
+-- column time_ns: begin of the step, in nanoseconds since 1970 (Unix time)
+-- column seconds: the same from the begin of the recording
+-- column alive: processes alive at the begin of the step
+-- column mean_alive: how many were alive in the step, on average over its time
+-- column starts: processes that started in the step
+-- column ends: processes that ended in it
+WITH RECURSIVE recording AS MATERIALIZED (
+    SELECT
+        id,
+        started_ns,
+        max((coalesce(ended_ns, updated_ns) - started_ns)
+            / min(max(CAST(coalesce(nullif(:steps, ''), 200) AS INTEGER), 1), 10000), 1) AS step_ns,
+        min(max(CAST(coalesce(nullif(:steps, ''), 200) AS INTEGER), 1), 10000) AS steps
+    FROM recordings
+    WHERE id = CAST(coalesce(nullif(:recording, ''), (SELECT max(id) FROM recordings)) AS INTEGER)
+),
+steps (step) AS (
+    SELECT 0
+    UNION ALL
+    SELECT steps.step + 1 FROM steps, recording WHERE steps.step + 1 < recording.steps
+),
+-- Of each step, how many started in it, and for how long they are there until it ends.
+started AS MATERIALIZED (
+    SELECT
+        max((p.start_ns - recording.started_ns) / recording.step_ns, -1) AS step,
+        count(*) AS starts,
+        sum(recording.step_ns - (p.start_ns - recording.started_ns) % recording.step_ns) AS ns
+    FROM recording
+    JOIN processes AS p ON p.recording_id = recording.id
+    WHERE p.kernel IS NOT 1
+        AND p.state <> 'lost'
+        AND p.start_ns >= recording.started_ns
+    GROUP BY 1
+),
+ended AS MATERIALIZED (
+    SELECT
+        (p.end_ns - recording.started_ns) / recording.step_ns AS step,
+        count(*) AS ends,
+        sum(recording.step_ns - (p.end_ns - recording.started_ns) % recording.step_ns) AS ns
+    FROM recording
+    JOIN processes AS p ON p.recording_id = recording.id
+    WHERE p.kernel IS NOT 1
+        AND p.end_ns IS NOT NULL
+    GROUP BY 1
+),
+before AS MATERIALIZED (
+    SELECT count(*) AS alive
+    FROM recording
+    JOIN processes AS p ON p.recording_id = recording.id
+    WHERE p.kernel IS NOT 1
+        AND p.state <> 'lost'
+        AND p.start_ns < recording.started_ns
+),
+counted AS (
+    SELECT
+        steps.step,
+        coalesce(started.starts, 0) AS starts,
+        coalesce(ended.ends, 0) AS ends,
+        coalesce(started.ns, 0) - coalesce(ended.ns, 0) AS ns,
+        before.alive + coalesce(sum(coalesce(started.starts, 0) - coalesce(ended.ends, 0)) OVER (
+            ORDER BY steps.step ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+        ), 0) AS alive
+    FROM before
+    JOIN steps
+    LEFT JOIN started ON started.step = steps.step
+    LEFT JOIN ended ON ended.step = steps.step
+)
+SELECT
+    recording.started_ns + counted.step * recording.step_ns AS time_ns,
+    round(counted.step * recording.step_ns / 1e9, 6) AS seconds,
+    counted.alive,
+    round(counted.alive + 1.0 * counted.ns / recording.step_ns, 2) AS mean_alive,
+    counted.starts,
+    counted.ends
+FROM counted
+JOIN recording
+ORDER BY counted.step

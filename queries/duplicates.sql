@@ -1,0 +1,27 @@
+-- title: Duplicates
+-- description: Which command lines ran again and again, and what did that cost? Most total lifetime first. Base: processes
+--   that took on a program and whose arguments are known.
+-- param recording: integer, default latest; number of the recording
+-- column runs: how many processes ran this command line
+-- column args: the command line, quoted for a shell
+-- column total_ms: sum of the lifetimes, in milliseconds
+-- column again_ms: the same without one run of mean length: what the repetitions cost
+-- column cpu_ms: sum of the CPU times
+-- column mean_ms: mean lifetime
+-- column failed: how many ended with a non-zero exit code or by a signal
+-- column parents: how many processes started it
+SELECT
+    count(*) AS runs,
+    args,
+    round(sum(end_ns - start_ns) / 1e6, 3) AS total_ms,
+    round((sum(end_ns - start_ns) - avg(end_ns - start_ns)) / 1e6, 3) AS again_ms,
+    round(sum(cpu_ns) / 1e6, 3) AS cpu_ms,
+    round(avg(end_ns - start_ns) / 1e6, 3) AS mean_ms,
+    coalesce(sum(status <> 0), 0) AS failed,
+    count(DISTINCT parent_id) AS parents
+FROM processes
+WHERE recording_id = CAST(coalesce(nullif(:recording, ''), (SELECT max(id) FROM recordings)) AS INTEGER)
+    AND args IS NOT NULL
+GROUP BY args
+HAVING count(*) > 1
+ORDER BY sum(end_ns - start_ns) DESC, runs DESC, args

@@ -1,0 +1,54 @@
+-- title: Chains of programs
+-- description: Which processes took on one program after another (sh, then env, then python)? By the chain of names, most
+--   processes first. Base: processes with two programs or more within the recording.
+-- param recording: integer, default latest; number of the recording
+-- column chain: names of the programs, in order
+-- column processes: how many processes went through this chain
+-- column programs: programs in it
+-- column mean_ms: mean lifetime of those that exited, in milliseconds
+-- column cpu_ms: sum of the CPU times
+-- column failed: how many ended with a non-zero exit code or by a signal
+-- column example: command line of the first one's latest program, quoted for a shell
+WITH links AS (
+    SELECT
+        e.process_id,
+        group_concat(e.comm, ' > ') OVER chain AS names,
+        row_number() OVER chain AS programs,
+        lead(e.id) OVER (PARTITION BY e.process_id ORDER BY e.id) IS NULL AS is_last
+    FROM processes AS p
+    JOIN programs AS e ON e.process_id = p.id
+    WHERE p.recording_id = CAST(coalesce(nullif(:recording, ''), (SELECT max(id) FROM recordings)) AS INTEGER)
+        AND p.execs > 1
+    WINDOW chain AS (PARTITION BY e.process_id ORDER BY e.id ROWS UNBOUNDED PRECEDING)
+),
+chains AS MATERIALIZED (
+    SELECT names, programs, count(*) AS processes, min(process_id) AS first_id
+    FROM links
+    WHERE is_last
+        AND programs > 1
+    GROUP BY names
+),
+costs AS MATERIALIZED (
+    SELECT
+        links.names,
+        avg(p.end_ns - p.start_ns) AS mean_ns,
+        sum(p.cpu_ns) AS cpu_ns,
+        coalesce(sum(p.status <> 0), 0) AS failed
+    FROM links
+    JOIN processes AS p ON p.id = links.process_id
+    WHERE links.is_last
+        AND links.programs > 1
+    GROUP BY links.names
+)
+SELECT
+    chains.names AS chain,
+    chains.processes,
+    chains.programs,
+    round(costs.mean_ns / 1e6, 3) AS mean_ms,
+    round(costs.cpu_ns / 1e6, 3) AS cpu_ms,
+    costs.failed,
+    example.args AS example
+FROM chains
+JOIN costs ON costs.names = chains.names
+JOIN processes AS example ON example.id = chains.first_id
+ORDER BY chains.processes DESC, chains.names

@@ -1,0 +1,41 @@
+-- title: Losses
+-- description: Is the recording complete, or are its counts a lower bound, and why? By kind of event. Base: everything that
+--   the kernel had to report, from threads of its own too.
+-- param recording: integer, default latest; number of the recording
+-- column kind: fork, exec, exit or free
+-- column attempted: events of this kind that the kernel had to report
+-- column written: how many of them are in the file
+-- column lost: how many of them are not
+-- column lost_percent: the same in percent
+-- column verdict: complete; lower bound; or what else is to be said
+-- column touches: what can't be trusted to be whole where events of this kind are lost
+WITH r AS MATERIALIZED (
+    SELECT *
+    FROM recordings
+    WHERE id = CAST(coalesce(nullif(:recording, ''), (SELECT max(id) FROM recordings)) AS INTEGER)
+),
+kinds (position, kind, attempted, written, lost, touches) AS (
+    SELECT 1, 'fork', forks_attempted, forks_written, forks_lost, 'parents, processes that never took on a program' FROM r
+    UNION ALL
+    SELECT 2, 'exec', execs_attempted, execs_written, execs_lost, 'names, arguments, chains of programs' FROM r
+    UNION ALL
+    SELECT 3, 'exit', exits_attempted, exits_written, exits_lost, 'lifetimes, peak memory, states' FROM r
+    UNION ALL
+    SELECT 4, 'free', frees_attempted, frees_written, frees_lost, 'CPU times, zombies' FROM r
+)
+SELECT
+    kinds.kind,
+    kinds.attempted,
+    kinds.written,
+    kinds.lost,
+    round(100.0 * kinds.lost / nullif(kinds.attempted, 0), 3) AS lost_percent,
+    CASE
+        WHEN kinds.lost > 0 THEN 'lower bound: the buffer was full, a larger --buffer-mib helps'
+        WHEN r.status = 'complete' THEN 'complete'
+        WHEN r.status = 'recording' AND kinds.lost = 0 THEN 'nothing lost so far'
+        ELSE 'not known: it was broken off'
+    END AS verdict,
+    kinds.touches
+FROM kinds
+JOIN r
+ORDER BY kinds.position

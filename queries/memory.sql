@@ -1,0 +1,43 @@
+-- title: Peak memory
+-- description: Which processes needed most memory? Linux carries a peak over an exec, so a small program that a large one
+--   started shows that one's: such a process says so. Base: processes but kernel threads whose exit was seen.
+-- param recording: integer, default latest; number of the recording
+-- param limit: integer, default 100; at most so many
+-- column pid: process id
+-- column comm: name
+-- column max_rss_kib: peak memory, in KiB
+-- column carried_rss_kib: of what it was before its latest exec, the peak; null if it took on no program
+-- column own_peak: 1 if the peak is that of its latest program, 0 if it may be that of the one before
+-- column lifetime_ms: from start to end, in milliseconds
+-- column args: command line of its latest program, quoted for a shell; null if it never took on one
+-- column exit_code: exit code; null if a signal ended it
+-- column signal: number of the signal that ended it; 9 may be the work of the OOM killer
+-- column uid: user id
+-- column start_ns: start, in nanoseconds since 1970 (Unix time)
+-- column id: its row in the table processes
+WITH largest AS MATERIALIZED (
+    SELECT id
+    FROM processes
+    WHERE recording_id = CAST(coalesce(nullif(:recording, ''), (SELECT max(id) FROM recordings)) AS INTEGER)
+        AND kernel IS NOT 1
+        AND max_rss_kib IS NOT NULL
+    ORDER BY max_rss_kib DESC, id
+    LIMIT CAST(coalesce(nullif(:limit, ''), 100) AS INTEGER)
+)
+SELECT
+    p.pid,
+    p.comm,
+    p.max_rss_kib,
+    latest.carried_rss_kib,
+    p.max_rss_kib > coalesce(latest.carried_rss_kib, 0) AS own_peak,
+    round(p.lifetime_ns / 1e6, 3) AS lifetime_ms,
+    p.args,
+    p.exit_code,
+    p.signal,
+    p.uid,
+    p.start_ns,
+    p.id
+FROM largest
+JOIN processes AS p ON p.id = largest.id
+LEFT JOIN programs AS latest ON latest.id = (SELECT max(id) FROM programs WHERE process_id = p.id)
+ORDER BY p.max_rss_kib DESC, p.id

@@ -1,0 +1,53 @@
+-- title: Rate
+-- description: How many processes start and end, second by second? Steps without any are in it. Base: processes but kernel
+--   threads, with the starts and ends that lie within the recording.
+-- param recording: integer, default latest; number of the recording
+-- param step_ms: number, default 1000; length of a step, in milliseconds, at least 1
+-- column time_ns: begin of the step, in nanoseconds since 1970 (Unix time)
+-- column seconds: the same from the begin of the recording
+-- column starts: processes that started in this step
+-- column ends: processes that ended in it
+-- column failures: how many of those with a non-zero exit code or by a signal
+WITH RECURSIVE recording AS MATERIALIZED (
+    SELECT
+        id,
+        started_ns,
+        coalesce(ended_ns, updated_ns) AS ended_ns,
+        CAST(max(CAST(coalesce(nullif(:step_ms, ''), 1000) AS REAL), 1) * 1e6 AS INTEGER) AS step_ns
+    FROM recordings
+    WHERE id = CAST(coalesce(nullif(:recording, ''), (SELECT max(id) FROM recordings)) AS INTEGER)
+),
+steps (step) AS (
+    SELECT 0
+    UNION ALL
+    SELECT steps.step + 1
+    FROM steps, recording
+    WHERE recording.started_ns + (steps.step + 1) * recording.step_ns < recording.ended_ns
+),
+started AS MATERIALIZED (
+    SELECT (p.start_ns - recording.started_ns) / recording.step_ns AS step, count(*) AS starts
+    FROM recording
+    JOIN processes AS p ON p.recording_id = recording.id
+    WHERE p.kernel IS NOT 1
+        AND p.start_ns >= recording.started_ns
+    GROUP BY 1
+),
+ended AS MATERIALIZED (
+    SELECT (p.end_ns - recording.started_ns) / recording.step_ns AS step, count(*) AS ends, sum(p.status <> 0) AS failures
+    FROM recording
+    JOIN processes AS p ON p.recording_id = recording.id
+    WHERE p.kernel IS NOT 1
+        AND p.end_ns IS NOT NULL
+    GROUP BY 1
+)
+SELECT
+    recording.started_ns + steps.step * recording.step_ns AS time_ns,
+    round(steps.step * recording.step_ns / 1e9, 3) AS seconds,
+    coalesce(started.starts, 0) AS starts,
+    coalesce(ended.ends, 0) AS ends,
+    coalesce(ended.failures, 0) AS failures
+FROM recording
+JOIN steps
+LEFT JOIN started ON started.step = steps.step
+LEFT JOIN ended ON ended.step = steps.step
+ORDER BY steps.step

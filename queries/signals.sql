@@ -1,0 +1,40 @@
+-- title: Signals
+-- description: Which signals ended processes, and of which name? Most first. Base: processes that a signal ended.
+-- param recording: integer, default latest; number of the recording
+-- column signal: number of the signal
+-- column name: its name, without SIG, as on x86 and arm; null for a real-time signal
+-- column comm: name of the processes
+-- column processes: how many it ended
+-- column core_dumped: how many of them left a core dump
+-- column median_age_ms: how old they were, at the median (the lower one of two), in milliseconds; null if not known
+-- column last_ns: latest end, in nanoseconds since 1970 (Unix time)
+WITH signals (number, name) AS (
+    VALUES (1, 'HUP'), (2, 'INT'), (3, 'QUIT'), (4, 'ILL'), (5, 'TRAP'), (6, 'ABRT'), (7, 'BUS'), (8, 'FPE'), (9, 'KILL'),
+        (10, 'USR1'), (11, 'SEGV'), (12, 'USR2'), (13, 'PIPE'), (14, 'ALRM'), (15, 'TERM'), (16, 'STKFLT'), (24, 'XCPU'),
+        (25, 'XFSZ'), (26, 'VTALRM'), (27, 'PROF'), (29, 'IO'), (30, 'PWR'), (31, 'SYS')
+),
+ended AS (
+    SELECT
+        signal,
+        comm,
+        core_dumped,
+        end_ns,
+        lifetime_ns,
+        row_number() OVER (PARTITION BY signal, comm ORDER BY lifetime_ns IS NULL, lifetime_ns) AS rank,
+        count(lifetime_ns) OVER (PARTITION BY signal, comm) AS known
+    FROM processes
+    WHERE recording_id = CAST(coalesce(nullif(:recording, ''), (SELECT max(id) FROM recordings)) AS INTEGER)
+        AND status & 127
+)
+SELECT
+    ended.signal,
+    signals.name,
+    ended.comm,
+    count(*) AS processes,
+    sum(ended.core_dumped) AS core_dumped,
+    round(max(CASE WHEN ended.rank = (ended.known + 1) / 2 THEN ended.lifetime_ns END) / 1e6, 3) AS median_age_ms,
+    max(ended.end_ns) AS last_ns
+FROM ended
+LEFT JOIN signals ON signals.number = ended.signal
+GROUP BY ended.signal, ended.comm
+ORDER BY processes DESC, ended.signal, ended.comm

@@ -1,0 +1,48 @@
+-- title: Spawners
+-- description: Who starts most processes? Base: processes but kernel threads that were started within the recording by a
+--   parent that is in it.
+-- param recording: integer, default latest; number of the recording
+-- param limit: integer, default 100; at most so many
+-- column pid: process id of the parent
+-- column comm: its name
+-- column children: how many processes it started
+-- column children_per_s: the same by second of its life within the recording
+-- column failed: how many of them ended with a non-zero exit code or by a signal
+-- column total_ms: sum of the children's lifetimes, in milliseconds
+-- column cpu_ms: sum of the children's CPU times
+-- column args: command line of the parent's latest program, quoted for a shell; null if it never took on one
+-- column state: exited, running or lost
+-- column id: the parent's row in the table processes
+WITH counted AS MATERIALIZED (
+    SELECT
+        p.parent_id,
+        count(*) AS children,
+        sum(p.status <> 0) AS failed,
+        sum(p.end_ns - p.start_ns) AS total_ns,
+        sum(p.cpu_ns) AS cpu_ns
+    FROM processes AS p
+    WHERE p.recording_id = CAST(coalesce(nullif(:recording, ''), (SELECT max(id) FROM recordings)) AS INTEGER)
+        AND p.kernel IS NOT 1
+        AND p.parent_id IS NOT NULL
+        AND p.start_ns >= (SELECT started_ns FROM recordings WHERE id = CAST(coalesce(nullif(:recording, ''), (SELECT max(id) FROM recordings)) AS INTEGER))
+    GROUP BY p.parent_id
+    ORDER BY 2 DESC, 1
+    LIMIT CAST(coalesce(nullif(:limit, ''), 100) AS INTEGER)
+)
+SELECT
+    parent.pid,
+    parent.comm,
+    counted.children,
+    round(counted.children * 1e9
+        / nullif(coalesce(parent.end_ns, r.ended_ns, r.updated_ns) - max(parent.start_ns, r.started_ns), 0), 1
+    ) AS children_per_s,
+    coalesce(counted.failed, 0) AS failed,
+    round(counted.total_ns / 1e6, 3) AS total_ms,
+    round(counted.cpu_ns / 1e6, 3) AS cpu_ms,
+    parent.args,
+    parent.state,
+    parent.id
+FROM counted
+JOIN processes AS parent ON parent.id = counted.parent_id
+JOIN recordings AS r ON r.id = parent.recording_id
+ORDER BY counted.children DESC, parent.id

@@ -1,0 +1,56 @@
+-- title: Zombies
+-- description: Which processes had ended, but were not waited for by their parent? Longest first, then those that were still
+--   to be reaped at the end of the recording (or whose reaping the kernel didn't report: of a busy machine, up to 4 of
+--   1,000). The kernel reports it some 20 ms late. Base: processes whose exit was seen.
+-- param recording: integer, default latest; number of the recording
+-- param min_ms: number, default 100; shortest time, in milliseconds
+-- column pid: process id
+-- column comm: name
+-- column zombie_ms: from exit to reap, in milliseconds; null if it wasn't reaped
+-- column at_least_ms: from exit to reap or to the end of the recording
+-- column args: command line of its latest program, quoted for a shell; null if it never took on one
+-- column parent: name of the parent that ought to have waited
+-- column end_ppid: its process id
+-- column end_ns: exit, in nanoseconds since 1970 (Unix time)
+-- column id: its row in the table processes
+WITH recording AS MATERIALIZED (
+    SELECT
+        id,
+        coalesce(ended_ns, updated_ns) AS ended_ns,
+        CAST(coalesce(nullif(:min_ms, ''), 100) AS REAL) * 1e6 AS min_ns
+    FROM recordings
+    WHERE id = CAST(coalesce(nullif(:recording, ''), (SELECT max(id) FROM recordings)) AS INTEGER)
+),
+waiting AS (
+    SELECT p.id, f.time_ns - p.end_ns AS ns, f.time_ns - p.end_ns AS least_ns
+    FROM recording
+    JOIN frees AS f ON f.recording_id = recording.id
+    JOIN processes AS p ON p.id = f.process_id
+    WHERE f.time_ns - p.end_ns >= recording.min_ns
+    UNION ALL
+    SELECT p.id, NULL, recording.ended_ns - p.end_ns
+    FROM recording
+    JOIN processes AS p ON p.recording_id = recording.id
+    WHERE p.state = 'exited'
+        AND p.cpu_ns IS NULL
+        AND recording.ended_ns - p.end_ns >= recording.min_ns
+)
+SELECT
+    p.pid,
+    p.comm,
+    round(waiting.ns / 1e6, 3) AS zombie_ms,
+    round(waiting.least_ns / 1e6, 3) AS at_least_ms,
+    p.args,
+    (
+        SELECT parent.comm
+        FROM processes AS parent
+        WHERE parent.id = p.parent_id
+            AND p.end_ppid = p.ppid
+    ) AS parent,
+    p.end_ppid,
+    p.end_ns,
+    p.id
+FROM waiting
+JOIN processes AS p ON p.id = waiting.id
+WHERE p.kernel IS NOT 1
+ORDER BY waiting.ns IS NULL, waiting.least_ns DESC, p.id

@@ -1,0 +1,124 @@
+"""Saved queries: how it ended, and what is known of that. One story (story.py), and what must be said of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from story import BUILD, picked, run
+from support import about, alive, at, exit_, fork, free, make_recording
+
+from webpf.errors import NotFound
+from webpf.source import Counts
+from webpf.store import Store
+
+
+@pytest.fixture
+def db(tmp_path: Path) -> Path:
+    """A file with the story in it."""
+    path = tmp_path / "webpf.db"
+    make_recording(path, BUILD)
+    return path
+
+
+def test_signals(db: Path) -> None:
+    columns = "signal", "name", "comm", "processes", "core_dumped", "median_age_ms", "last_ns"
+    assert picked(run(db, "signals"), *columns) == [
+        (6, "ABRT", "python", 1, 0, 10.0, at(85)),
+        (9, "KILL", "make", 1, 0, 103.0, at(190)),
+        (11, "SEGV", "python", 1, 1, 10.0, at(80)),
+        (15, "TERM", "daemon", 1, 0, 2250.0, at(250)),
+    ]
+
+
+def test_crashes(db: Path) -> None:
+    """Not KILL and TERM."""
+    columns = "pid", "comm", "signal", "name", "core_dumped", "lifetime_ms", "parent", "max_rss_kib", "end_ns"
+    assert picked(run(db, "crashes"), *columns) == [
+        (104, "python", 11, "SEGV", 1, 10.0, "make", 3000, at(80)),
+        (105, "python", 6, "ABRT", 0, 10.0, "make", 9000, at(85)),
+    ]
+
+
+def test_losses_of_a_complete_recording(db: Path) -> None:
+    columns = "kind", "attempted", "written", "lost", "lost_percent", "verdict"
+    assert picked(run(db, "losses"), *columns) == [
+        ("fork", 13, 13, 0, 0.0, "complete"),
+        ("exec", 9, 9, 0, 0.0, "complete"),
+        ("exit", 11, 11, 0, 0.0, "complete"),
+        ("free", 10, 10, 0, 0.0, "complete"),
+    ]
+
+
+def test_losses_of_a_recording_that_lost_some(tmp_path: Path) -> None:
+    db = tmp_path / "lost.db"
+    make_recording(db, BUILD[4:6], counts=Counts((5, 1, 0, 0), (4, 0, 0, 0)))
+    assert picked(run(db, "losses"), "kind", "lost", "lost_percent", "verdict") == [
+        ("fork", 4, 80.0, "lower bound: the buffer was full, a larger --buffer-mib helps"),
+        ("exec", 0, 0.0, "complete"),
+        ("exit", 0, None, "complete"),
+        ("free", 0, None, "complete"),
+    ]
+
+
+def test_losses_of_a_recording_that_was_broken_off(tmp_path: Path) -> None:
+    db = tmp_path / "broken.db"
+    store = Store(db)
+    store.begin(about())
+    assert {row["verdict"] for row in run(db, "losses")} == {"not known: it was broken off"}
+    store.mark_interrupted()
+    store.close()
+    assert {row["verdict"] for row in run(db, "losses")} == {"not known: it was broken off"}
+
+
+def second(db: Path) -> None:
+    """Another recording: make is slower, gcc is gone, ld is new."""
+    make_recording(
+        db,
+        [
+            alive(50, -100, comm="gcc"),
+            fork(101, 0, comm="make"),
+            exit_(101, 0, 434, comm="make"),
+            free(101, 0, 440, cpu_ms=18),
+            exit_(102, 10, 20, 256, comm="ld"),
+        ],
+    )
+
+
+def test_compare(db: Path) -> None:
+    """What was there before its recording began doesn't count."""
+    second(db)
+    columns = "comm", "verdict", "processes", "processes_before", "total_ms", "total_ms_before", "total_change"
+    assert picked(run(db, "compare"), *columns) == [
+        ("make", "both", 1, 3, 434.0, 217.0, 100.0),
+        ("sh", "gone", 0, 1, None, 130.0, None),
+        ("gcc", "gone", 0, 2, None, 50.0, None),
+        ("python", "gone", 0, 2, None, 20.0, None),
+        ("ld", "new", 1, 0, 10.0, None, None),
+        ("tail", "gone", 0, 2, None, 10.0, None),
+        ("init", "gone", 0, 2, None, None, None),
+    ]
+    make, *_ = run(db, "compare")
+    assert (make["cpu_ms"], make["cpu_ms_before"], make["cpu_change"]) == (18.0, 9.0, 100.0)
+    assert (make["max_rss_kib"], make["max_rss_kib_before"], make["failed"], make["failed_before"]) == (
+        2000,
+        2000,
+        0,
+        2,
+    )
+
+
+def test_compare_with_a_recording_that_is_named(db: Path) -> None:
+    second(db)
+    second(db)
+    changes = {(row["verdict"], row["total_change"]) for row in run(db, "compare")}
+    assert changes == {("both", 0.0)}
+    assert run(db, "compare", against="2") == run(db, "compare")
+    assert run(db, "compare", against="1")[0]["total_change"] == 100.0
+    assert run(db, "compare", recording="1", against="2")[0]["total_change"] == -50.0
+
+
+def test_compare_with_nothing(db: Path) -> None:
+    assert run(db, "compare") == []
+    with pytest.raises(NotFound, match="no recording 9"):
+        run(db, "compare", against="9")

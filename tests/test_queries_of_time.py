@@ -1,0 +1,142 @@
+"""Saved queries: what lives how long, and when. One story (story.py), and what must be said of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from story import BUILD, picked, run
+from support import at, make_recording
+
+
+@pytest.fixture
+def db(tmp_path: Path) -> Path:
+    """A file with the story in it."""
+    path = tmp_path / "webpf.db"
+    make_recording(path, BUILD)
+    return path
+
+
+def test_short_lived(db: Path) -> None:
+    """Ten lifetimes are known."""
+    columns = "comm", "processes", "of_all", "mean_ms", "max_ms", "total_ms", "cpu_ms", "failed", "programs"
+    assert picked(run(db, "short_lived"), *columns) == [
+        ("gcc", 2, 20.0, 25.0, 30.0, 50.0, 40.0, 1, 2),
+        ("python", 2, 20.0, 10.0, 10.0, 20.0, 12.0, 2, 4),
+        ("make", 1, 10.0, 4.0, 4.0, 4.0, 1.0, 0, 0),
+        ("tail", 1, 10.0, 10.0, 10.0, 10.0, 1.0, 0, 0),
+    ]
+
+
+def test_short_lived_with_a_limit(db: Path) -> None:
+    """Ten milliseconds are within ten milliseconds."""
+    columns = "comm", "processes", "of_all"
+    assert picked(run(db, "short_lived", max_ms="10"), *columns) == [
+        ("python", 2, 20.0),
+        ("make", 1, 10.0),
+        ("tail", 1, 10.0),
+    ]
+
+
+def test_long_lived(db: Path) -> None:
+    columns = "pid", "comm", "lived_ms", "state", "cpu_ms", "cpu_percent", "args"
+    assert picked(run(db, "long_lived"), *columns) == [
+        (1, "init", 6000.0, "running", None, None, "/sbin/init"),
+        (30, "daemon", 2250.0, "exited", None, None, "daemon -v"),
+        (31, "server", 2000.0, "running", None, None, "server"),
+    ]
+
+
+def test_long_lived_with_a_limit(db: Path) -> None:
+    """Without those whose end is not known, 108 and 109."""
+    columns = "pid", "lived_ms", "state", "cpu_ms", "cpu_percent"
+    assert picked(run(db, "long_lived", min_ms="100"), *columns) == [
+        (1, 6000.0, "running", None, None),
+        (30, 2250.0, "exited", None, None),
+        (31, 2000.0, "running", None, None),
+        (110, 700.0, "running", None, None),
+        (100, 130.0, "exited", 2.0, 1.5),
+        (101, 110.0, "exited", 5.0, 4.5),
+        (107, 103.0, "exited", 3.0, 2.9),
+    ]
+
+
+def test_rate(db: Path) -> None:
+    """Without the kernel's; a start whose end was lost counts."""
+    columns = "time_ns", "seconds", "starts", "ends", "failures"
+    assert picked(run(db, "rate", step_ms="100"), *columns) == [
+        (at(0), 0.0, 8, 5, 3),
+        (at(100), 0.1, 0, 3, 2),
+        (at(200), 0.2, 2, 1, 1),
+        (at(300), 0.3, 1, 0, 0),
+        (at(400), 0.4, 0, 0, 0),
+        (at(500), 0.5, 1, 1, 0),
+        (at(600), 0.6, 0, 0, 0),
+        (at(700), 0.7, 0, 0, 0),
+        (at(800), 0.8, 0, 0, 0),
+        (at(900), 0.9, 0, 0, 0),
+    ]
+
+
+def test_concurrency(db: Path) -> None:
+    """Three from before. In the first step they are joined for 100, 90, 20, 30, 10, 10, 4 and 13 of 100 ms."""
+    columns = "time_ns", "seconds", "alive", "mean_alive", "starts", "ends"
+    assert picked(run(db, "concurrency", steps="10"), *columns) == [
+        (at(0), 0.0, 3, 5.77, 8, 5),
+        (at(100), 0.1, 6, 4.4, 0, 3),
+        (at(200), 0.2, 3, 2.5, 0, 1),
+        (at(300), 0.3, 2, 3.0, 1, 0),
+        (at(400), 0.4, 3, 3.0, 0, 0),
+        (at(500), 0.5, 3, 3.1, 1, 1),
+        (at(600), 0.6, 3, 3.0, 0, 0),
+        (at(700), 0.7, 3, 3.0, 0, 0),
+        (at(800), 0.8, 3, 3.0, 0, 0),
+        (at(900), 0.9, 3, 3.0, 0, 0),
+    ]
+
+
+def test_timeline(db: Path) -> None:
+    """No two bars of a lane overlap; one may begin where another ends."""
+    columns = "lane", "start_ms", "end_ms", "comm", "pid", "outcome"
+    assert picked(run(db, "timeline"), *columns) == [
+        (0, -5000.0, 1000.0, "init", 1, "running"),
+        (1, -2000.0, 250.0, "daemon", 30, "signalled"),
+        (2, -1000.0, 1000.0, "server", 31, "running"),
+        (3, 0.0, 130.0, "sh", 100, "ok"),
+        (4, 10.0, 120.0, "make", 101, "failed"),
+        (5, 20.0, 40.0, "gcc", 102, "ok"),
+        (5, 45.0, 75.0, "gcc", 103, "failed"),
+        (6, 70.0, 80.0, "python", 104, "signalled"),
+        (5, 75.0, 85.0, "python", 105, "signalled"),
+        (5, 86.0, 90.0, "make", 106, "ok"),
+        (6, 87.0, 190.0, "make", 107, "signalled"),
+        (1, 300.0, 1000.0, "tail", 110, "running"),
+        (3, 500.0, 510.0, "tail", 102, "ok"),
+    ]
+
+
+def test_timeline_of_a_stretch(db: Path) -> None:
+    """Of those that fill it, the first."""
+    columns = "lane", "start_ms", "end_ms", "pid"
+    assert picked(run(db, "timeline", from_ms="70", to_ms="80", limit="4"), *columns) == [
+        (0, -5000.0, 1000.0, 1),
+        (1, -2000.0, 250.0, 30),
+        (2, -1000.0, 1000.0, 31),
+        (3, 0.0, 130.0, 100),
+    ]
+
+
+def test_survival(db: Path) -> None:
+    """Of tail, one still runs."""
+    columns = "comm", "survival", "time_ms", "at_risk", "median_ms", "naive_median_ms", "processes", "late", "running"
+    assert picked(run(db, "survival"), *columns) == [
+        ("make", 0.6667, 4.0, 3, 103.0, 103.0, 3, 0, 0),
+        ("make", 0.3333, 103.0, 2, 103.0, 103.0, 3, 0, 0),
+        ("make", 0.0, 110.0, 1, 103.0, 103.0, 3, 0, 0),
+        ("gcc", 0.5, 20.0, 2, 20.0, 20.0, 2, 0, 0),
+        ("gcc", 0.0, 30.0, 1, 20.0, 20.0, 2, 0, 0),
+        ("python", 0.0, 10.0, 2, 10.0, 10.0, 2, 0, 0),
+        ("tail", 0.5, 10.0, 2, 10.0, 10.0, 2, 0, 1),
+        ("daemon", 0.0, 2250.0, 1, 2250.0, 2250.0, 1, 1, 0),
+        ("sh", 0.0, 130.0, 1, 130.0, 130.0, 1, 0, 0),
+    ]
