@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
-from webpf import catalog, dbfile, schema
+from webpf import catalog, dbfile, dictionary, schema
 
 HERE = Path(__file__).parent
-
-_COLUMN = re.compile(r"^    (?P<name>[a-z_]+) (?P<type>INTEGER|TEXT|BLOB)(?P<rest>.*)$")
 
 
 def schema_page() -> str:
@@ -20,11 +17,13 @@ def schema_page() -> str:
         "Made from `recorder/tables.py` by `make docs`. Times are nanoseconds; unknown is NULL. Schema version"
         f" {dbfile.SCHEMA_VERSION}, `application_id` 0x{dbfile.APPLICATION_ID:08x}.",
     ]
-    for statement in schema.STATEMENTS:
-        head = re.search(r"^-- (?P<doc>.*)\nCREATE (?P<kind>TABLE|VIEW) (?P<name>\w+)", statement, re.MULTILINE)
-        if head:
-            lines += ["", f"## {head['name']}", "", head["doc"], ""]
-            lines += _columns(statement) if head["kind"] == "TABLE" else ["A view of", *_view(statement)]
+    for table in dictionary.all_tables():
+        lines += ["", f"## {table.name}", "", table.description, ""]
+        if table.select:
+            lines += ["A view of", "", "```sql", table.select, "```"]
+            continue
+        lines += ["| column | type | | |", "|---|---|---|---|"]
+        lines += [f"| `{it.name}` | {it.type} | {_notes(it)} | {it.description} |" for it in table.columns]
     lines += ["", "## Indexes", ""]
     lines += [f"- `{statement}`" for statement in schema.STATEMENTS if statement.startswith("CREATE INDEX")]
     return "\n".join(lines) + "\n"
@@ -53,32 +52,14 @@ def queries_page() -> str:
 PAGES = {HERE / "schema.md": schema_page, HERE / "queries.md": queries_page}
 
 
-def _columns(statement: str) -> list[str]:
-    rows: list[list[str]] = []
-    for line in statement.splitlines():
-        code, _, comment = line.partition("-- ")
-        match = _COLUMN.match(code)
-        if match:
-            rows.append([match["name"], match["type"], _notes(match["rest"]), comment.strip()])
-        elif rows and comment and line.startswith("        "):
-            rows[-1][3] = f"{rows[-1][3]} {comment.strip()}".strip()
-    lines = ["| column | type | | |", "|---|---|---|---|"]
-    return lines + [f"| `{name}` | {type_} | {notes} | {doc} |" for name, type_, notes, doc in rows]
-
-
-def _notes(rest: str) -> str:
-    reference = re.search(r"REFERENCES (\w+)", rest)
+def _notes(column: dictionary.Column) -> str:
     notes = [
-        "primary key" if "PRIMARY KEY" in rest else "",
-        "not null" if "NOT NULL" in rest else "",
-        f"→ {reference[1]}" if reference else "",
-        "derived" if "GENERATED" in rest else "",
+        "primary key" if column.is_key else "",
+        "not null" if column.is_required else "",
+        f"→ {column.references}" if column.references else "",
+        "derived" if column.is_derived else "",
     ]
     return ", ".join(note for note in notes if note)
-
-
-def _view(statement: str) -> list[str]:
-    return ["", "```sql", statement[statement.index("SELECT") :].strip(), "```"]
 
 
 def main() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -124,6 +124,17 @@ def bind(query: SavedQuery, given: Mapping[str, str]) -> dict[str, str]:
                 f"webpf query {query.name} -p {parameter.name}=VALUE",
             )
     return {name: given.get(name, "") for name in by_name}
+
+
+def given(pairs: Iterable[str]) -> dict[str, str]:
+    """Parameters from words like KEY=VALUE. Raises UsageError."""
+    values = {}
+    for each in pairs:
+        key, equals, value = each.partition("=")
+        if not key or not equals:
+            raise UsageError(f"-p takes KEY=VALUE, not {each!r}", "webpf query NAME -p pid=1")
+        values[key] = value
+    return values
 
 
 @contextmanager

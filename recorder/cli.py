@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from . import __version__, limits
+from . import __version__, limits, webcli
 from .errors import DataError, NoPermission, Unavailable, UsageError
 from .invocation import program, sudo_command
 from .options import (
@@ -173,7 +173,7 @@ def query(
             terminal.write_rows(["name", "title", "description"], rows, format.value, limit, sys.stdout)
         return
     wanted = catalog.load(name)
-    given = _key_values(parameter or [])
+    given = catalog.given(parameter or [])
     if recording is not None:
         given["recording"] = str(recording)
     with catalog.run(db, wanted, given) as result:
@@ -239,11 +239,5 @@ def doctor(db: Db = DEFAULT_DB) -> None:
         raise typer.Exit((NoPermission if missing == ["privileges"] else Unavailable).exit_code)
 
 
-def _key_values(given: list[str]) -> dict[str, str]:
-    pairs = {}
-    for each in given:
-        key, equals, value = each.partition("=")
-        if not key or not equals:
-            raise UsageError(f"-p takes KEY=VALUE, not {each!r}", "webpf query NAME -p pid=1")
-        pairs[key] = value
-    return pairs
+app.command()(webcli.browse)
+app.command()(webcli.datasette_config)

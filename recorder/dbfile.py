@@ -60,6 +60,19 @@ def check_readable(path: Path) -> None:
     _check_header(path)
 
 
+def is_recording(path: Path) -> bool:
+    """Whether this is a file of webpf's that this version can read."""
+    try:
+        with path.open("rb") as file:
+            header = file.read(100)
+    except OSError:
+        return False
+    if len(header) < 100 or not header.startswith(_MAGIC):
+        return False
+    version, application = _HEADER.unpack_from(header)
+    return bool(application == APPLICATION_ID and version <= SCHEMA_VERSION)
+
+
 def create(path: Path) -> ownership.Identity:
     """Makes the file, readable and writable by its owner only (argv holds secrets), if there is none.
 

@@ -1,0 +1,73 @@
+"""The data dictionary: what tables and columns mean, read from the comments in the statements that make them."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from . import tables
+
+_HEAD = re.compile(r"^-- (?P<doc>.*)\nCREATE (?P<kind>TABLE|VIEW) (?P<name>\w+)", re.MULTILINE)
+_COLUMN = re.compile(r"^    (?P<name>[a-z_]+) (?P<type>INTEGER|TEXT|BLOB)(?P<rest>.*)$")
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a table. references: the table that it points into."""
+
+    name: str
+    type: str
+    description: str
+    is_key: bool
+    is_required: bool
+    is_derived: bool
+    references: str | None
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table with its columns, or a view with none; select is what a view shows."""
+
+    name: str
+    description: str
+    columns: tuple[Column, ...]
+    select: str | None
+
+
+def all_tables() -> list[Table]:
+    """Tables and views of a recording file, in the order in which they are made."""
+    return [_table(statement) for statement in tables.TABLES]
+
+
+def _table(statement: str) -> Table:
+    head = _HEAD.search(statement)
+    assert head, statement
+    select = statement[statement.index("SELECT") :].strip() if head["kind"] == "VIEW" else None
+    return Table(head["name"], head["doc"], () if select else tuple(_columns(statement)), select)
+
+
+def _columns(statement: str) -> list[Column]:
+    columns: list[Column] = []
+    for line in statement.splitlines():
+        code, _, comment = line.partition("-- ")
+        match = _COLUMN.match(code)
+        if match:
+            columns.append(_column(match, comment.strip()))
+        elif columns and comment and line.startswith("        "):
+            last = columns.pop()
+            columns.append(Column(**{**vars(last), "description": f"{last.description} {comment.strip()}".strip()}))
+    return columns
+
+
+def _column(match: re.Match[str], description: str) -> Column:
+    rest = match["rest"]
+    reference = re.search(r"REFERENCES (\w+)", rest)
+    return Column(
+        name=match["name"],
+        type=match["type"],
+        description=description,
+        is_key="PRIMARY KEY" in rest,
+        is_required="NOT NULL" in rest,
+        is_derived="GENERATED" in rest,
+        references=reference[1] if reference else None,
+    )

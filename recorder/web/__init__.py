@@ -1,0 +1,92 @@
+"""The Datasette plugin: what it adds for recording files, in Datasette 0.65 and 1.0. Other databases are left alone.
+
+Hooks only: what is said is in describe.py, how cells look in cells.py. The hooks that 1.0 has no more are optional
+there, and what it has instead is done at its start.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+from datasette import hookimpl
+from markupsafe import Markup
+
+from .. import dbfile
+from . import cells, describe
+
+
+def recordings(datasette: Any) -> list[str]:
+    """Names of the databases that are recording files."""
+    return [name for name, database in datasette.databases.items() if is_recording(database)]
+
+
+def is_recording(database: Any) -> bool:
+    """Whether a database of Datasette's is one of webpf's files."""
+    return bool(database.path) and dbfile.is_recording(Path(database.path))
+
+
+@hookimpl(optionalhook=True)
+def canned_queries(datasette: Any, database: str) -> dict[str, dict[str, Any]]:
+    """Datasette 0.65: the saved queries."""
+    return describe.queries() if is_recording(datasette.databases[database]) else {}
+
+
+@hookimpl(optionalhook=True)
+def get_metadata(datasette: Any) -> dict[str, Any]:
+    """Datasette 0.65: titles, descriptions, facets and orders."""
+    databases = {}
+    for name in recordings(datasette):
+        about = describe.metadata()
+        for table, wanted in describe.settings().items():
+            about["tables"].setdefault(table, {}).update(wanted)
+        databases[name] = about
+    return {"databases": databases}
+
+
+@hookimpl
+def startup(datasette: Any) -> Callable[[], Awaitable[None]] | None:
+    """Datasette 1.0: the same, told once."""
+    if not hasattr(datasette, "add_query"):
+        return None
+
+    async def tell() -> None:
+        for name in recordings(datasette):
+            await _tell(datasette, name)
+
+    return tell
+
+
+async def _tell(datasette: Any, database: str) -> None:
+    about = describe.metadata()
+    for key in ("title", "description"):
+        await datasette.set_database_metadata(database, key, about[key])
+    for table, said in about["tables"].items():
+        await datasette.set_resource_metadata(database, table, "description", said["description"])
+        for column, text in said["columns"].items():
+            await datasette.set_column_metadata(database, table, column, "description", text)
+    for name, query in describe.queries().items():
+        await datasette.add_query(
+            database,
+            name,
+            query["sql"],
+            title=query["title"],
+            description=query["description"],
+            parameters=query["params"],
+            hide_sql=True,
+            is_trusted=True,
+            source="webpf",
+        )
+    configured = datasette.config.setdefault("databases", {}).setdefault(database, {}).setdefault("tables", {})
+    for table, wanted in describe.settings().items():
+        configured[table] = {**wanted, **configured.get(table, {})}  # what the user configured wins
+
+
+@hookimpl
+def render_cell(value: Any, column: str, table: str | None, database: str, datasette: Any) -> Markup | None:
+    """Times, durations and sizes that can be read; links to rows."""
+    if not is_recording(datasette.databases[database]):
+        return None
+    shown = cells.html(column, value, table, lambda path: datasette.urls.database(database) + path)
+    return None if shown is None else Markup(shown)

@@ -1,0 +1,74 @@
+"""What Datasette is told of a recording file: titles, descriptions, saved queries, facets and orders. Plain data.
+
+All of it comes from the heads of the saved queries and the comments in the schema, so that nothing is said twice.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .. import catalog, dictionary
+
+TITLE = "webpf: what ran on this machine"
+DESCRIPTION = (
+    "Every process that was recorded: when it started, how long it lived, how it ended. Start with the query lifetimes,"
+    " or the table processes."
+)
+
+_HIDDEN = ("fact_blocks", "_sqlite_migrations")
+_LABELS = {"processes": "comm", "recordings": "host"}
+_FACETS = {"processes": ["state", "comm", "exit_code", "signal", "uid"], "events": ["kind"]}
+_NEWEST_FIRST = ("recordings", "processes")
+
+
+def metadata() -> dict[str, Any]:
+    """Of one database: title, description, and of each table its description and those of its columns."""
+    tables: dict[str, dict[str, Any]] = {}
+    for table in dictionary.all_tables():
+        tables[table.name] = {
+            "description": table.description,
+            "columns": {column.name: column.description for column in table.columns if column.description},
+        }
+    return {"title": TITLE, "description": DESCRIPTION, "tables": tables}
+
+
+def settings() -> dict[str, Any]:
+    """Of one database: per table, what it is sorted and faceted by, what labels its rows, and whether it is hidden."""
+    tables: dict[str, dict[str, Any]] = {name: {"hidden": True} for name in _HIDDEN}
+    for name, label in _LABELS.items():
+        tables.setdefault(name, {})["label_column"] = label
+    for name, facets in _FACETS.items():
+        tables.setdefault(name, {})["facets"] = facets
+    for name in _NEWEST_FIRST:
+        tables.setdefault(name, {})["sort_desc"] = "id"
+    return tables
+
+
+def queries() -> dict[str, dict[str, Any]]:
+    """The saved queries: name -> sql, title, description, names of the parameters."""
+    return {name: _query(catalog.load(name)) for name in catalog.names()}
+
+
+def _query(query: catalog.SavedQuery) -> dict[str, Any]:
+    return {
+        "sql": query.sql,
+        "title": query.title,
+        "description": " ".join([query.description, *map(_parameter, query.parameters)]),
+        "params": [parameter.name for parameter in query.parameters],
+        "hide_sql": True,
+    }
+
+
+def _parameter(parameter: catalog.Parameter) -> str:
+    value = (
+        "must be given" if parameter.required else "" if parameter.default is None else f"default {parameter.default}"
+    )
+    return f"{parameter.name}: {parameter.description}{f' ({value})' if value else ''}."
+
+
+def whole(database: str) -> dict[str, Any]:
+    """All that a Datasette without the plugin needs to know of one database, for its metadata and configuration."""
+    about = metadata()
+    for name, wanted in settings().items():
+        about["tables"].setdefault(name, {}).update(wanted)
+    return {"databases": {database: {**about, "queries": queries()}}}
