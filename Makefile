@@ -8,6 +8,7 @@ MAKEFLAGS += --no-print-directory
 # The distribution's own, for which it builds BCC and python3-venv.
 PYTHON ?= $(firstword $(wildcard /usr/bin/python3) python3)
 SECONDS_TO_RECORD ?= 10
+DATASETTE_1 ?= 1.0a41
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -35,7 +36,7 @@ record: install ## Install what is missing, record 10 s of this machine, print t
 
 install: packages $(VENV)/installed ## Install what recording needs, and webpf into .venv
 
-test: test-packages $(VENV)/installed-dev ## Install what is missing, run every test
+test: test-packages $(VENV)/installed-dev $(VENV)/datasette-1 ## Install what is missing, run every test
 	$(SUDO) $(BIN)/python -m pytest
 
 check: $(VENV)/installed-dev ## Lint, check types and layers
@@ -81,6 +82,12 @@ $(VENV)/installed: pyproject.toml
 $(VENV)/installed-dev: pyproject.toml
 	$(call make_venv,.[dev])
 	$(AS_USER) touch $(VENV)/installed $@
+
+# The next Datasette, beside the one that is installed: the tests try the plugin in both.
+$(VENV)/datasette-1: pyproject.toml $(VENV)/installed-dev
+	[ -x $@/bin/python ] || $(AS_USER) $(PYTHON) -m venv $@
+	$(AS_USER) $@/bin/python -m pip install --quiet --disable-pip-version-check --upgrade 'datasette==$(DATASETTE_1)' --editable .
+	$(AS_USER) touch $@
 
 define make_venv
 	[ -x $(BIN)/python ] || $(AS_USER) $(PYTHON) -m venv $(VENV)

@@ -11,9 +11,12 @@ from datetime import datetime
 from html import escape
 from typing import Any
 
+from .. import argv
+
 _DURATIONS = {"lifetime_ns", "cpu_ns", "step_ns"}
 _OFFSETS = {"clock_offset_ns", "recorder_start_ns"}
-_PROCESS_IDS = {"id", "process_id", "of_id", "parent_id"}
+_PROCESS_IDS = {"id", "of_id"}  # in queries; tables have ids of other things
+_POINTERS = {"process_id", "parent_id"}
 _UNITS = ((1e9, "s"), (1e6, "ms"), (1e3, "µs"))
 
 
@@ -22,6 +25,8 @@ def html(column: str, value: Any, in_table: str | None, path: Callable[[str], st
 
     in_table: the table that is shown, None for a query. path: makes a path within the database one of the site.
     """
+    if isinstance(value, bytes) and column in ("args", "argv"):
+        return escape(argv.quote(value, len(value)))
     if isinstance(value, bool) or not isinstance(value, int):
         return None
     if column in _DURATIONS:
@@ -32,7 +37,7 @@ def html(column: str, value: Any, in_table: str | None, path: Callable[[str], st
         return _titled(size(value), value)
     if column == "signal":
         return _titled(signal_name(value), value)
-    if column in _PROCESS_IDS and in_table is None:
+    if column in _POINTERS or (column in _PROCESS_IDS and in_table is None):
         return _link(path(f"/processes/{value}"), str(value))
     return None
 

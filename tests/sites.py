@@ -1,0 +1,78 @@
+"""Datasette under test, as its users start it: each version that webpf's plugin is for, in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support import wait_until
+
+PYTHONS = {"0.65": Path(sys.executable), "1.0": Path(sys.prefix) / "datasette-1" / "bin" / "python"}
+"""The interpreters that have each Datasette."""
+
+WITHOUT_PLUGINS = """
+import pluggy
+pluggy.PluginManager.load_setuptools_entrypoints = lambda *_, **__: 0
+from datasette.cli import cli
+cli()
+"""
+
+
+class Site:
+    """A Datasette that runs."""
+
+    def __init__(self, version: str, address: str) -> None:
+        self.version = version
+        self.address = address
+
+    def get(self, path: str) -> tuple[int, str]:
+        """Status and text of a page."""
+        try:
+            with urllib.request.urlopen(self.address + path, timeout=20) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode()
+
+    def rows(self, path: str) -> list[dict[str, Any]]:
+        """Rows of a table or query."""
+        join = "&" if "?" in path else "?"
+        status, text = self.get(f"{path.replace('?', '.json?') if '?' in path else path + '.json'}{join}_shape=array")
+        assert status == 200, text
+        rows: list[dict[str, Any]] = json.loads(text)
+        return rows
+
+
+@contextmanager
+def running(version: str, arguments: Sequence[Path | str], has_plugin: bool = True) -> Iterator[Site]:
+    """A Datasette with these arguments, until the block is left."""
+    python = PYTHONS[version]
+    if not python.exists():
+        pytest.skip(f"there is no Datasette {version} in {python.parent.parent}: make test installs it")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    how = ["-m", "datasette"] if has_plugin else ["-c", WITHOUT_PLUGINS]
+    command = [python, *how, "serve", *arguments, "--port", str(port)]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as server:
+        try:
+
+            def answers() -> bool:
+                assert server.poll() is None, server.communicate()[1].decode()
+                with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+                    return True
+                return False
+
+            wait_until(answers, "Datasette doesn't start")
+            yield Site(version, f"http://127.0.0.1:{port}")
+        finally:
+            server.terminate()
+            server.communicate()

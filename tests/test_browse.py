@@ -1,0 +1,131 @@
+"""`webpf browse`: Datasette on a port of this machine, for as long as it is wanted."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from datasette.utils import tilde_decode
+from story import BUILD
+from support import DEADLINE_SECONDS, make_recording, webpf_command
+
+from webpf.browse import encoded
+
+Webpf = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def db(tmp_path: Path) -> Path:
+    """A recording."""
+    make_recording(tmp_path / "webpf.db", BUILD)
+    return tmp_path / "webpf.db"
+
+
+@contextmanager
+def browsing(db: Path, *options: str, browser: str = "") -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """A `webpf browse` beside the test, and the line that it says."""
+    environment = dict(os.environ) | {"BROWSER": browser, "DISPLAY": "", "WAYLAND_DISPLAY": ""}
+    command = [*webpf_command(), "browse", str(db), *options]
+    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        try:
+            yield process, process.stderr.readline()
+        finally:
+            if process.poll() is None:
+                process.terminate()
+                process.wait(DEADLINE_SECONDS)
+
+
+def address(line: str) -> str:
+    """The address in a line."""
+    found = re.search(r"http://127\.0\.0\.1:\d+", line)
+    assert found, line
+    return found[0]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_it_serves_until_it_is_told_to_end(db: Path, number: signal.Signals) -> None:
+    with browsing(db, "--no-open") as (process, line):
+        assert line.endswith("/-/webpf/timeline/webpf/1   (Ctrl-C ends)\n")
+        site = address(line)
+        with urllib.request.urlopen(f"{site}/webpf/lifetimes") as answer:
+            assert b"Lifetimes" in answer.read()
+        with urllib.request.urlopen(f"{site}/-/settings.json") as answer:
+            assert b'"sql_time_limit_ms": 5000' in answer.read()
+        process.send_signal(number)
+        assert process.wait(DEADLINE_SECONDS) == 0
+    with pytest.raises(OSError, match="refused"):
+        urllib.request.urlopen(site)
+
+
+def test_two_at_a_time_take_two_ports(db: Path) -> None:
+    with browsing(db, "--no-open") as (_, first), browsing(db, "--no-open") as (_, second):
+        assert address(first) != address(second)
+
+
+def test_a_browser_is_opened_on_the_page(db: Path, tmp_path: Path) -> None:
+    browser = tmp_path / "browser"
+    browser.write_text(f"#!/bin/sh\necho $1 > {tmp_path}/opened\n")
+    browser.chmod(0o755)
+    with browsing(db, browser=f"{browser} %s") as (_, line):
+        assert (tmp_path / "opened").read_text().strip() in line
+
+
+def test_without_a_browser_the_address_is_said(db: Path) -> None:
+    with browsing(db, browser="/nowhere/browser %s") as (_, line):
+        assert line.startswith("webpf: no browser here: open http://127.0.0.1:")
+
+
+def test_a_port_that_is_taken(db: Path, webpf: Webpf) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        answer = webpf("browse", db, "--port", str(port))
+    assert answer.returncode == 69
+    assert (
+        answer.stderr == f"webpf: port {port} is taken, or not for this user; try: webpf browse   (finds a free one)\n"
+    )
+
+
+@pytest.mark.parametrize("port", ["0", "65536", "-1", "http"])
+def test_a_port_that_is_none(db: Path, webpf: Webpf, port: str) -> None:
+    answer = webpf("browse", db, "--port", port)
+    assert (answer.returncode, answer.stderr.count("\n")) == (64, 1)
+
+
+@pytest.mark.parametrize("command", ["browse", "datasette-config"])
+def test_files_that_are_no_recordings(tmp_path: Path, webpf: Webpf, command: str) -> None:
+    (tmp_path / "text.db").write_text("no database")
+    answer = webpf(command, "text.db")
+    assert (answer.returncode, answer.stderr.count("\n")) == (65, 1)
+
+
+def test_a_file_that_is_not_there(webpf: Webpf) -> None:
+    """Browsing needs it; its configuration doesn't."""
+    assert webpf("browse", "nowhere.db").returncode == 66
+    answer = webpf("datasette-config", "nowhere.db")
+    assert (answer.returncode, "\n  nowhere:\n" in answer.stdout) == (0, True)
+
+
+def test_a_file_without_a_recording(tmp_path: Path, webpf: Webpf) -> None:
+    from webpf.store import Store
+
+    Store(tmp_path / "empty.db").close()
+    answer = webpf("browse", "empty.db")
+    assert (answer.returncode, "holds no recording yet" in answer.stderr) == (66, True)
+
+
+@pytest.mark.parametrize("name", ["webpf", "a-b_c", "a.b", "a b/c", "~", "~2E", "ü%", "%2f"])
+def test_names_of_databases_in_addresses(name: str) -> None:
+    """Datasette reads them as they were."""
+    assert tilde_decode(encoded(name)) == name
+    assert re.fullmatch(r"[\w~-]+", encoded(name), re.ASCII)

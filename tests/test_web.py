@@ -1,0 +1,188 @@
+"""The plugin in Datasette 0.65 and 1.0: queries, descriptions, cells; and the configuration for those without it."""
+
+from __future__ import annotations
+
+import sqlite3
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from html import unescape
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sites import PYTHONS, Site, running
+from story import BUILD, run
+from support import about, alive, exec_, exit_, fork, make_recording
+
+from webpf import catalog, clock
+from webpf.events import Event
+from webpf.session import Session
+from webpf.source import Replay
+from webpf.store import Store
+
+NAMES = catalog.names()
+NEEDED = {"execs": {"pid": "102"}, "ancestors": {"pid": "102"}}
+HOSTILE = "<b>&\"'🙂"
+Webpf = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """A recording, one with names that are HTML, one without processes, and a file of another program."""
+    folder = tmp_path_factory.mktemp("files")
+    make_recording(folder / "webpf.db", BUILD)
+    argv = b"sh\0-c\0<script>alert(1)</script> \xf0\x9f\x99\x82\x1b[31m\0"
+    events: list[Event] = [
+        alive(1, -50, ppid=0),
+        fork(100, 0),
+        exec_(100, 0, 1, argv, HOSTILE),
+        exit_(100, 0, 5, comm=HOSTILE),
+    ]
+    make_recording(folder / "hostile.db", events)
+    make_recording(folder / "empty.db", [])
+    with closing(sqlite3.connect(folder / "other.db")) as other:
+        other.execute("CREATE TABLE processes (id INTEGER PRIMARY KEY, start_ns INTEGER, signal INTEGER)")
+        other.execute("INSERT INTO processes VALUES (1, 1700000000000000000, 9)")
+        other.commit()
+    return [folder / f"{name}.db" for name in ("webpf", "hostile", "empty", "other")]
+
+
+@pytest.fixture(scope="module", params=sorted(PYTHONS))
+def site(request: pytest.FixtureRequest, files: list[Path]) -> Iterator[Site]:
+    """All of them in each Datasette, without any option."""
+    with running(request.param, files) as site:
+        yield site
+
+
+def query_string(given: dict[str, str]) -> str:
+    """Values as part of an address."""
+    return "".join(f"{'&' if i else '?'}{name}={value}" for i, (name, value) in enumerate(given.items()))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_saved_query_has_a_page_with_the_same_rows(site: Site, files: list[Path], name: str) -> None:
+    query = catalog.load(name)
+    given = NEEDED.get(name, {})
+    status, page = site.get(f"/webpf/{name}{query_string(given)}")
+    assert status == 200
+    assert query.title in page
+    assert query.description.split(".")[0][:60] in unescape(page)
+    for parameter in query.parameters:
+        assert f'name="{parameter.name}"' in page
+    expected = run(files[0], name, **given)
+    shown = site.rows(f"/webpf/{name}{query_string(given)}")
+    in_another_form = {key for row in expected for key, value in row.items() if isinstance(value, bytes)}
+    assert [without(row, in_another_form) for row in shown] == [without(row, in_another_form) for row in expected]
+
+
+def without(row: dict[str, Any], columns: set[str]) -> dict[str, Any]:
+    """A row without some columns."""
+    return {key: value for key, value in row.items() if key not in columns}
+
+
+def test_a_query_takes_its_parameters_from_the_address(site: Site, files: list[Path]) -> None:
+    assert site.rows("/webpf/short_lived?max_ms=10") == run(files[0], "short_lived", max_ms="10")
+
+
+def test_the_database_has_a_title_and_leads_to_the_queries(site: Site) -> None:
+    _, page = site.get("/webpf")
+    assert "what ran on this machine" in page
+    assert "fact_blocks</a></h3>" not in page
+    _, queries = site.get("/webpf" if site.version == "0.65" else "/webpf/-/queries?_size=100")
+    for name in NAMES:
+        assert f'href="/webpf/{name}"' in queries
+
+
+def test_tables_and_columns_are_described(site: Site) -> None:
+    status, page = site.get("/webpf/processes")
+    assert status == 200
+    text = unescape(page)
+    assert "One row for each process (never for a thread)" in text
+    assert "in the first pid namespace; with start_ns unique within a boot" in text
+    ids = [int(row["id"]) for row in site.rows("/webpf/processes")]
+    assert ids == sorted(ids, reverse=True)
+
+
+def test_times_durations_and_signals_can_be_read(site: Site) -> None:
+    _, page = site.get("/webpf/processes?pid=104")
+    assert '<span title="139">' not in page
+    assert '<span title="11">11 SEGV</span>' in page
+    assert '<span title="10000000">10.000 ms</span>' in page
+    assert '<span title="3000">2.9 MiB</span>' in page
+    assert ":20.070000</span>" in page
+    assert "/usr/bin/gcc -c a.c" in site.get("/webpf/execs?pid=103")[1]
+    _, page = site.get("/webpf/crashes")
+    assert '<a href="/webpf/processes/17">17</a>' in page
+
+
+def test_a_row_leads_to_its_parent_children_and_facts(site: Site) -> None:
+    """make: its parent is the shell; five processes have it as theirs."""
+    status, page = site.get("/webpf/processes/7")
+    assert status == 200
+    assert 'href="/webpf/processes/5"' in page
+    for table, column in (("processes", "parent_id"), ("programs", "process_id"), ("exits", "process_id")):
+        assert f"/webpf/{table}?{column}" in page
+
+
+def test_names_are_no_html(site: Site) -> None:
+    for path in ("/hostile/processes", "/hostile/lifetimes", "/hostile/summary", "/hostile/tree", "/hostile/timeline"):
+        status, page = site.get(path)
+        assert status == 200
+        assert "<script>alert" not in page
+        assert HOSTILE not in page
+        assert HOSTILE in unescape(page) or path.endswith("tree")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_recording_without_processes(site: Site, name: str) -> None:
+    assert site.get(f"/empty/{name}{query_string(NEEDED.get(name, {}))}")[0] == 200
+
+
+def test_other_databases_are_left_alone(site: Site) -> None:
+    _, page = site.get("/other/processes")
+    assert "1700000000000000000" in page
+    assert "KILL" not in page
+    assert "One row for each process" not in page
+    assert site.get("/other/lifetimes")[0] == 404
+
+
+def test_a_file_is_not_written_to(site: Site) -> None:
+    """Neither by SQL that somebody types in."""
+    status, page = site.get(
+        "/webpf?sql=DELETE+FROM+processes" if site.version == "0.65" else "/webpf/-/query?sql=DELETE+FROM+x"
+    )
+    assert status != 200 or "must be a SELECT" in page
+
+
+@pytest.mark.parametrize("version", sorted(PYTHONS))
+def test_a_recording_that_goes_on_shows_what_is_new(version: str, tmp_path: Path) -> None:
+    store = Store(tmp_path / "live.db")
+    session = Session(Replay([]), store.begin(about()), clock.measure_offset())
+    session.take_in([fork(100, 0)])
+    with running(version, [tmp_path / "live.db"]) as site:
+        assert [row["pid"] for row in site.rows("/live/lifetimes")] == [100]
+        session.take_in([fork(101, 1), exit_(100, 0, 5)])
+        assert [(row["pid"], row["state"]) for row in site.rows("/live/lifetimes")] == [
+            (100, "exited"),
+            (101, "running"),
+        ]
+    store.close()
+
+
+@pytest.mark.parametrize("version", sorted(PYTHONS))
+def test_a_datasette_without_the_plugin(version: str, files: list[Path], tmp_path: Path, webpf: Webpf) -> None:
+    """webpf datasette-config tells it the same."""
+    answer = webpf("datasette-config", files[0])
+    assert (answer.returncode, answer.stderr) == (0, "")
+    config = tmp_path / "webpf.yaml"
+    config.write_text(answer.stdout)
+    options: list[Path | str] = ["-m", config] if version == "0.65" else ["-m", config, "-c", config]
+    with running(version, [files[0], *options], has_plugin=False) as site:
+        assert '"webpf"' not in site.get("/-/plugins.json")[1]
+        for name in NAMES:
+            assert catalog.load(name).title in site.get(f"/webpf/{name}{query_string(NEEDED.get(name, {}))}")[1]
+        assert site.rows("/webpf/short_lived?max_ms=10") == run(files[0], "short_lived", max_ms="10")
+        assert "One row for each process (never for a thread)" in site.get("/webpf/processes")[1]
+        ids = [int(row["id"]) for row in site.rows("/webpf/processes")]
+        assert ids == sorted(ids, reverse=True)
