@@ -84,6 +84,50 @@ async def _tell(datasette: Any, database: str) -> None:
 
 
 @hookimpl
+def register_routes() -> list[Any]:
+    """The timeline."""
+    from .pages import routes
+
+    return routes()
+
+
+@hookimpl
+def database_actions(datasette: Any, database: str) -> Callable[[], Awaitable[list[dict[str, str]]]] | None:
+    """The timelines of a file's recordings, latest first, in the menu of its page."""
+    if not is_recording(datasette.databases[database]):
+        return None
+
+    async def links() -> list[dict[str, str]]:
+        rows = await datasette.get_database(database).execute("SELECT id FROM recordings ORDER BY id DESC LIMIT 10")
+        return [
+            {"href": timeline_path(datasette, database, id), "label": f"Timeline of recording {id}"} for (id,) in rows
+        ]
+
+    return links
+
+
+@hookimpl
+def menu_links(datasette: Any) -> Callable[[], Awaitable[list[dict[str, str]]]]:
+    """The timeline of each file's latest recording, in the menu of every page."""
+
+    async def links() -> list[dict[str, str]]:
+        found = []
+        for name in recordings(datasette):
+            latest = (await datasette.get_database(name).execute("SELECT max(id) FROM recordings")).single_value()
+            if latest is not None:
+                found.append({"href": timeline_path(datasette, name, latest), "label": f"Timeline of {name}"})
+        return found
+
+    return links
+
+
+def timeline_path(datasette: Any, database: str, recording: int) -> str:
+    """Where the timeline of a recording is."""
+    route = datasette.urls.database(database).rpartition("/")[2]
+    return str(datasette.urls.path(f"/-/webpf/timeline/{route}/{recording}"))
+
+
+@hookimpl
 def render_cell(value: Any, column: str, table: str | None, database: str, datasette: Any) -> Markup | None:
     """Times, durations and sizes that can be read; links to rows."""
     if not is_recording(datasette.databases[database]):

@@ -1,0 +1,107 @@
+"""The timeline's addresses: its page, and the data for it. In Datasette 0.65 and 1.0."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from datasette import Forbidden, NotFound, Response
+from datasette.utils import tilde_decode
+
+from .. import dbfile
+from . import timeline
+
+Handler: TypeAlias = Callable[..., Awaitable[Any]]
+
+_BASE = r"^/-/webpf/timeline/(?P<database>[^/]+)/(?P<recording>\d+)"
+_MOST_PIXELS = 10_000
+
+
+def routes() -> list[tuple[str, Handler]]:
+    """Addresses and who answers there."""
+    return [(rf"{_BASE}$", page), (rf"{_BASE}/overview\.json$", overview), (rf"{_BASE}/window\.json$", window)]
+
+
+async def page(datasette: Any, request: Any) -> Any:
+    """The page itself; it fetches what it shows."""
+    name, about = await _recording(datasette, request)
+    context = {
+        "database": name,
+        "recording": about,
+        "rows_path": datasette.urls.table(name, "processes"),
+        "data_path": datasette.urls.path(request.path),
+        "outcomes": timeline.OUTCOMES,
+        "length_ms": timeline.length_ns(about) / 1e6,
+    }
+    return Response.html(await datasette.render_template("webpf_timeline.html", context, request=request))
+
+
+async def overview(datasette: Any, request: Any) -> Any:
+    """What is shown of the whole recording."""
+    return await _answer(datasette, request, timeline.overview)
+
+
+async def window(datasette: Any, request: Any) -> Any:
+    """What is shown of a stretch of it."""
+    try:
+        view = _view(request.args)
+    except ValueError as error:
+        return Response.json({"error": f"no number: {error}"}, status=400)
+    return await _answer(datasette, request, lambda connection, about: timeline.window(connection, about, view))
+
+
+async def _answer(datasette: Any, request: Any, read: Callable[[sqlite3.Connection, dict[str, Any]], Any]) -> Any:
+    name, about = await _recording(datasette, request)
+    answer = await datasette.get_database(name).execute_fn(lambda connection: read(connection, about))
+    return Response.json(answer)
+
+
+async def _recording(datasette: Any, request: Any) -> tuple[str, dict[str, Any]]:
+    """The database's name and the recording's row. Raises Datasette's NotFound and Forbidden."""
+    route = tilde_decode(request.url_vars["database"])
+    try:
+        database = datasette.get_database(route=route)
+    except KeyError:
+        raise NotFound(f"There is no database {route}") from None
+    await _check_may_see(datasette, request, database.name)
+    if not database.path or not dbfile.is_recording(Path(database.path)):
+        raise NotFound(f"{database.name} is no recording of webpf's")
+    number = int(request.url_vars["recording"])
+    about = await database.execute_fn(lambda connection: timeline.recording(connection, number))
+    if about is None:
+        raise NotFound(f"{database.name} has no recording {number}")
+    return database.name, about
+
+
+async def _check_may_see(datasette: Any, request: Any, database: str) -> None:
+    if hasattr(datasette, "ensure_permissions"):  # 0.65
+        await datasette.ensure_permissions(request.actor, [("view-database", database), "view-instance"])
+        return
+    from datasette.resources import DatabaseResource
+
+    if not await datasette.allowed(action="view-database", resource=DatabaseResource(database), actor=request.actor):
+        raise Forbidden("view-database")
+
+
+def _view(given: Any) -> timeline.View:
+    """Raises ValueError for what is no number."""
+
+    def number(name: str) -> int | None:
+        text = given.get(name) or ""
+        return int(text) if text else None
+
+    from_ms, to_ms = float(given.get("from") or 0), float(given.get("to") or 1000)
+    if not abs(from_ms) < 1e13 or not abs(to_ms) < 1e13:
+        raise ValueError(f"{from_ms} to {to_ms}")
+    return timeline.View(
+        from_ms=from_ms,
+        to_ms=max(to_ms, from_ms + 1e-3),
+        width=min(max(number("width") or 1000, 1), _MOST_PIXELS),
+        comm=given.get("comm") or "",
+        uid=number("uid"),
+        outcome=number("outcome"),
+        search=given.get("search") or "",
+        residents=bool(given.get("residents")),
+    )

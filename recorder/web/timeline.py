@@ -1,0 +1,187 @@
+"""What the timeline shows of a stretch of time, in so much detail as its width can show. Reads; knows no Datasette.
+
+Never all rows: bars for the longest of those that are a pixel wide or more, counts per column for the others.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from .. import catalog
+
+MOST_BARS = 2500
+OVERVIEW_STEPS = 1000
+_COLUMN_PIXELS = 4
+_ARGS = 300  # characters of a command line that are sent
+_NAMES = 500
+
+OUTCOMES = ("ok", "failed", "signalled", "running", "lost")
+Row: TypeAlias = dict[str, Any]
+
+_OUTCOME = """CASE
+    WHEN state = 'running' THEN 3
+    WHEN state = 'lost' THEN 4
+    WHEN status & 127 THEN 2
+    WHEN status <> 0 THEN 1
+    ELSE 0
+END"""
+# start_ns and end_ns come first in the index that this is read from.
+_IN_WINDOW = """recording_id = :recording AND kernel IS NOT 1 AND start_ns <= :to_ns
+    AND coalesce(end_ns, CASE state WHEN 'running' THEN :now_ns ELSE start_ns END) >= :from_ns"""
+_RESIDENT = "start_ns < :begin AND end_ns IS NULL AND state = 'running'"
+_LENGTH = "coalesce(end_ns, CASE state WHEN 'running' THEN :now_ns ELSE start_ns END) - start_ns"
+
+
+@dataclass(frozen=True)
+class View:
+    """What is looked at: ms from the begin of the recording, width in pixels; comm, uid and outcome filter.
+
+    residents: whether those that ran all the time are shown too; on most machines they are many, and say little.
+    """
+
+    from_ms: float
+    to_ms: float
+    width: int
+    comm: str = ""
+    uid: int | None = None
+    outcome: int | None = None
+    search: str = ""
+    residents: bool = False
+
+
+def recording(connection: sqlite3.Connection, number: int) -> Row | None:
+    """The row of a recording, with its current status; None if there is none of this number."""
+    return next((row for row in catalog.recording_rows(connection) if row["id"] == number), None)
+
+
+def overview(connection: sqlite3.Connection, about: Row) -> Row:
+    """Of the whole recording: how many were alive at each of OVERVIEW_STEPS steps; names and users to choose from."""
+    query = catalog.load("concurrency")
+    values = catalog.bind(query, {"recording": str(about["id"]), "steps": str(OVERVIEW_STEPS)})
+    alive = [row[3] for row in connection.execute(query.sql, values)]
+    counted = (
+        "SELECT {0}, count(*) FROM processes WHERE recording_id = ? AND kernel IS NOT 1 GROUP BY 1 ORDER BY 2 DESC, 1"
+    )
+    names, users = (_tuples(connection, counted.format(column), [about["id"]]) for column in ("comm", "uid"))
+    return {
+        "length_ms": length_ns(about) / 1e6,
+        "status": about["status"],
+        "lost": about["lost"],
+        "processes": sum(count for _, count in users),
+        "alive": alive,
+        "residents": connection.execute(
+            f"SELECT count(*) FROM processes WHERE recording_id = :recording AND kernel IS NOT 1 AND {_RESIDENT}",
+            {"recording": about["id"], "begin": about["started_ns"]},
+        ).fetchone()[0],
+        "names": names[:_NAMES],
+        "users": users,
+    }
+
+
+def window(connection: sqlite3.Connection, about: Row, view: View) -> Row:
+    """Bars in lanes for a stretch, and how many are too short for one, by column and outcome."""
+    begin = about["started_ns"]
+    pixel = max((view.to_ms - view.from_ms) * 1e6 / max(view.width, 1), 1)
+    columns = max(view.width // _COLUMN_PIXELS, 1)
+    values = {
+        "recording": about["id"],
+        "from_ns": int(begin + view.from_ms * 1e6),
+        "to_ns": int(begin + view.to_ms * 1e6),
+        "now_ns": begin + length_ns(about),
+        "pixel": pixel,
+        "column": pixel * _COLUMN_PIXELS,
+        "columns": columns,
+        "comm": view.comm,
+        "uid": view.uid,
+        "outcome": view.outcome,
+        "begin": begin,
+        "most": MOST_BARS,
+        "pattern": view.search,
+    }
+    wanted = " AND ".join([_IN_WINDOW, *_filters(view)])
+    bars = _bars(connection, wanted, values, begin)
+    shortest = min((bar["end_ms"] - bar["start_ms"] for bar in bars), default=0) * 1e6
+    # Where not all that are wide enough have a bar, the others count as short.
+    values["pixel"] = max(pixel, shortest) if len(bars) == MOST_BARS else pixel
+    return {
+        "length_ms": length_ns(about) / 1e6,
+        "status": about["status"],
+        "lanes": pack(bars),
+        "bars": bars,
+        "columns": columns,
+        "short": _tuples(
+            connection,
+            f"SELECT min(CAST((max(start_ns, :from_ns) - :from_ns) / :column AS INTEGER), :columns - 1), {_OUTCOME},"
+            f" count(*) FROM processes WHERE {wanted} AND ({_LENGTH}) < :pixel GROUP BY 1, 2",
+            values,
+        ),
+        "matches": _matches(connection, wanted, values) if view.search else None,
+    }
+
+
+def pack(bars: list[Row]) -> int:
+    """Gives each bar a lane, below that of its parent, in which nothing overlaps; returns how many lanes there are.
+
+    bars: in the order of their starts.
+    """
+    free_from: list[float] = []
+    lane_of: dict[int, int] = {}
+    for bar in bars:
+        above = lane_of.get(bar["parent_id"], -1) + 1
+        lane = next((i for i in range(above, len(free_from)) if free_from[i] <= bar["start_ms"]), len(free_from))
+        if lane == len(free_from):
+            free_from.append(0.0)
+        free_from[lane] = bar["end_ms"]
+        lane_of[bar["id"]] = bar["lane"] = lane
+    return len(free_from)
+
+
+def _tuples(connection: sqlite3.Connection, sql: str, values: Any) -> list[tuple[Any, ...]]:
+    """Rows as JSON can hold them, whatever the connection makes of rows."""
+    return [tuple(row) for row in connection.execute(sql, values)]
+
+
+def length_ns(about: Row) -> int:
+    """How long the recording took, or has taken so far."""
+    return max(int(about["ended_ns"] or about["updated_ns"]) - int(about["started_ns"]), 1)
+
+
+def _filters(view: View) -> Iterable[str]:
+    if view.comm:
+        yield "comm = :comm"
+    if view.uid is not None:
+        yield "uid = :uid"
+    if view.outcome is not None:
+        yield f"{_OUTCOME} = :outcome"
+    if not view.residents:
+        yield f"NOT ({_RESIDENT})"
+
+
+def _bars(connection: sqlite3.Connection, wanted: str, values: Row, begin: int) -> list[Row]:
+    cursor = connection.execute(
+        f"""WITH longest AS MATERIALIZED (
+            SELECT id FROM processes WHERE {wanted} AND ({_LENGTH}) >= :pixel ORDER BY {_LENGTH} DESC, id LIMIT :most
+        )
+        SELECT id, parent_id, pid, ppid, comm, uid, substr(coalesce(args, ''), 1, {_ARGS}) AS args, exit_code, signal,
+            core_dumped, max_rss_kib, cpu_ns / 1e6 AS cpu_ms, {_OUTCOME} AS outcome, start_ns, end_ns, state,
+            :pattern <> '' AND (instr(lower(comm), lower(:pattern)) OR instr(lower(args), lower(:pattern))) AS is_match
+        FROM processes JOIN longest USING (id) ORDER BY start_ns, id""",
+        values,
+    )
+    names = [column[0] for column in cursor.description]
+    bars = [dict(zip(names, row, strict=True)) for row in cursor]
+    for bar in bars:
+        start, end = bar.pop("start_ns"), bar.pop("end_ns")
+        last = end if end is not None else values["now_ns"] if bar.pop("state") == "running" else start
+        bar.pop("state", None)
+        bar["start_ms"], bar["end_ms"] = (start - begin) / 1e6, (last - begin) / 1e6
+    return bars
+
+
+def _matches(connection: sqlite3.Connection, wanted: str, values: Row) -> int:
+    sql = f"""SELECT count(*) FROM processes WHERE {wanted}
+        AND (instr(lower(comm), lower(:pattern)) OR instr(lower(args), lower(:pattern)))"""
+    return int(connection.execute(sql, values).fetchone()[0])
