@@ -292,13 +292,13 @@
 
   function say(data) {
     const short = data.short.reduce((sum, each) => sum + each[2], 0);
-    const parts = [data.bars.length.toLocaleString() + " bars"];
+    const parts = [data.bars.length.toLocaleString() + (data.bars.length === 1 ? " bar" : " bars")];
     if (short) parts.push(short.toLocaleString() + " too short for one here");
     if (data.matches !== null) parts.push(data.matches.toLocaleString() + " match");
     parts.push(duration(state.to - state.from) + " shown");
     if (state.whole) {
       const { processes, lost, status } = state.whole;
-      parts.unshift(processes.toLocaleString() + " processes, " + status + (lost ? ", " + lost + " events lost" : ""));
+      parts.unshift(processes.toLocaleString() + (processes === 1 ? " process, " : " processes, ") + status + (lost ? ", " + lost + " events lost" : ""));
     }
     byId("wt-state").textContent = parts.join(" · ");
     root.dataset.ready = "1";
