@@ -24,7 +24,7 @@ PROOF_PACKAGES := $(PACKAGES) gcc libc6-dev git debootstrap debian-archive-keyri
 KERNELS ?= own 5.10 6.1 6.12 7.2
 DISTROS ?= bookworm trixie sid
 
-.PHONY: help record install test check format docs bench bench-queries soak kernels distros clean \
+.PHONY: help record install test check format docs screenshots bench bench-queries soak kernels distros clean \
 	packages test-packages proof-packages
 
 help: ## Show this list
@@ -51,6 +51,9 @@ format: $(VENV)/installed-dev ## Put the code in the house's form
 
 docs: $(VENV)/installed-dev ## Write docs/schema.md and docs/queries.md again
 	$(BIN)/python docs/generate.py
+
+screenshots: test-packages $(VENV)/installed-dev ## Record a small build, and take the pictures of docs/ (needs root)
+	$(SUDO) $(BIN)/python docs/screenshots.py
 
 bench: $(VENV)/installed ## Compare speed with other recorders (needs root, gcc, linux-perf, forkstat, libbpf-tools)
 	$(SUDO) $(BIN)/python bench/compare.py

@@ -1,0 +1,125 @@
+"""Takes the pictures of docs/pictures: records a small build on this machine, and opens its pages in chromium.
+
+    sudo python docs/screenshots.py
+
+Needs root, gcc, make, chromium, and playwright (of the extra `dev`).
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from playwright.sync_api import Page, sync_playwright
+
+from webpf import catalog
+
+PICTURES = Path(__file__).parent / "pictures"
+WIDTH, HEIGHT = 1280, 800
+
+MAKEFILE = """
+objects := $(patsubst %.c,%.o,$(wildcard *.c))
+all: program check
+program: $(objects) ; gcc -o $@ $^
+%.o: %.c ; gcc -O2 -c $< -o $@
+check: program ; ./program; sh -c 'grep -q nothing Makefile || true'; python3 -c 'import json, email, http.client'; \\
+	sh -c 'sleep 0.3; exit 3' || sh -c 'kill -SEGV $$$$' || timeout 0.4 sleep 5 || true
+"""
+
+SOURCE = """
+#include <regex.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+int part{n}(char *text) {{ regex_t r; regcomp(&r, "a*b{n}", 0); return regexec(&r, text, 0, 0, 0); }}
+{main}
+"""
+
+
+def write_project(folder: Path, parts: int = 14) -> None:
+    """A C project whose make runs a few dozen processes."""
+    (folder / "Makefile").write_text(MAKEFILE)
+    for n in range(parts):
+        main = 'int main(void) { puts("built"); return 0; }' if n == 0 else ""
+        (folder / f"part{n}.c").write_text(SOURCE.format(n=n, main=main))
+
+
+def record_build(folder: Path) -> Path:
+    """Records `make -j2` twice, into one file."""
+    db = folder / "webpf.db"
+    for name in ("first build", "after a clean"):
+        recorder = subprocess.Popen(
+            [sys.executable, "-m", "webpf", "record", "--quiet", "--db", str(db), "--name", name], cwd=folder
+        )
+        while not db.exists():
+            time.sleep(0.05)
+        time.sleep(1.0)
+        subprocess.run(["make", "-s", "-j2"], cwd=folder, check=False, env={"PATH": "/usr/bin:/bin"})
+        for made in folder.glob("*.o"):
+            made.unlink()
+        (folder / "program").unlink(missing_ok=True)
+        recorder.send_signal(signal.SIGINT)
+        recorder.wait()
+    return db
+
+
+@contextmanager
+def browsing(db: Path) -> Iterator[str]:
+    """The address of `webpf browse` on this file."""
+    command = [sys.executable, "-m", "webpf", "browse", str(db), "--no-open"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as server:
+        assert server.stderr is not None
+        try:
+            yield server.stderr.readline().split()[1].partition("/-/")[0]
+        finally:
+            server.terminate()
+
+
+def take(page: Page, name: str) -> None:
+    """One picture."""
+    page.screenshot(path=str(PICTURES / f"{name}.png"))
+    print(PICTURES / f"{name}.png")
+
+
+def take_all(page: Page, site: str, make: int) -> None:
+    """The pages that a newcomer sees first. make: pid of the build."""
+    page.goto(f"{site}/webpf/lifetimes")
+    take(page, "lifetimes")
+    page.goto(f"{site}/webpf/tree?pid={make}")
+    take(page, "tree")
+    page.goto(f"{site}/-/webpf/timeline/webpf/2")
+    page.wait_for_selector('#webpf-timeline[data-ready="1"]')
+    page.wait_for_timeout(1500)
+    box = page.locator("#wt-main").bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + box["width"] * 0.45, box["y"] + 130)
+    page.wait_for_timeout(300)
+    take(page, "timeline")
+
+
+def main() -> None:
+    """Records, then takes the pictures."""
+    if os.geteuid() != 0:
+        raise SystemExit("recording needs root: sudo make screenshots")
+    PICTURES.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory() as name, sync_playwright() as driver:
+        folder = Path(name)
+        write_project(folder)
+        db = record_build(folder)
+        with catalog.run(db, catalog.load("lifetimes"), {}) as result:
+            make = next(row[0] for row in result.rows if row[1] == "make")
+        browser = driver.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
+        with browsing(db) as site:
+            take_all(browser.new_page(viewport={"width": WIDTH, "height": HEIGHT}), site, make)
+        browser.close()
+
+
+if __name__ == "__main__":
+    main()
