@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from support import DEADLINE_SECONDS, PROJECT, Recorder, webpf_command
+from story import BUILD
+from support import DEADLINE_SECONDS, PROJECT, Recorder, make_recording, webpf_command
 
 from webpf import probe
 from webpf.errors import WebpfError
@@ -99,3 +100,10 @@ def act(tmp_path_factory: pytest.TempPathFactory) -> str:
     except FileNotFoundError:
         pytest.skip("no gcc")
     return str(program)
+
+
+@pytest.fixture
+def built(tmp_path: Path) -> Path:
+    """A file with the recording of story.py."""
+    make_recording(tmp_path / "webpf.db", BUILD)
+    return tmp_path / "webpf.db"

@@ -14,19 +14,11 @@ from pathlib import Path
 
 import pytest
 from datasette.utils import tilde_decode
-from story import BUILD
-from support import DEADLINE_SECONDS, make_recording, webpf_command
+from support import DEADLINE_SECONDS, webpf_command
 
 from webpf.browse import encoded
 
 Webpf = Callable[..., "subprocess.CompletedProcess[str]"]
-
-
-@pytest.fixture
-def db(tmp_path: Path) -> Path:
-    """A recording."""
-    make_recording(tmp_path / "webpf.db", BUILD)
-    return tmp_path / "webpf.db"
 
 
 @contextmanager
@@ -52,8 +44,8 @@ def address(line: str) -> str:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_it_serves_until_it_is_told_to_end(db: Path, number: signal.Signals) -> None:
-    with browsing(db, "--no-open") as (process, line):
+def test_it_serves_until_it_is_told_to_end(built: Path, number: signal.Signals) -> None:
+    with browsing(built, "--no-open") as (process, line):
         assert line.endswith("/-/webpf/timeline/webpf/1   (Ctrl-C ends)\n")
         site = address(line)
         with urllib.request.urlopen(f"{site}/webpf/lifetimes") as answer:
@@ -66,30 +58,30 @@ def test_it_serves_until_it_is_told_to_end(db: Path, number: signal.Signals) -> 
         urllib.request.urlopen(site)
 
 
-def test_two_at_a_time_take_two_ports(db: Path) -> None:
-    with browsing(db, "--no-open") as (_, first), browsing(db, "--no-open") as (_, second):
+def test_two_at_a_time_take_two_ports(built: Path) -> None:
+    with browsing(built, "--no-open") as (_, first), browsing(built, "--no-open") as (_, second):
         assert address(first) != address(second)
 
 
-def test_a_browser_is_opened_on_the_page(db: Path, tmp_path: Path) -> None:
+def test_a_browser_is_opened_on_the_page(built: Path, tmp_path: Path) -> None:
     browser = tmp_path / "browser"
     browser.write_text(f"#!/bin/sh\necho $1 > {tmp_path}/opened\n")
     browser.chmod(0o755)
-    with browsing(db, browser=f"{browser} %s") as (_, line):
+    with browsing(built, browser=f"{browser} %s") as (_, line):
         assert (tmp_path / "opened").read_text().strip() in line
 
 
-def test_without_a_browser_the_address_is_said(db: Path) -> None:
-    with browsing(db, browser="/nowhere/browser %s") as (_, line):
+def test_without_a_browser_the_address_is_said(built: Path) -> None:
+    with browsing(built, browser="/nowhere/browser %s") as (_, line):
         assert line.startswith("webpf: no browser here: open http://127.0.0.1:")
 
 
-def test_a_port_that_is_taken(db: Path, webpf: Webpf) -> None:
+def test_a_port_that_is_taken(built: Path, webpf: Webpf) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        answer = webpf("browse", db, "--port", str(port))
+        answer = webpf("browse", built, "--port", str(port))
     assert answer.returncode == 69
     assert (
         answer.stderr == f"webpf: port {port} is taken, or not for this user; try: webpf browse   (finds a free one)\n"
@@ -97,8 +89,8 @@ def test_a_port_that_is_taken(db: Path, webpf: Webpf) -> None:
 
 
 @pytest.mark.parametrize("port", ["0", "65536", "-1", "http"])
-def test_a_port_that_is_none(db: Path, webpf: Webpf, port: str) -> None:
-    answer = webpf("browse", db, "--port", port)
+def test_a_port_that_is_none(built: Path, webpf: Webpf, port: str) -> None:
+    answer = webpf("browse", built, "--port", port)
     assert (answer.returncode, answer.stderr.count("\n")) == (64, 1)
 
 

@@ -13,17 +13,9 @@ from webpf.source import Counts
 from webpf.store import Store
 
 
-@pytest.fixture
-def db(tmp_path: Path) -> Path:
-    """A file with the story in it."""
-    path = tmp_path / "webpf.db"
-    make_recording(path, BUILD)
-    return path
-
-
-def test_signals(db: Path) -> None:
+def test_signals(built: Path) -> None:
     columns = "signal", "name", "comm", "processes", "core_dumped", "median_age_ms", "last_ns"
-    assert picked(run(db, "signals"), *columns) == [
+    assert picked(run(built, "signals"), *columns) == [
         (6, "ABRT", "python", 1, 0, 10.0, at(85)),
         (9, "KILL", "make", 1, 0, 103.0, at(190)),
         (11, "SEGV", "python", 1, 1, 10.0, at(80)),
@@ -31,18 +23,18 @@ def test_signals(db: Path) -> None:
     ]
 
 
-def test_crashes(db: Path) -> None:
+def test_crashes(built: Path) -> None:
     """Not KILL and TERM."""
     columns = "pid", "comm", "signal", "name", "core_dumped", "lifetime_ms", "parent", "max_rss_kib", "end_ns"
-    assert picked(run(db, "crashes"), *columns) == [
+    assert picked(run(built, "crashes"), *columns) == [
         (104, "python", 11, "SEGV", 1, 10.0, "make", 3000, at(80)),
         (105, "python", 6, "ABRT", 0, 10.0, "make", 9000, at(85)),
     ]
 
 
-def test_losses_of_a_complete_recording(db: Path) -> None:
+def test_losses_of_a_complete_recording(built: Path) -> None:
     columns = "kind", "attempted", "written", "lost", "lost_percent", "verdict"
-    assert picked(run(db, "losses"), *columns) == [
+    assert picked(run(built, "losses"), *columns) == [
         ("fork", 13, 13, 0, 0.0, "complete"),
         ("exec", 9, 9, 0, 0.0, "complete"),
         ("exit", 11, 11, 0, 0.0, "complete"),
@@ -85,11 +77,11 @@ def second(db: Path) -> None:
     )
 
 
-def test_compare(db: Path) -> None:
+def test_compare(built: Path) -> None:
     """What was there before its recording began doesn't count."""
-    second(db)
+    second(built)
     columns = "comm", "verdict", "processes", "processes_before", "total_ms", "total_ms_before", "total_change"
-    assert picked(run(db, "compare"), *columns) == [
+    assert picked(run(built, "compare"), *columns) == [
         ("make", "both", 1, 3, 434.0, 217.0, 100.0),
         ("sh", "gone", 0, 1, None, 130.0, None),
         ("gcc", "gone", 0, 2, None, 50.0, None),
@@ -98,7 +90,7 @@ def test_compare(db: Path) -> None:
         ("tail", "gone", 0, 2, None, 10.0, None),
         ("init", "gone", 0, 2, None, None, None),
     ]
-    make, *_ = run(db, "compare")
+    make, *_ = run(built, "compare")
     assert (make["cpu_ms"], make["cpu_ms_before"], make["cpu_change"]) == (18.0, 9.0, 100.0)
     assert (make["max_rss_kib"], make["max_rss_kib_before"], make["failed"], make["failed_before"]) == (
         2000,
@@ -108,17 +100,17 @@ def test_compare(db: Path) -> None:
     )
 
 
-def test_compare_with_a_recording_that_is_named(db: Path) -> None:
-    second(db)
-    second(db)
-    changes = {(row["verdict"], row["total_change"]) for row in run(db, "compare")}
+def test_compare_with_a_recording_that_is_named(built: Path) -> None:
+    second(built)
+    second(built)
+    changes = {(row["verdict"], row["total_change"]) for row in run(built, "compare")}
     assert changes == {("both", 0.0)}
-    assert run(db, "compare", against="2") == run(db, "compare")
-    assert run(db, "compare", against="1")[0]["total_change"] == 100.0
-    assert run(db, "compare", recording="1", against="2")[0]["total_change"] == -50.0
+    assert run(built, "compare", against="2") == run(built, "compare")
+    assert run(built, "compare", against="1")[0]["total_change"] == 100.0
+    assert run(built, "compare", recording="1", against="2")[0]["total_change"] == -50.0
 
 
-def test_compare_with_nothing(db: Path) -> None:
-    assert run(db, "compare") == []
+def test_compare_with_nothing(built: Path) -> None:
+    assert run(built, "compare") == []
     with pytest.raises(NotFound, match="no recording 9"):
-        run(db, "compare", against="9")
+        run(built, "compare", against="9")

@@ -4,22 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-from story import BUILD, picked, run
-from support import at, make_recording
+from story import picked, run
+from support import at
 
 
-@pytest.fixture
-def db(tmp_path: Path) -> Path:
-    """A file with the story in it."""
-    path = tmp_path / "webpf.db"
-    make_recording(path, BUILD)
-    return path
-
-
-def test_tree(db: Path) -> None:
+def test_tree(built: Path) -> None:
     columns = "tree", "pid", "lifetime_ms", "state", "exit_code", "signal", "depth"
-    assert picked(run(db, "tree"), *columns) == [
+    assert picked(run(built, "tree"), *columns) == [
         ("/sbin/init", 1, None, "running", None, None, 0),
         ("  daemon -v", 30, 2250.0, "exited", None, 15, 1),
         ("  server", 31, None, "running", None, None, 1),
@@ -38,9 +29,9 @@ def test_tree(db: Path) -> None:
     ]
 
 
-def test_tree_from_a_pid_down(db: Path) -> None:
+def test_tree_from_a_pid_down(built: Path) -> None:
     columns = "tree", "pid", "depth", "cpu_ms"
-    assert picked(run(db, "tree", pid="101", depth="1"), *columns) == [
+    assert picked(run(built, "tree", pid="101", depth="1"), *columns) == [
         ("/usr/bin/make", 101, 0, 5.0),
         ("  /usr/bin/gcc -c a.c", 102, 1, 15.0),
         ("  /usr/bin/gcc -c a.c", 103, 1, 25.0),
@@ -50,18 +41,18 @@ def test_tree_from_a_pid_down(db: Path) -> None:
     ]
 
 
-def test_tree_of_a_pid_that_was_used_twice(db: Path) -> None:
+def test_tree_of_a_pid_that_was_used_twice(built: Path) -> None:
     columns = "tree", "id", "depth"
-    assert picked(run(db, "tree", pid="102"), *columns) == [
+    assert picked(run(built, "tree", pid="102"), *columns) == [
         ("/usr/bin/gcc -c a.c", 9, 0),
         ("tail", 45, 0),
     ]
 
 
-def test_ancestors(db: Path) -> None:
+def test_ancestors(built: Path) -> None:
     """The pid was used twice."""
     columns = "of_id", "generation", "pid", "comm", "id"
-    assert picked(run(db, "ancestors", pid="102"), *columns) == [
+    assert picked(run(built, "ancestors", pid="102"), *columns) == [
         (9, 0, 102, "gcc", 9),
         (9, 1, 101, "make", 7),
         (9, 2, 100, "sh", 5),
@@ -72,10 +63,10 @@ def test_ancestors(db: Path) -> None:
     ]
 
 
-def test_spawners(db: Path) -> None:
+def test_spawners(built: Path) -> None:
     """Not who was started before the recording."""
     columns = "pid", "comm", "children", "children_per_s", "failed", "total_ms", "cpu_ms", "state"
-    assert picked(run(db, "spawners"), *columns) == [
+    assert picked(run(built, "spawners"), *columns) == [
         (101, "make", 5, 45.5, 3, 74.0, 53.0, "exited"),
         (1, "init", 4, 4.0, 1, 130.0, 4.0, "running"),
         (100, "sh", 1, 7.7, 1, 110.0, 5.0, "exited"),
@@ -84,25 +75,25 @@ def test_spawners(db: Path) -> None:
     ]
 
 
-def test_orphans(db: Path) -> None:
+def test_orphans(built: Path) -> None:
     columns = "pid", "comm", "outlived_ms", "state", "parent", "ppid", "end_ppid"
-    assert picked(run(db, "orphans"), *columns) == [
+    assert picked(run(built, "orphans"), *columns) == [
         (107, "make", 100.0, "exited", "make", 106, 1),
     ]
 
 
-def test_zombies(db: Path) -> None:
+def test_zombies(built: Path) -> None:
     """One was reaped late, by init; one never."""
     columns = "pid", "comm", "zombie_ms", "at_least_ms", "parent", "end_ppid", "end_ns"
-    assert picked(run(db, "zombies"), *columns) == [
+    assert picked(run(built, "zombies"), *columns) == [
         (107, "make", 300.0, 300.0, None, 1, at(190)),
         (30, "daemon", None, 750.0, "init", 1, at(250)),
     ]
 
 
-def test_zombies_with_a_limit(db: Path) -> None:
+def test_zombies_with_a_limit(built: Path) -> None:
     columns = "pid", "zombie_ms"
-    assert picked(run(db, "zombies", min_ms="20"), *columns) == [
+    assert picked(run(built, "zombies", min_ms="20"), *columns) == [
         (107, 300.0),
         (100, 20.0),
         (101, 20.0),

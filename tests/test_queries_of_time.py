@@ -4,23 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-from story import BUILD, picked, run
-from support import at, make_recording
+from story import picked, run
+from support import at
 
 
-@pytest.fixture
-def db(tmp_path: Path) -> Path:
-    """A file with the story in it."""
-    path = tmp_path / "webpf.db"
-    make_recording(path, BUILD)
-    return path
-
-
-def test_short_lived(db: Path) -> None:
+def test_short_lived(built: Path) -> None:
     """Ten lifetimes are known."""
     columns = "comm", "processes", "of_all", "mean_ms", "max_ms", "total_ms", "cpu_ms", "failed", "programs"
-    assert picked(run(db, "short_lived"), *columns) == [
+    assert picked(run(built, "short_lived"), *columns) == [
         ("gcc", 2, 20.0, 25.0, 30.0, 50.0, 40.0, 1, 2),
         ("python", 2, 20.0, 10.0, 10.0, 20.0, 12.0, 2, 4),
         ("make", 1, 10.0, 4.0, 4.0, 4.0, 1.0, 0, 0),
@@ -28,29 +19,29 @@ def test_short_lived(db: Path) -> None:
     ]
 
 
-def test_short_lived_with_a_limit(db: Path) -> None:
+def test_short_lived_with_a_limit(built: Path) -> None:
     """Ten milliseconds are within ten milliseconds."""
     columns = "comm", "processes", "of_all"
-    assert picked(run(db, "short_lived", max_ms="10"), *columns) == [
+    assert picked(run(built, "short_lived", max_ms="10"), *columns) == [
         ("python", 2, 20.0),
         ("make", 1, 10.0),
         ("tail", 1, 10.0),
     ]
 
 
-def test_long_lived(db: Path) -> None:
+def test_long_lived(built: Path) -> None:
     columns = "pid", "comm", "lived_ms", "state", "cpu_ms", "cpu_percent", "args"
-    assert picked(run(db, "long_lived"), *columns) == [
+    assert picked(run(built, "long_lived"), *columns) == [
         (1, "init", 6000.0, "running", None, None, "/sbin/init"),
         (30, "daemon", 2250.0, "exited", None, None, "daemon -v"),
         (31, "server", 2000.0, "running", None, None, "server"),
     ]
 
 
-def test_long_lived_with_a_limit(db: Path) -> None:
+def test_long_lived_with_a_limit(built: Path) -> None:
     """Without those whose end is not known, 108 and 109."""
     columns = "pid", "lived_ms", "state", "cpu_ms", "cpu_percent"
-    assert picked(run(db, "long_lived", min_ms="100"), *columns) == [
+    assert picked(run(built, "long_lived", min_ms="100"), *columns) == [
         (1, 6000.0, "running", None, None),
         (30, 2250.0, "exited", None, None),
         (31, 2000.0, "running", None, None),
@@ -61,10 +52,10 @@ def test_long_lived_with_a_limit(db: Path) -> None:
     ]
 
 
-def test_rate(db: Path) -> None:
+def test_rate(built: Path) -> None:
     """Without the kernel's; a start whose end was lost counts."""
     columns = "time_ns", "seconds", "starts", "ends", "failures"
-    assert picked(run(db, "rate", step_ms="100"), *columns) == [
+    assert picked(run(built, "rate", step_ms="100"), *columns) == [
         (at(0), 0.0, 8, 5, 3),
         (at(100), 0.1, 0, 3, 2),
         (at(200), 0.2, 2, 1, 1),
@@ -78,10 +69,10 @@ def test_rate(db: Path) -> None:
     ]
 
 
-def test_concurrency(db: Path) -> None:
+def test_concurrency(built: Path) -> None:
     """Three from before. In the first step they are joined for 100, 90, 20, 30, 10, 10, 4 and 13 of 100 ms."""
     columns = "time_ns", "seconds", "alive", "mean_alive", "starts", "ends"
-    assert picked(run(db, "concurrency", steps="10"), *columns) == [
+    assert picked(run(built, "concurrency", steps="10"), *columns) == [
         (at(0), 0.0, 3, 5.77, 8, 5),
         (at(100), 0.1, 6, 4.4, 0, 3),
         (at(200), 0.2, 3, 2.5, 0, 1),
@@ -95,10 +86,10 @@ def test_concurrency(db: Path) -> None:
     ]
 
 
-def test_timeline(db: Path) -> None:
+def test_timeline(built: Path) -> None:
     """No two bars of a lane overlap; one may begin where another ends."""
     columns = "lane", "start_ms", "end_ms", "comm", "pid", "outcome"
-    assert picked(run(db, "timeline"), *columns) == [
+    assert picked(run(built, "timeline"), *columns) == [
         (0, -5000.0, 1000.0, "init", 1, "running"),
         (1, -2000.0, 250.0, "daemon", 30, "signalled"),
         (2, -1000.0, 1000.0, "server", 31, "running"),
@@ -115,10 +106,10 @@ def test_timeline(db: Path) -> None:
     ]
 
 
-def test_timeline_of_a_stretch(db: Path) -> None:
+def test_timeline_of_a_stretch(built: Path) -> None:
     """Of those that fill it, the first."""
     columns = "lane", "start_ms", "end_ms", "pid"
-    assert picked(run(db, "timeline", from_ms="70", to_ms="80", limit="4"), *columns) == [
+    assert picked(run(built, "timeline", from_ms="70", to_ms="80", limit="4"), *columns) == [
         (0, -5000.0, 1000.0, 1),
         (1, -2000.0, 250.0, 30),
         (2, -1000.0, 1000.0, 31),
@@ -126,10 +117,10 @@ def test_timeline_of_a_stretch(db: Path) -> None:
     ]
 
 
-def test_survival(db: Path) -> None:
+def test_survival(built: Path) -> None:
     """Of tail, one still runs."""
     columns = "comm", "survival", "time_ms", "at_risk", "median_ms", "naive_median_ms", "processes", "late", "running"
-    assert picked(run(db, "survival"), *columns) == [
+    assert picked(run(built, "survival"), *columns) == [
         ("make", 0.6667, 4.0, 3, 103.0, 103.0, 3, 0, 0),
         ("make", 0.3333, 103.0, 2, 103.0, 103.0, 3, 0, 0),
         ("make", 0.0, 110.0, 1, 103.0, 103.0, 3, 0, 0),
