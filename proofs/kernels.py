@@ -148,7 +148,7 @@ def has_tripped(console: Path) -> bool:
     """Whether the emulated machine, not the suite, went wrong.
 
     qemu trips now and then over code that the kernel changes while it runs (as it does to attach to a tracepoint): what
-    was a breakpoint for a moment is executed once more when it is none any longer. That is an oops, or goes on for ever.
+    was a breakpoint for a moment is run once more when it is none any longer. That is an oops, or goes on for ever.
     """
     text = console.read_text(errors="replace") if console.exists() else ""
     return any(sign in text for sign in ("Kernel panic", "Oops: int3", "soft lockup"))

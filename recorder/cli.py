@@ -115,8 +115,11 @@ def record(
     with progress.observer(options, quiet) as observer:
         summary = recording.record(options, observer, redaction)
     if not quiet:
-        database = [] if db == DEFAULT_DB else ["--db", str(db)]
-        progress.report(summary, shlex.join([*program(sys.argv[0]), "query", "lifetimes", *database]))
+        webpf = program(sys.argv[0])
+        file, option = ([], []) if db == DEFAULT_DB else ([str(db)], ["--db", str(db)])
+        progress.report(
+            summary, shlex.join([*webpf, "browse", *file]), shlex.join([*webpf, "query", "lifetimes", *option])
+        )
 
 
 @app.command()

@@ -137,7 +137,7 @@ def describe(status: Status, rate: float) -> str:
     return f"{status.processes:,} processes, {rate:,.0f} events/s, {lost}"
 
 
-def report(summary: Summary, next_command: str) -> None:
+def report(summary: Summary, browse_command: str, next_command: str) -> None:
     """What a recording came to, and the next command to type."""
     totals = summary.totals
     terminal.say(
@@ -151,6 +151,7 @@ def report(summary: Summary, next_command: str) -> None:
         longest = f"longest: {comm} (pid {pid}) {terminal.duration(lifetime_ns / 1e9)}; "
     unknown = f"; CPU time of {totals.cpu_unknown:,} unknown" if totals.cpu_unknown else ""
     terminal.say(f"{longest}failed: {totals.failed:,}; {completeness(summary)}{unknown}")
+    terminal.say(f"in the browser: {browse_command}")
     terminal.say(f"next: {next_command}")
 
 

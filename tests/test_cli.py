@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -208,6 +209,7 @@ def test_a_recording_ends_with_the_next_command(webpf: Webpf) -> None:
     answer = webpf("record", "--duration", "0.3")
     assert answer.returncode == 0
     assert answer.stdout == ""
+    assert re.search(r"\n.*in the browser: .*-m webpf browse\n", answer.stderr)
     next_command = answer.stderr.splitlines()[-1].partition("next: ")[2]
     assert next_command.endswith("-m webpf query lifetimes")
     assert "complete, no event was lost" in answer.stderr
