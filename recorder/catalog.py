@@ -75,6 +75,11 @@ def load(name: str) -> SavedQuery:
             f"there is no query {name!r}" + (f": did you mean {near[0]}?" if near else ""),
             f"webpf query {near[0]}" if near else "webpf query   (lists them)",
         )
+    return _read(name)
+
+
+@cache
+def _read(name: str) -> SavedQuery:
     return parse(name, (files(f"{__package__}.queries") / f"{name}.sql").read_text(encoding="utf-8"))
 
 

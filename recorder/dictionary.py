@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import cache
 
 from . import tables
 
@@ -34,9 +35,10 @@ class Table:
     select: str | None
 
 
-def all_tables() -> list[Table]:
+@cache
+def all_tables() -> tuple[Table, ...]:
     """Tables and views of a recording file, in the order in which they are made."""
-    return [_table(statement) for statement in tables.TABLES]
+    return tuple(_table(statement) for statement in tables.TABLES)
 
 
 def _table(statement: str) -> Table:
