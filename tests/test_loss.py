@@ -58,7 +58,8 @@ def test_losses_are_counted(start_recorder: Start, query: Query, webpf: Any, tmp
     assert query("SELECT count(*) AS n FROM processes WHERE state = 'exited' AND end_ns IS NULL")[0]["n"] == 0
     assert query("SELECT count(*) AS n FROM processes WHERE comm = 'true' AND state = 'running'")[0]["n"] == 0
     for name in catalog.names():
-        answer = webpf("query", name, "-p", "pid=1") if name == "execs" else webpf("query", name)
+        needed = ["-p", "pid=1"] if any(each.required for each in catalog.load(name).parameters) else []
+        answer = webpf("query", name, *needed)
         assert "lower bound" in answer.stderr, name
     unknown = query("SELECT end_ns, lifetime_ns, exit_code FROM processes WHERE state = 'lost' AND status IS NULL")
     assert all(set(row.values()) == {None} for row in unknown)
