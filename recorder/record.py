@@ -104,6 +104,7 @@ def record(options: Options, observer: Observer, redaction: Redaction | None = N
         alive = procfs.scan(offset, max_args, cgroup_ids)
         if redaction.active:
             alive = [redaction.fact(each) for each in alive]
+        drained_ns = clock.boot_ns() + offset
         events = source.drain()
         # These take a while to import: the programs are attached, and collect meanwhile.
         from .session import Session
@@ -116,7 +117,7 @@ def record(options: Options, observer: Observer, redaction: Redaction | None = N
             session = Session(source, writer, offset)
             session.know_cgroups({number: path for path, number in cgroup_ids.items()})
             observer.started(writer.id, others)
-            session.take_in([*procfs.without_doubles(alive, events), *events])
+            session.take_in([*procfs.without_doubles(alive, events), *events], drained_ns)
             state_of = partial(procfs.state_of, clock_offset=offset)
             _run(session, options, started_ns, stop, observer, state_of)
             observer.finishing()
@@ -145,7 +146,7 @@ def _run(
         if left <= 0:
             return
         session.source.wait(min(left, DRAIN_SECONDS))
-        session.take_in(session.source.drain())
+        session.drain()
         if elapsed >= next_heartbeat:
             next_heartbeat = elapsed + HEARTBEAT_SECONDS
             session.update_counts()

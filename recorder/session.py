@@ -30,6 +30,7 @@ class Session:
         self.processes = 0
         self._stop_ns = self._ended_ns = 0  # Unix ns: when intake is stopped, and of the last that was taken in
         self._suspects: set[tuple[int, int]] = set()  # who was gone at the stop, though the exit was not seen yet
+        self._until_ns = 0
         self._late_frees = 0
         self._offset = clock_offset
         self._pairing = Pairing()
@@ -40,15 +41,24 @@ class Session:
         """Unix ns by the clock of the events."""
         return clock.boot_ns() + self._offset
 
-    def take_in(self, events: list[Event]) -> None:
-        """Pairs events and writes them, with the processes that they changed, in one transaction."""
+    def drain(self) -> None:
+        """Takes in what the source has."""
+        until_ns = self.now()  # before it is drained: what comes meanwhile is not in the file yet
+        self.take_in(self.source.drain(), until_ns)
+
+    def take_in(self, events: list[Event], until_ns: int | None = None) -> None:
+        """Pairs events and writes them, with the processes that they changed, in one transaction.
+
+        until_ns: Unix ns up to which these, and those before, are all that happened; default: now.
+        """
+        self._until_ns = self.now() if until_ns is None else until_ns
         if not events:
             return
         first_id = self.writer.reserve(len(events))
         owners = self._pairing.feed(events, first_id)
         changed = self._pairing.take_changed()
         facts = rows.flatten(events, first_id, owners)
-        self.writer.write(facts, changed, self.now())
+        self.writer.write(facts, changed, self._until_ns)
         self.processes += len([p for p in changed if p.id >= first_id and not p.kernel])
         self._look_up_cgroups(rows.cgroup_ids(facts))
 
@@ -120,7 +130,7 @@ class Session:
     def update_counts(self) -> None:
         """Brings the counts in the file up to date with the kernel's."""
         self.counts = self.source.counts()
-        self.writer.write_counts(self.counts, self.now())
+        self.writer.write_counts(self.counts, self._until_ns)
 
     def _settle(self) -> Counts:
         """Ends the source, and takes in records that were still being written when it did."""

@@ -153,13 +153,13 @@ class RecordingWriter:
         self._next_id += count
         return self._next_id - count
 
-    def write(self, facts: Facts, processes: Iterable[Process], now_ns: int) -> None:
+    def write(self, facts: Facts, processes: Iterable[Process], until_ns: int) -> None:
         """Facts and processes in one transaction."""
         with self._store.writing(), self._db.atomic():
             for kind, values in facts.items():
                 self._insert_facts[kind](self._db.conn, values)
             self.write_processes(processes)
-            self._db.execute("UPDATE recordings SET updated_ns = ? WHERE id = ?", [now_ns, self.id])
+            self._db.execute("UPDATE recordings SET updated_ns = ? WHERE id = ?", [until_ns, self.id])
         for kind in _COUNTED:
             self._written[kind] += how_many(facts, kind)
 
@@ -192,10 +192,10 @@ class RecordingWriter:
         """This process's row will not change any more."""
         self._open.pop(process_id, None)
 
-    def write_counts(self, counts: Counts, now_ns: int) -> None:
+    def write_counts(self, counts: Counts, until_ns: int) -> None:
         """Brings the counts of attempted, written and lost facts up to date."""
         with self._store.writing(), self._db.atomic():
-            self._db.execute(_UPDATE_COUNTS, (*counts.attempted, *self.written, *counts.lost, now_ns, self.id))
+            self._db.execute(_UPDATE_COUNTS, (*counts.attempted, *self.written, *counts.lost, until_ns, self.id))
 
     def write_cgroups(self, paths: Mapping[int, str | None]) -> None:
         """Adds cgroups: id -> path."""

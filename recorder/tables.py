@@ -17,7 +17,7 @@ CREATE TABLE recordings (
     status TEXT NOT NULL             -- recording (or broken off just now), complete, interrupted (broken off)
         CHECK (status IN ('recording', 'complete', 'interrupted')),
     started_ns INTEGER NOT NULL,     -- Unix ns when the programs were attached
-    updated_ns INTEGER NOT NULL,     -- Unix ns of the last commit
+    updated_ns INTEGER NOT NULL,     -- Unix ns up to which everything is in the file
     ended_ns INTEGER,                -- Unix ns when intake stopped; NULL while it goes on, or if it was broken off
     host TEXT NOT NULL,              -- name of the machine
     boot_id TEXT NOT NULL,           -- /proc/sys/kernel/random/boot_id: the boot that pids and starts belong to

@@ -19,7 +19,7 @@ TIMELINE = "/-/webpf/timeline/webpf/1"
 NEEDED = {"execs": "?pid=102", "ancestors": "?pid=102"}
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
     """The distribution's browser."""
     playwright = pytest.importorskip("playwright.sync_api", reason="no playwright")

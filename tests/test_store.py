@@ -60,7 +60,7 @@ def write(writer: RecordingWriter, events: list[Event]) -> list[int]:
     first_id = writer.reserve(len(events))
     pairing = Pairing()
     owners = pairing.feed(events, first_id)
-    writer.write(flatten(events, first_id, owners), pairing.take_changed(), now_ns=at(7))
+    writer.write(flatten(events, first_id, owners), pairing.take_changed(), until_ns=at(7))
     return list(range(first_id, first_id + len(events)))
 
 
@@ -224,7 +224,7 @@ def test_counts_are_unknown_until_they_are_written(path: Path, query: Query) -> 
     assert query("SELECT lost, forks_lost FROM recordings") == [{"lost": None, "forks_lost": None}]
     write(writer, ONE_OF_EACH)
     assert writer.written == (2, 1, 1, 1)
-    writer.write_counts(Counts(attempted=writer.written), now_ns=at(8))
+    writer.write_counts(Counts(attempted=writer.written), until_ns=at(8))
     assert query("SELECT lost, forks_lost, updated_ns FROM recordings") == [
         {"lost": 0, "forks_lost": 0, "updated_ns": at(8)}
     ]
