@@ -38,7 +38,7 @@ def serve(db: Path, port: int | None, opens: bool, on_ready: Callable[[str, bool
     number = _free_port() if port is None else _checked(port)
     settings = [word for name, value in _SETTINGS.items() for word in ("--setting", name, str(value))]
     command = [sys.executable, "-m", "datasette", "serve", str(db), "--host", HOST, "--port", str(number), *settings]
-    with _stopped_by_sigterm(), _running(command) as server:
+    with _ended_by_signals(), _running(command) as server:
         _await(server, number)
         page = f"http://{HOST}:{number}/-/webpf/timeline/{encoded(db.stem)}/{recordings[-1]}"
         on_ready(page, opens and _open(page))
@@ -89,12 +89,14 @@ def _running(command: list[str]) -> Iterator[subprocess.Popen[bytes]]:
 
 
 @contextlib.contextmanager
-def _stopped_by_sigterm() -> Iterator[None]:
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+def _ended_by_signals() -> Iterator[None]:
+    """SIGTERM ends it like Ctrl-C; and Ctrl-C does also where a shell had it ignored, as in the background."""
+    before = {number: signal.signal(number, signal.default_int_handler) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _await(server: subprocess.Popen[bytes], port: int) -> None:

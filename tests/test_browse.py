@@ -43,6 +43,15 @@ def address(line: str) -> str:
     return found[0]
 
 
+@pytest.fixture(params=[signal.SIG_DFL, signal.SIG_IGN])
+def as_the_shell_had_it(request: pytest.FixtureRequest) -> Iterator[None]:
+    """SIGINT as usual, and ignored, as a shell has it for what runs in the background."""
+    before = signal.signal(signal.SIGINT, request.param)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("as_the_shell_had_it")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_it_serves_until_it_is_told_to_end(built: Path, number: signal.Signals) -> None:
     with browsing(built, "--no-open") as (process, line):
