@@ -53,6 +53,16 @@ def as_nobody() -> Iterator[None]:
         os.setresuid(0, 0, 0)
 
 
+@contextmanager
+def disposition(number: signal.Signals, handler: signal.Handlers) -> Iterator[None]:
+    """What starts in it has this signal ignored or as usual, whatever this process was started with."""
+    before = signal.signal(number, handler)
+    try:
+        yield
+    finally:
+        signal.signal(number, before)
+
+
 class Recorder:
     """A `webpf record` that runs beside the test."""
 

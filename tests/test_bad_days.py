@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import shutil
 import signal
@@ -16,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import Recorder, fork, make_recording, wait_until, webpf_command
+from support import Recorder, disposition, fork, make_recording, wait_until, webpf_command
 
 from webpf import bcclib, btf
 from webpf.errors import WebpfError
@@ -177,7 +178,8 @@ def test_a_disk_that_fills(small_disk: Path, start_recorder: Start, webpf: Webpf
 @pytest.mark.kernel
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_signals_end_a_recording_well(number: int, start_recorder: Start, query: Query, tmp_path: Path) -> None:
-    recorder = start_recorder()
+    with disposition(signal.Signals(number), signal.SIG_DFL):
+        recorder = start_recorder()
     child = subprocess.Popen(["/bin/true"])
     child.wait()
     code, errors = recorder.end(number)
@@ -186,6 +188,18 @@ def test_signals_end_a_recording_well(number: int, start_recorder: Start, query:
     assert query("SELECT status FROM recordings") == [{"status": "complete"}]
     assert len(query("SELECT 1 FROM processes WHERE pid = ? AND comm = 'true'", child.pid)) == 1
     assert [path.name for path in tmp_path.iterdir()] == ["webpf.db"]
+
+
+@pytest.mark.kernel
+def test_under_nohup_it_outlives_its_terminal(start_recorder: Start) -> None:
+    with disposition(signal.SIGHUP, signal.SIG_IGN):
+        recorder = start_recorder("--duration", "2")
+    recorder.process.send_signal(signal.SIGHUP)
+    code, errors = recorder.wait()
+    assert code == 0
+    assert "complete, no event was lost" in errors
+    took = re.search(r"in (\d+\.\d+) s ", errors)
+    assert took and float(took[1]) >= 2, errors
 
 
 @pytest.mark.kernel

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from datasette.utils import tilde_decode
-from support import DEADLINE_SECONDS, webpf_command
+from support import DEADLINE_SECONDS, disposition, webpf_command
 
 from webpf.browse import encoded
 
@@ -46,9 +46,8 @@ def address(line: str) -> str:
 @pytest.fixture(params=[signal.SIG_DFL, signal.SIG_IGN])
 def as_the_shell_had_it(request: pytest.FixtureRequest) -> Iterator[None]:
     """SIGINT as usual, and ignored, as a shell has it for what runs in the background."""
-    before = signal.signal(signal.SIGINT, request.param)
-    yield
-    signal.signal(signal.SIGINT, before)
+    with disposition(signal.SIGINT, request.param):
+        yield
 
 
 @pytest.mark.usefixtures("as_the_shell_had_it")
