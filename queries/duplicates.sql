@@ -19,8 +19,10 @@ SELECT
     round(avg(end_ns - start_ns) / 1e6, 3) AS mean_ms,
     coalesce(sum(status <> 0), 0) AS failed,
     count(DISTINCT parent_id) AS parents
-FROM processes
-WHERE recording_id = CAST(coalesce(nullif(:recording, ''), (SELECT max(id) FROM recordings)) AS INTEGER)
+FROM fact_blocks AS block
+-- By the ranges of ids, since nearly every column is read: quicker than row by row through an index.
+CROSS JOIN processes ON processes.id BETWEEN block.first_id AND block.first_id + block.size - 1
+WHERE block.recording_id = CAST(coalesce(nullif(:recording, ''), (SELECT max(id) FROM recordings)) AS INTEGER)
     AND args IS NOT NULL
 GROUP BY args
 HAVING count(*) > 1

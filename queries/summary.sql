@@ -1,7 +1,7 @@
 -- title: Summary
 -- description: What ran, by name: how often, how long, how it ended and what it cost? Most total lifetime first.
 --   Counts are of all processes but kernel threads; lifetimes of those that exited. On a million
---   processes it takes two seconds.
+--   processes it takes two to three seconds.
 -- param recording: integer, default latest; number of the recording
 -- column comm: name, at most 15 bytes
 -- column processes: how many processes had this name in the end
@@ -13,7 +13,15 @@
 -- column max_ms: longest lifetime
 -- column cpu_ms: sum of the CPU times
 -- column max_rss_kib: highest peak memory, in KiB
-WITH counted AS MATERIALIZED (
+WITH process AS NOT MATERIALIZED (
+    -- By the ranges of ids, since nearly every column is read: quicker than row by row through an index.
+    SELECT p.*
+    FROM fact_blocks AS block
+    CROSS JOIN processes AS p ON p.id BETWEEN block.first_id AND block.first_id + block.size - 1
+    WHERE block.recording_id = CAST(coalesce(nullif(:recording, ''), (SELECT max(id) FROM recordings)) AS INTEGER)
+        AND p.kernel IS NOT 1
+),
+counted AS MATERIALIZED (
     SELECT
         comm,
         count(*) AS processes,
@@ -24,28 +32,29 @@ WITH counted AS MATERIALIZED (
         max(end_ns - start_ns) AS max_ns,
         sum(cpu_ns) AS cpu_ns,
         max(max_rss_kib) AS max_rss_kib
-    FROM processes
-    WHERE recording_id = CAST(coalesce(nullif(:recording, ''), (SELECT max(id) FROM recordings)) AS INTEGER)
-        AND kernel IS NOT 1
+    FROM process
     GROUP BY comm
 ),
--- Of the lifetimes of each name, in order: the one or two in the middle, and the 95th of a hundred.
-wanted (comm, rank) AS MATERIALIZED (
-    SELECT comm, (known + 1) / 2 FROM counted
-    UNION
-    SELECT comm, (known + 2) / 2 FROM counted
-    UNION
-    SELECT comm, (known * 95 + 99) / 100 FROM counted
+-- Where the lifetimes of each name are, if all are put in order by name and length: the one or two in the middle, and
+-- the 95th of a hundred.
+placed AS MATERIALIZED (
+    SELECT
+        comm,
+        before + (known + 1) / 2 AS middle,
+        before + (known + 2) / 2 AS other_middle,
+        before + (known * 95 + 99) / 100 AS p95
+    FROM (SELECT comm, known, sum(known) OVER (ORDER BY comm) - known AS before FROM counted)
+    WHERE known > 0
 ),
 ranked AS (
-    SELECT comm, end_ns - start_ns AS ns, row_number() OVER (PARTITION BY comm ORDER BY end_ns - start_ns) AS rank
-    FROM processes
-    WHERE recording_id = CAST(coalesce(nullif(:recording, ''), (SELECT max(id) FROM recordings)) AS INTEGER)
-        AND kernel IS NOT 1
-        AND end_ns IS NOT NULL
+    SELECT end_ns - start_ns AS ns, row_number() OVER (ORDER BY comm, end_ns - start_ns) AS rank
+    FROM process
+    WHERE end_ns IS NOT NULL
 ),
 picked AS MATERIALIZED (
-    SELECT comm, rank, ns FROM ranked WHERE (comm, rank) IN (SELECT comm, rank FROM wanted)
+    SELECT rank, ns
+    FROM ranked
+    WHERE rank IN (SELECT middle FROM placed UNION SELECT other_middle FROM placed UNION SELECT p95 FROM placed)
 )
 SELECT
     counted.comm,
@@ -53,20 +62,11 @@ SELECT
     counted.exited,
     counted.failed,
     round(counted.total_ns / 1e6, 3) AS total_ms,
-    round((
-        SELECT avg(ns)
-        FROM picked
-        WHERE picked.comm = counted.comm
-            AND picked.rank IN ((counted.known + 1) / 2, (counted.known + 2) / 2)
-    ) / 1e6, 3) AS median_ms,
-    round((
-        SELECT ns
-        FROM picked
-        WHERE picked.comm = counted.comm
-            AND picked.rank = (counted.known * 95 + 99) / 100
-    ) / 1e6, 3) AS p95_ms,
+    round((SELECT avg(ns) FROM picked WHERE rank IN (placed.middle, placed.other_middle)) / 1e6, 3) AS median_ms,
+    round((SELECT ns FROM picked WHERE rank = placed.p95) / 1e6, 3) AS p95_ms,
     round(counted.max_ns / 1e6, 3) AS max_ms,
     round(counted.cpu_ns / 1e6, 3) AS cpu_ms,
     counted.max_rss_kib
 FROM counted
+LEFT JOIN placed ON placed.comm IS counted.comm
 ORDER BY counted.total_ns IS NULL, counted.total_ns DESC, counted.processes DESC, counted.comm

@@ -112,6 +112,12 @@ def test_the_overview(connection: sqlite3.Connection) -> None:
     data = timeline.overview(connection, about)
     assert (data["processes"], data["length_ms"], data["lost"], len(data["alive"])) == (15, 1000.0, 0, 1000)
     assert data["alive"][5] == 4.0
+
+
+def test_what_the_filters_offer(connection: sqlite3.Connection) -> None:
+    about = timeline.recording(connection, 1)
+    assert about is not None
+    data = timeline.choices(connection, about)
     assert data["names"][0] == ("init", 3)
     assert data["users"] == [(1000, 8), (33, 4), (0, 3)]
 
@@ -182,6 +188,8 @@ def test_the_page_and_its_data(site: Site) -> None:
     assert (status, len(json.loads(text)["bars"])) == (200, 13)
     status, text = site.get(f"{MINE}/1/overview.json")
     assert (status, json.loads(text)["processes"]) == (200, 15)
+    status, text = site.get(f"{MINE}/1/choices.json")
+    assert (status, json.loads(text)["users"]) == (200, [[1000, 8], [33, 4], [0, 3]])
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,12 @@ _MOST_PIXELS = 10_000
 
 def routes() -> list[tuple[str, Handler]]:
     """Addresses and who answers there."""
-    return [(rf"{_BASE}$", page), (rf"{_BASE}/overview\.json$", overview), (rf"{_BASE}/window\.json$", window)]
+    return [
+        (rf"{_BASE}$", page),
+        (rf"{_BASE}/overview\.json$", overview),
+        (rf"{_BASE}/choices\.json$", choices),
+        (rf"{_BASE}/window\.json$", window),
+    ]
 
 
 async def page(datasette: Any, request: Any) -> Any:
@@ -41,6 +46,11 @@ async def page(datasette: Any, request: Any) -> Any:
 async def overview(datasette: Any, request: Any) -> Any:
     """What is shown of the whole recording."""
     return await _answer(datasette, request, timeline.overview)
+
+
+async def choices(datasette: Any, request: Any) -> Any:
+    """What the filters offer."""
+    return await _answer(datasette, request, timeline.choices)
 
 
 async def window(datasette: Any, request: Any) -> Any:

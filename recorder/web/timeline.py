@@ -5,8 +5,10 @@ Never all rows: bars for the longest of those that are a pixel wide or more, cou
 
 from __future__ import annotations
 
+import math
 import sqlite3
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -58,27 +60,34 @@ def recording(connection: sqlite3.Connection, number: int) -> Row | None:
 
 
 def overview(connection: sqlite3.Connection, about: Row) -> Row:
-    """Of the whole recording: how many were alive at each of OVERVIEW_STEPS steps; names and users to choose from."""
+    """Of the whole recording: how many processes there are, and how many were alive at each of OVERVIEW_STEPS steps."""
     query = catalog.load("concurrency")
     values = catalog.bind(query, {"recording": str(about["id"]), "steps": str(OVERVIEW_STEPS)})
     alive = [row[3] for row in connection.execute(query.sql, values)]
-    counted = (
-        "SELECT {0}, count(*) FROM processes WHERE recording_id = ? AND kernel IS NOT 1 GROUP BY 1 ORDER BY 2 DESC, 1"
-    )
-    names, users = (_tuples(connection, counted.format(column), [about["id"]]) for column in ("comm", "uid"))
+    counted = "SELECT count(*) FROM processes WHERE recording_id = :recording AND kernel IS NOT 1"
+    values = {"recording": about["id"], "begin": about["started_ns"]}
     return {
         "length_ms": length_ns(about) / 1e6,
         "status": about["status"],
         "lost": about["lost"],
-        "processes": sum(count for _, count in users),
+        "processes": connection.execute(counted, values).fetchone()[0],
         "alive": alive,
-        "residents": connection.execute(
-            f"SELECT count(*) FROM processes WHERE recording_id = :recording AND kernel IS NOT 1 AND {_RESIDENT}",
-            {"recording": about["id"], "begin": about["started_ns"]},
-        ).fetchone()[0],
-        "names": names[:_NAMES],
-        "users": users,
+        "residents": connection.execute(f"{counted} AND {_RESIDENT}", values).fetchone()[0],
     }
+
+
+def choices(connection: sqlite3.Connection, about: Row) -> Row:
+    """Names and users to choose from, with how many processes each has; most first."""
+    names: Counter[str | None] = Counter()
+    users: Counter[int | None] = Counter()
+    for name, user, count in connection.execute(
+        """SELECT comm, uid, count(*) FROM processes WHERE recording_id = ? AND kernel IS NOT 1
+        GROUP BY 1, 2 ORDER BY 1, 2""",
+        [about["id"]],
+    ):
+        names[name] += count
+        users[user] += count
+    return {"names": names.most_common(_NAMES), "users": users.most_common()}
 
 
 def window(connection: sqlite3.Connection, about: Row, view: View) -> Row:
@@ -112,12 +121,7 @@ def window(connection: sqlite3.Connection, about: Row, view: View) -> Row:
         "lanes": pack(bars),
         "bars": bars,
         "columns": columns,
-        "short": _tuples(
-            connection,
-            f"SELECT min(CAST((max(start_ns, :from_ns) - :from_ns) / :column AS INTEGER), :columns - 1), {_OUTCOME},"
-            f" count(*) FROM processes WHERE {wanted} AND ({_LENGTH}) < :pixel GROUP BY 1, 2",
-            values,
-        ),
+        "short": list(_short(connection, wanted, values)),
         "matches": _matches(connection, wanted, values) if view.search else None,
     }
 
@@ -137,11 +141,6 @@ def pack(bars: list[Row]) -> int:
         free_from[lane] = bar["end_ms"]
         lane_of[bar["id"]] = bar["lane"] = lane
     return len(free_from)
-
-
-def _tuples(connection: sqlite3.Connection, sql: str, values: Any) -> list[tuple[Any, ...]]:
-    """Rows as JSON can hold them, whatever the connection makes of rows."""
-    return [tuple(row) for row in connection.execute(sql, values)]
 
 
 def length_ns(about: Row) -> int:
@@ -179,6 +178,27 @@ def _bars(connection: sqlite3.Connection, wanted: str, values: Row, begin: int) 
         bar.pop("state", None)
         bar["start_ms"], bar["end_ms"] = (start - begin) / 1e6, (last - begin) / 1e6
     return bars
+
+
+def _short(connection: sqlite3.Connection, wanted: str, values: Row) -> Iterator[tuple[int, int, int]]:
+    """Column, outcome and how many, of those that are shorter than a bar.
+
+    One statement per column, a range of the index over time each: a GROUP BY would sort all, and take twice as long.
+    """
+    counted = f"""SELECT count(*), sum(state = 'exited' AND status <> 0), sum(state = 'exited' AND status & 127 <> 0),
+            sum(state = 'running'), sum(state = 'lost')
+        FROM processes WHERE {wanted} AND ({_LENGTH}) < :pixel AND start_ns >= :since"""
+    edges = [round(values["from_ns"] + number * values["column"]) for number in range(values["columns"])]
+    # Who began before the first column, and reaches into it, is less than a bar's length away.
+    since = [values["from_ns"] - math.ceil(values["pixel"]), *edges[1:]]
+    until = [*(edge - 1 for edge in edges[1:]), values["to_ns"]]
+    for column, edge in enumerate(zip(since, until, strict=True)):
+        row = connection.execute(counted, {**values, "since": edge[0], "to_ns": edge[1]}).fetchone()
+        count, not_ok, signalled, running, lost = (number or 0 for number in row)
+        ok = count - not_ok - running - lost
+        for outcome, number in enumerate((ok, not_ok - signalled, signalled, running, lost)):
+            if number:
+                yield column, outcome, number
 
 
 def _matches(connection: sqlite3.Connection, wanted: str, values: Row) -> int:

@@ -307,7 +307,11 @@
   async function fetchWhole() {
     state.whole = await get("overview", "", undefined);
     byId("wt-residents-label").textContent = "what ran all the time (" + state.whole.residents + ")";
-    for (const [field, choices] of [[filters.comm, state.whole.names], [filters.uid, state.whole.users]]) {
+  }
+
+  async function fetchChoices() {
+    const { names, users } = await get("choices", "", undefined);
+    for (const [field, choices] of [[filters.comm, names], [filters.uid, users]]) {
       const chosen = field.value;
       field.replaceChildren(new Option("all", ""));
       for (const [value, count] of choices)
@@ -437,6 +441,7 @@
     if (!state.whole || state.whole.status !== "recording" || document.hidden) return;
     const before = state.whole.length_ms;
     await fetchWhole();
+    if (document.activeElement.tagName !== "SELECT") await fetchChoices();
     if (state.follows) all();
     else if (state.to >= before * 0.98) ask(true);
     else drawOverview();
@@ -455,14 +460,17 @@
     residents.checked = wanted.has("residents");
     if (wanted.has("from") && wanted.has("to")) look(Number(wanted.get("from")), Number(wanted.get("to")));
     else all();
+    clearTimeout(timer);
+    await fetchWindow(); // first, and alone: it is what one waits for
     try {
       await fetchWhole();
+      draw();
+      if (state.data) say(state.data);
+      await fetchChoices();
     } catch (error) {
       byId("wt-state").textContent = "can't be read: " + error.message;
       return;
     }
-    draw();
-    if (state.data) say(state.data);
     setInterval(() => refresh().catch(() => {}), 2000);
   }
 
