@@ -89,7 +89,7 @@ $(VENV)/installed-dev: pyproject.toml
 # The next Datasette, beside the one that is installed: the tests try the plugin in both.
 $(VENV)/datasette-1: pyproject.toml $(VENV)/installed-dev
 	[ -x $@/bin/python ] || $(AS_USER) $(PYTHON) -m venv $@
-	$(AS_USER) $@/bin/python -m pip install --quiet --disable-pip-version-check --upgrade 'datasette==$(DATASETTE_1)' --editable .
+	$(AS_USER) $@/bin/python -m pip install --quiet --disable-pip-version-check --upgrade 'datasette==$(DATASETTE_1)' --editable '.[perfetto]'
 	$(AS_USER) touch $@
 
 define make_venv

