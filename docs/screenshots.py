@@ -1,4 +1,6 @@
-"""Takes the pictures of docs/pictures: records a small build on this machine, and opens its pages in chromium.
+"""Takes pictures of every page: records a small build on this machine, and opens its pages in chromium.
+
+Those that the documents show go to docs/pictures, the others to build/pictures.
 
     sudo python docs/screenshots.py
 
@@ -19,9 +21,10 @@ from pathlib import Path
 
 from playwright.sync_api import Page, sync_playwright
 
-from webpf import catalog
+from webpf import catalog, dictionary
 
-PICTURES = Path(__file__).parent / "pictures"
+SHOWN = Path(__file__).parent / "pictures"
+OTHERS = Path(__file__).parent.parent / "build" / "pictures"
 WIDTH, HEIGHT = 1280, 800
 
 MAKEFILE = """
@@ -82,18 +85,28 @@ def browsing(db: Path) -> Iterator[str]:
             server.terminate()
 
 
-def take(page: Page, name: str) -> None:
+def take(page: Page, name: str, folder: Path) -> None:
     """One picture."""
-    page.screenshot(path=str(PICTURES / f"{name}.png"))
-    print(PICTURES / f"{name}.png")
+    page.screenshot(path=str(folder / f"{name}.png"))
+    print(folder / f"{name}.png")
 
 
-def take_all(page: Page, site: str, make: int) -> None:
-    """The pages that a newcomer sees first. make: pid of the build."""
-    page.goto(f"{site}/webpf/lifetimes")
-    take(page, "lifetimes")
-    page.goto(f"{site}/webpf/tree?pid={make}")
-    take(page, "tree")
+def take_tables(page: Page, site: str, make: int) -> None:
+    """Every saved query and table. make: pid of the build."""
+    for query in catalog.names():
+        values = f"?pid={make}" if query in ("tree", "execs", "ancestors") else ""
+        page.goto(f"{site}/webpf/{query}{values}")
+        take(page, query, SHOWN if query in ("lifetimes", "tree") else OTHERS)
+    for name, path in [("start", "/"), ("database", "/webpf"), ("process", "/webpf/processes/20")]:
+        page.goto(site + path)
+        take(page, name, OTHERS)
+    for table in dictionary.all_tables():
+        page.goto(f"{site}/webpf/{table.name}")
+        take(page, f"table-{table.name}", OTHERS)
+
+
+def take_pictures(page: Page, site: str) -> None:
+    """The timeline, and Perfetto."""
     page.goto(f"{site}/-/webpf/timeline/webpf/2")
     page.wait_for_selector('#webpf-timeline[data-ready="1"]')
     page.wait_for_timeout(1500)
@@ -101,14 +114,20 @@ def take_all(page: Page, site: str, make: int) -> None:
     assert box is not None
     page.mouse.move(box["x"] + box["width"] * 0.45, box["y"] + 130)
     page.wait_for_timeout(300)
-    take(page, "timeline")
+    take(page, "timeline", SHOWN)
+    page.click("text=Open in Perfetto")
+    page.wait_for_function("() => document.getElementById('wp-state').textContent.startsWith('a trace of')")
+    page.frames[1].wait_for_function("() => window.app && app.trace")
+    page.wait_for_timeout(3000)
+    take(page, "perfetto", OTHERS)  # with all that ran on this machine
 
 
 def main() -> None:
     """Records, then takes the pictures."""
     if os.geteuid() != 0:
         raise SystemExit("recording needs root: sudo make screenshots")
-    PICTURES.mkdir(exist_ok=True)
+    for pictures in (SHOWN, OTHERS):
+        pictures.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as name, sync_playwright() as driver:
         folder = Path(name)
         write_project(folder)
@@ -117,7 +136,9 @@ def main() -> None:
             make = next(row[0] for row in result.rows if row[1] == "make")
         browser = driver.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
         with browsing(db) as site:
-            take_all(browser.new_page(viewport={"width": WIDTH, "height": HEIGHT}), site, make)
+            page = browser.new_page(viewport={"width": WIDTH, "height": HEIGHT})
+            take_tables(page, site, make)
+            take_pictures(page, site)
         browser.close()
 
 

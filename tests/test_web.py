@@ -131,6 +131,16 @@ def test_a_row_leads_to_its_parent_children_and_facts(site: Site) -> None:
     assert [row["comm"] for row in site.rows("/webpf/programs?process_id=7")] == ["make"]
 
 
+def test_the_recordings_lead_to_their_timelines(site: Site) -> None:
+    for path in ("/webpf/recordings", "/webpf/recordings/1"):
+        assert 'complete <a href="/-/webpf/timeline/webpf/1">timeline</a>' in site.get(path)[1]
+
+
+def test_long_descriptions_leave_room_for_rows(site: Site) -> None:
+    assert "webpf/tables.css" in site.get("/webpf/processes")[1]
+    assert "webpf/tables.css" not in site.get("/other/processes")[1]
+
+
 def test_names_are_no_html(site: Site) -> None:
     for path in ("/hostile/processes", "/hostile/lifetimes", "/hostile/summary", "/hostile/tree", "/hostile/timeline"):
         status, page = site.get(path)

@@ -92,6 +92,14 @@ def register_routes() -> list[Any]:
 
 
 @hookimpl
+def extra_css_urls(database: str | None, datasette: Any) -> list[str]:
+    """Keeps the descriptions of columns small, so that the rows can be seen."""
+    if database is None or not is_recording(datasette.databases[database]):
+        return []
+    return [str(datasette.urls.static_plugins("webpf", "tables.css"))]
+
+
+@hookimpl
 def database_actions(datasette: Any, database: str) -> Callable[[], Awaitable[list[dict[str, str]]]] | None:
     """The timelines of a file's recordings, latest first, in the menu of its page."""
     if not is_recording(datasette.databases[database]):
@@ -132,5 +140,12 @@ def render_cell(row: Any, value: Any, column: str, table: str | None, database: 
     """Times, durations and sizes that can be read; links to rows."""
     if not is_recording(datasette.databases[database]):
         return None
-    shown = cells.html(column, value, table, lambda path: datasette.urls.database(database) + path, dict(row))
+    shown = cells.html(
+        column,
+        value,
+        table,
+        lambda path: datasette.urls.database(database) + path,
+        lambda number: timeline_path(datasette, database, number),
+        dict(row),
+    )
     return None if shown is None else Markup(shown)

@@ -21,22 +21,29 @@ _UNITS = ((1e9, "s"), (1e6, "ms"), (1e3, "µs"))
 
 
 def html(
-    column: str, value: Any, in_table: str | None, path: Callable[[str], str], row: Mapping[str, Any]
+    column: str,
+    value: Any,
+    in_table: str | None,
+    path: Callable[[str], str],
+    timeline: Callable[[int], str],
+    row: Mapping[str, Any],
 ) -> str | None:
     """HTML for a value, or None where Datasette's own way is right.
 
     in_table: the table that is shown, None for a query. path: makes a path within the database one of the site.
-    row: the values beside it, by column; not all need be there.
+    timeline: where that of a recording is. row: the values beside it, by column; not all need be there.
     """
     if isinstance(value, bytes) and column in ("args", "argv"):
         return escape(argv.quote(value, len(value)))
+    if in_table == "recordings" and column == "status" and "id" in row:
+        return f"{escape(str(value))} {_link(timeline(_plain(row['id'])), 'timeline')}"
     if isinstance(value, bool) or not isinstance(value, int):
         return None
     if column in _DURATIONS:
         return _titled(duration(value), value)
     if column.endswith("_ns") and column not in _OFFSETS:
         return _titled(moment(value), value)
-    if column.endswith("_rss_kib"):
+    if column.removesuffix("_before").endswith("_rss_kib"):
         return _titled(size(value), value)
     if column == "signal":
         return _titled(signal_name(value), value)

@@ -5,7 +5,7 @@
   const frame = document.getElementById("wp-ui");
   const state = document.getElementById("wp-state");
   const tell = (message) => frame.contentWindow.postMessage(message, location.origin);
-  const megabytes = (bytes) => (bytes / 1e6).toFixed(1) + " MB";
+  const size = (bytes) => (bytes < 1e6 ? (bytes / 1e3).toFixed(1) + " kB" : (bytes / 1e6).toFixed(1) + " MB");
 
   // The UI answers PING only when it is ready, and says so in no other way.
   const ready = new Promise((resolve) => {
@@ -27,7 +27,7 @@
   async function show() {
     state.textContent = "making the trace";
     const [buffer] = await Promise.all([fetchTrace(), ready]);
-    state.textContent = "a trace of " + megabytes(buffer.byteLength);
+    state.textContent = "a trace of " + size(buffer.byteLength);
     tell({ perfetto: { buffer, title: frame.dataset.title, keepApiOpen: true } });
   }
 
