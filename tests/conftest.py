@@ -111,9 +111,9 @@ def built(tmp_path: Path) -> Path:
     return tmp_path / "webpf.db"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
-    """The distribution's browser."""
+    """The distribution's browser. Not for longer: the driver's event loop would stand in the way of other tests'."""
     playwright = pytest.importorskip("playwright.sync_api", reason="no playwright")
     path = shutil.which("chromium") or shutil.which("chromium-browser")
     if not path:
