@@ -12,6 +12,7 @@
  *   MAX_ARGS              bytes of argv kept of one exec
  *   EXIT_HAS_GROUP_DEAD   1 where sched_process_exit says whether the last thread leaves (since Linux 6.16)
  *   INTERRUPTIBLE         1 where another task can interrupt a program of a tracepoint
+ *   FOLLOWS               1 to report followed processes and their descendants only, 0 for all
  */
 #include <linux/types.h>
 
@@ -152,6 +153,76 @@ static __always_inline u64 max_rss_kib(const void *signal)
 	return read64(signal, OFF_SIGNAL_MAXRSS) * (PAGE_SIZE / 1024);
 }
 
+/* Who is reported. With FOLLOWS, those that the reader names, and all that they start from then on, whoever their
+ * parent is by now.
+ */
+#if FOLLOWS
+#define MOST_FOLLOWED 65536
+
+/* By the address of what the threads of a process share (struct signal_struct): its own until it is freed, also when a
+ * thread that isn't the leader takes on a new program. The value is its start, for the kernel doesn't report every
+ * free, and so an address may come again.
+ */
+BPF_HASH(followed, u64, u64, MOST_FOLLOWED);
+
+/* Whose children are followed, and who is followed though he was there before: pids, 0 for nobody. */
+enum { ADOPTER, ROOT, NAMED };
+BPF_ARRAY(named, u32, NAMED);
+
+static __always_inline bool is_named(int slot, const void *leader)
+{
+	u32 *pid = named.lookup(&slot);
+
+	return pid && *pid && *pid == read32(leader, OFF_TASK_TGID);
+}
+
+static __always_inline bool follow_too(const void *leader)
+{
+	u64 key = (u64)follow(leader, OFF_TASK_SIGNAL);
+	u64 start = read64(leader, OFF_TASK_START);
+
+	return followed.update(&key, &start) == 0;
+}
+
+static __always_inline bool is_followed(const void *leader)
+{
+	u64 key = (u64)follow(leader, OFF_TASK_SIGNAL);
+	u64 *start = followed.lookup(&key);
+
+	if (start && *start == read64(leader, OFF_TASK_START))
+		return true;
+	return is_named(ROOT, leader) && follow_too(leader);
+}
+
+static __always_inline bool starts_followed(const void *caller)
+{
+	return is_followed(caller) || is_named(ADOPTER, caller);
+}
+
+/* A pid whose owner has ended may get another. */
+static __always_inline void forget_name(const void *leader)
+{
+	int slot = ROOT;
+	u32 nobody = 0;
+
+	if (is_named(ROOT, leader))
+		named.update(&slot, &nobody);
+}
+
+static __always_inline void unfollow(const void *leader)
+{
+	u64 key = (u64)follow(leader, OFF_TASK_SIGNAL);
+
+	followed.delete(&key);
+}
+#else
+#define follow_too(leader) true
+#define is_followed(leader) true
+#define starts_followed(caller) true
+#define forget_name(leader)
+#define unfollow(leader)
+#endif
+
 /* What every record says: when, what, and of which process; leader is the leader of its thread group. */
 static __always_inline void begin(struct fact *fact, u32 kind, const void *leader)
 {
@@ -189,14 +260,18 @@ static __always_inline u32 exit_status(const void *leader, const void *signal)
 
 static __always_inline void on_fork(struct bpf_raw_tracepoint_args *ctx)
 {
+	const void *caller = follow((const void *)ctx->args[0], OFF_TASK_GROUP_LEADER);
 	const void *child = (const void *)ctx->args[1];
 	const void *parent;
 	struct fact *fact;
 
 	if (read32(child, OFF_TASK_PID) != read32(child, OFF_TASK_TGID) || gate_state() != GATE_OPEN)
 		return;
+	if (!starts_followed(caller))
+		return;
 	count(FORK);
-	fact = ring.ringbuf_reserve(sizeof(*fact));
+	/* Also where there is no room for the record: what this one starts is reported all the same. */
+	fact = follow_too(child) ? ring.ringbuf_reserve(sizeof(*fact)) : NULL;
 	if (!fact) {
 		count(LOST + FORK);
 		return;
@@ -249,7 +324,7 @@ static __always_inline void on_exec(struct bpf_raw_tracepoint_args *ctx)
 	char start_of_name[SHORT_NAME];
 	bool written;
 
-	if (gate_state() != GATE_OPEN)
+	if (gate_state() != GATE_OPEN || !is_followed(follow(task, OFF_TASK_GROUP_LEADER)))
 		return;
 	count(EXEC);
 	if (bpf_probe_read_kernel_str(start_of_name, SHORT_NAME, name) == SHORT_NAME)
@@ -280,8 +355,9 @@ static __always_inline void on_exit(struct bpf_raw_tracepoint_args *ctx)
 	if (read32(signal, OFF_SIGNAL_LIVE))
 		return;
 #endif
-	if (gate_state() != GATE_OPEN)
+	if (gate_state() != GATE_OPEN || !is_followed(leader))
 		return;
+	forget_name(leader);
 	count(EXIT);
 	fact = ring.ringbuf_reserve(sizeof(*fact));
 	if (!fact) {
@@ -307,6 +383,9 @@ static __always_inline void on_free(struct bpf_raw_tracepoint_args *ctx)
 
 	if (read32(task, OFF_TASK_PID) != read32(task, OFF_TASK_TGID) || gate_state() == GATE_SHUT)
 		return;
+	if (!is_followed(task))
+		return;
+	unfollow(task);
 	count(FREE);
 	fact = ring.ringbuf_reserve(sizeof(*fact));
 	if (!fact) {

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 import signal
 import sys
 from pathlib import Path
@@ -11,21 +10,10 @@ from typing import Annotated
 
 import typer
 
-from . import __version__, limits, webcli
+from . import __version__, recordcli, webcli
 from .errors import DataError, NoPermission, Unavailable, UsageError
-from .invocation import program, sudo_command
-from .options import (
-    DEFAULT_DB,
-    BufferMib,
-    Db,
-    Duration,
-    Format,
-    MaxArgs,
-    NoArgs,
-    Recording,
-    Redact,
-    RowFormat,
-)
+from .invocation import sudo_command
+from .options import DEFAULT_DB, Db, Format, Recording, RowFormat
 
 # What Typer raises for a command line that it can't parse. It has no public name of its own.
 _ParseError: type[Exception] = typer.BadParameter.__mro__[1]
@@ -79,71 +67,8 @@ def _main(
         typer.echo(context.get_help())
 
 
-@app.command()
-def record(
-    db: Db = DEFAULT_DB,
-    duration: Duration = None,
-    name: Annotated[str | None, typer.Option("--name", metavar="TEXT", help="A name for the recording.")] = None,
-    buffer_mib: BufferMib = 16,
-    max_args: MaxArgs = 32768,
-    no_args: NoArgs = False,
-    redact: Redact = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Compile, load and attach, then exit: can this machine record?")
-    ] = False,
-) -> None:
-    """Record every process of this machine into a SQLite file, until Ctrl-C. Needs root or capabilities."""
-    limits.check(duration, buffer_mib, max_args)
-    from . import dbfile, probe
-    from .redaction import Redaction
-
-    redaction = Redaction(no_args, redact or [])
-    if not dry_run:
-        dbfile.check_writable(db)
-    probe.check_machine(sudo_command())
-    from . import progress
-    from . import record as recording
-    from .terminal import say
-
-    if dry_run:
-        probe.Probe(0, buffer_mib, max_args).close()
-        if not quiet:
-            say("this machine can record: the programs were compiled, loaded and attached")
-        return
-    options = recording.Options(db, duration, name, buffer_mib, max_args, no_args, len(redact or []))
-    with progress.observer(options, quiet) as observer:
-        summary = recording.record(options, observer, redaction)
-    if not quiet:
-        webpf = program(sys.argv[0])
-        file, option = ([], []) if db == DEFAULT_DB else ([str(db)], ["--db", str(db)])
-        progress.report(
-            summary, shlex.join([*webpf, "browse", *file]), shlex.join([*webpf, "query", "lifetimes", *option])
-        )
-
-
-@app.command()
-def stream(
-    duration: Duration = None,
-    buffer_mib: BufferMib = 16,
-    max_args: MaxArgs = 32768,
-    no_args: NoArgs = False,
-    redact: Redact = None,
-) -> None:
-    """Print forks (F), execs (X) and exits (E) as JSON lines while they happen. Needs root or capabilities."""
-    limits.check(duration, buffer_mib, max_args)
-    from . import probe
-    from .redaction import Redaction
-
-    redaction = Redaction(no_args, redact or [])
-    probe.check_machine(sudo_command())
-    from . import stream as streaming
-    from .terminal import say
-
-    started = "streaming, " + ("until Ctrl-C" if duration is None else f"for {duration:g} s")
-    lost = streaming.stream(sys.stdout, duration, buffer_mib, max_args, redaction, on_start=lambda: say(started))
-    if lost:
-        say(f"LOST {lost:,} events: they came faster than they were read; a larger --buffer-mib helps")
+app.command(context_settings=recordcli.COMMAND_SETTINGS)(recordcli.record)
+app.command()(recordcli.stream)
 
 
 @app.command()

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import bcclib, btf, cgroups, probe
+from . import bcclib, btf, cgroups, machine, probe
 from .errors import WebpfError
 
 _LEAST_FREE = 100 * 2**20
@@ -50,7 +50,7 @@ def examine(db: Path, sudo_command: str) -> list[Check]:
 
 def _kernel() -> Check:
     release = platform.release()
-    new_enough = probe.kernel_version() >= probe.MIN_KERNEL
+    new_enough = machine.kernel_version() >= machine.MIN_KERNEL
     return Check("kernel", new_enough, f"Linux {release} {platform.machine()} (needs 5.8)", "update the kernel")
 
 
@@ -74,20 +74,20 @@ def _bcc() -> Check:
 
 def _privileges(sudo_command: str) -> Check:
     who = f"uid {os.geteuid()}"
-    if probe.has_privileges():
-        if not probe.sees_all_processes():
+    if machine.has_privileges():
+        if not machine.sees_all_processes():
             return Check("privileges", False, f"{who}; /proc hides other users' processes (hidepid)", sudo_command)
         return Check("privileges", True, f"{who}, may load tracing programs")
     return Check("privileges", False, f"{who} may not load tracing programs", sudo_command)
 
 
 def _capabilities() -> Check:
-    lacking = [f"without {name}: no {lacks}" for name, lacks in probe.without_privileges().items()]
+    lacking = [f"without {name}: no {lacks}" for name, lacks in machine.without_privileges().items()]
     return Check("capabilities", None if lacking else True, "; ".join(lacking) or "all that a recording can use")
 
 
 def _pids() -> Check:
-    if probe.sees_all_pids():
+    if machine.sees_all_pids():
         return Check("pid namespace", True, "the host's")
     return Check("pid namespace", False, "a container's own", "run webpf on the host, or with --pid=host")
 

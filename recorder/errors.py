@@ -50,6 +50,18 @@ class StorageError(WebpfError):
     exit_code = 74
 
 
+class CannotExecute(WebpfError):
+    """The command that is to be recorded can't be run."""
+
+    exit_code = 126  # as shells have it
+
+
+class CommandNotFound(WebpfError):
+    """The command that is to be recorded doesn't exist."""
+
+    exit_code = 127  # as shells have it
+
+
 class NoPermission(WebpfError):
     """The user lacks the privileges."""
 

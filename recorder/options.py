@@ -20,6 +20,18 @@ class Format(str, Enum):
     ndjson = "ndjson"
 
 
+Pid = Annotated[
+    int | None, typer.Option("--pid", metavar="N", help="Record this process and what it starts from now on.")
+]
+All = Annotated[bool, typer.Option("--all", help="With a command: record the whole machine meanwhile.")]
+AsRoot = Annotated[
+    bool, typer.Option("--as-root", help="Under sudo: run the command as root, not as the user behind sudo.")
+]
+Name = Annotated[str | None, typer.Option("--name", metavar="TEXT", help="A name for the recording.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Compile, load and attach, then exit: can this machine record?")
+]
 Db = Annotated[Path, typer.Option("--db", envvar="WEBPF_DB", help="Recording file.", show_default=True)]
 Recording = Annotated[int | None, typer.Option("--recording", metavar="ID", help="Recording; default: the latest.")]
 Duration = Annotated[

@@ -6,7 +6,6 @@ import contextlib
 import ctypes
 import mmap
 import os
-import platform
 import re
 import tempfile
 from collections.abc import Iterator
@@ -16,84 +15,20 @@ from pathlib import Path
 from typing import Any
 
 from . import bcclib, btf, clock
-from .errors import NoPermission, Unavailable
+from .errors import Unavailable
 from .events import KINDS, Event
+from .machine import kernel_version
 from .records import Decoder
 from .ring import Ring
 from .source import Counts
 
-MIN_KERNEL = (5, 8)  # BPF_MAP_TYPE_RINGBUF, bpf_ktime_get_boot_ns()
 TRACEPOINTS = ("sched_process_fork", "sched_process_exec", "sched_process_exit", "sched_process_free")
 
-_CAP_DAC_READ_SEARCH, _CAP_SYS_PTRACE, _CAP_SYS_ADMIN, _CAP_PERFMON, _CAP_BPF = 2, 19, 21, 38, 39  # capability.h
-_USEFUL = {
-    _CAP_SYS_PTRACE: ("CAP_SYS_PTRACE", "file names of programs that other users ran before the recording"),
-    _CAP_DAC_READ_SEARCH: ("CAP_DAC_READ_SEARCH", "paths of cgroups made while it records"),
-}
-_FIRST_PID_NAMESPACE = 0xEFFFFFFC  # PROC_PID_INIT_INO, include/linux/proc_ns.h
 _MIB = 1024 * 1024
 _GATE_OPEN, _GATE_FREES_ONLY = 1, 2  # bpf/process.c
+_SETTLED_NS = 1_000_000_000  # no record is written so long after its time
+_ADOPTER, _ROOT = 0, 1  # bpf/process.c
 _MISSES = re.compile(r"^recursion_misses:\s*(\d+)$", re.MULTILINE)
-
-
-def kernel_version(release: str = platform.release()) -> tuple[int, int, int]:
-    """Version of a kernel, by default of the running one."""
-    numbers = [int(number) for number in re.findall(r"\d+", release)[:3]]
-    major, minor, patch = [*numbers, 0, 0, 0][:3]
-    return major, minor, patch
-
-
-def has_privileges() -> bool:
-    """Whether this process may load tracing programs: CAP_BPF with CAP_PERFMON, or CAP_SYS_ADMIN."""
-    return _has(_CAP_SYS_ADMIN) or (_has(_CAP_BPF) and _has(_CAP_PERFMON))
-
-
-def without_privileges() -> dict[str, str]:
-    """The capabilities that this process lacks and could record without, and what a recording then lacks."""
-    return {name: lacking for number, (name, lacking) in _USEFUL.items() if not _has(number)}
-
-
-def _has(capability: int) -> bool:
-    match = re.search(r"^CapEff:\s*(\w+)", Path("/proc/self/status").read_text(errors="replace"), re.MULTILINE)
-    return bool(match and int(match[1], 16) >> capability & 1)
-
-
-def sees_all_processes() -> bool:
-    """Whether /proc shows the processes of all users, as it doesn't to everybody where it is mounted with hidepid."""
-    mounts = [line.split() for line in Path("/proc/self/mountinfo").read_text(errors="replace").splitlines()]
-    options = next((fields[-1] for fields in reversed(mounts) if fields[4] == "/proc"), "")
-    hidden = re.search(r"\bhidepid=(\w+)", options)
-    if hidden is None or hidden[1] in ("0", "off") or _has(_CAP_SYS_PTRACE):
-        return True
-    group = re.search(r"\bgid=(\d+)", options)
-    is_member = group is not None and int(group[1]) in {os.getegid(), *os.getgroups()}
-    return is_member and hidden[1] not in ("4", "ptraceable")
-
-
-def sees_all_pids() -> bool:
-    """Whether this process's pids are the kernel's own, as they are not in a container's pid namespace."""
-    return Path("/proc/self/ns/pid").stat().st_ino == _FIRST_PID_NAMESPACE
-
-
-def check_machine(sudo_command: str = "sudo webpf") -> None:
-    """Raises NoPermission or Unavailable, with what mends it, if this process can't record. Takes a millisecond."""
-    if not has_privileges():
-        raise NoPermission("recording needs root (or CAP_BPF and CAP_PERFMON)", sudo_command)
-    if not sees_all_processes():
-        raise NoPermission(
-            "/proc hides other users' processes (hidepid), so recording needs root (or CAP_SYS_PTRACE too)",
-            sudo_command,
-        )
-    if not sees_all_pids():
-        raise Unavailable(
-            "this is a container with process ids of its own, so what the kernel reports can't be matched with /proc",
-            "run webpf on the host, or the container with --pid=host",
-        )
-    if kernel_version() < MIN_KERNEL:
-        raise Unavailable(f"Linux {platform.release()} is too old: webpf needs 5.8 or newer", "update the kernel")
-    if not btf.VMLINUX.exists():
-        btf.Layouts()  # raises the error that says so
-    bcclib.find()
 
 
 class Probe:
@@ -101,11 +36,17 @@ class Probe:
 
     buffer_mib: size of the ring buffer in MiB, a power of two. max_args: bytes of argv kept of one exec.
     interruptible: whether a task can interrupt the programs (default: since Linux 7.0), so that each needs a second.
+    follows: report only who is named by adopt() and follow(), and all that they start from then on.
     Raises Unavailable if the program can't be compiled, loaded or attached.
     """
 
     def __init__(
-        self, clock_offset: int, buffer_mib: int = 16, max_args: int = 32768, interruptible: bool | None = None
+        self,
+        clock_offset: int,
+        buffer_mib: int = 16,
+        max_args: int = 32768,
+        interruptible: bool | None = None,
+        follows: bool = False,
     ) -> None:
         if interruptible is None:
             interruptible = kernel_version() >= (7, 0, 0)
@@ -114,6 +55,7 @@ class Probe:
         macros: dict[str, int | str] = {
             **btf.definitions(),
             "INTERRUPTIBLE": int(interruptible),
+            "FOLLOWS": int(follows),
             "CLOCK_OFFSET": f"{clock_offset}ULL",
             "WEBPF_PAGE_SIZE": mmap.PAGESIZE,
             "WEBPF_LINUX_VERSION_CODE": _version_code(),
@@ -131,6 +73,21 @@ class Probe:
         self._turn_gate(_GATE_OPEN)
         # Not before: on a slow machine, what began in between would be missing from a recording that seems to hold it.
         self.started_ns = clock.boot_ns() + clock_offset
+        # What is reported from between belongs to no recording: who was born then is found alive, or has ended.
+        self._early = [0] * len(KINDS)
+        self._may_be_early = True
+
+    def adopt(self, pid: int) -> None:
+        """What this process starts from now on is followed; 0: nothing more."""
+        self._bpf[b"named"][ctypes.c_int(_ADOPTER)] = ctypes.c_uint32(pid)
+
+    def follow(self, pid: int) -> None:
+        """This process is followed, until it ends, and all that it starts from now on."""
+        self._bpf[b"named"][ctypes.c_int(_ROOT)] = ctypes.c_uint32(pid)
+
+    def wake_on(self, descriptor: int) -> None:
+        """wait() returns early too when there is something to be read here; a pidfd, for instance."""
+        self._ring.wake_on(descriptor)
 
     def wait(self, seconds: float) -> None:
         self._ring.wait(seconds)
@@ -138,13 +95,23 @@ class Probe:
     def drain(self) -> list[Event]:
         events: list[Event] = []
         self._ring.drain(lambda memory, start, end: self._decoder.decode(memory, start, end, events))
-        return events
+        return self._without_early(events) if self._may_be_early else events
+
+    def _without_early(self, events: list[Event]) -> list[Event]:
+        """Those from started_ns on. The others are counted: the books are kept without them."""
+        for event in events:
+            if event.time_ns < self.started_ns:
+                self._early[KINDS.index(type(event).__name__.lower())] += 1
+            elif event.time_ns > self.started_ns + _SETTLED_NS:
+                self._may_be_early = False
+        return [event for event in events if event.time_ns >= self.started_ns]
 
     def counts(self) -> Counts:
         attempted, without_room, _ = self._cells()
         skipped_now = self._skipped_at_stop or self._skipped()
         skipped = [max(0, now - before) for now, before in zip(skipped_now, self._skipped_before, strict=True)]
-        return Counts(tuple(map(add, attempted, skipped)), tuple(map(add, without_room, skipped)))
+        reported = map(sub, attempted, self._early)
+        return Counts(tuple(map(add, reported, skipped)), tuple(map(add, without_room, skipped)))
 
     def _cells(self) -> list[list[int]]:
         """By kind: attempts, failures, rescued."""

@@ -58,7 +58,7 @@ def scan(clock_offset: int, max_args: int, cgroup_ids: dict[str, int]) -> list[A
     found = []
     for entry in os.scandir("/proc"):
         if entry.name.isdigit():
-            alive = _read_alive(int(entry.name), clock_offset, max_args, cgroup_ids)
+            alive = read_alive(int(entry.name), clock_offset, max_args, cgroup_ids)
             if alive is not None:
                 found.append(alive)
     return sorted(found, key=lambda alive: (alive.start_ns, alive.pid))
@@ -94,7 +94,8 @@ def without_doubles(alive: Collection[Alive], events: Iterable[Event]) -> list[A
     ]
 
 
-def _read_alive(pid: int, clock_offset: int, max_args: int, cgroup_ids: dict[str, int]) -> Alive | None:
+def read_alive(pid: int, clock_offset: int, max_args: int, cgroup_ids: dict[str, int]) -> Alive | None:
+    """A process as it is now; None if it isn't there or has ended. Arguments as for scan()."""
     folder = Path(f"/proc/{pid}")
     stat = read_stat(pid)
     if stat is None or has_ended(stat):

@@ -137,8 +137,8 @@ def describe(status: Status, rate: float) -> str:
     return f"{status.processes:,} processes, {rate:,.0f} events/s, {lost}"
 
 
-def report(summary: Summary, browse_command: str, next_command: str) -> None:
-    """What a recording came to, and the next command to type."""
+def report(summary: Summary) -> None:
+    """What a recording came to."""
     totals = summary.totals
     terminal.say(
         f"recording {summary.recording_id} in {summary.db}: {totals.processes:,} processes in"
@@ -151,8 +151,6 @@ def report(summary: Summary, browse_command: str, next_command: str) -> None:
         longest = f"longest: {comm} (pid {pid}) {terminal.duration(lifetime_ns / 1e9)}; "
     unknown = f"; CPU time of {totals.cpu_unknown:,} unknown" if totals.cpu_unknown else ""
     terminal.say(f"{longest}failed: {totals.failed:,}; {completeness(summary)}{unknown}")
-    terminal.say(f"in the browser: {browse_command}")
-    terminal.say(f"next: {next_command}")
 
 
 def completeness(summary: Summary) -> str:

@@ -17,12 +17,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from . import __version__, bcclib, clock, dbfile, liveness, probe, procfs
 from .redaction import Redacted, Redaction
-from .source import Counts
-from .stopsignal import StopSignal
+from .source import Counts, Source
+from .target import Machine, Target
 
 if TYPE_CHECKING:
+    from .events import Event
     from .session import Session
-    from .store import Totals
+    from .store import RecordingWriter, Totals
 
 DRAIN_SECONDS = 0.15  # with a commit after each drain, so that readers see rows this much later at most
 HEARTBEAT_SECONDS = 1.0
@@ -33,7 +34,8 @@ SWEEP_SECONDS = 60.0
 class Options:
     """What the user asked for. duration in seconds, None: until a signal; max_args in bytes.
 
-    redact: how many patterns; which ones isn't written down, for they may be secrets.
+    of: what is recorded: machine, command, or pid N. redact: how many patterns; which ones isn't written down, for they
+    may be secrets.
     """
 
     db: Path
@@ -43,6 +45,7 @@ class Options:
     max_args: int = 32768
     no_args: bool = False
     redact: int = 0
+    of: str = "machine"
 
 
 @dataclass(frozen=True)
@@ -86,61 +89,97 @@ class Observer(Protocol):
         """The end has come: what is in the buffer is being written."""
 
 
-def record(options: Options, observer: Observer, redaction: Redaction | None = None) -> Summary:
-    """Records the whole machine. Raises a WebpfError if it can't, or can't go on; the file keeps what it has."""
+def record(
+    options: Options, observer: Observer, redaction: Redaction | None = None, target: Target | None = None
+) -> Summary:
+    """Records a target, by default the whole machine. Raises a WebpfError if it can't, or can't go on.
+
+    The file keeps what it has.
+    """
     dbfile.check_writable(options.db)
     redaction = redaction or Redaction()
-    stop = StopSignal()
+    target = target or Machine()
     # Events are tuples by the hundred thousand and never form cycles: looking through them for garbage costs a tenth.
     gc.freeze()
     gc.set_threshold(1_000_000)
     offset = clock.measure_offset()
     max_args = 0 if redaction.no_args else options.max_args  # then the kernel doesn't even read them
-    attached = probe.Probe(offset, options.buffer_mib, max_args)
+    attached = probe.Probe(offset, options.buffer_mib, max_args, follows=target.follows)
     source = Redacted(attached, redaction) if redaction.active else attached
     try:
-        started_ns = attached.started_ns
-        cgroup_ids: dict[str, int] = {}
-        alive = procfs.scan(offset, max_args, cgroup_ids)
-        if redaction.active:
-            alive = [redaction.fact(each) for each in alive]
-        drained_ns = clock.boot_ns() + offset
-        events = source.drain()
-        # These take a while to import: the programs are attached, and collect meanwhile.
-        from .session import Session
+        target.aim(attached)
+        first = _first_look(target, source, redaction, offset, max_args)
+        # This takes a while to import: the programs are attached, and collect meanwhile.
         from .store import Store
 
         store = Store(options.db)
         try:
             others = store.mark_interrupted()
-            writer = store.begin(_about(options, started_ns, offset, redaction.command(sys.argv)))
-            session = Session(source, writer, offset)
-            session.know_cgroups({number: path for path, number in cgroup_ids.items()})
+            writer = store.begin(_about(options, attached.started_ns, offset, redaction.command(sys.argv)))
             observer.started(writer.id, others)
-            session.take_in([*procfs.without_doubles(alive, events), *events], drained_ns)
-            state_of = partial(procfs.state_of, clock_offset=offset)
-            _run(session, options, started_ns, stop, observer, state_of)
-            observer.finishing()
-            ended_ns = session.finish(state_of)
-            seconds = (ended_ns - started_ns) / 1e9
-            return Summary(writer.id, options.db, seconds, session.counts, writer.written, writer.totals())
+            return _write(writer, attached, source, first, options, target, observer)
         finally:
             store.close()
     finally:
         source.close()
 
 
+@dataclass(frozen=True)
+class _FirstLook:
+    """What was there when the recording began, and what had happened until it was looked at (Unix ns)."""
+
+    events: list[Event]
+    until_ns: int
+    cgroup_paths: dict[int, str | None]
+    clock_offset: int
+
+
+def _first_look(target: Target, source: Source, redaction: Redaction, offset: int, max_args: int) -> _FirstLook:
+    cgroup_ids: dict[str, int] = {}
+    alive = target.scan(offset, max_args, cgroup_ids)
+    if redaction.active:
+        alive = [redaction.fact(each) for each in alive]
+    until_ns = clock.boot_ns() + offset
+    events = source.drain()
+    paths: dict[int, str | None] = {number: path for path, number in cgroup_ids.items()}
+    return _FirstLook([*procfs.without_doubles(alive, events), *events], until_ns, paths, offset)
+
+
+def _write(
+    writer: RecordingWriter,
+    attached: probe.Probe,
+    source: Source,
+    first: _FirstLook,
+    options: Options,
+    target: Target,
+    observer: Observer,
+) -> Summary:
+    """Writes all that happens from the first look to the end."""
+    from .session import Session
+
+    session = Session(source, writer, first.clock_offset)
+    session.know_cgroups(first.cgroup_paths)
+    session.take_in(first.events, first.until_ns)
+    state_of = partial(procfs.state_of, clock_offset=first.clock_offset)
+    target.start(attached)
+    _run(session, options, attached.started_ns, target, observer, state_of)
+    observer.finishing()
+    ended_ns = session.finish(state_of)
+    seconds = (ended_ns - attached.started_ns) / 1e9
+    return Summary(writer.id, options.db, seconds, session.counts, writer.written, writer.totals())
+
+
 def _run(
     session: Session,
     options: Options,
     started_ns: int,
-    stop: StopSignal,
+    target: Target,
     observer: Observer,
     state_of: Callable[[int, int], procfs.State],
 ) -> None:
-    """Takes events in until the time is over or a signal comes."""
+    """Takes events in until the time or the target is over."""
     next_heartbeat, next_sweep = 0.0, SWEEP_SECONDS
-    while stop.received is None:
+    while not target.is_over(session.is_anyone_alive):
         elapsed = (session.now() - started_ns) / 1e9
         left = DRAIN_SECONDS if options.duration is None else options.duration - elapsed
         if left <= 0:

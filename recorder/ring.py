@@ -37,6 +37,10 @@ class Ring:
         self._epoll = select.epoll()
         self._epoll.register(map_fd, select.EPOLLIN | select.EPOLLET)
 
+    def wake_on(self, descriptor: int) -> None:
+        """wait() returns early also when this becomes readable."""
+        self._epoll.register(descriptor, select.EPOLLIN | select.EPOLLET)
+
     def wait(self, seconds: float) -> None:
         """Sleeps, but returns early when the kernel says that the buffer fills."""
         self._epoll.poll(seconds)

@@ -37,6 +37,10 @@ class Session:
         self._cgroups: dict[int, str | None] = {}
         self._gone: set[int] = set()  # ids of processes that were reaped, but not freed, when last looked at
 
+    def is_anyone_alive(self) -> bool:
+        """Whether a process is known that has not ended."""
+        return any(True for _ in self._pairing.running())
+
     def now(self) -> int:
         """Unix ns by the clock of the events."""
         return clock.boot_ns() + self._offset

@@ -7,13 +7,17 @@ from types import FrameType
 
 
 class StopSignal:
-    """Notes SIGINT, SIGTERM and SIGHUP instead of dying of them. A handler only sets a flag."""
+    """Notes SIGINT, SIGTERM and SIGHUP instead of dying of them. A handler only sets a flag.
 
-    def __init__(self) -> None:
+    respects_ignored: those that are ignored stay so, for what is started inherits that.
+    """
+
+    def __init__(self, respects_ignored: bool = False) -> None:
         self.received: int | None = None
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             # nohup ignores SIGHUP, and means it. An ignored SIGINT is only what shells do to background jobs.
-            if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
+            ignores = signal.getsignal(number) == signal.SIG_IGN
+            if not ignores or not (respects_ignored or number == signal.SIGHUP):
                 signal.signal(number, self._note)
 
     def _note(self, number: int, frame: FrameType | None) -> None:

@@ -14,14 +14,14 @@ import pytest
 from story import BUILD
 from support import DEADLINE_SECONDS, PROJECT, Recorder, make_recording, webpf_command
 
-from webpf import probe
+from webpf import machine, probe
 from webpf.errors import WebpfError
 
 
 def why_no_kernel_tests() -> str | None:
     """The reason why this machine can't run BPF programs; None if it can."""
     try:
-        probe.check_machine()
+        machine.check_machine()
         probe.Probe(0, buffer_mib=1).close()
     except WebpfError as error:
         return error.message

@@ -13,6 +13,10 @@ import pytest
 from fates import Fate, Query, now, reap, rows_of
 from support import MS, SLOWNESS, Recorder, wait_until
 
+from webpf import clock
+from webpf.events import Event, Exit, Free
+from webpf.probe import Probe
+
 pytestmark = pytest.mark.kernel
 
 Start = Callable[..., Recorder]
@@ -94,3 +98,38 @@ def test_no_gap_and_no_double_at_the_start(start_recorder: Start, query: Query, 
                 assert rows == []
             else:
                 assert len(rows) <= 1
+
+
+def test_what_ends_while_the_gate_opens(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a busy machine time passes between the opening of the gate and the look at the clock."""
+    ended: list[int] = []
+    look = clock.boot_ns
+
+    def slowly() -> int:
+        child = subprocess.Popen(["/bin/true"])
+        child.wait()
+        ended.append(child.pid)
+        return look()
+
+    offset = clock.measure_offset()
+    monkeypatch.setattr(clock, "boot_ns", slowly)
+    source = Probe(offset)
+    monkeypatch.undo()
+    events: list[Event] = []
+
+    def has_reported(pid: int) -> bool:
+        events.extend(source.drain())
+        return any(type(event) is Exit and event.pid == pid for event in events)
+
+    try:
+        (first,) = ended
+        child = subprocess.Popen(["/bin/true"])
+        child.wait()
+        wait_until(lambda: has_reported(child.pid), "the child that came later isn't reported")
+        source.detach()
+        events += source.drain()
+        assert not [event for event in events if event.pid == first and type(event) is not Free]
+        assert all(event.time_ns >= source.started_ns for event in events)
+        assert sum(source.counts().arrived) == len(events)
+    finally:
+        source.close()

@@ -1,0 +1,80 @@
+"""Whether this process, on this machine, can record: its privileges, the kernel, what /proc shows."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+from pathlib import Path
+
+from . import bcclib, btf
+from .errors import NoPermission, Unavailable
+
+MIN_KERNEL = (5, 8)  # BPF_MAP_TYPE_RINGBUF, bpf_ktime_get_boot_ns()
+
+_CAP_DAC_READ_SEARCH, _CAP_SYS_PTRACE, _CAP_SYS_ADMIN, _CAP_PERFMON, _CAP_BPF = 2, 19, 21, 38, 39  # capability.h
+_USEFUL = {
+    _CAP_SYS_PTRACE: ("CAP_SYS_PTRACE", "file names of programs that other users ran before the recording"),
+    _CAP_DAC_READ_SEARCH: ("CAP_DAC_READ_SEARCH", "paths of cgroups made while it records"),
+}
+_FIRST_PID_NAMESPACE = 0xEFFFFFFC  # PROC_PID_INIT_INO, include/linux/proc_ns.h
+
+
+def kernel_version(release: str = platform.release()) -> tuple[int, int, int]:
+    """Version of a kernel, by default of the running one."""
+    numbers = [int(number) for number in re.findall(r"\d+", release)[:3]]
+    major, minor, patch = [*numbers, 0, 0, 0][:3]
+    return major, minor, patch
+
+
+def has_privileges() -> bool:
+    """Whether this process may load tracing programs: CAP_BPF with CAP_PERFMON, or CAP_SYS_ADMIN."""
+    return _has(_CAP_SYS_ADMIN) or (_has(_CAP_BPF) and _has(_CAP_PERFMON))
+
+
+def without_privileges() -> dict[str, str]:
+    """The capabilities that this process lacks and could record without, and what a recording then lacks."""
+    return {name: lacking for number, (name, lacking) in _USEFUL.items() if not _has(number)}
+
+
+def _has(capability: int) -> bool:
+    match = re.search(r"^CapEff:\s*(\w+)", Path("/proc/self/status").read_text(errors="replace"), re.MULTILINE)
+    return bool(match and int(match[1], 16) >> capability & 1)
+
+
+def sees_all_processes() -> bool:
+    """Whether /proc shows the processes of all users, as it doesn't to everybody where it is mounted with hidepid."""
+    mounts = [line.split() for line in Path("/proc/self/mountinfo").read_text(errors="replace").splitlines()]
+    options = next((fields[-1] for fields in reversed(mounts) if fields[4] == "/proc"), "")
+    hidden = re.search(r"\bhidepid=(\w+)", options)
+    if hidden is None or hidden[1] in ("0", "off") or _has(_CAP_SYS_PTRACE):
+        return True
+    group = re.search(r"\bgid=(\d+)", options)
+    is_member = group is not None and int(group[1]) in {os.getegid(), *os.getgroups()}
+    return is_member and hidden[1] not in ("4", "ptraceable")
+
+
+def sees_all_pids() -> bool:
+    """Whether this process's pids are the kernel's own, as they are not in a container's pid namespace."""
+    return Path("/proc/self/ns/pid").stat().st_ino == _FIRST_PID_NAMESPACE
+
+
+def check_machine(sudo_command: str = "sudo webpf") -> None:
+    """Raises NoPermission or Unavailable, with what mends it, if this process can't record. Takes a millisecond."""
+    if not has_privileges():
+        raise NoPermission("recording needs root (or CAP_BPF and CAP_PERFMON)", sudo_command)
+    if not sees_all_processes():
+        raise NoPermission(
+            "/proc hides other users' processes (hidepid), so recording needs root (or CAP_SYS_PTRACE too)",
+            sudo_command,
+        )
+    if not sees_all_pids():
+        raise Unavailable(
+            "this is a container with process ids of its own, so what the kernel reports can't be matched with /proc",
+            "run webpf on the host, or the container with --pid=host",
+        )
+    if kernel_version() < MIN_KERNEL:
+        raise Unavailable(f"Linux {platform.release()} is too old: webpf needs 5.8 or newer", "update the kernel")
+    if not btf.VMLINUX.exists():
+        btf.Layouts()  # raises the error that says so
+    bcclib.find()

@@ -1,0 +1,193 @@
+"""The commands that record: options in, text and exit code out. Nothing else."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from . import limits
+from .errors import NotFound, UsageError, WebpfError
+from .invocation import program, sudo_command
+from .options import (
+    DEFAULT_DB,
+    All,
+    AsRoot,
+    BufferMib,
+    Db,
+    DryRun,
+    Duration,
+    MaxArgs,
+    Name,
+    NoArgs,
+    Pid,
+    Quiet,
+    Redact,
+)
+
+if TYPE_CHECKING:
+    from .command import Command
+    from .record import Options
+    from .redaction import Redaction
+    from .target import Target
+
+COMMAND_SETTINGS = {"allow_interspersed_args": False}  # what follows the command is its own
+CommandLine = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="-- COMMAND", help="Record what this starts; default: the whole machine."),
+]
+
+
+def record(
+    command_line: CommandLine = None,
+    db: Db = DEFAULT_DB,
+    duration: Duration = None,
+    pid: Pid = None,
+    all: All = False,
+    as_root: AsRoot = False,
+    name: Name = None,
+    buffer_mib: BufferMib = 16,
+    max_args: MaxArgs = 32768,
+    no_args: NoArgs = False,
+    redact: Redact = None,
+    quiet: Quiet = False,
+    dry_run: DryRun = False,
+) -> None:
+    """Record every process of this machine into a SQLite file, until Ctrl-C; or a command and all that it starts.
+
+    Needs root or capabilities. With a command, the exit code is the command's.
+    """
+    limits.check(duration, buffer_mib, max_args)
+    _check_combination(command_line, pid, duration, all, as_root)
+    from .redaction import Redaction
+
+    redaction = Redaction(no_args, redact or [])
+    command = _command(command_line, as_root) if command_line else None
+    _check_machine(None if dry_run else db)
+    if dry_run:
+        _try(buffer_mib, max_args, quiet)
+        return
+    from .record import Options
+
+    of = "command" if command else "machine" if pid is None else f"pid {pid}"
+    options = Options(db, duration, name, buffer_mib, max_args, no_args, len(redact or []), of)
+    if command is None:
+        _record(options, redaction, _target(pid), quiet)
+        return
+    raise typer.Exit(_record_command(options, redaction, command, all, quiet))
+
+
+def _check_machine(db: Path | None) -> None:
+    from . import dbfile, machine
+
+    if db is not None:
+        dbfile.check_writable(db)
+    machine.check_machine(sudo_command())
+
+
+def _try(buffer_mib: int, max_args: int, quiet: bool) -> None:
+    from . import probe
+    from .terminal import say
+
+    probe.Probe(0, buffer_mib, max_args).close()
+    if not quiet:
+        say("this machine can record: the programs were compiled, loaded and attached")
+
+
+def _record(options: Options, redaction: Redaction, target: Target, quiet: bool) -> None:
+    from . import progress
+    from . import record as recording
+
+    with progress.observer(options, quiet) as observer:
+        summary = recording.record(options, observer, redaction, target)
+    if not quiet:
+        progress.report(summary)
+        _say_next(options.db, "lifetimes")
+
+
+def _record_command(options: Options, redaction: Redaction, command: Command, all: bool, quiet: bool) -> int:
+    """Records a command, and returns its exit code. A recorder that fails doesn't stop it, nor hide how it ends."""
+    from . import catalog, ending, progress, target
+    from . import record as recording
+    from .terminal import say
+
+    try:
+        summary = recording.record(options, progress.Quiet(), redaction, target.Commanded(command, all))
+    except WebpfError as error:
+        if not command.has_started:
+            raise
+        say(f"{error.message}; the command goes on, unrecorded")
+        return command.wait()
+    if not quiet:
+        with catalog.reading(options.db) as connection:
+            for line in ending.lines(connection, summary.recording_id):
+                say(line)
+        say(f"recording {summary.recording_id} in {options.db}: {progress.completeness(summary)}")
+        _say_next(options.db, "tree")
+    return command.wait()
+
+
+def _say_next(db: Path, query: str) -> None:
+    """The commands to type next."""
+    from .terminal import say
+
+    webpf = program(sys.argv[0])
+    file, option = ([], []) if db == DEFAULT_DB else ([str(db)], ["--db", str(db)])
+    say(f"in the browser: {shlex.join([*webpf, 'browse', *file])}")
+    say(f"next: {shlex.join([*webpf, 'query', query, *option])}")
+
+
+def _check_combination(
+    command_line: list[str] | None, pid: int | None, duration: float | None, all: bool, as_root: bool
+) -> None:
+    """Raises UsageError for options that don't go together."""
+    if command_line and pid is not None:
+        raise UsageError("a command and --pid don't go together", "webpf record --pid N")
+    if command_line and duration is not None:
+        raise UsageError("a command is recorded until it ends, so --duration doesn't go with it", "timeout, as command")
+    if not command_line and (all or as_root):
+        raise UsageError(f"{'--all' if all else '--as-root'} needs a command", "webpf record --all -- COMMAND")
+    if pid is not None and pid < 1:
+        raise NotFound(f"there is no process {pid}", "ps -e")
+
+
+def _command(command_line: list[str], as_root: bool) -> Command:
+    """The command, found. Raises CommandNotFound or CannotExecute."""
+    from . import invoker
+    from .command import Command
+
+    command = Command(command_line, None if as_root else invoker.find())
+    command.check()
+    return command
+
+
+def _target(pid: int | None) -> Target:
+    from . import target
+
+    return target.Machine() if pid is None else target.Running(pid)
+
+
+def stream(
+    duration: Duration = None,
+    buffer_mib: BufferMib = 16,
+    max_args: MaxArgs = 32768,
+    no_args: NoArgs = False,
+    redact: Redact = None,
+) -> None:
+    """Print forks (F), execs (X) and exits (E) as JSON lines while they happen. Needs root or capabilities."""
+    limits.check(duration, buffer_mib, max_args)
+    from . import machine
+    from .redaction import Redaction
+
+    redaction = Redaction(no_args, redact or [])
+    machine.check_machine(sudo_command())
+    from . import stream as streaming
+    from .terminal import say
+
+    started = "streaming, " + ("until Ctrl-C" if duration is None else f"for {duration:g} s")
+    lost = streaming.stream(sys.stdout, duration, buffer_mib, max_args, redaction, on_start=lambda: say(started))
+    if lost:
+        say(f"LOST {lost:,} events: they came faster than they were read; a larger --buffer-mib helps")

@@ -1,0 +1,310 @@
+"""`webpf record -- COMMAND`: all that it starts and nothing else, as if webpf weren't there; and `--pid`."""
+
+from __future__ import annotations
+
+import os
+import pty
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support import DEADLINE_SECONDS, disposition, wait_until, webpf_command
+
+Webpf = Callable[..., "subprocess.CompletedProcess[str]"]
+Query = Callable[..., list[dict[str, Any]]]
+Start = Callable[..., Any]
+
+pytestmark = pytest.mark.kernel
+is_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root to change users and to mount")
+
+PROCESSES = "SELECT * FROM processes WHERE recording_id = (SELECT max(id) FROM recordings) ORDER BY id"
+
+
+def popen(db: Path, *command: str, options: tuple[str, ...] = (), **how: Any) -> subprocess.Popen[str]:
+    """A `webpf record -- COMMAND` beside the test."""
+    line = [*webpf_command(), "record", "--db", str(db), *options, "--", *command]
+    return subprocess.Popen(line, text=True, **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **how})
+
+
+@pytest.mark.parametrize(
+    ("script", "code"), [("exit 0", 0), ("exit 3", 3), ("exit 255", 255), ("kill -9 $$", 137), ("kill -15 $$", 143)]
+)
+def test_the_exit_code_is_the_commands(script: str, code: int, webpf: Webpf, query: Query) -> None:
+    ended = webpf("record", "--", "/bin/sh", "-c", script)
+    assert ended.returncode == code
+    assert ended.stdout == ""
+    assert "complete, no event was lost" in ended.stderr
+    (row,) = query(PROCESSES)
+    assert (row["comm"], row["execs"], row["state"]) == ("sh", 1, "exited")
+    assert row["exit_code"] == (code if code < 128 or code == 255 else None)
+
+
+def test_what_cant_be_run(webpf: Webpf, tmp_path: Path) -> None:
+    """As shells have it: 127 for what isn't there, 126 for what is no program; and no recording."""
+    plain = tmp_path / "plain"
+    plain.write_text("#!/bin/sh\n")
+    for command, code in (("no-such-command", 127), ("./nothing", 127), (str(plain), 126), ("/etc", 126)):
+        ended = webpf("record", "--", command)
+        assert (ended.returncode, len(ended.stderr.splitlines())) == (code, 1), ended.stderr
+        assert command in ended.stderr
+    assert not (tmp_path / "webpf.db").exists()
+
+
+def test_an_interpreter_that_is_missing(webpf: Webpf, tmp_path: Path) -> None:
+    script = tmp_path / "script"
+    script.write_text("#!/no/such/interpreter\n")
+    script.chmod(0o755)
+    ended = webpf("record", "--", str(script))
+    assert ended.returncode == 127
+    assert "interpreter" in ended.stderr
+
+
+def test_a_script_without_an_interpreter(webpf: Webpf, tmp_path: Path) -> None:
+    script = tmp_path / "script"
+    script.write_text("echo from $0 $1\nexit 5\n")
+    script.chmod(0o755)
+    ended = webpf("record", "--", str(script), "an argument")
+    assert (ended.returncode, ended.stdout) == (5, f"from {script} an argument\n")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--duration", "1", "--", "true"],
+        ["--pid", "1", "--", "true"],
+        ["--all"],
+        ["--as-root"],
+    ],
+)
+def test_what_doesnt_go_together(options: list[str], webpf: Webpf) -> None:
+    ended = webpf("record", *options)
+    assert (ended.returncode, len(ended.stderr.splitlines())) == (64, 1)
+
+
+def test_all_that_it_starts_and_nothing_else(webpf: Webpf, query: Query) -> None:
+    """Also what has left its parent; none of what others start meanwhile."""
+    script = "(setsid sh -c '/bin/true; sleep 0.1; /bin/false' &) ; /bin/ls / > /dev/null | cat; sleep 0.4"
+    with subprocess.Popen(["/bin/sh", "-c", "while :; do /bin/date > /dev/null; done"]) as noise:
+        ended = webpf("record", "--", "/bin/sh", "-c", script)
+        noise.kill()
+    assert ended.returncode == 0
+    rows = query(PROCESSES)
+    names = sorted(row["comm"] for row in rows)
+    assert names == sorted(["sh", "sh", "sh", "true", "sleep", "false", "ls", "cat", "sleep"])
+    known = {row["id"] for row in rows}
+    assert [row["id"] for row in rows if row["parent_id"] not in known] == [rows[0]["id"]]
+    (recording,) = query("SELECT * FROM recordings")
+    assert rows[0]["ppid"] == recording["recorder_pid"]
+    assert recording["lost"] == 0
+    assert webpf("verify").returncode == 0
+
+
+def test_more_children_than_one_looks_at(webpf: Webpf, query: Query) -> None:
+    ended = webpf("record", "-q", "--", "/bin/sh", "-c", "i=0; while [ $i -lt 5000 ]; do (:); i=$((i+1)); done")
+    assert ended.returncode == 0
+    (row,) = query(
+        "SELECT count(*) AS n, sum(parent_id IS NULL) AS roots, sum(state = 'exited') AS exited FROM processes"
+    )
+    assert row == {"n": 5001, "roots": 1, "exited": 5001}
+
+
+@pytest.mark.parametrize("what", ["give-away", "together", "threads"])
+def test_threads_and_strange_parents(what: str, act: str, webpf: Webpf, query: Query) -> None:
+    """A child that is given to one's parent is followed; threads that come and go are no processes."""
+    script = f"{act} {what} 8 > /dev/null; /bin/true"
+    assert webpf("record", "-q", "--", "/bin/sh", "-c", script).returncode == 0
+    names = [row["comm"] for row in query(PROCESSES)]
+    assert names == ["sh", "act", *(["act"] if what == "give-away" else []), "true"]
+
+
+def test_a_thread_that_takes_on_a_program(webpf: Webpf, query: Query) -> None:
+    """By a thread that isn't the leader: it becomes the leader, and is followed still."""
+    run = "os.execv, args=('/bin/sh', ['sh', '-c', '/bin/true; :'])"
+    script = f"import os, threading; threading.Thread(target={run}).start()"
+    assert webpf("record", "-q", "--", sys.executable, "-c", script).returncode == 0
+    rows = query(PROCESSES)
+    assert [row["comm"] for row in rows][-2:] == ["sh", "true"]
+    assert all(row["state"] == "exited" for row in rows)
+
+
+def test_the_whole_machine_meanwhile(webpf: Webpf, query: Query) -> None:
+    assert webpf("record", "-q", "--all", "--", "/bin/true").returncode == 0
+    rows = query(PROCESSES)
+    assert {1, os.getpid()} <= {row["pid"] for row in rows}
+    assert [row["state"] for row in rows if row["comm"] == "true"] == ["exited"]
+
+
+def test_input_output_environment_and_files(tmp_path: Path) -> None:
+    """All as without webpf: what it reads and writes, its variables, its folder, the files that it inherits."""
+    reader, writer = os.pipe()
+    os.set_inheritable(writer, True)
+    script = f"cat; env | sort >&2; pwd; echo through > /proc/self/fd/{writer}"
+    with popen(
+        tmp_path / "webpf.db", "/bin/sh", "-c", script, options=("-q",), stdin=subprocess.PIPE, pass_fds=[writer],
+        env={"PATH": os.environ["PATH"], "ODD": "a\nb"}, cwd=tmp_path,
+    ) as recorder:  # fmt: skip
+        out, errors = recorder.communicate("given\n", timeout=DEADLINE_SECONDS)
+    os.close(writer)
+    assert out == f"given\n{tmp_path}\n"
+    variables = {line.partition("=")[0] for line in errors.splitlines()} - {"PWD", "_", "OLDPWD", "SHLVL"}
+    assert variables == {"PATH", "ODD", "b"}
+    assert os.read(reader, 100) == b"through\n"
+    os.close(reader)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT])
+def test_signals_go_to_the_command(number: signal.Signals, tmp_path: Path) -> None:
+    """Sent to webpf they are meant for it; the recording ends when it has ended."""
+    script = f"trap 'echo got; exit 9' {number.value}; echo ready; while :; do sleep 0.05; done"
+    with disposition(number, signal.SIG_DFL), popen(tmp_path / "webpf.db", "/bin/sh", "-c", script) as recorder:
+        assert recorder.stdout is not None
+        assert recorder.stdout.readline() == "ready\n"
+        recorder.send_signal(number)
+        out, errors = recorder.communicate(timeout=DEADLINE_SECONDS)
+    assert (recorder.returncode, out) == (9, "got\n")
+    assert "complete" in errors
+
+
+def test_what_is_ignored_stays_ignored(tmp_path: Path) -> None:
+    """As under nohup, or in the background of a script."""
+    with disposition(signal.SIGINT, signal.SIG_IGN):
+        recorder = popen(tmp_path / "webpf.db", "/bin/sh", "-c", "grep SigIgn /proc/self/status", options=("-q",))
+    out, _ = recorder.communicate(timeout=DEADLINE_SECONDS)
+    assert int(out.split()[1], 16) >> (signal.SIGINT - 1) & 1
+
+
+def test_ctrl_c_at_a_terminal_reaches_it_once(tmp_path: Path, query: Query) -> None:
+    script = "trap 'echo interrupted' INT; echo ready; sleep 0.1; while [ ! -e end ]; do sleep 0.1; done; exit 4"
+    line = [*webpf_command(), "record", "-q", "--db", str(tmp_path / "webpf.db"), "--", "/bin/sh", "-c", script]
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.chdir(tmp_path)
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        os.execv(line[0], line)
+    shown = b""
+
+    def has_shown(text: bytes) -> bool:
+        nonlocal shown
+        shown += os.read(terminal, 1000)
+        return text in shown
+
+    wait_until(lambda: has_shown(b"ready"), "the command didn't start")
+    os.write(terminal, b"\x03")
+    wait_until(lambda: has_shown(b"interrupted"), "Ctrl-C didn't reach it")
+    (tmp_path / "end").touch()
+    _, status = os.waitpid(pid, 0)
+    os.close(terminal)
+    assert os.waitstatus_to_exitcode(status) == 4
+    assert shown.count(b"interrupted") == 1
+
+
+@is_root
+def test_a_recorder_that_fails_leaves_the_command_alone(tmp_path: Path) -> None:
+    """Its disk fills: that is said, and the command goes on to its own end."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=600k", "tmpfs", str(folder)], check=False).returncode:
+        pytest.skip("nothing can be mounted here")
+    try:
+        script = "i=0; while [ $i -lt 3000 ]; do /bin/true; i=$((i+1)); done; echo done; exit 6"
+        with popen(folder / "webpf.db", "/bin/sh", "-c", script) as recorder:
+            out, errors = recorder.communicate(timeout=3 * DEADLINE_SECONDS)
+        assert (recorder.returncode, out) == (6, "done\n")
+        assert "the command goes on" in errors
+        assert len(errors.splitlines()) == 1
+    finally:
+        subprocess.run(["umount", str(folder)], check=True)
+
+
+@is_root
+def test_under_sudo_it_is_the_users(webpf: Webpf, tmp_path: Path) -> None:
+    """Ids and groups of the user behind sudo; root's with --as-root."""
+    behind = {"SUDO_UID": "65534", "SUDO_GID": "65534", "SUDO_USER": "nobody"}
+    ids = ("/bin/sh", "-c", "id -u; id -g; id -G; grep Cap.ff /proc/self/status")
+    ended = webpf("record", "-q", "--", *ids, env=behind)
+    assert ended.stdout.splitlines()[:3] == ["65534", "65534", "65534"], ended.stderr
+    assert ended.stdout.splitlines()[3].split()[1].strip("0") == ""
+    assert webpf("record", "-q", "--as-root", "--", *ids, env=behind).stdout.splitlines()[0] == "0"
+
+
+@is_root
+@pytest.mark.skipif(shutil.which("sudo") is None, reason="no sudo")
+def test_under_sudo_it_has_the_users_environment(tmp_path: Path) -> None:
+    """sudo keeps it from webpf, but has it itself."""
+    line = [*webpf_command(), "record", "-q", "--db", str(tmp_path / "webpf.db"), "--", "env"]
+    given = {"PATH": f"/odd:{os.environ['PATH']}", "ODD": "1", "HOME": "/odd"}
+    ended = subprocess.run(["sudo", *line], env=given, capture_output=True, text=True, check=True, cwd=tmp_path)
+    assert dict(each.split("=", 1) for each in ended.stdout.splitlines()) == given
+
+
+def test_a_process_that_is_there_already(webpf: Webpf, query: Query, tmp_path: Path) -> None:
+    """It, and what it starts from then on, until all of them have ended."""
+    script = "sleep 0.3 & read line; /bin/true; (sleep 0.2 &) ; exit 7"
+    followed = subprocess.Popen(["/bin/sh", "-c", script], stdin=subprocess.PIPE, text=True)
+    line = [*webpf_command(), "record", "--db", str(tmp_path / "webpf.db"), "--pid", str(followed.pid)]
+    with subprocess.Popen(line, stderr=subprocess.PIPE, text=True) as recorder:
+        assert recorder.stderr is not None
+        assert "recording 1" in recorder.stderr.readline()
+        assert followed.stdin is not None
+        followed.stdin.write("go\n")
+        followed.stdin.close()
+        followed.wait()
+        subprocess.run(["/bin/true"], check=True)
+        recorder.communicate(timeout=DEADLINE_SECONDS)
+    assert recorder.returncode == 0
+    rows = query(PROCESSES)
+    assert [(row["comm"], row["state"]) for row in rows] == [
+        ("sh", "exited"),
+        ("true", "exited"),
+        ("sh", "exited"),
+        ("sleep", "exited"),
+    ]
+    assert (rows[0]["pid"], rows[0]["exit_code"]) == (followed.pid, 7)
+    assert webpf("verify").returncode == 0
+
+
+@pytest.mark.parametrize("pid", ["0", "-3", "4194305"])
+def test_a_process_that_isnt_there(pid: str, webpf: Webpf) -> None:
+    ended = webpf("record", "--pid", pid)
+    assert (ended.returncode, len(ended.stderr.splitlines())) == (66, 1)
+
+
+def test_what_it_came_to(webpf: Webpf) -> None:
+    script = "(sleep 5 &); sleep 0.05; /bin/sh -c 'exit 3'; exit 2"
+    errors = webpf("record", "--", "/bin/sh", "-c", script).stderr
+    subprocess.run(["pkill", "-x", "-n", "sleep"], check=False)
+    first, *lines = errors.splitlines()
+    assert first.startswith("webpf: sh -c '(sleep 5 &); ")
+    assert ": exit 2 after " in first
+    assert "5 processes; CPU " in first
+    assert any(line.startswith("webpf: slowest: sleep 0.05 5") for line in lines)
+    assert "webpf: failed: 1, first: sh -c 'exit 3' (exit 3)" in lines
+    assert any(line.startswith("webpf: STILL RUNNING: 1: sleep 5 (pid ") for line in lines)
+    assert not any("most memory: sh -c '(" in line for line in lines)
+
+
+def test_nothing_is_said_with_quiet(webpf: Webpf) -> None:
+    ended = webpf("record", "-q", "--", "/bin/true")
+    assert (ended.stdout, ended.stderr) == ("", "")
+
+
+def test_the_commands_own_options(webpf: Webpf) -> None:
+    """What follows the command belongs to it, with -- before it or without."""
+    assert webpf("record", "-q", "echo", "--db", "-h").stdout == "--db -h\n"
+    assert webpf("record", "-q", "--", "echo", "--", "-q").stdout == "-- -q\n"
+
+
+def test_it_ends_at_once(webpf: Webpf) -> None:
+    """Not at the next look at the buffer: a descriptor of the process wakes the recorder."""
+    times = []
+    for _ in range(5):
+        begun = time.monotonic()
+        webpf("record", "-q", "--", "/bin/true")
+        times.append(time.monotonic() - begun)
+    assert min(times) < DEADLINE_SECONDS
