@@ -18,7 +18,7 @@ SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 AS_USER := $(if $(and $(filter 0,$(shell id -u)),$(filter-out root,$(SUDO_USER))),sudo -u $(SUDO_USER) --preserve-env=PATH)
 
 PACKAGES := python3-bpfcc python3-venv
-TEST_PACKAGES := $(PACKAGES) gcc libc6-dev git clang llvm libbpf-dev libelf-dev zlib1g-dev bpftool chromium
+TEST_PACKAGES := $(PACKAGES) gcc libc6-dev git clang llvm libbpf-dev libelf-dev zlib1g-dev bpftool chromium sudo
 PROOF_PACKAGES := $(PACKAGES) gcc libc6-dev git debootstrap debian-archive-keyring qemu-system-x86 cpio
 # What `make kernels` and `make distros` go through; `own` is the kernel that runs here.
 KERNELS ?= own 5.10 6.1 6.12 7.2

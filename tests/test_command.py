@@ -1,4 +1,4 @@
-"""`webpf record -- COMMAND`: all that it starts and nothing else, as if webpf weren't there; and `--pid`."""
+"""`webpf record -- COMMAND`: it runs as if webpf were not there. What is recorded of it: truth/test_following.py."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import pty
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -85,52 +84,6 @@ def test_a_script_without_an_interpreter(webpf: Webpf, tmp_path: Path) -> None:
 def test_what_doesnt_go_together(options: list[str], webpf: Webpf) -> None:
     ended = webpf("record", *options)
     assert (ended.returncode, len(ended.stderr.splitlines())) == (64, 1)
-
-
-def test_all_that_it_starts_and_nothing_else(webpf: Webpf, query: Query) -> None:
-    """Also what has left its parent; none of what others start meanwhile."""
-    script = "(setsid sh -c '/bin/true; sleep 0.1; /bin/false' &) ; /bin/ls / > /dev/null | cat; sleep 0.4"
-    with subprocess.Popen(["/bin/sh", "-c", "while :; do /bin/date > /dev/null; done"]) as noise:
-        ended = webpf("record", "--", "/bin/sh", "-c", script)
-        noise.kill()
-    assert ended.returncode == 0
-    rows = query(PROCESSES)
-    names = sorted(row["comm"] for row in rows)
-    assert names == sorted(["sh", "sh", "sh", "true", "sleep", "false", "ls", "cat", "sleep"])
-    known = {row["id"] for row in rows}
-    assert [row["id"] for row in rows if row["parent_id"] not in known] == [rows[0]["id"]]
-    (recording,) = query("SELECT * FROM recordings")
-    assert rows[0]["ppid"] == recording["recorder_pid"]
-    assert recording["lost"] == 0
-    assert webpf("verify").returncode == 0
-
-
-def test_more_children_than_one_looks_at(webpf: Webpf, query: Query) -> None:
-    ended = webpf("record", "-q", "--", "/bin/sh", "-c", "i=0; while [ $i -lt 5000 ]; do (:); i=$((i+1)); done")
-    assert ended.returncode == 0
-    (row,) = query(
-        "SELECT count(*) AS n, sum(parent_id IS NULL) AS roots, sum(state = 'exited') AS exited FROM processes"
-    )
-    assert row == {"n": 5001, "roots": 1, "exited": 5001}
-
-
-@pytest.mark.parametrize("what", ["give-away", "together", "threads"])
-def test_threads_and_strange_parents(what: str, act: str, webpf: Webpf, query: Query) -> None:
-    """A child that is given to one's parent is followed; threads that come and go are no processes."""
-    script = f"{act} {what} 8 > /dev/null; /bin/true"
-    assert webpf("record", "-q", "--", "/bin/sh", "-c", script).returncode == 0
-    names = [row["comm"] for row in query(PROCESSES)]
-    assert names == ["sh", "act", *(["act"] if what == "give-away" else []), "true"]
-
-
-def test_a_thread_that_takes_on_a_program(webpf: Webpf, query: Query) -> None:
-    """By a thread that isn't the leader: it becomes the leader, and is followed still."""
-    run = "os.execv, args=('/bin/sh', ['sh', '-c', '/bin/true; :'])"
-    script = f"import os, threading; threading.Thread(target={run}).start()"
-    assert webpf("record", "-q", "--", sys.executable, "-c", script).returncode == 0
-    rows = query(PROCESSES)
-    assert [row["comm"] for row in rows][-2:] == ["sh", "true"]
-    assert all(row["state"] == "exited" for row in rows)
 
 
 def test_the_whole_machine_meanwhile(webpf: Webpf, query: Query) -> None:
@@ -241,32 +194,6 @@ def test_under_sudo_it_has_the_users_environment(tmp_path: Path) -> None:
     given = {"PATH": f"/odd:{os.environ['PATH']}", "ODD": "1", "HOME": "/odd"}
     ended = subprocess.run(["sudo", *line], env=given, capture_output=True, text=True, check=True, cwd=tmp_path)
     assert dict(each.split("=", 1) for each in ended.stdout.splitlines()) == given
-
-
-def test_a_process_that_is_there_already(webpf: Webpf, query: Query, tmp_path: Path) -> None:
-    """It, and what it starts from then on, until all of them have ended."""
-    script = "sleep 0.3 & read line; /bin/true; (sleep 0.2 &) ; exit 7"
-    followed = subprocess.Popen(["/bin/sh", "-c", script], stdin=subprocess.PIPE, text=True)
-    line = [*webpf_command(), "record", "--db", str(tmp_path / "webpf.db"), "--pid", str(followed.pid)]
-    with subprocess.Popen(line, stderr=subprocess.PIPE, text=True) as recorder:
-        assert recorder.stderr is not None
-        assert "recording 1" in recorder.stderr.readline()
-        assert followed.stdin is not None
-        followed.stdin.write("go\n")
-        followed.stdin.close()
-        followed.wait()
-        subprocess.run(["/bin/true"], check=True)
-        recorder.communicate(timeout=DEADLINE_SECONDS)
-    assert recorder.returncode == 0
-    rows = query(PROCESSES)
-    assert [(row["comm"], row["state"]) for row in rows] == [
-        ("sh", "exited"),
-        ("true", "exited"),
-        ("sh", "exited"),
-        ("sleep", "exited"),
-    ]
-    assert (rows[0]["pid"], rows[0]["exit_code"]) == (followed.pid, 7)
-    assert webpf("verify").returncode == 0
 
 
 @pytest.mark.parametrize("pid", ["0", "-3", "4194305"])
