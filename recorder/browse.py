@@ -15,7 +15,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from . import catalog
-from .errors import NotFound, Unavailable, UsageError
+from .errors import Unavailable, UsageError
 
 HOST = "127.0.0.1"
 FIRST_PORT = 8001
@@ -32,15 +32,13 @@ def serve(db: Path, port: int | None, opens: bool, on_ready: Callable[[str, bool
     Raises NotFound, DataError, Unavailable or UsageError.
     """
     with catalog.reading(db) as connection:
-        recordings = [row["id"] for row in catalog.recording_rows(connection)]
-    if not recordings:
-        raise NotFound(f"{db} holds no recording yet", f"sudo webpf record --db {db}")
+        latest = catalog.which(connection, db, None)
     number = _free_port() if port is None else _checked(port)
     settings = [word for name, value in _SETTINGS.items() for word in ("--setting", name, str(value))]
     command = [sys.executable, "-m", "datasette", "serve", str(db), "--host", HOST, "--port", str(number), *settings]
     with _ended_by_signals(), _running(command) as server:
         _await(server, number)
-        page = f"http://{HOST}:{number}/-/webpf/timeline/{encoded(db.stem)}/{recordings[-1]}"
+        page = f"http://{HOST}:{number}/-/webpf/timeline/{encoded(db.stem)}/{latest}"
         on_ready(page, opens and _open(page))
         return server.wait()
 

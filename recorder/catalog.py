@@ -162,7 +162,7 @@ def run(path: Path, query: SavedQuery, given: Mapping[str, str]) -> Iterator[Res
     values = bind(query, given)
     with reading(path) as connection:
         for name in _RECORDING_PARAMETERS:
-            check_recording(connection, path, values.get(name, ""))
+            which(connection, path, int(values[name]) if values.get(name) else None)
         cursor = connection.execute(query.sql, values)
         yield Result([column[0] for column in cursor.description], cursor)
 
@@ -178,13 +178,14 @@ def recordings(path: Path) -> list[dict[str, Any]]:
         return [row | {"processes": counts.get(row["id"], 0)} for row in recording_rows(connection)]
 
 
-def check_recording(connection: sqlite3.Connection, path: Path, wanted: str) -> None:
-    """Raises NotFound if the file has not this recording ('' stands for the latest)."""
+def which(connection: sqlite3.Connection, path: Path, wanted: int | None) -> int:
+    """The number of a recording, by default the latest. Raises NotFound if the file hasn't it."""
     known = [row[0] for row in connection.execute("SELECT id FROM recordings ORDER BY id")]
     if not known:
         raise NotFound(f"{path} holds no recording yet", f"sudo webpf record --db {path}")
-    if wanted and int(wanted) not in known:
+    if wanted is not None and wanted not in known:
         raise NotFound(f"{path} has no recording {wanted}: the latest is {known[-1]}", f"webpf recordings --db {path}")
+    return int(known[-1] if wanted is None else wanted)
 
 
 def caveat(path: Path, recording: str) -> str | None:

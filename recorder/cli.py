@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from . import __version__, recordcli, webcli
-from .errors import DataError, NoPermission, Unavailable, UsageError
+from .errors import DataError, NoPermission, NotFound, Unavailable, UsageError
 from .invocation import sudo_command
-from .options import DEFAULT_DB, Db, Format, Recording, RowFormat
+from .options import DEFAULT_DB, Db, File, Format, Recording, RowFormat
 
 # What Typer raises for a command line that it can't parse. It has no public name of its own.
 _ParseError: type[Exception] = typer.BadParameter.__mro__[1]
@@ -133,7 +133,7 @@ def rebuild(db: Db = DEFAULT_DB, recording: Recording = None) -> None:
 
 @app.command()
 def verify(
-    file: Annotated[Path, typer.Argument(metavar="[FILE]", envvar="WEBPF_DB", help="Recording file.")] = DEFAULT_DB,
+    file: File = DEFAULT_DB,
 ) -> None:
     """Check a file: SQLite's integrity, balanced books, and processes that follow from the raw facts."""
     from . import verify as verifying
@@ -165,6 +165,32 @@ def doctor(db: Db = DEFAULT_DB) -> None:
     missing = [check.name for check in checks if check.ok is False]
     if missing:
         raise typer.Exit((NoPermission if missing == ["privileges"] else Unavailable).exit_code)
+
+
+@app.command()
+def tree(
+    file: File = DEFAULT_DB,
+    recording: Recording = None,
+    pid: Annotated[int | None, typer.Option("--pid", metavar="N", help="From this process down.")] = None,
+    depth: Annotated[int | None, typer.Option("--depth", metavar="N", min=0, help="At most so many levels.")] = None,
+    folds: Annotated[bool, typer.Option("--fold/--no-fold", help="Siblings that did the same as one line.")] = True,
+) -> None:
+    """Show who started whom, with times and outcomes, folded where it repeats."""
+    from . import catalog, family, terminal
+    from . import tree as trees
+    from .safety import safe
+
+    with catalog.reading(file) as connection:
+        number = catalog.which(connection, file, recording)
+        shown = trees.Tree(family.read(connection, number), folds)
+    lines = list(shown.lines(pid, depth, shutil.get_terminal_size().columns if sys.stdout.isatty() else None))
+    if not lines and pid is not None:
+        raise NotFound(f"recording {number} has no process {pid}", f"webpf tree {file}")
+    for line in lines:
+        typer.echo(safe(line))
+    caveat = catalog.caveat(file, str(number))
+    if caveat:
+        terminal.say(caveat)
 
 
 app.command()(webcli.browse)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from typing import Any, TypeAlias
+from typing import Any
 
+from .family import outcome, shortened
 from .terminal import duration
-
-Row: TypeAlias = sqlite3.Row
 
 _SHOWN = 3  # of each list
 _WIDTH = 50  # characters of a command line
@@ -55,7 +54,7 @@ def lines(connection: sqlite3.Connection, recording: int) -> Iterator[str]:
     yield from _listed("most memory", [f"{_short(row)} {row['max_rss_kib'] / 1024:,.0f} MiB" for row in largest])
     failed = rows("SELECT * FROM process WHERE status <> 0 AND NOT is_command ORDER BY end_ns, id LIMIT :most")
     if failed:
-        yield from _listed(f"failed: {total['failed']:,}, first", [f"{_short(row)} ({how(row)})" for row in failed])
+        yield from _listed(f"failed: {total['failed']:,}, first", [f"{_short(row)} ({_how(row)})" for row in failed])
     running = rows("SELECT * FROM process WHERE state = 'running' AND NOT is_command ORDER BY start_ns, id LIMIT :most")
     if running:
         yield from _listed(
@@ -63,18 +62,13 @@ def lines(connection: sqlite3.Connection, recording: int) -> Iterator[str]:
         )
 
 
-def how(row: dict[str, Any]) -> str:
-    """How a process ended, in two words."""
-    if row["signal"] is not None:
-        return f"signal {row['signal']}"
-    if row["exit_code"] is not None:
-        return f"exit {row['exit_code']}"
-    return str(row["state"])
+def _how(row: dict[str, Any]) -> str:
+    return outcome(row["exit_code"], row["signal"], row["state"])
 
 
 def _whole(command: dict[str, Any], total: dict[str, Any]) -> str:
     number = total["processes"]
-    parts = [f"{_short(command)}: {how(command)}"]
+    parts = [f"{_short(command)}: {_how(command)}"]
     wall_ns = command["lifetime_ns"]
     if wall_ns:
         parts[0] += f" after {duration(wall_ns / 1e9)}"
@@ -91,7 +85,4 @@ def _listed(title: str, texts: list[str]) -> Iterator[str]:
 
 
 def _short(row: dict[str, Any]) -> str:
-    """The command line, without the folder of its program, and not too long."""
-    program, space, arguments = str(row["line"]).partition(" ")
-    line = program.rpartition("/")[2] + space + arguments
-    return line if len(line) <= _WIDTH else line[: _WIDTH - 3] + "..."
+    return shortened(str(row["line"]), _WIDTH)

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from .options import DEFAULT_DB
-
-File = Annotated[Path, typer.Argument(metavar="[DB]", envvar="WEBPF_DB", help="Recording file.")]
+from .options import DEFAULT_DB, File
 
 
 def browse(

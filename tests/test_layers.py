@@ -39,7 +39,8 @@ LAYERS = (
     {"probe", "store", "catalog"},
     {"session", "rebuild", "verify", "doctor", "stream"},
     {"record"},
-    {"progress", "ending", "describe", "browse", "timeline", "perfettotrace"},
+    {"family", "progress", "describe", "browse", "timeline", "perfettotrace"},
+    {"tree", "ending"},
     {"access"},
     {"viewer"},
     {"pages"},
@@ -54,7 +55,7 @@ DOORS = {
     "rich": {"table", "progress"},
     "sqlite_utils": {"schema", "store"},
     "sqlite3": {
-        "ending",
+        *("ending", "family"),
         *("timeline", "perfettotrace", "pages", "viewer"),
         *("bulk", "store", "facts", "catalog", "verify", "record", "doctor"),
     },
