@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from . import __version__, recordcli, webcli
+from . import __version__, exportcli, recordcli, webcli
 from .errors import DataError, NoPermission, NotFound, Unavailable, UsageError
 from .invocation import sudo_command
 from .options import DEFAULT_DB, Db, File, Format, Recording, RowFormat
@@ -193,5 +193,6 @@ def tree(
         terminal.say(caveat)
 
 
+app.command()(exportcli.export)
 app.command()(webcli.browse)
 app.command()(webcli.datasette_config)

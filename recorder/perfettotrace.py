@@ -6,10 +6,9 @@ of the same boot by another tool can be laid beside it. Format: https://perfetto
 
 from __future__ import annotations
 
-import heapq
 import sqlite3
 from collections.abc import Iterator
-from typing import Any, BinaryIO, TypeAlias
+from typing import Any, BinaryIO
 
 from perfetto.protos.perfetto.trace.perfetto_trace_pb2 import (
     BUILTIN_CLOCK_BOOTTIME,
@@ -20,21 +19,12 @@ from perfetto.protos.perfetto.trace.perfetto_trace_pb2 import (
 )
 from perfetto.trace_builder.proto_builder import StreamingTraceProtoBuilder
 
-from . import catalog
-
-Row: TypeAlias = dict[str, Any]
+from . import catalog, slices
+from .slices import Row
 
 _SEQUENCE = 1
 _ALIVE, _FIRST_LANE = 1, 2  # ids of tracks
-_FOREVER = 1 << 62
 _STEPS = 1000
-_NAME, _ARGS = 200, 4096  # characters of a command line in a slice's name, and in its arguments
-_ANNOTATIONS = (
-    "pid", "ppid", "args", "filename", "state", "exit_code", "signal", "core_dumped", "uid", "cpu_ns", "max_rss_kib",
-    "row",
-)  # fmt: skip
-_COLUMNS = f"""comm, start_ns, end_ns, {", ".join(_ANNOTATIONS[:2])}, substr(args, 1, {_ARGS}),
-    {", ".join(_ANNOTATIONS[3:-1])}, id"""
 
 
 def write(connection: sqlite3.Connection, about: Row, out: BinaryIO, cuts: bool = False) -> None:
@@ -45,7 +35,7 @@ def write(connection: sqlite3.Connection, about: Row, out: BinaryIO, cuts: bool 
         is said of the wall clock.
     """
     builder = StreamingTraceProtoBuilder(out)
-    shift = _shift(connection, about)
+    shift = slices.zero_ns(connection, about)
     builder.write_packet(_names())
     if not cuts:  # with it, the UI shows a group "System", and folds the others
         builder.write_packet(_clocks(about, shift))
@@ -55,18 +45,11 @@ def write(connection: sqlite3.Connection, about: Row, out: BinaryIO, cuts: bool 
         builder.write_packet(packet)
 
 
-def _shift(connection: sqlite3.Connection, about: Row) -> int:
-    """Unix ns at the clock's zero: the boot, or the first start if that is earlier (files can be made up)."""
-    sql = "SELECT min(start_ns) FROM processes WHERE recording_id = ?"
-    first = connection.execute(sql, [about["id"]]).fetchone()[0]
-    return int(min(about["clock_offset_ns"] or 0, about["started_ns"], _FOREVER if first is None else first))
-
-
 def _names() -> TracePacket:
     """What the arguments of slices are called: said once, then by number."""
     packet = TracePacket(trusted_packet_sequence_id=_SEQUENCE)
     packet.sequence_flags = TracePacket.SEQ_INCREMENTAL_STATE_CLEARED | TracePacket.SEQ_NEEDS_INCREMENTAL_STATE
-    for number, name in enumerate(_ANNOTATIONS, 1):
+    for number, name in enumerate(slices.ARGUMENTS, 1):
         packet.interned_data.debug_annotation_names.add(iid=number, name=name)
     return packet
 
@@ -93,34 +76,20 @@ def _alive(connection: sqlite3.Connection, about: Row, shift: int) -> Iterator[T
 
 
 def _processes(connection: sqlite3.Connection, about: Row, shift: int, earliest: int) -> Iterator[TracePacket]:
-    """Begin and end of each, and before them the lane where it is the first. Nothing overlaps in a lane."""
-    lanes: dict[str, list[tuple[int, int]]] = {}  # of each name: from when each of its lanes is free
-    last = _FIRST_LANE
-    rows = connection.execute(
-        f"SELECT {_COLUMNS} FROM processes WHERE recording_id = ? AND kernel IS NOT 1 ORDER BY start_ns, id",
-        [about["id"]],
-    )
-    for name, start, end, *values in rows:
-        name, start = name or "?", max(start, earliest)
-        free = lanes.setdefault(name, [])
-        if free and free[0][0] <= start:
-            lane = heapq.heappop(free)[1]
-        else:
-            lane, last = last, last + 1
-            yield _packet(track_descriptor=TrackDescriptor(uuid=lane, name=name))
-        state = values[4]
-        if end is None and state != "running":
-            end = start
-        heapq.heappush(free, (_FOREVER if end is None else end, lane))
-        yield _packet(timestamp=start - shift, track_event=_begin(lane, name, values))
-        if end is not None:
-            event = TrackEvent(type=TrackEvent.TYPE_SLICE_END, track_uuid=lane)
-            yield _packet(timestamp=end - shift, track_event=event)
+    """Begin and end of each, and before them the lane where it is the first in it."""
+    for each in slices.read(connection, about["id"], earliest):
+        track = each.lane + _FIRST_LANE
+        if each.is_first:
+            yield _packet(track_descriptor=TrackDescriptor(uuid=track, name=each.track))
+        yield _packet(timestamp=each.start_ns - shift, track_event=_begin(track, each))
+        if each.end_ns is not None:
+            event = TrackEvent(type=TrackEvent.TYPE_SLICE_END, track_uuid=track)
+            yield _packet(timestamp=each.end_ns - shift, track_event=event)
 
 
-def _begin(lane: int, name: str, values: list[Any]) -> TrackEvent:
-    event = TrackEvent(type=TrackEvent.TYPE_SLICE_BEGIN, track_uuid=lane, name=(values[2] or name)[:_NAME])
-    for number, value in enumerate(values, 1):
+def _begin(track: int, each: slices.Slice) -> TrackEvent:
+    event = TrackEvent(type=TrackEvent.TYPE_SLICE_BEGIN, track_uuid=track, name=each.title)
+    for number, value in enumerate(each.values, 1):
         if isinstance(value, str):
             event.debug_annotations.add(name_iid=number, string_value=value)
         elif value is not None:

@@ -1,0 +1,47 @@
+"""A recording in Chrome's Trace Event Format (JSON), which Perfetto, chrome://tracing and speedscope read.
+
+https://docs.google.com/document/d/1CvAClvFfyA5R-PhYUmn5OOQtYMH4h6I0nSsKchNAySU
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from typing import TextIO
+
+from . import slices
+from .slices import Row
+
+
+def write(connection: sqlite3.Connection, about: Row, out: TextIO) -> None:
+    """Writes the trace: a `process` for each track, a `thread` for each lane, an event for each process.
+
+    Who runs at the end has a begin (B) without an end. Times are us since the boot, exact to the ns.
+    """
+    separator = '{"traceEvents": [\n'
+    for event in _events(connection, about):
+        out.write(separator + json.dumps(event))
+        separator = ",\n"
+    head = {"host": about["host"], "kernel": about["kernel"], "recording": about["id"]}
+    if separator.startswith("{"):  # there was none
+        out.write(separator)
+    out.write(f'\n], "displayTimeUnit": "ms", "otherData": {json.dumps(head)}}}\n')
+
+
+def _events(connection: sqlite3.Connection, about: Row) -> Iterator[Row]:
+    tracks: dict[str, int] = {}
+    zero = slices.zero_ns(connection, about)
+    for each in slices.read(connection, about["id"]):
+        track = tracks.setdefault(each.track, len(tracks) + 1)
+        if each.is_first:
+            name = {"ph": "M", "pid": track, "tid": each.lane + 1}
+            yield name | {"name": "process_name", "args": {"name": each.track}}
+            yield name | {"name": "thread_name", "args": {"name": each.track}}
+        given = {name: value for name, value in zip(slices.ARGUMENTS, each.values, strict=True) if value is not None}
+        event = {"name": each.title, "cat": "process", "pid": track, "tid": each.lane + 1, "args": given}
+        event["ts"] = (each.start_ns - zero) / 1000
+        if each.end_ns is None:
+            yield event | {"ph": "B"}
+        else:
+            yield event | {"ph": "X", "dur": (each.end_ns - each.start_ns) / 1000}

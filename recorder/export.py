@@ -1,0 +1,125 @@
+"""Recordings in other tools' formats, as whole files or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import io
+import os
+import sqlite3
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import BinaryIO, TypeAlias
+
+from . import catalog, chrometrace, stacks, terminal
+from .errors import CannotCreate, StorageError, Unavailable, UsageError
+from .slices import Row
+
+Writer: TypeAlias = Callable[[sqlite3.Connection, Row, str, BinaryIO], None]
+
+_ROWS = "SELECT * FROM processes WHERE recording_id = ? ORDER BY id"
+
+
+def export(db: Path, recording: int | None, format: str, weight: str, out: BinaryIO) -> None:
+    """Writes a recording in one of FORMATS. weight: of stacks, one of stacks.WEIGHTS.
+
+    Raises NotFound or DataError for the file, Unavailable for a format whose package is missing.
+    """
+    with catalog.reading(db) as connection:
+        number = catalog.which(connection, db, recording)
+        about = next(row for row in catalog.recording_rows(connection) if row["id"] == number)
+        FORMATS[format](connection, about, weight, out)
+
+
+@contextlib.contextmanager
+def new_file(path: Path, replaces: bool) -> Iterator[BinaryIO]:
+    """A file that is there as a whole when the block is left, and not at all if that fails. Mode 0600, for argv.
+
+    replaces: whether one that is there may be replaced. Raises UsageError, CannotCreate or StorageError.
+    """
+    if path.is_dir():
+        raise CannotCreate(f"{path} is a directory", "-o FILE")
+    if path.exists() and not replaces:
+        raise UsageError(f"{path} is there already", "--force replaces it")
+    try:
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
+            made = Path(file.name)
+            try:
+                yield file  # type: ignore[misc]
+                file.flush()
+                _put(made, path, replaces)
+            finally:
+                made.unlink(missing_ok=True)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG):
+            raise StorageError(
+                f"{path} can't be written: {error.strerror}", "free some space, or choose another -o"
+            ) from None
+        raise CannotCreate(f"{path} can't be created: {error.strerror}", "choose another place with -o FILE") from None
+
+
+def _put(made: Path, path: Path, replaces: bool) -> None:
+    if replaces:
+        made.replace(path)
+        return
+    try:
+        os.link(made, path)  # fails, if somebody was quicker
+    except FileExistsError:
+        raise UsageError(f"{path} is there already", "--force replaces it") from None
+
+
+def _text(out: BinaryIO) -> io.TextIOWrapper:
+    # Names are any bytes: what is no text is written as \\udcff, as JSON has it.
+    return io.TextIOWrapper(out, encoding="utf-8", errors="backslashreplace", newline="\n", write_through=False)
+
+
+@contextlib.contextmanager
+def _as_text(out: BinaryIO) -> Iterator[io.TextIOWrapper]:
+    text = _text(out)
+    yield text
+    text.flush()
+    text.detach()
+
+
+def _rows(format: str) -> Writer:
+    def write(connection: sqlite3.Connection, about: Row, weight: str, out: BinaryIO) -> None:
+        cursor = connection.execute(_ROWS, [about["id"]])
+        columns = [column[0] for column in cursor.description]
+        with _as_text(out) as text:
+            terminal.write_rows(columns, cursor, format, None, text)
+
+    return write
+
+
+def _chrome(connection: sqlite3.Connection, about: Row, weight: str, out: BinaryIO) -> None:
+    with _as_text(out) as text:
+        chrometrace.write(connection, about, text)
+
+
+def _perfetto(connection: sqlite3.Connection, about: Row, weight: str, out: BinaryIO) -> None:
+    try:
+        from . import perfettotrace
+    except ImportError:
+        raise Unavailable("this format needs the extra perfetto", "pip install 'webpf[perfetto]'") from None
+    perfettotrace.write(connection, about, out)
+
+
+def _folded(connection: sqlite3.Connection, about: Row, weight: str, out: BinaryIO) -> None:
+    with _as_text(out) as text:
+        stacks.write_folded(stacks.read(connection, about, weight), text)
+
+
+def _speedscope(connection: sqlite3.Connection, about: Row, weight: str, out: BinaryIO) -> None:
+    with _as_text(out) as text:
+        stacks.write_speedscope(stacks.read(connection, about, weight), about, weight, text)
+
+
+FORMATS: dict[str, Writer] = {
+    "chrome": _chrome,
+    "perfetto": _perfetto,
+    "speedscope": _speedscope,
+    "folded": _folded,
+    "csv": _rows("csv"),
+    "ndjson": _rows("ndjson"),
+}

@@ -1,0 +1,67 @@
+"""The command that takes recordings elsewhere: options in, a file out. Nothing else."""
+
+from __future__ import annotations
+
+import sys
+from enum import Enum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .errors import UsageError
+from .options import DEFAULT_DB, File, Recording
+
+
+class To(str, Enum):
+    """Formats, by the names of export.FORMATS."""
+
+    chrome = "chrome"
+    perfetto = "perfetto"
+    speedscope = "speedscope"
+    folded = "folded"
+    csv = "csv"
+    ndjson = "ndjson"
+
+
+class Weight(str, Enum):
+    """What a stack weighs, by the names of stacks.WEIGHTS."""
+
+    WALL = "wall"
+    CPU = "cpu"
+    COUNT = "count"
+
+
+def export(
+    file: File = DEFAULT_DB,
+    to: Annotated[
+        To,
+        typer.Option(
+            "--to",
+            help="chrome: Trace Event JSON; perfetto: its protobuf; speedscope, folded: stacks by ancestry; csv,"
+            " ndjson: a row for each process.",
+        ),
+    ] = To.chrome,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Where to; default: standard output.")
+    ] = None,
+    recording: Recording = None,
+    weight: Annotated[Weight, typer.Option("--weight", help="Of stacks: own time, CPU time or number.")] = Weight.WALL,
+    force: Annotated[bool, typer.Option("--force", help="Replace FILE if it is there.")] = False,
+) -> None:
+    """Write a recording for another tool: Perfetto, chrome://tracing, speedscope, flame graphs, spreadsheets."""
+    from . import catalog, export, terminal
+
+    if output is not None:
+        with export.new_file(output, force) as out:
+            export.export(file, recording, to.value, weight.value, out)
+        terminal.say(f"{output}: {output.stat().st_size:,} bytes")
+    elif to == To.perfetto and sys.stdout.isatty():
+        raise UsageError(
+            "perfetto's format is nothing for a terminal", f"webpf export {file} --to perfetto -o trace.pftrace"
+        )
+    else:
+        export.export(file, recording, to.value, weight.value, sys.stdout.buffer)
+    caveat = catalog.caveat(file, "" if recording is None else str(recording))
+    if caveat:
+        terminal.say(caveat)

@@ -1,0 +1,72 @@
+"""Processes of a recording as slices on tracks: what the trace formats have in common.
+
+A track is named after a program; processes of one name that overlap are in different lanes of it, as few as will do.
+"""
+
+from __future__ import annotations
+
+import heapq
+import sqlite3
+from collections.abc import Iterator
+from typing import Any, NamedTuple, TypeAlias
+
+Row: TypeAlias = dict[str, Any]
+
+_FOREVER = 1 << 62
+_TITLE, _ARGS = 200, 4096  # characters of a command line in a slice's title, and in its arguments
+
+ARGUMENTS = (
+    "pid", "ppid", "args", "filename", "state", "exit_code", "signal", "core_dumped", "uid", "cpu_ns", "max_rss_kib",
+    "row",
+)  # fmt: skip
+"""What is said of each process; row: its id in the table processes."""
+
+_COLUMNS = f"""comm, start_ns, end_ns, {", ".join(ARGUMENTS[:2])}, substr(args, 1, {_ARGS}),
+    {", ".join(ARGUMENTS[3:-1])}, id"""
+
+
+class Slice(NamedTuple):
+    """One process. Times in Unix ns; end_ns None: it runs on; equal to start_ns: when it ended isn't known.
+
+    lane: number of its lane, counted over all tracks from 0. values: in the order of ARGUMENTS.
+    """
+
+    track: str
+    lane: int
+    is_first: bool
+    title: str
+    start_ns: int
+    end_ns: int | None
+    values: tuple[Any, ...]
+
+
+def read(connection: sqlite3.Connection, recording: int, earliest_ns: int = 0) -> Iterator[Slice]:
+    """The slices of a recording in the order of their starts, without kernel threads.
+
+    earliest_ns: those that start before start then.
+    """
+    lanes: dict[str, list[tuple[int, int]]] = {}  # of each track: from when each of its lanes is free
+    last = -1
+    rows = connection.execute(
+        f"SELECT {_COLUMNS} FROM processes WHERE recording_id = ? AND kernel IS NOT 1 ORDER BY start_ns, id",
+        [recording],
+    )
+    for name, began, ended, *values in rows:
+        track, start, end = name or "?", max(began, earliest_ns), ended
+        if end is None and values[4] != "running":
+            end = start
+        free = lanes.setdefault(track, [])
+        is_first = not free or free[0][0] > start
+        if is_first:
+            lane = last = last + 1
+        else:
+            lane = heapq.heappop(free)[1]
+        heapq.heappush(free, (_FOREVER if end is None else end, lane))
+        yield Slice(track, lane, is_first, (values[2] or track)[:_TITLE], start, end, tuple(values))
+
+
+def zero_ns(connection: sqlite3.Connection, about: Row) -> int:
+    """Unix ns at the zero of the trace's clock: the boot, or the first start if that is earlier (files are made up)."""
+    sql = "SELECT min(start_ns) FROM processes WHERE recording_id = ?"
+    first = connection.execute(sql, [about["id"]]).fetchone()[0]
+    return int(min(about["clock_offset_ns"] or 0, about["started_ns"], _FOREVER if first is None else first))

@@ -1,0 +1,228 @@
+"""webpf export: other tools read what SQLite holds. Perfetto's own engine counts, in its UI in a real browser."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import io
+import json
+import os
+import sqlite3
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sites import Site, running
+from story import BUILD
+from support import MS, exit_, fork, free, make_recording
+
+from webpf import catalog, export, exportcli, stacks
+
+Webpf = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def db(tmp_path: Path) -> Path:
+    """The story."""
+    make_recording(tmp_path / "webpf.db", BUILD)
+    return tmp_path / "webpf.db"
+
+
+def exported(db: Path, format: str, weight: str = "wall") -> bytes:
+    """What is written in a format."""
+    out = io.BytesIO()
+    export.export(db, None, format, weight, out)
+    return out.getvalue()
+
+
+def test_the_formats_that_are_offered() -> None:
+    assert [each.value for each in exportcli.To] == list(export.FORMATS)
+    assert [each.value for each in exportcli.Weight] == list(stacks.WEIGHTS)
+
+
+def test_rows(db: Path) -> None:
+    with closing(sqlite3.connect(db)) as connection:
+        connection.row_factory = sqlite3.Row
+        rows = [dict(row) for row in connection.execute("SELECT * FROM processes ORDER BY id")]
+    lines = [json.loads(line) for line in exported(db, "ndjson").splitlines()]
+    assert [line | {"argv": None} for line in lines] == [row | {"argv": None} for row in rows]
+    table = list(csv.DictReader(io.StringIO(exported(db, "csv").decode())))
+    assert [row["pid"] for row in table] == [str(row["pid"]) for row in rows]
+
+
+def test_chrome_events(db: Path) -> None:
+    """Nothing overlaps in a lane; names, times and results are those of the table."""
+    events = json.loads(exported(db, "chrome"))["traceEvents"]
+    shown = [event for event in events if event["ph"] in "BX"]
+    assert len(shown) == 15
+    make = next(event for event in shown if event["args"]["pid"] == 101)
+    assert (make["name"], make["ts"], make["dur"], make["args"]["exit_code"]) == ("/usr/bin/make", 5010000, 110000, 2)
+    ends: dict[tuple[int, int], float] = {}
+    for event in shown:
+        lane = (event["pid"], event["tid"])
+        assert event["ts"] >= ends.get(lane, 0)
+        ends[lane] = event["ts"] + event.get("dur", 1e18)
+    assert {event["args"]["pid"] for event in shown if event["ph"] == "B"} == {1, 31, 110}
+
+
+@pytest.mark.parametrize("format", ["chrome", "speedscope", "folded", "csv", "ndjson", "perfetto"])
+def test_a_recording_without_processes(format: str, tmp_path: Path) -> None:
+    make_recording(tmp_path / "webpf.db", [])
+    written = exported(tmp_path / "webpf.db", format)
+    if format in ("chrome", "speedscope"):
+        json.loads(written)
+
+
+def test_stacks(tmp_path: Path) -> None:
+    """What a process cost itself: of its time, that in which none of its children lived."""
+    db = tmp_path / "webpf.db"
+    make_recording(
+        db,
+        [
+            fork(100, 0, comm="a;b"),
+            fork(101, 10, ppid=100, parent_ms=0, comm="c"),
+            fork(102, 20, ppid=100, parent_ms=0, comm="c"),
+            exit_(101, 10, 40, comm="c", ppid=100),
+            exit_(102, 20, 60, comm="c", ppid=100),
+            exit_(100, 0, 100, comm="a;b"),
+            free(101, 10, 110, cpu_ms=5),
+            free(102, 20, 110, cpu_ms=6),
+            free(100, 0, 110, cpu_ms=7),
+        ],
+    )
+    assert exported(db, "folded") == b"a_b %d\na_b;c %d\n" % (50 * MS, 70 * MS)
+    assert exported(db, "folded", "cpu") == b"a_b %d\na_b;c %d\n" % (7 * MS, 11 * MS)
+    assert exported(db, "folded", "count") == b"a_b 1\na_b;c 2\n"
+
+
+def test_stacks_add_up(db: Path) -> None:
+    """CPU time and number are those of the table."""
+    with closing(sqlite3.connect(db)) as connection:
+        cpu_ns, number = connection.execute(
+            "SELECT sum(cpu_ns), count(*) FROM processes WHERE kernel IS NOT 1"
+        ).fetchone()
+    for weight, sum_of_it in (("cpu", cpu_ns), ("count", number)):
+        (profile,) = json.loads(exported(db, "speedscope", weight))["profiles"]
+        assert sum(profile["weights"]) == profile["endValue"] == sum_of_it
+        assert len(profile["weights"]) == len(profile["samples"])
+
+
+def test_names_of_any_bytes(tmp_path: Path) -> None:
+    db = tmp_path / "webpf.db"
+    make_recording(db, [fork(100, 0, comm='\x1b[31m\n";🙂'), exit_(100, 0, 5, comm='\x1b[31m\n";🙂')])
+    assert len(exported(db, "folded").splitlines()) == 1
+    assert b"\x1b" not in exported(db, "csv") + exported(db, "chrome") + exported(db, "folded")
+    frames = json.loads(exported(db, "speedscope"))["shared"]["frames"]
+    assert frames == [{"name": '\x1b[31m\n";🙂'}]
+
+
+# Files.
+
+
+def test_a_file(db: Path, webpf: Webpf, tmp_path: Path) -> None:
+    """As a whole, for its owner only; not replaced but with --force."""
+    ended = webpf("export", "--to", "folded", "-o", "out")
+    assert (ended.returncode, ended.stdout) == (0, "")
+    assert (tmp_path / "out").read_bytes() == exported(db, "folded")
+    assert (tmp_path / "out").stat().st_mode & 0o777 == 0o600
+    (tmp_path / "out").write_text("mine")
+    ended = webpf("export", "-o", "out")
+    assert (ended.returncode, len(ended.stderr.splitlines())) == (64, 1)
+    assert (tmp_path / "out").read_text() == "mine"
+    assert webpf("export", "--force", "-o", "out").returncode == 0
+    assert json.loads((tmp_path / "out").read_text())
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "webpf.db"]
+
+
+def test_standard_output(db: Path, webpf: Webpf) -> None:
+    ended = webpf("export", "--to", "ndjson")
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert len(ended.stdout.splitlines()) == 17
+
+
+def test_bad_input(db: Path, webpf: Webpf) -> None:
+    for arguments, code in (
+        (["nothing.db"], 66),
+        (["--recording", "7"], 66),
+        (["--to", "odd"], 64),
+        (["-o", "."], 73),
+        (["-o", "no/where"], 73),
+    ):
+        ended = webpf("export", *arguments)
+        assert (ended.returncode, ended.stdout, len(ended.stderr.splitlines())) == (code, "", 1), arguments
+
+
+def test_a_pipe_that_is_closed(db: Path, webpf: Webpf, tmp_path: Path) -> None:
+    from support import webpf_command
+
+    line = [*webpf_command(), "export", str(db), "--to", "chrome"]
+    reader, writer = os.pipe()
+    os.close(reader)
+    ended = subprocess.run(line, stdout=writer, stderr=subprocess.PIPE, check=False)
+    os.close(writer)
+    assert ended.stderr == b""
+
+
+def test_a_disk_that_is_full(db: Path, tmp_path: Path) -> None:
+    """Nothing is left of it."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    mounted = os.geteuid() == 0 and not subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=4k", "tmpfs", str(folder)], check=False
+    ).returncode  # fmt: skip
+    if not mounted:
+        pytest.skip("nothing can be mounted here")
+    try:
+        from support import webpf_command
+
+        line = [*webpf_command(), "export", str(db), "--to", "ndjson", "-o", str(folder / "out")]
+        ended = subprocess.run(line, capture_output=True, text=True, check=False)
+        assert (ended.returncode, len(ended.stderr.splitlines())) == (74, 1)
+        assert "No space left" in ended.stderr
+        assert list(folder.iterdir()) == []
+    finally:
+        subprocess.run(["umount", str(folder)], check=True)
+
+
+# Perfetto's engine.
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """A place from which Perfetto's UI is served."""
+    db = tmp_path_factory.mktemp("export") / "webpf.db"
+    make_recording(db, BUILD)
+    with running("0.65", [db]) as site:
+        yield site
+
+
+READ = """async text => {
+    const bytes = Uint8Array.from(atob(text), each => each.charCodeAt(0));
+    app.openTraceFromBuffer({ title: "export", buffer: bytes.buffer });
+}"""
+COUNT = """async () => {
+    const answer = await app.trace.engine.query(
+        "SELECT count(*) AS n, sum(max(dur, 0)) AS ns, sum(dur < 0) AS running FROM slice");
+    const row = answer.firstRow({ n: 0n, ns: 0n, running: 0n });
+    return [Number(row.n), String(row.ns), Number(row.running)];
+}"""
+
+
+@pytest.mark.parametrize("format", ["chrome", "perfetto"])
+def test_perfetto_counts_what_sqlite_counts(format: str, site: Site, chromium: Any, db: Path) -> None:
+    """The same number of processes, sum of lifetimes to the ns, and how many run on."""
+    with catalog.reading(db) as connection:
+        expected = connection.execute(
+            "SELECT count(*), sum(lifetime_ns), sum(state = 'running') FROM processes WHERE kernel IS NOT 1"
+        ).fetchone()
+    with closing(chromium.new_context(base_url=site.address)) as context:
+        page = context.new_page()
+        page.goto("/-/webpf/perfetto-ui/index.html#!/viewer?mode=embedded")
+        page.wait_for_function("() => window.app")
+        page.evaluate(READ, base64.b64encode(exported(db, format)).decode())
+        page.wait_for_function("() => app.trace", timeout=60_000)
+        number, ns, still = page.evaluate(COUNT)
+    assert (number, int(ns), still) == tuple(expected)
