@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Iterator
 from typing import Any
 
-from .family import outcome, shortened
+from .family import command_id, outcome, shortened
 from .terminal import duration
 
 _SHOWN = 3  # of each list
@@ -14,13 +14,12 @@ _WIDTH = 50  # characters of a command line
 
 # Of the recording: the command, which the recorder itself started, and all that came of it.
 _FAMILY = """WITH RECURSIVE family (id) AS (
-    SELECT min(p.id) FROM processes AS p JOIN recordings AS r ON r.id = p.recording_id AND r.recorder_pid = p.ppid
-    WHERE r.id = :recording AND p.start_ns >= r.started_ns
+    SELECT :command
     UNION ALL
     SELECT child.id FROM family JOIN processes AS child ON child.parent_id = family.id
 ),
 process AS MATERIALIZED (
-    SELECT p.*, coalesce(p.args, p.comm, '?') AS line, family.id = (SELECT min(id) FROM family) AS is_command,
+    SELECT p.*, coalesce(p.args, p.comm, '?') AS line, family.id = :command AS is_command,
         (SELECT max(carried_rss_kib) FROM programs WHERE process_id = p.id) AS carried_rss_kib,
         NOT EXISTS (SELECT 1 FROM processes AS child WHERE child.parent_id = p.id) AS is_leaf
     FROM family JOIN processes AS p ON p.id = family.id
@@ -31,14 +30,16 @@ process AS MATERIALIZED (
 def lines(connection: sqlite3.Connection, recording: int) -> Iterator[str]:
     """A report of a recording of a command, line by line. Nothing, if the command isn't in it (its fork was lost)."""
 
+    number = command_id(connection, recording)
+    if number is None:
+        return
+
     def rows(sql: str) -> list[dict[str, Any]]:
-        cursor = connection.execute(_FAMILY + sql, {"recording": recording, "most": _SHOWN})
+        cursor = connection.execute(_FAMILY + sql, {"command": number, "most": _SHOWN})
         names = [column[0] for column in cursor.description]
         return [dict(zip(names, row, strict=True)) for row in cursor]
 
-    command = next(iter(rows("SELECT * FROM process WHERE is_command")), None)
-    if command is None:
-        return
+    (command,) = rows("SELECT * FROM process WHERE is_command")
     (total,) = rows("""SELECT count(*) AS processes, sum(cpu_ns) AS cpu_ns,
         sum(status <> 0 AND NOT is_command) AS failed, sum(state = 'running' AND NOT is_command) AS running
         FROM process""")

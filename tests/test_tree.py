@@ -86,7 +86,7 @@ def test_an_empty_recording(tmp_path: Path, webpf: Webpf) -> None:
 
 
 def test_lines_fit_a_width() -> None:
-    tree = Tree([Node(1, None, 1, "/a/b/" + "x" * 100, 5, None, "exit 0", False)])
+    tree = Tree([Node(1, None, 1, "/a/b/" + "x" * 100, 0, 5, None, "exit 0", False)])
     (line,) = tree.lines(width=40)
     assert len(line) <= 40
     assert line.endswith("...  [0 us]")
@@ -99,7 +99,7 @@ def test_lines_fit_a_width() -> None:
 def test_nobody_is_left_out(made: list[tuple[int, str, str]]) -> None:
     """made: parent (earlier, or none), name and outcome of each. The numbers in the lines add up."""
     nodes = [
-        Node(id, parent if 0 <= parent < id else None, id, name, 1, 1, outcome, False)
+        Node(id, parent if 0 <= parent < id else None, id, name, 0, 1, 1, outcome, False)
         for id, (parent, name, outcome) in enumerate(made)
     ]
     counts = []
@@ -112,5 +112,5 @@ def test_nobody_is_left_out(made: list[tuple[int, str, str]]) -> None:
 
 def test_a_deep_chain() -> None:
     """Deeper than Python's stack."""
-    nodes = [Node(id, id - 1 if id else None, id, "sh", 1, None, "exit 0", False) for id in range(5000)]
+    nodes = [Node(id, id - 1 if id else None, id, "sh", 0, 1, None, "exit 0", False) for id in range(5000)]
     assert len(list(Tree(nodes).lines())) == 5000
