@@ -193,6 +193,23 @@ def tree(
         terminal.say(caveat)
 
 
+@app.command()
+def report(file: File = DEFAULT_DB, recording: Recording = None) -> None:
+    """Tell the story of a recording: how busy it was, what ran alone, what decided the time, what was repeated."""
+    from . import catalog, terminal
+    from . import report as reports
+    from .safety import safe
+
+    with catalog.reading(file) as connection:
+        number = catalog.which(connection, file, recording)
+        about = next(row for row in catalog.recording_rows(connection) if row["id"] == number)
+        for line in reports.lines(connection, about):
+            typer.echo(safe(line))
+    caveat = catalog.caveat(file, str(number))
+    if caveat:
+        terminal.say(caveat)
+
+
 app.command()(exportcli.export)
 app.command()(webcli.browse)
 app.command()(webcli.datasette_config)

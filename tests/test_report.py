@@ -1,0 +1,122 @@
+"""webpf report: who worked side by side, who alone, who one after another; against a slow and obvious count."""
+
+from __future__ import annotations
+
+import itertools
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from story import BUILD
+from support import make_recording
+
+from webpf.analysis import Analysis
+from webpf.family import Node
+
+Webpf = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+def node(id: int, parent: int | None, start: int, end: int | None, line: str = "x") -> Node:
+    """A process without what doesn't matter here."""
+    return Node(id, parent, id, line, start, end, None, "running" if end is None else "exit 0", False)
+
+
+MAKE = [
+    node(1, None, 0, 100, "make"),
+    node(2, 1, 10, 40, "cc a.c"),
+    node(3, 1, 10, 60, "cc b.c"),
+    node(4, 3, 20, 30, "as"),
+    node(5, 1, 70, 95, "ld"),
+]
+
+
+def test_who_was_alone() -> None:
+    """make before its compilers, the second of them after the first, make again, ld, and make at the end."""
+    alone = Analysis(MAKE, 0, 100).alone()
+    assert [(each.node.line, each.start_ns, each.end_ns) for each in alone] == [
+        ("ld", 70, 95),
+        ("cc b.c", 40, 60),
+        ("make", 0, 10),
+        ("make", 60, 70),
+        ("make", 95, 100),
+    ]
+
+
+def test_who_decided_the_time() -> None:
+    """ld; before it began, the last to end of those that started nothing was cc a.c: cc b.c waited for as."""
+    chain = Analysis(MAKE, 0, 100).chain()
+    assert [(each.node.line, each.start_ns, each.end_ns) for each in chain] == [("cc a.c", 10, 40), ("ld", 70, 95)]
+
+
+def test_how_many_side_by_side() -> None:
+    assert Analysis(MAKE, 0, 100).parallelism(10) == [1, 2, 2, 2, 1, 1, 1, 1, 1, 1]
+    assert Analysis(MAKE, 0, 100).parallelism(1) == [1.3]
+    assert Analysis([], 0, 100).parallelism(2) == [0, 0]
+
+
+def test_only_what_is_looked_at_counts() -> None:
+    """Who began before, or runs on, does so at the edges."""
+    analysis = Analysis([node(1, None, -50, None, "sh"), node(2, 1, 20, 900, "sleep")], 0, 100)
+    assert analysis.parallelism(2) == [1, 1]
+    assert [(each.node.line, each.ns) for each in analysis.alone()] == [("sleep", 80), ("sh", 20)]
+
+
+@given(st.lists(st.tuples(st.integers(-1, 15), st.integers(0, 30), st.integers(0, 20)), max_size=16))
+def test_every_moment(made: list[tuple[int, int, int]]) -> None:
+    """made: parent (earlier, or none), start and length of each. Each ns is looked at by itself."""
+    nodes: list[Node] = []
+    for id, (parent, start, length) in enumerate(made):
+        above = parent if 0 <= parent < id else None
+        begin = max(start, nodes[above].start_ns) if above is not None else start
+        nodes.append(node(id, above, begin, begin + length))
+    analysis = Analysis(nodes, 0, 60)
+    sizes = analysis.parallelism(60)
+    lonely: dict[int, int] = {}
+    for moment in range(60):
+        alive = {each.id for each in nodes if each.start_ns <= moment < (each.end_ns or 0)}
+        front = alive - {each.parent_id for each in nodes if each.id in alive}
+        assert sizes[moment] == pytest.approx(len(front))
+        if len(front) == 1:
+            lonely[min(front)] = lonely.get(min(front), 0) + 1
+    found: dict[int, int] = {}
+    for stretch in analysis.alone():
+        found[stretch.node.id] = found.get(stretch.node.id, 0) + stretch.ns
+    assert found == lonely
+    chain = analysis.chain()
+    assert all(one.end_ns <= other.start_ns for one, other in itertools.pairwise(chain))
+
+
+def test_a_report_of_the_machine(tmp_path: Path, webpf: Webpf) -> None:
+    make_recording(tmp_path / "webpf.db", BUILD)
+    ended = webpf("report")
+    lines = ended.stdout.splitlines()
+    assert ended.returncode == 0
+    assert lines[0] == "12 processes started in 1.00 s"
+    assert lines[1].startswith("side by side: |")
+    assert "   490.00 ms  from 510.00 ms on: tail -f '/var/log/a b'" in lines
+    assert "    25.00 ms  2 x gcc -c a.c" in lines
+    assert any(line.endswith("2 x gcc") for line in lines)
+
+
+@pytest.mark.kernel
+def test_a_report_of_a_command(webpf: Webpf) -> None:
+    script = "/bin/sleep 0.2 & /bin/sleep 0.2; wait; /bin/sleep 0.4"
+    assert webpf("record", "-q", "--", "/bin/sh", "-c", script).returncode == 0
+    lines = webpf("report").stdout.splitlines()
+    assert ": exit 0 after " in lines[0]
+    alone = lines[lines.index("alone, while nothing else of it ran:") + 1].split()
+    assert 400 <= float(alone[0]) < 600
+    assert alone[-2:] == ["sleep", "0.4"]
+    assert any(line.startswith("one after another, 2 processes took ") for line in lines)
+
+
+def test_nothing_to_tell(tmp_path: Path, webpf: Webpf) -> None:
+    make_recording(tmp_path / "webpf.db", [])
+    assert webpf("report").stdout == "0 processes started in 1.00 s\n"
+    for arguments in (["nothing.db"], ["--recording", "5"]):
+        ended: Any = webpf("report", *arguments)
+        assert (ended.returncode, ended.stdout, len(ended.stderr.splitlines())) == (66, "", 1)
