@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from . import __version__, exportcli, recordcli, webcli
+from . import __version__, diffcli, exportcli, recordcli, webcli
 from .errors import DataError, NoPermission, NotFound, Unavailable, UsageError
 from .invocation import sudo_command
 from .options import DEFAULT_DB, Db, File, Format, Recording, RowFormat
@@ -210,6 +210,7 @@ def report(file: File = DEFAULT_DB, recording: Recording = None) -> None:
         terminal.say(caveat)
 
 
+app.command()(diffcli.diff)
 app.command()(exportcli.export)
 app.command()(webcli.browse)
 app.command()(webcli.datasette_config)

@@ -1,0 +1,76 @@
+"""Reads what two recordings came to, in one file or in two, to be compared."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from pathlib import Path
+
+from . import catalog, family
+from .difference import Cost, Recorded
+from .slices import Row
+
+_RECORDING = re.compile(r"(?:(?P<file>.*):)?(?P<number>\d+)", re.DOTALL)
+
+# No more than what the old image left behind: then its own peak isn't known.
+_PROGRAMS = """WITH RECURSIVE family (id) AS (
+    SELECT :command
+    UNION ALL
+    SELECT child.id FROM family JOIN processes AS child ON child.parent_id = family.id
+)
+SELECT coalesce(p.comm, '?'), sum(p.lifetime_ns), sum(p.cpu_ns), max(CASE
+        WHEN p.max_rss_kib > coalesce((SELECT max(carried_rss_kib) FROM programs WHERE process_id = p.id), 0)
+        THEN p.max_rss_kib
+    END), count(*), sum(p.status <> 0)
+FROM {source}
+WHERE p.recording_id = :recording AND p.kernel IS NOT 1 AND p.start_ns >= :started
+GROUP BY 1 ORDER BY 1"""
+
+
+def find(reference: str, db: Path) -> tuple[Path, int | None]:
+    """File and recording of FILE, FILE:N, or N (in db). None: the latest."""
+    if not reference.isdigit() and Path(reference).exists():
+        return Path(reference), None
+    match = _RECORDING.fullmatch(reference)
+    if match is None:
+        return Path(reference), None
+    return Path(match["file"]) if match["file"] else db, int(match["number"])
+
+
+def last_two(db: Path) -> tuple[str, str]:
+    """The latest recording of a file and the one before it. Raises NotFound if there are not two."""
+    with catalog.reading(db) as connection:
+        latest = catalog.which(connection, db, None)
+        earlier = [row["id"] for row in catalog.recording_rows(connection) if row["id"] != latest]
+        return str(catalog.which(connection, db, earlier[-1] if earlier else latest - 1)), str(latest)
+
+
+def read(file: Path, recording: int | None) -> Recorded:
+    """What a recording came to: its command and all that came of it, or all that was started in it."""
+    with catalog.reading(file) as connection:
+        number = catalog.which(connection, file, recording)
+        about = next(row for row in catalog.recording_rows(connection) if row["id"] == number)
+        command = family.command_id(connection, number)
+        source = "processes AS p" if command is None else "family JOIN processes AS p USING (id)"
+        values = {"recording": number, "started": about["started_ns"], "command": command}
+        rows = connection.execute(_PROGRAMS.format(source=source), values).fetchall()
+        programs = {name: Cost(*(value or 0 for value in costs)) for name, *costs in rows}
+        wall = _wall(connection, about, command)
+    costs = programs.values()
+    whole = Cost(
+        wall=wall,
+        cpu=sum(each.cpu for each in costs),
+        rss=max((each.rss for each in costs), default=0),
+        processes=sum(each.processes for each in costs),
+        failures=sum(each.failures for each in costs),
+    )
+    return Recorded(f"{file}:{number}" + (f" ({about['name']})" if about["name"] else ""), whole, programs)
+
+
+def _wall(connection: sqlite3.Connection, about: Row, command: int | None) -> int:
+    """How long the command lived, or the recording took."""
+    sql = "SELECT lifetime_ns FROM processes WHERE id = ?"
+    lifetime = connection.execute(sql, [command]).fetchone() if command is not None else None
+    if lifetime and lifetime[0] is not None:
+        return int(lifetime[0])
+    return int(about["ended_ns"] or about["updated_ns"]) - int(about["started_ns"])

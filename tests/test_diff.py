@@ -1,0 +1,141 @@
+"""webpf diff: what is new, gone, slower, hungrier, failing now, and what of it is noise."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from support import MS, exec_, exit_, fork, free, make_recording
+
+from webpf.difference import Condition, Cost, Recorded, is_noise, lines
+from webpf.errors import UsageError
+from webpf.events import Event
+
+Webpf = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+def run_of(*processes: tuple[str, int, int, int]) -> list[Event]:
+    """A recording of processes: name, lifetime and CPU time in ms, status."""
+    events: list[Event] = []
+    for number, (name, life, cpu, status) in enumerate(processes):
+        pid, start = 100 + number, number * 10
+        events += [
+            fork(pid, start),
+            exec_(pid, start, start + 1, name.encode() + b"\0", name),
+            exit_(pid, start, start + life, status, comm=name),
+            free(pid, start, start + life + 5, cpu_ms=cpu, status=status),
+        ]
+    return events
+
+
+@pytest.fixture
+def two(tmp_path: Path) -> Path:
+    """Two recordings: one program is new, one gone, one slower, one fails now, and one differs by noise."""
+    db = tmp_path / "webpf.db"
+    make_recording(db, run_of(("gone", 50, 1, 0), ("slow", 100, 10, 0), ("ok", 20, 1, 0), ("same", 300, 90, 0)))
+    after = run_of(("new", 70, 2, 0), ("slow", 190, 80, 0), ("ok", 20, 1, 256), ("same", 310, 91, 0))
+    make_recording(db, after, end_ms=1500, name="changed")
+    return db
+
+
+def test_the_last_two(two: Path, webpf: Webpf) -> None:
+    ended = webpf("diff")
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert ended.stdout.splitlines() == [
+        "before: webpf.db:1; after: webpf.db:2 (changed); less than 10 %, 20 ms or 2 MiB is taken for noise",
+        "wall 1.00 s -> 1.50 s (+50.0%); CPU 102.00 ms -> 174.00 ms (+70.6%); peak memory 2.0 MiB, the same;"
+        " processes 4, the same; failures 0 -> 1 (from nothing)",
+        "new: new (1 x, 70.00 ms)",
+        "gone: gone (1 x, 50.00 ms)",
+        "slower: slow 100.00 ms -> 190.00 ms (+90.0%)",
+        "more CPU: slow 10.00 ms -> 80.00 ms (+700.0%)",
+        "failing more: ok 0 -> 1 (from nothing)",
+    ]
+
+
+def test_ways_to_name_a_recording(two: Path, webpf: Webpf, tmp_path: Path) -> None:
+    two.rename(tmp_path / "a b.db")
+    make_recording(tmp_path / "other.db", run_of(("slow", 5, 1, 0)))
+    for references, first in (
+        (["1", "2", "--db", "a b.db"], "before: a b.db:1; after: a b.db:2"),
+        (["a b.db:1", "a b.db"], "before: a b.db:1; after: a b.db:2"),
+        (["other.db", "a b.db:1"], "before: other.db:1; after: a b.db:1"),
+    ):
+        ended = webpf("diff", *references)
+        assert (ended.returncode, ended.stdout.startswith(first)) == (0, True), ended
+
+
+def test_with_itself(two: Path, webpf: Webpf) -> None:
+    shown = webpf("diff", "2", "2", "--fail-if", "wall>0%", "--fail-if", "failures>0").stdout.splitlines()
+    assert len(shown) == 2
+    assert shown[1].count("the same") == 5
+
+
+@pytest.mark.parametrize(
+    ("condition", "code"),
+    [
+        ("wall>40%", 1),
+        ("wall>50%", 0),
+        ("cpu > 70.5%", 1),
+        ("failures>0", 1),
+        ("failures>1", 0),
+        ("processes>0", 0),
+        ("rss>0%", 0),
+    ],
+)
+def test_conditions(condition: str, code: int, two: Path, webpf: Webpf) -> None:
+    ended = webpf("diff", "--fail-if", condition)
+    assert ended.returncode == code
+    assert (condition in ended.stderr) == bool(code)
+
+
+@pytest.mark.parametrize("text", ["wall", "wall>x%", "wall>5", "time>5%", "wall<5%", ""])
+def test_what_is_no_condition(text: str) -> None:
+    with pytest.raises(UsageError):
+        Condition.parse(text)
+
+
+def test_bad_input(two: Path, webpf: Webpf) -> None:
+    for arguments, code in (
+        (["1"], 64),
+        (["1", "7"], 66),
+        (["nothing.db", "1"], 66),
+        (["--fail-if", "odd"], 64),
+        (["1", "webpf.db:x"], 66),
+    ):
+        ended = webpf("diff", *arguments)
+        assert (ended.returncode, ended.stdout, len(ended.stderr.splitlines())) == (code, "", 1), ended
+
+
+def test_one_recording_is_not_two(tmp_path: Path, webpf: Webpf) -> None:
+    make_recording(tmp_path / "webpf.db", run_of(("slow", 5, 1, 0)))
+    ended = webpf("diff")
+    assert (ended.returncode, len(ended.stderr.splitlines())) == (66, 1)
+
+
+def test_noise() -> None:
+    assert is_noise(1000 * MS, 1099 * MS, 20 * MS)
+    assert not is_noise(1000 * MS, 1101 * MS, 20 * MS)
+    assert is_noise(10 * MS, 29 * MS, 20 * MS)
+    assert not is_noise(0, 20 * MS, 20 * MS)
+
+
+def test_a_long_list_is_cut() -> None:
+    programs = {f"p{number:02}": Cost(wall=number, processes=1) for number in range(30)}
+    shown = list(lines(Recorded("a", Cost(), {}), Recorded("b", Cost(), programs)))
+    assert shown[-1].startswith("new: p29 (1 x, 0 us); p28")
+    assert shown[-1].endswith("; and 22 more")
+
+
+@pytest.mark.kernel
+def test_two_runs_of_one_command(webpf: Webpf) -> None:
+    """They differ by noise, or the times of two sleeps would."""
+    for seconds in ("0.5", "0.5", "1"):
+        assert webpf("record", "-q", "--", "/bin/sh", "-c", f"/bin/sleep {seconds}; /bin/true").returncode == 0
+    assert webpf("diff", "1", "2", "--fail-if", "processes>0", "--fail-if", "failures>0").returncode == 0
+    ended = webpf("diff", "2", "3", "--fail-if", "wall>40%")
+    assert ended.returncode == 1
+    (slower,) = (line for line in ended.stdout.splitlines() if line.startswith("slower: "))
+    assert "sleep 50" in slower
