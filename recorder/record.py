@@ -23,7 +23,7 @@ from .target import Machine, Target
 if TYPE_CHECKING:
     from .events import Event
     from .session import Session
-    from .store import RecordingWriter, Totals
+    from .store import Totals
 
 DRAIN_SECONDS = 0.15  # with a commit after each drain, so that readers see rows this much later at most
 HEARTBEAT_SECONDS = 1.0
@@ -109,7 +109,8 @@ def record(
     try:
         target.aim(attached)
         first = _first_look(target, source, redaction, offset, max_args)
-        # This takes a while to import: the programs are attached, and collect meanwhile.
+        # These take a while to import: the programs are attached, and collect meanwhile.
+        from .session import Session
         from .store import Store
 
         store = Store(options.db)
@@ -117,7 +118,7 @@ def record(
             others = store.mark_interrupted()
             writer = store.begin(_about(options, attached.started_ns, offset, redaction.command(sys.argv)))
             observer.started(writer.id, others)
-            return _write(writer, attached, source, first, options, target, observer)
+            return _write(Session(source, writer, offset), attached, first, options, target, observer)
         finally:
             store.close()
     finally:
@@ -146,18 +147,15 @@ def _first_look(target: Target, source: Source, redaction: Redaction, offset: in
 
 
 def _write(
-    writer: RecordingWriter,
+    session: Session,
     attached: probe.Probe,
-    source: Source,
     first: _FirstLook,
     options: Options,
     target: Target,
     observer: Observer,
 ) -> Summary:
     """Writes all that happens from the first look to the end."""
-    from .session import Session
-
-    session = Session(source, writer, first.clock_offset)
+    writer = session.writer
     session.know_cgroups(first.cgroup_paths)
     session.take_in(first.events, first.until_ns)
     state_of = partial(procfs.state_of, clock_offset=first.clock_offset)
