@@ -212,5 +212,6 @@ def report(file: File = DEFAULT_DB, recording: Recording = None) -> None:
 
 app.command()(diffcli.diff)
 app.command()(exportcli.export)
+app.command()(exportcli.merge)
 app.command()(webcli.browse)
 app.command()(webcli.datasette_config)

@@ -1,19 +1,16 @@
-"""Recordings in other tools' formats, as whole files or not at all."""
+"""Recordings in other tools' formats."""
 
 from __future__ import annotations
 
 import contextlib
-import errno
 import io
-import os
 import sqlite3
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO, TypeAlias
 
 from . import catalog, chrometrace, stacks, terminal
-from .errors import CannotCreate, StorageError, Unavailable, UsageError
+from .errors import Unavailable
 from .slices import Row
 
 Writer: TypeAlias = Callable[[sqlite3.Connection, Row, str, BinaryIO], None]
@@ -30,43 +27,6 @@ def export(db: Path, recording: int | None, format: str, weight: str, out: Binar
         number = catalog.which(connection, db, recording)
         about = next(row for row in catalog.recording_rows(connection) if row["id"] == number)
         FORMATS[format](connection, about, weight, out)
-
-
-@contextlib.contextmanager
-def new_file(path: Path, replaces: bool) -> Iterator[BinaryIO]:
-    """A file that is there as a whole when the block is left, and not at all if that fails. Mode 0600, for argv.
-
-    replaces: whether one that is there may be replaced. Raises UsageError, CannotCreate or StorageError.
-    """
-    if path.is_dir():
-        raise CannotCreate(f"{path} is a directory", "-o FILE")
-    if path.exists() and not replaces:
-        raise UsageError(f"{path} is there already", "--force replaces it")
-    try:
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-            made = Path(file.name)
-            try:
-                yield file  # type: ignore[misc]
-                file.flush()
-                _put(made, path, replaces)
-            finally:
-                made.unlink(missing_ok=True)
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG):
-            raise StorageError(
-                f"{path} can't be written: {error.strerror}", "free some space, or choose another -o"
-            ) from None
-        raise CannotCreate(f"{path} can't be created: {error.strerror}", "choose another place with -o FILE") from None
-
-
-def _put(made: Path, path: Path, replaces: bool) -> None:
-    if replaces:
-        made.replace(path)
-        return
-    try:
-        os.link(made, path)  # fails, if somebody was quicker
-    except FileExistsError:
-        raise UsageError(f"{path} is there already", "--force replaces it") from None
 
 
 def _text(out: BinaryIO) -> io.TextIOWrapper:

@@ -1,4 +1,4 @@
-"""The command that takes recordings elsewhere: options in, a file out. Nothing else."""
+"""The commands that take recordings elsewhere: options in, a file out. Nothing else."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ import typer
 
 from .errors import UsageError
 from .options import DEFAULT_DB, File, Recording
+
+Force = Annotated[bool, typer.Option("--force", help="Replace FILE if it is there.")]
 
 
 class To(str, Enum):
@@ -47,13 +49,13 @@ def export(
     ] = None,
     recording: Recording = None,
     weight: Annotated[Weight, typer.Option("--weight", help="Of stacks: own time, CPU time or number.")] = Weight.WALL,
-    force: Annotated[bool, typer.Option("--force", help="Replace FILE if it is there.")] = False,
+    force: Force = False,
 ) -> None:
     """Write a recording for another tool: Perfetto, chrome://tracing, speedscope, flame graphs, spreadsheets."""
-    from . import catalog, export, terminal
+    from . import catalog, export, newfile, terminal
 
     if output is not None:
-        with export.new_file(output, force) as out:
+        with newfile.path(output, force) as made, made.open("wb") as out:
             export.export(file, recording, to.value, weight.value, out)
         terminal.say(f"{output}: {output.stat().st_size:,} bytes")
     elif to == To.perfetto and sys.stdout.isatty():
@@ -65,3 +67,16 @@ def export(
     caveat = catalog.caveat(file, "" if recording is None else str(recording))
     if caveat:
         terminal.say(caveat)
+
+
+def merge(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Recording files.")],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="The new file.")],
+    force: Force = False,
+) -> None:
+    """Join the recordings of several files, or hosts, into one new file."""
+    from . import merge as merging
+    from .terminal import say
+
+    for source, numbers in merging.merge(files, output, force).items():
+        say(f"{source}: now recording {', '.join(map(str, numbers))} of {output}")

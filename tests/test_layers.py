@@ -19,7 +19,7 @@ MODULES = {name: ast.parse(path.read_text(encoding="utf-8")) for name, path in P
 LAYERS = (
     {"__init__"},
     {"errors", "events", "clock", "bulk"},
-    {"argv", "ownership", "limits", "options", "invocation", "process"},
+    {"newfile", "argv", "ownership", "limits", "options", "invocation", "process"},
     {"safety", "dbfile", "tables"},
     {
         "invoker",
@@ -37,7 +37,7 @@ LAYERS = (
     {"command", "machine", "source", "ring", "procfs", "schema", "terminal", "rows"},
     {"liveness", "facts", "redaction", "target"},
     {"probe", "store", "catalog"},
-    {"session", "rebuild", "verify", "doctor", "stream"},
+    {"session", "merge", "rebuild", "verify", "doctor", "stream"},
     {"record"},
     {"family", "slices", "progress", "describe", "browse", "timeline"},
     {"analysis", "tree", "ending", "perfettotrace", "chrometrace", "stacks", "access"},
@@ -55,7 +55,7 @@ DOORS = {
     "rich": {"table", "progress"},
     "sqlite_utils": {"schema", "store"},
     "sqlite3": {
-        *("ending", "family", "slices", "chrometrace", "stacks", "export", "report", "diff"),
+        *("merge", "ending", "family", "slices", "chrometrace", "stacks", "export", "report", "diff"),
         *("timeline", "perfettotrace", "pages", "viewer"),
         *("bulk", "store", "facts", "catalog", "verify", "record", "doctor"),
     },
