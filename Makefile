@@ -24,11 +24,11 @@ PROOF_PACKAGES := $(PACKAGES) gcc libc6-dev git debootstrap debian-archive-keyri
 KERNELS ?= own 5.10 6.1 6.12 7.2
 DISTROS ?= bookworm trixie sid
 
-.PHONY: help record install test check format docs screenshots bench bench-queries soak kernels distros clean \
+.PHONY: help record install test check format docs screenshots bench bench-command bench-queries soak kernels distros clean \
 	packages test-packages proof-packages
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 record: install ## Install what is missing, record 10 s of this machine, print the lifetimes
 	$(SUDO) $(BIN)/webpf record --duration $(SECONDS_TO_RECORD)
@@ -57,6 +57,9 @@ screenshots: test-packages $(VENV)/installed-dev ## Record a small build, and ta
 
 bench: $(VENV)/installed ## Compare speed with other recorders (needs root, gcc, linux-perf, forkstat, libbpf-tools)
 	$(SUDO) $(BIN)/python bench/compare.py
+
+bench-command: $(VENV)/installed ## Time a build under webpf record and under strace (needs root, gcc, strace)
+	$(SUDO) $(BIN)/python bench/command.py
 
 bench-queries: $(VENV)/installed ## Time every saved query on a recording of a million processes (1 GB of disk)
 	$(BIN)/python bench/queries.py
