@@ -7,6 +7,7 @@ import pty
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -122,6 +123,24 @@ def test_signals_go_to_the_command(number: signal.Signals, tmp_path: Path) -> No
         out, errors = recorder.communicate(timeout=DEADLINE_SECONDS)
     assert (recorder.returncode, out) == (9, "got\n")
     assert "complete" in errors
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        "import os; os.closerange(0, 1000); os._exit(9)",
+        "import os; os.setsid(); os._exit(9)",
+        "import os; os.fork() or os._exit(0); os._exit(9)",
+        "import os, signal as s; [s.signal(n, s.SIG_IGN) for n in (1, 2, 3, 15)]; os.kill(os.getpid(), 2); os._exit(9)",
+        pytest.param("import os; os.setuid(65534); os._exit(9)", marks=is_root),
+    ],
+)
+def test_odd_commands(script: str, webpf: Webpf, query: Query) -> None:
+    """One that closes all its files, leaves its session, leaves a child behind, ignores signals, changes its user."""
+    ended = webpf("record", "--", sys.executable, "-c", script)
+    assert ended.returncode == 9
+    assert "complete, no event was lost" in ended.stderr
+    assert query(PROCESSES)[0]["exit_code"] == 9
 
 
 def test_what_is_ignored_stays_ignored(tmp_path: Path) -> None:
