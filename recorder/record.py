@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from . import __version__, bcclib, clock, dbfile, liveness, probe, procfs
+from .errors import WebpfError
 from .redaction import Redacted, Redaction
 from .source import Counts, Source
 from .target import Machine, Target
@@ -159,7 +160,11 @@ def _write(
     session.know_cgroups(first.cgroup_paths)
     session.take_in(first.events, first.until_ns)
     state_of = partial(procfs.state_of, clock_offset=first.clock_offset)
-    target.start(attached)
+    try:
+        target.start(attached)
+    except WebpfError:
+        session.finish(state_of)
+        raise
     _run(session, options, attached.started_ns, target, observer, state_of)
     observer.finishing()
     ended_ns = session.finish(state_of)

@@ -116,10 +116,11 @@ def _record_command(options: Options, redaction: Redaction, command: Command, al
 
     try:
         summary = recording.record(options, progress.Quiet(), redaction, target.Commanded(command, all))
-    except WebpfError as error:
+    except Exception as error:  # whatever it is, the command is none the worse for it
         if not command.has_started:
             raise
-        say(f"{error.message}; the command goes on, unrecorded")
+        message = error.message if isinstance(error, WebpfError) else f"the recorder failed: {error!r}"
+        say(f"{message}; the command goes on, unrecorded")
         return command.wait()
     if not quiet:
         with catalog.reading(options.db) as connection:

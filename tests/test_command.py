@@ -56,13 +56,14 @@ def test_what_cant_be_run(webpf: Webpf, tmp_path: Path) -> None:
     assert not (tmp_path / "webpf.db").exists()
 
 
-def test_an_interpreter_that_is_missing(webpf: Webpf, tmp_path: Path) -> None:
+def test_an_interpreter_that_is_missing(webpf: Webpf, query: Query, tmp_path: Path) -> None:
     script = tmp_path / "script"
     script.write_text("#!/no/such/interpreter\n")
     script.chmod(0o755)
     ended = webpf("record", "--", str(script))
     assert ended.returncode == 127
     assert "interpreter" in ended.stderr
+    assert query("SELECT status FROM recordings") == [{"status": "complete"}]
 
 
 def test_a_script_without_an_interpreter(webpf: Webpf, tmp_path: Path) -> None:
