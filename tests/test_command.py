@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import pty
+import select
+import shlex
 import shutil
 import signal
 import subprocess
@@ -152,29 +154,67 @@ def test_what_is_ignored_stays_ignored(tmp_path: Path) -> None:
     assert int(out.split()[1], 16) >> (signal.SIGINT - 1) & 1
 
 
-def test_ctrl_c_at_a_terminal_reaches_it_once(tmp_path: Path, query: Query) -> None:
+class Terminal:
+    """A program at a terminal of its own."""
+
+    def __init__(self, line: list[str], folder: Path) -> None:
+        self.shown = b""
+        self.pid, self._terminal = pty.fork()
+        if self.pid == 0:
+            os.chdir(folder)
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
+            os.execv(line[0], line)
+
+    def write(self, text: bytes) -> None:
+        """Types it."""
+        os.write(self._terminal, text)
+
+    def wait_for(self, text: bytes) -> None:
+        """Waits until this is shown."""
+
+        def has_shown() -> bool:
+            if select.select([self._terminal], [], [], 0.1)[0]:
+                self.shown += os.read(self._terminal, 1000)
+            return text in self.shown
+
+        wait_until(has_shown, f"{text!r} isn't shown")
+
+    def end(self) -> int:
+        """Waits for its end; returns the exit code."""
+        _, status = os.waitpid(self.pid, 0)
+        os.close(self._terminal)
+        return os.waitstatus_to_exitcode(status)
+
+
+def test_ctrl_c_at_a_terminal_reaches_it_once(tmp_path: Path) -> None:
     script = "trap 'echo interrupted' INT; echo ready; sleep 0.1; while [ ! -e end ]; do sleep 0.1; done; exit 4"
     line = [*webpf_command(), "record", "-q", "--db", str(tmp_path / "webpf.db"), "--", "/bin/sh", "-c", script]
-    pid, terminal = pty.fork()
-    if pid == 0:
-        os.chdir(tmp_path)
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
-        os.execv(line[0], line)
-    shown = b""
-
-    def has_shown(text: bytes) -> bool:
-        nonlocal shown
-        shown += os.read(terminal, 1000)
-        return text in shown
-
-    wait_until(lambda: has_shown(b"ready"), "the command didn't start")
-    os.write(terminal, b"\x03")
-    wait_until(lambda: has_shown(b"interrupted"), "Ctrl-C didn't reach it")
+    terminal = Terminal(line, tmp_path)
+    terminal.wait_for(b"ready")
+    terminal.write(b"\x03")
+    terminal.wait_for(b"interrupted")
     (tmp_path / "end").touch()
-    _, status = os.waitpid(pid, 0)
-    os.close(terminal)
-    assert os.waitstatus_to_exitcode(status) == 4
-    assert shown.count(b"interrupted") == 1
+    assert terminal.end() == 4
+    assert terminal.shown.count(b"interrupted") == 1
+
+
+def test_ctrl_z_and_fg(tmp_path: Path) -> None:
+    """It stops with what it records, and goes on with it, as any job of a shell."""
+    terminal = Terminal(["/bin/bash", "--norc", "-i"], tmp_path)
+    line = shlex.join(
+        [*webpf_command(), "record", "--", "/bin/sh", "-c", "echo rea''dy; read word; echo $word$word; exit 8"]
+    )
+    terminal.write(f"{line}\n".encode())
+    terminal.wait_for(b"ready")
+    terminal.write(b"\x1a")
+    terminal.wait_for(b"Stopped")
+    terminal.write(b"fg\n")
+    terminal.wait_for(b"webpf record --")
+    terminal.write(b"go\n")
+    terminal.wait_for(b"gogo")
+    terminal.wait_for(b"no event was lost")
+    terminal.write(b"exit $?\n")
+    assert terminal.end() == 8
 
 
 @is_root
