@@ -75,7 +75,7 @@ app.command()(recordcli.stream)
 def query(
     name: Annotated[
         str | None,
-        typer.Argument(metavar="[NAME]", help="Saved query; without it, they are listed.", autocompletion=_names),
+        typer.Argument(metavar="NAME", help="Saved query; without it, they are listed.", autocompletion=_names),
     ] = None,
     parameter: Annotated[
         list[str] | None, typer.Option("--param", "-p", metavar="KEY=VALUE", help="Value of a parameter.")

@@ -15,9 +15,9 @@ _EXCEEDED = 1
 def diff(
     before: Annotated[
         str | None,
-        typer.Argument(metavar="[BEFORE]", help="A recording: FILE, FILE:N, or N; default: the last but one."),
+        typer.Argument(metavar="BEFORE", help="A recording: FILE, FILE:N, or N; default: the last but one."),
     ] = None,
-    after: Annotated[str | None, typer.Argument(metavar="[AFTER]", help="Likewise; default: the latest.")] = None,
+    after: Annotated[str | None, typer.Argument(metavar="AFTER", help="Likewise; default: the latest.")] = None,
     db: Db = DEFAULT_DB,
     fail_if: Annotated[
         list[str] | None,

@@ -32,7 +32,7 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but er
 DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Compile, load and attach, then exit: can this machine record?")
 ]
-File = Annotated[Path, typer.Argument(metavar="[DB]", envvar="WEBPF_DB", help="Recording file.")]
+File = Annotated[Path, typer.Argument(metavar="DB", envvar="WEBPF_DB", help="Recording file.")]
 Db = Annotated[Path, typer.Option("--db", envvar="WEBPF_DB", help="Recording file.", show_default=True)]
 Recording = Annotated[int | None, typer.Option("--recording", metavar="ID", help="Recording; default: the latest.")]
 Duration = Annotated[
