@@ -270,7 +270,7 @@ def test_what_it_came_to(webpf: Webpf) -> None:
     assert first.startswith("webpf: sh -c '(sleep 5 &); ")
     assert ": exit 2 after " in first
     assert "5 processes; CPU " in first
-    assert any(line.startswith("webpf: slowest: sleep 0.05 5") for line in lines)
+    assert any(line.startswith("webpf: slowest: sleep 0.05 ") for line in lines)
     assert "webpf: failed: 1, first: sh -c 'exit 3' (exit 3)" in lines
     assert any(line.startswith("webpf: STILL RUNNING: 1: sleep 5 (pid ") for line in lines)
     assert not any("most memory: sh -c '(" in line for line in lines)

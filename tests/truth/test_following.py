@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -18,16 +19,19 @@ pytestmark = pytest.mark.kernel
 PROCESSES = "SELECT * FROM processes WHERE recording_id = (SELECT max(id) FROM recordings) ORDER BY id"
 
 
-def test_all_that_it_starts_and_nothing_else(webpf: Webpf, query: Query) -> None:
+def test_all_that_it_starts_and_nothing_else(webpf: Webpf, query: Query, tmp_path: Path) -> None:
     """Also what has left its parent; none of what others start meanwhile."""
-    script = "(setsid sh -c '/bin/true; sleep 0.1; /bin/false' &) ; /bin/ls / > /dev/null | cat; sleep 0.4"
+    os.mkfifo(tmp_path / "done")
+    script = (
+        "(setsid sh -c '/bin/true; sleep 0.1; /bin/false; echo > done' &) ; /bin/ls / > /dev/null | cat; read x < done"
+    )
     with subprocess.Popen(["/bin/sh", "-c", "while :; do /bin/date > /dev/null; done"]) as noise:
         ended = webpf("record", "--", "/bin/sh", "-c", script)
         noise.kill()
     assert ended.returncode == 0
     rows = query(PROCESSES)
     names = sorted(row["comm"] for row in rows)
-    assert names == sorted(["sh", "sh", "sh", "true", "sleep", "false", "ls", "cat", "sleep"])
+    assert names == sorted(["sh", "sh", "sh", "true", "sleep", "false", "ls", "cat"])
     known = {row["id"] for row in rows}
     assert [row["id"] for row in rows if row["parent_id"] not in known] == [rows[0]["id"]]
     (recording,) = query("SELECT * FROM recordings")
