@@ -20,12 +20,13 @@ AS_USER := $(if $(and $(filter 0,$(shell id -u)),$(filter-out root,$(SUDO_USER))
 PACKAGES := python3-bpfcc python3-venv
 TEST_PACKAGES := $(PACKAGES) gcc libc6-dev git clang llvm libbpf-dev libelf-dev zlib1g-dev bpftool chromium sudo
 PROOF_PACKAGES := $(PACKAGES) gcc libc6-dev git debootstrap debian-archive-keyring qemu-system-x86 cpio
+BUILD_PACKAGES := $(PACKAGES) gcc g++ make cmake ninja-build strace dpkg-dev debian-archive-keyring
 # What `make kernels` and `make distros` go through; `own` is the kernel that runs here.
 KERNELS ?= own 5.10 6.1 6.12 7.2
 DISTROS ?= bookworm trixie sid
 
 .PHONY: help record install test check format docs screenshots bench bench-command bench-queries soak kernels distros clean \
-	packages test-packages proof-packages
+	packages test-packages proof-packages build-packages
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -58,8 +59,8 @@ screenshots: test-packages $(VENV)/installed-dev ## Record a small build, and ta
 bench: $(VENV)/installed ## Compare speed with other recorders (needs root, gcc, linux-perf, forkstat, libbpf-tools)
 	$(SUDO) $(BIN)/python bench/compare.py
 
-bench-command: $(VENV)/installed ## Time a build under webpf record and under strace (needs root, gcc, strace)
-	$(SUDO) $(BIN)/python bench/command.py
+bench-command: build-packages $(VENV)/installed ## Time real builds under webpf record and under strace (by hand: long)
+	$(SUDO) env PYTHONPATH=proofs WEBPF_PROOFS="$${WEBPF_PROOFS:-}" $(BIN)/python bench/command.py
 
 bench-queries: $(VENV)/installed ## Time every saved query on a recording of a million processes (1 GB of disk)
 	$(BIN)/python bench/queries.py
@@ -80,6 +81,7 @@ clean: ## Remove the virtual environment and what tools left behind
 packages: ; @$(call apt_install,$(PACKAGES))
 test-packages: ; @$(call apt_install,$(TEST_PACKAGES))
 proof-packages: ; @$(call apt_install,$(PROOF_PACKAGES))
+build-packages: ; @$(call apt_install,$(BUILD_PACKAGES))
 
 $(VENV)/installed: pyproject.toml
 	$(call make_venv,.)

@@ -10,6 +10,7 @@ from cache import CACHE, run
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 SUITES = ("bullseye", "bookworm", "sid")
 SECURE_SUITES = ("bookworm-security",)
+KINDS = ("deb", "deb-src")
 """Where the kernels are. Kernels of a newer series come to a stable release as security updates."""
 
 
@@ -29,8 +30,8 @@ def settings() -> str:
     return "".join(line + "\n" for line in lines if re.match(r"Acquire::(https?|Check-[\w-]+)\b.*[^\"]\"", line))
 
 
-def fetch(pattern: str, folder: Path) -> Path:
-    """Downloads the newest of the packages whose names match, from all suites; leaves this machine's own apt alone."""
+def _own_apt() -> list[str]:
+    """Options of apt for lists of its own, of all suites, packages and sources; this machine's own are left alone."""
     lists = CACHE / "apt"
     (lists / "state/lists/partial").mkdir(parents=True, exist_ok=True)
     (lists / "cache/archives/partial").mkdir(parents=True, exist_ok=True)
@@ -39,7 +40,7 @@ def fetch(pattern: str, folder: Path) -> Path:
         (address("Debian-Security"), suite) for suite in SECURE_SUITES
     ]
     (lists / "sources.list").write_text(
-        "".join(f"deb [signed-by={KEYRING}] {uri} {suite} main\n" for uri, suite in sources)
+        "".join(f"{kind} [signed-by={KEYRING}] {uri} {suite} main\n" for uri, suite in sources for kind in KINDS)
     )
     options = {
         "Dir::State": lists / "state",
@@ -50,8 +51,14 @@ def fetch(pattern: str, folder: Path) -> Path:
         "APT::Sandbox::User": "root",
     }
     own = [word for name, value in options.items() for word in ("-o", f"{name}={value}")]
-    if not any((lists / "state/lists").glob("*Packages*")):
+    if not any((lists / "state/lists").glob("*Sources*")):
         run("apt-get", *own, "-qq", "update")
+    return own
+
+
+def fetch(pattern: str, folder: Path) -> Path:
+    """Downloads the newest of the packages whose names match, from all suites."""
+    own = _own_apt()
     names = run("apt-cache", *own, "search", "--names-only", pattern).splitlines()
     if not names:
         raise SystemExit(f"the mirror has no package {pattern}")
@@ -60,6 +67,13 @@ def fetch(pattern: str, folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     run("env", "-C", folder, "apt-get", *own, "-qq", "download", newest)
     return max(folder.glob("*.deb"), key=lambda file: file.stat().st_mtime)
+
+
+def fetch_source(package: str, version: str, folder: Path) -> Path:
+    """Downloads a source package in one version; returns the archive of its authors' files."""
+    folder.mkdir(parents=True, exist_ok=True)
+    run("env", "-C", folder, "apt-get", *_own_apt(), "-qq", "source", "--download-only", f"{package}={version}")
+    return next(file for file in folder.glob("*.orig.tar.*") if not file.name.endswith(".asc"))
 
 
 def by_version(name: str) -> list[int]:

@@ -1,0 +1,140 @@
+"""Five real builds, of other projects' sources, which are fetched into the cache and built there, afresh each time.
+
+configure   GNU sed: configure, then make -j2      cmake      JsonCpp: CMake, then Ninja
+pytest      packaging's tests, with xdist          pipeline   a shell's, over all files of a source tree
+failing     Zstandard's library, with a broken file: make -k -j2
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from cache import CACHE, run
+from mirror import fetch_source
+
+FOLDER = CACHE / "builds"
+_BASE = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8", "HOME": "/root"}
+
+
+@dataclass(frozen=True)
+class Project:
+    """A build: what is typed, where, and the exit code that it ends with."""
+
+    name: str
+    command: tuple[str, ...]
+    archive: Callable[[], Path]
+    exit_code: int = 0
+    breaks: str = ""  # a file that is made uncompilable
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def folder(self) -> Path:
+        """Where it is built."""
+        return FOLDER / self.name
+
+    def prepare(self) -> None:
+        """Puts its sources there, as nobody had built them yet."""
+        archive = self.archive()
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self.folder.mkdir(parents=True)
+        run(
+            "tar",
+            "--directory",
+            self.folder,
+            "--strip-components=1",
+            "--no-same-owner",
+            "--extract",
+            f"--file={archive}",
+        )
+        if self.breaks:
+            with (self.folder / self.breaks).open("a") as source:
+                source.write("#error broken on purpose\n")
+
+    def build(self, *recorder: str) -> None:
+        """Builds it, under a recorder, if one is given. Raises SystemExit if it ends with another exit code."""
+        with (FOLDER / f"{self.name}.log").open("wb") as log:
+            ended = subprocess.run(
+                [*recorder, *self.command],
+                cwd=self.folder,
+                env=_BASE | dict(self.environment),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                check=False,
+            )
+        if ended.returncode != self.exit_code:
+            raise SystemExit(f"{self.name}: exit {ended.returncode}, expected {self.exit_code}: see {log.name}")
+
+
+def _debian(package: str, version: str) -> Callable[[], Path]:
+    """The sources of a Debian package, in the version of bookworm."""
+
+    def archive() -> Path:
+        folder = FOLDER / "sources" / package
+        there = [file for file in folder.glob("*.orig.tar.*") if not file.name.endswith(".asc")]
+        return there[0] if there else fetch_source(package, version, folder)
+
+    return archive
+
+
+def _python(package: str, version: str) -> Callable[[], Path]:
+    """The sources of a Python package, and what its tests need, in a virtual environment."""
+
+    def archive() -> Path:
+        folder, python = FOLDER / "sources" / package, FOLDER / "venv/bin/python"
+        if not python.exists():
+            run(sys.executable, "-m", "venv", python.parent.parent)
+            run(python, "-m", "pip", "install", "-q", "pytest==8.4.2", "pytest-xdist==3.8.0", "pretend", "flit-core")
+        if not list(folder.glob("*.tar.gz")):
+            build = ["--no-deps", "--no-binary=:all:", "--no-build-isolation"]
+            run(python, "-m", "pip", "download", "-q", *build, "-d", folder, f"{package}=={version}")
+        return next(folder.glob("*.tar.gz"))
+
+    return archive
+
+
+_PIPELINE = r"""
+find . -type f -print0 | xargs -0 -n 1 -P 2 sh -c 'tr -d "\r" < "$0" | sha256sum' |
+sort | uniq -c -w 64 | sort -rn > hashes &&
+for file in $(find . -type f); do grep -o '[a-z_]*' "$file" | tr a-z A-Z | sort -u | gzip -9; done | wc -c &&
+tar -cf - . | xz -7e | tee ../pipeline.tar.xz | sha256sum"""
+
+PROJECTS = (
+    Project(
+        "configure",
+        ("sh", "-c", "./configure -q && make -s -j2"),
+        _debian("sed", "4.9-1"),
+        environment={"FORCE_UNSAFE_CONFIGURE": "1"},
+    ),
+    Project(
+        "cmake",
+        ("sh", "-c", "cmake -G Ninja -S . -B build -DBUILD_STATIC_LIBS=ON && ninja -C build"),
+        _debian("libjsoncpp", "1.9.5-4"),
+    ),
+    Project(
+        "pytest",
+        (
+            str(FOLDER / "venv/bin/python"),
+            "-m",
+            "pytest",
+            "-q",
+            "-n",
+            "2",
+            "--durations=0",
+            "-k",
+            "comparison_true",
+            "tests/test_version.py",
+        ),
+        _python("packaging", "26.3"),
+        environment={"PYTHONPATH": "src"},
+    ),
+    Project("pipeline", ("sh", "-c", _PIPELINE), _debian("sed", "4.9-1")),
+    Project(
+        "failing", ("make", "-k", "-j2", "-C", "lib"), _debian("libzstd", "1.5.4+dfsg2-5"), 2, "lib/dictBuilder/cover.c"
+    ),
+)
