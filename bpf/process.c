@@ -10,9 +10,16 @@
  *   RING_BYTES            size of the ring buffer
  *   WAKE_BYTES            how much one CPU may write before it wakes the reader
  *   MAX_ARGS              bytes of argv kept of one exec
+ *   CGROUP_ANCESTORS_ARE_IDS  1 where a cgroup knows its ancestors' ids, 0 where themselves (since Linux 6.1)
  *   EXIT_HAS_GROUP_DEAD   1 where sched_process_exit says whether the last thread leaves (since Linux 6.16)
  *   INTERRUPTIBLE         1 where another task can interrupt a program of a tracepoint
  *   FOLLOWS               1 to report followed processes and their descendants only, 0 for all
+ *   FILTERS               1 to report only processes that are, at some time, what is wanted:
+ *   WANTED_UID(uid)       whether this real user id is
+ *   WANTED_COMM(a, b)     whether the name of these 16 bytes is, as two words
+ *   BY_COMM               1 where that depends on the name, which a process gets only after its fork
+ *   WANTED_CGROUP         id of the cgroup v2 that they are in, or below; 0: any
+ *   WANTED_LEVEL          how deep that cgroup is in the hierarchy
  */
 #include <linux/types.h>
 
@@ -34,7 +41,10 @@
 struct fact {
 	u64 time;         /* Unix ns, as all times here */
 	u64 start;        /* when the process was created: with pid, its identity */
-	u64 parent_start; /* fork: the same of the parent */
+	union {
+		u64 parent_start; /* fork: the same of the parent */
+		u64 cwd_inode;    /* exec: number of the working directory, on its file system */
+	};
 	u64 cgroup;       /* fork, exec: id in the cgroup v2 hierarchy */
 	union {
 		u64 cpu;       /* free: ns that all its threads ran */
@@ -53,7 +63,10 @@ struct fact {
 		u32 status;    /* exit, free: as wait4() reports it */
 		u32 name_size; /* exec: of the file name, with its NUL; 0: could not be read */
 	};
-	u32 kernel;       /* fork: 1 for a thread of the kernel */
+	union {
+		u32 kernel;     /* fork: 1 for a thread of the kernel */
+		u32 cwd_device; /* exec: the file system's number, as the kernel writes it (dev_t) */
+	};
 	u32 args_total;   /* exec: the true length of argv, in bytes */
 	char comm[16];    /* not at free */
 };
@@ -135,11 +148,13 @@ static __always_inline u64 wake_up(u64 size)
 	return BPF_RB_FORCE_WAKEUP;
 }
 
-static __always_inline u64 cgroup_id(const void *task)
+static __always_inline const void *cgroup_of(const void *task)
 {
-	const void *set = follow(task, OFF_TASK_CGROUPS);
-	const void *cgroup = follow(set, OFF_CSS_SET_DFL_CGRP);
+	return follow(follow(task, OFF_TASK_CGROUPS), OFF_CSS_SET_DFL_CGRP);
+}
 
+static __always_inline u64 cgroup_id(const void *cgroup)
+{
 	return read64(follow(cgroup, OFF_CGROUP_KN), OFF_KERNFS_NODE_ID);
 }
 
@@ -154,9 +169,9 @@ static __always_inline u64 max_rss_kib(const void *signal)
 }
 
 /* Who is reported. With FOLLOWS, those that the reader names, and all that they start from then on, whoever their
- * parent is by now.
+ * parent is by now. With FILTERS, those that the reader names, and all that are wanted.
  */
-#if FOLLOWS
+#if FOLLOWS || FILTERS
 #define MOST_FOLLOWED 65536
 
 /* By the address of what the threads of a process share (struct signal_struct): its own until it is freed, also when a
@@ -165,13 +180,23 @@ static __always_inline u64 max_rss_kib(const void *signal)
  */
 BPF_HASH(followed, u64, u64, MOST_FOLLOWED);
 
-/* Whose children are followed, and who is followed though he was there before: pids, 0 for nobody. */
-enum { ADOPTER, ROOT, NAMED };
-BPF_ARRAY(named, u32, NAMED);
+/* By pid, who is followed though he was there before. */
+BPF_HASH(named, u32, u8, MOST_FOLLOWED);
 
-static __always_inline bool is_named(int slot, const void *leader)
+/* Whose children are followed: a pid, 0 for nobody. */
+BPF_ARRAY(adopter, u32, 1);
+
+static __always_inline bool is_named(const void *leader)
 {
-	u32 *pid = named.lookup(&slot);
+	u32 pid = read32(leader, OFF_TASK_TGID);
+
+	return named.lookup(&pid) != NULL;
+}
+
+static __always_inline bool is_adopter(const void *leader)
+{
+	int zero = 0;
+	u32 *pid = adopter.lookup(&zero);
 
 	return pid && *pid && *pid == read32(leader, OFF_TASK_TGID);
 }
@@ -191,22 +216,15 @@ static __always_inline bool is_followed(const void *leader)
 
 	if (start && *start == read64(leader, OFF_TASK_START))
 		return true;
-	return is_named(ROOT, leader) && follow_too(leader);
-}
-
-static __always_inline bool starts_followed(const void *caller)
-{
-	return is_followed(caller) || is_named(ADOPTER, caller);
+	return is_named(leader) && follow_too(leader);
 }
 
 /* A pid whose owner has ended may get another. */
 static __always_inline void forget_name(const void *leader)
 {
-	int slot = ROOT;
-	u32 nobody = 0;
+	u32 pid = read32(leader, OFF_TASK_TGID);
 
-	if (is_named(ROOT, leader))
-		named.update(&slot, &nobody);
+	named.delete(&pid);
 }
 
 static __always_inline void unfollow(const void *leader)
@@ -218,7 +236,6 @@ static __always_inline void unfollow(const void *leader)
 #else
 #define follow_too(leader) true
 #define is_followed(leader) true
-#define starts_followed(caller) true
 #define forget_name(leader)
 #define unfollow(leader)
 #endif
@@ -245,8 +262,7 @@ static __always_inline void describe(struct fact *fact, const void *leader)
 
 	fact->uid = read32(cred, OFF_CRED_UID);
 	fact->euid = read32(cred, OFF_CRED_EUID);
-	fact->kernel = !!(read32(leader, OFF_TASK_FLAGS) & PF_KTHREAD);
-	fact->cgroup = cgroup_id(leader);
+	fact->cgroup = cgroup_id(cgroup_of(leader));
 	add_name(fact, leader);
 }
 
@@ -258,16 +274,120 @@ static __always_inline u32 exit_status(const void *leader, const void *signal)
 	return read32(leader, OFF_TASK_EXIT_CODE);
 }
 
+static __always_inline void describe_fork(struct fact *fact, const void *child)
+{
+	/* Not the caller of clone(): with CLONE_PARENT it is the caller's parent. */
+	const void *parent = follow(follow(child, OFF_TASK_REAL_PARENT), OFF_TASK_GROUP_LEADER);
+
+	begin(fact, FORK, child);
+	describe(fact, child);
+	fact->kernel = !!(read32(child, OFF_TASK_FLAGS) & PF_KTHREAD);
+	fact->ppid = read32(parent, OFF_TASK_TGID);
+	fact->parent_start = start_of(parent);
+}
+
+#if FILTERS
+#define MOST_HELD 32768
+
+/* Facts of forks, by the address of the child's struct signal_struct, until it is known whether it is wanted: at an
+ * exec, or at its end if it never was.
+ */
+BPF_HASH(held, u64, struct fact, MOST_HELD);
+
+static __always_inline bool is_in_cgroup(const void *leader)
+{
+#if WANTED_CGROUP
+	const void *cgroup = cgroup_of(leader);
+	const u64 ancestor = OFF_CGROUP_ANCESTORS + 8 * WANTED_LEVEL; /* a cgroup is its own last ancestor */
+
+	if (read32(cgroup, OFF_CGROUP_LEVEL) < WANTED_LEVEL)
+		return false;
+#if CGROUP_ANCESTORS_ARE_IDS
+	return read64(cgroup, ancestor) == WANTED_CGROUP;
+#else
+	return cgroup_id(follow(cgroup, ancestor)) == WANTED_CGROUP;
+#endif
+#else
+	return true;
+#endif
+}
+
+static __always_inline bool is_wanted(const void *leader)
+{
+	u32 uid = read32(follow(leader, OFF_TASK_CRED), OFF_CRED_UID);
+	u64 a = read64(leader, OFF_TASK_COMM), b = read64(leader, OFF_TASK_COMM + 8);
+
+	return WANTED_UID(uid) && WANTED_COMM(a, b) && is_in_cgroup(leader);
+}
+
+/* Whether this child is left for later. */
+static __always_inline bool is_held(const void *child)
+{
+	u64 key = (u64)follow(child, OFF_TASK_SIGNAL);
+	struct fact fact;
+
+	if (!BY_COMM && is_wanted(child))
+		return false;
+	describe_fork(&fact, child);
+	if (held.update(&key, &fact)) {
+		count(FORK);
+		count(LOST + FORK);
+	}
+	return true;
+}
+
+static __always_inline void report_held(const void *leader)
+{
+	u64 key = (u64)follow(leader, OFF_TASK_SIGNAL);
+	struct fact *before = held.lookup(&key), *fact;
+
+	if (!before)
+		return; /* it was there before the recording */
+	count(FORK);
+	fact = ring.ringbuf_reserve(sizeof(*fact));
+	if (fact) {
+		*fact = *before;
+		ring.ringbuf_submit(fact, wake_up(sizeof(*fact)));
+	} else {
+		count(LOST + FORK);
+	}
+	held.delete(&key);
+}
+
+/* Whether this process, which nobody was interested in, is wanted by now. */
+static __always_inline bool joins(const void *leader)
+{
+	if (!is_wanted(leader) || !follow_too(leader))
+		return false;
+	report_held(leader);
+	return true;
+}
+
+static __always_inline void forget_held(const void *leader)
+{
+	u64 key = (u64)follow(leader, OFF_TASK_SIGNAL);
+
+	held.delete(&key);
+}
+#else
+#define is_held(child) false
+#define joins(leader) false
+#define forget_held(leader)
+#endif
+
 static __always_inline void on_fork(struct bpf_raw_tracepoint_args *ctx)
 {
 	const void *caller = follow((const void *)ctx->args[0], OFF_TASK_GROUP_LEADER);
 	const void *child = (const void *)ctx->args[1];
-	const void *parent;
 	struct fact *fact;
 
 	if (read32(child, OFF_TASK_PID) != read32(child, OFF_TASK_TGID) || gate_state() != GATE_OPEN)
 		return;
-	if (!starts_followed(caller))
+#if FOLLOWS
+	if (!is_followed(caller) && !is_adopter(caller))
+		return;
+#endif
+	if (is_held(child))
 		return;
 	count(FORK);
 	/* Also where there is no room for the record: what this one starts is reported all the same. */
@@ -276,12 +396,7 @@ static __always_inline void on_fork(struct bpf_raw_tracepoint_args *ctx)
 		count(LOST + FORK);
 		return;
 	}
-	begin(fact, FORK, child);
-	describe(fact, child);
-	/* Not the caller of clone(): with CLONE_PARENT it is the caller's parent. */
-	parent = follow(follow(child, OFF_TASK_REAL_PARENT), OFF_TASK_GROUP_LEADER);
-	fact->ppid = read32(parent, OFF_TASK_TGID);
-	fact->parent_start = start_of(parent);
+	describe_fork(fact, child);
 	ring.ringbuf_submit(fact, wake_up(sizeof(*fact)));
 }
 
@@ -296,6 +411,7 @@ static __always_inline bool write_exec(const void *task, const void *name, const
 	struct exec_fact *fact = ring.ringbuf_reserve(sizeof(*fact) + name_room + args_room);
 	const void *mm = follow(task, OFF_TASK_MM);
 	const void *args = follow(mm, OFF_MM_ARG_START);
+	const void *cwd = follow(follow(follow(task, OFF_TASK_FS), OFF_FS_PWD + OFF_PATH_DENTRY), OFF_DENTRY_INODE);
 	u64 size = read64(mm, OFF_MM_ARG_END) - (u64)args;
 	int name_size;
 
@@ -304,6 +420,8 @@ static __always_inline bool write_exec(const void *task, const void *name, const
 	begin(&fact->head, EXEC, task);
 	describe(&fact->head, task);
 	fact->head.max_rss_kib = max_rss_kib(follow(task, OFF_TASK_SIGNAL));
+	fact->head.cwd_inode = read64(cwd, OFF_INODE_NUMBER);
+	fact->head.cwd_device = read32(follow(cwd, OFF_INODE_SUPER), OFF_SUPER_DEVICE);
 	fact->head.args_total = size;
 	fact->head.name_room = name_room;
 	name_size = bpf_probe_read_kernel_str(fact->data, name_room, name);
@@ -321,10 +439,14 @@ static __always_inline void on_exec(struct bpf_raw_tracepoint_args *ctx)
 	const void *name = follow((const void *)ctx->args[2], OFF_BINPRM_FILENAME);
 	const void *mm = follow(task, OFF_TASK_MM);
 	u64 args_size = read64(mm, OFF_MM_ARG_END) - read64(mm, OFF_MM_ARG_START);
+	const void *leader;
 	char start_of_name[SHORT_NAME];
 	bool written;
 
-	if (gate_state() != GATE_OPEN || !is_followed(follow(task, OFF_TASK_GROUP_LEADER)))
+	if (gate_state() != GATE_OPEN)
+		return;
+	leader = follow(task, OFF_TASK_GROUP_LEADER);
+	if (!is_followed(leader) && !joins(leader))
 		return;
 	count(EXEC);
 	if (bpf_probe_read_kernel_str(start_of_name, SHORT_NAME, name) == SHORT_NAME)
@@ -345,6 +467,7 @@ static __always_inline void on_exit(struct bpf_raw_tracepoint_args *ctx)
 	const void *leader = follow(task, OFF_TASK_GROUP_LEADER);
 	const void *signal = follow(task, OFF_TASK_SIGNAL);
 	struct fact *fact;
+	bool reported;
 
 	/* A process ends with its last thread, which need not be its leader. */
 #if EXIT_HAS_GROUP_DEAD
@@ -355,9 +478,13 @@ static __always_inline void on_exit(struct bpf_raw_tracepoint_args *ctx)
 	if (read32(signal, OFF_SIGNAL_LIVE))
 		return;
 #endif
-	if (gate_state() != GATE_OPEN || !is_followed(leader))
+	if (gate_state() != GATE_OPEN)
 		return;
+	reported = is_followed(leader) || joins(leader);
+	forget_held(leader);
 	forget_name(leader);
+	if (!reported)
+		return;
 	count(EXIT);
 	fact = ring.ringbuf_reserve(sizeof(*fact));
 	if (!fact) {

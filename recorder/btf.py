@@ -24,6 +24,7 @@ OFFSETS = {
     "OFF_TASK_MM": ("task_struct", "mm"),
     "OFF_TASK_SIGNAL": ("task_struct", "signal"),
     "OFF_TASK_CGROUPS": ("task_struct", "cgroups"),
+    "OFF_TASK_FS": ("task_struct", "fs"),
     "OFF_TASK_START": ("task_struct", "start_boottime"),
     "OFF_TASK_EXIT_CODE": ("task_struct", "exit_code"),
     "OFF_TASK_REAL_PARENT": ("task_struct", "real_parent"),
@@ -37,9 +38,16 @@ OFFSETS = {
     "OFF_CRED_EUID": ("cred", "euid"),
     "OFF_CSS_SET_DFL_CGRP": ("css_set", "dfl_cgrp"),
     "OFF_CGROUP_KN": ("cgroup", "kn"),
+    "OFF_CGROUP_LEVEL": ("cgroup", "level"),
     "OFF_KERNFS_NODE_ID": ("kernfs_node", "id"),
     "OFF_MM_ARG_START": ("mm_struct", "arg_start"),
     "OFF_MM_ARG_END": ("mm_struct", "arg_end"),
+    "OFF_FS_PWD": ("fs_struct", "pwd"),
+    "OFF_PATH_DENTRY": ("path", "dentry"),
+    "OFF_DENTRY_INODE": ("dentry", "d_inode"),
+    "OFF_INODE_NUMBER": ("inode", "i_ino"),
+    "OFF_INODE_SUPER": ("inode", "i_sb"),
+    "OFF_SUPER_DEVICE": ("super_block", "s_dev"),
     "OFF_BINPRM_FILENAME": ("linux_binprm", "filename"),
 }
 
@@ -91,12 +99,18 @@ class Layouts:
 
     def offset(self, struct: str, member: str) -> int:
         """Offset of a member in bytes. Members of anonymous structs within count as the struct's own."""
-        type_id = self._lib.btf__find_by_name_kind(self._btf, struct.encode(), KIND_STRUCT)
-        if type_id > 0:
-            bits = self._find(type_id, member.encode())
-            if bits is not None:
-                return bits // 8
+        bits = self._bits(struct, member)
+        if bits is not None:
+            return bits // 8
         raise Unavailable(f"this kernel has no {struct}.{member}", "webpf needs Linux 5.8 or newer")
+
+    def has(self, struct: str, member: str) -> bool:
+        """Whether there is such a member."""
+        return self._bits(struct, member) is not None
+
+    def _bits(self, struct: str, member: str) -> int | None:
+        type_id = self._lib.btf__find_by_name_kind(self._btf, struct.encode(), KIND_STRUCT)
+        return self._find(type_id, member.encode()) if type_id > 0 else None
 
     def exit_has_group_dead(self) -> bool:
         """Whether the raw tracepoint sched_process_exit has the argument group_dead (since Linux 6.16)."""
@@ -137,6 +151,9 @@ def definitions() -> dict[str, int]:
     layouts = Layouts()
     try:
         macros = {macro: layouts.offset(*place) for macro, place in OFFSETS.items()}
+        are_ids = not layouts.has("cgroup", "ancestors")
+        macros["OFF_CGROUP_ANCESTORS"] = layouts.offset("cgroup", "ancestor_ids" if are_ids else "ancestors")
+        macros["CGROUP_ANCESTORS_ARE_IDS"] = int(are_ids)
         return {**macros, "EXIT_HAS_GROUP_DEAD": int(layouts.exit_has_group_dead())}
     finally:
         layouts.close()

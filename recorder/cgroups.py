@@ -18,11 +18,12 @@ class _FileHandle(ctypes.Structure):
 
 @cache
 def mount_point() -> Path | None:
-    """Where the cgroup v2 hierarchy is mounted; None if it is not."""
+    """Where the cgroup v2 hierarchy is mounted; None if it is not, or if something else is mounted over it."""
     for line in Path("/proc/self/mountinfo").read_text(errors="surrogateescape").splitlines():
         fields, _, filesystem = line.partition(" - ")
-        if filesystem.startswith("cgroup2 "):
-            return Path(fields.split()[4])
+        path = Path(fields.split()[4])
+        if filesystem.startswith("cgroup2 ") and (path / "cgroup.controllers").exists():
+            return path
     return None
 
 

@@ -16,7 +16,7 @@ from .errors import CannotCreate, DataError, NotFound
 
 # Kept here and not in schema.py, which needs sqlite_utils: the check must be quick.
 APPLICATION_ID = 0x77625046  # "wbPF": tells a recording from any other SQLite database
-SCHEMA_VERSION = 2  # PRAGMA user_version; grows with each migration
+SCHEMA_VERSION = 3  # PRAGMA user_version; grows with each migration
 
 _MAGIC = b"SQLite format 3\0"
 _HEADER = struct.Struct(">60xI4xI")  # https://www.sqlite.org/fileformat.html: user_version at 60, application_id at 68

@@ -46,6 +46,8 @@ class Exec(NamedTuple):
     filename: str
     argv: bytes | None  # the arguments, each ended by a NUL; None if they could not be read
     argv_bytes: int  # true length; more than len(argv) where argv was cut
+    cwd_device: int | None = None  # of the working directory: the kernel's number of its file system,
+    cwd_inode: int | None = None  # and its own there; None in what older versions recorded
 
 
 class Exit(NamedTuple):

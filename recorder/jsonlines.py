@@ -43,7 +43,7 @@ def decode(line: dict[str, Any]) -> Event:
     """The event of which encode() made this object. Raises DataError if it is none."""
     try:
         kind = _TYPES[line["event"]]
-        fields = {name: line[name] for name in kind._fields}
+        fields = {name: line[name] for name in kind._fields if name in line or name not in kind._field_defaults}
         if fields.get("argv") is not None:
             fields["argv"] = base64.b64decode(fields["argv"], validate=True)
     except (KeyError, TypeError, ValueError) as error:

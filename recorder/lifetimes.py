@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
-from .events import Alive, Event, Exec, Exit, Fork, Free, Gone
+from .events import TICK_NS, Alive, Event, Exec, Exit, Fork, Free, Gone
 from .process import EXITED, LOST, RUNNING, Process
 
 MOST_GIVEN_UP: Final = 4096
@@ -61,6 +61,15 @@ class Pairing:
         """Whether this very process is alive as far as is known."""
         process = self._by_pid.get(pid)
         return process is not None and process.state == RUNNING and process.may_have_started(start_ns)
+
+    def is_known(self, found: Alive) -> bool:
+        """Whether facts of this process have come already."""
+        process = self._by_pid.get(found.pid)
+        return process is not None and 0 <= process.start_ns - found.start_ns < TICK_NS
+
+    def parents_of(self, pids: Iterable[int]) -> list[int]:
+        """Pids of the parents of the latest owners of these pids, as far as they are known."""
+        return [process.ppid for pid in pids if (process := self._by_pid.get(pid)) and process.ppid]
 
     def unfreed(self) -> list[Process]:
         """Those that are gone, but have not been freed: zombies, and those that ended a moment ago."""
@@ -148,7 +157,7 @@ class Pairing:
         return process.id
 
     def _exec(self, event: Exec, fact_id: int) -> int:
-        _, pid, start_ns, comm, uid, _, cgroup_id, _, filename, argv, argv_bytes = event
+        _, pid, start_ns, comm, uid, _, cgroup_id, _, filename, argv, argv_bytes, *_ = event
         process = self._find_or_add(pid, start_ns, fact_id)
         process.comm = comm
         process.filename = filename

@@ -11,7 +11,8 @@ from .errors import UsageError
 from .store import Store
 
 _TABLES = (
-    "recordings", "processes", "forks", "programs", "exits", "frees", "found", "missing", "cgroup_paths", "fact_blocks",
+    "recordings", "processes", "forks", "programs", "exits", "frees", "found", "missing",
+    "cgroup_paths", "working_directories", "fact_blocks",
 )  # fmt: skip
 _FACT_IDS = ("id", "process_id", "parent_id", "first_id")
 
@@ -60,7 +61,10 @@ def _copy(connection: sqlite3.Connection) -> list[int]:
     recordings = connection.execute("SELECT coalesce(max(id), 0) FROM main.recordings").fetchone()[0]
     facts = connection.execute("SELECT coalesce(max(first_id + size), 1) - 1 FROM main.fact_blocks").fetchone()[0]
     for table in _TABLES:
-        columns = [row[1] for row in connection.execute(f"PRAGMA main.table_info({table})")]
+        there = {row[1] for row in connection.execute(f"PRAGMA source.table_info({table})")}
+        columns = [row[1] for row in connection.execute(f"PRAGMA main.table_info({table})") if row[1] in there]
+        if not columns:  # an older file
+            continue
         moved = {"recording_id": recordings} | dict.fromkeys(_FACT_IDS, facts)
         if table == "recordings":
             moved = {"id": recordings}

@@ -27,6 +27,18 @@ All = Annotated[bool, typer.Option("--all", help="With a command: record the who
 AsRoot = Annotated[
     bool, typer.Option("--as-root", help="Under sudo: run the command as root, not as the user behind sudo.")
 ]
+OfCgroup = Annotated[
+    bool, typer.Option("--cgroup", help="With a command: record all that gets into a cgroup made for it.")
+]
+Users = Annotated[
+    list[str] | None, typer.Option("--uid", metavar="USER", help="Only processes of this user; may be given again.")
+]
+Names = Annotated[
+    list[str] | None, typer.Option("--comm", metavar="NAME", help="Only processes of this name; may be given again.")
+]
+MinLifetime = Annotated[
+    float | None, typer.Option("--min-lifetime", metavar="SECONDS", help="Leave out who ended sooner after its start.")
+]
 Name = Annotated[str | None, typer.Option("--name", metavar="TEXT", help="A name for the recording.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
 DryRun = Annotated[

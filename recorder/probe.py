@@ -17,6 +17,7 @@ from typing import Any
 from . import bcclib, btf, clock
 from .errors import Unavailable
 from .events import KINDS, Event
+from .filters import Filters
 from .machine import kernel_version
 from .records import Decoder
 from .ring import Ring
@@ -27,7 +28,6 @@ TRACEPOINTS = ("sched_process_fork", "sched_process_exec", "sched_process_exit",
 _MIB = 1024 * 1024
 _GATE_OPEN, _GATE_FREES_ONLY = 1, 2  # bpf/process.c
 _SETTLED_NS = 1_000_000_000  # no record is written so long after its time
-_ADOPTER, _ROOT = 0, 1  # bpf/process.c
 _MISSES = re.compile(r"^recursion_misses:\s*(\d+)$", re.MULTILINE)
 
 
@@ -36,7 +36,8 @@ class Probe:
 
     buffer_mib: size of the ring buffer in MiB, a power of two. max_args: bytes of argv kept of one exec.
     interruptible: whether a task can interrupt the programs (default: since Linux 7.0), so that each needs a second.
-    follows: report only who is named by adopt() and follow(), and all that they start from then on.
+    follows: report only who is named by adopt() and follow(), and all that they start from then on. filters: report
+    only those that these want, and who is named by follow().
     Raises Unavailable if the program can't be compiled, loaded or attached.
     """
 
@@ -47,6 +48,7 @@ class Probe:
         max_args: int = 32768,
         interruptible: bool | None = None,
         follows: bool = False,
+        filters: Filters | None = None,
     ) -> None:
         if interruptible is None:
             interruptible = kernel_version() >= (7, 0, 0)
@@ -56,6 +58,7 @@ class Probe:
             **btf.definitions(),
             "INTERRUPTIBLE": int(interruptible),
             "FOLLOWS": int(follows),
+            **(filters or Filters()).macros(),
             "CLOCK_OFFSET": f"{clock_offset}ULL",
             "WEBPF_PAGE_SIZE": mmap.PAGESIZE,
             "WEBPF_LINUX_VERSION_CODE": _version_code(),
@@ -79,11 +82,16 @@ class Probe:
 
     def adopt(self, pid: int) -> None:
         """What this process starts from now on is followed; 0: nothing more."""
-        self._bpf[b"named"][ctypes.c_int(_ADOPTER)] = ctypes.c_uint32(pid)
+        self._bpf[b"adopter"][ctypes.c_int(0)] = ctypes.c_uint32(pid)
 
     def follow(self, pid: int) -> None:
-        """This process is followed, until it ends, and all that it starts from now on."""
-        self._bpf[b"named"][ctypes.c_int(_ROOT)] = ctypes.c_uint32(pid)
+        """This process is followed, until it ends; without filters all that it starts from now on too."""
+        self._bpf[b"named"][ctypes.c_uint32(pid)] = ctypes.c_uint8(1)
+
+    def unfollow(self, pid: int) -> None:
+        """Takes follow() back, if nothing was reported of it since."""
+        with contextlib.suppress(KeyError):
+            del self._bpf[b"named"][ctypes.c_uint32(pid)]
 
     def wake_on(self, descriptor: int) -> None:
         """wait() returns early too when there is something to be read here; a pidfd, for instance."""

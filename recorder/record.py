@@ -9,7 +9,7 @@ import shlex
 import socket
 import sqlite3
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -17,14 +17,15 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from . import __version__, bcclib, clock, dbfile, liveness, probe, procfs
 from .errors import WebpfError
+from .lasting import Lasting
 from .redaction import Redacted, Redaction
 from .source import Counts, Source
 from .target import Machine, Target
+from .view import FirstLook, View
 
 if TYPE_CHECKING:
-    from .events import Event
     from .session import Session
-    from .store import Totals
+    from .totals import Totals
 
 DRAIN_SECONDS = 0.15  # with a commit after each drain, so that readers see rows this much later at most
 HEARTBEAT_SECONDS = 1.0
@@ -36,7 +37,8 @@ class Options:
     """What the user asked for. duration in seconds, None: until a signal; max_args in bytes.
 
     of: what is recorded: machine, command, or pid N. redact: how many patterns; which ones isn't written down, for they
-    may be secrets.
+    may be secrets. users, names: whose processes, and called what; none: all. min_lifetime: in seconds, who ended
+    sooner is left out. cgroup: what gets into a cgroup that is made for the command.
     """
 
     db: Path
@@ -47,6 +49,10 @@ class Options:
     no_args: bool = False
     redact: int = 0
     of: str = "machine"
+    users: Sequence[str] = ()
+    names: Sequence[str] = ()
+    min_lifetime: float | None = None
+    cgroup: bool = False
 
 
 @dataclass(frozen=True)
@@ -105,11 +111,12 @@ def record(
     gc.set_threshold(1_000_000)
     offset = clock.measure_offset()
     max_args = 0 if redaction.no_args else options.max_args  # then the kernel doesn't even read them
-    attached = probe.Probe(offset, options.buffer_mib, max_args, follows=target.follows)
-    source = Redacted(attached, redaction) if redaction.active else attached
+    attached = probe.Probe(offset, options.buffer_mib, max_args, follows=target.follows, filters=target.filters)
+    source = _sifted(attached, attached.started_ns, options, redaction, offset)
     try:
         target.aim(attached)
-        first = _first_look(target, source, redaction, offset, max_args)
+        view = View(target, redaction, offset, max_args, _ns(options.min_lifetime or 0))
+        first = view.first(source)
         # These take a while to import: the programs are attached, and collect meanwhile.
         from .session import Session
         from .store import Store
@@ -119,54 +126,47 @@ def record(
             others = store.mark_interrupted()
             writer = store.begin(_about(options, attached.started_ns, offset, redaction.command(sys.argv)))
             observer.started(writer.id, others)
-            return _write(Session(source, writer, offset), attached, first, options, target, observer)
+            return _write(Session(source, writer, offset), attached, first, options, view, observer)
         finally:
             store.close()
     finally:
         source.close()
 
 
-@dataclass(frozen=True)
-class _FirstLook:
-    """What was there when the recording began, and what had happened until it was looked at (Unix ns)."""
-
-    events: list[Event]
-    until_ns: int
-    cgroup_paths: dict[int, str | None]
-    clock_offset: int
-
-
-def _first_look(target: Target, source: Source, redaction: Redaction, offset: int, max_args: int) -> _FirstLook:
-    cgroup_ids: dict[str, int] = {}
-    alive = target.scan(offset, max_args, cgroup_ids)
+def _sifted(source: Source, since_ns: int, options: Options, redaction: Redaction, offset: int) -> Source:
+    """The source, without what is not to be written down."""
     if redaction.active:
-        alive = [redaction.fact(each) for each in alive]
-    until_ns = clock.boot_ns() + offset
-    events = source.drain()
-    paths: dict[int, str | None] = {number: path for path, number in cgroup_ids.items()}
-    return _FirstLook([*procfs.without_doubles(alive, events), *events], until_ns, paths, offset)
+        source = Redacted(source, redaction)
+    if options.min_lifetime is None:
+        return source
+    return Lasting(source, _ns(options.min_lifetime), since_ns, lambda: clock.boot_ns() + offset)
+
+
+def _ns(seconds: float) -> int:
+    return round(seconds * 1e9)
 
 
 def _write(
     session: Session,
     attached: probe.Probe,
-    first: _FirstLook,
+    first: FirstLook,
     options: Options,
-    target: Target,
+    view: View,
     observer: Observer,
 ) -> Summary:
     """Writes all that happens from the first look to the end."""
-    writer = session.writer
+    writer, target = session.writer, view.target
     session.know_cgroups(first.cgroup_paths)
     session.take_in(first.events, first.until_ns)
-    state_of = partial(procfs.state_of, clock_offset=first.clock_offset)
+    state_of = partial(procfs.state_of, clock_offset=view.clock_offset)
     try:
         target.start(attached)
     except WebpfError:
         session.finish(state_of)
         raise
-    _run(session, options, attached.started_ns, target, observer, state_of)
+    _run(session, options, attached.started_ns, view, observer, state_of)
     observer.finishing()
+    session.take_in_found(*view.again())
     ended_ns = session.finish(state_of)
     seconds = (ended_ns - attached.started_ns) / 1e9
     return Summary(writer.id, options.db, seconds, session.counts, writer.written, writer.totals())
@@ -176,13 +176,13 @@ def _run(
     session: Session,
     options: Options,
     started_ns: int,
-    target: Target,
+    view: View,
     observer: Observer,
     state_of: Callable[[int, int], procfs.State],
 ) -> None:
     """Takes events in until the time or the target is over."""
     next_heartbeat, next_sweep = 0.0, SWEEP_SECONDS
-    while not target.is_over(session.is_anyone_alive):
+    while not view.target.is_over(session.is_anyone_alive):
         elapsed = (session.now() - started_ns) / 1e9
         left = DRAIN_SECONDS if options.duration is None else options.duration - elapsed
         if left <= 0:
@@ -195,6 +195,7 @@ def _run(
         if elapsed >= next_sweep:
             next_sweep = elapsed + SWEEP_SECONDS
             session.forget_unfreed(state_of)
+            session.take_in_found(*view.again())
         observer.status(
             Status(elapsed, options.duration, session.processes, sum(session.writer.written), sum(session.counts.lost))
         )

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import shlex
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from . import limits
-from .errors import NotFound, UsageError, WebpfError
+from .errors import WebpfError
 from .invocation import program, sudo_command
 from .options import (
     DEFAULT_DB,
@@ -21,14 +22,19 @@ from .options import (
     DryRun,
     Duration,
     MaxArgs,
+    MinLifetime,
     Name,
+    Names,
     NoArgs,
+    OfCgroup,
     Pid,
     Quiet,
     Redact,
+    Users,
 )
 
 if TYPE_CHECKING:
+    from .aim import Aim
     from .command import Command
     from .record import Options
     from .redaction import Redaction
@@ -48,6 +54,10 @@ def record(
     pid: Pid = None,
     all: All = False,
     as_root: AsRoot = False,
+    cgroup: OfCgroup = False,
+    uid: Users = None,
+    comm: Names = None,
+    min_lifetime: MinLifetime = None,
     name: Name = None,
     buffer_mib: BufferMib = 16,
     max_args: MaxArgs = 32768,
@@ -61,23 +71,25 @@ def record(
     Needs root or capabilities. With a command, the exit code is the command's.
     """
     limits.check(duration, buffer_mib, max_args)
-    _check_combination(command_line, pid, duration, all, as_root)
+    from .aim import Aim
     from .redaction import Redaction
 
+    aim = Aim(command_line or [], duration, pid, all, as_root, cgroup, uid or [], comm or [], min_lifetime)
+    aim.check()
     redaction = Redaction(no_args, redact or [])
-    command = _command(command_line, as_root) if command_line else None
+    command = aim.command()
     _check_machine(None if dry_run else db)
     if dry_run:
         _try(buffer_mib, max_args, quiet)
         return
     from .record import Options
 
-    of = "command" if command else "machine" if pid is None else f"pid {pid}"
-    options = Options(db, duration, name, buffer_mib, max_args, no_args, len(redact or []), of)
+    kept = Options(db, duration, name, buffer_mib, max_args, no_args, len(redact or []))
+    options = replace(kept, of=aim.of, users=aim.users, names=aim.names, min_lifetime=min_lifetime, cgroup=cgroup)
     if command is None:
-        _record(options, redaction, _target(pid), quiet)
+        _record(options, redaction, aim.machine(), quiet)
         return
-    raise typer.Exit(_record_command(options, redaction, command, all, quiet))
+    raise typer.Exit(_record_command(options, redaction, command, aim, quiet))
 
 
 def _check_machine(db: Path | None) -> None:
@@ -108,14 +120,15 @@ def _record(options: Options, redaction: Redaction, target: Target, quiet: bool)
         _say_next(options.db, "lifetimes")
 
 
-def _record_command(options: Options, redaction: Redaction, command: Command, all: bool, quiet: bool) -> int:
+def _record_command(options: Options, redaction: Redaction, command: Command, aim: Aim, quiet: bool) -> int:
     """Records a command, and returns its exit code. A recorder that fails doesn't stop it, nor hide how it ends."""
-    from . import catalog, ending, progress, target
+    from . import catalog, ending, progress
     from . import record as recording
     from .terminal import say
 
     try:
-        summary = recording.record(options, progress.Quiet(), redaction, target.Commanded(command, all))
+        with aim.around(command) as target:
+            summary = recording.record(options, progress.Quiet(), redaction, target)
     except Exception as error:  # whatever it is, the command is none the worse for it
         if not command.has_started:
             raise
@@ -139,36 +152,6 @@ def _say_next(db: Path, query: str) -> None:
     file, option = ([], []) if db == DEFAULT_DB else ([str(db)], ["--db", str(db)])
     say(f"in the browser: {shlex.join([*webpf, 'browse', *file])}")
     say(f"next: {shlex.join([*webpf, 'query', query, *option])}")
-
-
-def _check_combination(
-    command_line: list[str] | None, pid: int | None, duration: float | None, all: bool, as_root: bool
-) -> None:
-    """Raises UsageError for options that don't go together."""
-    if command_line and pid is not None:
-        raise UsageError("a command and --pid don't go together", "webpf record --pid N")
-    if command_line and duration is not None:
-        raise UsageError("a command is recorded until it ends, so --duration doesn't go with it", "timeout, as command")
-    if not command_line and (all or as_root):
-        raise UsageError(f"{'--all' if all else '--as-root'} needs a command", "webpf record --all -- COMMAND")
-    if pid is not None and pid < 1:
-        raise NotFound(f"there is no process {pid}", "ps -e")
-
-
-def _command(command_line: list[str], as_root: bool) -> Command:
-    """The command, found. Raises CommandNotFound or CannotExecute."""
-    from . import invoker
-    from .command import Command
-
-    command = Command(command_line, None if as_root else invoker.find())
-    command.check()
-    return command
-
-
-def _target(pid: int | None) -> Target:
-    from . import target
-
-    return target.Machine() if pid is None else target.Running(pid)
 
 
 def stream(

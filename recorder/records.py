@@ -64,12 +64,13 @@ class Decoder:
                 continue
             if length & _BUSY:
                 break
-            args_size, name_room, name_size = cpu, ppid, status  # unions in struct fact
+            args_size, name_room, name_size = cpu, ppid, status  # unions in struct fact, as are cwd_inode and _device
             name_at = position + size
             args_at = name_at + name_room
             filename = names[memory[name_at : name_at + name_size].tobytes()]
             argv = memory[args_at : args_at + args_size].tobytes() if args_size or not args_total else None
-            append(new(Exec, (time, pid, born, names[comm], uid, euid, cgroup, max_rss, filename, argv, args_total)))
+            append(new(Exec, (time, pid, born, names[comm], uid, euid, cgroup, max_rss, filename, argv, args_total,
+                              kernel, parent_born)))
             position += (length + 8 + 7) & ~7
         # fmt: on
         return position

@@ -66,6 +66,19 @@ def cgroup_ids(facts: Facts) -> set[int]:
     return {*facts[Fork][_column(Fork, "cgroup_id")], *facts[Exec][_column(Exec, "cgroup_id")]}
 
 
+def directories(facts: Facts) -> dict[tuple[int, int], list[int]]:
+    """Working directories in which programs were started (device, inode), each with pids that may be there.
+
+    The first was; its parent often is.
+    """
+    columns = (facts[Exec][_column(Exec, field)] for field in ("cwd_device", "cwd_inode", "pid"))
+    there = {(device, inode): pid for device, inode, pid in zip(*columns, strict=True) if inode is not None}
+    if not there:
+        return {}
+    parents = dict(zip(facts[Fork][_column(Fork, "pid")], facts[Fork][_column(Fork, "ppid")], strict=True))
+    return {numbers: [pid, *([parents[pid]] if pid in parents else [])] for numbers, pid in there.items()}
+
+
 def _width(kind: type[Event]) -> int:
     return len(_ID_AND_PROCESS) + len(kind._fields)
 

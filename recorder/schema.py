@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlite_utils import Database, Migrations
 
 from .dbfile import APPLICATION_ID, SCHEMA_VERSION
-from .tables import TABLES
+from .tables import DIRECTORIES, TABLES
 
 migrations = Migrations("webpf")
 
@@ -29,6 +29,15 @@ def index_by_time(db: Database) -> None:
     """For queries over time. It serves whatever the index before it was for."""
     db.execute("DROP INDEX processes_of_recording")
     db.execute(_BY_TIME)
+
+
+@migrations()
+def working_directories(db: Database) -> None:
+    """Where programs were started. A new file has it from the start."""
+    if "cwd_inode" not in db["programs"].columns_dict:
+        db.execute("ALTER TABLE programs ADD COLUMN cwd_device INTEGER")
+        db.execute("ALTER TABLE programs ADD COLUMN cwd_inode INTEGER")
+        db.execute(DIRECTORIES)
 
 
 def migrate(db: Database) -> None:

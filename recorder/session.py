@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
-from . import cgroups, clock, rows
-from .events import Event, Exec, Exit, Fork, Free, Gone
+from . import cgroups, clock, directories, rows
+from .events import Alive, Event, Exec, Exit, Fork, Free, Gone
 from .lifetimes import Pairing
 from .process import RUNNING
 from .procfs import State
@@ -35,6 +36,7 @@ class Session:
         self._offset = clock_offset
         self._pairing = Pairing()
         self._cgroups: dict[int, str | None] = {}
+        self._directories: set[directories.Numbers] = set()
         self._gone: set[int] = set()  # ids of processes that were reaped, but not freed, when last looked at
 
     def is_anyone_alive(self) -> bool:
@@ -50,7 +52,7 @@ class Session:
         until_ns = self.now()  # before it is drained: what comes meanwhile is not in the file yet
         self.take_in(self.source.drain(), until_ns)
 
-    def take_in(self, events: list[Event], until_ns: int | None = None) -> None:
+    def take_in(self, events: Sequence[Event], until_ns: int | None = None) -> None:
         """Pairs events and writes them, with the processes that they changed, in one transaction.
 
         until_ns: Unix ns up to which these, and those before, are all that happened; default: now.
@@ -65,6 +67,12 @@ class Session:
         self.writer.write(facts, changed, self._until_ns)
         self.processes += len([p for p in changed if p.id >= first_id and not p.kernel])
         self._look_up_cgroups(rows.cgroup_ids(facts))
+        self._look_up_directories(rows.directories(facts))
+
+    def take_in_found(self, alive: list[Alive], cgroup_paths: Mapping[int, str | None]) -> None:
+        """Takes in who was found in /proc, but for those that are known."""
+        self.know_cgroups(cgroup_paths)
+        self.take_in([process for process in alive if not self._pairing.is_known(process)])
 
     def finish(self, state_of: Callable[[int, int], State]) -> int:
         """Takes in the rest, finds out what is still alive, and closes the books. Returns the end in Unix ns.
@@ -142,7 +150,7 @@ class Session:
         deadline = time.monotonic() + SETTLE_SECONDS
         while True:
             self._take_rest()
-            counts = self.source.counts().without_frees(self._late_frees)
+            counts = self.source.counts().without((0, 0, 0, self._late_frees))
             if counts.arrived == self.writer.written or time.monotonic() > deadline:
                 return counts
             self.source.wait(0.001)
@@ -156,3 +164,17 @@ class Session:
         new = ids - self._cgroups.keys()
         if new:
             self.know_cgroups({number: cgroups.path_of(number) for number in new})
+
+    def _look_up_directories(self, found: Mapping[directories.Numbers, list[int]]) -> None:
+        """found: pids that may be there. What can't be looked up is tried again when the next program starts there."""
+        paths = {}
+        for numbers in found.keys() - self._directories:
+            # The recorder too, for that is where a command starts.
+            candidates = [*found[numbers], *self._pairing.parents_of(found[numbers]), os.getpid()]
+            tried = (directories.path_of(pid, numbers) for pid in candidates)
+            path = next((path for path in tried if path is not None), None)
+            if path is not None:
+                paths[numbers] = path
+        if paths:
+            self._directories.update(paths)
+            self.writer.write_directories(paths)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from operator import sub
 from pathlib import Path
 from typing import Protocol
 
@@ -23,9 +24,9 @@ class Counts:
         """Records that were written to the buffer, by kind."""
         return tuple(a - b for a, b in zip(self.attempted, self.lost, strict=True))
 
-    def without_frees(self, number: int) -> Counts:
-        """The same with so many frees less, which came but don't count."""
-        return Counts((*self.attempted[:-1], self.attempted[-1] - number), self.lost)
+    def without(self, numbers: Sequence[int]) -> Counts:
+        """The same with so many less of each kind, which came but don't count."""
+        return Counts(tuple(map(sub, self.attempted, numbers)), self.lost)
 
 
 class Source(Protocol):

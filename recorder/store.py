@@ -10,20 +10,20 @@ import contextlib
 import json
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from sqlite_utils import Database
 
-from . import dbfile, ownership, schema
+from . import dbfile, ownership, schema, totals
 from .errors import CannotCreate, StorageError
 from .events import KINDS, Exec, Exit, Fork, Free, text
 from .liveness import is_recorder_alive
 from .process import RUNNING, Process
 from .rows import TABLES, Facts, fact_insert, how_many, process_inserts, process_row, program_row
 from .source import Counts
+from .totals import Totals
 
 _COUNTED = (Fork, Exec, Exit, Free)
 _ProcessRows: TypeAlias = tuple[list[Any], list[Any]]  # without and with a program, one row behind the other
@@ -34,23 +34,6 @@ _UPDATE_COUNTS = "UPDATE recordings SET {}, updated_ns = ? WHERE id = ?".format(
 _BLOCK = 65536
 _BUSY_SECONDS = 60.0
 _CHECKPOINT_PAGES = 8192
-
-
-@dataclass(frozen=True)
-class Totals:
-    """What a recording holds, for its summary, without the kernel's own threads.
-
-    cpu_unknown: how many exited without the kernel saying what CPU time they used (it does so when it frees them).
-    longest: (comm, pid, lifetime_ns) of an exited process.
-    """
-
-    processes: int
-    exited: int
-    running: int
-    lost: int
-    failed: int
-    cpu_unknown: int
-    longest: tuple[str, int, int] | None
 
 
 class Store:
@@ -199,11 +182,18 @@ class RecordingWriter:
 
     def write_cgroups(self, paths: Mapping[int, str | None]) -> None:
         """Adds cgroups: id -> path."""
-        rows = [
-            {"recording_id": self.id, "cgroup_id": number, "path": _storable(path)} for number, path in paths.items()
-        ]
-        with self._store.writing():
-            self._db.table("cgroup_paths").insert_all(rows, ignore=True)
+        rows = [(self.id, number, _storable(path)) for number, path in paths.items()]
+        self._add("INSERT OR IGNORE INTO cgroup_paths VALUES (?, ?, ?)", rows)
+
+    def write_directories(self, paths: Mapping[tuple[int, int], str]) -> None:
+        """Adds working directories: (device, inode) -> path."""
+        rows = [(self.id, *numbers, path) for numbers, path in paths.items()]
+        self._add("INSERT OR IGNORE INTO working_directories VALUES (?, ?, ?, ?)", rows)
+
+    def _add(self, statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
+        # Not insert_all(): of one row that it ignores it asks for the rowid, which these tables have not.
+        with self._store.writing(), self._db.atomic():
+            self._db.conn.executemany(statement, rows)
 
     def finish(self, status: str, ended_ns: int) -> None:
         """Ends the recording, and gives back the fact ids that it didn't need."""
@@ -221,24 +211,8 @@ class RecordingWriter:
             self._db.execute("DELETE FROM fact_blocks WHERE recording_id = ? AND size <= 0", [self.id])
 
     def totals(self) -> Totals:
-        """Counts the recording's processes, without the kernel's own threads."""
-        exited = running = lost = failed = cpu_unknown = 0
-        for state, count, unsuccessful, without_cpu in self._db.execute(
-            "SELECT state, count(*), total(status <> 0), total(cpu_ns IS NULL) FROM processes"
-            " WHERE recording_id = ? AND kernel IS NOT 1 GROUP BY state",
-            [self.id],
-        ):
-            exited += count if state == "exited" else 0
-            running += count if state == "running" else 0
-            lost += count if state == "lost" else 0
-            failed += int(unsuccessful)
-            cpu_unknown += int(without_cpu) if state == "exited" else 0
-        longest = self._db.execute(
-            "SELECT comm, pid, lifetime_ns FROM processes"
-            " WHERE recording_id = ? AND kernel IS NOT 1 AND lifetime_ns IS NOT NULL ORDER BY lifetime_ns DESC LIMIT 1",
-            [self.id],
-        ).fetchone()
-        return Totals(exited + running + lost, exited, running, lost, failed, cpu_unknown, longest)
+        """What the recording holds by now."""
+        return totals.of(self._db.conn, self.id)
 
 
 def _storable(value: Any) -> Any:

@@ -119,7 +119,9 @@ CREATE TABLE programs (
     carried_rss_kib INTEGER NOT NULL,  -- peak memory of what it was before; its own peak never shows less
     filename TEXT NOT NULL,          -- as it was called: of a script, the script
     argv BLOB,                       -- exact bytes; NULL if they could not be read, and with --no-args
-    argv_bytes INTEGER NOT NULL      -- length before it was cut, as in processes
+    argv_bytes INTEGER NOT NULL,     -- length before it was cut, as in processes
+    cwd_device INTEGER,              -- working directory: its file system, as the kernel numbers it,
+    cwd_inode INTEGER                -- and its number there; the path is in working_directories
 ) STRICT
 """
 
@@ -197,6 +199,17 @@ CREATE TABLE cgroup_paths (
 ) STRICT, WITHOUT ROWID
 """
 
+DIRECTORIES = """
+-- Paths of the directories in which programs were started, of those that could be looked up in time.
+CREATE TABLE working_directories (
+    recording_id INTEGER NOT NULL REFERENCES recordings (id),
+    device INTEGER NOT NULL,         -- programs.cwd_device
+    inode INTEGER NOT NULL,          -- programs.cwd_inode
+    path TEXT NOT NULL,
+    PRIMARY KEY (recording_id, device, inode)
+) STRICT, WITHOUT ROWID
+"""
+
 _FACT_BLOCKS = """
 -- Which recording the fact ids of a range belong to, so that several recorders can write one file at a time.
 CREATE TABLE fact_blocks (
@@ -218,6 +231,7 @@ CREATE VIEW events AS
 """
 
 TABLES = (
-    _RECORDINGS, _PROCESSES, _FORKS, _PROGRAMS, _EXITS, _FREES, _FOUND, _MISSING, _CGROUPS, _FACT_BLOCKS, _EVENTS,
+    _RECORDINGS, _PROCESSES, _FORKS, _PROGRAMS, _EXITS, _FREES, _FOUND, _MISSING, _CGROUPS, DIRECTORIES, _FACT_BLOCKS,
+    _EVENTS,
 )  # fmt: skip
 """Statements that make all tables, and the view of all facts."""

@@ -5,13 +5,17 @@ from __future__ import annotations
 import os
 import select
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol
 
 from . import procfs
 from .command import Command
 from .errors import NotFound
 from .events import Alive
+from .filters import Filters
 from .stopsignal import StopSignal
+
+NO_FILTERS = Filters()
 
 
 class Followable(Protocol):
@@ -19,16 +23,18 @@ class Followable(Protocol):
 
     def adopt(self, pid: int) -> None: ...
     def follow(self, pid: int) -> None: ...
+    def unfollow(self, pid: int) -> None: ...
     def wake_on(self, descriptor: int) -> None: ...
 
 
 class Target(Protocol):
-    """What is recorded, and for how long. follows: only some processes are."""
+    """What is recorded, and for how long. follows: who is named, and what comes of it. filters: who is wanted."""
 
     follows: bool
+    filters: Filters
 
     def scan(self, clock_offset: int, max_args: int, cgroup_ids: dict[str, int]) -> list[Alive]:
-        """Who of it is alive before; see procfs.scan()."""
+        """Who of it is alive; see procfs.scan(). At the start, and with filters later too."""
 
     def aim(self, probe: Followable) -> None:
         """Points the probe at it, before the scan."""
@@ -41,18 +47,21 @@ class Target(Protocol):
 
 
 class Machine:
-    """All processes, until a signal comes."""
+    """All processes, or those that filters want, until a signal comes."""
 
     follows = False
 
-    def __init__(self) -> None:
+    def __init__(self, filters: Filters = NO_FILTERS) -> None:
+        self.filters = filters
+        self._probe: Followable | None = None
         self._stop = StopSignal()
 
     def scan(self, clock_offset: int, max_args: int, cgroup_ids: dict[str, int]) -> list[Alive]:
-        return procfs.scan(clock_offset, max_args, cgroup_ids)
+        return _scan(self.filters, self._probe, clock_offset, max_args, cgroup_ids)
 
     def aim(self, probe: Followable) -> None:
-        """At everything."""
+        """At everything, or what the filters want."""
+        self._probe = probe
 
     def start(self, probe: Followable) -> None:
         """It runs already."""
@@ -65,6 +74,7 @@ class Running:
     """A process and what it starts from now on, until they have ended or a signal comes. Raises NotFound."""
 
     follows = True
+    filters = NO_FILTERS
 
     def __init__(self, pid: int) -> None:
         self._pid = pid
@@ -93,25 +103,35 @@ class Running:
 
 
 class Commanded:
-    """A command and all that it starts, or the whole machine meanwhile, until the command has ended."""
+    """A command, until it has ended, and all that it starts; or what filters want meanwhile (without any: everything).
 
-    def __init__(self, command: Command, whole_machine: bool = False) -> None:
-        self.follows = not whole_machine
+    inside: where to start it; a cgroup for instance.
+    """
+
+    def __init__(
+        self, command: Command, filters: Filters | None = None, inside: AbstractContextManager[None] | None = None
+    ) -> None:
+        self.follows = filters is None
+        self.filters = filters or NO_FILTERS
         self._command = command
+        self._inside = inside or nullcontext()
+        self._probe: Followable | None = None
         self._stop = StopSignal(respects_ignored=True)
         command.hold_signals()
 
     def scan(self, clock_offset: int, max_args: int, cgroup_ids: dict[str, int]) -> list[Alive]:
-        return [] if self.follows else procfs.scan(clock_offset, max_args, cgroup_ids)
+        return [] if self.follows else _scan(self.filters, self._probe, clock_offset, max_args, cgroup_ids)
 
     def aim(self, probe: Followable) -> None:
-        """There is nothing yet to aim at."""
+        """There is nothing yet to aim at, but what the filters want."""
+        self._probe = probe
 
     def start(self, probe: Followable) -> None:
         """Starts the command: its fork is the first event."""
         if self.follows:
             probe.adopt(os.getpid())
-        self._command.start()
+        with self._inside:
+            self._command.start()
         if self.follows:
             probe.adopt(0)
         probe.wake_on(self._command.pidfd)
@@ -120,3 +140,22 @@ class Commanded:
 
     def is_over(self, is_anyone_alive: Callable[[], bool]) -> bool:
         return self._command.has_ended()
+
+
+def _scan(
+    filters: Filters, probe: Followable | None, clock_offset: int, max_args: int, cgroup_ids: dict[str, int]
+) -> list[Alive]:
+    """Who is alive and wanted. Each is followed from then on, whatever becomes of it."""
+    found = procfs.scan(clock_offset, max_args, cgroup_ids)
+    if not filters.active or probe is None:
+        return found
+    followed = []
+    for process in filter(filters.accepts, found):
+        probe.follow(process.pid)
+        # Again, for until then the kernel side passed over what it did.
+        again = procfs.read_alive(process.pid, clock_offset, max_args, cgroup_ids)
+        if again is not None and again.start_ns == process.start_ns and filters.accepts(again):
+            followed.append(again)
+        else:
+            probe.unfollow(process.pid)
+    return followed

@@ -135,10 +135,10 @@ def exec_(
     comm: str = "true",
     argv_bytes: int | None = None,
 ) -> Exec:
-    """An exec at ms of the process that started at start_ms."""
+    """An exec at ms of the process that started at start_ms, in the directory 42 of the file system 8."""
     filename = argv.partition(b"\0")[0].decode("utf-8", "backslashreplace")
     total = len(argv) if argv_bytes is None else argv_bytes
-    return Exec(at(ms), pid, at(start_ms), comm, 1000, 1000, 1, 500, filename, argv, total)
+    return Exec(at(ms), pid, at(start_ms), comm, 1000, 1000, 1, 500, filename, argv, total, 8, 42)
 
 
 def exit_(pid: int, start_ms: float, ms: float, status: int = 0, comm: str = "true", ppid: int = 1) -> Exit:

@@ -83,6 +83,16 @@ def test_a_script_without_an_interpreter(webpf: Webpf, tmp_path: Path) -> None:
         ["--pid", "1", "--", "true"],
         ["--all"],
         ["--as-root"],
+        ["--cgroup"],
+        ["--cgroup", "--all", "--", "true"],
+        ["--uid", "root", "--", "true"],
+        ["--comm", "sh", "--", "true"],
+        ["--min-lifetime", "1", "--", "true"],
+        ["--min-lifetime", "0"],
+        ["--min-lifetime", "1", "--pid", "1"],
+        ["--comm", ""],
+        ["--uid", "no-such-user"],
+        ["--uid", "-1"],
     ],
 )
 def test_what_doesnt_go_together(options: list[str], webpf: Webpf) -> None:

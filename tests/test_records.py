@@ -66,7 +66,18 @@ A_FORK = fact(
 )
 AN_EXIT = fact(EXIT, b"true", time=3000, start=900, pid=42, ppid=1, status=139, max_rss_kib=321, uid=5, euid=6)
 A_FREE = fact(FREE, b"true", time=4000, start=900, pid=42, status=139, cpu=123_456_789)
-AN_EXEC = exec_fact(b"/bin/true", b"true\0-x\0", time=2000, start=900, pid=42, uid=1000, cgroup=77, max_rss_kib=9)
+AN_EXEC = exec_fact(
+    b"/bin/true",
+    b"true\0-x\0",
+    time=2000,
+    start=900,
+    pid=42,
+    uid=1000,
+    cgroup=77,
+    max_rss_kib=9,
+    kernel=5,
+    parent_start=6,
+)
 
 
 def test_a_fork() -> None:
@@ -90,7 +101,7 @@ def test_a_free() -> None:
 
 def test_an_exec() -> None:
     [event], _ = decode(record(AN_EXEC))
-    assert event == Exec(2000, 42, 900, "name", 1000, 0, 77, 9, "/bin/true", b"true\0-x\0", 8)
+    assert event == Exec(2000, 42, 900, "name", 1000, 0, 77, 9, "/bin/true", b"true\0-x\0", 8, 5, 6)
     assert type(event) is Exec
 
 
@@ -233,7 +244,7 @@ def expected(body: bytes) -> Event:
     known = None if not args_size and it["args_total"] else argv
     return Exec(
         time, it["pid"], start, name, it["uid"], it["euid"], it["cgroup"], it["max_rss_kib"],
-        text(data[:name_size]), known, it["args_total"],
+        text(data[:name_size]), known, it["args_total"], it["kernel"], it["parent_start"],
     )  # fmt: skip
 
 

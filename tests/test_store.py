@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import shutil
 import sqlite3
 import stat
 from collections.abc import Callable
@@ -22,11 +24,15 @@ from webpf.dbfile import APPLICATION_ID, SCHEMA_VERSION
 from webpf.errors import CannotCreate, DataError, StorageError
 from webpf.events import KINDS, Event
 from webpf.lifetimes import Pairing
+from webpf.merge import merge
 from webpf.process import Process
 from webpf.rows import flatten
 from webpf.session import Session
 from webpf.source import Counts, Replay
-from webpf.store import RecordingWriter, Store, Totals
+from webpf.store import RecordingWriter, Store
+from webpf.tables import TABLES
+from webpf.totals import Totals
+from webpf.verify import verify
 
 Query = Callable[..., list[dict[str, Any]]]
 
@@ -80,6 +86,7 @@ def test_facts_are_written_as_they_are(path: Path, query: Query) -> None:
             "id": 3, "recording_id": 1, "process_id": 2, "time_ns": at(2), "pid": 100, "start_ns": at(1),
             "comm": "echo", "uid": 1000, "euid": 1000, "cgroup_id": 1, "carried_rss_kib": 500,
             "filename": "/bin/echo", "argv": b"/bin/echo\0a b\0", "argv_bytes": 50,
+            "cwd_device": 8, "cwd_inode": 42,
         }
     ]  # fmt: skip
     assert query("SELECT * FROM exits") == [
@@ -464,6 +471,39 @@ def test_a_file_of_the_first_schema_becomes_a_current_one(path: Path, tmp_path: 
             return connection.execute("SELECT name, sql FROM sqlite_master ORDER BY name").fetchall()
 
     assert objects(path) == objects(tmp_path / "new.db")
+
+
+def test_a_file_from_before_working_directories(path: Path, tmp_path: Path) -> None:
+    """It is read as it is; a recorder adds what is missing."""
+    make_recording(path, ONE_OF_EACH)
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("DROP TABLE working_directories")
+        connection.execute("PRAGMA legacy_alter_table = ON")  # the view stays as it is
+        connection.execute("ALTER TABLE programs RENAME TO newer")
+        (sql,) = (statement for statement in TABLES if "TABLE programs (" in statement)
+        older = re.sub(r",( +-- [^\n]*)\n +cwd_device.*\n\)", r"\1\n)", sql, flags=re.DOTALL)
+        assert "cwd" not in older
+        connection.execute(older)
+        columns = ", ".join(row[1] for row in connection.execute("PRAGMA table_info(programs)"))
+        connection.execute(f"INSERT INTO programs SELECT {columns} FROM newer")
+        connection.execute("DROP TABLE newer")
+        connection.execute("DELETE FROM _sqlite_migrations WHERE name = 'working_directories'")
+        connection.execute("PRAGMA user_version = 2")
+        connection.commit()
+    shutil.copy(path, tmp_path / "old.db")
+    assert [finding.problems for finding in verify(path)] == [(), ()]
+    make_recording(path, ONE_OF_EACH)
+    make_recording(tmp_path / "new.db", ONE_OF_EACH)
+    assert [finding.problems for finding in verify(path)] == [(), (), ()]
+    assert merge([tmp_path / "old.db", path], tmp_path / "all.db") == {tmp_path / "old.db": [1], path: [2, 3]}
+    assert [finding.problems for finding in verify(tmp_path / "all.db")] == [()] * 4
+
+    def shape(file: Path) -> list[tuple[str, str]]:
+        with closing(sqlite3.connect(file)) as connection:
+            sql = "SELECT m.name, c.name FROM sqlite_master AS m, pragma_table_info(m.name) AS c ORDER BY 1, 2"
+            return connection.execute(sql).fetchall()
+
+    assert shape(path) == shape(tmp_path / "new.db")
 
 
 def test_the_last_of_two_recorders_makes_it_a_plain_file(path: Path) -> None:

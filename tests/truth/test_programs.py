@@ -176,3 +176,43 @@ def test_a_program_of_another_user(act: str, start_recorder: Start, query: Query
         assert (row["execs"], row["exit_code"], row["uid"]) == (1, 0, 65534)
         [program] = programs_of(query, row)
         assert (program["uid"], program["euid"]) == (65534, euid)
+
+
+WHERE = """SELECT p.pid, e.comm, e.cwd_device, e.cwd_inode, w.path FROM programs AS e
+    JOIN processes AS p ON p.id = e.process_id
+    LEFT JOIN working_directories AS w
+        ON w.recording_id = e.recording_id AND w.device = e.cwd_device AND w.inode = e.cwd_inode
+    WHERE p.pid = ? OR p.ppid = ? ORDER BY e.id"""
+
+
+def test_where_programs_are_started(start_recorder: Start, query: Query, tmp_path: Path) -> None:
+    """Each where it was at its exec; the path as long as somebody is there to be asked."""
+    (tmp_path / "below").mkdir()
+    script = "/bin/true; cd below; /bin/true; (cd ..; exec /bin/true); read x"
+    recorder = start_recorder()
+    with subprocess.Popen(["/bin/sh", "-c", script], cwd=tmp_path, stdin=subprocess.PIPE) as shell:
+        wait_until(lambda: len(query(WHERE, shell.pid, shell.pid)) == 4, "not all programs are in the file")
+        wait_until(lambda: query("SELECT * FROM working_directories WHERE path LIKE '%/below'"), "no path is there")
+    recorder.end()
+    rows = query(WHERE, shell.pid, shell.pid)
+    assert [row["comm"] for row in rows] == ["sh", "true", "true", "true"]
+    outer, below = (folder.stat() for folder in (tmp_path, tmp_path / "below"))
+    assert [row["cwd_inode"] for row in rows] == [outer.st_ino, outer.st_ino, below.st_ino, outer.st_ino]
+    assert {row["path"] for row in rows if row["cwd_inode"] == below.st_ino} == {str(tmp_path / "below")}
+    assert {row["path"] for row in rows} <= {None, str(tmp_path), str(tmp_path / "below")}
+
+
+def test_two_directories_of_one_number(start_recorder: Start, query: Query) -> None:
+    """On two file systems: the roots of most have the same number."""
+    recorder = start_recorder()
+    places = ["/proc", "/sys"]
+    fates = []
+    for place in places:
+        with subprocess.Popen(["/bin/sleep", "600"], cwd=place) as child:
+            wait_until(lambda child=child: query(WHERE, child.pid, child.pid), "it is not in the file")  # type: ignore[misc]
+            child.kill()
+        fates.append(child.pid)
+    recorder.end()
+    found = [row for pid in fates for row in query(WHERE, pid, pid)]
+    assert [(row["path"], row["cwd_inode"]) for row in found] == [(p, Path(p).stat().st_ino) for p in places]
+    assert len({row["cwd_device"] for row in found}) == 2

@@ -1,0 +1,90 @@
+"""What the options of `webpf record` aim at: checks that they go together, and makes a target of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from . import filters, invoker, target
+from .command import Command
+from .errors import NotFound, UsageError
+from .runcgroup import RunCgroup
+from .terminal import say
+
+
+@dataclass(frozen=True)
+class Aim:
+    """As on the command line."""
+
+    command_line: list[str]
+    duration: float | None
+    pid: int | None
+    all: bool
+    as_root: bool
+    cgroup: bool
+    users: list[str]
+    names: list[str]
+    min_lifetime: float | None
+
+    @property
+    def of(self) -> str:
+        """What is recorded, in a word or two."""
+        return "command" if self.command_line else "machine" if self.pid is None else f"pid {self.pid}"
+
+    def check(self) -> None:
+        """Raises UsageError for options that don't go together, and NotFound for a pid that can't be."""
+        if self.command_line and self.pid is not None:
+            raise UsageError("a command and --pid don't go together", "webpf record --pid N")
+        if self.command_line and self.duration is not None:
+            message = "a command is recorded until it ends, so --duration doesn't go with it"
+            raise UsageError(message, "timeout, as command")
+        for option, given in (("--all", self.all), ("--as-root", self.as_root), ("--cgroup", self.cgroup)):
+            if given and not self.command_line:
+                raise UsageError(f"{option} needs a command", f"webpf record {option} -- COMMAND")
+        if self.all and self.cgroup:
+            raise UsageError("--all and --cgroup don't go together", "webpf record --cgroup -- COMMAND")
+        follows = self.pid is not None or (self.command_line and not self.all)
+        of_machine = {"--uid": self.users, "--comm": self.names, "--min-lifetime": self.min_lifetime}
+        for option, value in of_machine.items():
+            if follows and value:
+                hint = "--all" if self.command_line else "leave --pid out"
+                raise UsageError(f"{option} is for recording the whole machine", hint)
+        if self.min_lifetime is not None and not 0 < self.min_lifetime < 1e9:
+            raise UsageError(
+                f"--min-lifetime must be more than 0 seconds, not {self.min_lifetime:g}", "--min-lifetime 0.5"
+            )
+        self.filters()
+        if self.pid is not None and self.pid < 1:
+            raise NotFound(f"there is no process {self.pid}", "ps -e")
+
+    def filters(self) -> filters.Filters:
+        """Raises UsageError for a user or a name that can't be."""
+        return filters.parse(self.users, self.names)
+
+    def command(self) -> Command | None:
+        """The command, found. Raises CommandNotFound or CannotExecute."""
+        if not self.command_line:
+            return None
+        command = Command(self.command_line, None if self.as_root else invoker.find())
+        command.check()
+        return command
+
+    def machine(self) -> target.Target:
+        """Without a command. Raises NotFound."""
+        return target.Machine(self.filters()) if self.pid is None else target.Running(self.pid)
+
+    @contextmanager
+    def around(self, command: Command) -> Iterator[target.Target]:
+        """The command, and what is recorded with it. Raises Unavailable or NoPermission if no cgroup can be made."""
+        if self.all:
+            yield target.Commanded(command, self.filters())
+        elif not self.cgroup:
+            yield target.Commanded(command)
+        else:
+            made = RunCgroup()
+            try:
+                yield target.Commanded(command, filters.Filters(cgroup=made.cgroup), made.inside())
+            finally:
+                if not made.remove():
+                    say(f"the cgroup {made.path} stays, for something still runs in it")

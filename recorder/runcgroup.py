@@ -1,0 +1,77 @@
+"""A cgroup v2 that is made for one run, so that whatever gets into it is known to belong to the run."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from . import cgroups
+from .errors import NoPermission, Unavailable
+from .filters import Cgroup
+
+_RELEASE_SECONDS = 0.5
+
+
+class RunCgroup:
+    """Below the cgroup of this process. Raises Unavailable or NoPermission if none can be made."""
+
+    def __init__(self) -> None:
+        mount = cgroups.mount_point()
+        if mount is None:
+            raise Unavailable("--cgroup needs cgroup v2, and this machine has mounted only v1", "leave --cgroup out")
+        self._own = _own_path()
+        self._home = mount / self._own.lstrip("/")
+        self._folder = self._home / f"webpf-{os.getpid()}"
+        try:
+            self._folder.mkdir()
+        except PermissionError:
+            raise NoPermission(f"no cgroup can be made below {self._own}", "sudo webpf record --cgroup") from None
+        except OSError as error:
+            hint = "leave --cgroup out"
+            raise Unavailable(f"no cgroup can be made below {self._own}: {error.strerror}", hint) from None
+        self.cgroup = Cgroup(self._folder.stat().st_ino, level=len(self.path.strip("/").split("/")))
+
+    @property
+    def path(self) -> str:
+        """In the hierarchy."""
+        return str(Path(self._own) / self._folder.name)
+
+    @contextlib.contextmanager
+    def inside(self) -> Iterator[None]:
+        """What this process starts within the block is in the cgroup from the first moment."""
+        _move_to(self._folder)
+        try:
+            yield
+        finally:
+            _move_to(self._home)
+
+    def remove(self) -> bool:
+        """False if something still runs in it: then it stays."""
+        for folder in sorted(self._folder.rglob("*/"), reverse=True):  # those made within it, deepest first
+            with contextlib.suppress(OSError):
+                folder.rmdir()
+        deadline = time.monotonic() + _RELEASE_SECONDS
+        while True:
+            try:
+                self._folder.rmdir()
+                return True
+            except OSError:
+                if time.monotonic() > deadline or (self._folder / "cgroup.procs").read_text():
+                    return False
+                time.sleep(0.01)  # the kernel may not have let go yet of what has just ended
+
+
+def _own_path() -> str:
+    lines = Path("/proc/self/cgroup").read_text(errors="surrogateescape").splitlines()
+    return next((line[3:] for line in lines if line.startswith("0::")), "/")
+
+
+def _move_to(folder: Path) -> None:
+    try:
+        with (folder / "cgroup.procs").open("r+") as processes:
+            processes.write("0")
+    except OSError as error:
+        raise Unavailable(f"can't move to the cgroup {folder}: {error.strerror}", "leave --cgroup out") from None

@@ -1,0 +1,63 @@
+"""What /proc shows of a target: who is alive when a recording begins, and with filters later too."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from . import clock, procfs
+from .redaction import Redaction
+from .source import Source
+from .target import Target
+
+if TYPE_CHECKING:
+    from .events import Alive, Event
+
+
+@dataclass(frozen=True)
+class FirstLook:
+    """What was there when the recording began, and what had happened until it was looked at (Unix ns)."""
+
+    events: list[Event]
+    until_ns: int
+    cgroup_paths: dict[int, str | None]
+
+
+@dataclass(frozen=True)
+class View:
+    """How /proc is looked at: for which processes, and without which arguments.
+
+    clock_offset: ns from boot time to Unix time. youngest_ns: later on, who is younger isn't looked for.
+    """
+
+    target: Target
+    redaction: Redaction
+    clock_offset: int
+    max_args: int
+    youngest_ns: int = 0
+
+    def first(self, source: Source) -> FirstLook:
+        """At the start, with what the source has by then."""
+        alive, paths = self._look()
+        until_ns = clock.boot_ns() + self.clock_offset
+        events = source.drain()
+        return FirstLook([*procfs.without_doubles(alive, events), *events], until_ns, paths)
+
+    def again(self) -> tuple[list[Alive], dict[int, str | None]]:
+        """Filters can make the kernel side wait with a process until it execs or ends. Who lives on is found here.
+
+        With the paths of their cgroups, by id.
+        """
+        if not self.target.filters.active:
+            return [], {}
+        alive, paths = self._look()
+        oldest_ns = clock.boot_ns() + self.clock_offset - self.youngest_ns
+        return [process for process in alive if process.start_ns <= oldest_ns], paths
+
+    def _look(self) -> tuple[list[Alive], dict[int, str | None]]:
+        """Who of the target is alive, and the paths of their cgroups, by id."""
+        cgroup_ids: dict[str, int] = {}
+        alive = self.target.scan(self.clock_offset, self.max_args, cgroup_ids)
+        if self.redaction.active:
+            alive = [self.redaction.fact(each) for each in alive]
+        return alive, {number: path for path, number in cgroup_ids.items()}

@@ -1,0 +1,240 @@
+"""Only who is asked for: a user's processes, those of a name, those in a cgroup, those that last."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from fates import Query
+from support import NOBODY, Recorder, wait_until, webpf_command
+
+from webpf import cgroups
+
+pytestmark = pytest.mark.kernel
+
+Start = Callable[..., Recorder]
+Webpf = Callable[..., "subprocess.CompletedProcess[str]"]
+
+PROCESSES = "SELECT * FROM processes WHERE recording_id = (SELECT max(id) FROM recordings) ORDER BY id"
+
+
+def run_as(user: int, script: str) -> int:
+    """Runs a shell of this user to its end; returns its pid."""
+    shell = subprocess.Popen(["/bin/sh", "-c", script], user=user, group=user, extra_groups=[])
+    shell.wait()
+    return shell.pid
+
+
+def is_sound(webpf: Webpf) -> bool:
+    """Whether every fact is accounted for, and nothing was lost."""
+    ended = webpf("verify")
+    return ended.returncode == 0 and "no event was lost" in ended.stdout
+
+
+def test_of_a_user(start_recorder: Start, webpf: Webpf, query: Query) -> None:
+    """Whole: with what he starts, from the fork on; and nobody else's."""
+    recorder = start_recorder("--uid", str(NOBODY))
+    run_as(0, "/bin/ls / > /dev/null")
+    pid = run_as(NOBODY, "(:); /bin/date > /dev/null; exec /bin/true")
+    recorder.end()
+    rows = query(PROCESSES)
+    assert {row["uid"] for row in rows} == {NOBODY}
+    (shell,) = (row for row in rows if row["pid"] == pid)
+    assert (shell["comm"], shell["execs"], shell["state"], shell["ppid"]) == ("true", 2, "exited", os.getpid())
+    below = [(row["comm"], row["ppid"], row["state"]) for row in rows if row["parent_id"] == shell["id"]]
+    assert below == [("sh", pid, "exited"), ("date", pid, "exited")]
+    assert query("SELECT count(*) AS n FROM forks WHERE pid = ?", pid) == [{"n": 1}], "from before it was his"
+    assert is_sound(webpf)
+
+
+def test_of_two_users_by_their_names(start_recorder: Start, query: Query) -> None:
+    recorder = start_recorder("--uid", "nobody", "--uid", "1")
+    pids = {run_as(user, "exec /bin/true") for user in (NOBODY, 1)}
+    run_as(2, "exec /bin/true")
+    recorder.end()
+    assert {row["uid"] for row in query(PROCESSES)} == {NOBODY, 1}
+    assert pids <= {row["pid"] for row in query(PROCESSES)}
+
+
+def test_of_a_name(start_recorder: Start, webpf: Webpf, query: Query) -> None:
+    """Not what bears it between fork and exec only, as all that a shell starts does."""
+    recorder = start_recorder("--comm", "date")
+    pid = run_as(0, "/bin/date > /dev/null; /bin/ls / > /dev/null; date() { :; }; exec /bin/date > /dev/null")
+    recorder.end()
+    rows = query(PROCESSES)
+    ours = [row for row in rows if pid in (row["pid"], row["ppid"])]
+    assert [(row["comm"], row["execs"], row["state"]) for row in ours] == [("date", 1, "exited")] * 2
+    assert {row["comm"] for row in rows} == {"date"}
+    first, second = ours
+    assert (first["ppid"], second["pid"]) == (pid, pid)
+    assert first["lifetime_ns"] < second["lifetime_ns"], "each from its fork"
+    assert is_sound(webpf)
+
+
+LONG_NAME = "a-very-long-name-of-a-program"
+
+
+def test_of_a_long_name(start_recorder: Start, query: Query, tmp_path: Path) -> None:
+    """Of which the kernel keeps 15 bytes; one that begins with the same is not meant, where it is short."""
+    recorder = start_recorder("--comm", LONG_NAME, "--comm", "a")
+    for name in (LONG_NAME, "a", "ab"):
+        (tmp_path / name).symlink_to("/bin/true")
+        subprocess.run([tmp_path / name], check=True)
+    recorder.end()
+    ours = [row["comm"] for row in query(PROCESSES) if row["ppid"] == os.getpid()]
+    assert ours == [LONG_NAME[:15], "a"]
+
+
+WORKER = """
+import ctypes, os, sys
+ctypes.CDLL(None).prctl(15, b"worker", 0, 0, 0)
+if sys.argv[1:] == ["forks"] and os.fork() == 0:
+    sys.stdin.read()
+    os._exit(3)
+print(os.getpid(), flush=True)
+sys.stdin.read()
+"""
+
+
+@contextmanager
+def worker(*arguments: str) -> Iterator[subprocess.Popen[str]]:
+    """A process that has named itself `worker`, and lives until its input ends."""
+    line = [sys.executable, "-c", WORKER, *arguments]
+    with subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        yield process
+
+
+def test_a_name_that_a_process_gave_itself(start_recorder: Start, webpf: Webpf, query: Query) -> None:
+    """Before the recording, or in it; and a worker that never execs. At the end, or alive."""
+    with worker() as old, worker() as lasting:
+        recorder = start_recorder("--comm", "worker")
+        with worker("forks") as new:
+            pass
+        old.communicate()
+        recorder.end()
+        rows = {row["pid"]: row for row in query(PROCESSES)}
+        assert (rows[old.pid]["state"], rows[new.pid]["state"]) == ("exited", "exited")
+        assert rows[lasting.pid]["state"] == "running"
+        (forked,) = (row for row in rows.values() if row["ppid"] == new.pid)
+        assert (forked["comm"], forked["exit_code"], forked["execs"]) == ("worker", 3, 0)
+        assert {row["comm"] for row in rows.values()} == {"worker"}
+    assert is_sound(webpf)
+
+
+def test_who_got_the_name_and_lives_on(start_recorder: Start, webpf: Webpf, query: Query) -> None:
+    """Without an exec the kernel side hears nothing more of him: he is found when the recording ends."""
+    recorder = start_recorder("--comm", "worker")
+    with worker() as process:
+        recorder.end()
+        (row,) = query("SELECT state, comm FROM processes WHERE pid = ?", process.pid)
+        assert row == {"state": "running", "comm": "worker"}
+    assert is_sound(webpf)
+
+
+def test_who_was_there_and_takes_on_another_name(start_recorder: Start, webpf: Webpf, query: Query) -> None:
+    """He is recorded to the end: nothing is lost."""
+    script = "read x; exec /bin/date"
+    with subprocess.Popen(["/bin/sh", "-c", script], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as shell:
+        wait_until(lambda: Path(f"/proc/{shell.pid}/comm").read_text() == "sh\n", "the shell doesn't start")
+        recorder = start_recorder("--comm", "sh")
+        shell.communicate(b"\n")
+    recorder.end()
+    (row,) = query("SELECT comm, state, exit_code FROM processes WHERE pid = ?", shell.pid)
+    assert row == {"comm": "date", "state": "exited", "exit_code": 0}
+    assert is_sound(webpf)
+
+
+def test_all_at_once(start_recorder: Start, query: Query) -> None:
+    recorder = start_recorder("--uid", str(NOBODY), "--comm", "sleep", "--min-lifetime", "0.2")
+    run_as(NOBODY, "sleep 0.3; sleep 0.01; /bin/true")
+    run_as(0, "sleep 0.3")
+    recorder.end()
+    ours = [row for row in query(PROCESSES) if row["lifetime_ns"] is not None]
+    assert [(row["args"], row["uid"]) for row in ours] == [("sleep 0.3", NOBODY)]
+
+
+def test_those_that_last(start_recorder: Start, webpf: Webpf, query: Query) -> None:
+    """With all that was known of them before they were old enough; the books balance without the others."""
+    recorder = start_recorder("--min-lifetime", "0.2")
+    pid = run_as(0, "i=0; while [ $i -lt 50 ]; do /bin/true; i=$((i+1)); done; sleep 0.3; exec sleep 0.01")
+    last = subprocess.Popen(["/bin/sleep", "600"])
+    wait_until(lambda: Path(f"/proc/{last.pid}/comm").read_text() == "sleep\n", "sleep doesn't start")
+    recorder.end()
+    last.kill()
+    last.wait()
+    rows = query(PROCESSES)
+    ours = [(row["args"], row["state"], row["execs"]) for row in rows if {row["pid"], row["ppid"]} & {pid, last.pid}]
+    assert ours == [("sleep 0.01", "exited", 2), ("sleep 0.3", "exited", 1), ("/bin/sleep 600", "running", 1)]
+    (recording,) = query("SELECT * FROM recordings")
+    assert recording["execs_attempted"] == recording["execs_written"] < 50
+    assert is_sound(webpf)
+
+
+@pytest.fixture
+def hierarchy() -> Iterator[Path]:
+    """Where the cgroup v2 hierarchy is mounted."""
+    mounted = cgroups.mount_point()
+    if mounted is not None:
+        yield mounted
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        if subprocess.run(["mount", "-t", "cgroup2", "none", folder], check=False, capture_output=True).returncode:
+            pytest.skip("no cgroup v2 here")
+        cgroups.mount_point.cache_clear()
+        try:
+            yield Path(folder)
+        finally:
+            subprocess.run(["umount", folder], check=True)
+            cgroups.mount_point.cache_clear()
+
+
+def test_what_gets_into_the_cgroup_of_a_run(webpf: Webpf, query: Query, hierarchy: Path) -> None:
+    """Also what somebody else was asked to do there, below it too; and not what the recorder's own cgroup does."""
+    with subprocess.Popen(["/bin/sh"], stdin=subprocess.PIPE, text=True) as service:
+        into = f"{hierarchy}/webpf-*/sub"
+        handed = (
+            f"mkdir $(ls -d {hierarchy}/webpf-*)/sub; echo {service.pid} > $(echo {into})/cgroup.procs;"
+            f" echo '/bin/date > /dev/null; exit 5' > /proc/{service.pid}/fd/0;"
+            f" while [ -e /proc/{service.pid}/fd/0 ]; do sleep 0.01; done"  # a zombie has none
+        )
+        ended = webpf("record", "--cgroup", "--", "/bin/sh", "-c", f"/bin/ls / > /dev/null; {handed}")
+        assert ended.returncode == 0, ended.stderr
+        service.wait()
+    rows = query(PROCESSES)
+    names = {(row["comm"], row["exit_code"]) for row in rows}
+    assert {("ls", 0), ("mkdir", 0), ("date", 0), ("sh", 5)} <= names
+    assert {row["comm"] for row in rows} == {"sh", "ls", "mkdir", "sleep", "date"}
+    assert not list(hierarchy.rglob("webpf-*")), "it is removed"
+    assert is_sound(webpf)
+
+
+def test_a_cgroup_that_something_still_runs_in_stays(webpf: Webpf, query: Query, hierarchy: Path) -> None:
+    ended = webpf("record", "--cgroup", "--", "/bin/sh", "-c", "sleep 600 > /dev/null 2>&1 & echo $!")
+    (left,) = hierarchy.rglob("webpf-*")
+    os.kill(int(ended.stdout), 9)
+    wait_until(lambda: not (left / "cgroup.procs").read_text(), "the cgroup is not empty")
+    left.rmdir()
+    assert f"{left.name} stays" in ended.stderr
+    assert ("sleep", "running") in {(row["comm"], row["state"]) for row in query(PROCESSES)}
+
+
+def test_without_cgroup_v2_it_is_said(tmp_path: Path) -> None:
+    apart = ["unshare", "--mount", "--propagation", "private"]
+    if subprocess.run([*apart, "true"], check=False, capture_output=True).returncode:
+        pytest.skip("no mount namespace can be made here")
+    line = shlex.join([*webpf_command(), "record", "--cgroup", "--", "true"])
+    script = "for at in $(awk '/ - cgroup2 /{print $5}' /proc/self/mountinfo); do umount -l $at 2> /dev/null; done;"
+    ended = subprocess.run(
+        [*apart, "sh", "-c", f"{script} exec {line}"], check=False, capture_output=True, text=True, cwd=tmp_path
+    )
+    assert (ended.returncode, len(ended.stderr.splitlines())) == (69, 1), ended.stderr
+    assert "cgroup v2" in ended.stderr
