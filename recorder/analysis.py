@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 from .family import Node
 
+_NEVER = 2**63
+
 
 @dataclass(frozen=True)
 class Stretch:
@@ -48,8 +50,7 @@ class Analysis:
     def _life(self, node: Node) -> tuple[int, int]:
         """Start and end as far as they are between the two moments."""
         start = max(node.start_ns, self.start_ns)
-        end = node.end_ns if node.end_ns is not None else self.end_ns if node.outcome == "running" else start
-        return start, max(start, min(end, self.end_ns))
+        return start, max(start, min(_end(node), self.end_ns))
 
     def _sweep(self) -> Iterator[_Front]:
         """The front from change to change, in order."""
@@ -109,18 +110,41 @@ class Analysis:
         return sorted(found, key=lambda stretch: (-stretch.ns, stretch.start_ns))
 
     def chain(self) -> list[Stretch]:
-        """Who, one after another, decided the time: from the end back, always who ended last before the next began.
+        """Who, one after another, decided the time, in its order: the critical chain.
 
-        Of those only that started nothing themselves: the others waited for such. In the order of time.
+        From the end back it is always the child that ended last; in between its parent, which then worked itself or
+        slept; and within a child's life the same again. A child that outlived its parent, or whatever came after it,
+        has kept nobody waiting.
         """
-        parents = {node.parent_id for node in self.nodes.values()}
-        leaves = [(end, start, id) for id, (start, end) in self._lives.items() if id not in parents and end > start]
-        leaves.sort()
+        children: dict[int | None, list[int]] = {}
+        ends = {id: _end(node) for id, node in self.nodes.items()}
+        for id in sorted(ends, key=lambda id: ends[id]):
+            above = self.nodes[id].parent_id
+            children.setdefault(above if above in self.nodes else None, []).append(id)
         found: list[Stretch] = []
-        until = self.end_ns
-        while leaves:
-            end, start, id = leaves.pop()
-            if end <= until:
-                found.append(Stretch(self.nodes[id], start, end))
-                until = start
+        # Who, from when, until when, and what was there before it on the way back.
+        todo: list[tuple[int | None, int, int]] = [(None, self.start_ns, self.end_ns)]
+        while todo:
+            who, since, until = todo.pop()
+            below = children.get(who, [])
+            while below and ends[below[-1]] > until:
+                below.pop()
+            if not below or ends[below[-1]] <= since:
+                self._add(found, who, since, until)
+                continue
+            child = below.pop()
+            start = max(self._lives[child][0], since)
+            self._add(found, who, ends[child], until)
+            todo += [(who, since, start), (child, start, ends[child])]
         return found[::-1]
+
+    def _add(self, found: list[Stretch], id: int | None, since: int, until: int) -> None:
+        if id is not None and until > since:
+            found.append(Stretch(self.nodes[id], since, until))
+
+
+def _end(node: Node) -> int:
+    """When it ended, also if that was later than what is looked at; of one that is lost, at once."""
+    if node.end_ns is not None:
+        return node.end_ns
+    return _NEVER if node.outcome == "running" else node.start_ns

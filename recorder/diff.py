@@ -6,25 +6,19 @@ import re
 import sqlite3
 from pathlib import Path
 
-from . import catalog, family
+from . import activity, catalog, family
 from .difference import Cost, Recorded
 from .slices import Row
 
 _RECORDING = re.compile(r"(?:(?P<file>.*):)?(?P<number>\d+)", re.DOTALL)
 
 # No more than what the old image left behind: then its own peak isn't known.
-_PROGRAMS = """WITH RECURSIVE family (id) AS (
-    SELECT :command
-    UNION ALL
-    SELECT child.id FROM family JOIN processes AS child ON child.parent_id = family.id
-)
-SELECT coalesce(p.comm, '?'), sum(p.lifetime_ns), sum(p.cpu_ns), max(CASE
+_PROCESSES = """
+SELECT p.argv, p.comm, p.lifetime_ns, p.cpu_ns, CASE
         WHEN p.max_rss_kib > coalesce((SELECT max(carried_rss_kib) FROM programs WHERE process_id = p.id), 0)
         THEN p.max_rss_kib
-    END), count(*), sum(p.status <> 0)
-FROM {source}
-WHERE p.recording_id = :recording AND p.kernel IS NOT 1 AND p.start_ns >= :started
-GROUP BY 1 ORDER BY 1"""
+    END, p.status
+FROM family JOIN processes AS p USING (id)"""
 
 
 def find(reference: str, db: Path) -> tuple[Path, int | None]:
@@ -51,12 +45,9 @@ def read(file: Path, recording: int | None) -> Recorded:
         number = catalog.which(connection, file, recording)
         about = next(row for row in catalog.recording_rows(connection) if row["id"] == number)
         command = family.command_id(connection, number)
-        source = "processes AS p" if command is None else "family JOIN processes AS p USING (id)"
-        values = {"recording": number, "started": about["started_ns"], "command": command}
-        rows = connection.execute(_PROGRAMS.format(source=source), values).fetchall()
-        programs = {name: Cost(*(value or 0 for value in costs)) for name, *costs in rows}
+        activities = _by_activity(connection, number, command)
         wall = _wall(connection, about, command)
-    costs = programs.values()
+    costs = activities.values()
     whole = Cost(
         wall=wall,
         cpu=sum(each.cpu for each in costs),
@@ -64,7 +55,17 @@ def read(file: Path, recording: int | None) -> Recorded:
         processes=sum(each.processes for each in costs),
         failures=sum(each.failures for each in costs),
     )
-    return Recorded(f"{file}:{number}" + (f" ({about['name']})" if about["name"] else ""), whole, programs)
+    return Recorded(f"{file}:{number}" + (f" ({about['name']})" if about["name"] else ""), whole, activities)
+
+
+def _by_activity(connection: sqlite3.Connection, recording: int, command: int | None) -> dict[str, Cost]:
+    """What the processes came to, by what they did."""
+    costs: dict[str, Cost] = {}
+    values = {"recording": recording, "command": command}
+    for argv, comm, wall, cpu, rss, status in connection.execute(family.FAMILY + _PROCESSES, values):
+        name = activity.of(argv, comm)
+        costs[name] = costs.get(name, Cost()) + Cost(wall or 0, cpu or 0, rss or 0, 1, int(bool(status)))
+    return costs
 
 
 def _wall(connection: sqlite3.Connection, about: Row, command: int | None) -> int:

@@ -26,14 +26,24 @@ class Cost:
     processes: int = 0
     failures: int = 0
 
+    def __add__(self, other: Cost) -> Cost:
+        """Of both together: memory is the higher peak."""
+        return Cost(
+            self.wall + other.wall,
+            self.cpu + other.cpu,
+            max(self.rss, other.rss),
+            self.processes + other.processes,
+            self.failures + other.failures,
+        )
+
 
 @dataclass(frozen=True)
 class Recorded:
-    """A recording: what it came to in all, and by program (wall: the sum of lifetimes)."""
+    """A recording: what it came to in all, and by what was done (wall: the sum of lifetimes)."""
 
     name: str
     whole: Cost
-    programs: dict[str, Cost]
+    activities: dict[str, Cost]
 
 
 @dataclass(frozen=True)
@@ -77,21 +87,21 @@ def lines(before: Recorded, after: Recorded) -> Iterator[str]:
             _change("failures", old.failures, new.failures, 0, str),
         ]
     )
-    both = [name for name in before.programs if name in after.programs]
+    both = [name for name in before.activities if name in after.activities]
 
     def costs(names: Iterable[str], of: Recorded) -> list[str]:
-        found = sorted(names, key=lambda name: (-of.programs[name].wall, name))
-        return [f"{name} ({of.programs[name].processes:,} x, {_time(of.programs[name].wall)})" for name in found]
+        found = sorted(names, key=lambda name: (-of.activities[name].wall, name))
+        return [f"{name} ({of.activities[name].processes:,} x, {_time(of.activities[name].wall)})" for name in found]
 
-    yield from _listed("new", costs(after.programs.keys() - before.programs.keys(), after))
-    yield from _listed("gone", costs(before.programs.keys() - after.programs.keys(), before))
+    yield from _listed("new", costs(after.activities.keys() - before.activities.keys(), after))
+    yield from _listed("gone", costs(before.activities.keys() - after.activities.keys(), before))
     for title, what, least, shown in (
         ("slower", "wall", NOISE_NS, _time),
         ("more CPU", "cpu", NOISE_NS, _time),
         ("more memory", "rss", NOISE_KIB, _memory),
         ("failing more", "failures", 0, str),
     ):
-        pairs = [(getattr(before.programs[name], what), getattr(after.programs[name], what), name) for name in both]
+        pairs = [(getattr(before.activities[name], what), getattr(after.activities[name], what), name) for name in both]
         worse = [each for each in pairs if each[1] > each[0] and not is_noise(each[0], each[1], least)]
         worse.sort(key=lambda each: (each[0] - each[1], each[2]))
         yield from _listed(

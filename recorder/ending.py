@@ -6,18 +6,14 @@ import sqlite3
 from collections.abc import Iterator
 from typing import Any
 
-from .family import command_id, outcome, shortened
+from . import activity
+from .family import FAMILY, command_id, outcome, shortened
 from .terminal import duration
 
 _SHOWN = 3  # of each list
 _WIDTH = 50  # characters of a command line
 
-# Of the recording: the command, which the recorder itself started, and all that came of it.
-_FAMILY = """WITH RECURSIVE family (id) AS (
-    SELECT :command
-    UNION ALL
-    SELECT child.id FROM family JOIN processes AS child ON child.parent_id = family.id
-),
+_PROCESS = """,
 process AS MATERIALIZED (
     SELECT p.*, coalesce(p.args, p.comm, '?') AS line, family.id = :command AS is_command,
         (SELECT max(carried_rss_kib) FROM programs WHERE process_id = p.id) AS carried_rss_kib,
@@ -35,7 +31,9 @@ def lines(connection: sqlite3.Connection, recording: int) -> Iterator[str]:
         return
 
     def rows(sql: str) -> list[dict[str, Any]]:
-        cursor = connection.execute(_FAMILY + sql, {"command": number, "most": _SHOWN})
+        cursor = connection.execute(
+            FAMILY + _PROCESS + sql, {"recording": recording, "command": number, "most": _SHOWN}
+        )
         names = [column[0] for column in cursor.description]
         return [dict(zip(names, row, strict=True)) for row in cursor]
 
@@ -86,4 +84,4 @@ def _listed(title: str, texts: list[str]) -> Iterator[str]:
 
 
 def _short(row: dict[str, Any]) -> str:
-    return shortened(str(row["line"]), _WIDTH)
+    return shortened(activity.title(row["argv"], str(row["line"])), _WIDTH)

@@ -6,10 +6,15 @@ import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from . import activity
+
 
 @dataclass(frozen=True)
 class Node:
-    """A process. Times in ns, None: not known, or (end_ns) still to come. is_old: it was alive before the recording."""
+    """A process. Times in ns, None: not known, or (end_ns) still to come. is_old: it was alive before the recording.
+
+    line: its latest command line.
+    """
 
     id: int
     parent_id: int | None
@@ -20,6 +25,10 @@ class Node:
     cpu_ns: int | None
     outcome: str  # exit 0, signal 9, running, lost
     is_old: bool
+    has_run: bool = True  # a program of its own
+    title: str = "?"  # its command line, or what it did if that says more
+    activity: str = "?"  # what it did, normalised
+    place: str | None = None  # the directory that its latest program was started in
 
     @property
     def lifetime_ns(self) -> int | None:
@@ -32,14 +41,48 @@ class Node:
         return self.line.partition(" ")[0].rpartition("/")[2]
 
 
-def read(connection: sqlite3.Connection, recording: int) -> Iterator[Node]:
-    """The processes of a recording but kernel threads, parents before their children (in the order of their ids)."""
-    sql = """SELECT p.id, p.parent_id, p.pid, coalesce(p.args, p.comm, '?'), p.start_ns, p.end_ns, p.cpu_ns,
-            p.exit_code, p.signal, p.state, p.start_ns < r.started_ns
+# Its command and all that came of it; or all that was started in it, if it is of no command, or of a cgroup.
+FAMILY = """WITH RECURSIVE family (id) AS (
+    SELECT p.id FROM recordings AS r JOIN processes AS p ON p.recording_id = r.id
+    WHERE r.id = :recording AND p.kernel IS NOT 1 AND p.start_ns >= r.started_ns
+        AND (p.id = :command OR :command IS NULL OR json_extract(r.options, '$.cgroup'))
+    UNION
+    SELECT child.id FROM family JOIN processes AS child ON child.parent_id = family.id WHERE :command IS NOT NULL
+)
+"""
+"""Of a recording, the processes that a report is about; takes :recording and :command (see command_id())."""
+
+# As it was when the last program started; in an older file it is not known.
+_PLACE = """(SELECT coalesce(d.path, e.cwd_device || ':' || e.cwd_inode) FROM programs AS e
+    LEFT JOIN working_directories AS d
+        ON d.recording_id = e.recording_id AND d.device = e.cwd_device AND d.inode = e.cwd_inode
+    WHERE e.process_id = p.id ORDER BY e.id DESC LIMIT 1)"""
+
+
+def read(connection: sqlite3.Connection, recording: int, with_places: bool = False) -> Iterator[Node]:
+    """The processes of a recording but kernel threads, parents before their children (in the order of their ids).
+
+    with_places: in which directories they worked, too.
+    """
+    knows_places = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'working_directories'").fetchone()
+    sql = f"""SELECT p.id, p.parent_id, p.pid, coalesce(p.args, p.comm, '?'), p.start_ns, p.end_ns, p.cpu_ns,
+            p.exit_code, p.signal, p.state, p.start_ns < r.started_ns, p.execs > 0, p.argv, p.comm,
+            {_PLACE if with_places and knows_places else "NULL"}
         FROM processes AS p JOIN recordings AS r ON r.id = p.recording_id
         WHERE p.recording_id = ? AND p.kernel IS NOT 1 ORDER BY p.id"""
-    for id, above, pid, line, start, end, cpu, exit_code, signal, state, is_old in connection.execute(sql, [recording]):
-        yield Node(id, above, pid, line, start, end, cpu, outcome(exit_code, signal, state), bool(is_old))
+    for id, above, pid, line, start, end, cpu, exit_code, signal, state, is_old, has_run, argv, comm, place in (
+        connection.execute(sql, [recording])
+    ):  # fmt: skip
+        ended = outcome(exit_code, signal, state)
+        names = (activity.title(argv, line), activity.of(argv, comm), place)
+        yield Node(id, above, pid, line, start, end, cpu, ended, bool(is_old), bool(has_run), *names)
+
+
+def members(connection: sqlite3.Connection, recording: int, command: int | None) -> list[Node]:
+    """The processes that a report of this recording is about, with their places. command: see command_id()."""
+    wanted = connection.execute(f"{FAMILY} SELECT id FROM family", {"recording": recording, "command": command})
+    ids = {id for (id,) in wanted}
+    return [node for node in read(connection, recording, with_places=True) if node.id in ids]
 
 
 def command_id(connection: sqlite3.Connection, recording: int) -> int | None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sqlite3
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from typing import TypeAlias
 
 from . import ending, family
 from .analysis import Analysis, Stretch
@@ -18,14 +17,12 @@ _BARS = "▁▂▃▄▅▆▇█"
 _SHOWN = 5
 _WIDTH = 70
 
-Costs: TypeAlias = dict[str, list[int]]
-
 
 def lines(connection: sqlite3.Connection, about: Row) -> Iterator[str]:
     """A report of a recording: of its command and all that came of it, or of all that was started in it."""
-    everybody = list(family.read(connection, about["id"]))
-    command = next((node for node in everybody if node.id == family.command_id(connection, about["id"])), None)
-    nodes = _offspring(everybody, command.id) if command else [node for node in everybody if not node.is_old]
+    number = family.command_id(connection, about["id"])
+    nodes = family.members(connection, about["id"], number)
+    command = next((node for node in nodes if node.id == number), None)
     start_ns = command.start_ns if command else about["started_ns"]
     recorded_until = about["ended_ns"] or about["updated_ns"]
     end_ns = (command.end_ns if command else None) or recorded_until
@@ -38,22 +35,11 @@ def lines(connection: sqlite3.Connection, about: Row) -> Iterator[str]:
     analysis = Analysis(nodes, start_ns, end_ns)
     yield from _busy(analysis)
     yield from _listed("alone, while nothing else of it ran", _stretches(analysis.alone(), analysis))
-    chain = analysis.chain()
-    share = sum(each.ns for each in chain) / (analysis.end_ns - analysis.start_ns)
-    longest = sorted(chain, key=lambda each: -each.ns)
-    title = f"one after another, {len(chain):,} processes took {share:.0%} of the time; the longest of them"
-    yield from _listed(title, _stretches(longest, analysis))
-    yield from _listed("the same again", _repeated(nodes))
-    yield from _listed("by program (own CPU time; working, and waiting for itself)", _programs(nodes))
-
-
-def _offspring(nodes: Sequence[Node], top: int) -> list[Node]:
-    """A process and all that came of it."""
-    found = {top}
-    for node in nodes:
-        if node.parent_id in found:
-            found.add(node.id)
-    return [node for node in nodes if node.id in found]
+    yield from _listed("the critical chain, who one after another decided the time", _chain(analysis))
+    yield from _listed("the same again, in the same place", _repeated(nodes))
+    costs = _Costs(nodes)
+    yield costs.whole
+    yield from _listed("by what they did (CPU time; waiting)", costs.lines())
 
 
 def _busy(analysis: Analysis) -> Iterator[str]:
@@ -73,35 +59,66 @@ def _listed(title: str, items: Sequence[str]) -> Iterator[str]:
 def _stretches(found: Sequence[Stretch], analysis: Analysis) -> list[str]:
     return [
         f"{duration(each.ns / 1e9):>10}  from {duration((each.start_ns - analysis.start_ns) / 1e9)} on:"
-        f" {shortened(each.node.line, _WIDTH)}"
+        f" {shortened(each.node.title, _WIDTH)}"
         for each in found[:_SHOWN]
     ]
 
 
-def _repeated(nodes: Sequence[Node]) -> list[str]:
-    """Command lines that ran more than once, by what all runs but one took."""
-    runs: dict[str, list[int]] = {}
-    for node in nodes:
-        if node.lifetime_ns is not None:
-            runs.setdefault(node.line, []).append(node.lifetime_ns)
-    again = {line: sum(times) - sum(times) // len(times) for line, times in runs.items() if len(times) > 1}
-    most = sorted(again, key=lambda line: (-again[line], line))[:_SHOWN]
-    return [f"{duration(again[line] / 1e9):>10}  {len(runs[line]):,} x {shortened(line, _WIDTH)}" for line in most]
-
-
-def _programs(nodes: Sequence[Node]) -> list[str]:
-    """By name of the program: own CPU time, and, of those that started nothing, the time in which they didn't run."""
-    parents = {node.parent_id for node in nodes}
-    number: Counter[str] = Counter()
-    cpu: Counter[str] = Counter()
-    waiting: Counter[str] = Counter()
-    for node in nodes:
-        number[node.program] += 1
-        cpu[node.program] += node.cpu_ns or 0
-        if node.id not in parents and node.lifetime_ns is not None and node.cpu_ns is not None:
-            waiting[node.program] += max(node.lifetime_ns - node.cpu_ns, 0)
-    most = sorted(number, key=lambda name: (-cpu[name] - waiting[name], name))[: 2 * _SHOWN]
+def _chain(analysis: Analysis) -> list[str]:
+    """What was done on the critical chain, by the time that it took there."""
+    spent: Counter[str] = Counter()
+    number: dict[str, set[int]] = {}
+    for each in analysis.chain():
+        spent[each.node.activity] += each.ns
+        number.setdefault(each.node.activity, set()).add(each.node.id)
+    whole = analysis.end_ns - analysis.start_ns
+    most = sorted(spent, key=lambda name: (-spent[name], name))[:_SHOWN]
     return [
-        f"{duration(cpu[name] / 1e9):>10}  {duration(waiting[name] / 1e9):>10} waiting  {number[name]:,} x {name}"
+        f"{duration(spent[name] / 1e9):>10}  {spent[name] / whole:4.0%}  {len(number[name]):,} x {name}"
         for name in most
     ]
+
+
+def _repeated(nodes: Sequence[Node]) -> list[str]:
+    """Command lines that ran more than once in a directory, by what all runs but one took."""
+    runs: dict[tuple[str, str | None], list[int]] = {}
+    for node in nodes:
+        if node.has_run and node.lifetime_ns is not None:
+            runs.setdefault((node.line, node.place), []).append(node.lifetime_ns)
+    again = {key: sum(times) - sum(times) // len(times) for key, times in runs.items() if len(times) > 1}
+    most = sorted(again, key=lambda key: (-again[key], key[0], key[1] or ""))[:_SHOWN]
+    return [
+        f"{duration(again[line, place] / 1e9):>10}  {len(runs[line, place]):,} x {shortened(line, _WIDTH)}"
+        + (f"  in {place}" if place else "")
+        for line, place in most
+    ]
+
+
+class _Costs:
+    """What processes took: CPU time, and, of those that started nothing, the time in which they didn't run."""
+
+    def __init__(self, nodes: Sequence[Node]) -> None:
+        parents = {node.parent_id for node in nodes}
+        self._number: Counter[str] = Counter()
+        self._cpu: Counter[str] = Counter()
+        self._waiting: Counter[str] = Counter()
+        for node in nodes:
+            self._number[node.activity] += 1
+            self._cpu[node.activity] += node.cpu_ns or 0
+            if node.id not in parents and node.lifetime_ns is not None and node.cpu_ns is not None:
+                self._waiting[node.activity] += max(node.lifetime_ns - node.cpu_ns, 0)
+
+    @property
+    def whole(self) -> str:
+        """Of all of them."""
+        working, waiting = (duration(sum(of.values()) / 1e9) for of in (self._cpu, self._waiting))
+        return f"working: {working} of CPU time; waiting: {waiting}, by those that started nothing and didn't run"
+
+    def lines(self) -> list[str]:
+        """The most expensive, by what they did."""
+        most = sorted(self._number, key=lambda name: (-self._cpu[name] - self._waiting[name], name))[: 2 * _SHOWN]
+        return [
+            f"{duration(self._cpu[name] / 1e9):>10}  {duration(self._waiting[name] / 1e9):>10} waiting"
+            f"  {self._number[name]:,} x {name}"
+            for name in most
+        ]

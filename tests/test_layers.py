@@ -30,6 +30,7 @@ LAYERS = (
         "records",
         "btf",
         "bcclib",
+        "activity",
         "cgroups",
         "filters",
         "directories",

@@ -47,9 +47,27 @@ def test_who_was_alone() -> None:
 
 
 def test_who_decided_the_time() -> None:
-    """ld; before it began, the last to end of those that started nothing was cc a.c: cc b.c waited for as."""
+    """make waited for ld, and before it for cc b.c, which waited for as; cc a.c was done before."""
     chain = Analysis(MAKE, 0, 100).chain()
-    assert [(each.node.line, each.start_ns, each.end_ns) for each in chain] == [("cc a.c", 10, 40), ("ld", 70, 95)]
+    assert [(each.node.line, each.start_ns, each.end_ns) for each in chain] == [
+        ("make", 0, 10),
+        ("cc b.c", 10, 20),
+        ("as", 20, 30),
+        ("cc b.c", 30, 60),
+        ("make", 60, 70),
+        ("ld", 70, 95),
+        ("make", 95, 100),
+    ]
+
+
+def test_who_is_left_behind_keeps_nobody_waiting() -> None:
+    nodes = [node(1, None, 0, 50, "sh"), node(2, 1, 10, 90, "daemon"), node(3, 1, 20, 40, "cat")]
+    chain = Analysis(nodes, 0, 50).chain()
+    assert [(each.node.line, each.start_ns, each.end_ns) for each in chain] == [
+        ("sh", 0, 20),
+        ("cat", 20, 40),
+        ("sh", 40, 50),
+    ]
 
 
 def test_how_many_side_by_side() -> None:
@@ -88,6 +106,14 @@ def test_every_moment(made: list[tuple[int, int, int]]) -> None:
     assert found == lonely
     chain = analysis.chain()
     assert all(one.end_ns <= other.start_ns for one, other in itertools.pairwise(chain))
+    lives = {each.id: (each.start_ns, each.end_ns or 0) for each in nodes}
+    assert all(lives[each.node.id][0] <= each.start_ns < each.end_ns <= lives[each.node.id][1] for each in chain)
+
+
+def test_a_chain_through_all_generations() -> None:
+    nodes = [node(id, id - 1 if id else None, id, 20_000 - id, "x") for id in range(9_000)]
+    chain = Analysis(nodes, 0, 20_000).chain()
+    assert sum(each.ns for each in chain) == 20_000
 
 
 def test_a_report_of_the_machine(tmp_path: Path, webpf: Webpf) -> None:
@@ -98,8 +124,8 @@ def test_a_report_of_the_machine(tmp_path: Path, webpf: Webpf) -> None:
     assert lines[0] == "12 processes started in 1.00 s"
     assert lines[1].startswith("side by side: |")
     assert "   490.00 ms  from 510.00 ms on: tail -f '/var/log/a b'" in lines
-    assert "    25.00 ms  2 x gcc -c a.c" in lines
-    assert any(line.endswith("2 x gcc") for line in lines)
+    assert "    25.00 ms  2 x gcc -c a.c  in 8:42" in lines
+    assert any(line.endswith("2 x gcc a.c") for line in lines)
 
 
 @pytest.mark.kernel
@@ -111,7 +137,9 @@ def test_a_report_of_a_command(webpf: Webpf) -> None:
     alone = lines[lines.index("alone, while nothing else of it ran:") + 1].split()
     assert alone[1] == "s" or float(alone[0]) >= 400
     assert alone[-2:] == ["sleep", "0.4"]
-    assert any(line.startswith("one after another, 2 processes took ") for line in lines)
+    spent = lines[lines.index("the critical chain, who one after another decided the time:") + 1]
+    assert spent.endswith("2 x sleep")
+    assert int(spent.split("%")[0].split()[-1]) > 90
 
 
 def test_nothing_to_tell(tmp_path: Path, webpf: Webpf) -> None:
