@@ -9,6 +9,7 @@ MAKEFLAGS += --no-print-directory
 PYTHON ?= $(firstword $(wildcard /usr/bin/python3) python3)
 SECONDS_TO_RECORD ?= 10
 DATASETTE_1 ?= 1.0a41
+SPEEDSCOPE ?= 1.25.0
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -37,7 +38,7 @@ record: install ## Install what is missing, record 10 s of this machine, print t
 
 install: packages $(VENV)/installed ## Install what recording needs, and webpf into .venv
 
-test: test-packages $(VENV)/installed-dev $(VENV)/datasette-1 ## Install what is missing, run every test
+test: test-packages $(VENV)/installed-dev $(VENV)/datasette-1 $(VENV)/speedscope ## Install what is missing, run every test
 	$(SUDO) $(BIN)/python -m pytest
 
 check: $(VENV)/installed-dev ## Lint, check types and layers
@@ -95,6 +96,13 @@ $(VENV)/installed-dev: pyproject.toml
 $(VENV)/datasette-1: pyproject.toml $(VENV)/installed-dev
 	[ -x $@/bin/python ] || $(AS_USER) $(PYTHON) -m venv $@
 	$(AS_USER) $@/bin/python -m pip install --quiet --disable-pip-version-check --upgrade 'datasette==$(DATASETTE_1)' --editable '.[perfetto]'
+	$(AS_USER) touch $@
+
+# With its own schema of its files, and all that a browser needs to open one.
+$(VENV)/speedscope: Makefile $(VENV)/installed-dev
+	$(AS_USER) mkdir -p $@
+	cd $@ && $(AS_USER) env PATH="$(CURDIR)/$(BIN):$$PATH" npm pack --silent speedscope@$(SPEEDSCOPE) > /dev/null
+	$(AS_USER) tar -xzf $@/speedscope-$(SPEEDSCOPE).tgz -C $@
 	$(AS_USER) touch $@
 
 define make_venv

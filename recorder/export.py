@@ -7,9 +7,10 @@ import io
 import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import BinaryIO, TypeAlias
 
-from . import catalog, chrometrace, stacks, terminal
+from . import catalog, chrometrace, otlp, stacks, terminal
 from .errors import Unavailable
 from .slices import Row
 
@@ -24,9 +25,7 @@ def export(db: Path, recording: int | None, format: str, weight: str, out: Binar
     Raises NotFound or DataError for the file, Unavailable for a format whose package is missing.
     """
     with catalog.reading(db) as connection:
-        number = catalog.which(connection, db, recording)
-        about = next(row for row in catalog.recording_rows(connection) if row["id"] == number)
-        FORMATS[format](connection, about, weight, out)
+        FORMATS[format](connection, _about(connection, db, recording), weight, out)
 
 
 def _text(out: BinaryIO) -> io.TextIOWrapper:
@@ -65,6 +64,37 @@ def _perfetto(connection: sqlite3.Connection, about: Row, weight: str, out: Bina
     perfettotrace.write(connection, about, out)
 
 
+def _parquet(connection: sqlite3.Connection, about: Row, weight: str, out: BinaryIO) -> None:
+    _parquetfile().write(connection, about, out)
+
+
+def _otlp(connection: sqlite3.Connection, about: Row, weight: str, out: BinaryIO) -> None:
+    with _as_text(out) as text:
+        otlp.write(connection, about, text)
+
+
+def _parquetfile() -> ModuleType:
+    try:
+        from . import parquetfile
+    except ImportError:
+        raise Unavailable("this format needs the extra parquet", "pip install 'webpf[parquet]'") from None
+    return parquetfile
+
+
+def place(db: Path, recording: int | None, format: str) -> Path | None:
+    """Where a recording's file is within a folder, for a format that goes into one; raises what export() does."""
+    if format != "parquet":
+        return None
+    with catalog.reading(db) as connection:
+        found: Path = _parquetfile().place(_about(connection, db, recording))
+        return found
+
+
+def _about(connection: sqlite3.Connection, db: Path, recording: int | None) -> Row:
+    number = catalog.which(connection, db, recording)
+    return next(row for row in catalog.recording_rows(connection) if row["id"] == number)
+
+
 def _folded(connection: sqlite3.Connection, about: Row, weight: str, out: BinaryIO) -> None:
     with _as_text(out) as text:
         stacks.write_folded(stacks.read(connection, about, weight), text)
@@ -82,4 +112,6 @@ FORMATS: dict[str, Writer] = {
     "folded": _folded,
     "csv": _rows("csv"),
     "ndjson": _rows("ndjson"),
+    "parquet": _parquet,
+    "otlp": _otlp,
 }

@@ -24,6 +24,8 @@ class To(str, Enum):
     folded = "folded"
     csv = "csv"
     ndjson = "ndjson"
+    parquet = "parquet"
+    otlp = "otlp"
 
 
 class Weight(str, Enum):
@@ -41,21 +43,26 @@ def export(
         typer.Option(
             "--to",
             help="chrome: Trace Event JSON; perfetto: its protobuf; speedscope, folded: stacks by ancestry; csv,"
-            " ndjson: a row for each process.",
+            " ndjson, parquet: a row for each process; otlp: OpenTelemetry spans, as lines of JSON.",
         ),
     ] = To.chrome,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Where to; default: standard output.")
+        Path | None,
+        typer.Option("--output", "-o", metavar="FILE", help="Where to (parquet: a folder); default: standard output."),
     ] = None,
     recording: Recording = None,
     weight: Annotated[Weight, typer.Option("--weight", help="Of stacks: own time, CPU time or number.")] = Weight.WALL,
     force: Force = False,
 ) -> None:
-    """Write a recording for another tool: Perfetto, chrome://tracing, speedscope, flame graphs, spreadsheets."""
+    """Write a recording for another tool: Perfetto, speedscope, flame graphs, spreadsheets, DuckDB, OpenTelemetry."""
     from . import catalog, export, newfile, terminal
 
+    inside = export.place(file, recording, to.value)
+    if inside is not None and output is None:
+        raise UsageError(f"{to.value} goes into a folder", f"webpf export {file} --to {to.value} -o FOLDER")
     if output is not None:
-        with newfile.path(output, force) as made, made.open("wb") as out:
+        output = output / (inside or "")
+        with newfile.path(output, force, inside is not None) as made, made.open("wb") as out:
             export.export(file, recording, to.value, weight.value, out)
         terminal.say(f"{output}: {output.stat().st_size:,} bytes")
     elif to == To.perfetto and sys.stdout.isatty():

@@ -15,17 +15,20 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG)
 
 
 @contextlib.contextmanager
-def path(wanted: Path, replaces: bool) -> Iterator[Path]:
+def path(wanted: Path, replaces: bool, makes_folders: bool = False) -> Iterator[Path]:
     """An empty file beside the wanted one, mode 0600, that takes its place when the block is left.
 
-    If that fails, it is gone. replaces: whether one that is there may be replaced. Raises UsageError, CannotCreate or
-    StorageError.
+    If that fails, it is gone. replaces: whether one that is there may be replaced. makes_folders: those on its way are
+    made where they are missing. Raises UsageError, CannotCreate or StorageError.
     """
     if wanted.is_dir():
         raise CannotCreate(f"{wanted} is a directory", "-o FILE")
     if wanted.exists() and not replaces:
         raise UsageError(f"{wanted} is there already", "--force replaces it")
+    made = [folder for folder in wanted.parents if not folder.exists()] if makes_folders else []
     try:
+        if made:
+            made[0].mkdir(parents=True)
         descriptor, name = tempfile.mkstemp(dir=wanted.parent, prefix=f".{wanted.name}.")
         os.close(descriptor)
         try:
@@ -35,11 +38,18 @@ def path(wanted: Path, replaces: bool) -> Iterator[Path]:
             for left in wanted.parent.glob(f"{Path(name).name}*"):  # with SQLite's files beside it
                 left.unlink(missing_ok=True)
     except OSError as error:
+        _remove_empty(made)
         if error.errno in _FULL:
             hint = "free some space, or choose another place with -o"
             raise StorageError(f"{wanted} can't be written: {error.strerror}", hint) from None
         hint = "choose another place with -o FILE"
         raise CannotCreate(f"{wanted} can't be created: {error.strerror}", hint) from None
+
+
+def _remove_empty(folders: list[Path]) -> None:
+    for folder in folders:
+        with contextlib.suppress(OSError):
+            folder.rmdir()
 
 
 def _put(made: Path, wanted: Path, replaces: bool) -> None:

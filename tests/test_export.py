@@ -68,7 +68,7 @@ def test_chrome_events(db: Path) -> None:
     assert {event["args"]["pid"] for event in shown if event["ph"] == "B"} == {1, 31, 110}
 
 
-@pytest.mark.parametrize("format", ["chrome", "speedscope", "folded", "csv", "ndjson", "perfetto"])
+@pytest.mark.parametrize("format", list(export.FORMATS))
 def test_a_recording_without_processes(format: str, tmp_path: Path) -> None:
     make_recording(tmp_path / "webpf.db", [])
     written = exported(tmp_path / "webpf.db", format)

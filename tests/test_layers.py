@@ -43,7 +43,7 @@ LAYERS = (
     {"session", "view", "merge", "rebuild", "verify", "doctor", "stream"},
     {"record"},
     {"family", "slices", "progress", "describe", "browse", "timeline"},
-    {"aim", "analysis", "tree", "ending", "perfettotrace", "chrometrace", "stacks", "access"},
+    {"aim", "analysis", "tree", "ending", "perfettotrace", "otlp", "parquetfile", "chrometrace", "stacks", "access"},
     {"difference", "report", "export", "viewer"},
     {"diff"},
     {"pages"},
@@ -59,11 +59,12 @@ DOORS = {
     "sqlite_utils": {"schema", "store"},
     "sqlite3": {
         *("merge", "ending", "family", "slices", "chrometrace", "stacks", "export", "report", "diff"),
-        *("timeline", "perfettotrace", "pages", "viewer"),
+        *("timeline", "perfettotrace", "otlp", "parquetfile", "pages", "viewer"),
         *("bulk", "store", "totals", "facts", "catalog", "verify", "record", "doctor"),
     },
     "datasette": {"web", "pages", "access", "viewer"},
     "perfetto": {"perfettotrace"},
+    "pyarrow": {"parquetfile"},
     "yaml": {"siteconfig"},
     "click": set[str](),
     "bcc": set[str](),  # bcclib loads it by path, probe uses it

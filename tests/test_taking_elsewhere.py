@@ -1,0 +1,303 @@
+"""webpf export for programs that aren't ours: DuckDB and Arrow, an OpenTelemetry receiver, speedscope."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import functools
+import http.server
+import io
+import json
+import logging
+import socket
+import sqlite3
+import subprocess
+import sys
+import threading
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from story import BUILD
+from support import DEADLINE_SECONDS, T0, about, fork, make_recording, wait_until
+
+from webpf import export, stacks
+from webpf.store import Store
+
+Webpf = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def db(tmp_path: Path) -> Path:
+    """The story."""
+    make_recording(tmp_path / "webpf.db", BUILD)
+    return tmp_path / "webpf.db"
+
+
+def rows(db: Path, sql: str) -> list[dict[str, Any]]:
+    """What SQLite says."""
+    with closing(sqlite3.connect(db)) as connection:
+        connection.row_factory = sqlite3.Row
+        return [dict(row) for row in connection.execute(sql)]
+
+
+# Parquet.
+
+FILE = "processes.parquet"
+START = "recording=20231114T221320.000000Z"
+
+
+def name_host(db: Path, name: str) -> None:
+    """Changes where a recording comes from."""
+    with closing(sqlite3.connect(db)) as connection, connection:
+        connection.execute("UPDATE recordings SET host = ?", [name])
+
+
+def test_duckdb_reads_the_trees_of_two_machines(db: Path, webpf: Webpf, tmp_path: Path) -> None:
+    """As one table; and what it counts and adds up is what SQLite does."""
+    import duckdb
+
+    other = tmp_path / "other.db"
+    make_recording(other, BUILD)
+    name_host(db, "one")
+    name_host(other, "a/b=c d")
+    for file in (db, other):
+        assert webpf("export", file, "--to", "parquet", "-o", "all").returncode == 0
+    found = sorted(str(path.relative_to(tmp_path / "all")) for path in (tmp_path / "all").rglob("*.parquet"))
+    assert found == [f"host=a%2Fb%3Dc%20d/{START}/{FILE}", f"host=one/{START}/{FILE}"]
+    table = f"read_parquet('{tmp_path}/all/**/*.parquet', hive_partitioning = true)"
+    connection = duckdb.connect()
+    totals = "count(*), sum(lifetime_ns), sum(cpu_ns), sum(end_ns - start_ns)"
+    sums = connection.execute(f"SELECT host, {totals} FROM {table} GROUP BY 1 ORDER BY 1").fetchall()
+    (own,) = rows(db, f"SELECT {totals} FROM processes")
+    assert sums == [("a/b=c d", *own.values()), ("one", *own.values())]
+    [(started,)] = connection.execute(f"SELECT epoch_ns(min(started)) FROM {table}").fetchall()
+    assert started == rows(db, "SELECT min(start_ns) / 1000 * 1000 AS ns FROM processes")[0]["ns"]
+
+
+def test_arrow_reads_every_value(db: Path, webpf: Webpf, tmp_path: Path) -> None:
+    """To the byte, and what is unknown as such."""
+    from pyarrow import dataset, parquet
+
+    assert webpf("export", "--to", "parquet", "-o", "tree").returncode == 0
+    table = dataset.dataset(tmp_path / "tree", partitioning="hive").to_table()
+    expected = rows(db, "SELECT * FROM processes ORDER BY id")
+    left_out = {"recording_id"}
+    read = [{name: row[name] for name in expected[0] if name not in left_out} for row in table.to_pylist()]
+    assert read == [{name: row[name] for name in row if name not in left_out} for row in expected]
+    (file,) = (tmp_path / "tree").rglob(FILE)
+    metadata = json.loads(parquet.read_schema(file).metadata[b"webpf"])
+    (recording,) = rows(db, "SELECT host, boot_id, kernel, status FROM recordings")
+    assert recording.items() <= metadata.items()
+
+
+def test_several_recordings_of_a_file(tmp_path: Path, webpf: Webpf) -> None:
+    """Each has its own place; one that is there already is not replaced but with --force."""
+    for at_ns in (T0, T0 + 5_000_001_000):
+        store = Store(tmp_path / "webpf.db")
+        store.begin(about() | {"started_ns": at_ns})
+        store.close()
+    for number in ("1", "2"):
+        assert webpf("export", "--to", "parquet", "-o", "tree", "--recording", number).returncode == 0
+    host = next((tmp_path / "tree").iterdir())
+    assert sorted(path.name for path in host.iterdir()) == [START, "recording=20231114T221325.000001Z"]
+    again = webpf("export", "--to", "parquet", "-o", "tree", "--recording", "1")
+    assert (again.returncode, len(again.stderr.splitlines())) == (64, 1)
+    assert webpf("export", "--to", "parquet", "-o", "tree", "--recording", "1", "--force").returncode == 0
+    assert len(list((tmp_path / "tree").rglob("*"))) == 5
+
+
+@pytest.mark.parametrize("host", ["..", ".", "", "a\0b", "/"])
+def test_a_host_with_a_name_that_is_no_folders(host: str, db: Path, webpf: Webpf, tmp_path: Path) -> None:
+    name_host(db, host)
+    assert webpf("export", "--to", "parquet", "-o", "tree").returncode == 0
+    (file,) = (tmp_path / "tree").rglob(FILE)
+    assert file.relative_to(tmp_path / "tree").parts[0].startswith("host=")
+    assert len(file.relative_to(tmp_path / "tree").parts) == 3
+
+
+def test_parquet_needs_a_folder(db: Path, webpf: Webpf, tmp_path: Path) -> None:
+    ended = webpf("export", "--to", "parquet")
+    assert (ended.returncode, ended.stdout, len(ended.stderr.splitlines())) == (64, "", 1)
+    ended = webpf("export", "--to", "parquet", "-o", "webpf.db")
+    assert (ended.returncode, len(ended.stderr.splitlines())) == (73, 1)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "own").touch()
+    ended = webpf("export", "--to", "parquet", "-o", "/proc/nothing")
+    assert (ended.returncode, len(ended.stderr.splitlines())) == (73, 1)
+
+
+def test_without_the_extra_it_is_said(db: Path) -> None:
+    script = "import sys; sys.modules['pyarrow'] = None; from webpf.__main__ import main; main()"
+    line = [sys.executable, "-c", script, "export", str(db), "--to", "parquet", "-o", str(db.parent / "tree")]
+    ended = subprocess.run(line, capture_output=True, text=True, check=False)
+    assert (ended.returncode, len(ended.stderr.splitlines())) == (69, 1)
+    assert "webpf[parquet]" in ended.stderr
+    assert not (db.parent / "tree").exists()
+
+
+# OpenTelemetry.
+
+
+class Received:
+    """What a receiver was sent."""
+
+    def __init__(self) -> None:
+        self.spans: list[Any] = []
+        self.resources: list[Any] = []
+
+    def handle_trace(self, request: Any, headers: object) -> None:
+        """Called by the receiver, with what it has read."""
+        for resource in request.resource_spans:
+            self.resources.append(resource.resource)
+            for scope in resource.scope_spans:
+                self.spans += scope.spans
+
+
+@contextlib.contextmanager
+def receiver() -> Iterator[tuple[str, Received]]:
+    """OpenTelemetry's own, of its tests: where it listens, and what it gets."""
+    from oteltest.sink import HttpSink
+
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    received = Received()
+    sink = HttpSink(received, logging.getLogger("sink"), port)
+    sink.start()
+    wait_until(lambda: sink.httpd is not None, "the receiver doesn't start")
+    try:
+        yield f"http://127.0.0.1:{port}/v1/traces", received
+    finally:
+        sink.stop()
+
+
+def sent(db: Path) -> Received:
+    """What arrives when each line of an export is sent."""
+    out = io.BytesIO()
+    export.export(db, None, "otlp", "wall", out)
+    with receiver() as (address, received):
+        for line in out.getvalue().splitlines():
+            headers = {"Content-Type": "application/json"}
+            request = urllib.request.Request(address, line, headers)
+            with urllib.request.urlopen(request, timeout=DEADLINE_SECONDS) as answer:
+                assert answer.status == 200
+    return received
+
+
+def number(raw: bytes) -> str:
+    """An id as it was sent. In OTLP's JSON they are hex; this receiver takes them for base64, and back it goes."""
+    return base64.b64encode(raw).decode()
+
+
+def attributes(of: Any) -> dict[str, Any]:
+    """Names and values."""
+    return {each.key: getattr(each.value, each.value.WhichOneof("value")) for each in of.attributes}
+
+
+def test_a_receiver_counts_what_sqlite_counts(db: Path) -> None:
+    received = sent(db)
+    own = rows(db, "SELECT * FROM processes WHERE kernel IS NOT 1")
+    (recording,) = rows(db, "SELECT * FROM recordings")
+    assert len(received.spans) == len(own)
+    by_row = {attributes(span)["webpf.id"]: span for span in received.spans}
+    for row in own:
+        span = by_row[row["id"]]
+        end = row["end_ns"] or (recording["ended_ns"] if row["state"] == "running" else row["start_ns"])
+        assert (span.start_time_unix_nano, span.end_time_unix_nano) == (row["start_ns"], end)
+        said = attributes(span)
+        for name, column in (
+            ("process.pid", "pid"), ("process.exit.code", "exit_code"), ("webpf.signal", "signal"),
+            ("webpf.cpu_ns", "cpu_ns"), ("process.executable.path", "filename"), ("webpf.state", "state"),
+        ):  # fmt: skip
+            assert said.get(name) == row[column]
+        assert span.status.code == (2 if row["status"] else 0)
+    assert attributes(received.resources[0])["host.name"] == recording["host"]
+    ended = [span for span in received.spans if attributes(span)["webpf.state"] == "exited"]
+    total = sum(span.end_time_unix_nano - span.start_time_unix_nano for span in ended)
+    assert total == sum(row["lifetime_ns"] or 0 for row in own)
+
+
+def test_who_started_whom(db: Path) -> None:
+    """A trace for each that came from outside; parents are those of the table, if they started in the recording."""
+    received = sent(db)
+    (recording,) = rows(db, "SELECT * FROM recordings")
+    own = {row["id"]: row for row in rows(db, "SELECT * FROM processes WHERE kernel IS NOT 1")}
+    new = {id for id, row in own.items() if row["start_ns"] >= recording["started_ns"]}
+    ids = {number(span.span_id): attributes(span)["webpf.id"] for span in received.spans}
+    assert len(ids) == len(own), "each has its own"
+    traces: dict[str, set[int]] = {}
+    for span in received.spans:
+        row = own[attributes(span)["webpf.id"]]
+        above = ids.get(number(span.parent_span_id)) if span.parent_span_id else None
+        assert above == (row["parent_id"] if row["id"] in new and row["parent_id"] in new else None)
+        traces.setdefault(number(span.trace_id), set()).add(above or 0)
+        assert len(number(span.trace_id)) == 32
+        assert len(number(span.span_id)) == 16
+    assert all(0 in parents for parents in traces.values())
+    assert len(traces) < len(own)
+
+
+def test_the_programs_of_a_process(db: Path) -> None:
+    """Where it was more than one, as events."""
+    chains = rows(db, "SELECT id, execs FROM processes WHERE execs > 1")
+    assert chains
+    events = {attributes(span)["webpf.id"]: [event.name for event in span.events] for span in sent(db).spans}
+    written = {
+        row["id"]: row["n"] for row in rows(db, "SELECT process_id AS id, count(*) AS n FROM programs GROUP BY 1")
+    }
+    for chain in chains:
+        assert events[chain["id"]] == ["exec"] * written[chain["id"]]
+
+
+def test_many_spans_are_many_requests(tmp_path: Path) -> None:
+    make_recording(tmp_path / "webpf.db", [fork(100 + n, n / 10) for n in range(1200)])
+    out = io.BytesIO()
+    export.export(tmp_path / "webpf.db", None, "otlp", "wall", out)
+    assert len(out.getvalue().splitlines()) == 3
+    assert len(sent(tmp_path / "webpf.db").spans) == 1200
+
+
+# speedscope.
+
+
+@pytest.fixture(scope="module")
+def speedscope() -> Path:
+    """speedscope's own files, as npm brings them; `make test` fetches them."""
+    folder = Path(sys.prefix) / "speedscope/package/dist/release"
+    if not folder.is_dir():
+        pytest.skip("speedscope is not here: make .venv/speedscope")
+    return folder
+
+
+@pytest.mark.parametrize("weight", list(stacks.WEIGHTS))
+def test_speedscopes_schema(weight: str, db: Path, speedscope: Path) -> None:
+    import jsonschema
+
+    out = io.BytesIO()
+    export.export(db, None, "speedscope", weight, out)
+    schema = json.loads((speedscope / "file-format-schema.json").read_text())
+    jsonschema.validate(json.loads(out.getvalue()), schema)
+
+
+def test_speedscope_shows_it(db: Path, speedscope: Path, webpf: Webpf, tmp_path: Path, chromium: Any) -> None:
+    """The program itself, in a browser: what a process's own time comes to is what it shows."""
+    assert webpf("export", "--to", "speedscope", "--weight", "count", "-o", "profile.json").returncode == 0
+    (tmp_path / "app").symlink_to(speedscope)
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(tmp_path))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_address[1]}"
+        with closing(chromium.new_context()) as context:
+            page = context.new_page()
+            page.goto(f"{address}/app/index.html#profileURL={address}/profile.json")
+            page.wait_for_function("() => document.title.includes('speedscope') && document.querySelector('canvas')")
+            page.keyboard.press("3")  # the sandwich view is a table
+            page.wait_for_function("() => document.querySelectorAll('tr').length > 3")
+            shown = page.evaluate("() => [...document.querySelectorAll('tr')].map(row => row.innerText)")
+        server.shutdown()
+    names = {row["comm"] for row in rows(db, "SELECT comm FROM processes WHERE kernel IS NOT 1")}
+    assert all(any(name in row for row in shown) for name in names if name)
