@@ -12,15 +12,16 @@ from typing import TextIO
 
 from . import slices
 from .slices import Row
+from .work import UNWATCHED, Work
 
 
-def write(connection: sqlite3.Connection, about: Row, out: TextIO) -> None:
+def write(connection: sqlite3.Connection, about: Row, out: TextIO, work: Work = UNWATCHED) -> None:
     """Writes the trace: a `process` for each track, a `thread` for each lane, an event for each process.
 
     Who runs at the end has a begin (B) without an end. Times are us since the boot, exact to the ns.
     """
     separator = '{"traceEvents": [\n'
-    for event in _events(connection, about):
+    for event in _events(connection, about, work):
         out.write(separator + json.dumps(event))
         separator = ",\n"
     head = {"host": about["host"], "kernel": about["kernel"], "recording": about["id"]}
@@ -29,10 +30,10 @@ def write(connection: sqlite3.Connection, about: Row, out: TextIO) -> None:
     out.write(f'\n], "displayTimeUnit": "ms", "otherData": {json.dumps(head)}}}\n')
 
 
-def _events(connection: sqlite3.Connection, about: Row) -> Iterator[Row]:
+def _events(connection: sqlite3.Connection, about: Row, work: Work) -> Iterator[Row]:
     tracks: dict[str, int] = {}
     zero = slices.zero_ns(connection, about)
-    for each in slices.read(connection, about["id"]):
+    for each in slices.read(connection, about["id"], work=work):
         track = tracks.setdefault(each.track, len(tracks) + 1)
         if each.is_first:
             name = {"ph": "M", "pid": track, "tid": each.lane + 1}

@@ -125,9 +125,12 @@ def recordings(db: Db = DEFAULT_DB, format: RowFormat = Format.table) -> None:
 def rebuild(db: Db = DEFAULT_DB, recording: Recording = None) -> None:
     """Make the processes of a recording again from its raw facts; default: of all recordings of the file."""
     from . import rebuild as rebuilding
+    from .longwork import LongWork
     from .terminal import say
 
-    for number, processes in rebuilding.rebuild(db, recording).items():
+    with LongWork("the rebuild") as work:
+        rebuilt = rebuilding.rebuild(db, recording, work)
+    for number, processes in rebuilt.items():
         say(f"recording {number}: {processes:,} processes rebuilt")
 
 
@@ -137,10 +140,13 @@ def verify(
 ) -> None:
     """Check a file: SQLite's integrity, balanced books, and processes that follow from the raw facts."""
     from . import verify as verifying
+    from .longwork import LongWork
     from .safety import safe
 
+    with LongWork("the verification") as work:
+        findings = list(verifying.verify(file, work))
     problems: list[str] = []
-    for finding in verifying.verify(file):
+    for finding in findings:
         typer.echo(safe(f"{'WRONG' if finding.problems else 'ok':6} {finding.summary}"))
         for problem in finding.problems:
             typer.echo(safe(f"{'':6} {problem}"))

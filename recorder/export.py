@@ -13,19 +13,21 @@ from typing import BinaryIO, TypeAlias
 from . import catalog, chrometrace, otlp, stacks, terminal
 from .errors import Unavailable
 from .slices import Row
+from .work import UNWATCHED, Work, counted, processes
 
-Writer: TypeAlias = Callable[[sqlite3.Connection, Row, str, BinaryIO], None]
+Writer: TypeAlias = Callable[[sqlite3.Connection, Row, str, BinaryIO, Work], None]
 
 _ROWS = "SELECT * FROM processes WHERE recording_id = ? ORDER BY id"
 
 
-def export(db: Path, recording: int | None, format: str, weight: str, out: BinaryIO) -> None:
+def export(db: Path, recording: int | None, format: str, weight: str, out: BinaryIO, work: Work = UNWATCHED) -> None:
     """Writes a recording in one of FORMATS. weight: of stacks, one of stacks.WEIGHTS.
 
-    Raises NotFound or DataError for the file, Unavailable for a format whose package is missing.
+    Raises NotFound or DataError for the file, work's Interrupted, Unavailable for a format whose package is missing.
     """
     with catalog.reading(db) as connection:
-        FORMATS[format](connection, _about(connection, db, recording), weight, out)
+        work.watch(connection)
+        FORMATS[format](connection, _about(connection, db, recording), weight, out, work)
 
 
 def _text(out: BinaryIO) -> io.TextIOWrapper:
@@ -42,35 +44,36 @@ def _as_text(out: BinaryIO) -> Iterator[io.TextIOWrapper]:
 
 
 def _rows(format: str) -> Writer:
-    def write(connection: sqlite3.Connection, about: Row, weight: str, out: BinaryIO) -> None:
+    def write(connection: sqlite3.Connection, about: Row, weight: str, out: BinaryIO, work: Work) -> None:
         cursor = connection.execute(_ROWS, [about["id"]])
         columns = [column[0] for column in cursor.description]
         with _as_text(out) as text:
-            terminal.write_rows(columns, cursor, format, None, text)
+            rows = counted(cursor, work, processes(connection, about["id"]))
+            terminal.write_rows(columns, rows, format, None, text)
 
     return write
 
 
-def _chrome(connection: sqlite3.Connection, about: Row, weight: str, out: BinaryIO) -> None:
+def _chrome(connection: sqlite3.Connection, about: Row, weight: str, out: BinaryIO, work: Work) -> None:
     with _as_text(out) as text:
-        chrometrace.write(connection, about, text)
+        chrometrace.write(connection, about, text, work)
 
 
-def _perfetto(connection: sqlite3.Connection, about: Row, weight: str, out: BinaryIO) -> None:
+def _perfetto(connection: sqlite3.Connection, about: Row, weight: str, out: BinaryIO, work: Work) -> None:
     try:
         from . import perfettotrace
     except ImportError:
         raise Unavailable("this format needs the extra perfetto", "pip install 'webpf[perfetto]'") from None
-    perfettotrace.write(connection, about, out)
+    perfettotrace.write(connection, about, out, work=work)
 
 
-def _parquet(connection: sqlite3.Connection, about: Row, weight: str, out: BinaryIO) -> None:
-    _parquetfile().write(connection, about, out)
+def _parquet(connection: sqlite3.Connection, about: Row, weight: str, out: BinaryIO, work: Work) -> None:
+    _parquetfile().write(connection, about, out, work)
 
 
-def _otlp(connection: sqlite3.Connection, about: Row, weight: str, out: BinaryIO) -> None:
+def _otlp(connection: sqlite3.Connection, about: Row, weight: str, out: BinaryIO, work: Work) -> None:
     with _as_text(out) as text:
-        otlp.write(connection, about, text)
+        otlp.write(connection, about, text, work)
 
 
 def _parquetfile() -> ModuleType:
@@ -95,14 +98,14 @@ def _about(connection: sqlite3.Connection, db: Path, recording: int | None) -> R
     return next(row for row in catalog.recording_rows(connection) if row["id"] == number)
 
 
-def _folded(connection: sqlite3.Connection, about: Row, weight: str, out: BinaryIO) -> None:
+def _folded(connection: sqlite3.Connection, about: Row, weight: str, out: BinaryIO, work: Work) -> None:
     with _as_text(out) as text:
-        stacks.write_folded(stacks.read(connection, about, weight), text)
+        stacks.write_folded(stacks.read(connection, about, weight, work), text)
 
 
-def _speedscope(connection: sqlite3.Connection, about: Row, weight: str, out: BinaryIO) -> None:
+def _speedscope(connection: sqlite3.Connection, about: Row, weight: str, out: BinaryIO, work: Work) -> None:
     with _as_text(out) as text:
-        stacks.write_speedscope(stacks.read(connection, about, weight), about, weight, text)
+        stacks.write_speedscope(stacks.read(connection, about, weight, work), about, weight, text)
 
 
 FORMATS: dict[str, Writer] = {

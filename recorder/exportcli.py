@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, BinaryIO
 
 import typer
 
@@ -55,25 +57,40 @@ def export(
     force: Force = False,
 ) -> None:
     """Write a recording for another tool: Perfetto, speedscope, flame graphs, spreadsheets, DuckDB, OpenTelemetry."""
-    from . import catalog, export, newfile, terminal
+    from . import catalog, export, terminal
+    from .longwork import LongWork
 
     inside = export.place(file, recording, to.value)
-    if inside is not None and output is None:
-        raise UsageError(f"{to.value} goes into a folder", f"webpf export {file} --to {to.value} -o FOLDER")
-    if output is not None:
-        output = output / (inside or "")
-        with newfile.path(output, force, inside is not None) as made, made.open("wb") as out:
-            export.export(file, recording, to.value, weight.value, out)
-        terminal.say(f"{output}: {output.stat().st_size:,} bytes")
-    elif to == To.perfetto and sys.stdout.isatty():
-        raise UsageError(
-            "perfetto's format is nothing for a terminal", f"webpf export {file} --to perfetto -o trace.pftrace"
-        )
-    else:
-        export.export(file, recording, to.value, weight.value, sys.stdout.buffer)
+    if output is None:
+        _check_output(to, file)
+    with LongWork("the export") as work, _output(output and output / (inside or ""), force, inside is not None) as out:
+        export.export(file, recording, to.value, weight.value, out, work)
     caveat = catalog.caveat(file, "" if recording is None else str(recording))
     if caveat:
         terminal.say(caveat)
+
+
+def _check_output(to: To, file: Path) -> None:
+    """Raises UsageError for a format that standard output can't take."""
+    if to == To.parquet:
+        raise UsageError("parquet goes into a folder", f"webpf export {file} --to parquet -o FOLDER")
+    if to == To.perfetto and sys.stdout.isatty():
+        hint = f"webpf export {file} --to perfetto -o trace.pftrace"
+        raise UsageError("perfetto's format is nothing for a terminal", hint)
+
+
+@contextmanager
+def _output(path: Path | None, replaces: bool, makes_folders: bool) -> Iterator[BinaryIO]:
+    """Where an export is written: a new file, or standard output."""
+    from . import newfile
+    from .terminal import say
+
+    if path is None:
+        yield sys.stdout.buffer
+        return
+    with newfile.path(path, replaces, makes_folders) as made, made.open("wb") as out:
+        yield out
+    say(f"{path}: {path.stat().st_size:,} bytes")
 
 
 def merge(
@@ -83,7 +100,10 @@ def merge(
 ) -> None:
     """Join the recordings of several files, or hosts, into one new file."""
     from . import merge as merging
+    from .longwork import LongWork
     from .terminal import say
 
-    for source, numbers in merging.merge(files, output, force).items():
+    with LongWork("the merge") as work:
+        merged = merging.merge(files, output, force, work)
+    for source, numbers in merged.items():
         say(f"{source}: now recording {', '.join(map(str, numbers))} of {output}")

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from .events import Event
 from .rows import TABLES
+from .work import Work, counted
 
 
 def read(connection: sqlite3.Connection, recording_id: int) -> Iterator[tuple[int, int, Event]]:
@@ -21,3 +22,12 @@ def read(connection: sqlite3.Connection, recording_id: int) -> Iterator[tuple[in
             yield fact_id, owner, kind(*fields)
 
     return heapq.merge(*(of(kind, table) for kind, table in TABLES.items()), key=lambda fact: fact[0])
+
+
+def watched(connection: sqlite3.Connection, recording_id: int, work: Work) -> Iterator[tuple[int, int, Event]]:
+    """The same, while it is told how many of them are through."""
+    total = 0
+    for table in TABLES.values():
+        sql = f"SELECT count(*) FROM {table} WHERE recording_id = ?"
+        total += connection.execute(sql, [recording_id]).fetchone()[0]
+    return counted(read(connection, recording_id), work, total)

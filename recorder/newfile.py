@@ -25,10 +25,10 @@ def path(wanted: Path, replaces: bool, makes_folders: bool = False) -> Iterator[
         raise CannotCreate(f"{wanted} is a directory", "-o FILE")
     if wanted.exists() and not replaces:
         raise UsageError(f"{wanted} is there already", "--force replaces it")
-    made = [folder for folder in wanted.parents if not folder.exists()] if makes_folders else []
+    missing = [folder for folder in wanted.parents if not folder.exists()] if makes_folders else []
     try:
-        if made:
-            made[0].mkdir(parents=True)
+        if missing:
+            missing[0].mkdir(parents=True)
         descriptor, name = tempfile.mkstemp(dir=wanted.parent, prefix=f".{wanted.name}.")
         os.close(descriptor)
         try:
@@ -38,15 +38,17 @@ def path(wanted: Path, replaces: bool, makes_folders: bool = False) -> Iterator[
             for left in wanted.parent.glob(f"{Path(name).name}*"):  # with SQLite's files beside it
                 left.unlink(missing_ok=True)
     except OSError as error:
-        _remove_empty(made)
         if error.errno in _FULL:
             hint = "free some space, or choose another place with -o"
             raise StorageError(f"{wanted} can't be written: {error.strerror}", hint) from None
         hint = "choose another place with -o FILE"
         raise CannotCreate(f"{wanted} can't be created: {error.strerror}", hint) from None
+    finally:
+        _remove_empty(missing)
 
 
 def _remove_empty(folders: list[Path]) -> None:
+    """Of folders, the deepest first, those that nothing was put in."""
     for folder in folders:
         with contextlib.suppress(OSError):
             folder.rmdir()

@@ -16,6 +16,7 @@ from typing import Any, TextIO
 from . import __version__, argv
 from .events import text
 from .slices import Row
+from .work import UNWATCHED, Work, counted, processes
 
 _SPANS = 500  # of a line
 _INTERNAL, _ERROR = 1, 2  # SpanKind, StatusCode
@@ -26,9 +27,9 @@ FROM processes WHERE recording_id = :id AND kernel IS NOT 1 ORDER BY id"""
 _PROGRAMS = "SELECT time_ns, filename, comm FROM programs WHERE process_id = ? ORDER BY id"
 
 
-def write(connection: sqlite3.Connection, about: Row, out: TextIO) -> None:
+def write(connection: sqlite3.Connection, about: Row, out: TextIO, work: Work = UNWATCHED) -> None:
     """Writes all processes of a recording but kernel threads. Who runs on has a span to the end of the recording."""
-    spans = _spans(connection, about)
+    spans = counted(_spans(connection, about), work, processes(connection, about["id"]))
     resource = {"attributes": _attributes(_resource(about))}
     scope = {"name": "webpf", "version": __version__}
     while batch := list(islice(spans, _SPANS)):

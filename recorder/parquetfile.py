@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from datetime import datetime, timezone
+from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
 from urllib.parse import quote
@@ -17,6 +18,7 @@ import pyarrow
 from pyarrow import parquet
 
 from .slices import Row
+from .work import UNWATCHED, Work, counted, processes
 
 _ROWS = 65_536  # of a row group, which is what is in memory at a time
 _TYPES = {"INTEGER": pyarrow.int64(), "TEXT": pyarrow.string(), "BLOB": pyarrow.binary()}
@@ -33,7 +35,7 @@ def place(about: Row) -> Path:
     return Path(f"host={host}") / f"recording={started:%Y%m%dT%H%M%S.%fZ}" / "processes.parquet"
 
 
-def write(connection: sqlite3.Connection, about: Row, out: BinaryIO) -> None:
+def write(connection: sqlite3.Connection, about: Row, out: BinaryIO, work: Work = UNWATCHED) -> None:
     """Writes all processes of a recording, kernel threads too. What is said of the recording goes into the metadata."""
     columns = {row[1]: _TYPES[row[2]] for row in connection.execute("PRAGMA table_xinfo(processes)")}
     names = [name for name in columns if name not in _LEFT_OUT]
@@ -44,7 +46,8 @@ def write(connection: sqlite3.Connection, about: Row, out: BinaryIO) -> None:
         f"SELECT {', '.join(names)} FROM processes WHERE recording_id = ? ORDER BY id", [about["id"]]
     )
     with parquet.ParquetWriter(out, schema, compression="zstd") as writer:
-        while batch := rows.fetchmany(_ROWS):
+        through = counted(rows, work, processes(connection, about["id"]))
+        while batch := list(islice(through, _ROWS)):
             values: dict[str, Any] = dict(zip(names, zip(*batch, strict=True), strict=True))
             for name, source in _TIMES.items():
                 values[name] = [None if ns is None else ns // 1000 for ns in values[source]]

@@ -21,13 +21,16 @@ from perfetto.trace_builder.proto_builder import StreamingTraceProtoBuilder
 
 from . import catalog, slices
 from .slices import Row
+from .work import UNWATCHED, Work
 
 _SEQUENCE = 1
 _ALIVE, _FIRST_LANE = 1, 2  # ids of tracks
 _STEPS = 1000
 
 
-def write(connection: sqlite3.Connection, about: Row, out: BinaryIO, cuts: bool = False) -> None:
+def write(
+    connection: sqlite3.Connection, about: Row, out: BinaryIO, cuts: bool = False, work: Work = UNWATCHED
+) -> None:
     """Writes the trace of a recording: all its processes but kernel threads.
 
     about: its row. Who runs at the end has a slice without an end; who was lost, one of no length.
@@ -41,7 +44,7 @@ def write(connection: sqlite3.Connection, about: Row, out: BinaryIO, cuts: bool 
         builder.write_packet(_clocks(about, shift))
     for packet in _alive(connection, about, shift):
         builder.write_packet(packet)
-    for packet in _processes(connection, about, shift, about["started_ns"] if cuts else 0):
+    for packet in _processes(connection, about, shift, about["started_ns"] if cuts else 0, work):
         builder.write_packet(packet)
 
 
@@ -75,9 +78,11 @@ def _alive(connection: sqlite3.Connection, about: Row, shift: int) -> Iterator[T
         yield _packet(timestamp=time_ns - shift, track_event=event)
 
 
-def _processes(connection: sqlite3.Connection, about: Row, shift: int, earliest: int) -> Iterator[TracePacket]:
+def _processes(
+    connection: sqlite3.Connection, about: Row, shift: int, earliest: int, work: Work
+) -> Iterator[TracePacket]:
     """Begin and end of each, and before them the lane where it is the first in it."""
-    for each in slices.read(connection, about["id"], earliest):
+    for each in slices.read(connection, about["id"], earliest, work):
         track = each.lane + _FIRST_LANE
         if each.is_first:
             yield _packet(track_descriptor=TrackDescriptor(uuid=track, name=each.track))

@@ -10,15 +10,16 @@ from .errors import NotFound, StorageError
 from .lifetimes import Pairing
 from .rows import TABLES
 from .store import RecordingWriter, Store
+from .work import UNWATCHED, Work
 
 _BATCH = 10_000
 
 
-def rebuild(path: Path, recording: int | None = None) -> dict[int, int]:
+def rebuild(path: Path, recording: int | None = None, work: Work = UNWATCHED) -> dict[int, int]:
     """Rebuilds one recording, or all that the file holds; returns how many processes each then has.
 
     All in one transaction: if anything fails, the file is as before. Raises NotFound for a recording that isn't
-    there, and StorageError for one that is still being written.
+    there, StorageError for one that is still being written, and work's Interrupted.
     """
     dbfile.check_readable(path)
     store = Store(path)
@@ -32,19 +33,20 @@ def rebuild(path: Path, recording: int | None = None) -> dict[int, int]:
             if row["status"] == "recording":
                 raise StorageError(f"recording {row['id']} is still being written", "end it first")
         with store.writing(), store.db.atomic():
-            return {row["id"]: _rebuild_one(store, row["id"]) for row in wanted}
+            work.watch(store.db.conn)
+            return {row["id"]: _rebuild_one(store, row["id"], work) for row in wanted}
     finally:
         store.close()
 
 
-def _rebuild_one(store: Store, recording_id: int) -> int:
+def _rebuild_one(store: Store, recording_id: int, work: Work) -> int:
     db = store.db
     writer = RecordingWriter(store, recording_id)
     pairing = Pairing()
     moved: list[tuple[str, int, int]] = []
     with db.atomic():
         db.execute("DELETE FROM processes WHERE recording_id = ?", [recording_id])
-        for number, (fact_id, owner, event) in enumerate(facts.read(db.conn, recording_id), 1):
+        for number, (fact_id, owner, event) in enumerate(facts.watched(db.conn, recording_id, work), 1):
             [process_id] = pairing.feed([event], fact_id)
             if process_id != owner:
                 moved.append((TABLES[type(event)], fact_id, process_id))

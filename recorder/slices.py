@@ -10,6 +10,8 @@ import sqlite3
 from collections.abc import Iterator
 from typing import Any, NamedTuple, TypeAlias
 
+from .work import UNWATCHED, Work, counted, processes
+
 Row: TypeAlias = dict[str, Any]
 
 _FOREVER = 1 << 62
@@ -40,7 +42,9 @@ class Slice(NamedTuple):
     values: tuple[Any, ...]
 
 
-def read(connection: sqlite3.Connection, recording: int, earliest_ns: int = 0) -> Iterator[Slice]:
+def read(
+    connection: sqlite3.Connection, recording: int, earliest_ns: int = 0, work: Work = UNWATCHED
+) -> Iterator[Slice]:
     """The slices of a recording in the order of their starts, without kernel threads.
 
     earliest_ns: those that start before start then.
@@ -51,7 +55,7 @@ def read(connection: sqlite3.Connection, recording: int, earliest_ns: int = 0) -
         f"SELECT {_COLUMNS} FROM processes WHERE recording_id = ? AND kernel IS NOT 1 ORDER BY start_ns, id",
         [recording],
     )
-    for name, began, ended, *values in rows:
+    for name, began, ended, *values in counted(rows, work, processes(connection, recording)):
         track, start, end = name or "?", max(began, earliest_ns), ended
         if end is None and values[4] != "running":
             end = start

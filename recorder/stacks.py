@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import TextIO
 
 from .slices import Row
+from .work import UNWATCHED, Work, counted
+from .work import processes as work_of
 
 WEIGHTS = ("wall", "cpu", "count")
 """wall: ns that it lived while none of its children did; cpu: ns of CPU time; count: one for each."""
@@ -26,13 +28,14 @@ class _Process:
     covered_until_ns: int = 0
 
 
-def read(connection: sqlite3.Connection, about: Row, weight: str) -> dict[tuple[str, ...], int]:
+def read(connection: sqlite3.Connection, about: Row, weight: str, work: Work = UNWATCHED) -> dict[tuple[str, ...], int]:
     """Stack (names of programs, the oldest ancestor first) -> weight. Without kernel threads, in a stable order."""
     ended_ns = about["ended_ns"] or about["updated_ns"]
     sql = """SELECT id, parent_id, coalesce(comm, '?'), start_ns,
             coalesce(end_ns, CASE state WHEN 'running' THEN ? ELSE start_ns END), coalesce(cpu_ns, 0)
         FROM processes WHERE recording_id = ? AND kernel IS NOT 1 ORDER BY start_ns, id"""
-    processes = {id: _Process(*rest) for id, *rest in connection.execute(sql, [ended_ns, about["id"]])}
+    rows = counted(connection.execute(sql, [ended_ns, about["id"]]), work, work_of(connection, about["id"]))
+    processes = {id: _Process(*rest) for id, *rest in rows}
     if weight == "wall":
         _cover(processes, about["started_ns"])
     stacks: dict[int | None, tuple[str, ...]] = {None: ()}

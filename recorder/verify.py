@@ -16,6 +16,7 @@ from .events import KINDS, Exec, Exit, Fork, Free
 from .lifetimes import Pairing
 from .process import Process
 from .rows import PROCESS_COLUMNS, TABLES, whole_row
+from .work import UNWATCHED, Work
 
 _BATCH = 10_000
 # Blocks don't overlap, so only the last that begins at or before a number can hold it.
@@ -34,19 +35,21 @@ class Finding:
     problems: tuple[str, ...]
 
 
-def verify(path: Path) -> Iterator[Finding]:
-    """Looks at the file, then at each recording. Raises NotFound or DataError if it can't be read at all."""
+def verify(path: Path, work: Work = UNWATCHED) -> Iterator[Finding]:
+    """Looks at the file, then at each recording. Raises NotFound or DataError if it can't be read; Interrupted."""
     with catalog.reading(path) as connection:
+        work.watch(connection)
         connection.execute("BEGIN")
         yield Finding("the file", tuple(_unsound(connection)))
         for recording in catalog.recording_rows(connection):
-            yield _verify_one(connection, recording)
+            yield _verify_one(connection, recording, work)
 
 
-def _verify_one(connection: sqlite3.Connection, recording: Mapping[str, Any]) -> Finding:
+def _verify_one(connection: sqlite3.Connection, recording: Mapping[str, Any], work: Work) -> Finding:
     number = recording["id"]
     counts = [_count(connection, table, number) for table in _COUNTED]
-    problems = [*_unbalanced(recording, counts), *_misplaced(connection, number), *_wrongly_paired(connection, number)]
+    problems = [*_unbalanced(recording, counts), *_misplaced(connection, number)]
+    problems += _wrongly_paired(connection, number, work)
     lost = recording["lost"]
     verdict = f"{lost:,} events were lost, so counts are a lower bound" if lost else "no event was lost"
     if not lost and recording["status"] != "complete":
@@ -91,12 +94,12 @@ def _misplaced(connection: sqlite3.Connection, number: int) -> Iterator[str]:
             yield f"{table}: {outside} rows have numbers that are not this recording's"
 
 
-def _wrongly_paired(connection: sqlite3.Connection, number: int) -> Iterator[str]:
+def _wrongly_paired(connection: sqlite3.Connection, number: int, work: Work) -> Iterator[str]:
     """Pairs the facts again, and compares each process with its row."""
     pairing = Pairing()
     comparison = _Comparison(connection, number)
     given_wrongly = 0
-    for count, (fact_id, owner, event) in enumerate(facts.read(connection, number), 1):
+    for count, (fact_id, owner, event) in enumerate(facts.watched(connection, number, work), 1):
         given_wrongly += pairing.feed([event], fact_id) != [owner]
         if count % _BATCH == 0:
             comparison.add(pairing.take_changed())

@@ -19,7 +19,7 @@ MODULES = {name: ast.parse(path.read_text(encoding="utf-8")) for name, path in P
 LAYERS = (
     {"__init__"},
     {"errors", "events", "clock", "bulk"},
-    {"newfile", "argv", "ownership", "limits", "options", "invocation", "process"},
+    {"work", "newfile", "argv", "ownership", "limits", "options", "invocation", "process"},
     {"safety", "dbfile", "tables", "totals"},
     {
         "invoker",
@@ -42,7 +42,7 @@ LAYERS = (
     {"probe", "store", "catalog"},
     {"session", "view", "merge", "rebuild", "verify", "doctor", "stream"},
     {"record"},
-    {"family", "slices", "progress", "describe", "browse", "timeline"},
+    {"family", "slices", "progress", "longwork", "describe", "browse", "timeline"},
     {"aim", "analysis", "tree", "ending", "perfettotrace", "otlp", "parquetfile", "chrometrace", "stacks", "access"},
     {"difference", "report", "export", "viewer"},
     {"diff"},
@@ -55,12 +55,12 @@ LAYERS = (
 )
 DOORS = {
     "typer": {"cli", "webcli", "recordcli", "exportcli", "diffcli", "options"},
-    "rich": {"table", "progress"},
+    "rich": {"table", "progress", "longwork"},
     "sqlite_utils": {"schema", "store"},
     "sqlite3": {
         *("merge", "ending", "family", "slices", "chrometrace", "stacks", "export", "report", "diff"),
         *("timeline", "perfettotrace", "otlp", "parquetfile", "pages", "viewer"),
-        *("bulk", "store", "totals", "facts", "catalog", "verify", "record", "doctor"),
+        *("work", "longwork", "bulk", "store", "totals", "facts", "catalog", "verify", "record", "doctor"),
     },
     "datasette": {"web", "pages", "access", "viewer"},
     "perfetto": {"perfettotrace"},

@@ -1,0 +1,78 @@
+"""Long work at a terminal: a bar on stderr once it takes more than a second, and an end in good order at Ctrl-C."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import sqlite3
+import sys
+import time
+from types import FrameType, TracebackType
+from typing import TYPE_CHECKING, Any
+
+from .work import Interrupted
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+_PATIENCE_SECONDS = 1.0
+_REDRAW_SECONDS = 0.1
+_INSTRUCTIONS = 50_000  # of SQLite's machine, from one look to the next: some milliseconds
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class LongWork:
+    """A Work that is shown, and that signals end. what: a noun, for the bar and for what is said of an interruption."""
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+        self._received: int | None = None
+        self._before: dict[int, Any] = {}
+        self._progress: Progress | None = None
+        self._begun = self._drawn = time.monotonic()
+
+    def at(self, done: int, total: int) -> None:
+        if self._received is not None:
+            raise Interrupted(self._what, self._received)
+        now = time.monotonic()
+        if now - self._begun >= _PATIENCE_SECONDS and now - self._drawn >= _REDRAW_SECONDS and sys.stderr.isatty():
+            self._drawn = now
+            self._draw(done, total)
+
+    def watch(self, connection: sqlite3.Connection) -> None:
+        connection.set_progress_handler(lambda: self._received is not None, _INSTRUCTIONS)
+
+    def _draw(self, done: int, total: int) -> None:
+        if self._progress is None:
+            from rich.console import Console
+            from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+            columns = (TextColumn(self._what), BarColumn(bar_width=20), TaskProgressColumn(), TimeRemainingColumn())
+            console = Console(stderr=True)
+            self._progress = Progress(*columns, console=console, transient=True, auto_refresh=False)
+            self._progress.add_task(self._what)
+            self._progress.start()
+        with contextlib.suppress(OSError):
+            self._progress.update(self._progress.task_ids[0], completed=done, total=max(done, total))
+            self._progress.refresh()
+
+    def __enter__(self) -> LongWork:
+        for number in _SIGNALS:
+            if signal.getsignal(number) != signal.SIG_IGN:
+                self._before[number] = signal.signal(number, self._note)
+        return self
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        self._received = number
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        if self._progress is not None:
+            with contextlib.suppress(OSError):
+                self._progress.stop()
+        # SQLite says of a statement that was ended that it failed, and so do those who asked for it.
+        if error is not None and self._received is not None and not isinstance(error, Interrupted):
+            raise Interrupted(self._what, self._received) from None

@@ -1,0 +1,158 @@
+"""Work on large files: it is shown at a terminal, and a signal ends it without a trace."""
+
+from __future__ import annotations
+
+import os
+import pty
+import re
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from support import DEADLINE_SECONDS, PROJECT, wait_until, webpf_command
+
+from webpf import longwork
+from webpf.work import Interrupted, counted
+
+Webpf = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A recording that keeps any work busy for some seconds."""
+    db = tmp_path_factory.mktemp("large") / "webpf.db"
+    script = "import sys, pathlib; from million import build; build(pathlib.Path(sys.argv[1]), 100_000)"
+    environment = os.environ | {"PYTHONPATH": str(PROJECT / "bench")}
+    subprocess.run([sys.executable, "-c", script, str(db)], check=True, env=environment)
+    return db
+
+
+def contents(db: Path) -> list[tuple[int, int, int]]:
+    """What tells whether anything has changed."""
+    with closing(sqlite3.connect(db)) as connection:
+        return connection.execute("SELECT count(*), sum(id), total(lifetime_ns) FROM processes").fetchall()
+
+
+WORK = {
+    "export": ["export", "--to", "otlp", "-o", "out"],
+    "stacks": ["export", "--to", "speedscope", "-o", "out"],
+    "parquet": ["export", "--to", "parquet", "-o", "out"],
+    "merge": ["merge", "-o", "out"],
+    "rebuild": ["rebuild", "--db"],
+    "verify": ["verify"],
+}
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("what", list(WORK))
+def test_interrupted(what: str, number: signal.Signals, large: Path, tmp_path: Path) -> None:
+    """In the midst of it: one line, the shell's exit code, the file as it was, and nothing beside it."""
+    before = contents(large)
+    there = sorted(large.parent.iterdir())
+    # As at a terminal: what a background job of a shell ignores, its children ignore too.
+    handler = signal.signal(number, signal.default_int_handler)
+    try:
+        with subprocess.Popen(
+            [*webpf_command(), *WORK[what], str(large)], cwd=tmp_path, stderr=subprocess.PIPE, text=True
+        ) as process:
+            wait_until(lambda: is_at_work(process.pid, large), "it doesn't begin")
+            process.send_signal(number)
+            _, errors = process.communicate(timeout=DEADLINE_SECONDS)
+    finally:
+        signal.signal(number, handler)
+    assert process.returncode == 128 + number
+    assert len(errors.splitlines()) == 1
+    assert "was interrupted" in errors
+    assert list(tmp_path.iterdir()) == []
+    assert sorted(large.parent.iterdir()) == there
+    assert contents(large) == before
+
+
+def is_at_work(pid: int, db: Path) -> bool:
+    """Whether it has the file open, and has read some of it."""
+    names = []
+    for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+        try:
+            names.append(str(descriptor.readlink()))
+        except FileNotFoundError:
+            continue
+    read = next(
+        int(line.split()[1]) for line in Path(f"/proc/{pid}/io").read_text().splitlines() if line.startswith("rchar")
+    )
+    return str(db) in names and read > 12_000_000
+
+
+def drawn(line: list[str], folder: Path) -> str:
+    """What a command writes to a terminal that is its stderr."""
+    terminal, end = pty.openpty()
+    with subprocess.Popen(line, cwd=folder, stdout=subprocess.DEVNULL, stderr=end) as process:
+        os.close(end)
+        shown = b"".join(iter(lambda: read(terminal), b""))
+    os.close(terminal)
+    assert process.returncode == 0
+    return shown.decode()
+
+
+def read(terminal: int) -> bytes:
+    """Some of it; nothing at its end."""
+    try:
+        return os.read(terminal, 65536)
+    except OSError:  # EIO: nobody has the other end any more
+        return b""
+
+
+def test_a_bar_at_a_terminal(large: Path, tmp_path: Path) -> None:
+    """It grows, and is gone at the end; for what is short there is none, nor elsewhere."""
+    shown = drawn([*webpf_command(), "export", "--to", "otlp", "-o", "out", str(large)], tmp_path)
+    shares = [int(share) for share in re.findall(r"(\d+)%", shown)]
+    assert len(shares) > 3
+    assert shares == sorted(shares)
+    assert shown.rstrip().splitlines()[-1].startswith("webpf: out: ")
+    quiet = subprocess.run(
+        [*webpf_command(), "export", "--to", "csv", str(large)], capture_output=True, text=True, check=True
+    )
+    assert quiet.stderr == ""
+
+
+@pytest.fixture
+def work() -> Iterator[longwork.LongWork]:
+    """Under way."""
+    with longwork.LongWork("the work") as work:
+        yield work
+
+
+def test_a_long_statement_ends(work: longwork.LongWork) -> None:
+    """Also one that gives no row for a long time; and what is said is what happened, not how."""
+    connection = sqlite3.connect(":memory:")
+    work.watch(connection)
+    endless = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n"
+    with pytest.raises(Interrupted) as found, longwork.LongWork("the count") as inner:
+        inner.watch(connection)
+        signal.setitimer(signal.ITIMER_REAL, 0.05)
+        handler = signal.signal(signal.SIGALRM, lambda *_: os.kill(os.getpid(), signal.SIGTERM))
+        try:
+            connection.execute(endless).fetchall()
+        finally:
+            signal.signal(signal.SIGALRM, handler)
+    assert (found.value.exit_code, found.value.message[:9]) == (128 + signal.SIGTERM, "the count")
+
+
+def test_rows_are_counted() -> None:
+    class Seen:
+        def __init__(self) -> None:
+            self.calls: list[tuple[int, int]] = []
+
+        def at(self, done: int, total: int) -> None:
+            self.calls.append((done, total))
+
+        def watch(self, connection: sqlite3.Connection) -> None:
+            pass
+
+    seen = Seen()
+    assert list(counted(range(2500), seen, 2500)) == list(range(2500))
+    assert seen.calls == [(1000, 2500), (2000, 2500)]
