@@ -63,8 +63,11 @@ def export(
     inside = export.place(file, recording, to.value)
     if output is None:
         _check_output(to, file)
-    with LongWork("the export") as work, _output(output and output / (inside or ""), force, inside is not None) as out:
+    path = output and output / (inside or "")
+    with LongWork("the export") as work, _output(path, force, inside is not None) as out:
         export.export(file, recording, to.value, weight.value, out, work)
+    if path is not None:
+        terminal.say(f"{path}: {path.stat().st_size:,} bytes")
     caveat = catalog.caveat(file, "" if recording is None else str(recording))
     if caveat:
         terminal.say(caveat)
@@ -83,14 +86,12 @@ def _check_output(to: To, file: Path) -> None:
 def _output(path: Path | None, replaces: bool, makes_folders: bool) -> Iterator[BinaryIO]:
     """Where an export is written: a new file, or standard output."""
     from . import newfile
-    from .terminal import say
 
     if path is None:
         yield sys.stdout.buffer
         return
     with newfile.path(path, replaces, makes_folders) as made, made.open("wb") as out:
         yield out
-    say(f"{path}: {path.stat().st_size:,} bytes")
 
 
 def merge(
