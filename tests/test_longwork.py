@@ -112,7 +112,7 @@ def test_a_bar_at_a_terminal(large: Path, tmp_path: Path) -> None:
     shares = [int(share) for share in re.findall(r"(\d+)%", shown)]
     assert len(shares) > 3
     assert shares == sorted(shares)
-    assert shown.rstrip().splitlines()[-1].startswith("webpf: out: ")
+    assert re.search(r"\x1b\[2Kwebpf: out: [\d,]+ bytes\s*$", shown)
     quiet = subprocess.run(
         [*webpf_command(), "export", "--to", "csv", str(large)], capture_output=True, text=True, check=True
     )

@@ -41,12 +41,12 @@ def test_all_that_it_starts_and_nothing_else(webpf: Webpf, query: Query, tmp_pat
 
 
 def test_more_children_than_one_looks_at(webpf: Webpf, query: Query) -> None:
-    ended = webpf("record", "-q", "--", "/bin/sh", "-c", "i=0; while [ $i -lt 2000 ]; do (:); i=$((i+1)); done")
+    ended = webpf("record", "-q", "--", "/bin/sh", "-c", "i=0; while [ $i -lt 10000 ]; do (:); i=$((i+1)); done")
     assert ended.returncode == 0
     (row,) = query(
         "SELECT count(*) AS n, sum(parent_id IS NULL) AS roots, sum(state = 'exited') AS exited FROM processes"
     )
-    assert row == {"n": 2001, "roots": 1, "exited": 2001}
+    assert row == {"n": 10001, "roots": 1, "exited": 10001}
 
 
 @pytest.mark.parametrize("what", ["give-away", "together", "threads"])
