@@ -26,7 +26,7 @@ BUILD_PACKAGES := $(PACKAGES) gcc g++ make cmake ninja-build strace dpkg-dev deb
 KERNELS ?= own 5.10 6.1 6.12 7.2
 DISTROS ?= bookworm trixie sid
 
-.PHONY: help record install test check format docs screenshots bench bench-command bench-queries soak kernels distros clean \
+.PHONY: help record install test check format docs screenshots bench bench-command bench-queries builds soak kernels distros clean \
 	packages test-packages proof-packages build-packages
 
 help: ## Show this list
@@ -65,6 +65,9 @@ bench-command: build-packages $(VENV)/installed ## Time real builds under webpf 
 
 bench-queries: $(VENV)/installed ## Time every saved query on a recording of a million processes (1 GB of disk)
 	$(BIN)/python bench/queries.py
+
+builds: build-packages test-packages $(VENV)/installed-dev ## Record real builds, compare with their logs (by hand; root)
+	$(SUDO) env PYTHONPATH=docs WEBPF_PROOFS="$${WEBPF_PROOFS:-}" $(BIN)/python proofs/builds.py
 
 soak: $(VENV)/installed ## Record a steady load for 30 minutes: memory, losses, CPU (needs root, gcc, 1 GB of disk)
 	$(SUDO) $(BIN)/python bench/soak.py

@@ -26,11 +26,13 @@ class Project:
     """A build: what is typed, where, and the exit code that it ends with."""
 
     name: str
+    title: str
     command: tuple[str, ...]
     archive: Callable[[], Path]
     exit_code: int = 0
     breaks: str = ""  # a file that is made uncompilable
     environment: Mapping[str, str] = field(default_factory=dict)
+    adds: Mapping[str, str] = field(default_factory=dict)  # files that it hasn't: path and text
 
     @property
     def folder(self) -> Path:
@@ -51,6 +53,8 @@ class Project:
             "--extract",
             f"--file={archive}",
         )
+        for name, content in self.adds.items():
+            (self.folder / name).write_text(content)
         if self.breaks:
             with (self.folder / self.breaks).open("a") as source:
                 source.write("#error broken on purpose\n")
@@ -99,25 +103,38 @@ def _python(package: str, version: str) -> Callable[[], Path]:
 
 
 _PIPELINE = r"""
-find . -type f -print0 | xargs -0 -n 1 -P 2 sh -c 'tr -d "\r" < "$0" | sha256sum' |
-sort | uniq -c -w 64 | sort -rn > hashes &&
-for file in $(find . -type f); do grep -o '[a-z_]*' "$file" | tr a-z A-Z | sort -u | gzip -9; done | wc -c &&
+for hash in sha512sum b2sum sha256sum; do
+    find . -type f -print0 | xargs -0 -n 1 -P 2 sh -c "tr -d '\r' < \"\$0\" | $hash" |
+        sort | uniq -c | sort -rn > ../hashes
+done
+for file in $(find . -type f); do grep -o '[a-z_]*' "$file" | tr a-z A-Z | sort -u | gzip -9; done | wc -c
 tar -cf - . | xz -7e | tee ../pipeline.tar.xz | sha256sum"""
+
+_TESTS = """import subprocess
+import pytest
+
+@pytest.mark.parametrize("ms", range(10, 410, 10))
+def test_sleeps(ms):
+    subprocess.run(["sleep", f"0.{ms:03}"], check=True)
+"""
 
 PROJECTS = (
     Project(
         "configure",
-        ("sh", "-c", "./configure -q && make -s -j2"),
+        "GNU sed: configure, then make",
+        ("sh", "-c", "./configure -q && make -j2"),
         _debian("sed", "4.9-1"),
         environment={"FORCE_UNSAFE_CONFIGURE": "1"},
     ),
     Project(
         "cmake",
+        "JsonCpp: CMake, then Ninja",
         ("sh", "-c", "cmake -G Ninja -S . -B build -DBUILD_STATIC_LIBS=ON && ninja -C build"),
         _debian("libjsoncpp", "1.9.5-4"),
     ),
     Project(
         "pytest",
+        "Tests of packaging, with xdist",
         (
             str(FOLDER / "venv/bin/python"),
             "-m",
@@ -127,14 +144,24 @@ PROJECTS = (
             "2",
             "--durations=0",
             "-k",
-            "comparison_true",
+            "comparison_true or sleeps",
+            "--junitxml=junit.xml",
             "tests/test_version.py",
+            "tests/test_programs.py",
         ),
         _python("packaging", "26.3"),
         environment={"PYTHONPATH": "src"},
+        adds={"tests/test_programs.py": _TESTS},
     ),
-    Project("pipeline", ("sh", "-c", _PIPELINE), _debian("sed", "4.9-1")),
     Project(
-        "failing", ("make", "-k", "-j2", "-C", "lib"), _debian("libzstd", "1.5.4+dfsg2-5"), 2, "lib/dictBuilder/cover.c"
+        "pipeline", "A shell's pipelines, over all files of GNU sed", ("sh", "-c", _PIPELINE), _debian("sed", "4.9-1")
+    ),
+    Project(
+        "failing",
+        "Zstandard, with a file that doesn't compile: make -k",
+        ("make", "-k", "-j2", "-C", "lib"),
+        _debian("libzstd", "1.5.4+dfsg2-5"),
+        2,
+        "lib/dictBuilder/cover.c",
     ),
 )

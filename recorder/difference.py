@@ -10,7 +10,9 @@ from .errors import UsageError
 from .terminal import duration
 
 NOISE_SHARE, NOISE_NS, NOISE_KIB = 0.1, 20_000_000, 2048
-NOISE = "less than 10 %, 20 ms or 2 MiB is taken for noise"
+# Of the whole, for a part: who happens to run beside whom changes how long each takes, and that from run to run.
+NOISE_OF_WHOLE = 0.05
+NOISE = "less than 10 %, 20 ms, 2 MiB, or for a part 5 % of the whole is taken for noise"
 
 _CONDITION = re.compile(r"(wall|cpu|rss|processes|failures)\s*>\s*(\d+(?:\.\d+)?)\s*(%?)")
 _SHOWN = 8
@@ -101,6 +103,8 @@ def lines(before: Recorded, after: Recorded) -> Iterator[str]:
         ("more memory", "rss", NOISE_KIB, _memory),
         ("failing more", "failures", 0, str),
     ):
+        if shown is _time:
+            least = max(least, NOISE_OF_WHOLE * getattr(old, what))
         pairs = [(getattr(before.activities[name], what), getattr(after.activities[name], what), name) for name in both]
         worse = [each for each in pairs if each[1] > each[0] and not is_noise(each[0], each[1], least)]
         worse.sort(key=lambda each: (each[0] - each[1], each[2]))

@@ -44,7 +44,7 @@ def test_the_last_two(two: Path, webpf: Webpf) -> None:
     ended = webpf("diff")
     assert (ended.returncode, ended.stderr) == (0, "")
     assert ended.stdout.splitlines() == [
-        "before: webpf.db:1; after: webpf.db:2 (changed); less than 10 %, 20 ms or 2 MiB is taken for noise",
+        "before: webpf.db:1; after: webpf.db:2 (changed); less than 10 %, 20 ms, 2 MiB, or for a part 5 % of the whole is taken for noise",
         "wall 1.00 s -> 1.50 s (+50.0%); CPU 102.00 ms -> 174.00 ms (+70.6%); peak memory 2.0 MiB, the same;"
         " processes 4, the same; failures 0 -> 1 (from nothing)",
         "new: new (1 x, 70.00 ms)",

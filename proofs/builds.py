@@ -1,0 +1,88 @@
+"""Records real builds with `webpf record --`, checks them against their own logs, and writes docs/builds.md.
+
+sudo env PYTHONPATH=docs python proofs/builds.py [NAME ...]
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from datetime import datetime, timezone
+from pathlib import Path
+
+import logs
+import screenshots
+from cache import PROJECT, run
+from playwright.sync_api import sync_playwright
+from projects import FOLDER, PROJECTS, Project
+
+DOCUMENT = PROJECT / "docs" / "builds.md"
+BEGIN, END = "<!-- proofs/builds.py: begin -->\n", "<!-- proofs/builds.py: end -->\n"
+WEBPF = str(Path(sys.executable).parent / "webpf")
+WIDTH = 118
+PICTURES = ("configure", "cmake", "failing")
+
+
+def record(project: Project) -> Path:
+    """Builds under webpf; returns the recording. Raises SystemExit if that changes the exit code, or loses anything."""
+    db = FOLDER / f"{project.name}.db"
+    db.unlink(missing_ok=True)
+    project.prepare()
+    project.build(WEBPF, "record", "--quiet", "--db", str(db), "--name", project.name, "--")
+    run(WEBPF, "verify", db)
+    return db
+
+
+def tell(project: Project, db: Path) -> str:
+    """A section on a build."""
+    checks = logs.compare(project.name, db)
+    for check in checks:
+        print(
+            f"{'ok' if check.agrees else 'DIFFERS':8} {project.name}: {check.what}: {check.logged} / {check.recorded}"
+        )
+    report = run(WEBPF, "report", db).replace(f"{FOLDER}/{project.name}", "...").splitlines()
+    lines = [line if len(line) <= WIDTH else line[: WIDTH - 3] + "..." for line in report]
+    table = "".join(f"| {check.what} | {check.logged} | {check.recorded} |\n" for check in checks)
+    command = " ".join(project.command).replace(str(FOLDER), "...").strip()
+    text = f"## {project.title}\n\n" + "".join(f"    {line}\n" for line in command.splitlines()) + "\n"
+    text += f"| in its own log | logged | recorded |\n|---|---|---|\n{table}\n`webpf report`:\n\n"
+    text += "".join(f"    {line}\n" for line in lines) + "\n"
+    if project.name in PICTURES:
+        text += f"![Its timeline](pictures/build-{project.name}.png)\n\n"
+    return text
+
+
+def picture(name: str, db: Path) -> None:
+    """Takes the picture of a timeline."""
+    with sync_playwright() as driver, screenshots.browsing(db) as site:
+        browser = driver.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
+        page = browser.new_page(viewport={"width": 1280, "height": 720})
+        page.goto(f"{site}/-/webpf/timeline/{name}/1")
+        page.wait_for_selector('#webpf-timeline[data-ready="1"]')
+        page.wait_for_timeout(1500)
+        screenshots.take(page, f"build-{name}", screenshots.SHOWN)
+        browser.close()
+
+
+def main(names: list[str]) -> None:
+    """Everything, or some builds without the document."""
+    sections = []
+    for project in PROJECTS:
+        if names and project.name not in names:
+            continue
+        db = record(project)
+        sections.append(tell(project, db))
+        if project.name in PICTURES:
+            picture(project.name, db)
+    if names:
+        return
+    tools = "; ".join(run(tool, "--version").splitlines()[0] for tool in ("gcc", "cmake", "make"))
+    today = datetime.now(timezone.utc).date().isoformat()
+    head = f"{today}, Linux {platform.release()}, {os.cpu_count()} cores; {tools}.\n\n"
+    before, _, rest = DOCUMENT.read_text().partition(BEGIN)
+    DOCUMENT.write_text(before + BEGIN + head + "".join(sections) + END + rest.partition(END)[2])
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

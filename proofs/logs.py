@@ -1,0 +1,136 @@
+"""What real builds say of themselves in their own logs, against what webpf recorded of them."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+import statistics
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+from xml.etree import ElementTree
+
+from projects import FOLDER
+
+
+class Check(NamedTuple):
+    """Something that both tell."""
+
+    what: str
+    logged: str
+    recorded: str
+    agrees: bool
+
+
+def same(what: str, logged: object, recorded: object) -> Check:
+    """Two that must be equal."""
+    return Check(what, str(logged), str(recorded), logged == recorded)
+
+
+Rows = Callable[[str], list[tuple[object, ...]]]
+
+
+def of_configure(folder: Path, rows: Rows) -> Iterator[Check]:
+    """config.log has each command line and exit code; make prints what it compiles."""
+    command = re.compile(r"^configure:\d+: (gcc .*?) *>&5$", re.MULTILINE)
+    config = (folder / "config.log").read_text(errors="replace")
+    logged = Counter(" ".join(line.split()) for line in command.findall(config))
+    ran = Counter(str(line) for (line,) in rows("SELECT args FROM processes WHERE comm = 'gcc'"))
+    missing = sum((logged - ran).values())
+    words = f"{sum(logged.values())} command lines of gcc in config.log, that are in the recording as often"
+    yield same(words, sum(logged.values()), sum(logged.values()) - missing)
+    failed = len(
+        re.findall(r"^configure:\d+: gcc .*\n(?:(?!configure:).*\n)*configure:\d+: \$\? = [1-9]", config, re.MULTILINE)
+    )
+    sql = """SELECT count(*) FROM processes AS p JOIN processes AS above ON above.id = p.parent_id
+        WHERE p.comm = 'gcc' AND p.exit_code <> 0 AND above.comm <> 'make'"""
+    yield same("of these failed", failed, rows(sql)[0][0])
+    log = (FOLDER / f"{folder.name}.log").read_text(errors="replace")
+    objects = Counter(re.findall(r"^ +CC +(\S+)", log, re.MULTILINE))
+    lines = (str(line) for (line,) in rows("SELECT args FROM processes WHERE comm = 'gcc' AND args LIKE '% -c %'"))
+    made = Counter(found[1] for line in lines if (found := re.search(r" -o (\S+\.o)\b", line)))
+    yield same(
+        "objects that make says it compiles (CC), compiled", sum(objects.values()), sum((objects & made).values())
+    )
+
+
+def of_cmake(folder: Path, rows: Rows) -> Iterator[Check]:
+    """.ninja_log has start and end of each step, in ms."""
+    lines = (folder / "build/.ninja_log").read_text().splitlines()[1:]
+    steps = {output: int(end) - int(start) for start, end, _, output, _ in (line.split("\t") for line in lines)}
+    differences = []
+    for output, logged in steps.items():
+        found = rows(
+            "SELECT p.lifetime_ns / 1e6 FROM processes AS p JOIN processes AS above ON above.id = p.parent_id"
+            f" WHERE above.comm = 'ninja' AND (p.args LIKE '% -o {output} %' OR p.args LIKE '% {output} %')"
+        )
+        differences += [abs(float(str(lifetime)) - logged) for (lifetime,) in found[:1]]
+    yield same("steps in .ninja_log, and processes of ninja's that made them", len(steps), len(differences))
+    worst = max(differences)
+    words = "how far lifetimes are from .ninja_log: median, most"
+    yield Check(words, "", f"{statistics.median(differences):.1f} ms, {worst:.1f} ms", worst < 50)
+
+
+def of_pytest(folder: Path, rows: Rows) -> Iterator[Check]:
+    """The report has each test's duration; forty tests run one `sleep` each, of a length of its own."""
+    root = ElementTree.parse(folder / "junit.xml").getroot()
+    cases = {str(case.get("name")): float(case.get("time", 0)) * 1e3 for case in root.iter("testcase")}
+    sleeps = {name: ms for name, ms in cases.items() if name.startswith("test_sleeps")}
+    ran = rows("SELECT substr(args, 7) + 0, lifetime_ns / 1e6 FROM processes WHERE comm = 'sleep'")
+    lifetimes = {f"test_sleeps[{round(float(str(s)) * 1000)}]": float(str(ms)) for s, ms in ran}
+    yield same("tests that start a program, and programs that were started", len(sleeps), len(lifetimes))
+    longer = [sleeps[name] - lifetimes[name] for name in sleeps]
+    words = "how much longer a test took than its program: median, most"
+    yield Check(
+        words, "0", f"{statistics.median(longer):.1f} ms, {max(longer):.1f} ms", -1 < min(longer) <= max(longer) < 100
+    )
+    ((workers,),) = rows("SELECT count(*) FROM processes WHERE args LIKE '%sys.stdin.readline%'")
+    yield same("workers (-n 2)", 2, workers)
+    (suite,) = root.iter("testsuite")
+    ((wall,),) = rows("SELECT lifetime_ns / 1e9 FROM processes WHERE args LIKE '%-m pytest%'")
+    logged = float(suite.get("time", 0))
+    # Without its start, and what it does after the report.
+    words = "seconds that pytest says its session took, and that its process lived"
+    yield Check(words, f"{logged:.2f}", f"{wall:.2f}", float(str(wall)) >= logged)
+
+
+def of_pipeline(folder: Path, rows: Rows) -> Iterator[Check]:
+    """The list that it makes has a line for each content, with how many files have it."""
+    files = sum(int(line.split()[0]) for line in (FOLDER / "hashes").read_text().splitlines())
+    for name, times, more in (("sha256sum", 1, 1), ("b2sum", 1, 0), ("tr", 4, 0), ("gzip", 1, 0), ("sort", 1, 6)):
+        ((ran,),) = rows(f"SELECT count(*) FROM processes WHERE comm = '{name}' AND exit_code = 0")
+        formula = (f"{times} x " if times > 1 else "") + f"{files} files" + (f" + {more}" if more else "")
+        yield same(f"times that `{name}` ran ({formula})", times * files + more, ran)
+
+
+def of_failing(folder: Path, rows: Rows) -> Iterator[Check]:
+    """make says which targets failed, and with what."""
+    log = (FOLDER / f"{folder.name}.log").read_text(errors="replace")
+    errors = re.findall(r"^make\[1\]: \*\*\* \[\S+ (\S+)\] Error (\d+)$", log, re.MULTILINE)
+    failed = rows(
+        "SELECT args, exit_code FROM processes AS p WHERE exit_code <> 0 AND args LIKE '% -o obj/%'"
+        " AND comm IN ('cc', 'gcc')"
+    )
+    found = sorted((target, code) for target, code in errors)
+    recorded = sorted(
+        (match[1], str(code)) for line, code in failed if (match := re.search(r" -o (obj/\S+\.o)", str(line)))
+    )
+    yield same("targets that failed", found and len(found), len(recorded) if recorded == found else recorded)
+    ((whole,),) = rows("SELECT exit_code FROM processes WHERE args LIKE 'make -k -j2 -C lib'")
+    yield same("make's own exit code", 2, whole)
+
+
+CHECKS: dict[str, Callable[[Path, Rows], Iterator[Check]]] = {
+    "configure": of_configure,
+    "cmake": of_cmake,
+    "pytest": of_pytest,
+    "pipeline": of_pipeline,
+    "failing": of_failing,
+}
+
+
+def compare(name: str, db: Path) -> list[Check]:
+    """All checks of a build, with its recording."""
+    with sqlite3.connect(db) as connection:
+        return list(CHECKS[name](FOLDER / name, lambda sql: connection.execute(sql).fetchall()))
