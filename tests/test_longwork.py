@@ -48,8 +48,10 @@ WORK = {
 }
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("what", list(WORK))
+@pytest.mark.parametrize(
+    ("what", "number"),
+    [*((what, signal.SIGINT) for what in WORK), ("export", signal.SIGTERM), ("merge", signal.SIGTERM)],
+)
 def test_interrupted(what: str, number: signal.Signals, large: Path, tmp_path: Path) -> None:
     """In the midst of it: one line, the shell's exit code, the file as it was, and nothing beside it."""
     before = contents(large)
