@@ -4,7 +4,7 @@
 
 The builds are those of proofs/projects.py. Each round builds without a recorder, then under each; a ratio is the
 median of those within the rounds, since a shared machine drifts. Time is that of the whole command line: a recorder's
-own start and end count. strace is left out where it is missing.
+own start and end count. strace is left out where it is missing, and runs in the first round only.
 """
 
 from __future__ import annotations
@@ -63,10 +63,11 @@ def measure(project: Project, rounds: int, folder: Path) -> None:
     known = recorders(folder)
     ratios: dict[str, list[float]] = {name: [] for name in known}
     seconds(project, [])  # once, so that all is in the page cache
-    for _ in range(rounds):
+    for number in range(rounds):
         plain.append(seconds(project, []))
         for name, command in known.items():
-            ratios[name].append(seconds(project, command) / plain[-1])
+            if name != "strace" or number == 0:  # it takes so long, and so much longer, that once tells enough
+                ratios[name].append(seconds(project, command) / plain[-1])
     with sqlite3.connect(folder / "webpf.db") as connection:
         (processes,) = connection.execute(
             "SELECT count(*) FROM processes WHERE recording_id = (SELECT max(id) FROM recordings)"
@@ -75,6 +76,10 @@ def measure(project: Project, rounds: int, folder: Path) -> None:
         f"{statistics.median(each):.3f} ({' '.join(f'{ratio:.3f}' for ratio in each)})" for each in ratios.values()
     ]
     print(f"| {project.name} | {processes:,} | {statistics.median(plain):.1f} | {' | '.join(cells)} |", flush=True)
+
+
+def _all(ratios: list[float]) -> str:
+    return f" ({' '.join(f'{ratio:.3f}' for ratio in ratios)})" if len(ratios) > 1 else ""
 
 
 def main() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from support import MS, exec_, exit_, fork, free, make_recording
 
-from webpf.difference import Condition, Cost, Recorded, is_noise, lines
+from webpf.difference import NOISE, Condition, Cost, Recorded, is_noise, lines
 from webpf.errors import UsageError
 from webpf.events import Event
 
@@ -44,7 +44,7 @@ def test_the_last_two(two: Path, webpf: Webpf) -> None:
     ended = webpf("diff")
     assert (ended.returncode, ended.stderr) == (0, "")
     assert ended.stdout.splitlines() == [
-        "before: webpf.db:1; after: webpf.db:2 (changed); less than 10 %, 20 ms, 2 MiB, or for a part 5 % of the whole is taken for noise",
+        f"before: webpf.db:1; after: webpf.db:2 (changed); {NOISE}",
         "wall 1.00 s -> 1.50 s (+50.0%); CPU 102.00 ms -> 174.00 ms (+70.6%); peak memory 2.0 MiB, the same;"
         " processes 4, the same; failures 0 -> 1 (from nothing)",
         "new: new (1 x, 70.00 ms)",
