@@ -72,9 +72,7 @@ def measure(project: Project, rounds: int, folder: Path) -> None:
         (processes,) = connection.execute(
             "SELECT count(*) FROM processes WHERE recording_id = (SELECT max(id) FROM recordings)"
         ).fetchone()
-    cells = [
-        f"{statistics.median(each):.3f} ({' '.join(f'{ratio:.3f}' for ratio in each)})" for each in ratios.values()
-    ]
+    cells = [f"{statistics.median(each):.3f}{_all(each)}" for each in ratios.values()]
     print(f"| {project.name} | {processes:,} | {statistics.median(plain):.1f} | {' | '.join(cells)} |", flush=True)
 
 
