@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import glob
 import os
 import tempfile
 from collections.abc import Iterator
@@ -35,7 +36,7 @@ def path(wanted: Path, replaces: bool, makes_folders: bool = False) -> Iterator[
             yield Path(name)
             _put(Path(name), wanted, replaces)
         finally:
-            for left in wanted.parent.glob(f"{Path(name).name}*"):  # with SQLite's files beside it
+            for left in wanted.parent.glob(f"{glob.escape(Path(name).name)}*"):  # with SQLite's files beside it
                 left.unlink(missing_ok=True)
     except OSError as error:
         if error.errno in _FULL:
