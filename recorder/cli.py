@@ -143,14 +143,14 @@ def verify(
     from .longwork import LongWork
     from .safety import safe
 
-    with LongWork("the verification") as work:
-        findings = list(verifying.verify(file, work))
     problems: list[str] = []
-    for finding in findings:
-        typer.echo(safe(f"{'WRONG' if finding.problems else 'ok':6} {finding.summary}"))
-        for problem in finding.problems:
-            typer.echo(safe(f"{'':6} {problem}"))
-        problems += finding.problems
+    with LongWork("the verification") as work:
+        for finding in verifying.verify(file, work):
+            work.clear()
+            typer.echo(safe(f"{'WRONG' if finding.problems else 'ok':6} {finding.summary}"))
+            for problem in finding.problems:
+                typer.echo(safe(f"{'':6} {problem}"))
+            problems += finding.problems
     if problems:
         mending = f"webpf rebuild --db {file}" if all(each.startswith("pairing") for each in problems) else ""
         raise DataError(f"{file} is not what it should be, in {len(problems)} ways", mending)

@@ -64,7 +64,7 @@ def export(
     if output is None:
         _check_output(to, file)
     path = output and output / (inside or "")
-    with LongWork("the export") as work, _output(path, force, inside is not None) as out:
+    with LongWork("the export", streams=output is None) as work, _output(path, force, inside is not None) as out:
         export.export(file, recording, to.value, weight.value, out, work)
     if path is not None:
         terminal.say(f"{path}: {path.stat().st_size:,} bytes")

@@ -22,10 +22,16 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class LongWork:
-    """A Work that is shown, and that signals end. what: a noun, for the bar and for what is said of an interruption."""
+    """A Work that is shown, and that signals end. what: a noun, for the bar and for what is said of an interruption.
 
-    def __init__(self, what: str) -> None:
+    streams: it writes to standard output, so that nothing half can stay: a signal ends it at once, also while a reader
+    lets it wait, and there is no bar if that is the terminal itself.
+    """
+
+    def __init__(self, what: str, streams: bool = False) -> None:
         self._what = what
+        self._streams = streams
+        self._is_shown = sys.stderr.isatty() and not (streams and sys.stdout.isatty())
         self._received: int | None = None
         self._before: dict[int, Any] = {}
         self._progress: Progress | None = None
@@ -35,12 +41,19 @@ class LongWork:
         if self._received is not None:
             raise Interrupted(self._what, self._received)
         now = time.monotonic()
-        if now - self._begun >= _PATIENCE_SECONDS and now - self._drawn >= _REDRAW_SECONDS and sys.stderr.isatty():
+        if now - self._begun >= _PATIENCE_SECONDS and now - self._drawn >= _REDRAW_SECONDS and self._is_shown:
             self._drawn = now
             self._draw(done, total)
 
     def watch(self, connection: sqlite3.Connection) -> None:
         connection.set_progress_handler(lambda: self._received is not None, _INSTRUCTIONS)
+
+    def clear(self) -> None:
+        """Takes the bar away, for what is printed in between; it comes again by itself."""
+        if self._progress is not None:
+            with contextlib.suppress(OSError):
+                self._progress.stop()
+            self._progress = None
 
     def _draw(self, done: int, total: int) -> None:
         if self._progress is None:
@@ -64,15 +77,15 @@ class LongWork:
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         self._received = number
+        if self._streams:
+            raise Interrupted(self._what, number)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
-        if self._progress is not None:
-            with contextlib.suppress(OSError):
-                self._progress.stop()
+        self.clear()
         # SQLite says of a statement that was ended that it failed, and so do those who asked for it.
         if error is not None and self._received is not None and not isinstance(error, Interrupted):
             raise Interrupted(self._what, self._received) from None

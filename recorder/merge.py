@@ -33,6 +33,8 @@ def merge(
         work.watch(store.db.conn)
         copied = _Copied(work, ids * len(_BY_ID))
         try:
+            with store.writing():  # once, not into a log first: nobody else reads it yet
+                store.db.execute("PRAGMA journal_mode = DELETE")
             return {source: _add(store, source, copied) for source in sources}
         finally:
             store.close()

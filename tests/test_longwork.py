@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import pty
 import re
@@ -9,6 +10,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import termios
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -73,6 +75,36 @@ def test_interrupted(what: str, number: signal.Signals, large: Path, tmp_path: P
     assert list(tmp_path.iterdir()) == []
     assert sorted(large.parent.iterdir()) == there
     assert contents(large) == before
+
+
+def test_interrupted_while_a_reader_waits(large: Path) -> None:
+    """What stands in a pipe that nobody empties ends too."""
+    line = [*webpf_command(), "export", "--to", "csv", str(large)]
+    with subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        pipe = process.stdout.fileno()
+        size = fcntl.fcntl(pipe, fcntl.F_GETPIPE_SZ)
+        wait_until(lambda: unread(pipe) > size - 4096, "the pipe doesn't fill")
+        process.terminate()
+        process.wait(DEADLINE_SECONDS)
+        assert process.returncode == 128 + signal.SIGTERM
+        assert process.stderr.read().count(b"\n") == 1
+
+
+def unread(pipe: int) -> int:
+    """How many bytes stand in it."""
+    return int.from_bytes(fcntl.ioctl(pipe, termios.FIONREAD, bytes(4)), sys.byteorder)
+
+
+def test_findings_come_as_they_are_found(large: Path) -> None:
+    with subprocess.Popen([*webpf_command(), "verify", str(large)], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ok     the file\n"
+        assert process.poll() is None
+        process.terminate()
+        assert process.stdout.read() == ""
+    assert process.returncode == 128 + signal.SIGTERM
 
 
 def is_at_work(pid: int, db: Path) -> bool:
