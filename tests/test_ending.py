@@ -1,0 +1,80 @@
+"""What is said at the end of a recorded command, from recorded events."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+from support import at, exec_, exit_, fork, free, make_recording
+
+from webpf import ending
+from webpf.events import Event
+
+COMMAND = 100
+PAGE = 100  # of SQLite's instructions
+
+
+def family(children: int) -> list[Event]:
+    """A command that starts so many, one after another; each tenth fails, and one hasn't ended."""
+    events: list[Event] = [fork(COMMAND, 0, ppid=1), exec_(COMMAND, 0, 0, b"make\0", "make")]
+    for number in range(children):
+        pid, begin = 1000 + number, 1 + number
+        events += [
+            fork(pid, begin, ppid=COMMAND, parent_ms=0),
+            exec_(pid, begin, begin + 0.1, b"cc\0%d\0" % number, "cc"),
+        ]
+        if number != children // 2:
+            status = 256 if number % 10 == 3 else 0
+            ended = begin + 0.2 + number / 10
+            events += [
+                exit_(pid, begin, ended, status, comm="cc", ppid=COMMAND)._replace(max_rss_kib=2048 * (number + 1)),
+                free(pid, begin, ended + 0.01, cpu_ms=children - number, status=status),
+            ]
+    events.sort(key=lambda event: event.time_ns)
+    return [*events, exit_(COMMAND, 0, 2 * children, 512, comm="make", ppid=1)]
+
+
+def recorded(db: Path, children: int) -> Path:
+    """A recording of that command."""
+    make_recording(db, family(children), end_ms=2 * children, batch=1000)
+    with closing(sqlite3.connect(db)) as connection, connection:
+        connection.execute(
+            "UPDATE recordings SET options = ?, recorder_pid = 1, started_ns = ?",
+            [json.dumps({"of": "command"}), at(0)],
+        )
+    return db
+
+
+def test_the_first_three_of_each(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(recorded(tmp_path / "a.db", 300))) as connection:
+        lines = list(ending.lines(connection, 1))
+    assert lines == [
+        "make: exit 2 after 600.00 ms; 301 processes; CPU 45.00 s (75.0 cores busy)",
+        "slowest: cc 299 30.10 ms; cc 298 30.00 ms; cc 297 29.90 ms",
+        "most CPU: cc 0 300.00 ms; cc 1 299.00 ms; cc 2 298.00 ms",
+        "most memory: cc 299 600 MiB; cc 298 598 MiB; cc 297 596 MiB",
+        "failed: 30, first: cc 3 (exit 1); cc 13 (exit 1); cc 23 (exit 1)",
+        "STILL RUNNING: 1: cc 150 (pid 1150)",
+    ]
+
+
+def test_it_takes_no_longer_for_each(tmp_path: Path) -> None:
+    """Four times the processes are about four times the work of SQLite, not sixteen times."""
+    assert work(recorded(tmp_path / "b.db", 2000)) < 6 * work(recorded(tmp_path / "a.db", 500))
+
+
+def work(db: Path) -> int:
+    """How many instructions of SQLite's machine it takes, in pages."""
+    pages = 0
+
+    def count() -> int:
+        nonlocal pages
+        pages += 1
+        return 0
+
+    with closing(sqlite3.connect(db)) as connection:
+        connection.set_progress_handler(count, PAGE)
+        assert list(ending.lines(connection, 1))
+    return pages
