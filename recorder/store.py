@@ -10,6 +10,7 @@ import contextlib
 import json
 import os
 import sqlite3
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -17,7 +18,7 @@ from typing import Any, TypeAlias
 from sqlite_utils import Database
 
 from . import dbfile, ownership, schema, totals
-from .errors import CannotCreate, StorageError
+from .errors import StorageError
 from .events import KINDS, Exec, Exit, Fork, Free, text
 from .liveness import is_recorder_alive
 from .process import RUNNING, Process
@@ -34,6 +35,7 @@ _UPDATE_COUNTS = "UPDATE recordings SET {}, updated_ns = ? WHERE id = ?".format(
 _BLOCK = 65536
 _BUSY_SECONDS = 60.0
 _CHECKPOINT_PAGES = 8192
+_ATTEMPTS, _ATTEMPT_SECONDS = 25, 0.02
 
 
 class Store:
@@ -43,21 +45,42 @@ class Store:
         dbfile.check_writable(path)
         self._path = path
         self._identity = dbfile.create(path)
-        before = ownership.open_descriptors()
         with self.writing():
-            # mode=rw: what is not there any more is not made anew, in another place perhaps.
-            connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=_BUSY_SECONDS)
-            self.db = Database(connection, execute_plugins=False)
-            try:
-                ownership.check_opened(path, self._identity, before)
-                schema.migrate(self.db)
-                self.db.execute("PRAGMA journal_mode = WAL")
-                ownership.check_opened(path, self._identity, before)  # with the files beside it
-            except CannotCreate:
-                connection.close()
-                raise
+            self.db = self._opened()
             self.db.execute("PRAGMA synchronous = NORMAL")
             self.db.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
+
+    def _opened(self) -> Database:
+        """The database, with its log. Again for a while, if that can't be written.
+
+        A reader of root's that comes first makes the files beside it, and gives them to the owner of the file, but not
+        in the same moment.
+        """
+        for _ in range(_ATTEMPTS):
+            try:
+                return self._open()
+            except sqlite3.OperationalError as error:
+                if not any(words in str(error) for words in ("unable to open", "readonly")):
+                    raise
+                time.sleep(_ATTEMPT_SECONDS)
+        return self._open()
+
+    def _open(self) -> Database:
+        before = ownership.open_descriptors()
+        # mode=rw: what is not there any more is not made anew, in another place perhaps.
+        connection = sqlite3.connect(f"{self._path.absolute().as_uri()}?mode=rw", uri=True, timeout=_BUSY_SECONDS)
+        db = Database(connection, execute_plugins=False)
+        try:
+            ownership.check_opened(self._path, self._identity, before)
+            schema.migrate(db)
+            db.execute("PRAGMA journal_mode = WAL")
+            ownership.check_opened(self._path, self._identity, before)  # with the files beside it
+            db.execute("BEGIN IMMEDIATE")
+            db.execute("ROLLBACK")
+        except BaseException:
+            connection.close()
+            raise
+        return db
 
     def mark_interrupted(self) -> int:
         """Recordings whose recorder is gone without having ended them are marked so; returns how many go on."""

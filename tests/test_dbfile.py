@@ -9,6 +9,7 @@ import stat
 import struct
 import subprocess
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -434,3 +435,32 @@ def test_under_sudo_links_are_not_followed(tmp_path: Path, exists: bool) -> None
     with pytest.raises(CannotCreate):
         Store(path)
     assert target.exists() == exists
+
+
+@needs_root
+@pytest.mark.parametrize("mode", [0o600, 0o644])
+def test_a_log_that_is_given_to_the_owner_only_just_now(
+    mode: int, open_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a reader of root's makes it: in between the user can't open it, or not write it."""
+    path = recording(open_folder / "webpf.db")
+    os.chown(path, NOBODY, NOBODY)
+    open_folder.chmod(0o777)
+    sides = [path.with_name(path.name + suffix) for suffix in ("-wal", "-shm")]
+    for side in sides:
+        side.touch(mode)
+    waits = []
+
+    def give(seconds: float) -> None:
+        waits.append(seconds)
+        os.seteuid(0)
+        for side in sides:
+            os.chown(side, NOBODY, NOBODY)
+        os.seteuid(NOBODY)
+
+    monkeypatch.setattr(time, "sleep", give)
+    with as_nobody():
+        store = Store(path)
+        store.mark_interrupted()
+        store.close()
+    assert len(waits) == 1
