@@ -17,8 +17,9 @@ from pathlib import Path
 from .errors import CannotExecute, CommandNotFound
 from .invoker import Invoker, own_environment
 
-# Those that are meant for the command when they are sent to webpf.
-_FORWARDED = (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGHUP)
+FORWARDED = (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGHUP)
+"""Those that are meant for the command when they are sent to webpf."""
+
 _SI_KERNEL = 0x80  # asm-generic/siginfo.h: from the terminal, which has sent it to the command too
 _WAIT_SECONDS = 0.1
 
@@ -52,11 +53,11 @@ class Command:
 
     def hold_signals(self) -> None:
         """From now on signals wait until they are passed on. Before there are threads, which would take them else."""
-        signal.pthread_sigmask(signal.SIG_BLOCK, _FORWARDED)
+        signal.pthread_sigmask(signal.SIG_BLOCK, FORWARDED)
 
     def start(self) -> None:
         """Starts it. Raises CommandNotFound or CannotExecute."""
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, _FORWARDED)  # it inherits that
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, FORWARDED)  # it inherits that
         try:
             self._start()
         finally:
@@ -93,7 +94,7 @@ class Command:
 
     def has_ended(self) -> bool:
         """Whether it has ended; passes on what signals have come since the last call."""
-        while (received := signal.sigtimedwait(_FORWARDED, 0)) is not None:
+        while (received := signal.sigtimedwait(FORWARDED, 0)) is not None:
             if received.si_code != _SI_KERNEL:
                 self.send(received.si_signo)
         return self._process is not None and self._process.poll() is not None

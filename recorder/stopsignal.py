@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Sequence
 from types import FrameType
+
+ASKING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class StopSignal:
-    """Notes SIGINT, SIGTERM and SIGHUP instead of dying of them. A handler only sets a flag.
+    """Notes signals instead of dying of them. A handler only sets a flag.
 
     respects_ignored: those that are ignored stay so, for what is started inherits that.
     """
 
-    def __init__(self, respects_ignored: bool = False) -> None:
+    def __init__(self, numbers: Sequence[signal.Signals] = ASKING, respects_ignored: bool = False) -> None:
         self.received: int | None = None
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        for number in numbers:
             # nohup ignores SIGHUP, and means it. An ignored SIGINT is only what shells do to background jobs.
             ignores = signal.getsignal(number) == signal.SIG_IGN
             if not ignores or not (respects_ignored or number == signal.SIGHUP):

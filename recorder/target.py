@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol
 
 from . import procfs
-from .command import Command
+from .command import FORWARDED, Command
 from .errors import NotFound
 from .events import Alive
 from .filters import Filters
@@ -116,7 +116,7 @@ class Commanded:
         self._command = command
         self._inside = inside or nullcontext()
         self._probe: Followable | None = None
-        self._stop = StopSignal(respects_ignored=True)
+        self._stop = StopSignal(FORWARDED, respects_ignored=True)
         command.hold_signals()
 
     def scan(self, clock_offset: int, max_args: int, cgroup_ids: dict[str, int]) -> list[Alive]:

@@ -140,6 +140,33 @@ def test_signals_go_to_the_command(number: signal.Signals, tmp_path: Path) -> No
     assert "complete" in errors
 
 
+WHILE_IT_STARTS = """
+import os, signal, sys
+from webpf.command import Command
+from webpf.target import Commanded
+
+class Probe:
+    def adopt(self, pid): pass
+    def wake_on(self, descriptor): pass
+
+class Interrupted(Command):
+    def _start(self):
+        super()._start()
+        os.kill(os.getpid(), int(sys.argv[1]))
+
+command = Interrupted(["/bin/sleep", "600"])
+Commanded(command).start(Probe())
+sys.exit(command.wait())
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT])
+def test_signals_that_come_while_it_is_started(number: signal.Signals) -> None:
+    with disposition(number, signal.SIG_DFL):
+        ended = subprocess.run([sys.executable, "-c", WHILE_IT_STARTS, str(number.value)], check=False)
+    assert ended.returncode == 128 + number
+
+
 @pytest.mark.parametrize(
     "script",
     [
@@ -275,18 +302,18 @@ def test_a_process_that_isnt_there(pid: str, webpf: Webpf) -> None:
 
 
 def test_what_it_came_to(webpf: Webpf) -> None:
-    script = "(sleep 5 &); sleep 0.05; /bin/sh -c 'exit 3'; exit 2"
+    script = "(sleep 600 > /dev/null 2>&1 &); sleep 0.05; /bin/sh -c 'exit 3'; exit 2"
     errors = webpf("record", "--", "/bin/sh", "-c", script).stderr
-    left = re.search(r"sleep 5 \(pid (\d+)\)", errors)
+    left = re.search(r"sleep 600 \(pid (\d+)\)", errors)
     assert left is not None
     os.kill(int(left[1]), signal.SIGKILL)
     first, *lines = errors.splitlines()
-    assert first.startswith("webpf: sh -c '(sleep 5 &); ")
+    assert first.startswith("webpf: sh -c '(sleep 600 > /dev/null ")
     assert ": exit 2 after " in first
     assert "5 processes; CPU " in first
     assert any(line.startswith("webpf: slowest: sleep 0.05 ") for line in lines)
     assert "webpf: failed: 1, first: sh -c 'exit 3' (exit 3)" in lines
-    assert any(line.startswith("webpf: STILL RUNNING: 1: sleep 5 (pid ") for line in lines)
+    assert any(line.startswith("webpf: STILL RUNNING: 1: sleep 600 (pid ") for line in lines)
     assert not any("most memory: sh -c '(" in line for line in lines)
 
 
