@@ -60,10 +60,14 @@ class Store:
             try:
                 return self._open()
             except sqlite3.OperationalError as error:
-                if not any(words in str(error) for words in ("unable to open", "readonly")):
+                if not self._may_be_given_away(error):
                     raise
                 time.sleep(_ATTEMPT_SECONDS)
         return self._open()
+
+    def _may_be_given_away(self, error: sqlite3.OperationalError) -> bool:
+        sides = (self._path.with_name(self._path.name + suffix) for suffix in ownership.SIDE_FILES)
+        return any(words in str(error) for words in ("unable to open", "readonly")) and any(map(os.path.lexists, sides))
 
     def _open(self) -> Database:
         before = ownership.open_descriptors()
