@@ -39,7 +39,10 @@ record: install ## Install what is missing, record 10 s of this machine, print t
 install: packages $(VENV)/installed ## Install what recording needs, and webpf into .venv
 
 test: test-packages $(VENV)/installed-dev $(VENV)/datasette-1 $(VENV)/speedscope ## Install what is missing, run every test
-	$(SUDO) $(BIN)/python -m pytest
+	@failed=0; \
+	$(SUDO) $(BIN)/python -m pytest -n 2 --dist loadfile -m "not kernel" || failed=1; \
+	$(SUDO) $(BIN)/python -m pytest -m kernel || failed=1; \
+	exit $$failed
 
 check: $(VENV)/installed-dev ## Lint, check types and layers
 	$(BIN)/ruff check .
