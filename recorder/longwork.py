@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import sqlite3
 import sys
@@ -78,6 +79,10 @@ class LongWork:
     def _note(self, number: int, frame: FrameType | None) -> None:
         self._received = number
         if self._streams:
+            # What is still in buffers would wait for the reader once more.
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, 1)
+            os.close(nowhere)
             raise Interrupted(self._what, number)
 
     def __exit__(
