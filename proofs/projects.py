@@ -1,6 +1,6 @@
 """Five real builds, of other projects' sources, which are fetched into the cache and built there, afresh each time.
 
-configure   GNU sed: configure, then make -j2      cmake      JsonCpp: CMake, then Ninja
+configure   GNU sed: configure, then make -j2      cmake      Mbed TLS: CMake, then Ninja
 pytest      packaging's tests, with xdist          pipeline   a shell's, over all files of a source tree
 failing     Zstandard's library, with a broken file: make -k -j2
 """
@@ -103,7 +103,7 @@ def _python(package: str, version: str) -> Callable[[], Path]:
 
 
 _PIPELINE = r"""
-for hash in sha512sum b2sum sha256sum; do
+for hash in sha512sum sha384sum sha224sum sha1sum md5sum cksum sum b2sum sha256sum; do
     find . -type f -print0 | xargs -0 -n 1 -P 2 sh -c "tr -d '\r' < \"\$0\" | $hash" |
         sort | uniq -c | sort -rn > ../hashes
 done
@@ -128,9 +128,9 @@ PROJECTS = (
     ),
     Project(
         "cmake",
-        "JsonCpp: CMake, then Ninja",
-        ("sh", "-c", "cmake -G Ninja -S . -B build -DBUILD_STATIC_LIBS=ON && ninja -C build"),
-        _debian("libjsoncpp", "1.9.5-4"),
+        "Mbed TLS: CMake, then Ninja",
+        ("sh", "-c", "cmake -G Ninja -S . -B build -DCMAKE_BUILD_TYPE=Release && ninja -C build"),
+        _debian("mbedtls", "2.28.3-1"),
     ),
     Project(
         "pytest",
