@@ -34,7 +34,7 @@ def seconds(project: Project, command: list[str]) -> float:
 
 def recorders(folder: Path) -> dict[str, list[str]]:
     """Name and what is put before the build."""
-    found = {"webpf record": [webpf(), "record", "-q", "--db", str(folder / "webpf.db"), "--"]}
+    found = {"webpf record": [webpf(), "record", "--db", str(folder / "webpf.db"), "--"]}
     strace = shutil.which("strace")
     if strace:
         found["strace"] = [strace, "-f", "-e", "trace=process", "-o", str(folder / "strace.txt")]
