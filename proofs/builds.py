@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import platform
+import shlex
 import sys
 from datetime import datetime, timezone
 from pathlib import Path
@@ -44,7 +45,7 @@ def tell(project: Project, db: Path) -> str:
     report = run(WEBPF, "report", db).replace(f"{FOLDER}/{project.name}", "...").splitlines()
     lines = [line if len(line) <= WIDTH else line[: WIDTH - 3] + "..." for line in report]
     table = "".join(f"| {check.what} | {check.logged} | {check.recorded} |\n" for check in checks)
-    command = " ".join(project.command).replace(str(FOLDER), "...").strip()
+    command = shlex.join(project.command).replace(str(FOLDER), "...").strip()
     text = f"## {project.title}\n\n" + "".join(f"    {line}\n" for line in command.splitlines()) + "\n"
     text += f"| in its own log | logged | recorded |\n|---|---|---|\n{table}\n`webpf report`:\n\n"
     text += "".join(f"    {line}\n" for line in lines) + "\n"

@@ -124,7 +124,7 @@ def of_failing(folder: Path, rows: Rows) -> Iterator[Check]:
         (match[1], str(code)) for line, code in failed if (match := re.search(r" -o (obj/\S+\.o)", str(line)))
     )
     yield same("targets that failed", found and len(found), len(recorded) if recorded == found else recorded)
-    ((whole,),) = rows("SELECT exit_code FROM processes WHERE args LIKE 'make -k -j2 -C lib'")
+    ((whole,),) = rows("SELECT exit_code FROM processes WHERE args LIKE 'make -k -j2 -C lib %'")
     yield same("make's own exit code", 2, whole)
 
 

@@ -1,6 +1,6 @@
 """Five real builds, of other projects' sources, which are fetched into the cache and built there, afresh each time.
 
-configure   GNU sed: configure, then make -j2      cmake      Mbed TLS: CMake, then Ninja
+configure   GNU findutils: configure, then make -j2   cmake      Mbed TLS: CMake, then Ninja
 pytest      packaging's tests, with xdist          pipeline   a shell's, over all files of a source tree
 failing     Zstandard's library, with a broken file: make -k -j2
 """
@@ -121,9 +121,9 @@ def test_sleeps(ms):
 PROJECTS = (
     Project(
         "configure",
-        "GNU sed: configure, then make",
+        "GNU findutils: configure, then make",
         ("sh", "-c", "./configure -q && make -j2"),
-        _debian("sed", "4.9-1"),
+        _debian("findutils", "4.9.0-4"),
         environment={"FORCE_UNSAFE_CONFIGURE": "1"},
     ),
     Project(
@@ -154,12 +154,15 @@ PROJECTS = (
         adds={"tests/test_programs.py": _TESTS},
     ),
     Project(
-        "pipeline", "A shell's pipelines, over all files of GNU sed", ("sh", "-c", _PIPELINE), _debian("sed", "4.9-1")
+        "pipeline",
+        "A shell's pipelines, over all files of GNU findutils",
+        ("sh", "-c", _PIPELINE),
+        _debian("findutils", "4.9.0-4"),
     ),
     Project(
         "failing",
         "Zstandard, with a file that doesn't compile: make -k",
-        ("make", "-k", "-j2", "-C", "lib"),
+        ("make", "-k", "-j2", "-C", "lib", "MOREFLAGS=-fsanitize=address"),
         _debian("libzstd", "1.5.4+dfsg2-5"),
         2,
         "lib/dictBuilder/cover.c",

@@ -79,6 +79,11 @@ def _chain(analysis: Analysis) -> list[str]:
     ]
 
 
+def _where(place: str) -> str:
+    """A path; of a directory whose processes were gone before it was looked up, only numbers are known."""
+    return place if place.startswith("/") else "a directory whose path is not known"
+
+
 def _repeated(nodes: Sequence[Node]) -> list[str]:
     """Command lines that ran more than once in a directory, by what all runs but one took."""
     runs: dict[tuple[str, str | None], list[int]] = {}
@@ -89,7 +94,7 @@ def _repeated(nodes: Sequence[Node]) -> list[str]:
     most = sorted(again, key=lambda key: (-again[key], key[0], key[1] or ""))[:_SHOWN]
     return [
         f"{duration(again[line, place] / 1e9):>10}  {len(runs[line, place]):,} x {shortened(line, _WIDTH)}"
-        + (f"  in {place}" if place else "")
+        + (f"  in {_where(place)}" if place else "")
         for line, place in most
     ]
 

@@ -18,6 +18,7 @@ from .store import RecordingWriter
 # virtual machine with Linux 6.18, where perf sees no sched_process_free for them either).
 FREES_SECONDS = 5.0
 QUIET_SECONDS = 0.3
+OLD_QUIET_SECONDS = 0.05  # if all who are still waited for ended so long ago that they will hardly ever be freed
 SETTLE_SECONDS = 2.0  # a record may be half written by a task that was interrupted
 
 
@@ -110,12 +111,14 @@ class Session:
     def _await_frees(self, state_of: Callable[[int, int], State]) -> None:
         """Who has been reaped will be freed, and then its CPU time is known. Zombies are not waited for."""
         begun = last = time.monotonic()
-        while any(state_of(p.pid, p.start_ns) == "gone" for p in self._pairing.unfreed()):
+        while gone := [p for p in self._pairing.unfreed() if state_of(p.pid, p.start_ns) == "gone"]:
             self.source.wait(0.01)
             events = self._take_rest()
             now = time.monotonic()
             last = now if events else last
-            if now - last > QUIET_SECONDS or now - begun > FREES_SECONDS:
+            youngest_ns = max(p.end_ns or 0 for p in gone)
+            is_old = self.now() - youngest_ns > QUIET_SECONDS * 1e9
+            if now - last > (OLD_QUIET_SECONDS if is_old else QUIET_SECONDS) or now - begun > FREES_SECONDS:
                 break
 
     def _take_rest(self) -> list[Event]:
