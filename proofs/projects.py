@@ -1,7 +1,7 @@
 """Five real builds, of other projects' sources, which are fetched into the cache and built there, afresh each time.
 
 configure   GNU findutils: configure, then make -j2   cmake      Mbed TLS: CMake, then Ninja
-pytest      packaging's tests, with xdist          pipeline   a shell's, over all files of a source tree
+pytest      packaging's tests, with xdist             pipeline   a shell's, over all files of a source tree
 failing     Zstandard's library, with a broken file: make -k -j2
 """
 

@@ -16,8 +16,9 @@ from pathlib import Path
 
 from .errors import CannotExecute, CommandNotFound
 from .invoker import Invoker, own_environment
+from .stopsignal import ASKING
 
-FORWARDED = (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGHUP)
+FORWARDED = (*ASKING, signal.SIGQUIT)
 """Those that are meant for the command when they are sent to webpf."""
 
 _SI_KERNEL = 0x80  # asm-generic/siginfo.h: from the terminal, which has sent it to the command too

@@ -11,6 +11,7 @@ import time
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any
 
+from .stopsignal import ASKING
 from .work import Interrupted
 
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 _PATIENCE_SECONDS = 1.0
 _REDRAW_SECONDS = 0.1
 _INSTRUCTIONS = 50_000  # of SQLite's machine, from one look to the next: some milliseconds
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class LongWork:
@@ -71,7 +71,7 @@ class LongWork:
             self._progress.refresh()
 
     def __enter__(self) -> LongWork:
-        for number in _SIGNALS:
+        for number in ASKING:
             if signal.getsignal(number) != signal.SIG_IGN:
                 self._before[number] = signal.signal(number, self._note)
         return self

@@ -72,10 +72,14 @@ def check_owner(path: Path, status: os.stat_result) -> None:
         )
 
 
+def side_files(path: Path) -> list[Path]:
+    """What SQLite calls the files that it makes beside this one; whether they are there or not."""
+    return [path.with_name(path.name + suffix) for suffix in SIDE_FILES]
+
+
 def check_side_files(path: Path) -> None:
     """Raises CannotCreate for files beside this one that SQLite would write to, or take rows from, but didn't make."""
-    for suffix in SIDE_FILES:
-        side = path.with_name(path.name + suffix)
+    for side in side_files(path):
         try:
             status = side.lstat()
         except OSError:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from types import FrameType
 
 ASKING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""Those that ask a program to end."""
 
 
 class StopSignal:

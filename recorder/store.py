@@ -66,8 +66,8 @@ class Store:
         return self._open()
 
     def _may_be_given_away(self, error: sqlite3.OperationalError) -> bool:
-        sides = (self._path.with_name(self._path.name + suffix) for suffix in ownership.SIDE_FILES)
-        return any(words in str(error) for words in ("unable to open", "readonly")) and any(map(os.path.lexists, sides))
+        is_refused = any(words in str(error) for words in ("unable to open", "readonly"))
+        return is_refused and any(map(os.path.lexists, ownership.side_files(self._path)))
 
     def _open(self) -> Database:
         before = ownership.open_descriptors()
