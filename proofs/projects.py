@@ -143,8 +143,6 @@ PROJECTS = (
             "-n",
             "2",
             "--durations=0",
-            "-k",
-            "comparison_true or sleeps",
             "--junitxml=junit.xml",
             "tests/test_version.py",
             "tests/test_programs.py",
