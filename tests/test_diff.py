@@ -122,6 +122,29 @@ def test_noise() -> None:
     assert not is_noise(0, 20 * MS, 20 * MS)
 
 
+@pytest.mark.parametrize(
+    ("before_kib", "carried_kib", "shown"),
+    [(4500, 500, None), (4500, 4500, None), (9000, 9000, None), (2000, 500, "2.0 MiB -> 4.9 MiB (+150.0%)")],
+)
+def test_unknown_memory_is_not_none(
+    before_kib: int, carried_kib: int, shown: str | None, tmp_path: Path, webpf: Webpf
+) -> None:
+    """Where the image before had the higher peak, a program's own isn't known, and so no growth of it."""
+
+    def run(peak_kib: int, carried: int) -> list[Event]:
+        return [
+            fork(100, 0),
+            exec_(100, 0, 1, b"ls\0", "ls")._replace(carried_rss_kib=carried),
+            exit_(100, 0, 9, comm="ls")._replace(max_rss_kib=peak_kib),
+            free(100, 0, 12),
+        ]
+
+    make_recording(tmp_path / "webpf.db", run(before_kib, carried_kib))
+    make_recording(tmp_path / "webpf.db", run(5000, 500))
+    found = [line for line in webpf("diff").stdout.splitlines() if line.startswith("more memory: ")]
+    assert found == ([f"more memory: ls {shown}"] if shown else [])
+
+
 def test_a_long_list_is_cut() -> None:
     programs = {f"p{number:02}": Cost(wall=number, processes=1) for number in range(30)}
     shown = list(lines(Recorded("a", Cost(), {}), Recorded("b", Cost(), programs)))
