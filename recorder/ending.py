@@ -15,96 +15,111 @@ from .terminal import duration
 _SHOWN = 3  # of each list
 _WIDTH = 50  # characters of a command line
 
-# Whose parent_id is looked up in a list that is made once; a subquery for each would look through all of them.
-_PROCESSES = f"""{FAMILY}
-SELECT p.*, coalesce(p.args, p.comm, '?') AS line, p.id = :command AS is_command,
-    (SELECT max(carried_rss_kib) FROM programs WHERE process_id = p.id) AS carried_rss_kib,
+# Of each only a few numbers, since a build is not done before its report is: of most, nothing else is told.
+# Parents are looked up in a list that is made once; a subquery for each would look through all of them.
+_FIGURES = f"""{FAMILY}
+SELECT p.id, p.start_ns, p.end_ns, p.cpu_ns, p.max_rss_kib, p.status, p.state,
     p.id NOT IN (SELECT parent_id FROM processes WHERE recording_id = :recording AND parent_id IS NOT NULL) AS is_leaf
-FROM family JOIN processes AS p ON p.id = family.id ORDER BY p.id
-"""
+FROM family JOIN processes AS p ON p.id = family.id"""
+_CARRIED = "SELECT max(carried_rss_kib) FROM programs WHERE process_id = ?"
+_TOLD = """
+SELECT pid, argv, coalesce(args, comm, '?') AS line, lifetime_ns, cpu_ns, max_rss_kib, exit_code, signal, state
+FROM processes WHERE id = ?"""
 _Row: TypeAlias = dict[str, Any]
 
 
 class _First:
-    """The first few of rows by a number, and how many there were. A recording may have millions."""
+    """The ids of the first few by a number, of the same number the lower id; and how many there were."""
 
-    def __init__(self, by: str, falling: bool = False) -> None:
+    def __init__(self, falling: bool = False) -> None:
         self.count = 0
-        self._by = by
-        self._sign = -1 if falling else 1
-        self._rows: list[_Row] = []
+        self._sign = 1 if falling else -1
+        self._heap: list[tuple[int, int]] = []  # the last of them first
 
-    def add(self, row: _Row) -> None:
+    def add(self, number: int, id: int) -> None:
         self.count += 1
-        self._rows.append(row)
-        if len(self._rows) > 100:
-            self._rows = self.rows
+        if self.is_full:
+            heapq.heappushpop(self._heap, self._key(number, id))
+        else:
+            heapq.heappush(self._heap, self._key(number, id))
+
+    def would_take(self, number: int, id: int) -> bool:
+        """Whether it would be among them."""
+        return not self.is_full or self._key(number, id) > self._heap[0]
 
     @property
-    def rows(self) -> list[_Row]:
-        return heapq.nsmallest(_SHOWN, self._rows, key=lambda row: self._sign * row[self._by])
+    def is_full(self) -> bool:
+        return len(self._heap) == _SHOWN
+
+    @property
+    def ids(self) -> list[int]:
+        return [-id for _, id in sorted(self._heap, reverse=True)]
+
+    def _key(self, number: int, id: int) -> tuple[int, int]:
+        return self._sign * number, -id
 
 
 class _Family:
     """A command, and what is told of all that came of it."""
 
-    def __init__(self) -> None:
-        self.command: _Row = {}
+    def __init__(self, connection: sqlite3.Connection, recording: int, command: int) -> None:
+        self.connection = connection
         self.processes = self.cpu_ns = 0
-        self.slowest = _First("lifetime_ns", falling=True)
-        self.busiest = _First("cpu_ns", falling=True)
-        self.largest = _First("max_rss_kib", falling=True)
-        self.failed = _First("end_ns")
-        self.running = _First("start_ns")
+        self.slowest, self.busiest, self.largest = (_First(falling=True) for _ in range(3))
+        self.failed, self.running = _First(), _First()
+        figures = connection.execute(_FIGURES, {"recording": recording, "command": command})
+        for id, start_ns, end_ns, cpu_ns, rss_kib, status, state, is_leaf in figures:
+            self.processes += 1
+            if cpu_ns:
+                self.cpu_ns += cpu_ns
+                self.busiest.add(cpu_ns, id)
+            if rss_kib and self.largest.would_take(rss_kib, id) and self._is_its_own(rss_kib, id):
+                self.largest.add(rss_kib, id)
+            if id == command:
+                continue
+            if is_leaf and end_ns is not None and end_ns > start_ns:
+                self.slowest.add(end_ns - start_ns, id)
+            if status:
+                self.failed.add(end_ns or 0, id)
+            if state == RUNNING:
+                self.running.add(start_ns, id)
 
-    def add(self, row: _Row) -> None:
-        self.processes += 1
-        if row["cpu_ns"]:
-            self.cpu_ns += row["cpu_ns"]
-            self.busiest.add(row)
-        # No more than what its old image had: then its own peak isn't known. Of the command, that was the recorder.
-        if (row["max_rss_kib"] or 0) > (row["carried_rss_kib"] or 0):
-            self.largest.add(row)
-        if row["is_command"]:
-            self.command = row
-        else:
-            self._add_other(row)
+    def _is_its_own(self, rss_kib: int, id: int) -> bool:
+        """Whether a peak is higher than what the old image had: of the command, that was the recorder."""
+        (carried,) = self.connection.execute(_CARRIED, [id]).fetchone()
+        return rss_kib > (carried or 0)
 
-    def _add_other(self, row: _Row) -> None:
-        if row["is_leaf"] and row["lifetime_ns"]:
-            self.slowest.add(row)
-        if row["status"]:
-            self.failed.add(row)
-        if row["state"] == RUNNING:
-            self.running.add(row)
+    def told(self, id: int) -> _Row:
+        """What is told of one of them."""
+        cursor = self.connection.execute(_TOLD, [id])
+        return dict(zip((column[0] for column in cursor.description), cursor.fetchone(), strict=True))
 
 
 def lines(connection: sqlite3.Connection, recording: int) -> Iterator[str]:
     """A report of a recording of a command, line by line. Nothing, if the command isn't in it (its fork was lost)."""
-    number = command_id(connection, recording)
-    if number is None:
+    command = command_id(connection, recording)
+    if command is None:
         return
-    cursor = connection.execute(_PROCESSES, {"recording": recording, "command": number})
-    columns = [column[0] for column in cursor.description]
-    family = _Family()
-    for values in cursor:
-        family.add(dict(zip(columns, values, strict=True)))
-    yield _whole(family)
-    yield from _listed("slowest", family.slowest, lambda row: duration(row["lifetime_ns"] / 1e9))
-    yield from _listed("most CPU", family.busiest, lambda row: duration(row["cpu_ns"] / 1e9))
-    yield from _listed("most memory", family.largest, lambda row: f"{row['max_rss_kib'] / 1024:,.0f} MiB")
+    family = _Family(connection, recording, command)
     failed, running = family.failed, family.running
-    yield from _listed(f"failed: {failed.count:,}, first", failed, lambda row: f"({_how(row)})")
-    yield from _listed(f"STILL RUNNING: {running.count:,}", running, lambda row: f"(pid {row['pid']})")
+    yield _whole(family, family.told(command))
+    for title, found, value in (
+        ("slowest", family.slowest, lambda row: duration(row["lifetime_ns"] / 1e9)),
+        ("most CPU", family.busiest, lambda row: duration(row["cpu_ns"] / 1e9)),
+        ("most memory", family.largest, lambda row: f"{row['max_rss_kib'] / 1024:,.0f} MiB"),
+        (f"failed: {failed.count:,}, first", failed, lambda row: f"({_how(row)})"),
+        (f"STILL RUNNING: {running.count:,}", running, lambda row: f"(pid {row['pid']})"),
+    ):
+        yield from _listed(title, [family.told(id) for id in found.ids], value)
 
 
 def _how(row: _Row) -> str:
     return outcome(row["exit_code"], row["signal"], row["state"])
 
 
-def _whole(family: _Family) -> str:
-    parts = [f"{_short(family.command)}: {_how(family.command)}"]
-    wall_ns = family.command["lifetime_ns"]
+def _whole(family: _Family, command: _Row) -> str:
+    parts = [f"{_short(command)}: {_how(command)}"]
+    wall_ns = command["lifetime_ns"]
     if wall_ns:
         parts[0] += f" after {duration(wall_ns / 1e9)}"
     parts.append(f"{family.processes:,} process{'' if family.processes == 1 else 'es'}")
@@ -114,10 +129,9 @@ def _whole(family: _Family) -> str:
     return "; ".join(parts)
 
 
-def _listed(title: str, found: _First, value: Callable[[_Row], str]) -> Iterator[str]:
-    texts = [f"{_short(row)} {value(row)}" for row in found.rows]
-    if texts:
-        yield f"{title}: {'; '.join(texts)}"
+def _listed(title: str, found: list[_Row], value: Callable[[_Row], str]) -> Iterator[str]:
+    if found:
+        yield f"{title}: {'; '.join(f'{_short(row)} {value(row)}' for row in found)}"
 
 
 def _short(row: _Row) -> str:
