@@ -177,7 +177,7 @@
         pen.beginPath();
         pen.rect(x, y, wide - 2, lane);
         pen.clip();
-        pen.fillText(plain(bar.args || bar.comm || "?").replace(/^\S*\//, ""), Math.max(x, 0) + 4, y + lane / 2);
+        pen.fillText(plain(bar.title).replace(/^\S*\//, ""), Math.max(x, 0) + 4, y + lane / 2);
         pen.restore();
       }
     }
