@@ -2,9 +2,9 @@
 
     sudo env PYTHONPATH=proofs python bench/command.py [--rounds N] [NAME ...]
 
-The builds are those of proofs/projects.py. Each round builds without a recorder, then under each; a ratio is the
-median of those within the rounds, since a shared machine drifts. Time is that of the whole command line: a recorder's
-own start and end count. strace is left out where it is missing, and runs in the first round only.
+The builds are those of proofs/projects.py. Each round builds without a recorder and under webpf, in every other round
+in the other order, since a shared machine drifts; a ratio is the median of those within the rounds. Time is that of the
+whole command line: a recorder's own start and end count. strace is left out where it is missing, and runs once.
 """
 
 from __future__ import annotations
@@ -32,13 +32,15 @@ def seconds(project: Project, command: list[str]) -> float:
     return time.perf_counter() - begun
 
 
-def recorders(folder: Path) -> dict[str, list[str]]:
-    """Name and what is put before the build."""
-    found = {"webpf record": [webpf(), "record", "--db", str(folder / "webpf.db"), "--"]}
+def under_webpf(folder: Path) -> list[str]:
+    """What is put before the build to record it."""
+    return [webpf(), "record", "--db", str(folder / "webpf.db"), "--"]
+
+
+def under_strace(folder: Path) -> list[str] | None:
+    """The same for strace; None if it is missing."""
     strace = shutil.which("strace")
-    if strace:
-        found["strace"] = [strace, "-f", "-e", "trace=process", "-o", str(folder / "strace.txt")]
-    return found
+    return [strace, "-f", "-e", "trace=process", "-o", str(folder / "strace.txt")] if strace else None
 
 
 def webpf() -> str:
@@ -60,31 +62,33 @@ def cost_of_start(folder: Path) -> float:
 def measure(project: Project, rounds: int, folder: Path) -> None:
     """Builds in turns, and prints a line of the table for each recorder."""
     plain: list[float] = []
-    known = recorders(folder)
-    ratios: dict[str, list[float]] = {name: [] for name in known}
+    recorded: list[float] = []
+    turns: list[tuple[list[float], list[str]]] = [(plain, []), (recorded, under_webpf(folder))]
     seconds(project, [])  # once, so that all is in the page cache
     for number in range(rounds):
-        plain.append(seconds(project, []))
-        for name, command in known.items():
-            if name != "strace" or number == 0:  # it takes so long, and so much longer, that once tells enough
-                ratios[name].append(seconds(project, command) / plain[-1])
+        for times, command in turns if number % 2 == 0 else reversed(turns):
+            times.append(seconds(project, command))
+    ratios = [under / alone for alone, under in zip(plain, recorded, strict=True)]
+    strace = under_strace(folder)
+    # It takes so long, and so much longer, that once tells enough.
+    traced = f"{seconds(project, strace) / statistics.median(plain):.1f}" if strace else ""
     with sqlite3.connect(folder / "webpf.db") as connection:
         (processes,) = connection.execute(
             "SELECT count(*) FROM processes WHERE recording_id = (SELECT max(id) FROM recordings)"
         ).fetchone()
-    cells = [f"{statistics.median(each):.3f}{_all(each)}" for each in ratios.values()]
-    print(f"| {project.name} | {processes:,} | {statistics.median(plain):.1f} | {' | '.join(cells)} |", flush=True)
-
-
-def _all(ratios: list[float]) -> str:
-    return f" ({' '.join(f'{ratio:.3f}' for ratio in ratios)})" if len(ratios) > 1 else ""
+    each = " ".join(f"{ratio:.3f}" for ratio in ratios)
+    print(
+        f"| {project.name} | {processes:,} | {statistics.median(plain):.1f} | {statistics.median(ratios):.3f} ({each})"
+        f" | {traced} |",
+        flush=True,
+    )
 
 
 def main() -> None:
     """Prints the table."""
     names = [project.name for project in PROJECTS]
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=4)
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(names), default=names)
     options = parser.parse_args()
     if os.geteuid() != 0:
@@ -92,8 +96,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as written:
         folder = Path(written)
         print(f"webpf record -- true: {cost_of_start(folder):.2f} s\n")
-        print(f"| build | processes | alone, s | {' | '.join(recorders(folder))} |")
-        print(f"|{'---|' * (3 + len(recorders(folder)))}")
+        print("| build | processes | alone, s | webpf record -- | strace -f |")
+        print("|---|---|---|---|---|")
         for project in PROJECTS:
             if project.name in options.names:
                 measure(project, options.rounds, folder)
