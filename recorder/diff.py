@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
+from dataclasses import replace
 from pathlib import Path
 
 from . import activity, catalog, family
@@ -44,14 +45,7 @@ def read(file: Path, recording: int | None) -> Recorded:
         command = family.command_id(connection, number)
         activities = _by_activity(connection, number, command)
         wall = _wall(connection, about, command)
-    costs = activities.values()
-    whole = Cost(
-        wall=wall,
-        cpu=sum(each.cpu for each in costs),
-        rss=max((each.rss for each in costs), default=0),
-        processes=sum(each.processes for each in costs),
-        failures=sum(each.failures for each in costs),
-    )
+    whole = replace(sum(activities.values(), Cost()), wall=wall)
     return Recorded(f"{file}:{number}" + (f" ({about['name']})" if about["name"] else ""), whole, activities)
 
 

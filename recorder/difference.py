@@ -22,8 +22,8 @@ _SHOWN = 8
 class Cost:
     """What some processes came to. Times in ns, memory in KiB.
 
-    rss is the highest peak of those whose own is known, rss_at_most that of all: an image's own peak can't be told from
-    that of the image which ran before it, if that was higher.
+    rss is the highest peak of those whose own is known (0: of none), rss_at_most that of all: an image's own peak can't
+    be told from that of the image which ran before it, if that was higher.
     """
 
     wall: int = 0
@@ -74,6 +74,8 @@ class Condition:
     def is_met(self, before: Cost, after: Cost) -> bool:
         """Whether there is more than allowed."""
         old, new = getattr(before, self.what), getattr(after, self.what)
+        if self.what == "rss":
+            old = old or before.rss_at_most
         return bool(new - old > (self.limit * old if self.is_share else self.limit))
 
 
@@ -122,6 +124,8 @@ def lines(before: Recorded, after: Recorded) -> Iterator[str]:
 def _change(what: str, old: int, new: int, least: float, shown: Callable[[int], str]) -> str:
     if old == new:
         return f"{what} {shown(new)}, the same"
+    if shown is _memory and not (old and new):
+        return f"{what} {shown(old)} -> {shown(new)}"
     share = f"{(new - old) / old:+.1%}" if old else "from nothing"
     noise = ", noise" if is_noise(old, new, least) else ""
     return f"{what} {shown(old)} -> {shown(new)} ({share}{noise})"
@@ -138,4 +142,4 @@ def _time(ns: int) -> str:
 
 
 def _memory(kib: int) -> str:
-    return f"{kib / 1024:,.1f} MiB"
+    return f"{kib / 1024:,.1f} MiB" if kib else "not known"

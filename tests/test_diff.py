@@ -141,8 +141,11 @@ def test_unknown_memory_is_not_none(
 
     make_recording(tmp_path / "webpf.db", run(before_kib, carried_kib))
     make_recording(tmp_path / "webpf.db", run(5000, 500))
-    found = [line for line in webpf("diff").stdout.splitlines() if line.startswith("more memory: ")]
+    ended = webpf("diff", "--fail-if", "rss>50%")
+    found = [line for line in ended.stdout.splitlines() if line.startswith("more memory: ")]
     assert found == ([f"more memory: ls {shown}"] if shown else [])
+    assert ended.returncode == (1 if shown else 0)
+    assert ("peak memory not known -> 4.9 MiB;" in ended.stdout) == (carried_kib >= before_kib)
 
 
 def test_a_long_list_is_cut() -> None:
