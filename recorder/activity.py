@@ -24,6 +24,10 @@ _TOOLS = re.compile(
 _INTERPRETERS = re.compile(r"(python|pypy|perl|ruby|node|bash|dash|sh|zsh|ksh|guile|lua|php|Rscript)[\d.]*(-config)?")
 # Of cc1, -MD and -MMD too, which of gcc take none; there what follows is no source.
 _TAKE_A_FILE = {b"-o", b"-dumpbase", b"-dumpdir", b"-MD", b"-MMD", b"-MF", b"-MT", b"-MQ", b"-include", b"-imacros"}
+# Options of interpreters that take the next word, which is no script then.
+_OF_SHELLS = {b"-o", b"+o", b"-O", b"+O", b"--rcfile", b"--init-file"}
+_OF_PYTHON = {b"-W", b"-X"}
+_OF_OTHERS = {b"-r", b"-I"}
 _TEST_RUNNERS = {"pytest", "py.test"}
 _TEMPORARY = (b"conftest", b"cmTC_", b"/CMakeFiles/CMakeTmp/", b"/CMakeScratch/", b"confdefs.h")
 _WORKER = b"exec(eval(sys.stdin.readline()))"  # how execnet, and so pytest-xdist, starts one
@@ -75,8 +79,12 @@ def _is_source(before: bytes, word: bytes) -> bool:
 
 def _interpreted(program: str, words: list[bytes]) -> str:
     """The script, module or first command that an interpreter runs."""
+    take_a_word = _OF_SHELLS if program.endswith("sh") else _OF_PYTHON if program.startswith("py") else _OF_OTHERS
     rest = iter(words[1:])
     for word in rest:
+        if word in take_a_word:
+            next(rest, None)
+            continue
         if word == b"-m":
             return _runner(_name(next(rest, b"?")), f"{program} -m")
         if word == b"-c" or (word.startswith(b"-") and word.endswith(b"c") and program.endswith("sh")):
