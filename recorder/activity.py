@@ -67,7 +67,9 @@ def _file(program: str, words: list[bytes]) -> str:
         return _name(sources[0])
     made = [word for before, word in pairs if before == b"-o"] or [word for word in words if word.endswith(b".a")]
     # What cc1 and as make without a source is a temporary file.
-    return f"-o {_name(made[0])}" if made and not program.startswith(("cc1", "as")) else ""
+    if made and not program.startswith(("cc1", "as")):
+        return f"-o {_name(made[0])}"
+    return "-" if b"-" in words else ""  # what it is given on stdin
 
 
 _label_remembered = lru_cache(maxsize=8192)(_label)

@@ -29,7 +29,7 @@ def argv(line: str) -> bytes:
         ("as|--64|-o|lib/regex.o|/tmp/ccXyZ.s", "as"),
         ("/bin/sh|./configure|-q", "sh configure"),
         ("/bin/bash|-c|/usr/bin/cmake -E touch x", "bash -c cmake"),
-        ("/usr/libexec/gcc/cc1|-quiet|-o|/tmp/ccXyZ.s|-", "cc1"),
+        ("/usr/libexec/gcc/cc1|-quiet|-o|/tmp/ccXyZ.s|-", "cc1 -"),
         ("/usr/bin/ld|-plugin|/x/liblto.so|-o|sed/sed|a.o", "ld -o sed"),
         ("collect2|--eh-frame-hdr|-o|lib/x.so|a.o", "collect2 -o x.so"),
         ("ar|cr|lib/libsed.a|lib/a.o", "ar -o libsed.a"),
