@@ -13,9 +13,8 @@ from .slices import Row
 
 _RECORDING = re.compile(r"(?:(?P<file>.*):)?(?P<number>\d+)", re.DOTALL)
 
-_PROCESSES = """
-SELECT p.argv, p.comm, p.lifetime_ns, p.cpu_ns, p.max_rss_kib,
-    (SELECT max(carried_rss_kib) FROM programs WHERE process_id = p.id), p.status
+_PROCESSES = f"""
+SELECT p.argv, p.comm, p.lifetime_ns, p.cpu_ns, {family.OWN_PEAK}, p.max_rss_kib, p.status
 FROM family JOIN processes AS p USING (id)"""
 
 
@@ -53,10 +52,9 @@ def _by_activity(connection: sqlite3.Connection, recording: int, command: int | 
     """What the processes came to, by what they did."""
     costs: dict[str, Cost] = {}
     values = {"recording": recording, "command": command}
-    for argv, comm, wall, cpu, peak, carried, status in connection.execute(family.FAMILY + _PROCESSES, values):
-        name, rss = activity.of(argv, comm), peak or 0
-        own = rss if rss > (carried or 0) else 0  # no more than what the old image left behind: not known
-        costs[name] = costs.get(name, Cost()) + Cost(wall or 0, cpu or 0, own, 1, int(bool(status)), rss)
+    for argv, comm, wall, cpu, own, peak, status in connection.execute(family.FAMILY + _PROCESSES, values):
+        name = activity.of(argv, comm)
+        costs[name] = costs.get(name, Cost()) + Cost(wall or 0, cpu or 0, own or 0, 1, int(bool(status)), peak or 0)
     return costs
 
 

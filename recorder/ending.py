@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import heapq
 import sqlite3
+from bisect import insort
 from collections.abc import Callable, Iterator
 from typing import Any, TypeAlias
 
 from . import activity
-from .family import FAMILY, command_id, outcome, shortened
+from .family import FAMILY, OWN_PEAK, command_id, outcome, shortened
 from .process import RUNNING
 from .terminal import duration
 
@@ -21,7 +21,7 @@ _FIGURES = f"""{FAMILY}
 SELECT p.id, p.start_ns, p.end_ns, p.cpu_ns, p.max_rss_kib, p.status, p.state,
     p.id NOT IN (SELECT parent_id FROM processes WHERE recording_id = :recording AND parent_id IS NOT NULL) AS is_leaf
 FROM family JOIN processes AS p ON p.id = family.id"""
-_CARRIED = "SELECT max(carried_rss_kib) FROM programs WHERE process_id = ?"
+_OWN_PEAK = f"SELECT {OWN_PEAK} FROM processes AS p WHERE id = ?"
 _TOLD = """
 SELECT pid, argv, coalesce(args, comm, '?') AS line, lifetime_ns, cpu_ns, max_rss_kib, exit_code, signal, state
 FROM processes WHERE id = ?"""
@@ -33,30 +33,21 @@ class _First:
 
     def __init__(self, falling: bool = False) -> None:
         self.count = 0
-        self._sign = 1 if falling else -1
-        self._heap: list[tuple[int, int]] = []  # the last of them first
+        self._sign = -1 if falling else 1
+        self._keys: list[tuple[int, int]] = []
 
     def add(self, number: int, id: int) -> None:
         self.count += 1
-        if self.is_full:
-            heapq.heappushpop(self._heap, self._key(number, id))
-        else:
-            heapq.heappush(self._heap, self._key(number, id))
+        insort(self._keys, (self._sign * number, id))
+        del self._keys[_SHOWN:]
 
     def would_take(self, number: int, id: int) -> bool:
         """Whether it would be among them."""
-        return not self.is_full or self._key(number, id) > self._heap[0]
-
-    @property
-    def is_full(self) -> bool:
-        return len(self._heap) == _SHOWN
+        return len(self._keys) < _SHOWN or (self._sign * number, id) < self._keys[-1]
 
     @property
     def ids(self) -> list[int]:
-        return [-id for _, id in sorted(self._heap, reverse=True)]
-
-    def _key(self, number: int, id: int) -> tuple[int, int]:
-        return self._sign * number, -id
+        return [id for _, id in self._keys]
 
 
 class _Family:
@@ -73,7 +64,7 @@ class _Family:
             if cpu_ns:
                 self.cpu_ns += cpu_ns
                 self.busiest.add(cpu_ns, id)
-            if rss_kib and self.largest.would_take(rss_kib, id) and self._is_its_own(rss_kib, id):
+            if rss_kib and self.largest.would_take(rss_kib, id) and self._is_its_own(id):
                 self.largest.add(rss_kib, id)
             if id == command:
                 continue
@@ -84,10 +75,10 @@ class _Family:
             if state == RUNNING:
                 self.running.add(start_ns, id)
 
-    def _is_its_own(self, rss_kib: int, id: int) -> bool:
-        """Whether a peak is higher than what the old image had: of the command, that was the recorder."""
-        (carried,) = self.connection.execute(_CARRIED, [id]).fetchone()
-        return rss_kib > (carried or 0)
+    def _is_its_own(self, id: int) -> bool:
+        """Whether its peak is known to be that of its own program: the command's may be that of the recorder."""
+        (own,) = self.connection.execute(_OWN_PEAK, [id]).fetchone()
+        return own is not None
 
     def told(self, id: int) -> _Row:
         """What is told of one of them."""

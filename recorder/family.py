@@ -52,6 +52,12 @@ FAMILY = """WITH RECURSIVE family (id) AS (
 """
 """Of a recording, the processes that a report is about; takes :recording and :command (see command_id())."""
 
+OWN_PEAK = """CASE
+    WHEN p.max_rss_kib > coalesce((SELECT max(carried_rss_kib) FROM programs WHERE process_id = p.id), 0)
+    THEN p.max_rss_kib
+END"""
+"""Peak memory of a process p in KiB; NULL if it is no more than what an old image left: then its own isn't known."""
+
 # As it was when the last program started; in an older file it is not known.
 _PLACE = """(SELECT coalesce(d.path, e.cwd_device || ':' || e.cwd_inode) FROM programs AS e
     LEFT JOIN working_directories AS d
