@@ -164,8 +164,8 @@ def _bars(connection: sqlite3.Connection, wanted: str, values: Row, begin: int) 
         f"""WITH longest AS MATERIALIZED (
             SELECT id FROM processes WHERE {wanted} AND ({_LENGTH}) >= :pixel ORDER BY {_LENGTH} DESC, id LIMIT :most
         )
-        SELECT id, parent_id, pid, ppid, comm, uid, argv, coalesce(args, '') AS args, exit_code, signal,
-            core_dumped, max_rss_kib, cpu_ns / 1e6 AS cpu_ms, {_OUTCOME} AS outcome, start_ns, end_ns, state,
+        SELECT id, parent_id, pid, ppid, comm, uid, argv, substr(coalesce(args, ''), 1, {_ARGS}) AS args, exit_code,
+            signal, core_dumped, max_rss_kib, cpu_ns / 1e6 AS cpu_ms, {_OUTCOME} AS outcome, start_ns, end_ns, state,
             :pattern <> '' AND (instr(lower(comm), lower(:pattern)) OR instr(lower(args), lower(:pattern))) AS is_match
         FROM processes JOIN longest USING (id) ORDER BY start_ns, id""",
         values,
@@ -173,8 +173,7 @@ def _bars(connection: sqlite3.Connection, wanted: str, values: Row, begin: int) 
     names = [column[0] for column in cursor.description]
     bars = [dict(zip(names, row, strict=True)) for row in cursor]
     for bar in bars:
-        bar["title"] = activity.title(bar.pop("argv"), bar["args"] or bar["comm"] or "?")[:_ARGS]
-        bar["args"] = bar["args"][:_ARGS]
+        bar["title"] = activity.title(bar.pop("argv"), bar["args"] or bar["comm"] or "?")
         start, end = bar.pop("start_ns"), bar.pop("end_ns")
         last = end if end is not None else values["now_ns"] if bar.pop("state") == "running" else start
         bar.pop("state", None)
