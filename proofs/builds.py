@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import shlex
 import sys
 from datetime import datetime, timezone
@@ -42,8 +43,9 @@ def tell(project: Project, db: Path) -> str:
         print(
             f"{'ok' if check.agrees else 'DIFFERS':8} {project.name}: {check.what}: {check.logged} / {check.recorded}"
         )
-    report = run(WEBPF, "report", db).replace(f"{FOLDER}/{project.name}", "...").splitlines()
-    lines = [line if len(line) <= WIDTH else line[: WIDTH - 3] + "..." for line in report]
+    report = run(WEBPF, "report", db).replace(f"{FOLDER}/{project.name}", "...")
+    report = re.sub(r" /\S*\.\.\.$", " ...", report, flags=re.MULTILINE)  # what the report itself cut short
+    lines = [line if len(line) <= WIDTH else line[: WIDTH - 3] + "..." for line in report.splitlines()]
     table = "".join(f"| {check.what} | {check.logged} | {check.recorded} |\n" for check in checks)
     command = shlex.join(project.command).replace(str(FOLDER), "...").strip()
     text = f"## {project.title}\n\n" + "".join(f"    {line}\n" for line in command.splitlines()) + "\n"
