@@ -158,6 +158,7 @@ def _write(
     writer, target = session.writer, view.target
     session.know_cgroups(first.cgroup_paths)
     session.take_in(first.events, first.until_ns)
+    session.drain()  # what has come while the modules were imported, before anything is waited for
     state_of = partial(procfs.state_of, clock_offset=view.clock_offset)
     try:
         target.start(attached)
