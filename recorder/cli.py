@@ -67,7 +67,7 @@ def _main(
         typer.echo(context.get_help())
 
 
-app.command(context_settings=recordcli.COMMAND_SETTINGS)(recordcli.record)
+app.command(cls=recordcli.RecordCommand, context_settings=recordcli.COMMAND_SETTINGS)(recordcli.record)
 app.command()(recordcli.stream)
 
 

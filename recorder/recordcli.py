@@ -6,12 +6,13 @@ import shlex
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from . import limits
-from .errors import WebpfError
+from .errors import UsageError, WebpfError
 from .invocation import program, sudo_command
 from .options import (
     DEFAULT_DB,
@@ -45,6 +46,18 @@ CommandLine = Annotated[
     list[str] | None,
     typer.Argument(metavar="-- COMMAND", help="Record what this starts; default: the whole machine."),
 ]
+
+
+class RecordCommand(TyperCommand):
+    """Refuses a `--` that nothing follows: with an empty $COMMAND, the whole machine would be recorded, without end."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """As the class it extends, which takes args to pieces. Raises UsageError."""
+        ends_in_dashes = args[-1:] == ["--"]
+        rest = super().parse_args(ctx, args)
+        if ends_in_dashes and not ctx.resilient_parsing and not ctx.params["command_line"]:
+            raise UsageError("no command follows on --", "webpf record -- make")
+        return rest
 
 
 def record(

@@ -60,6 +60,18 @@ def test_what_cant_be_run(webpf: Webpf, tmp_path: Path) -> None:
     assert not (tmp_path / "webpf.db").exists()
 
 
+def test_dashes_that_nothing_follows(webpf: Webpf, tmp_path: Path) -> None:
+    """As from an empty $COMMAND: not a recording of the whole machine that nobody ends."""
+    for arguments in (["--"], ["--as-root", "--"], ["--db", "other.db", "--"]):
+        ended = webpf("record", *arguments)
+        assert (ended.returncode, len(ended.stderr.splitlines())) == (64, 1), ended.stderr
+        assert "no command" in ended.stderr
+    assert not list(tmp_path.glob("*.db"))
+    for command in (["--", "echo", "--"], ["echo", "--"]):
+        ended = webpf("record", "-q", *command)
+        assert (ended.returncode, ended.stdout) == (0, "--\n"), ended.stderr
+
+
 def test_an_interpreter_that_is_missing(webpf: Webpf, query: Query, tmp_path: Path) -> None:
     script = tmp_path / "script"
     script.write_text("#!/no/such/interpreter\n")
