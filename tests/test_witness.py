@@ -36,6 +36,10 @@ FORKS = 80
 SBIN = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
 _PR_SET_NAME = 15  # include/uapi/linux/prctl.h
 
+# Starts a command with tracefs in its place, for it alone: the machine's mounts are left as they are.
+_MOUNT = 'mount -t tracefs tracefs /sys/kernel/tracing && exec "$@"'
+TRACEFS = ["unshare", "--mount", "sh", "-c", _MOUNT, "sh"]
+
 NAMES = {
     "quotes and a backslash": b"a\"b'c\\d",
     "nothing but quotes": b'"' * 15,
@@ -365,8 +369,8 @@ def table_account(db: Path) -> Account:
 
 
 @pytest.fixture(scope="module")
-def witness(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """The command of the second witness, built."""
+def witness(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """The command of the second witness, built; its last two words are the program and its BPF object."""
     reason = why_there_is_no_witness()
     if reason:
         pytest.skip(reason)
@@ -374,7 +378,7 @@ def witness(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     make = ["make", "-C", str(PROJECT / "tests" / "witness"), f"OUT={out}"]
     built = subprocess.run(make, capture_output=True, text=True, check=False, timeout=120)
     assert built.returncode == 0, built.stderr
-    return [out / "witness", out / "witness.bpf.o"]
+    return [*([] if sees_tracepoints([]) else TRACEFS), str(out / "witness"), str(out / "witness.bpf.o")]
 
 
 def why_there_is_no_witness() -> str | None:
@@ -390,10 +394,19 @@ def why_there_is_no_witness() -> str | None:
     compiler = ["cc", "-x", "c", "-", "-o", os.devnull, "-lbpf", "-lelf", "-lz"]
     if subprocess.run(compiler, input=source, text=True, capture_output=True, check=False).returncode:
         return "the second witness needs libbpf-dev 1.0 or newer, libelf-dev and zlib1g-dev"
-    # libbpf asks there for a tracepoint's number. (webpf needs none: raw tracepoints go by name.)
-    if not any(Path(mount, "events/sched").is_dir() for mount in ("/sys/kernel/tracing", "/sys/kernel/debug/tracing")):
+    if not sees_tracepoints([]) and not sees_tracepoints(TRACEFS):
         return "the second witness needs tracefs: mount -t tracefs tracefs /sys/kernel/tracing"
     return None
+
+
+def sees_tracepoints(prefix: list[str]) -> bool:
+    """Whether a program that is started so sees where libbpf asks for a tracepoint's number.
+
+    webpf needs no such place: raw tracepoints go by name.
+    """
+    places = ("/sys/kernel/tracing", "/sys/kernel/debug/tracing")
+    look = "; ".join(f"ls {place}/events/sched && exit 0" for place in places)
+    return not subprocess.run([*prefix, "sh", "-c", f"{look}; exit 1"], capture_output=True, check=False).returncode
 
 
 def saw_all(watchers: dict[str, Watcher], pids: Sequence[int]) -> bool:
@@ -402,7 +415,7 @@ def saw_all(watchers: dict[str, Watcher], pids: Sequence[int]) -> bool:
 
 
 @pytest.fixture(scope="module")
-def trial(witness: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trial]:
+def trial(witness: list[str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trial]:
     """One workload, run while all three watch."""
     folder = tmp_path_factory.mktemp("trial")
     with ExitStack() as stack:
@@ -515,8 +528,8 @@ def test_all_three_end_well(trial: Trial) -> None:
     assert told == {"witness": "ready\n", "stream": "webpf: streaming, until Ctrl-C\n"}
 
 
-def test_a_witness_that_cannot_see_says_so(witness: list[Path], tmp_path: Path) -> None:
-    program, _ = witness
+def test_a_witness_that_cannot_see_says_so(witness: list[str], tmp_path: Path) -> None:
+    program = witness[-2]
     blind = subprocess.run(
         [program, tmp_path / "missing.bpf.o"], capture_output=True, text=True, check=False, timeout=20
     )
