@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from . import filters, invoker, target
+from . import filters, invoker, supervisor, target
 from .command import Command
-from .errors import NotFound, UsageError
+from .errors import NotFound, Unavailable, UsageError
 from .runcgroup import RunCgroup
 from .terminal import say
 
@@ -77,14 +77,18 @@ class Aim:
     @contextmanager
     def around(self, command: Command) -> Iterator[target.Target]:
         """The command, and what is recorded with it. Raises Unavailable or NoPermission if no cgroup can be made."""
+        starter = supervisor.current()
+        if starter is None:
+            raise Unavailable("a command can only be recorded by the program webpf", "webpf record -- COMMAND")
         if self.all:
-            yield target.Commanded(command, self.filters())
+            yield target.Commanded(command, starter, self.filters())
         elif not self.cgroup:
-            yield target.Commanded(command)
+            yield target.Commanded(command, starter)
         else:
             made = RunCgroup()
             try:
-                yield target.Commanded(command, filters.Filters(cgroup=made.cgroup), made.inside())
+                inside = made.inside(starter.pid)
+                yield target.Commanded(command, starter, filters.Filters(cgroup=made.cgroup), inside)
             finally:
                 if not made.remove():
                     say(f"the cgroup {made.path} stays, for something still runs in it")

@@ -16,10 +16,15 @@ from .errors import CannotCreate, DataError, NotFound
 
 # Kept here and not in schema.py, which needs sqlite_utils: the check must be quick.
 APPLICATION_ID = 0x77625046  # "wbPF": tells a recording from any other SQLite database
-SCHEMA_VERSION = 3  # PRAGMA user_version; grows with each migration
+SCHEMA_VERSION = 4  # PRAGMA user_version; grows with each migration
 
 _MAGIC = b"SQLite format 3\0"
+HEADER_BYTES = 100
+"""How much of a file says what it is."""
+
 _HEADER = struct.Struct(">60xI4xI")  # https://www.sqlite.org/fileformat.html: user_version at 60, application_id at 68
+
+_SIZE = struct.Struct(">16xH10xI")  # page size at 16 (1: 65536), number of pages at 28
 
 
 def check_writable(path: Path) -> None:
@@ -64,13 +69,25 @@ def is_recording(path: Path) -> bool:
     """Whether this is a file of webpf's that this version can read."""
     try:
         with path.open("rb") as file:
-            header = file.read(100)
+            return is_header(file.read(HEADER_BYTES))
     except OSError:
         return False
-    if len(header) < 100 or not header.startswith(_MAGIC):
+
+
+def is_header(header: bytes) -> bool:
+    """Whether a file of webpf's that this version can read begins so."""
+    if len(header) < HEADER_BYTES or not header.startswith(_MAGIC):
         return False
     version, application = _HEADER.unpack_from(header)
     return bool(application == APPLICATION_ID and version <= SCHEMA_VERSION)
+
+
+def size_in_header(header: bytes) -> int:
+    """Bytes that the file has by its own account; 0 if it isn't told."""
+    if len(header) < HEADER_BYTES:
+        return 0
+    page, pages = _SIZE.unpack_from(header)
+    return int(pages) * (65536 if page == 1 else int(page))
 
 
 def create(path: Path) -> ownership.Identity:
@@ -111,13 +128,13 @@ def _open(path: Path) -> tuple[int, bool]:
 def _check_header(path: Path) -> None:
     try:
         with path.open("rb") as file:
-            header = file.read(100)
+            header = file.read(HEADER_BYTES)
     except PermissionError:
         name = shlex.quote(str(path))
         raise DataError(f"{path} belongs to another user and can't be read", f"sudo chown $USER {name}") from None
     if not header:
         return
-    if not header.startswith(_MAGIC) or len(header) < 100:
+    if not header.startswith(_MAGIC) or len(header) < HEADER_BYTES:
         raise DataError(f"{path} is no SQLite database", "choose another file with --db PATH")
     version, application = _HEADER.unpack_from(header)
     if application != APPLICATION_ID:

@@ -66,3 +66,11 @@ class NoPermission(WebpfError):
     """The user lacks the privileges."""
 
     exit_code = 77
+
+
+class Signalled(WebpfError):
+    """A signal ended it."""
+
+    def __init__(self, message: str, signal: int) -> None:
+        super().__init__(message)
+        self.exit_code = 128 + signal

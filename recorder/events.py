@@ -11,7 +11,8 @@ written as it is.
 
 from __future__ import annotations
 
-from typing import NamedTuple, TypeAlias
+import os
+from typing import Any, NamedTuple, TypeAlias
 
 PF_KTHREAD = 0x00200000  # include/linux/sched.h
 PF_FORKNOEXEC = 0x00000040
@@ -110,3 +111,8 @@ TICK_NS = 10_000_000
 def text(raw: bytes) -> str:
     """Bytes from the kernel as text that can be stored and shown whatever they are; ends at the first NUL."""
     return raw.partition(b"\0")[0].decode("utf-8", "backslashreplace")
+
+
+def storable(value: Any) -> Any:
+    """Text from the system, of which any bytes may be part (a name that was given, a path), as SQLite takes it."""
+    return text(os.fsencode(value)) if isinstance(value, str) else value

@@ -14,12 +14,12 @@ _MOST_ABOVE = 4  # sudo may put a process of its own between itself and what it 
 
 @dataclass(frozen=True)
 class Invoker:
-    """Who a command runs as. groups: all of his, besides the first."""
+    """Who a command runs as. groups: all of theirs, besides the first. environment: entries as execve(2) takes them."""
 
     uid: int
     gid: int
     groups: tuple[int, ...]
-    environment: dict[str, str]
+    environment: list[bytes]
 
 
 def find() -> Invoker | None:
@@ -36,18 +36,20 @@ def find() -> Invoker | None:
     return Invoker(uid, gid, groups, _of_sudo() or _of_account(entry))
 
 
-def own_environment() -> dict[str, str]:
-    """The environment that this process was started with: Python changes its own, where the locale is C."""
+def own_environment() -> list[bytes]:
+    """The environment that this process was started with, entry by entry.
+
+    Not os.environ: Python changes its own where the locale is C, and an entry need not be a pair, nor the only one.
+    """
     return _environment("self")
 
 
-def _environment(pid: int | str) -> dict[str, str]:
+def _environment(pid: int | str) -> list[bytes]:
     given = Path(f"/proc/{pid}/environ").read_bytes()
-    pairs = (os.fsdecode(each).partition("=") for each in given.split(b"\0") if b"=" in each)
-    return {name: value for name, _, value in pairs}
+    return given.removesuffix(b"\0").split(b"\0") if given else []
 
 
-def _of_sudo() -> dict[str, str] | None:
+def _of_sudo() -> list[bytes] | None:
     """The environment that sudo was started with: the user's own, which it keeps from what it runs."""
     pid = os.getppid()
     for _ in range(_MOST_ABOVE):
@@ -61,8 +63,10 @@ def _of_sudo() -> dict[str, str] | None:
     return None
 
 
-def _of_account(entry: pwd.struct_passwd) -> dict[str, str]:
+def _of_account(entry: pwd.struct_passwd) -> list[bytes]:
     """What sudo left, with what the account itself says."""
-    kept = {name: value for name, value in own_environment().items() if not name.startswith("SUDO_")}
     name = entry.pw_name
-    return kept | {"HOME": entry.pw_dir, "SHELL": entry.pw_shell, "USER": name, "LOGNAME": name}
+    account = {"HOME": entry.pw_dir, "SHELL": entry.pw_shell, "USER": name, "LOGNAME": name}
+    replaced = tuple(os.fsencode(f"{each}=") for each in account)
+    kept = [each for each in own_environment() if not each.startswith((b"SUDO_", *replaced))]
+    return kept + [os.fsencode(f"{name}={value}") for name, value in account.items()]

@@ -12,7 +12,7 @@ from .store import Store
 from .work import UNWATCHED, Work
 
 _BY_ID = ("processes", "forks", "programs", "exits", "frees", "found", "missing")
-_TABLES = ("recordings", *_BY_ID, "cgroup_paths", "working_directories", "fact_blocks")
+_TABLES = ("recordings", *_BY_ID, "cgroup_paths", "working_directories", "incidents", "fact_blocks")
 _STEP = 50_000  # ids
 _FACT_IDS = ("id", "process_id", "parent_id", "first_id")
 

@@ -68,7 +68,11 @@ class Probe:
         }
         self._bpf = _compile(macros)
         self._second_links = [_attach_second(self._bpf, tracepoint) for tracepoint in TRACEPOINTS if interruptible]
-        self._ring = Ring(self._bpf[b"ring"].map_fd, ring_bytes)
+        try:
+            self._ring = Ring(self._bpf[b"ring"].map_fd, ring_bytes)
+        except OSError as error:
+            self._bpf.cleanup()
+            raise Unavailable(f"the buffer can't be mapped: {error.strerror}", "--buffer-mib 1") from None
         self._closed = False
         self._gate = self._bpf[b"gate"]
         self._skipped_before = self._skipped()

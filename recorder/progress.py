@@ -37,6 +37,9 @@ class Quiet:
     def finishing(self) -> None:
         pass
 
+    def told(self, message: str) -> None:
+        terminal.say(message)
+
 
 class Plain(Quiet):
     """A line at the start, then one every ten seconds."""

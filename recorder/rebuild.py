@@ -8,8 +8,9 @@ from typing import Any
 from . import dbfile, facts
 from .errors import NotFound, StorageError
 from .lifetimes import Pairing
+from .recording_writer import RecordingWriter
 from .rows import TABLES
-from .store import RecordingWriter, Store
+from .store import Store
 from .work import UNWATCHED, Work
 
 _BATCH = 10_000

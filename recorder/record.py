@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
-import os
-import platform
-import shlex
-import socket
-import sqlite3
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from . import __version__, bcclib, clock, dbfile, liveness, probe, procfs
+from . import channel, clock, dbfile, probe, procfs, recorder_columns, supervisor
 from .errors import WebpfError
 from .lasting import Lasting
 from .redaction import Redacted, Redaction
@@ -24,8 +20,11 @@ from .target import Machine, Target
 from .view import FirstLook, View
 
 if TYPE_CHECKING:
+    from .incident_log import IncidentLog
+    from .path_lookup import PathLookup
     from .session import Session
     from .totals import Totals
+    from .write_queue import WriteQueue
 
 DRAIN_SECONDS = 0.15  # with a commit after each drain, so that readers see rows this much later at most
 HEARTBEAT_SECONDS = 1.0
@@ -95,6 +94,9 @@ class Observer(Protocol):
     def finishing(self) -> None:
         """The end has come: what is in the buffer is being written."""
 
+    def told(self, message: str) -> None:
+        """Something happened that is worth a line."""
+
 
 def record(
     options: Options, observer: Observer, redaction: Redaction | None = None, target: Target | None = None
@@ -117,20 +119,43 @@ def record(
         target.aim(attached)
         view = View(target, redaction, offset, max_args, _ns(options.min_lifetime or 0))
         first = view.first(source)
-        # These take a while to import: the programs are attached, and collect meanwhile.
+        # This takes a while to import: the programs are attached, and collect meanwhile.
         from .session import Session
-        from .store import Store
 
-        store = Store(options.db)
-        try:
-            others = store.mark_interrupted()
-            writer = store.begin(_about(options, attached.started_ns, offset, redaction.command(sys.argv)))
-            observer.started(writer.id, others)
-            return _write(Session(source, writer, offset), attached, first, options, view, observer)
-        finally:
-            store.close()
+        command = redaction.command(sys.argv)
+        about = recorder_columns.known_at_start(asdict(options), attached.started_ns, offset, command)
+        with _writing(options.db, about, lambda: clock.boot_ns() + offset) as (queue, others):
+            observer.started(queue.id, others)
+            session = Session(source, queue, offset, _path_lookup())
+            return _write(session, queue, attached, first, options, view, observer)
     finally:
         source.close()
+
+
+@contextlib.contextmanager
+def _writing(path: Path, about: dict[str, Any], now: Callable[[], int]) -> Iterator[tuple[WriteQueue, int]]:
+    """A new recording in this file, to be written, and how many others are being written to it."""
+    from .store import Store
+    from .write_queue import WriteQueue
+
+    store = Store(path)
+    queue = None
+    try:
+        others = store.mark_interrupted()
+        queue = WriteQueue(store, store.begin(about), now)
+        yield queue, others
+    finally:
+        if queue is None or queue.close():
+            store.close()
+        else:
+            store.abandon()
+
+
+def _path_lookup() -> PathLookup | None:
+    from .path_lookup import PathLookup
+
+    mine = supervisor.current()
+    return PathLookup(mine.lookups, lambda: mine.channel.send(channel.WORKER)) if mine else None
 
 
 def _sifted(source: Source, since_ns: int, options: Options, redaction: Redaction, offset: int) -> Source:
@@ -148,6 +173,7 @@ def _ns(seconds: float) -> int:
 
 def _write(
     session: Session,
+    queue: WriteQueue,
     attached: probe.Probe,
     first: FirstLook,
     options: Options,
@@ -155,7 +181,10 @@ def _write(
     observer: Observer,
 ) -> Summary:
     """Writes all that happens from the first look to the end."""
-    writer, target = session.writer, view.target
+    from .incident_log import IncidentLog
+
+    target = view.target
+    log = IncidentLog(session, queue, options.db, observer.told)
     session.know_cgroups(first.cgroup_paths)
     session.take_in(first.events, first.until_ns)
     session.drain()  # what has come while the modules were imported, before anything is waited for
@@ -165,16 +194,20 @@ def _write(
     except WebpfError:
         session.finish(state_of)
         raise
-    _run(session, options, attached.started_ns, view, observer, state_of)
+    _run(session, log, options, attached.started_ns, view, observer, state_of)
     observer.finishing()
     session.take_in_found(*view.again())
     ended_ns = session.finish(state_of)
+    log.look()
+    queue.await_idle()
+    queue.check_file()
     seconds = (ended_ns - attached.started_ns) / 1e9
-    return Summary(writer.id, options.db, seconds, session.counts, writer.written, writer.totals())
+    return Summary(queue.id, options.db, seconds, session.counts, queue.written, queue.totals())
 
 
 def _run(
     session: Session,
+    log: IncidentLog,
     options: Options,
     started_ns: int,
     view: View,
@@ -190,6 +223,8 @@ def _run(
             return
         session.source.wait(min(left, DRAIN_SECONDS))
         session.drain()
+        log.look()
+        supervisor.stop_with_supervisor()
         if elapsed >= next_heartbeat:
             next_heartbeat = elapsed + HEARTBEAT_SECONDS
             session.update_counts()
@@ -200,28 +235,3 @@ def _run(
         observer.status(
             Status(elapsed, options.duration, session.processes, sum(session.writer.written), sum(session.counts.lost))
         )
-
-
-def _about(options: Options, started_ns: int, offset: int, command: list[str]) -> dict[str, Any]:
-    """The columns of `recordings` that are known at the start."""
-    own = procfs.read_stat(os.getpid())
-    assert own is not None
-    return {
-        "name": options.name,
-        "started_ns": started_ns,
-        "updated_ns": started_ns,
-        "host": socket.gethostname(),
-        "boot_id": liveness.boot_id(),
-        "kernel": platform.release(),
-        "machine": platform.machine(),
-        "cpus": os.cpu_count() or 1,
-        "command": shlex.join(command),
-        "options": asdict(options) | {"db": str(options.db)},
-        "recorder_pid": os.getpid(),
-        "recorder_start_ns": own.start_ns,
-        "clock_offset_ns": offset,
-        "webpf_version": __version__,
-        "bcc_version": bcclib.find().version,
-        "python_version": platform.python_version(),
-        "sqlite_version": sqlite3.sqlite_version,
-    }

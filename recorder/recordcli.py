@@ -37,7 +37,7 @@ from .options import (
 if TYPE_CHECKING:
     from .aim import Aim
     from .command import Command
-    from .record import Options
+    from .record import Options, Summary
     from .redaction import Redaction
     from .target import Target
 
@@ -106,8 +106,9 @@ def record(
 
 
 def _check_machine(db: Path | None) -> None:
-    from . import dbfile, machine
+    from . import dbfile, machine, resource_limits
 
+    resource_limits.lift()
     if db is not None:
         dbfile.check_writable(db)
     machine.check_machine(sudo_command())
@@ -134,27 +135,34 @@ def _record(options: Options, redaction: Redaction, target: Target, quiet: bool)
 
 
 def _record_command(options: Options, redaction: Redaction, command: Command, aim: Aim, quiet: bool) -> int:
-    """Records a command, and returns its exit code. A recorder that fails doesn't stop it, nor hide how it ends."""
-    from . import catalog, ending, progress
+    """Records a command. The supervisor waits for it, and has its exit code, whatever happens here."""
+    from . import progress
     from . import record as recording
     from .terminal import say
 
     try:
         with aim.around(command) as target:
             summary = recording.record(options, progress.Quiet(), redaction, target)
+        if not quiet:
+            _tell(summary)
     except Exception as error:  # whatever it is, the command is none the worse for it
         if not command.has_started:
             raise
         message = error.message if isinstance(error, WebpfError) else f"the recorder failed: {error!r}"
-        say(f"{message}; the command goes on, unrecorded")
-        return command.wait()
-    if not quiet:
-        with catalog.reading(options.db) as connection:
-            for line in ending.lines(connection, summary.recording_id):
-                say(line)
-        say(f"recording {summary.recording_id} in {options.db}: {progress.completeness(summary)}")
-        _say_next(options.db, "tree")
-    return command.wait()
+        say(message if command.has_ended() else f"{message}; the command goes on, unrecorded")
+    return 0
+
+
+def _tell(summary: Summary) -> None:
+    """What a command came to."""
+    from . import catalog, ending, progress
+    from .terminal import say
+
+    with catalog.reading(summary.db) as connection:
+        for line in ending.lines(connection, summary.recording_id):
+            say(line)
+    say(f"recording {summary.recording_id} in {summary.db}: {progress.completeness(summary)}")
+    _say_next(summary.db, "tree")
 
 
 def _say_next(db: Path, query: str) -> None:

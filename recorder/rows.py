@@ -61,6 +61,12 @@ def how_many(facts: Facts, kind: type[Event]) -> int:
     return len(facts[kind]) // _width(kind)
 
 
+def payload_bytes(facts: Facts) -> int:
+    """Bytes of the arguments and names that programs came with; each is in a row of its own, and in its process's."""
+    argv = sum(len(argv) for argv in facts[Exec][_column(Exec, "argv")] if argv is not None)
+    return 4 * argv + 2 * sum(map(len, facts[Exec][_column(Exec, "filename")]))
+
+
 def cgroup_ids(facts: Facts) -> set[int]:
     """Of all that were born, and all that took on a program."""
     return {*facts[Fork][_column(Fork, "cgroup_id")], *facts[Exec][_column(Exec, "cgroup_id")]}

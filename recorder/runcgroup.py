@@ -8,11 +8,12 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from . import cgroups
+from . import cgroups, procfs
 from .errors import NoPermission, Unavailable
 from .filters import Cgroup
 
 _RELEASE_SECONDS = 0.5
+_PREFIX = "webpf-"
 
 
 class RunCgroup:
@@ -24,7 +25,8 @@ class RunCgroup:
             raise Unavailable("--cgroup needs cgroup v2, and this machine has mounted only v1", "leave --cgroup out")
         self._own = _own_path()
         self._home = mount / self._own.lstrip("/")
-        self._folder = self._home / f"webpf-{os.getpid()}"
+        _remove_left_over(self._home)
+        self._folder = self._home / f"{_PREFIX}{_identity(os.getpid())}"
         try:
             self._folder.mkdir()
         except PermissionError:
@@ -40,19 +42,17 @@ class RunCgroup:
         return str(Path(self._own) / self._folder.name)
 
     @contextlib.contextmanager
-    def inside(self) -> Iterator[None]:
+    def inside(self, pid: int) -> Iterator[None]:
         """What this process starts within the block is in the cgroup from the first moment."""
-        _move_to(self._folder)
+        _move(pid, self._folder)
         try:
             yield
         finally:
-            _move_to(self._home)
+            _move(pid, self._home)
 
     def remove(self) -> bool:
         """False if something still runs in it: then it stays."""
-        for folder in sorted(self._folder.rglob("*/"), reverse=True):  # those made within it, deepest first
-            with contextlib.suppress(OSError):
-                folder.rmdir()
+        _remove_within(self._folder)
         deadline = time.monotonic() + _RELEASE_SECONDS
         while True:
             try:
@@ -69,9 +69,33 @@ def _own_path() -> str:
     return next((line[3:] for line in lines if line.startswith("0::")), "/")
 
 
-def _move_to(folder: Path) -> None:
+def _identity(pid: int) -> str | None:
+    """Of a process: its pid and start, for the pid may be used again; None if there is no such process."""
+    stat = procfs.read_stat(pid)
+    return None if stat is None else f"{pid}-{stat.start_ns}"
+
+
+def _remove_left_over(home: Path) -> None:
+    """Those whose recorder is gone, without having removed them: it was killed. What still runs in one keeps it."""
+    for folder in home.glob(f"{_PREFIX}*"):
+        owner = folder.name.removeprefix(_PREFIX)
+        pid = owner.partition("-")[0]
+        if pid.isdigit() and _identity(int(pid)) != owner:
+            _remove_within(folder)
+            with contextlib.suppress(OSError):
+                folder.rmdir()
+
+
+def _remove_within(folder: Path) -> None:
+    """Cgroups that were made below, the deepest first."""
+    for each in sorted(folder.rglob("*/"), reverse=True):
+        with contextlib.suppress(OSError):
+            each.rmdir()
+
+
+def _move(pid: int, folder: Path) -> None:
     try:
         with (folder / "cgroup.procs").open("r+") as processes:
-            processes.write("0")
+            processes.write(str(pid))
     except OSError as error:
         raise Unavailable(f"can't move to the cgroup {folder}: {error.strerror}", "leave --cgroup out") from None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlite_utils import Database, Migrations
 
 from .dbfile import APPLICATION_ID, SCHEMA_VERSION
-from .tables import DIRECTORIES, TABLES
+from .tables import DIRECTORIES, INCIDENTS, TABLES
 
 migrations = Migrations("webpf")
 
@@ -38,6 +38,13 @@ def working_directories(db: Database) -> None:
         db.execute("ALTER TABLE programs ADD COLUMN cwd_device INTEGER")
         db.execute("ALTER TABLE programs ADD COLUMN cwd_inode INTEGER")
         db.execute(DIRECTORIES)
+
+
+@migrations()
+def incidents(db: Database) -> None:
+    """When the file could not be written. A new file has it from the start."""
+    if not db["incidents"].exists():
+        db.execute(INCIDENTS)
 
 
 def migrate(db: Database) -> None:

@@ -9,10 +9,12 @@ from collections.abc import Callable, Mapping, Sequence
 from . import cgroups, clock, directories, rows
 from .events import Alive, Event, Exec, Exit, Fork, Free, Gone
 from .lifetimes import Pairing
+from .path_lookup import PathLookup
 from .process import RUNNING
 from .procfs import State
+from .recording_writer import RecordingWriter
 from .source import Counts, Source
-from .store import RecordingWriter
+from .write_queue import WriteQueue
 
 # The kernel frees a task some 20 ms after it was reaped, on a busy machine later; for a few it never says so (seen on a
 # virtual machine with Linux 6.18, where perf sees no sched_process_free for them either).
@@ -20,12 +22,23 @@ FREES_SECONDS = 5.0
 QUIET_SECONDS = 0.3
 OLD_QUIET_SECONDS = 0.05  # if all who are still waited for ended so long ago that they will hardly ever be freed
 SETTLE_SECONDS = 2.0  # a record may be half written by a task that was interrupted
+LOOKUP_SECONDS = 0.1  # at the end, for paths of directories that are still being looked up
+_MOST_DRAINS = 16  # in a row: signals, and the time, are to be looked at too
 
 
 class Session:
-    """Joins a source, the pairing and a writer. clock_offset: ns from boot time to Unix time."""
+    """Joins a source, the pairing and a writer. clock_offset: ns from boot time to Unix time.
 
-    def __init__(self, source: Source, writer: RecordingWriter, clock_offset: int) -> None:
+    lookup: finds paths of working directories; without one they stay unknown.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        writer: RecordingWriter | WriteQueue,
+        clock_offset: int,
+        lookup: PathLookup | None = None,
+    ) -> None:
         self.source = source
         self.writer = writer
         self.counts = Counts()
@@ -35,6 +48,7 @@ class Session:
         self._until_ns = 0
         self._late_frees = 0
         self._offset = clock_offset
+        self._lookup = lookup
         self._pairing = Pairing()
         self._cgroups: dict[int, str | None] = {}
         self._directories: set[directories.Numbers] = set()
@@ -49,9 +63,21 @@ class Session:
         return clock.boot_ns() + self._offset
 
     def drain(self) -> None:
-        """Takes in what the source has."""
+        """Takes in what the source has, as long as there is room for it."""
+        if not self.writer.has_room:
+            return
         until_ns = self.now()  # before it is drained: what comes meanwhile is not in the file yet
-        self.take_in(self.source.drain(), until_ns)
+        events = self.source.drain()
+        for _ in range(_MOST_DRAINS):
+            next_until_ns = self.now()
+            following = self.source.drain() if events else []
+            # Only with the last of them all is in the file that happened until then.
+            self.take_in(events, self._until_ns if following else until_ns)
+            until_ns, events = next_until_ns, following
+            if not events or not self.writer.has_room:
+                break
+        if events:
+            self.take_in(events, self._until_ns)
 
     def take_in(self, events: Sequence[Event], until_ns: int | None = None) -> None:
         """Pairs events and writes them, with the processes that they changed, in one transaction.
@@ -80,6 +106,7 @@ class Session:
 
         state_of says how a process (pid, start_ns) stands now.
         """
+        self.writer.await_room()
         self.take_in(self.source.drain())
         suspects = [p for p in self._pairing.running() if state_of(p.pid, p.start_ns) != "alive"]
         self._suspects = {(p.pid, p.start_ns) for p in suspects}
@@ -92,6 +119,9 @@ class Session:
         # Whoever ended before the check has reported its exit by now, unless that was lost.
         gone: list[Event] = [Gone(ended_ns, p.pid, p.start_ns) for p in suspects if p.state == RUNNING]
         self.take_in(gone)
+        if self._lookup is not None:
+            self._know_directories(self._lookup.last_answers(LOOKUP_SECONDS))
+        self._until_ns = ended_ns
         self.writer.write_counts(self.counts, ended_ns)
         self.writer.finish("complete", ended_ns)
         return ended_ns
@@ -123,6 +153,7 @@ class Session:
 
     def _take_rest(self) -> list[Event]:
         """Takes in what came after the end was near; whatever that still holds, the recording goes on until then."""
+        self.writer.await_room()
         drained = self.source.drain()
         ended = {(event.pid, event.start_ns) for event in drained if type(event) is Exit}
         begun = {(event.pid, event.start_ns) for event in drained if type(event) in (Fork, Exec)}
@@ -146,13 +177,16 @@ class Session:
         """Brings the counts in the file up to date with the kernel's."""
         self.counts = self.source.counts()
         self.writer.write_counts(self.counts, self._until_ns)
+        if self._lookup is not None:
+            self._know_directories(self._lookup.answers())
 
     def _settle(self) -> Counts:
         """Ends the source, and takes in records that were still being written when it did."""
         self.source.detach()
         deadline = time.monotonic() + SETTLE_SECONDS
         while True:
-            self._take_rest()
+            if self._take_rest():
+                deadline = time.monotonic() + SETTLE_SECONDS
             counts = self.source.counts().without((0, 0, 0, self._late_frees))
             if counts.arrived == self.writer.written or time.monotonic() > deadline:
                 return counts
@@ -170,14 +204,16 @@ class Session:
 
     def _look_up_directories(self, found: Mapping[directories.Numbers, list[int]]) -> None:
         """found: pids that may be there. What can't be looked up is tried again when the next program starts there."""
-        paths = {}
+        if self._lookup is None:
+            return
         for numbers in found.keys() - self._directories:
-            # The recorder too, for that is where a command starts.
-            candidates = [*found[numbers], *self._pairing.parents_of(found[numbers]), os.getpid()]
-            tried = (directories.path_of(pid, numbers) for pid in candidates)
-            path = next((path for path in tried if path is not None), None)
-            if path is not None:
-                paths[numbers] = path
-        if paths:
-            self._directories.update(paths)
-            self.writer.write_directories(paths)
+            # Also what starts the command: that is where a command begins.
+            pids = [*found[numbers], *self._pairing.parents_of(found[numbers]), os.getppid(), os.getpid()]
+            self._lookup.ask(numbers, pids)
+        self._know_directories(self._lookup.answers())
+
+    def _know_directories(self, paths: Mapping[directories.Numbers, str]) -> None:
+        new = {numbers: path for numbers, path in paths.items() if numbers not in self._directories}
+        if new:
+            self._directories.update(new)
+            self.writer.write_directories(new)

@@ -210,6 +210,19 @@ CREATE TABLE working_directories (
 ) STRICT, WITHOUT ROWID
 """
 
+INCIDENTS = """
+-- Times in which the file could not be written, though the recording went on.
+CREATE TABLE incidents (
+    recording_id INTEGER NOT NULL REFERENCES recordings (id),
+    from_ns INTEGER NOT NULL,        -- Unix ns of the first attempt that failed
+    until_ns INTEGER NOT NULL,       -- Unix ns of the first that succeeded again
+    kind TEXT NOT NULL,              -- locked, full (no room), failed (else), slow (the disk didn't answer)
+    detail TEXT NOT NULL,            -- by which process, or what SQLite said
+    lost INTEGER NOT NULL,           -- events that were lost meanwhile; they are in recordings.lost too
+    PRIMARY KEY (recording_id, from_ns)
+) STRICT, WITHOUT ROWID
+"""
+
 _FACT_BLOCKS = """
 -- Which recording the fact ids of a range belong to, so that several recorders can write one file at a time.
 CREATE TABLE fact_blocks (
@@ -231,7 +244,7 @@ CREATE VIEW events AS
 """
 
 TABLES = (
-    _RECORDINGS, _PROCESSES, _FORKS, _PROGRAMS, _EXITS, _FREES, _FOUND, _MISSING, _CGROUPS, DIRECTORIES, _FACT_BLOCKS,
-    _EVENTS,
+    _RECORDINGS, _PROCESSES, _FORKS, _PROGRAMS, _EXITS, _FREES, _FOUND, _MISSING, _CGROUPS, DIRECTORIES,
+    INCIDENTS, _FACT_BLOCKS, _EVENTS,
 )  # fmt: skip
 """Statements that make all tables, and the view of all facts."""

@@ -9,11 +9,12 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol
 
 from . import procfs
-from .command import FORWARDED, Command
+from .command import Command
 from .errors import NotFound
 from .events import Alive
 from .filters import Filters
-from .stopsignal import StopSignal
+from .stopsignal import ENDING, StopSignal, ignore
+from .supervisor import Supervised
 
 NO_FILTERS = Filters()
 
@@ -54,7 +55,7 @@ class Machine:
     def __init__(self, filters: Filters = NO_FILTERS) -> None:
         self.filters = filters
         self._probe: Followable | None = None
-        self._stop = StopSignal()
+        self._stop = StopSignal(ENDING)
 
     def scan(self, clock_offset: int, max_args: int, cgroup_ids: dict[str, int]) -> list[Alive]:
         return _scan(self.filters, self._probe, clock_offset, max_args, cgroup_ids)
@@ -78,7 +79,7 @@ class Running:
 
     def __init__(self, pid: int) -> None:
         self._pid = pid
-        self._stop = StopSignal()
+        self._stop = StopSignal(ENDING)
         try:
             self._pidfd = os.pidfd_open(pid)
         except OSError:
@@ -105,19 +106,23 @@ class Running:
 class Commanded:
     """A command, until it has ended, and all that it starts; or what filters want meanwhile (without any: everything).
 
-    inside: where to start it; a cgroup for instance.
+    supervisor: starts it, and gets the signals that are meant for it. inside: where to start it; a cgroup for instance.
     """
 
     def __init__(
-        self, command: Command, filters: Filters | None = None, inside: AbstractContextManager[None] | None = None
+        self,
+        command: Command,
+        supervisor: Supervised,
+        filters: Filters | None = None,
+        inside: AbstractContextManager[None] | None = None,
     ) -> None:
         self.follows = filters is None
         self.filters = filters or NO_FILTERS
         self._command = command
+        self._supervisor = supervisor
         self._inside = inside or nullcontext()
         self._probe: Followable | None = None
-        self._stop = StopSignal(FORWARDED, respects_ignored=True)
-        command.hold_signals()
+        ignore(ENDING)
 
     def scan(self, clock_offset: int, max_args: int, cgroup_ids: dict[str, int]) -> list[Alive]:
         return [] if self.follows else _scan(self.filters, self._probe, clock_offset, max_args, cgroup_ids)
@@ -129,14 +134,12 @@ class Commanded:
     def start(self, probe: Followable) -> None:
         """Starts the command: its fork is the first event."""
         if self.follows:
-            probe.adopt(os.getpid())
+            probe.adopt(self._supervisor.pid)
         with self._inside:
-            self._command.start()
+            self._command.start(self._supervisor.channel)
         if self.follows:
             probe.adopt(0)
-        probe.wake_on(self._command.pidfd)
-        if self._stop.received is not None:  # while it was being started
-            self._command.send(self._stop.received)
+        probe.wake_on(self._supervisor.channel.fileno())
 
     def is_over(self, is_anyone_alive: Callable[[], bool]) -> bool:
         return self._command.has_ended()

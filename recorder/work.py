@@ -6,19 +6,18 @@ import sqlite3
 from collections.abc import Iterable, Iterator
 from typing import Protocol, TypeVar
 
-from .errors import WebpfError
+from .errors import Signalled
 
 _STEP = 1000  # rows from one look to the next
 
 _Row = TypeVar("_Row")
 
 
-class Interrupted(WebpfError):
+class Interrupted(Signalled):
     """A signal came. What was begun is undone."""
 
     def __init__(self, what: str, signal: int) -> None:
-        super().__init__(f"{what} was interrupted: nothing is changed, and nothing half is left")
-        self.exit_code = 128 + signal
+        super().__init__(f"{what} was interrupted: nothing is changed, and nothing half is left", signal)
 
 
 class Work(Protocol):

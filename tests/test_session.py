@@ -155,11 +155,12 @@ def test_a_free_that_comes_after_all_for_who_was_given_up(tmp_path: Path) -> Non
 def test_a_free_that_never_comes_costs_no_memory_for_ever(tmp_path: Path) -> None:
     """Also where pids come round so soon that no sweep sees a process that was never freed."""
     store = Store(tmp_path / "db")
-    session = Session(Replay([]), store.begin(about()), clock_offset=0)
+    writer = store.begin(about())
+    session = Session(Replay([]), writer, clock_offset=0)
     for round in range(2 * MOST_GIVEN_UP):
         session.take_in([fork(100, round), exit_(100, round, round + 0.5)])
         if round % 1000 == 0:
             session.forget_unfreed(lambda pid, start_ns: "alive")
     session.forget_unfreed(lambda pid, start_ns: "alive")
-    assert len(session.writer._open) <= MOST_GIVEN_UP + 2
+    assert len(writer._open) <= MOST_GIVEN_UP + 2
     store.close()

@@ -26,10 +26,11 @@ from webpf.events import KINDS, Event
 from webpf.lifetimes import Pairing
 from webpf.merge import merge
 from webpf.process import Process
+from webpf.recording_writer import RecordingWriter
 from webpf.rows import flatten
 from webpf.session import Session
 from webpf.source import Counts, Replay
-from webpf.store import RecordingWriter, Store
+from webpf.store import Store
 from webpf.tables import TABLES
 from webpf.totals import Totals
 from webpf.verify import verify

@@ -1,0 +1,82 @@
+"""Messages between the recorder and its supervisor, over a pair of sockets.
+
+A message is a tuple: its name, then values of plain types. They are marshalled, for both ends are the same program.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import marshal
+import socket
+import struct
+from typing import Any, TypeAlias
+
+Message: TypeAlias = tuple[Any, ...]
+
+START, WORKER, DONE = "start", "worker", "done"
+"""From the recorder: start this command (launch.Start); fork one more lookup worker; I end with this exit code."""
+
+STARTED, FAILED, REFUSED, ENDED = "started", "failed", "refused", "ended"
+"""From the supervisor: the command runs (pid), can't be executed (errno), isn't started for a signal came (number),
+has ended (exit code)."""
+
+_LENGTH = struct.Struct("=Q")
+_CHUNK = 1 << 16
+
+
+class Channel:
+    """One end."""
+
+    def __init__(self, end: socket.socket) -> None:
+        self._end = end
+        self._received = b""
+
+    def fileno(self) -> int:
+        """The descriptor, which can be polled."""
+        return self._end.fileno()
+
+    def send(self, *message: Any) -> None:
+        """Waits until it is taken. Nothing happens if the other end is gone."""
+        data = marshal.dumps(message)
+        with contextlib.suppress(OSError):
+            self._end.sendall(_LENGTH.pack(len(data)) + data, socket.MSG_NOSIGNAL)
+
+    def receive(self) -> list[Message] | None:
+        """The messages that have come whole; waits until there is something to read. None: the other end is gone."""
+        try:
+            data = self._end.recv(_CHUNK)
+        except OSError:
+            data = b""
+        if not data:
+            return None
+        self._received += data
+        messages = []
+        while len(self._received) >= _LENGTH.size:
+            end = _LENGTH.size + _LENGTH.unpack_from(self._received)[0]
+            if len(self._received) < end:
+                break
+            messages.append(marshal.loads(self._received[_LENGTH.size : end]))
+            self._received = self._received[end:]
+        return messages
+
+    def close(self) -> None:
+        """The other end then receives None."""
+        self._end.close()
+
+
+def pair() -> tuple[Channel, Channel]:
+    """Both ends of a channel."""
+    first, second = sockets(socket.SOCK_STREAM)
+    return Channel(first), Channel(second)
+
+
+def sockets(kind: int) -> tuple[socket.socket, socket.socket]:
+    """A pair of connected sockets, closed when a program is executed.
+
+    Their descriptors are above the standard ones: a command whose caller closed those shall find them closed.
+    """
+    ends = socket.socketpair(socket.AF_UNIX, kind)
+    with ends[0], ends[1]:
+        first, second = (socket.socket(fileno=fcntl.fcntl(end, fcntl.F_DUPFD_CLOEXEC, 3)) for end in ends)
+    return first, second

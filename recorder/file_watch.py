@@ -1,0 +1,65 @@
+"""Notices that a recording's file was removed, moved or overwritten while it was written."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from . import dbfile, ownership
+from .errors import StorageError
+from .ownership import Identity
+
+
+class FileLost(StorageError):
+    """The path no longer leads to the file that is written.
+
+    is_overwritten: its content is somebody else's by now, so SQLite must not write to it any more.
+    """
+
+    def __init__(self, message: str, path: Path, is_overwritten: bool = False) -> None:
+        super().__init__(message, f"webpf record --db {path}")
+        self.is_overwritten = is_overwritten
+
+
+class FileWatch:
+    """Of a file that SQLite has open. Raises FileLost if it is not the one at this path."""
+
+    def __init__(self, path: Path, identity: Identity) -> None:
+        self._path = path
+        self._identity = identity
+        self._size = 0
+        # SQLite's own descriptor: to close another one of the same file would end SQLite's locks (POSIX has it so).
+        found = (number for number, status in ownership.open_descriptors().items() if _identity(status) == identity)
+        self._descriptor = next(found, -1)
+        self.check()
+
+    def check(self) -> None:
+        """Raises FileLost. It asks the file system, which may hang."""
+        try:
+            status = os.fstat(self._descriptor)
+            head = os.pread(self._descriptor, dbfile.HEADER_BYTES, 0)
+        except OSError as error:
+            raise FileLost(f"{self._path} can't be looked at: {error.strerror}", self._path) from None
+        is_cut = status.st_size < self._size and status.st_size != dbfile.size_in_header(head)  # else: vacuumed
+        if is_cut or (head and not dbfile.is_header(head)):
+            message = f"{self._path} was overwritten while it was recorded: what had been recorded is lost"
+            raise FileLost(message, self._path, is_overwritten=True)
+        self._size = status.st_size
+        if not self._is_there():
+            raise FileLost(self._what_happened(status), self._path)
+
+    def _is_there(self) -> bool:
+        try:
+            return _identity(self._path.stat()) == self._identity
+        except OSError:
+            return False
+
+    def _what_happened(self, status: os.stat_result) -> str:
+        if status.st_nlink == 0:
+            return f"{self._path} was removed while it was recorded: what had been recorded is lost"
+        where = Path(f"/proc/self/fd/{self._descriptor}").readlink()
+        return f"{self._path} was moved to {where} while it was recorded: what had been recorded by then is there"
+
+
+def _identity(status: os.stat_result) -> Identity:
+    return status.st_dev, status.st_ino

@@ -1,0 +1,45 @@
+"""Tells of times in which a recording's file could not be written, and writes them down when they are over."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from .incidents import Incident
+from .session import Session
+from .write_queue import WriteQueue
+
+_SHORTEST_NS = 1_000_000_000  # what is shorter, and cost no event, is not worth a word
+
+
+class IncidentLog:
+    """Of one recording. tell gets one line for each incident that is over."""
+
+    def __init__(self, session: Session, queue: WriteQueue, path: Path, tell: Callable[[str], None]) -> None:
+        self._session = session
+        self._queue = queue
+        self._path = path
+        self._tell = tell
+        self._over: list[Incident] = []
+        self._lost_before = 0
+
+    def look(self) -> None:
+        """To be called often: in the thread that records."""
+        self._over += self._queue.take_incidents()
+        if not self._over:
+            if self._queue.trouble is None:
+                self._lost_before = sum(self._session.counts.lost)
+            return
+        if not self._queue.is_idle:
+            return  # what couldn't be written still waits: because of it, more may be lost
+        self._session.update_counts()
+        lost = sum(self._session.counts.lost) - self._lost_before
+        longest = max(self._over, key=lambda incident: incident.until_ns - incident.from_ns)
+        for incident in self._over:
+            ended = replace(incident, lost=lost if incident is longest else 0)
+            if ended.lost or ended.until_ns - ended.from_ns >= _SHORTEST_NS:
+                self._queue.write_incident(ended)
+                self._tell(ended.describe(self._path))
+        self._over = []
+        self._lost_before += lost

@@ -1,0 +1,58 @@
+"""Processes that look at working directories for the recorder: on a file system that hangs, whoever looks hangs too.
+
+Some of that can't be interrupted, not even by SIGKILL, and a process with one such thread can't end. So it is left to
+small processes that nobody waits for. They share a socket: a request goes to whichever is free.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import marshal
+import os
+import signal
+import socket
+from typing import NoReturn
+
+from . import channel
+from .inherited import close_all_but
+
+LONGEST_MESSAGE = 8192
+"""Bytes of a request, a list of (numbers of a directory, pids that may be there), or an answer, (numbers, path)."""
+
+
+class Workers:
+    """The workers' end of the socket, in the process that forks them, and the recorder's."""
+
+    def __init__(self) -> None:
+        self._theirs, self.ours = channel.sockets(socket.SOCK_SEQPACKET)
+
+    def keep_their_end(self) -> None:
+        """In the process that forks workers: they end when the recorder's end is closed."""
+        self.ours.close()
+
+    def keep_our_end(self) -> None:
+        """In the recorder."""
+        self._theirs.close()
+
+    def fork(self) -> None:
+        """One more."""
+        if os.fork() == 0:
+            _work(self._theirs)
+
+
+def _work(requests: socket.socket) -> NoReturn:
+    """Answers requests until nobody can ask any more. Whatever happens, it doesn't return."""
+    try:
+        for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
+            with contextlib.suppress(OSError):
+                signal.signal(number, signal.SIG_IGN)
+        close_all_but({requests.fileno()})
+        from . import directories
+
+        while request := requests.recv(LONGEST_MESSAGE):
+            for numbers, pids in marshal.loads(request):
+                paths = (directories.path_of(pid, numbers) for pid in pids)
+                answer = marshal.dumps((numbers, next((path for path in paths if path is not None), None)))
+                requests.send(answer if len(answer) <= LONGEST_MESSAGE else marshal.dumps((numbers, None)))
+    finally:
+        os._exit(0)

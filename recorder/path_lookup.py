@@ -1,0 +1,84 @@
+"""Asks for the paths of working directories, without ever waiting for one that hangs: see lookup_worker.py."""
+
+from __future__ import annotations
+
+import contextlib
+import marshal
+import select
+import socket
+import time
+from collections.abc import Callable, Sequence
+
+from .directories import Numbers
+from .lookup_worker import LONGEST_MESSAGE
+
+_MOST_WORKERS = 4  # so many file systems may hang until no path is looked up any more
+_SLOW_SECONDS = 0.5  # a worker that takes longer is thought to hang, and another one begins
+_MOST_WAITING = 1024  # directories that are yet to be asked for
+_MOST_ASKED, _MOST_PIDS = 32, 8  # directories of one request, and pids of each: less than LONGEST_MESSAGE
+
+
+class PathLookup:
+    """The recorder's side. requests: its end of the socket of a worker; add_worker starts one more at the other.
+
+    A file system is asked for again when it has answered: so one that hangs keeps one worker.
+    """
+
+    def __init__(self, requests: socket.socket, add_worker: Callable[[], None]) -> None:
+        self._requests = requests
+        self._requests.setblocking(False)
+        self._add_worker = add_worker
+        self._workers = 1
+        self._asked: dict[int, tuple[set[Numbers], float]] = {}  # by device: what isn't answered, and since when
+        self._waiting: dict[Numbers, list[int]] = {}
+
+    def ask(self, numbers: Numbers, pids: Sequence[int]) -> None:
+        """Asks for the path of a directory in which these pids may be. If too much waits already, it doesn't."""
+        if len(self._waiting) < _MOST_WAITING:
+            self._waiting[numbers] = list(pids[:_MOST_PIDS])
+
+    def answers(self) -> dict[Numbers, str]:
+        """Sends what was asked; returns the paths that have been found since the last call."""
+        found: dict[Numbers, str] = {}
+        with contextlib.suppress(OSError):
+            while answer := self._requests.recv(LONGEST_MESSAGE):
+                numbers, path = marshal.loads(answer)
+                asked, _ = self._asked.get(numbers[0], (set(), 0.0))
+                asked.discard(numbers)
+                if not asked:
+                    self._asked.pop(numbers[0], None)
+                if path is not None:
+                    found[numbers] = path
+        self._send()
+        return found
+
+    def last_answers(self, seconds: float) -> dict[Numbers, str]:
+        """The same, at the end: what is asked is waited for, at most so long."""
+        deadline = time.monotonic() + seconds
+        found = self.answers()
+        while self._asked and (left := deadline - time.monotonic()) > 0:
+            select.select([self._requests], [], [], left)
+            found |= self.answers()
+        return found
+
+    def _send(self) -> None:
+        now = time.monotonic()
+        by_device: dict[int, list[Numbers]] = {}
+        for numbers in self._waiting:
+            if numbers[0] not in self._asked:
+                by_device.setdefault(numbers[0], []).append(numbers)
+        for device, directories in by_device.items():
+            hanging = sum(now - since > _SLOW_SECONDS for _, since in self._asked.values())
+            if hanging >= self._workers and self._workers < _MOST_WORKERS:
+                self._workers += 1
+                self._add_worker()
+            if hanging >= self._workers:
+                return
+            asked = directories[:_MOST_ASKED]
+            try:
+                self._requests.send(marshal.dumps([(numbers, self._waiting[numbers]) for numbers in asked]))
+            except OSError:  # there is no room: at the next call
+                return
+            for numbers in asked:
+                del self._waiting[numbers]
+            self._asked[device] = (set(asked), now)

@@ -1,0 +1,50 @@
+"""System calls that Python's standard library has no function for."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+from collections.abc import Collection, Sequence
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_SFD_CLOEXEC = os.O_CLOEXEC  # include/uapi/linux/signalfd.h
+_PR_SET_PDEATHSIG = 1  # include/uapi/linux/prctl.h
+_SIGSET_BYTES = 128  # sigset_t of glibc and musl
+
+
+def signalfd(numbers: Collection[int]) -> int:
+    """A descriptor from which these signals are read while they are blocked: see signalfd(2). Raises OSError."""
+    mask = sum(1 << (number - 1) for number in numbers).to_bytes(_SIGSET_BYTES, "little")
+    descriptor: int = _libc.signalfd(-1, mask, _SFD_CLOEXEC)
+    if descriptor < 0:
+        raise _last_error()
+    return descriptor
+
+
+def send_signal(pid: int, number: int, value: int | None = None) -> None:
+    """kill(2), or with a value sigqueue(3). A process that is gone, or not ours any more, is passed over."""
+    if value is None:
+        _libc.kill(pid, number)
+    else:
+        _libc.sigqueue(pid, number, ctypes.c_void_p(value))
+
+
+def execve(path: bytes, argv: Sequence[bytes], environment: Sequence[bytes]) -> int:
+    """execve(2) with an environment of any entries; os.execve() takes only pairs. Returns errno: it came back."""
+    _libc.execve(path, _strings(argv), _strings(environment))
+    return ctypes.get_errno()
+
+
+def die_with_parent() -> None:
+    """The kernel kills this process (SIGKILL) when the one that forked it ends."""
+    _libc.prctl(_PR_SET_PDEATHSIG, ctypes.c_ulong(signal.SIGKILL), 0, 0, 0)
+
+
+def _strings(values: Sequence[bytes]) -> ctypes.Array[ctypes.c_char_p]:
+    return (ctypes.c_char_p * (len(values) + 1))(*values, None)
+
+
+def _last_error() -> OSError:
+    number = ctypes.get_errno()
+    return OSError(number, os.strerror(number))
