@@ -1,8 +1,10 @@
 """Entry point: runs the command line, and turns expected failures into one line and an exit code."""
 
-from __future__ import annotations
+import sys  # and nothing else, until _drop_callers_paths() has run: not even __future__, which is a file too
 
-import sys
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def _drop_callers_paths() -> None:
@@ -29,16 +31,31 @@ def _drop_callers_paths() -> None:
 def main() -> None:
     """Runs webpf with sys.argv and exits."""
     _drop_callers_paths()
-    if sys.argv[1:2] == ["record"]:
-        from . import supervisor
+    sys.exit(_with_means(_supervised if sys.argv[1:2] == ["record"] else _run))
 
-        sys.exit(supervisor.supervise(_run))
-    sys.exit(_run())
+
+def _supervised() -> int:
+    from . import supervisor
+
+    return supervisor.supervise(lambda: _with_means(_run))
+
+
+def _with_means(work: "Callable[[], int]") -> int:
+    """What it returns; one line and an exit code if the caller left it too little memory, or too few descriptors."""
+    import errno
+    import os
+
+    try:
+        return work()
+    except (MemoryError, OSError) as error:
+        if isinstance(error, OSError) and error.errno not in (errno.EMFILE, errno.ENFILE, errno.ENOMEM):
+            raise
+        message = error.strerror if isinstance(error, OSError) else "Cannot allocate memory"
+        os.write(2, f"webpf: {message}; try: ulimit -a\n".encode())  # which needs no memory, nor anything imported
+        return os.EX_OSERR
 
 
 def _run() -> int:
-    import errno
-    import os
     import signal
 
     from .errors import WebpfError
@@ -56,13 +73,6 @@ def _run() -> int:
         return error.exit_code
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
-    except (MemoryError, OSError) as error:
-        if isinstance(error, OSError) and error.errno not in (errno.EMFILE, errno.ENFILE, errno.ENOMEM):
-            raise
-        from . import terminal
-
-        terminal.say(f"{error or 'there is too little memory'}; try: ulimit -a")
-        return os.EX_OSERR
 
 
 if __name__ == "__main__":
