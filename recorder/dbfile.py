@@ -18,6 +18,7 @@ from .errors import CannotCreate, DataError, NotFound
 APPLICATION_ID = 0x77625046  # "wbPF": tells a recording from any other SQLite database
 SCHEMA_VERSION = 4  # PRAGMA user_version; grows with each migration
 
+_LONGEST_PATH = 504  # of MAX_PATHNAME in SQLite's os_unix.c, less what it appends for the files beside the database
 _MAGIC = b"SQLite format 3\0"
 HEADER_BYTES = 100
 """How much of a file says what it is."""
@@ -27,8 +28,23 @@ _HEADER = struct.Struct(">60xI4xI")  # https://www.sqlite.org/fileformat.html: u
 _SIZE = struct.Struct(">16xH10xI")  # page size at 16 (1: 65536), number of pages at 28
 
 
+def _check_path(path: Path) -> None:
+    """Raises CannotCreate for a path that SQLite can't open, whatever is there."""
+    try:
+        full = path.absolute()
+    except FileNotFoundError:
+        message = f"the current folder was deleted, so {path} can't be in it"
+        raise CannotCreate(message, "cd /   (or an absolute --db PATH)") from None
+    if len(os.fsencode(full)) > _LONGEST_PATH:
+        message = (
+            f"the path of {path.name} has {len(os.fsencode(full))} bytes, and SQLite takes at most {_LONGEST_PATH}"
+        )
+        raise CannotCreate(message, f"--db {shlex.quote(str(Path('/tmp') / path.name))}")
+
+
 def check_writable(path: Path) -> None:
     """Raises CannotCreate or DataError if a recording can't be written to this path."""
+    _check_path(path)
     folder = path.parent
     if not folder.is_dir():
         raise CannotCreate(f"there is no folder {folder}", f"mkdir -p {shlex.quote(str(folder))}")
@@ -51,7 +67,8 @@ def check_writable(path: Path) -> None:
 
 
 def check_readable(path: Path) -> None:
-    """Raises NotFound or DataError if this path holds no recordings."""
+    """Raises NotFound, DataError or CannotCreate if this path holds no recordings, or can't be opened."""
+    _check_path(path)
     try:
         exists = path.exists()
     except OSError as error:

@@ -40,8 +40,8 @@ class FileWatch:
             head = os.pread(self._descriptor, dbfile.HEADER_BYTES, 0)
         except OSError as error:
             raise FileLost(f"{self._path} can't be looked at: {error.strerror}", self._path) from None
-        is_cut = status.st_size < self._size and status.st_size != dbfile.size_in_header(head)  # else: vacuumed
-        if is_cut or (head and not dbfile.is_header(head)):
+        is_smaller = status.st_size < self._size and status.st_size != dbfile.size_in_header(head)  # else: vacuumed
+        if is_smaller or not (dbfile.is_header(head) or self._size == status.st_size == 0):
             message = f"{self._path} was overwritten while it was recorded: what had been recorded is lost"
             raise FileLost(message, self._path, is_overwritten=True)
         self._size = status.st_size

@@ -7,8 +7,7 @@ import ctypes
 import mmap
 import os
 import re
-import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib.resources import files
 from operator import add, sub
 from pathlib import Path
@@ -28,6 +27,7 @@ TRACEPOINTS = ("sched_process_fork", "sched_process_exec", "sched_process_exit",
 _MIB = 1024 * 1024
 _GATE_OPEN, _GATE_FREES_ONLY = 1, 2  # bpf/process.c
 _SETTLED_NS = 1_000_000_000  # no record is written so long after its time
+_MOST_OUTPUT = 1 << 20  # bytes of what a compiler says
 _MISSES = re.compile(r"^recursion_misses:\s*(\d+)$", re.MULTILINE)
 
 
@@ -177,11 +177,11 @@ def _compile(macros: dict[str, int | str]) -> Any:
     # BCC looks for kernel headers here, and finds a few small ones of our own: none of the kernel's are needed.
     os.environ["BCC_KERNEL_SOURCE"] = str(folder)
     flags = [f"-D{macro}={value}" for macro, value in macros.items()]
-    with _captured_stderr() as output:
+    with _captured_stderr() as output, _in_root_folder():
         try:
             return bcc.BPF(text=(folder / "process.c").read_bytes(), cflags=flags)
         except Exception as error:  # BCC raises bare Exceptions; clang's and the verifier's words go to stderr
-            reason = _reason(output.read_text(errors="replace")) or str(error)
+            reason = _reason(output()) or str(error)
             raise Unavailable(f"BCC can't load the BPF program: {reason}", "webpf doctor") from error
 
 
@@ -203,13 +203,26 @@ def _reason(output: str) -> str:
 
 
 @contextlib.contextmanager
-def _captured_stderr() -> Iterator[Path]:
-    """Redirects file descriptor 2 to a file: clang inside of libbcc writes to it directly."""
-    with tempfile.NamedTemporaryFile() as capture:
-        saved = os.dup(2)
-        try:
-            os.dup2(capture.fileno(), 2)
-            yield Path(capture.name)
-        finally:
-            os.dup2(saved, 2)
-            os.close(saved)
+def _in_root_folder() -> Iterator[None]:
+    """BCC asks for the current folder, and knows no path of more than 255 bytes, nor a folder that was deleted."""
+    here = os.open(".", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.chdir("/")
+        yield
+    finally:
+        os.fchdir(here)
+        os.close(here)
+
+
+@contextlib.contextmanager
+def _captured_stderr() -> Iterator[Callable[[], str]]:
+    """Redirects file descriptor 2 into memory, and returns what reads that: clang inside of libbcc writes there."""
+    capture = os.memfd_create("stderr", os.MFD_CLOEXEC)
+    saved = os.dup(2)
+    try:
+        os.dup2(capture, 2)
+        yield lambda: os.pread(capture, _MOST_OUTPUT, 0).decode(errors="replace")
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)
+        os.close(capture)

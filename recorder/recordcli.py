@@ -124,11 +124,13 @@ def _try(buffer_mib: int, max_args: int, quiet: bool) -> None:
 
 
 def _record(options: Options, redaction: Redaction, target: Target, quiet: bool) -> None:
-    from . import progress
+    from . import progress, stopsignal
     from . import record as recording
+    from .display import Display
 
-    with progress.observer(options, quiet) as observer:
+    with Display(progress.observer(options, quiet)) as observer:
         summary = recording.record(options, observer, redaction, target)
+    stopsignal.restore(stopsignal.ENDING)
     if not quiet:
         progress.report(summary)
         _say_next(options.db, "lifetimes")
@@ -136,13 +138,15 @@ def _record(options: Options, redaction: Redaction, target: Target, quiet: bool)
 
 def _record_command(options: Options, redaction: Redaction, command: Command, aim: Aim, quiet: bool) -> int:
     """Records a command. The supervisor waits for it, and has its exit code, whatever happens here."""
-    from . import progress
+    from . import progress, stopsignal
     from . import record as recording
+    from .display import Display
     from .terminal import say
 
     try:
-        with aim.around(command) as target:
-            summary = recording.record(options, progress.Quiet(), redaction, target)
+        with aim.around(command) as target, Display(progress.Quiet()) as observer:
+            summary = recording.record(options, observer, redaction, target)
+        stopsignal.restore(stopsignal.ENDING)
         if not quiet:
             _tell(summary)
     except Exception as error:  # whatever it is, the command is none the worse for it

@@ -70,9 +70,9 @@ def _own_path() -> str:
 
 
 def _identity(pid: int) -> str | None:
-    """Of a process: its pid and start, for the pid may be used again; None if there is no such process."""
+    """Of a process: its pid and start, for the pid may be used again; None if there is no such process any more."""
     stat = procfs.read_stat(pid)
-    return None if stat is None else f"{pid}-{stat.start_ns}"
+    return None if stat is None or procfs.has_ended(stat) else f"{pid}-{stat.start_ns}"
 
 
 def _remove_left_over(home: Path) -> None:

@@ -31,3 +31,10 @@ def ignore(numbers: Sequence[signal.Signals]) -> None:
     """They are meant for somebody else, who gets them too."""
     for number in numbers:
         signal.signal(number, signal.SIG_IGN)
+
+
+def restore(numbers: Sequence[signal.Signals]) -> None:
+    """They end this process again: what is left to do is only to tell."""
+    for number in numbers:
+        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)

@@ -134,7 +134,7 @@ class Store:
             with contextlib.suppress(OSError):
                 if path.name.endswith("-wal"):
                     os.truncate(path, 0)
-                if not self.path.exists():
+                if not lock_holders.find(self.path):  # else they are in use already, with what is there now
                     path.unlink()
         self.abandon()
 
@@ -162,6 +162,5 @@ class Store:
         if "locked" in str(error):
             holder = lock_holders.describe(self.path) or "by another process"
             return StorageError(f"{self.path} is locked {holder}; what was committed before is kept", "--db PATH")
-        return StorageError(
-            f"{self.path}: {error}; what was committed before is kept", "free some space, or choose another --db"
-        )
+        hint = "--db PATH" if isinstance(error, TimeoutError) else "free some space, or choose another --db"
+        return StorageError(f"{self.path}: {error}; what was committed before is kept", hint)

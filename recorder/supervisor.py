@@ -156,12 +156,12 @@ class _Supervisor:
             syscalls.send_signal(self._recorder, number)
         if number == signal.SIGCHLD:
             self._reap()
-        elif self._command is None:
+        elif self._command is None or self._command_code is not None:
             if number in ENDING and number not in self._inherited.ignored:
                 self._asked = number
             if number in ENDING and code != _SI_KERNEL:  # from the terminal, the recorder has it already
                 syscalls.send_signal(self._recorder, number)
-        elif self._command_code is None and (code != _SI_KERNEL or number == signal.SIGALRM):
+        elif code != _SI_KERNEL or number == signal.SIGALRM:
             # Not what the terminal has sent to it too, nor what the kernel says of this process alone.
             syscalls.send_signal(self._command, number, value if code == _SI_QUEUE else None)
 
@@ -180,7 +180,7 @@ class _Supervisor:
         if self._is_done:
             return
         self._recorder_code = _exit_code(status)
-        if os.WIFSIGNALED(status):
+        if os.WIFSIGNALED(status) and self._asked is None:
             then = "the command goes on, unrecorded" if self._command else "nothing more is recorded"
             _say(f"the recorder was ended by signal {os.WTERMSIG(status)}; {then}")
 
@@ -191,6 +191,7 @@ def _exit_code(status: int) -> int:
 
 
 def _say(message: str) -> None:
-    with contextlib.suppress(OSError, ValueError, AttributeError):
-        sys.stderr.write(f"webpf: {message}\n")
-        sys.stderr.flush()
+    """One line on stderr, if that takes it at once."""
+    with contextlib.suppress(OSError):
+        if select.select([], [2], [], 0)[1]:
+            os.write(2, f"webpf: {message}\n".encode())

@@ -228,9 +228,9 @@ class WriteQueue:
         try:
             job()
         except StorageError as error:
+            self._store.watch.check()  # a file that was taken away, or overwritten, isn't waited for
             if not isinstance(error.__cause__, sqlite3.OperationalError | MemoryError):
                 raise
-            self._store.watch.check()  # a file that was taken away isn't waited for
             self._failure = error
             if self._incident is None:
                 self._incident = incidents.begun(error.__cause__, self._store.path, since_ns)

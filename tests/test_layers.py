@@ -47,6 +47,7 @@ LAYERS = (
     {"incident_log", "recorder_columns"},
     {"record"},
     {"family", "slices", "progress", "longwork", "describe", "browse", "timeline"},
+    {"display"},
     {"aim", "analysis", "tree", "ending", "perfettotrace", "otlp", "parquetfile", "chrometrace", "stacks", "access"},
     {"difference", "report", "export", "viewer"},
     {"diff"},

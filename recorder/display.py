@@ -1,0 +1,64 @@
+"""Shows how a recording goes, from a thread of its own: a terminal that is stopped (Ctrl-S) stops only that."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable
+from types import TracebackType
+
+from .progress import Quiet
+from .record import Status
+
+_MOST_WAITING = 100  # calls that a stopped terminal has not taken yet; more are left out
+_LEAVE_SECONDS = 1.0
+
+
+class Display:
+    """An Observer that hands on what it is told to another one, which may wait for its terminal."""
+
+    def __init__(self, shown: Quiet) -> None:
+        self._shown = shown
+        self._calls: queue.Queue[Callable[[], None] | None] = queue.Queue(_MOST_WAITING)
+        self._status: Status | None = None  # the latest, if it has not been shown
+        self._thread = threading.Thread(target=self._run, name="webpf display", daemon=True)
+
+    def started(self, recording_id: int, others: int) -> None:
+        self._put(lambda: self._shown.started(recording_id, others))
+
+    def status(self, status: Status) -> None:
+        is_waiting, self._status = self._status is not None, status
+        if not is_waiting:
+            self._put(self._show_status)
+
+    def finishing(self) -> None:
+        self._put(self._shown.finishing)
+
+    def told(self, message: str) -> None:
+        self._put(lambda: self._shown.told(message))
+
+    def __enter__(self) -> Display:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._put(None)
+        self._thread.join(_LEAVE_SECONDS)
+
+    def _put(self, call: Callable[[], None] | None) -> None:
+        try:
+            self._calls.put_nowait(call)
+        except queue.Full:
+            self._status = None
+
+    def _show_status(self) -> None:
+        status, self._status = self._status, None
+        if status is not None:
+            self._shown.status(status)
+
+    def _run(self) -> None:
+        with self._shown:
+            while (call := self._calls.get()) is not None:
+                call()
