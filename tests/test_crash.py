@@ -96,7 +96,7 @@ def test_a_disk_that_fills_at_any_moment(
         pytest.skip("no file system can be mounted here")
     try:
         recorder = start_recorder(db=disk / "webpf.db")
-        wait_until(lambda: recorder.process.poll() is not None, "the disk doesn't fill", 60)
+        wait_until(lambda: not shutil.disk_usage(disk).free, "the disk doesn't fill", 60)
         code, errors = recorder.end()
         assert code == 74
         assert "full" in errors.splitlines()[-1]
