@@ -47,6 +47,7 @@ class Session:
         self._suspects: set[tuple[int, int]] = set()  # who was gone at the stop, though the exit was not seen yet
         self._until_ns = 0
         self._late_frees = 0
+        self._is_finished = False
         self._offset = clock_offset
         self._lookup = lookup
         self._pairing = Pairing()
@@ -122,6 +123,7 @@ class Session:
         if self._lookup is not None:
             self._know_directories(self._lookup.last_answers(LOOKUP_SECONDS))
         self._until_ns = ended_ns
+        self._is_finished = True
         self.writer.write_counts(self.counts, ended_ns)
         self.writer.finish("complete", ended_ns)
         return ended_ns
@@ -175,6 +177,8 @@ class Session:
 
     def update_counts(self) -> None:
         """Brings the counts in the file up to date with the kernel's."""
+        if self._is_finished:
+            return  # they are final, and without what came too late
         self.counts = self.source.counts()
         self.writer.write_counts(self.counts, self._until_ns)
         if self._lookup is not None:

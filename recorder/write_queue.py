@@ -30,6 +30,7 @@ MOST_BYTES = 64 << 20
 _RETRY_SECONDS = 0.2
 _WATCH_SECONDS = 1.0  # from one look at the file to the next
 _SLOW_NS = 3_000_000_000  # a write that takes longer is an incident
+_SLOW_LOOKS = 10  # and the recorder has run meanwhile: else it was stopped, or the machine was
 _TROUBLE_SECONDS = 5.0  # at the end, for a file that can't be written
 _HUNG_SECONDS = 10.0  # at the end, for a write that doesn't come back
 _SMALL = 1024  # bytes for a job without events
@@ -38,9 +39,9 @@ _Job: TypeAlias = Callable[[], None]
 
 
 class WriteQueue:
-    """A RecordingWriter whose writes are done later, in their order. now: Unix ns by the clock of the events.
+    """A RecordingWriter whose writes are done later, in order; it raises StorageError once nothing more can be written.
 
-    What it is called for raises StorageError once nothing can be written any more.
+    now: Unix ns by the clock of the events.
     """
 
     def __init__(self, store: Store, writer: RecordingWriter, now: Callable[[], int]) -> None:
@@ -56,7 +57,8 @@ class WriteQueue:
         self._changed = threading.Condition()
         self._error: WebpfError | None = None  # why nothing more is written
         self._failure: StorageError | None = None  # of the latest attempt
-        self._since_ns = 0  # when the attempt began that is under way
+        self._since_ns = self._since_look = 0  # when the attempt began that is under way
+        self._looks = 0  # of the recorder, for incidents
         self._incident: Incident | None = None
         self._over: list[Incident] = []
         self._is_closing = False
@@ -109,7 +111,6 @@ class WriteQueue:
         self._put(lambda: self._writer.write_directories(paths), _SMALL + sum(map(len, paths.values())))
 
     def write_incident(self, incident: Incident) -> None:
-        """See RecordingWriter.write_incident()."""
         self._put(lambda: self._writer.write_incident(incident), _SMALL)
 
     def forget(self, process_id: int) -> None:
@@ -142,13 +143,11 @@ class WriteQueue:
     @property
     def trouble(self) -> Incident | None:
         """What keeps it from writing just now."""
-        since_ns = self._since_ns
-        if self._incident is None and since_ns and self._now() - since_ns > _SLOW_NS:
-            return Incident(since_ns, since_ns, incidents.SLOW, "")
-        return self._incident
+        return self._incident or self._slow()
 
     def take_incidents(self) -> list[Incident]:
         """Those that have ended since the last call."""
+        self._looks += 1
         with self._changed:
             over, self._over = self._over, []
         return over
@@ -200,7 +199,7 @@ class WriteQueue:
         except Exception as error:  # whatever it is, the other thread is to know
             failure = error if isinstance(error, WebpfError) else self._store.failure(error)
             with self._changed:
-                self._error = self._error or failure
+                self._error = failure
                 self._changed.notify_all()
 
     def _do_next(self) -> None:
@@ -224,7 +223,7 @@ class WriteQueue:
 
     def _attempt(self, job: _Job) -> bool:
         """Whether it is done. Raises what is no use to try again."""
-        self._since_ns = since_ns = self._now()
+        self._since_ns, self._since_look = self._now(), self._looks
         try:
             job()
         except StorageError as error:
@@ -233,18 +232,22 @@ class WriteQueue:
                 raise
             self._failure = error
             if self._incident is None:
-                self._incident = incidents.begun(error.__cause__, self._store.path, since_ns)
+                self._incident = incidents.begun(error.__cause__, self._store.path, self._since_ns)
             self._since_ns = 0
             with self._changed:
                 self._changed.wait_for(lambda: self._is_closing, _RETRY_SECONDS)
             return False
-        ended_ns = self._now()
-        self._since_ns = 0
-        incident = self._incident
-        if incident is None and ended_ns - since_ns > _SLOW_NS:
-            incident = Incident(since_ns, since_ns, incidents.SLOW, "")
+        incident = self._incident or self._slow()
         if incident is not None:
             with self._changed:
-                self._over.append(incident.ended(ended_ns))
+                self._over.append(incident.ended(self._now()))
         self._incident = self._failure = None
+        self._since_ns = 0
         return True
+
+    def _slow(self) -> Incident | None:
+        """The attempt that is under way, if it takes too long."""
+        since_ns = self._since_ns
+        if since_ns and self._now() - since_ns > _SLOW_NS and self._looks - self._since_look > _SLOW_LOOKS:
+            return Incident(since_ns, since_ns, incidents.SLOW, "")
+        return None

@@ -330,15 +330,18 @@ def test_no_root(webpf: Webpf, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def hidden(place: Path, tmp_path: Path, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
-    """Calls webpf where an empty folder lies over this place."""
+def hidden(place: Path, tmp_path: Path, *arguments: str, instead: str = "") -> subprocess.CompletedProcess[str]:
+    """Calls webpf where an empty folder lies over this place, or one that is a Python package with this code."""
     possible = subprocess.run(["unshare", "--mount", "true"], capture_output=True, text=True, check=False)
     if possible.returncode != 0:
         pytest.skip(f"no mount namespace to be had here: {possible.stderr.strip()}")
-    script = f"mount -t tmpfs none {shlex.quote(str(place))} && exec {shlex.join([*webpf_command(), *arguments])}"
+    script = f"mount -t tmpfs none {shlex.quote(str(place))} && "
+    if instead:
+        script += f"echo {shlex.quote(instead)} > {shlex.quote(str(place))}/__init__.py && "
+    script += f"exec {shlex.join([*webpf_command(), *arguments])}"
     return subprocess.run(
         ["unshare", "--mount", "sh", "-c", script],
-        cwd=tmp_path, env=os.environ | env, capture_output=True, text=True, check=False,
+        cwd=tmp_path, capture_output=True, text=True, check=False,
     )  # fmt: skip
 
 
@@ -370,10 +373,7 @@ def test_no_bcc(tmp_path: Path) -> None:
 @pytest.mark.kernel
 def test_the_bcc_of_pypi(tmp_path: Path) -> None:
     """Its package has the same name, and no class BPF."""
-    impostor = tmp_path / "site" / "bcc"
-    impostor.mkdir(parents=True)
-    (impostor / "__init__.py").write_text("from .lattice import Lattice\n")
-    answer = hidden(bcc_folder(), tmp_path, "record", "--duration", "1", PYTHONPATH=str(impostor.parent))
+    answer = hidden(bcc_folder(), tmp_path, "record", "--duration", "1", instead="from .lattice import Lattice")
     one_line(answer, 69, "another project that is called bcc too", "pip uninstall bcc", bcclib.install_hint())
 
 

@@ -115,7 +115,7 @@ def test_a_storm_of_forks_on_all_cores_loses_nothing(start_recorder: Start, quer
     recorder = start_recorder()
     subprocess.run([storm, "forks", "5000", str(cores)], check=True, stdout=subprocess.DEVNULL)
     code, errors = recorder.end()
-    assert (code, "complete, no event was lost" in errors) == (0, True)
+    assert (code, "complete, no event was lost" in errors) == (0, True), errors
     [counted] = query("SELECT count(*) AS n FROM processes WHERE comm = 'storm' AND state = 'exited' AND execs = 0")
     assert counted["n"] == (5000 + 1) * cores
 
@@ -127,7 +127,7 @@ def test_a_storm_of_execs_on_all_cores_loses_nothing(start_recorder: Start, quer
     ]
     assert [each.wait() for each in storms] == [0] * len(storms)
     code, errors = recorder.end()
-    assert (code, "complete, no event was lost" in errors) == (0, True)
+    assert (code, "complete, no event was lost" in errors) == (0, True), errors
     for each in storms:
         [counted] = query(
             "SELECT count(*) AS n, count(DISTINCT pid) AS pids, min(execs) AS execs, min(state) AS state FROM processes"
