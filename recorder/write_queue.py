@@ -34,7 +34,6 @@ _SLOW_LOOKS = 10  # and the recorder has run meanwhile: else it was stopped, or 
 _TROUBLE_SECONDS = 5.0  # at the end, for a file that can't be written
 _HUNG_SECONDS = 10.0  # at the end, for a write that doesn't come back
 _SMALL = 1024  # bytes for a job without events
-
 _Job: TypeAlias = Callable[[], None]
 
 
@@ -83,7 +82,6 @@ class WriteQueue:
     @property
     def is_idle(self) -> bool:
         """Whether all is written."""
-        self._check()
         return not self._jobs
 
     def reserve(self, count: int) -> int:
@@ -125,7 +123,7 @@ class WriteQueue:
         self._await(lambda: self._counts is None and self.is_idle)
 
     def finish(self, status: str, ended_ns: int) -> None:
-        """Ends the recording; waits until that is written. The latest counts are written behind all else."""
+        """Ends the recording, with the latest counts; waits until that is written."""
         if (counts := self._latest) is not None:
             self._put(lambda: self._writer.write_counts(*counts), _SMALL)
         self._put(lambda: self._writer.finish(status, ended_ns), _SMALL)
@@ -154,8 +152,8 @@ class WriteQueue:
 
     def close(self) -> bool:
         """Ends the thread. False if it hangs in a write: then nothing may use the file any more."""
+        self._is_closing = True
         with self._changed:
-            self._is_closing = True
             self._changed.notify_all()
         self._thread.join(_HUNG_SECONDS if self._error is None else 2 * _RETRY_SECONDS)
         return not self._thread.is_alive()
@@ -174,7 +172,6 @@ class WriteQueue:
     def _await(self, condition: Callable[[], bool]) -> None:
         since, jobs = time.monotonic(), len(self._jobs)
         with self._changed:
-            self._changed.notify_all()
             while not condition():
                 self._check()
                 self._changed.wait(0.1)
