@@ -96,7 +96,7 @@ def extra_css_urls(database: str | None, datasette: Any) -> list[str]:
     """Keeps the descriptions of columns small, so that the rows can be seen."""
     if database is None or not is_recording(datasette.databases[database]):
         return []
-    return [str(datasette.urls.static_plugins("webpf", "tables.css"))]
+    return ["/-/static-plugins/webpf/tables.css"]  # Datasette puts its base_url before it
 
 
 @hookimpl

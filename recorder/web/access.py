@@ -11,8 +11,17 @@ from datasette.utils import tilde_decode
 from .. import dbfile
 from . import timeline
 
-RECORDING = r"(?P<database>[^/]+)/(?P<recording>\d+)"
-"""The part of an address that names a recording, as a pattern."""
+RECORDING = r"(?P<database>[^/]+)/(?P<recording>[0-9]{1,18})"
+"""The part of an address that names a recording, as a pattern; every number that it takes is one of SQLite's."""
+
+
+def path(datasette: Any, request: Any, page: str) -> str:
+    """Where another page shows the recording that a request is about. page: timeline or perfetto.
+
+    Not made from the path of the request: whether base_url is in that depends on the proxy before Datasette.
+    """
+    names = request.url_vars
+    return str(datasette.urls.path(f"/-/webpf/{page}/{names['database']}/{names['recording']}"))
 
 
 async def recording(datasette: Any, request: Any) -> tuple[str, dict[str, Any]]:

@@ -33,10 +33,10 @@ async def page(datasette: Any, request: Any) -> Any:
         "database": name,
         "recording": about,
         "rows_path": datasette.urls.table(name, "processes"),
-        "data_path": datasette.urls.path(request.path),
+        "data_path": access.path(datasette, request, "timeline"),
         "outcomes": timeline.OUTCOMES,
         "length_ms": timeline.length_ns(about) / 1e6,
-        "perfetto_path": viewer.path_of(datasette, request) if viewer.folder() else None,
+        "perfetto_path": access.path(datasette, request, "perfetto") if viewer.folder() else None,
     }
     return Response.html(await datasette.render_template("webpf_timeline.html", context, request=request))
 

@@ -56,12 +56,6 @@ def folder() -> Path | None:
     return found.resolve() if (found / "index.html").is_file() else None
 
 
-def path_of(datasette: Any, request: Any) -> str:
-    """Where the recording that a request is about is shown."""
-    names = request.url_vars
-    return str(datasette.urls.path(f"/-/webpf/perfetto/{names['database']}/{names['recording']}"))
-
-
 async def page(datasette: Any, request: Any) -> Any:
     """The UI in a frame, to which the page hands the trace."""
     _installed()
@@ -70,8 +64,8 @@ async def page(datasette: Any, request: Any) -> Any:
         "database": name,
         "recording": about,
         "ui_path": datasette.urls.path(f"{_UI}/index.html#!/viewer?mode=embedded"),
-        "trace_path": datasette.urls.path(f"{request.path}/trace"),
-        "timeline_path": datasette.urls.path(request.path.replace("/perfetto/", "/timeline/", 1)),
+        "trace_path": access.path(datasette, request, "perfetto") + "/trace",
+        "timeline_path": access.path(datasette, request, "timeline"),
     }
     return Response.html(await datasette.render_template("webpf_perfetto.html", context, request=request))
 
