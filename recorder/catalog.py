@@ -116,7 +116,7 @@ def bind(query: SavedQuery, given: Mapping[str, str]) -> dict[str, str]:
             near = difflib.get_close_matches(name, by_name, n=1)
             known = f"did you mean {near[0]}?" if near else f"it has {', '.join(by_name) or 'none'}"
             raise UsageError(f"query {query.name} has no parameter {name!r}: {known}", f"webpf query {query.name}")
-        if not _fits(value, by_name[name].type):
+        if not fits(value, by_name[name].type):
             wanted = by_name[name].type
             raise UsageError(
                 f"parameter {name} of query {query.name} takes {_A[wanted]}, not {value!r}",
@@ -215,7 +215,8 @@ def recording_rows(connection: sqlite3.Connection) -> list[dict[str, Any]]:
 _A = {"integer": "a whole number", "number": "a number", "text": "text"}
 
 
-def _fits(value: str, type: str) -> bool:
+def fits(value: str, type: str) -> bool:
+    """Whether a text is a value of this type (integer, number, text), to SQLite as to Python; empty: none is given."""
     if type == "text" or value == "":
         return True
     # Narrower than int() and float(), which take 1_000 and other scripts' digits: SQLite reads those otherwise.

@@ -6,6 +6,7 @@ import json
 import socket
 import subprocess
 import sys
+import tempfile
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
@@ -59,8 +60,11 @@ class Site:
 
 
 @contextmanager
-def running(version: str, arguments: Sequence[Path | str], start: str = "") -> Iterator[Site]:
-    """A Datasette with these arguments, until the block is left. start: Python that starts it in another way."""
+def running(version: str, arguments: Sequence[Path | str], start: str = "", log: Path | None = None) -> Iterator[Site]:
+    """A Datasette with these arguments, until the block is left.
+
+    start: Python that starts it in another way. log: where what it says is kept.
+    """
     python = PYTHONS[version]
     if not python.exists():
         pytest.skip(f"there is no Datasette {version} in {python.parent.parent}: make test installs it")
@@ -69,11 +73,14 @@ def running(version: str, arguments: Sequence[Path | str], start: str = "") -> I
         port = probe.getsockname()[1]
     how = ["-c", start] if start else ["-m", "datasette"]
     command = [python, *how, "serve", *arguments, "--port", str(port)]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as server:
+    with (
+        log.open("w+") if log else tempfile.TemporaryFile("w+") as errors,
+        subprocess.Popen(command, stdout=errors, stderr=errors) as server,
+    ):
         try:
 
             def answers() -> bool:
-                assert server.poll() is None, server.communicate()[1].decode()
+                assert server.poll() is None, errors.seek(0) or errors.read()
                 with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
                     return True
                 return False
@@ -82,4 +89,3 @@ def running(version: str, arguments: Sequence[Path | str], start: str = "") -> I
             yield Site(version, f"http://127.0.0.1:{port}")
         finally:
             server.terminate()
-            server.communicate()

@@ -48,6 +48,7 @@ def get_metadata(datasette: Any) -> dict[str, Any]:
 @hookimpl
 def startup(datasette: Any) -> Callable[[], Awaitable[None]] | None:
     """Datasette 1.0: the same, told once."""
+    _keep_values_out_of_the_log()
     if not hasattr(datasette, "add_query"):
         return None
 
@@ -56,6 +57,16 @@ def startup(datasette: Any) -> Callable[[], Awaitable[None]] | None:
             await _tell(datasette, name)
 
     return tell
+
+
+def _keep_values_out_of_the_log() -> None:
+    """Datasette prints every exception, also a 404, with rich, which webpf brings: with the values of all variables.
+
+    So it would write people's arguments to the log; and it fails itself (a 500) where there is no traceback to print.
+    """
+    from datasette import handle_exception
+
+    handle_exception.rich = None
 
 
 async def _tell(datasette: Any, database: str) -> None:

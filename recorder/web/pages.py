@@ -7,13 +7,16 @@ from collections.abc import Awaitable, Callable
 from typing import Any, TypeAlias
 
 from datasette import Response
+from datasette.utils.asgi import BadRequest
 
+from .. import catalog
 from . import access, timeline, viewer
 
 Handler: TypeAlias = Callable[..., Awaitable[Any]]
 
 _BASE = rf"^/-/webpf/timeline/{access.RECORDING}"
 _MOST_PIXELS = 10_000
+_FARTHEST_MS = 1e12  # 31 years: with it, times in ns are far from the end of 64 bits
 
 
 def routes() -> list[tuple[str, Handler]]:
@@ -53,10 +56,7 @@ async def choices(datasette: Any, request: Any) -> Any:
 
 async def window(datasette: Any, request: Any) -> Any:
     """What is shown of a stretch of it."""
-    try:
-        view = _view(request.args)
-    except ValueError as error:
-        return Response.json({"error": f"no number: {error}"}, status=400)
+    view = _view(request.args)
     return await _answer(datasette, request, lambda connection, about: timeline.window(connection, about, view))
 
 
@@ -67,15 +67,25 @@ async def _answer(datasette: Any, request: Any, read: Callable[[sqlite3.Connecti
 
 
 def _view(given: Any) -> timeline.View:
-    """Raises ValueError for what is no number."""
+    """Raises BadRequest for what is no number."""
+
+    def text(name: str, type: str) -> str:
+        value = str(given.get(name) or "")
+        if not catalog.fits(value, type):
+            raise BadRequest(f"{name} must be {type}: {value[:40]!r}")
+        return value
 
     def number(name: str) -> int | None:
-        text = given.get(name) or ""
-        return int(text) if text else None
+        value = text(name, "integer")
+        return int(value) if value else None
 
-    from_ms, to_ms = float(given.get("from") or 0), float(given.get("to") or 1000)
-    if not abs(from_ms) < 1e13 or not abs(to_ms) < 1e13:
-        raise ValueError(f"{from_ms} to {to_ms}")
+    def moment(name: str, default: float) -> float:
+        value = float(text(name, "number") or default)
+        if not abs(value) <= _FARTHEST_MS:
+            raise BadRequest(f"{name} is too far from the begin of the recording: {value} ms")
+        return value
+
+    from_ms, to_ms = moment("from", 0), moment("to", 1000)
     return timeline.View(
         from_ms=from_ms,
         to_ms=max(to_ms, from_ms + 1e-3),

@@ -19,6 +19,7 @@ OVERVIEW_STEPS = 1000
 _COLUMN_PIXELS = 4
 _ARGS = 300  # characters of a command line that are sent
 _NAMES = 500
+_FARTHEST = 1 << 62
 
 OUTCOMES = ("ok", "failed", "signalled", "running", "lost")
 Row: TypeAlias = dict[str, Any]
@@ -97,9 +98,9 @@ def window(connection: sqlite3.Connection, about: Row, view: View) -> Row:
     columns = max(view.width // _COLUMN_PIXELS, 1)
     values = {
         "recording": about["id"],
-        "from_ns": int(begin + view.from_ms * 1e6),
-        "to_ns": int(begin + view.to_ms * 1e6),
-        "now_ns": begin + length_ns(about),
+        "from_ns": _in_64_bits(begin + view.from_ms * 1e6),
+        "to_ns": _in_64_bits(begin + view.to_ms * 1e6),
+        "now_ns": _in_64_bits(begin + length_ns(about)),
         "pixel": pixel,
         "column": pixel * _COLUMN_PIXELS,
         "columns": columns,
@@ -148,6 +149,11 @@ def length_ns(about: Row) -> int:
     return max(int(about["ended_ns"] or about["updated_ns"]) - int(about["started_ns"]), 1)
 
 
+def _in_64_bits(ns: float) -> int:
+    """The nearest time that is far enough from the end of SQLite's integers to be computed with: files are made up."""
+    return math.floor(min(max(ns, -_FARTHEST), _FARTHEST))
+
+
 def _filters(view: View) -> Iterable[str]:
     if view.comm:
         yield "comm = :comm"
@@ -191,7 +197,7 @@ def _short(connection: sqlite3.Connection, wanted: str, values: Row) -> Iterator
         FROM processes WHERE {wanted} AND ({_LENGTH}) < :pixel AND start_ns >= :since"""
     edges = [round(values["from_ns"] + number * values["column"]) for number in range(values["columns"])]
     # Who began before the first column, and reaches into it, is less than a bar's length away.
-    since = [values["from_ns"] - math.ceil(values["pixel"]), *edges[1:]]
+    since = [_in_64_bits(values["from_ns"] - values["pixel"]), *edges[1:]]
     until = [*(edge - 1 for edge in edges[1:]), values["to_ns"]]
     for column, edge in enumerate(zip(since, until, strict=True)):
         row = connection.execute(counted, {**values, "since": edge[0], "to_ns": edge[1]}).fetchone()

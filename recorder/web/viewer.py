@@ -90,8 +90,12 @@ async def trace(datasette: Any, request: Any, send: Any) -> None:
 async def ui(request: Any, send: Any) -> None:
     """A file of the UI's."""
     root = _installed()
-    file = (root / request.url_vars["path"]).resolve()
-    if not file.is_relative_to(root) or not file.is_file():
+    try:
+        file = (root / request.url_vars["path"]).resolve()
+        is_there = file.is_relative_to(root) and file.is_file()
+    except (OSError, ValueError):  # too long for a name, for instance
+        is_there = False
+    if not is_there:
         raise NotFound(f"Perfetto's UI has no {request.url_vars['path']}")
     headers = {"content-security-policy": _POLICY, "x-content-type-options": "nosniff"}
     await asgi_send_file(send, file, content_type=_TYPES.get(file.suffix), chunk_size=_CHUNK, headers=headers)
