@@ -204,9 +204,10 @@ _NUMBERS = {"integer": r"[+-]?[0-9]{1,18}", "number": r"[+-]?[0-9]+(\.[0-9]*)?([
 _EXAMPLE = {"integer": "1", "number": "0.5", "text": "word"}
 
 
-def recording_rows(connection: sqlite3.Connection) -> list[dict[str, Any]]:
-    """The rows of `recordings`, each with its current status."""
-    cursor = connection.execute("SELECT * FROM recordings ORDER BY id")
+def recording_rows(connection: sqlite3.Connection, number: int | None = None) -> list[dict[str, Any]]:
+    """The rows of `recordings`, each with its current status; with a number, that one's if there is one."""
+    sql = "SELECT * FROM recordings WHERE ?1 IS NULL OR id = ?1 ORDER BY id"
+    cursor = connection.execute(sql, [number])
     names = [column[0] for column in cursor.description]
     rows = [dict(zip(names, values, strict=True)) for values in cursor]
     return [row | {"status": liveness.current_status(row)} for row in rows]

@@ -7,37 +7,25 @@ there, and what it has instead is done at its start.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import Any
 
 from datasette import hookimpl
 from markupsafe import Markup
 
-from .. import dbfile
-from . import cells, describe
-
-
-def recordings(datasette: Any) -> list[str]:
-    """Names of the databases that are recording files."""
-    return [name for name, database in datasette.databases.items() if is_recording(database)]
-
-
-def is_recording(database: Any) -> bool:
-    """Whether a database of Datasette's is one of webpf's files."""
-    return bool(database.path) and dbfile.is_recording(Path(database.path))
+from . import cells, describe, served
 
 
 @hookimpl(optionalhook=True)
 def canned_queries(datasette: Any, database: str) -> dict[str, dict[str, Any]]:
     """Datasette 0.65: the saved queries."""
-    return describe.queries() if is_recording(datasette.databases[database]) else {}
+    return describe.queries() if served.has(datasette, database) else {}
 
 
 @hookimpl(optionalhook=True)
 def get_metadata(datasette: Any) -> dict[str, Any]:
     """Datasette 0.65: titles, descriptions, facets and orders."""
     databases = {}
-    for name in recordings(datasette):
+    for name in served.names(datasette):
         about = describe.metadata()
         for table, wanted in describe.settings().items():
             about["tables"].setdefault(table, {}).update(wanted)
@@ -53,7 +41,7 @@ def startup(datasette: Any) -> Callable[[], Awaitable[None]] | None:
         return None
 
     async def tell() -> None:
-        for name in recordings(datasette):
+        for name in served.names(datasette):
             await _tell(datasette, name)
 
     return tell
@@ -95,6 +83,18 @@ async def _tell(datasette: Any, database: str) -> None:
 
 
 @hookimpl
+def register_output_renderer(datasette: Any) -> None:
+    """Renders nothing, but is called before Datasette opens its files, and ends at one that can't be read."""
+    served.leave_out_unreadable(datasette)
+
+
+@hookimpl
+def actor_from_request(datasette: Any) -> None:
+    """Knows no actor, but is called before every page."""
+    served.leave_out_unreadable(datasette)
+
+
+@hookimpl
 def register_routes() -> list[Any]:
     """The timeline, and Perfetto's UI."""
     from . import pages, viewer
@@ -105,7 +105,7 @@ def register_routes() -> list[Any]:
 @hookimpl
 def extra_css_urls(database: str | None, datasette: Any) -> list[str]:
     """Keeps the descriptions of columns small, so that the rows can be seen."""
-    if database is None or not is_recording(datasette.databases[database]):
+    if not served.has(datasette, database):
         return []
     return ["/-/static-plugins/webpf/tables.css"]  # Datasette puts its base_url before it
 
@@ -113,13 +113,13 @@ def extra_css_urls(database: str | None, datasette: Any) -> list[str]:
 @hookimpl
 def database_actions(datasette: Any, database: str) -> Callable[[], Awaitable[list[dict[str, str]]]] | None:
     """The timelines of a file's recordings, latest first, in the menu of its page."""
-    if not is_recording(datasette.databases[database]):
+    if not served.has(datasette, database):
         return None
 
     async def links() -> list[dict[str, str]]:
-        rows = await datasette.get_database(database).execute("SELECT id FROM recordings ORDER BY id DESC LIMIT 10")
         return [
-            {"href": timeline_path(datasette, database, id), "label": f"Timeline of recording {id}"} for (id,) in rows
+            {"href": timeline_path(datasette, database, number), "label": f"Timeline of recording {number}"}
+            for number in await served.latest(datasette, database, 10)
         ]
 
     return links
@@ -130,12 +130,11 @@ def menu_links(datasette: Any) -> Callable[[], Awaitable[list[dict[str, str]]]]:
     """The timeline of each file's latest recording, in the menu of every page."""
 
     async def links() -> list[dict[str, str]]:
-        found = []
-        for name in recordings(datasette):
-            latest = (await datasette.get_database(name).execute("SELECT max(id) FROM recordings")).single_value()
-            if latest is not None:
-                found.append({"href": timeline_path(datasette, name, latest), "label": f"Timeline of {name}"})
-        return found
+        return [
+            {"href": timeline_path(datasette, name, number), "label": f"Timeline of {name}"}
+            for name in served.names(datasette)
+            for number in await served.latest(datasette, name, 1)
+        ]
 
     return links
 
@@ -149,7 +148,7 @@ def timeline_path(datasette: Any, database: str, recording: int) -> str:
 @hookimpl
 def render_cell(row: Any, value: Any, column: str, table: str | None, database: str, datasette: Any) -> Markup | None:
     """Times, durations and sizes that can be read; links to rows."""
-    if not is_recording(datasette.databases[database]):
+    if not served.has(datasette, database):
         return None
     shown = cells.html(
         column,

@@ -1,18 +1,24 @@
-"""Which recording an address names, and whether its reader may see it."""
+"""Which recording an address names, whether its reader may see it, and reading it."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
+import re
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from datasette import Forbidden, NotFound
 from datasette.utils import tilde_decode
+from datasette.utils.asgi import BadRequest
+from datasette.views.base import DatasetteError
 
-from .. import dbfile
-from . import timeline
+from ..work import Work
+from . import readers, served, timeline
 
 RECORDING = r"(?P<database>[^/]+)/(?P<recording>[0-9]{1,18})"
 """The part of an address that names a recording, as a pattern; every number that it takes is one of SQLite's."""
+_PAGE = re.compile(r"[A-Za-z0-9_-]{0,64}")
+
+Result = TypeVar("Result")
 
 
 def path(datasette: Any, request: Any, page: str) -> str:
@@ -24,21 +30,46 @@ def path(datasette: Any, request: Any, page: str) -> str:
     return str(datasette.urls.path(f"/-/webpf/{page}/{names['database']}/{names['recording']}"))
 
 
-async def recording(datasette: Any, request: Any) -> tuple[str, dict[str, Any]]:
-    """The database's name and the recording's row. Raises Datasette's NotFound and Forbidden."""
+async def database(datasette: Any, request: Any) -> Any:
+    """The database that an address names. Raises Datasette's NotFound and Forbidden."""
     route = tilde_decode(request.url_vars["database"])
     try:
-        database = datasette.get_database(route=route)
+        found = datasette.get_database(route=route)
     except KeyError:
         raise NotFound(f"There is no database {route}") from None
-    await _check(datasette, request, database.name)
-    if not database.path or not dbfile.is_recording(Path(database.path)):
-        raise NotFound(f"{database.name} is no recording of webpf's")
+    await _check(datasette, request, found.name)
+    if not served.is_recording(found):
+        raise NotFound(f"{found.name} is no recording of webpf's that can be read")
+    return found
+
+
+async def read(
+    datasette: Any,
+    request: Any,
+    receive: readers.Receive,
+    read: Callable[[Any, dict[str, Any], Work], Result],
+    by: readers.Readers = readers.PICTURES,
+) -> Result:
+    """What `read` makes of a connection and the recording's row.
+
+    Raises Datasette's NotFound, Forbidden and BadRequest; and DatasetteError for what can't be read, or not in time.
+    """
+    page = request.args.get("page") or ""
+    if not _PAGE.fullmatch(page):
+        raise BadRequest("page must be up to 64 letters and digits")
     number = int(request.url_vars["recording"])
-    about = await database.execute_fn(lambda connection: timeline.recording(connection, number))
-    if about is None:
-        raise NotFound(f"{database.name} has no recording {number}")
-    return database.name, about
+    found = await database(datasette, request)
+
+    def of_recording(connection: Any, work: Work) -> Result:
+        about = timeline.recording(connection, number)
+        if about is None:
+            raise NotFound(f"{found.name} has no recording {number}")
+        return read(connection, about, work)
+
+    try:
+        return await by.read(found, of_recording, page, receive)
+    except readers.NotRead as error:
+        raise DatasetteError(error.message, status=error.status) from error
 
 
 async def _check(datasette: Any, request: Any, database: str) -> None:

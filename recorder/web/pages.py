@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sqlite3
+import json
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeAlias
 
@@ -10,7 +10,8 @@ from datasette import Response
 from datasette.utils.asgi import BadRequest
 
 from .. import catalog
-from . import access, timeline, viewer
+from ..work import Work
+from . import access, readers, timeline, viewer
 
 Handler: TypeAlias = Callable[..., Awaitable[Any]]
 
@@ -29,9 +30,10 @@ def routes() -> list[tuple[str, Handler]]:
     ]
 
 
-async def page(datasette: Any, request: Any) -> Any:
+async def page(datasette: Any, request: Any, receive: readers.Receive) -> Any:
     """The page itself; it fetches what it shows."""
-    name, about = await access.recording(datasette, request)
+    about = await access.read(datasette, request, receive, lambda connection, about, work: about)
+    name = (await access.database(datasette, request)).name
     context = {
         "database": name,
         "recording": about,
@@ -44,26 +46,36 @@ async def page(datasette: Any, request: Any) -> Any:
     return Response.html(await datasette.render_template("webpf_timeline.html", context, request=request))
 
 
-async def overview(datasette: Any, request: Any) -> Any:
+async def overview(datasette: Any, request: Any, receive: readers.Receive) -> Any:
     """What is shown of the whole recording."""
-    return await _answer(datasette, request, timeline.overview)
+    return await _answer(
+        datasette, request, receive, lambda connection, about, work: timeline.overview(connection, about)
+    )
 
 
-async def choices(datasette: Any, request: Any) -> Any:
+async def choices(datasette: Any, request: Any, receive: readers.Receive) -> Any:
     """What the filters offer."""
-    return await _answer(datasette, request, timeline.choices)
+    return await _answer(
+        datasette, request, receive, lambda connection, about, work: timeline.choices(connection, about)
+    )
 
 
-async def window(datasette: Any, request: Any) -> Any:
+async def window(datasette: Any, request: Any, receive: readers.Receive) -> Any:
     """What is shown of a stretch of it."""
     view = _view(request.args)
-    return await _answer(datasette, request, lambda connection, about: timeline.window(connection, about, view))
+    return await _answer(
+        datasette, request, receive, lambda connection, about, work: timeline.window(connection, about, view, work)
+    )
 
 
-async def _answer(datasette: Any, request: Any, read: Callable[[sqlite3.Connection, dict[str, Any]], Any]) -> Any:
-    name, about = await access.recording(datasette, request)
-    answer = await datasette.get_database(name).execute_fn(lambda connection: read(connection, about))
-    return Response.json(answer)
+async def _answer(
+    datasette: Any, request: Any, receive: readers.Receive, read: Callable[[Any, dict[str, Any], Work], Any]
+) -> Any:
+    def as_text(connection: Any, about: dict[str, Any], work: Work) -> str:
+        return json.dumps(read(connection, about, work))  # a megabyte: not in the thread that serves all pages
+
+    text = await access.read(datasette, request, receive, as_text)
+    return Response(text, content_type="application/json; charset=utf-8")
 
 
 def _view(given: Any) -> timeline.View:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from .. import activity, catalog
+from ..work import UNWATCHED, Work
 
 MOST_BARS = 2500
 OVERVIEW_STEPS = 1000
@@ -57,7 +58,7 @@ class View:
 
 def recording(connection: sqlite3.Connection, number: int) -> Row | None:
     """The row of a recording, with its current status; None if there is none of this number."""
-    return next((row for row in catalog.recording_rows(connection) if row["id"] == number), None)
+    return next(iter(catalog.recording_rows(connection, number)), None)
 
 
 def overview(connection: sqlite3.Connection, about: Row) -> Row:
@@ -91,8 +92,8 @@ def choices(connection: sqlite3.Connection, about: Row) -> Row:
     return {"names": names.most_common(_NAMES), "users": users.most_common()}
 
 
-def window(connection: sqlite3.Connection, about: Row, view: View) -> Row:
-    """Bars in lanes for a stretch, and how many are too short for one, by column and outcome."""
+def window(connection: sqlite3.Connection, about: Row, view: View, work: Work = UNWATCHED) -> Row:
+    """Bars in lanes for a stretch, and how many are too short for one, by column and outcome. Raises as `work`."""
     begin = about["started_ns"]
     pixel = max((view.to_ms - view.from_ms) * 1e6 / max(view.width, 1), 1)
     columns = max(view.width // _COLUMN_PIXELS, 1)
@@ -122,7 +123,7 @@ def window(connection: sqlite3.Connection, about: Row, view: View) -> Row:
         "lanes": pack(bars),
         "bars": bars,
         "columns": columns,
-        "short": list(_short(connection, wanted, values)),
+        "short": list(_short(connection, wanted, values, work)),
         "matches": _matches(connection, wanted, values) if view.search else None,
     }
 
@@ -187,7 +188,7 @@ def _bars(connection: sqlite3.Connection, wanted: str, values: Row, begin: int) 
     return bars
 
 
-def _short(connection: sqlite3.Connection, wanted: str, values: Row) -> Iterator[tuple[int, int, int]]:
+def _short(connection: sqlite3.Connection, wanted: str, values: Row, work: Work) -> Iterator[tuple[int, int, int]]:
     """Column, outcome and how many, of those that are shorter than a bar.
 
     One statement per column, a range of the index over time each: a GROUP BY would sort all, and take twice as long.
@@ -200,6 +201,7 @@ def _short(connection: sqlite3.Connection, wanted: str, values: Row) -> Iterator
     since = [_in_64_bits(values["from_ns"] - values["pixel"]), *edges[1:]]
     until = [*(edge - 1 for edge in edges[1:]), values["to_ns"]]
     for column, edge in enumerate(zip(since, until, strict=True)):
+        work.at(column, values["columns"])
         row = connection.execute(counted, {**values, "since": edge[0], "to_ns": edge[1]}).fetchone()
         count, not_ok, signalled, running, lost = (number or 0 for number in row)
         ok = count - not_ok - running - lost

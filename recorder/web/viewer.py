@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import functools
 import importlib.util
-import sqlite3
 import tempfile
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -16,7 +15,8 @@ from typing import Any
 from datasette import NotFound, Response
 from datasette.utils.asgi import asgi_send_file
 
-from . import access
+from ..work import Work
+from . import access, readers
 
 _BASE = rf"^/-/webpf/perfetto/{access.RECORDING}"
 _UI = "/-/webpf/perfetto-ui"
@@ -56,12 +56,12 @@ def folder() -> Path | None:
     return found.resolve() if (found / "index.html").is_file() else None
 
 
-async def page(datasette: Any, request: Any) -> Any:
+async def page(datasette: Any, request: Any, receive: readers.Receive) -> Any:
     """The UI in a frame, to which the page hands the trace."""
     _installed()
-    name, about = await access.recording(datasette, request)
+    about = await access.read(datasette, request, receive, lambda connection, about, work: about)
     context = {
-        "database": name,
+        "database": (await access.database(datasette, request)).name,
         "recording": about,
         "ui_path": datasette.urls.path(f"{_UI}/index.html#!/viewer?mode=embedded"),
         "trace_path": access.path(datasette, request, "perfetto") + "/trace",
@@ -70,20 +70,19 @@ async def page(datasette: Any, request: Any) -> Any:
     return Response.html(await datasette.render_template("webpf_perfetto.html", context, request=request))
 
 
-async def trace(datasette: Any, request: Any, send: Any) -> None:
+async def trace(datasette: Any, request: Any, receive: readers.Receive, send: Any) -> None:
     """The recording as Perfetto reads it."""
     _installed()
     from .. import perfettotrace
 
-    name, about = await access.recording(datasette, request)
-    with tempfile.TemporaryDirectory() as temporary:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as temporary:
         file = Path(temporary) / "trace"
 
-        def write(connection: sqlite3.Connection) -> None:
+        def write(connection: Any, about: dict[str, Any], work: Work) -> None:
             with file.open("wb") as out:
-                perfettotrace.write(connection, about, out, cuts=True)
+                perfettotrace.write(connection, about, out, cuts=True, work=work)
 
-        await datasette.get_database(name).execute_fn(write)
+        await access.read(datasette, request, receive, write, by=readers.TRACES)
         await asgi_send_file(send, file, content_type="application/octet-stream", chunk_size=_CHUNK)
 
 

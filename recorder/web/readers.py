@@ -1,0 +1,125 @@
+"""Reads recordings for the plugin's pages: in threads and on connections of its own, each reading for a limited time.
+
+Datasette has three threads for all pages of all visitors. A timeline of a million processes would keep them busy, so
+none of its readings takes one, and what waits takes no thread at all. A page has one reading at a time: a newer one
+interrupts it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from typing import Any, TypeAlias, TypeVar
+
+from ..work import Work
+from . import served
+
+Receive: TypeAlias = Callable[[], Awaitable[Any]]
+Result = TypeVar("Result")
+Read: TypeAlias = Callable[[Any, Work], Result]
+
+_INSTRUCTIONS = 10_000  # of SQLite's machine, from one look to the next: about a millisecond
+_MOST_ASKED = 100
+
+
+class NotRead(Exception):
+    """Why there is no answer, and the HTTP status that says so."""
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.message = message
+        self.status = status
+
+
+class _Reading:
+    """A Work that ends at a time, or when it is told to."""
+
+    def __init__(self, seconds: float) -> None:
+        self._deadline = time.monotonic() + seconds
+        self._is_stopped = False
+
+    def stop(self) -> None:
+        """Also the statement that runs: SQLite interrupts it."""
+        self._is_stopped = True
+
+    def is_over(self) -> bool:
+        return self._is_stopped or time.monotonic() > self._deadline
+
+    def at(self, done: int, total: int) -> None:
+        if self.is_over():
+            raise NotRead("it was ended", 503)
+
+    def watch(self, connection: Any) -> None:
+        connection.set_progress_handler(self.is_over, _INSTRUCTIONS)
+
+    def run(self, database: Any, read: Read[Result]) -> Result:
+        """In a thread. Raises NotRead."""
+        self.at(0, 0)
+        try:
+            with served.connection(database) as connection:
+                self.watch(connection)
+                return read(connection, self)
+        except (served.Error, OSError) as error:
+            self.at(0, 0)
+            raise NotRead(f"{database.name} can't be read: {error}", 503 if "locked" in str(error) else 404) from error
+
+
+class Readers:
+    """Some threads, and how long a reading may take, the time included for which it waits for one of them."""
+
+    def __init__(self, threads: int, seconds: float) -> None:
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="webpf")
+        self._seconds = seconds
+        self._ends: dict[object, asyncio.Future[NotRead]] = {}  # of each page, what ends its reading
+
+    async def read(self, database: Any, read: Read[Result], page: str, receive: Receive) -> Result:
+        """What `read` makes of a connection. Raises NotRead.
+
+        page: which page asks, so that its reading before this one ends; '' ends none. receive: tells that it went away.
+        """
+        if len(self._ends) >= _MOST_ASKED:
+            raise NotRead("too much is asked at a time: try again", 503)
+        key = page or object()
+        end: asyncio.Future[NotRead] = asyncio.get_running_loop().create_future()
+        _end(self._ends.get(key), NotRead("this page has asked for something newer", 409))
+        self._ends[key] = end
+        watch = asyncio.ensure_future(_end_when_gone(receive, end))
+        try:
+            return await self._run(database, read, end)
+        finally:
+            watch.cancel()
+            if self._ends.get(key) is end:
+                del self._ends[key]
+
+    async def _run(self, database: Any, read: Read[Result], end: asyncio.Future[NotRead]) -> Result:
+        reading = _Reading(self._seconds)
+        running = asyncio.get_running_loop().run_in_executor(self._threads, reading.run, database, read)
+        try:
+            await asyncio.wait((running, end), timeout=self._seconds, return_when=asyncio.FIRST_COMPLETED)
+            if running.done():
+                return running.result()
+            raise end.result() if end.done() else NotRead(f"it took more than {self._seconds:g} s, and was ended", 503)
+        finally:
+            reading.stop()
+            running.cancel()  # if it waits for a thread still
+
+
+def _end(end: asyncio.Future[NotRead] | None, why: NotRead) -> None:
+    if end is not None and not end.done():
+        end.set_result(why)
+
+
+async def _end_when_gone(receive: Receive, end: asyncio.Future[NotRead]) -> None:
+    with suppress(asyncio.CancelledError):
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        _end(end, NotRead("nobody waits for it any more", 503))
+
+
+PICTURES = Readers(threads=2, seconds=10)
+"""For what a page shows."""
+TRACES = Readers(threads=1, seconds=300)
+"""For whole recordings, one at a time."""
