@@ -8,10 +8,11 @@ interrupts it.
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import Any, TypeAlias, TypeVar
 
 from ..work import Work
@@ -39,18 +40,24 @@ class _Reading:
 
     def __init__(self, seconds: float) -> None:
         self._deadline = time.monotonic() + seconds
+        self.too_long = NotRead(f"it took more than {seconds:g} s, and was ended", 503)
         self._is_stopped = False
+        self._connection: Any = None
+        self._lock = threading.Lock()  # so that no closed connection is interrupted, nor another reading's
 
     def stop(self) -> None:
-        """Also the statement that runs: SQLite interrupts it."""
+        """From another thread. SQLite interrupts the statement that runs; one that begins then ends itself."""
         self._is_stopped = True
+        with self._lock:
+            if self._connection is not None:
+                self._connection.interrupt()
 
     def is_over(self) -> bool:
         return self._is_stopped or time.monotonic() > self._deadline
 
     def at(self, done: int, total: int) -> None:
         if self.is_over():
-            raise NotRead("it was ended", 503)
+            raise self.too_long
 
     def watch(self, connection: Any) -> None:
         connection.set_progress_handler(self.is_over, _INSTRUCTIONS)
@@ -59,12 +66,22 @@ class _Reading:
         """In a thread. Raises NotRead."""
         self.at(0, 0)
         try:
-            with served.connection(database) as connection:
+            with served.connection(database) as connection, self._interruptible(connection):
                 self.watch(connection)
                 return read(connection, self)
         except (served.Error, OSError) as error:
             self.at(0, 0)
             raise NotRead(f"{database.name} can't be read: {error}", 503 if "locked" in str(error) else 404) from error
+
+    @contextmanager
+    def _interruptible(self, connection: Any) -> Iterator[None]:
+        with self._lock:
+            self._connection = connection
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._connection = None
 
 
 class Readers:
@@ -101,7 +118,7 @@ class Readers:
             await asyncio.wait((running, end), timeout=self._seconds, return_when=asyncio.FIRST_COMPLETED)
             if running.done():
                 return running.result()
-            raise end.result() if end.done() else NotRead(f"it took more than {self._seconds:g} s, and was ended", 503)
+            raise end.result() if end.done() else reading.too_long
         finally:
             reading.stop()
             running.cancel()  # if it waits for a thread still

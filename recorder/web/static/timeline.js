@@ -1,4 +1,5 @@
 // The timeline: draws what the server sends for a stretch of time, and asks again when another is looked at.
+// It has one request under way at most.
 "use strict";
 
 (function () {
@@ -235,7 +236,7 @@
   }
 
   const move = (share) => look(state.from + (state.to - state.from) * share, state.to + (state.to - state.from) * share);
-  const lengthMs = () => (state.whole ? state.whole.length_ms : Number(root.dataset.length));
+  const lengthMs = () => (state.whole || state.data || { length_ms: Number(root.dataset.length) }).length_ms;
   const all = () => look(0, lengthMs());
 
   function remember() {
@@ -253,41 +254,81 @@
     if (residents.checked) query.set("residents", "1");
   }
 
-  // What the server is asked
+  // What the server is asked: one thing at a time, first what one waits for. The server knows the page by its id, and
+  // ends what it is asked no more.
 
-  let asking = null;
+  const PAGE = Array.from(crypto.getRandomValues(new Uint32Array(4)), (number) => number.toString(36)).join("");
+  const PATIENCE = 300; // ms that a new view leaves to the request under way
+  const PAUSES = [2e3, 60e3]; // ms, least and most, from one look at a recording that goes on to the next
+  const READ = { window: readWindow, overview: readWhole, choices: readChoices }; // in the order of their urgency
+  const wants = new Set();
+  const troubles = {};
+  let asked = null;
   let timer = 0;
+  let rest = 0;
+  let spent = 0; // ms of asking since the last look
+  let failures = 0;
 
-  function ask(soon) {
+  function ask() {
     clearTimeout(timer);
-    timer = setTimeout(fetchWindow, soon ? 0 : 70);
+    timer = setTimeout(() => want("window"), 70);
+  }
+
+  function want(...what) {
+    what.forEach((each) => wants.add(each));
+    if (!asked) return next();
+    const before = asked;
+    const stop = () => asked === before && wants.has("window") && before.stop.abort();
+    setTimeout(stop, Math.max(before.since + PATIENCE - performance.now(), 0));
+  }
+
+  async function next() {
+    const what = Object.keys(READ).find((each) => wants.has(each));
+    if (!what) return lookLater();
+    wants.delete(what);
+    asked = { since: performance.now(), stop: new AbortController() };
+    try {
+      await READ[what](asked.stop.signal);
+      troubles[what] = "";
+      failures = 0;
+    } catch (error) {
+      if (error.name === "AbortError") wants.add(what);
+      else trouble(what, error);
+    }
+    spent += performance.now() - asked.since;
+    await new Promise((resolve) => setTimeout(resolve)); // what was ended is then off the wire
+    asked = null;
+    next();
+  }
+
+  function trouble(what, error) {
+    failures += 1;
+    troubles[what] = "can't be read: " + error.message;
+    if (state.data && what !== "window") say(state.data);
+    else byId("wt-state").textContent = troubles[what];
   }
 
   async function get(what, query, signal) {
+    query.set("page", PAGE);
     const answer = await fetch(root.dataset.path + "/" + what + ".json?" + query, { signal });
-    if (!answer.ok) throw new Error("the server says " + answer.status);
-    return answer.json();
+    if (answer.ok) return answer.json();
+    const { error } = await answer.json().catch(() => ({}));
+    throw new Error(error || "the server says " + answer.status);
   }
 
-  async function fetchWindow() {
+  async function readWindow(signal) {
     remember();
-    if (asking) asking.abort();
-    const mine = (asking = new AbortController());
     const span = state.to - state.from;
     const margin = state.follows ? 0 : span * MARGIN;
     const shown = { from: state.from - margin, to: state.to + margin };
     const width = Math.round(main.clientWidth * ((shown.to - shown.from) / span));
     const query = new URLSearchParams({ from: shown.from, to: shown.to, width });
     choose(query);
-    try {
-      const data = await get("window", query, mine.signal);
-      state.data = data;
-      state.shown = shown;
-      say(data);
-      draw();
-    } catch (error) {
-      if (error.name !== "AbortError") byId("wt-state").textContent = "can't be read: " + error.message;
-    }
+    const data = await get("window", query, signal);
+    state.data = data;
+    state.shown = shown;
+    say(data);
+    draw();
   }
 
   function say(data) {
@@ -300,17 +341,24 @@
       const { processes, lost, status } = state.whole;
       parts.unshift(processes.toLocaleString() + (processes === 1 ? " process, " : " processes, ") + status + (lost ? ", " + lost + " events lost" : ""));
     }
+    if (troubles.overview) parts.push("the overview " + troubles.overview);
+    if (troubles.choices) parts.push("names and users " + troubles.choices);
     byId("wt-state").textContent = parts.join(" · ");
     root.dataset.ready = "1";
   }
 
-  async function fetchWhole() {
-    state.whole = await get("overview", "", undefined);
-    byId("wt-residents-label").textContent = "what ran all the time (" + state.whole.residents + ")";
+  async function readWhole(signal) {
+    const before = lengthMs();
+    try {
+      state.whole = await get("overview", new URLSearchParams(), signal);
+      byId("wt-residents-label").textContent = "what ran all the time (" + state.whole.residents + ")";
+    } finally {
+      if (!signal.aborted) grow(before);
+    }
   }
 
-  async function fetchChoices() {
-    const { names, users } = await get("choices", "", undefined);
+  async function readChoices(signal) {
+    const { names, users } = await get("choices", new URLSearchParams(), signal);
     for (const [field, choices] of [[filters.comm, names], [filters.uid, users]]) {
       const chosen = field.value;
       field.replaceChildren(new Option("all", ""));
@@ -434,22 +482,39 @@
   for (const field of [...Object.values(filters), residents]) field.addEventListener("input", () => ask());
   root.querySelector("form").addEventListener("submit", (event) => event.preventDefault());
   window.addEventListener("resize", () => { draw(); ask(); });
+  document.addEventListener("visibilitychange", () => { if (!document.hidden && !asked) lookLater(); });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { readColours(); draw(); });
 
-  // A recording that goes on grows: what is seen is asked for again, as long as its end is in view.
-  async function refresh() {
-    if (!state.whole || state.whole.status !== "recording" || document.hidden) return;
-    const before = state.whole.length_ms;
-    await fetchWhole();
-    if (document.activeElement.tagName !== "SELECT") await fetchChoices();
-    if (state.follows) all();
-    else if (state.to >= before * 0.98) ask(true);
-    else drawOverview();
+  // A recording that goes on grows: what is seen is asked for again, as long as its end is in view. The pause is several
+  // times as long as the answers took, so that a page that is left open is no load.
+  const goesOn = () => (state.whole || state.data || {}).status === "recording";
+
+  function lookLater() {
+    clearTimeout(rest);
+    if (!goesOn()) return;
+    const pause = Math.min(Math.max(4 * spent, PAUSES[0] * 2 ** Math.min(failures, 10)), PAUSES[1]);
+    rest = setTimeout(lookAgain, pause);
+  }
+
+  function lookAgain() {
+    if (document.hidden || asked || !goesOn()) return;
+    spent = 0;
+    want("overview");
+    if (document.activeElement.tagName !== "SELECT") want("choices");
+  }
+
+  function grow(before) {
+    if (state.data) say(state.data);
+    if (state.follows) {
+      state.to = lengthMs();
+      if (state.to !== before) wants.add("window");
+    } else if (state.to >= before * 0.98 && goesOn()) wants.add("window");
+    draw();
   }
 
   const wanted = new URLSearchParams(location.search);
 
-  async function begin() {
+  function begin() {
     readColours();
     for (const name of ["outcome", "search"]) filters[name].value = wanted.get(name) || "";
     for (const name of ["comm", "uid"])
@@ -461,17 +526,7 @@
     if (wanted.has("from") && wanted.has("to")) look(Number(wanted.get("from")), Number(wanted.get("to")));
     else all();
     clearTimeout(timer);
-    await fetchWindow(); // first, and alone: it is what one waits for
-    try {
-      await fetchWhole();
-      draw();
-      if (state.data) say(state.data);
-      await fetchChoices();
-    } catch (error) {
-      byId("wt-state").textContent = "can't be read: " + error.message;
-      return;
-    }
-    setInterval(() => refresh().catch(() => {}), 2000);
+    want("window", "overview", "choices");
   }
 
   begin();
