@@ -12,13 +12,19 @@ from typing import Any
 from datasette import hookimpl
 from markupsafe import Markup
 
-from . import cells, describe, served
+from .. import catalog
+from . import access, cells, describe, served
 
 
 @hookimpl(optionalhook=True)
 def canned_queries(datasette: Any, database: str) -> dict[str, dict[str, Any]]:
-    """Datasette 0.65: the saved queries."""
-    return describe.queries() if served.has(datasette, database) else {}
+    """Datasette 0.65: the saved queries. What the user configured of one, as who may see it, wins."""
+    if not served.has(datasette, database):
+        return {}
+    queries = describe.queries()
+    for name, given in (datasette.metadata("queries", database=database, fallback=False) or {}).items():
+        queries[name] = {**queries.get(name, {}), **(given if isinstance(given, dict) else {"sql": given})}
+    return queries
 
 
 @hookimpl(optionalhook=True)
@@ -89,8 +95,9 @@ def register_output_renderer(datasette: Any) -> None:
 
 
 @hookimpl
-def actor_from_request(datasette: Any) -> None:
+def actor_from_request(datasette: Any, request: Any) -> None:
     """Knows no actor, but is called before every page."""
+    access.begin(request)
     served.leave_out_unreadable(datasette)
 
 
@@ -111,14 +118,16 @@ def extra_css_urls(database: str | None, datasette: Any) -> list[str]:
 
 
 @hookimpl
-def database_actions(datasette: Any, database: str) -> Callable[[], Awaitable[list[dict[str, str]]]] | None:
+def database_actions(datasette: Any, actor: Any, database: str) -> Callable[[], Awaitable[list[dict[str, str]]]] | None:
     """The timelines of a file's recordings, latest first, in the menu of its page."""
     if not served.has(datasette, database):
         return None
 
     async def links() -> list[dict[str, str]]:
+        if not await access.may(datasette, actor, database, access.BARS):
+            return []
         return [
-            {"href": timeline_path(datasette, database, number), "label": f"Timeline of recording {number}"}
+            {"href": f"{timelines_path(datasette, database)}/{number}", "label": f"Timeline of recording {number}"}
             for number in await served.latest(datasette, database, 10)
         ]
 
@@ -126,36 +135,42 @@ def database_actions(datasette: Any, database: str) -> Callable[[], Awaitable[li
 
 
 @hookimpl
-def menu_links(datasette: Any) -> Callable[[], Awaitable[list[dict[str, str]]]]:
+def menu_links(datasette: Any, actor: Any) -> Callable[[], Awaitable[list[dict[str, str]]]]:
     """The timeline of each file's latest recording, in the menu of every page."""
 
     async def links() -> list[dict[str, str]]:
         return [
-            {"href": timeline_path(datasette, name, number), "label": f"Timeline of {name}"}
+            {"href": f"{timelines_path(datasette, name)}/{number}", "label": f"Timeline of {name}"}
             for name in served.names(datasette)
+            if await access.may(datasette, actor, name, access.BARS)
             for number in await served.latest(datasette, name, 1)
         ]
 
     return links
 
 
-def timeline_path(datasette: Any, database: str, recording: int) -> str:
-    """Where the timeline of a recording is."""
+def timelines_path(datasette: Any, database: str) -> str:
+    """Where the timelines of a file's recordings are; a / and the number follow."""
     route = datasette.urls.database(database).rpartition("/")[2]
-    return str(datasette.urls.path(f"/-/webpf/timeline/{route}/{recording}"))
+    return str(datasette.urls.path(f"/-/webpf/timeline/{route}"))
 
 
 @hookimpl
-def render_cell(row: Any, value: Any, column: str, table: str | None, database: str, datasette: Any) -> Markup | None:
-    """Times, durations and sizes that can be read; links to rows."""
+def render_cell(row: Any, value: Any, column: str, table: str | None, database: str, datasette: Any) -> Any:
+    """Times, durations and sizes that can be read; links to rows, for those who may see them."""
     if not served.has(datasette, database):
         return None
-    shown = cells.html(
-        column,
-        value,
-        table,
-        lambda path: datasette.urls.database(database) + path,
-        lambda number: timeline_path(datasette, database, number),
-        dict(row),
-    )
-    return None if shown is None else Markup(shown)
+    is_saved_query = table is None and access.shown_name() in catalog.names()
+    link = cells.link(column, value, table, is_saved_query, dict(row))
+    if link is None:
+        shown = cells.html(column, value)
+        return None if shown is None else Markup(shown)
+    return _linked(datasette, database, link)
+
+
+async def _linked(datasette: Any, database: str, link: cells.Link) -> Markup | None:
+    if not await access.may_follow(datasette, database, link.page):
+        return None
+    is_timeline = link.page == cells.TIMELINE
+    base = timelines_path(datasette, database) if is_timeline else datasette.urls.table(database, link.page)
+    return Markup(link.html(f"{base}{link.rest}"))

@@ -6,37 +6,61 @@ A cell becomes HTML only by way of escape(): names and arguments are anybody's t
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from html import escape
-from typing import Any
+from typing import Any, NamedTuple
 
 from .. import argv
 
+TIMELINE = "timeline"
+"""The page of a link that leads to a recording's timeline."""
+
 _DURATIONS = {"lifetime_ns", "cpu_ns", "step_ns"}
 _OFFSETS = {"clock_offset_ns", "recorder_start_ns"}
-_PROCESS_IDS = {"id", "of_id"}  # in queries; tables have ids of other things
+_PROCESS_IDS = {"id", "of_id"}  # in saved queries; tables, and queries that somebody types in, have ids of other things
 _POINTERS = {"process_id", "parent_id"}
 _UNITS = ((1e9, "s"), (1e6, "ms"), (1e3, "µs"))
 
 
-def html(
-    column: str,
-    value: Any,
-    in_table: str | None,
-    path: Callable[[str], str],
-    timeline: Callable[[int], str],
-    row: Mapping[str, Any],
-) -> str | None:
-    """HTML for a value, or None where Datasette's own way is right.
+class Link(NamedTuple):
+    """Where a value leads. page: a table, a saved query, or the timeline; rest: what follows in its address, as text.
 
-    in_table: the table that is shown, None for a query. path: makes a path within the database one of the site.
-    timeline: where that of a recording is. row: the values beside it, by column; not all need be there.
+    shown: what is clicked; before: what is beside it.
     """
+
+    page: str
+    rest: str
+    shown: str
+    before: str = ""
+
+    def html(self, address: str) -> str:
+        """The link; address: the page's, with what follows."""
+        return f'{escape(self.before)}<a href="{escape(address)}">{escape(self.shown)}</a>'
+
+
+def link(column: str, value: Any, in_table: str | None, is_saved_query: bool, row: Mapping[str, Any]) -> Link | None:
+    """Where a value leads, if it leads anywhere.
+
+    in_table: the table that is shown, None for a query. row: the values beside it, by column; not all need be there.
+    """
+    if in_table == "recordings" and column == "status" and "id" in row:
+        return Link(TIMELINE, f"/{_plain(row['id'])}", "timeline", f"{value} ")
+    if isinstance(value, bool) or not isinstance(value, int):
+        return None
+    if column in _POINTERS or (column in _PROCESS_IDS and is_saved_query):
+        return Link("processes", f"/{value}", str(value))
+    if in_table == "processes" and column == "pid" and "recording_id" in row:
+        return Link("tree", f"?recording={_plain(row['recording_id'])}&pid={value}", str(value))
+    if in_table == "processes" and column == "execs" and "id" in row:
+        return Link("programs", f"?process_id={_plain(row['id'])}", str(value))
+    return None
+
+
+def html(column: str, value: Any) -> str | None:
+    """HTML for a value that leads nowhere, or None where Datasette's own way is right."""
     if isinstance(value, bytes) and column in ("args", "argv"):
         return escape(argv.quote(value, len(value)))
-    if in_table == "recordings" and column == "status" and "id" in row:
-        return f"{escape(str(value))} {_link(timeline(_plain(row['id'])), 'timeline')}"
     if isinstance(value, bool) or not isinstance(value, int):
         return None
     if column in _DURATIONS:
@@ -47,12 +71,6 @@ def html(
         return _titled(size(value), value)
     if column == "signal":
         return _titled(signal_name(value), value)
-    if column in _POINTERS or (column in _PROCESS_IDS and in_table is None):
-        return _link(path(f"/processes/{value}"), str(value))
-    if in_table == "processes" and column == "pid" and "recording_id" in row:
-        return _link(path(f"/tree?recording={_plain(row['recording_id'])}&pid={value}"), str(value))
-    if in_table == "processes" and column == "execs" and "id" in row:
-        return _link(path(f"/programs?process_id={_plain(row['id'])}"), str(value))
     return None
 
 
@@ -95,7 +113,3 @@ def _plain(value: Any) -> Any:
 
 def _titled(shown: str, value: int) -> str:
     return f'<span title="{value}">{escape(shown)}</span>'
-
-
-def _link(target: str, shown: str) -> str:
-    return f'<a href="{escape(target)}">{escape(shown)}</a>'

@@ -32,8 +32,9 @@ def routes() -> list[tuple[str, Handler]]:
 
 async def page(datasette: Any, request: Any, receive: readers.Receive) -> Any:
     """The page itself; it fetches what it shows."""
-    about = await access.read(datasette, request, receive, lambda connection, about, work: about)
-    name = (await access.database(datasette, request)).name
+    about = await access.read(datasette, request, receive, access.BARS, lambda connection, about, work: about)
+    name = (await access.database(datasette, request, access.BARS)).name
+    shows_perfetto = viewer.folder() and await access.may(datasette, request.actor, name, access.COUNTS)
     context = {
         "database": name,
         "recording": about,
@@ -41,7 +42,7 @@ async def page(datasette: Any, request: Any, receive: readers.Receive) -> Any:
         "data_path": access.path(datasette, request, "timeline"),
         "outcomes": timeline.OUTCOMES,
         "length_ms": timeline.length_ns(about) / 1e6,
-        "perfetto_path": access.path(datasette, request, "perfetto") if viewer.folder() else None,
+        "perfetto_path": access.path(datasette, request, "perfetto") if shows_perfetto else None,
     }
     return Response.html(await datasette.render_template("webpf_timeline.html", context, request=request))
 
@@ -49,14 +50,14 @@ async def page(datasette: Any, request: Any, receive: readers.Receive) -> Any:
 async def overview(datasette: Any, request: Any, receive: readers.Receive) -> Any:
     """What is shown of the whole recording."""
     return await _answer(
-        datasette, request, receive, lambda connection, about, work: timeline.overview(connection, about)
+        datasette, request, receive, access.COUNTS, lambda connection, about, work: timeline.overview(connection, about)
     )
 
 
 async def choices(datasette: Any, request: Any, receive: readers.Receive) -> Any:
     """What the filters offer."""
     return await _answer(
-        datasette, request, receive, lambda connection, about, work: timeline.choices(connection, about)
+        datasette, request, receive, access.BARS, lambda connection, about, work: timeline.choices(connection, about)
     )
 
 
@@ -64,17 +65,25 @@ async def window(datasette: Any, request: Any, receive: readers.Receive) -> Any:
     """What is shown of a stretch of it."""
     view = _view(request.args)
     return await _answer(
-        datasette, request, receive, lambda connection, about, work: timeline.window(connection, about, view, work)
+        datasette,
+        request,
+        receive,
+        access.BARS,
+        lambda connection, about, work: timeline.window(connection, about, view, work),
     )
 
 
 async def _answer(
-    datasette: Any, request: Any, receive: readers.Receive, read: Callable[[Any, dict[str, Any], Work], Any]
+    datasette: Any,
+    request: Any,
+    receive: readers.Receive,
+    needs: access.Needs,
+    read: Callable[[Any, dict[str, Any], Work], Any],
 ) -> Any:
     def as_text(connection: Any, about: dict[str, Any], work: Work) -> str:
         return json.dumps(read(connection, about, work))  # a megabyte: not in the thread that serves all pages
 
-    text = await access.read(datasette, request, receive, as_text)
+    text = await access.read(datasette, request, receive, needs, as_text)
     return Response(text, content_type="application/json; charset=utf-8")
 
 

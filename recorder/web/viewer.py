@@ -59,9 +59,9 @@ def folder() -> Path | None:
 async def page(datasette: Any, request: Any, receive: readers.Receive) -> Any:
     """The UI in a frame, to which the page hands the trace."""
     _installed()
-    about = await access.read(datasette, request, receive, lambda connection, about, work: about)
+    about = await access.read(datasette, request, receive, access.COUNTS, lambda connection, about, work: about)
     context = {
-        "database": (await access.database(datasette, request)).name,
+        "database": (await access.database(datasette, request, access.COUNTS)).name,
         "recording": about,
         "ui_path": datasette.urls.path(f"{_UI}/index.html#!/viewer?mode=embedded"),
         "trace_path": access.path(datasette, request, "perfetto") + "/trace",
@@ -82,7 +82,7 @@ async def trace(datasette: Any, request: Any, receive: readers.Receive, send: An
             with file.open("wb") as out:
                 perfettotrace.write(connection, about, out, cuts=True, work=work)
 
-        await access.read(datasette, request, receive, write, by=readers.TRACES)
+        await access.read(datasette, request, receive, access.COUNTS, write, by=readers.TRACES)
         await asgi_send_file(send, file, content_type="application/octet-stream", chunk_size=_CHUNK)
 
 
