@@ -202,3 +202,33 @@ def test_a_datasette_without_the_plugin(version: str, files: list[Path], tmp_pat
         assert "One row for each process (never for a thread)" in site.get("/webpf/processes")[1]
         ids = [int(row["id"]) for row in site.rows("/webpf/processes")]
         assert ids == sorted(ids, reverse=True)
+
+
+@pytest.mark.parametrize(
+    "sql",
+    ["select id from recordings", "select id, pid from processes", "select 7 as id, 7 as of_id"],
+)
+def test_ids_in_sql_that_somebody_types_in_lead_nowhere(site: Site, sql: str) -> None:
+    """They may be anything's."""
+    base = "/webpf?sql=" if site.version == "0.65" else "/webpf/-/query?sql="
+    status, page = site.get(base + sql.replace(" ", "+"))
+    assert status == 200
+    assert "/webpf/processes/" not in page
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if {"id", "of_id"} & catalog.load(name).columns.keys()])
+def test_ids_in_saved_queries_lead_to_processes(site: Site, files: list[Path], name: str) -> None:
+    """Each link to a row leads to one that is there, and has the pid that stands beside it."""
+    path = f"/webpf/{name}{query_string(NEEDED.get(name, {}))}"
+    page = site.get(path)[1]
+    for row in run(files[0], name, **NEEDED.get(name, {})):
+        assert f'href="/webpf/processes/{row["id"]}"' in page
+        with closing(sqlite3.connect(files[0])) as connection:
+            pid = connection.execute("SELECT pid FROM processes WHERE id = ?", [row["id"]]).fetchone()
+        assert pid == (row.get("pid", pid[0]),)
+
+
+def test_no_facets_by_default(site: Site) -> None:
+    """Each would go through all rows. Asked for, they are there."""
+    assert 'class="facet-info ' not in site.get("/webpf/processes")[1]
+    assert 'class="facet-info ' in site.get("/webpf/processes?_facet=state")[1]

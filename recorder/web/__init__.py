@@ -15,6 +15,8 @@ from markupsafe import Markup
 from .. import catalog
 from . import access, cells, describe, served
 
+_FACET_DEFAULT_MS, _FACET_MS = 50, 5
+
 
 @hookimpl(optionalhook=True)
 def canned_queries(datasette: Any, database: str) -> dict[str, dict[str, Any]]:
@@ -29,7 +31,7 @@ def canned_queries(datasette: Any, database: str) -> dict[str, dict[str, Any]]:
 
 @hookimpl(optionalhook=True)
 def get_metadata(datasette: Any) -> dict[str, Any]:
-    """Datasette 0.65: titles, descriptions, facets and orders."""
+    """Datasette 0.65: titles, descriptions and orders."""
     databases = {}
     for name in served.names(datasette):
         about = describe.metadata()
@@ -44,6 +46,7 @@ def startup(datasette: Any) -> Callable[[], Awaitable[None]] | None:
     """Datasette 1.0: the same, told once."""
     _keep_values_out_of_the_log()
     if not hasattr(datasette, "add_query"):
+        _suggest_facets_quickly(datasette)
         return None
 
     async def tell() -> None:
@@ -61,6 +64,18 @@ def _keep_values_out_of_the_log() -> None:
     from datasette import handle_exception
 
     handle_exception.rich = None
+
+
+def _suggest_facets_quickly(datasette: Any) -> None:
+    """Datasette 0.65 tries each column of a table as a facet in three ways, for 50 ms each: 3 s on a million rows.
+
+    1.0 looks at the first thousand. Where other files are served too, or the user has set it, it is left as it is.
+    """
+    known = datasette._settings
+    if known.get("facet_suggest_time_limit_ms") == _FACET_DEFAULT_MS and served.names(datasette) == [
+        name for name, database in datasette.databases.items() if database.path
+    ]:
+        known["facet_suggest_time_limit_ms"] = _FACET_MS
 
 
 async def _tell(datasette: Any, database: str) -> None:
