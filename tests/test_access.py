@@ -93,6 +93,13 @@ def test_a_saved_query_that_is_forbidden_is_not_shown_otherwise(version: str, tm
 
 
 @pytest.mark.parametrize("version", VERSIONS)
+def test_a_query_of_the_users_own_replaces_one_of_that_name(version: str, tmp_path: Path) -> None:
+    with restricted(version, tmp_path, {"queries": {"users": "select 6 * 7 as answer"}}) as site:
+        assert site.rows("/webpf/users") == [{"answer": 42}]
+        assert site.rows("/webpf/orphans") != []
+
+
+@pytest.mark.parametrize("version", VERSIONS)
 def test_links_in_cells_lead_only_where_one_may_go(version: str, tmp_path: Path) -> None:
     with restricted(version, tmp_path, tables("processes", "programs")) as site:
         assert 'href="/webpf/processes/17"' not in get(site, "/webpf/crashes", None)[1]

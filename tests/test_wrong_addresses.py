@@ -19,7 +19,7 @@ MINE = "/-/webpf/timeline/webpf/1"
 
 @pytest.fixture(scope="module", params=sorted(PYTHONS))
 def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """The story; and the same with times at both ends of 64 bits."""
+    """The story; the same with times at both ends of 64 bits; and another program's file."""
     folder = tmp_path_factory.mktemp("wrong")
     make_recording(folder / "webpf.db", BUILD)
     make_recording(folder / "far.db", BUILD)
@@ -27,7 +27,9 @@ def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         far.execute("UPDATE recordings SET started_ns = 9223372036854775807, ended_ns = -9223372036854775808")
         far.execute("UPDATE processes SET start_ns = -9223372036854775808 WHERE pid = 100")
         far.execute("UPDATE processes SET end_ns = 9223372036854775807 WHERE pid = 101")
-    with running(request.param, [folder / "webpf.db", folder / "far.db"]) as site:
+    with closing(sqlite3.connect(folder / "other.db")) as other:
+        other.execute("CREATE TABLE processes (id INTEGER PRIMARY KEY)")
+    with running(request.param, [folder / "webpf.db", folder / "far.db", folder / "other.db"]) as site:
         yield site
 
 
@@ -66,6 +68,13 @@ def test_recordings_that_are_not_there(site: Site, page: str, number: str) -> No
     rest = ("", "/window.json", "/overview.json", "/choices.json") if page == "timeline" else ("", "/trace")
     for what in rest:
         assert site.get(f"/-/webpf/{page}/webpf/{number}{what}")[0] == 404
+
+
+@pytest.mark.parametrize("what", ["", "/overview.json", "/choices.json", "/window.json"])
+@pytest.mark.parametrize("name", ["other", "_internal", "_memory", "nothing"])
+def test_databases_that_are_no_recordings(site: Site, name: str, what: str) -> None:
+    assert site.get(f"/-/webpf/timeline/{name}/1{what}")[0] in (404, 403 if name == "_internal" else 404)
+    assert site.get(f"/-/webpf/perfetto/{name}/1")[0] in (404, 403 if name == "_internal" else 404)
 
 
 @pytest.mark.parametrize(

@@ -86,7 +86,10 @@ async def _tell(datasette: Any, database: str) -> None:
         await datasette.set_resource_metadata(database, table, "description", said["description"])
         for column, text in said["columns"].items():
             await datasette.set_column_metadata(database, table, column, "description", text)
+    configured = datasette.config.setdefault("databases", {}).setdefault(database, {})  # what the user configured wins
     for name, query in describe.queries().items():
+        if name in configured.get("queries", {}):
+            continue
         await datasette.add_query(
             database,
             name,
@@ -98,9 +101,9 @@ async def _tell(datasette: Any, database: str) -> None:
             is_trusted=True,
             source="webpf",
         )
-    configured = datasette.config.setdefault("databases", {}).setdefault(database, {}).setdefault("tables", {})
+    tables = configured.setdefault("tables", {})
     for table, wanted in describe.settings().items():
-        configured[table] = {**wanted, **configured.get(table, {})}  # what the user configured wins
+        tables[table] = {**wanted, **tables.get(table, {})}
 
 
 @hookimpl

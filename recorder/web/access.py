@@ -41,6 +41,9 @@ RECORDING = r"(?P<database>[^/]+)/(?P<recording>[0-9]{1,18})"
 """The part of an address that names a recording, as a pattern; every number that it takes is one of SQLite's."""
 _PAGE = re.compile(r"[A-Za-z0-9_-]{0,64}")
 
+# Datasette looks into the file for what it allows: that can't be read, or it was left out meanwhile.
+_UNKNOWN = (served.Error, QueryInterrupted, KeyError, RuntimeError, AssertionError)
+
 Result = TypeVar("Result")
 
 
@@ -60,10 +63,14 @@ async def database(datasette: Any, request: Any, needs: Needs) -> Any:
         found = datasette.get_database(route=route)
     except KeyError:
         raise NotFound(f"There is no database {route}") from None
-    if not await may(datasette, request.actor, found.name, needs):
-        raise Forbidden("view-table")
-    if not served.is_recording(found):
-        raise NotFound(f"{found.name} is no recording of webpf's that can be read")
+    try:
+        for asked in (Needs(tables=needs.tables), Needs(queries=needs.queries)):  # other files don't have the queries
+            if not await _are_allowed(datasette, request.actor, found.name, asked):
+                raise Forbidden("view-table" if asked.tables else "view-query")
+            if not served.is_recording(found):
+                raise NotFound(f"{found.name} is no recording of webpf's that can be read")
+    except _UNKNOWN as error:
+        raise DatasetteError(f"{found.name} can't be read: {error}", status=503) from error
     return found
 
 
@@ -97,15 +104,25 @@ async def read(
         raise DatasetteError(error.message, status=error.status) from error
 
 
+async def row(datasette: Any, request: Any, receive: readers.Receive, needs: Needs) -> tuple[str, dict[str, Any]]:
+    """The database's name and the recording's row. Raises as read()."""
+    about = await read(datasette, request, receive, needs, lambda connection, about, work: about, readers.ROWS)
+    return (await database(datasette, request, needs)).name, about
+
+
 async def may(datasette: Any, actor: Any, database: str, needs: Needs) -> bool:
     """Whether all of it may be seen. False too where Datasette can't find out: the file can't be read."""
-    asked = [("view-table", table) for table in needs.tables] + [("view-query", query) for query in needs.queries]
     try:
-        for action, name in asked:
-            if not await _is_allowed(datasette, actor, action, database, name):
-                return False
-    except (served.Error, QueryInterrupted, KeyError, RuntimeError):
+        return await _are_allowed(datasette, actor, database, needs)
+    except _UNKNOWN:
         return False
+
+
+async def _are_allowed(datasette: Any, actor: Any, database: str, needs: Needs) -> bool:
+    asked = [("view-table", table) for table in needs.tables] + [("view-query", query) for query in needs.queries]
+    for action, name in asked:
+        if not await _is_allowed(datasette, actor, action, database, name):
+            return False
     return True
 
 

@@ -32,8 +32,7 @@ def routes() -> list[tuple[str, Handler]]:
 
 async def page(datasette: Any, request: Any, receive: readers.Receive) -> Any:
     """The page itself; it fetches what it shows."""
-    about = await access.read(datasette, request, receive, access.BARS, lambda connection, about, work: about)
-    name = (await access.database(datasette, request, access.BARS)).name
+    name, about = await access.row(datasette, request, receive, access.BARS)
     shows_perfetto = viewer.folder() and await access.may(datasette, request.actor, name, access.COUNTS)
     context = {
         "database": name,

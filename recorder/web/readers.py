@@ -138,5 +138,7 @@ async def _end_when_gone(receive: Receive, end: asyncio.Future[NotRead]) -> None
 
 PICTURES = Readers(threads=2, seconds=10)
 """For what a page shows."""
+ROWS = Readers(threads=1, seconds=10)
+"""For the row of a recording: a page opens while others' pictures take long."""
 TRACES = Readers(threads=1, seconds=300)
 """For whole recordings, one at a time."""

@@ -59,9 +59,9 @@ def folder() -> Path | None:
 async def page(datasette: Any, request: Any, receive: readers.Receive) -> Any:
     """The UI in a frame, to which the page hands the trace."""
     _installed()
-    about = await access.read(datasette, request, receive, access.COUNTS, lambda connection, about, work: about)
+    name, about = await access.row(datasette, request, receive, access.COUNTS)
     context = {
-        "database": (await access.database(datasette, request, access.COUNTS)).name,
+        "database": name,
         "recording": about,
         "ui_path": datasette.urls.path(f"{_UI}/index.html#!/viewer?mode=embedded"),
         "trace_path": access.path(datasette, request, "perfetto") + "/trace",
