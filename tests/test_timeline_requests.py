@@ -109,6 +109,12 @@ def test_quick_answers_let_it_follow(page: Any) -> None:
     assert asked.most == 1
 
 
+@pytest.mark.parametrize("query", ["from=nan&to=1", "from=1", "from=x&to=y", "from=1e999&to=2", "from=&to="])
+def test_an_address_without_a_stretch_shows_all(page: Any, query: str) -> None:
+    page.goto(f"/-/webpf/timeline/webpf/1?{query}")
+    page.wait_for_function(f"{STATE}.includes('1.000 s shown')")
+
+
 def test_what_cannot_be_read_is_said(page: Any) -> None:
     """A filter by name takes minutes here; without it the picture is there again."""
     page.goto("/-/webpf/timeline/slow/1?comm=x")

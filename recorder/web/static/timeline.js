@@ -523,7 +523,8 @@
         filters[name].value = wanted.get(name);
       }
     residents.checked = wanted.has("residents");
-    if (wanted.has("from") && wanted.has("to")) look(Number(wanted.get("from")), Number(wanted.get("to")));
+    const [from, to] = ["from", "to"].map((name) => parseFloat(wanted.get(name)));
+    if (Number.isFinite(from) && Number.isFinite(to)) look(from, to);
     else all();
     clearTimeout(timer);
     want("window", "overview", "choices");
