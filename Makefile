@@ -19,7 +19,8 @@ SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 AS_USER := $(if $(and $(filter 0,$(shell id -u)),$(filter-out root,$(SUDO_USER))),sudo -u $(SUDO_USER) --preserve-env=PATH)
 
 PACKAGES := python3-bpfcc python3-venv
-TEST_PACKAGES := $(PACKAGES) gcc libc6-dev git clang llvm libbpf-dev libelf-dev zlib1g-dev bpftool chromium sudo
+TEST_PACKAGES := $(PACKAGES) gcc libc6-dev git clang llvm libbpf-dev libelf-dev zlib1g-dev bpftool chromium sudo \
+	strace dosfstools exfat-fuse exfatprogs
 PROOF_PACKAGES := $(PACKAGES) gcc libc6-dev git debootstrap debian-archive-keyring qemu-system-x86 cpio
 BUILD_PACKAGES := $(PACKAGES) gcc g++ make cmake ninja-build strace dpkg-dev debian-archive-keyring
 # What `make kernels` and `make distros` go through; `own` is the kernel that runs here.

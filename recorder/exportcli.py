@@ -57,16 +57,19 @@ def export(
     force: Force = False,
 ) -> None:
     """Write a recording for another tool: Perfetto, speedscope, flame graphs, spreadsheets, DuckDB, OpenTelemetry."""
-    from . import catalog, export, terminal
+    from . import catalog, export, newfile, terminal
     from .longwork import LongWork
 
+    if output is not None and newfile.is_same(output, file):
+        raise UsageError(f"{output} is the recording file itself", f"webpf export {file} -o OTHER")
     inside = export.place(file, recording, to.value)
     if output is None:
         _check_output(to, file)
     path = output and output / (inside or "")
-    with LongWork("the export", streams=output is None) as work, _output(path, force, inside is not None) as out:
+    is_file = path is not None and not newfile.is_stream(path)
+    with LongWork("the export", streams=not is_file) as work, _output(path, force, inside is not None) as out:
         export.export(file, recording, to.value, weight.value, out, work)
-    if path is not None:
+    if path is not None and is_file:
         terminal.say(f"{path}: {path.stat().st_size:,} bytes")
     caveat = catalog.caveat(file, "" if recording is None else str(recording))
     if caveat:
@@ -84,13 +87,13 @@ def _check_output(to: To, file: Path) -> None:
 
 @contextmanager
 def _output(path: Path | None, replaces: bool, makes_folders: bool) -> Iterator[BinaryIO]:
-    """Where an export is written: a new file, or standard output."""
+    """Where an export is written: a new file, what is no file, or standard output."""
     from . import newfile
 
     if path is None:
         yield sys.stdout.buffer
         return
-    with newfile.path(path, replaces, makes_folders) as made, made.open("wb") as out:
+    with newfile.opened(path, replaces, makes_folders) as out:
         yield out
 
 

@@ -20,6 +20,8 @@ from .errors import CannotCreate
 Identity: TypeAlias = tuple[int, int]
 """Which file it is, whatever its name: device and inode."""
 
+MOST_LINKS = 40  # as many as Linux follows
+
 SIDE_FILES = ("-wal", "-shm", "-journal")
 """What SQLite appends to the name of the database for the files that it makes beside it."""
 
@@ -39,21 +41,37 @@ def trusted() -> set[int]:
     return {0, os.geteuid(), *([user[0]] if user else [])}
 
 
-def follow(path: Path) -> Path:
-    """Where a symbolic link leads, or the path itself. Raises CannotCreate for a link that webpf doesn't follow."""
+def follow(path: Path, option: str = "--db") -> Path:
+    """Where a symbolic link leads, or the path itself. Raises CannotCreate for a link that webpf doesn't follow.
+
+    option: with which another place is chosen.
+    """
+    for _ in range(MOST_LINKS):
+        if not check_link(path, option):
+            return path  # even if it is a link by now: whoever opens it doesn't follow that
+        if "SUDO_UID" in os.environ:
+            hint = _instead(path, option)
+            raise CannotCreate(f"{path} is a symbolic link, which webpf doesn't follow under sudo", hint)
+        path = path.parent / path.readlink()
+    raise CannotCreate(f"{path} is a symbolic link that leads nowhere", f"choose another place with {option}")
+
+
+def check_link(path: Path, option: str) -> bool:
+    """Whether it is a symbolic link. Raises CannotCreate if it is another user's."""
     try:
         status = path.lstat()
     except OSError:
-        return path
+        return False
     if not stat.S_ISLNK(status.st_mode):
-        return path  # even if it is a link by now: whoever opens it doesn't follow that
-    target = path.resolve()
-    hint = f"--db {shlex.quote(str(target))}"
-    if "SUDO_UID" in os.environ:
-        raise CannotCreate(f"{path} is a symbolic link, which webpf doesn't follow under sudo", hint)
+        return False
     if status.st_uid not in trusted():
+        hint = _instead(path, option)
         raise CannotCreate(f"{path} is a symbolic link of another user (uid {status.st_uid})", hint)
-    return target
+    return True
+
+
+def _instead(path: Path, option: str) -> str:
+    return f"{option} {shlex.quote(os.path.realpath(path))}"
 
 
 def check_owner(path: Path, status: os.stat_result) -> None:
