@@ -27,7 +27,7 @@ BUILD_PACKAGES := $(PACKAGES) gcc g++ make cmake ninja-build strace dpkg-dev deb
 KERNELS ?= own 5.10 6.1 6.12 7.2
 DISTROS ?= bookworm trixie sid
 
-.PHONY: help record install test check format docs screenshots bench bench-command bench-queries builds soak kernels distros clean \
+.PHONY: help record install test matrix check format docs screenshots bench bench-command bench-queries builds soak kernels distros clean \
 	packages test-packages proof-packages build-packages
 
 help: ## Show this list
@@ -41,9 +41,12 @@ install: packages $(VENV)/installed ## Install what recording needs, and webpf i
 
 test: test-packages $(VENV)/installed-dev $(VENV)/datasette-1 $(VENV)/speedscope ## Install what is missing, run every test
 	@failed=0; \
-	$(SUDO) $(BIN)/python -m pytest -n 2 --dist loadfile -m "not kernel" || failed=1; \
+	$(SUDO) $(BIN)/python -m pytest -n 2 --dist loadfile -m "not kernel and not matrix" || failed=1; \
 	$(SUDO) $(BIN)/python -m pytest -m kernel || failed=1; \
 	exit $$failed
+
+matrix: test-packages $(VENV)/installed-dev ## Run every reading command on every kind of bad file (by hand: long)
+	$(SUDO) $(BIN)/python -m pytest -n 2 -m matrix
 
 check: $(VENV)/installed-dev ## Lint, check types and layers
 	$(BIN)/ruff check .

@@ -2,7 +2,7 @@
 -- description: How many processes start and end, second by second? Steps without any are in it. Base: processes but kernel
 --   threads, with the starts and ends that lie within the recording.
 -- param recording: integer, default latest; number of the recording
--- param step_ms: number, default 1000; length of a step, in milliseconds, at least 1
+-- param step_ms: number, default 1000; length of a step, in milliseconds, at least 1, and a millionth of the recording
 -- column time_ns: begin of the step, in nanoseconds since 1970 (Unix time)
 -- column seconds: the same from the begin of the recording
 -- column starts: processes that started in this step
@@ -13,7 +13,10 @@ WITH RECURSIVE recording AS MATERIALIZED (
         id,
         started_ns,
         coalesce(ended_ns, updated_ns) AS ended_ns,
-        CAST(max(CAST(coalesce(nullif(:step_ms, ''), 1000) AS REAL), 1) * 1e6 AS INTEGER) AS step_ns
+        CAST(max(
+            max(CAST(coalesce(nullif(:step_ms, ''), 1000) AS REAL), 1) * 1e6,
+            (coalesce(ended_ns, updated_ns) - started_ns) / 1e6
+        ) AS INTEGER) AS step_ns
     FROM recordings
     WHERE id = CAST(coalesce(nullif(:recording, ''), (SELECT max(id) FROM recordings)) AS INTEGER)
 ),

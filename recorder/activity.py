@@ -36,7 +36,7 @@ _LONGEST = 60
 
 def of(argv: bytes | None, comm: str | None) -> str:
     """A label, from the arguments as the kernel had them; without arguments, the name."""
-    label = _label_remembered(argv) if argv and len(argv) < 512 else _label(argv) if argv else ""
+    label = _label_remembered(argv) if argv and len(argv) < 512 else _label(argv[: arguments.LONGEST]) if argv else ""
     return label or comm or "?"
 
 

@@ -9,6 +9,9 @@ from functools import lru_cache
 # C0 and C1 controls, and the marks that turn the reading direction: what a terminal would act on instead of showing.
 UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
 
+LONGEST = 2 << 20
+"""Bytes that are taken apart at most: of one exec, no more is recorded. A damaged file can hold more."""
+
 _REMEMBERED = 512  # bytes
 
 

@@ -6,15 +6,15 @@ import difflib
 import re
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from . import dbfile, liveness
-from .errors import DataError, NotFound, UsageError
+from . import dbfile, liveness, opening, soundness
+from .errors import NotFound, UsageError
 
 _HEAD_LINE = re.compile(r"-- ?(.*)")
 _PARAMETER = re.compile(r"(integer|number|text), (required|optional|default (?P<default>[^;]+)); (?P<description>.+)")
@@ -144,16 +144,20 @@ def given(pairs: Iterable[str]) -> dict[str, str]:
 
 @contextmanager
 def reading(path: Path) -> Iterator[sqlite3.Connection]:
-    """A read-only connection to a recording file. Raises NotFound or DataError."""
+    """A read-only connection to a recording file. Raises NotFound, and DataError also for what reading it meets.
+
+    Values that can't be in a sound file make what uses them fail in any way, so every failure is explained here.
+    """
     dbfile.check_readable(path)
-    connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=10)
     try:
-        connection.execute("PRAGMA query_only = ON")
-        yield connection
-    except sqlite3.DatabaseError as error:
-        raise DataError(f"{path} can't be read: {error}") from error
-    finally:
-        connection.close()
+        with closing(opening.connect(path)) as connection:
+            try:
+                opening.check(connection, path)
+                yield connection
+            except opening.FAILURES as error:
+                raise opening.explained(connection, path, error) from error
+    except sqlite3.Error as error:  # it can't even be opened
+        raise opening.unreadable(path, error) from error
 
 
 @contextmanager
@@ -209,7 +213,7 @@ def recording_rows(connection: sqlite3.Connection, number: int | None = None) ->
     sql = "SELECT * FROM recordings WHERE ?1 IS NULL OR id = ?1 ORDER BY id"
     cursor = connection.execute(sql, [number])
     names = [column[0] for column in cursor.description]
-    rows = [dict(zip(names, values, strict=True)) for values in cursor]
+    rows = [soundness.fitting("recordings", dict(zip(names, values, strict=True))) for values in cursor]
     return [row | {"status": liveness.current_status(row)} for row in rows]
 
 

@@ -189,7 +189,7 @@ def tree(
     with catalog.reading(file) as connection:
         number = catalog.which(connection, file, recording)
         shown = trees.Tree(family.read(connection, number), folds)
-    lines = list(shown.lines(pid, depth, shutil.get_terminal_size().columns if sys.stdout.isatty() else None))
+        lines = list(shown.lines(pid, depth, shutil.get_terminal_size().columns if sys.stdout.isatty() else None))
     if not lines and pid is not None:
         raise NotFound(f"recording {number} has no process {pid}", f"webpf tree {file}")
     for line in lines:

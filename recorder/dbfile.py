@@ -17,6 +17,8 @@ from .errors import CannotCreate, DataError, NotFound
 # Kept here and not in schema.py, which needs sqlite_utils: the check must be quick.
 APPLICATION_ID = 0x77625046  # "wbPF": tells a recording from any other SQLite database
 SCHEMA_VERSION = 4  # PRAGMA user_version; grows with each migration
+SINCE = {"working_directories": 3, "programs.cwd_device": 3, "programs.cwd_inode": 3, "incidents": 4}
+"""Tables and columns that files of earlier schemas don't have, with the schema that brought them."""
 
 _LONGEST_PATH = 504  # of MAX_PATHNAME in SQLite's os_unix.c, less what it appends for the files beside the database
 _MAGIC = b"SQLite format 3\0"
@@ -77,6 +79,8 @@ def check_readable(path: Path) -> None:
         raise NotFound(f"there is no recording file {path}", f"{_record_to(path)}   (or --db PATH)")
     if path.is_dir():
         raise DataError(f"{path} is a directory", "--db PATH")
+    if not path.is_file():  # a pipe, a device: some never end
+        raise DataError(f"{path} is not a regular file", "--db PATH")
     if path.stat().st_size == 0:
         raise DataError(f"{path} is empty: nothing has been recorded in it yet", _record_to(path))
     _check_header(path)
@@ -85,6 +89,8 @@ def check_readable(path: Path) -> None:
 def is_recording(path: Path) -> bool:
     """Whether this is a file of webpf's that this version can read."""
     try:
+        if not path.is_file():  # opening a pipe would wait
+            return False
         with path.open("rb") as file:
             return is_header(file.read(HEADER_BYTES))
     except OSError:

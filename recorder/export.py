@@ -10,14 +10,14 @@ from pathlib import Path
 from types import ModuleType
 from typing import BinaryIO, TypeAlias
 
-from . import catalog, chrometrace, otlp, stacks, terminal
+from . import catalog, chrometrace, otlp, soundness, stacks, terminal
 from .errors import Unavailable
 from .slices import Row
 from .work import UNWATCHED, Work, counted, processes
 
 Writer: TypeAlias = Callable[[sqlite3.Connection, Row, str, BinaryIO, Work], None]
 
-_ROWS = "SELECT * FROM processes WHERE recording_id = ? ORDER BY id"
+_ROWS = "SELECT {} FROM processes WHERE recording_id = ? ORDER BY id"
 
 
 def export(db: Path, recording: int | None, format: str, weight: str, out: BinaryIO, work: Work = UNWATCHED) -> None:
@@ -45,8 +45,8 @@ def _as_text(out: BinaryIO) -> Iterator[io.TextIOWrapper]:
 
 def _rows(format: str) -> Writer:
     def write(connection: sqlite3.Connection, about: Row, weight: str, out: BinaryIO, work: Work) -> None:
-        cursor = connection.execute(_ROWS, [about["id"]])
-        columns = [column[0] for column in cursor.description]
+        columns = soundness.there(connection, "processes")
+        cursor = connection.execute(_ROWS.format(", ".join(columns)), [about["id"]])
         with _as_text(out) as text:
             rows = counted(cursor, work, processes(connection, about["id"]))
             terminal.write_rows(columns, rows, format, None, text)

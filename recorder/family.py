@@ -45,7 +45,8 @@ class Node:
 FAMILY = """WITH RECURSIVE family (id) AS (
     SELECT p.id FROM recordings AS r JOIN processes AS p ON p.recording_id = r.id
     WHERE r.id = :recording AND p.kernel IS NOT 1 AND p.start_ns >= r.started_ns
-        AND (p.id = :command OR :command IS NULL OR json_extract(r.options, '$.cgroup'))
+        AND (p.id = :command OR :command IS NULL
+            OR CASE WHEN json_valid(r.options) THEN json_extract(r.options, '$.cgroup') END)
     UNION
     SELECT child.id FROM family JOIN processes AS child ON child.parent_id = family.id WHERE :command IS NOT NULL
 )
@@ -66,22 +67,37 @@ _PLACE = """(SELECT coalesce(d.path, e.cwd_device || ':' || e.cwd_inode) FROM pr
 
 
 def read(connection: sqlite3.Connection, recording: int, with_places: bool = False) -> Iterator[Node]:
-    """The processes of a recording but kernel threads, parents before their children (in the order of their ids).
+    """The processes of a recording but kernel threads, parents before their children (in the order of their starts).
 
-    with_places: in which directories they worked, too.
+    with_places: in which directories they worked, too. A parent that isn't among them, or didn't start before its child
+    (a damaged file may have rings), is left out.
     """
+    known: set[int] = set()
     knows_places = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'working_directories'").fetchone()
     sql = f"""SELECT p.id, p.parent_id, p.pid, coalesce(p.args, p.comm, '?'), p.start_ns, p.end_ns, p.cpu_ns,
             p.exit_code, p.signal, p.state, p.start_ns < r.started_ns, p.execs > 0, p.argv, p.comm,
             {_PLACE if with_places and knows_places else "NULL"}
         FROM processes AS p JOIN recordings AS r ON r.id = p.recording_id
-        WHERE p.recording_id = ? AND p.kernel IS NOT 1 ORDER BY p.id"""
+        WHERE p.recording_id = ? AND p.kernel IS NOT 1 ORDER BY p.start_ns, p.id"""
     for id, above, pid, line, start, end, cpu, exit_code, signal, state, is_old, has_run, argv, comm, place in (
         connection.execute(sql, [recording])
     ):  # fmt: skip
         ended = outcome(exit_code, signal, state)
         names = (activity.title(argv, line), activity.of(argv, comm), place)
-        yield Node(id, above, pid, line, start, end, cpu, ended, bool(is_old), bool(has_run), *names)
+        known.add(id)
+        yield Node(
+            id,
+            above if above in known and above != id else None,
+            pid,
+            line,
+            start,
+            end,
+            cpu,
+            ended,
+            bool(is_old),
+            bool(has_run),
+            *names,
+        )
 
 
 def members(connection: sqlite3.Connection, recording: int, command: int | None) -> list[Node]:
@@ -95,7 +111,7 @@ def command_id(connection: sqlite3.Connection, recording: int) -> int | None:
     """Row of the command that was recorded, which is what the recorder itself started; None if there was none."""
     sql = """SELECT min(p.id) FROM recordings AS r
         JOIN processes AS p ON p.recording_id = r.id AND p.ppid = r.recorder_pid AND p.start_ns >= r.started_ns
-        WHERE r.id = ? AND json_extract(r.options, '$.of') = 'command'"""
+        WHERE r.id = ? AND CASE WHEN json_valid(r.options) THEN json_extract(r.options, '$.of') END = 'command'"""
     found: int | None = connection.execute(sql, [recording]).fetchone()[0]
     return found
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from .errors import UsageError
 
 _MIB = 1024 * 1024
-_MAX_ARGS = 2 * _MIB
+_MAX_ARGS = 2 * _MIB  # argv.LONGEST
 
 
 def check(duration: float | None, buffer_mib: int, max_args: int) -> None:

@@ -5,16 +5,28 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
-from . import catalog, newfile
-from .errors import UsageError
+from . import catalog, newfile, opening, soundness
+from .errors import DataError, UsageError
+from .soundness import GREATEST
 from .store import Store
 from .work import UNWATCHED, Work
 
 _BY_ID = ("processes", "forks", "programs", "exits", "frees", "found", "missing")
 _TABLES = ("recordings", *_BY_ID, "cgroup_paths", "working_directories", "incidents", "fact_blocks")
-_STEP = 50_000  # ids
+_STEP = 50_000  # rows
 _FACT_IDS = ("id", "process_id", "parent_id", "first_id")
+_FULL = ("full", "disk I/O", "readonly")  # what SQLite says where it is the new file that can't be written
+
+
+class _Source(NamedTuple):
+    """A file, with the highest numbers that it uses and how many rows it has."""
+
+    path: Path
+    recordings: int
+    events: int
+    rows: int
 
 
 def merge(
@@ -27,79 +39,107 @@ def merge(
     """
     if len({path.resolve() for path in sources}) < len(sources):
         raise UsageError("the same file is named twice", "webpf merge A B -o C")
-    ids = sum(_check(source) for source in sources)
+    looked_at = [_look_at(path) for path in sources]
+    if max(sum(source.events for source in looked_at), sum(source.recordings for source in looked_at)) > GREATEST:
+        raise DataError("all these files together have numbers that are too large for one")
     with newfile.path(target, replaces) as made:
         store = Store(made)
         work.watch(store.db.conn)
-        copied = _Copied(work, ids * len(_BY_ID))
+        copied = _Copied(work, sum(source.rows for source in looked_at))
         try:
             with store.writing():  # once, not into a log first: nobody else reads it yet
                 store.db.execute("PRAGMA journal_mode = DELETE")
-            return {source: _add(store, source, copied) for source in sources}
+            taken = _Source(target, 0, 0, 0)
+            merged = {}
+            for source in looked_at:
+                merged[source.path] = _add(store, source, taken, copied)
+                taken = taken._replace(
+                    recordings=taken.recordings + source.recordings, events=taken.events + source.events
+                )
+            return merged
         finally:
             store.close()
 
 
-def _check(source: Path) -> int:
-    """How many ids it has. Raises UsageError for a file that is still being written."""
-    with catalog.reading(source) as connection:
-        catalog.which(connection, source, None)
+def _look_at(path: Path) -> _Source:
+    """Raises UsageError for a file that is still being written, DataError for one with numbers that can't be."""
+    with catalog.reading(path) as connection:
+        catalog.which(connection, path, None)
         for row in catalog.recording_rows(connection):
             if row["status"] == "recording":
-                raise UsageError(f"recording {row['id']} of {source} goes on", "merge it when it has ended")
-        return _ids(connection)
+                raise UsageError(f"recording {row['id']} of {path} goes on", "merge it when it has ended")
+        for problem in (*soundness.problems_of_blocks(connection), *soundness.problems_of_ids(connection)):
+            raise opening.damaged(path, problem)
+        last = {table: _number(connection, f"max(id) FROM {table}") for table in ("recordings", *_BY_ID)}
+        reserved = _number(connection, "max(first_id + size) - 1 FROM fact_blocks")
+        rows = sum(_number(connection, f"count(*) FROM {table}") for table in _BY_ID)
+        return _Source(path, last.pop("recordings"), max(reserved, *last.values()), rows)
 
 
-def _add(store: Store, source: Path, copied: _Copied) -> list[int]:
+def _number(connection: sqlite3.Connection, selected: str) -> int:
+    return int(connection.execute(f"SELECT {selected}").fetchone()[0] or 0)
+
+
+def _add(store: Store, source: _Source, taken: _Source, copied: _Copied) -> list[int]:
     connection = store.db.conn
     assert connection is not None
     with store.writing():
-        connection.execute("ATTACH ? AS source", [f"{source.absolute().as_uri()}?mode=ro"])
+        connection.execute("ATTACH ? AS source", [f"{source.path.absolute().as_uri()}?mode=ro"])
         try:
             with connection:
-                return _copy(connection, copied)
+                return _copy(connection, source, taken, copied)
+        except sqlite3.DatabaseError as error:
+            if any(word in str(error) for word in _FULL):
+                raise
+            raise opening.unreadable(source.path, error) from error
         finally:
             connection.execute("DETACH source")
 
 
 class _Copied:
-    """How much is copied, counted in ids of facts, table by table."""
+    """How much is copied, counted in rows of the tables that have most."""
 
     def __init__(self, work: Work, total: int) -> None:
         self._work = work
         self._total = total
         self._done = 0
 
-    def add(self, ids: int) -> None:
-        self._done += ids
+    def add(self, rows: int) -> None:
+        self._done += rows
         self._work.at(self._done, self._total)
 
 
-def _ids(connection: sqlite3.Connection, schema: str = "main") -> int:
-    """The highest id of a fact that is taken."""
-    sql = f"SELECT coalesce(max(first_id + size), 1) - 1 FROM {schema}.fact_blocks"
-    return int(connection.execute(sql).fetchone()[0])
-
-
-def _copy(connection: sqlite3.Connection, copied: _Copied) -> list[int]:
+def _copy(connection: sqlite3.Connection, source: _Source, taken: _Source, copied: _Copied) -> list[int]:
     """Every id moves by as much as is taken already, so what points to what stays."""
-    recordings = connection.execute("SELECT coalesce(max(id), 0) FROM main.recordings").fetchone()[0]
-    facts, last = _ids(connection), _ids(connection, "source")
     for table in _TABLES:
         there = {row[1] for row in connection.execute(f"PRAGMA source.table_info({table})")}
         columns = [row[1] for row in connection.execute(f"PRAGMA main.table_info({table})") if row[1] in there]
-        moved = {"recording_id": recordings} | dict.fromkeys(_FACT_IDS, facts)
+        moved = {"recording_id": taken.recordings} | dict.fromkeys(_FACT_IDS, taken.events)
         if table == "recordings":
-            moved = {"id": recordings}
+            moved = {"id": taken.recordings}
         values = ", ".join(f"{column} + {moved[column]}" if column in moved else column for column in columns)
         insert = f"INSERT INTO main.{table} ({', '.join(columns)}) SELECT {values} FROM source.{table}"
         if table in _BY_ID:
-            for first in range(1, last + 1, _STEP):
-                connection.execute(f"{insert} WHERE id BETWEEN ? AND ? ORDER BY id", [first, first + _STEP - 1])
-                copied.add(min(_STEP, last + 1 - first))
+            _copy_by_id(connection, source, table, insert, copied)
         elif columns:  # else it comes from before there was such a table
             connection.execute(f"{insert} ORDER BY 1")
     connection.execute("UPDATE main.recordings SET status = 'interrupted' WHERE status = 'recording'")
-    return [
-        row[0] for row in connection.execute("SELECT id FROM main.recordings WHERE id > ? ORDER BY id", [recordings])
-    ]
+    sql = "SELECT id FROM main.recordings WHERE id > ? ORDER BY id"
+    return [row[0] for row in connection.execute(sql, [taken.recordings])]
+
+
+def _copy_by_id(connection: sqlite3.Connection, source: _Source, table: str, insert: str, copied: _Copied) -> None:
+    """So many rows at a time, by their ids, between which there may be gaps of any size."""
+    step = f"SELECT max(id), count(*) FROM (SELECT id FROM source.{table} WHERE id > ? ORDER BY id LIMIT {_STEP})"
+    its_own = "recording_id IN (SELECT id FROM source.recordings)"
+    after = 0
+    while True:
+        last, rows = connection.execute(step, [after]).fetchone()
+        if not rows:
+            return
+        # One that belonged to no recording here would belong to one of the next file there.
+        inserted = connection.execute(f"{insert} WHERE id > ? AND id <= ? AND {its_own} ORDER BY id", [after, last])
+        if inserted.rowcount != rows:
+            raise opening.damaged(source.path, f"rows of {table} belong to no recording")
+        copied.add(rows)
+        after = last

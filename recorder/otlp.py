@@ -87,7 +87,7 @@ def _identity(about: Row, process: sqlite3.Row, size: int) -> str:
 
 def _about_process(row: sqlite3.Row) -> dict[str, Any]:
     """Names that begin with process. are OpenTelemetry's: https://opentelemetry.io/docs/specs/semconv/registry/."""
-    words = None if row["argv"] is None else [text(word) for word in argv.split(row["argv"])]
+    words = None if row["argv"] is None else [text(word) for word in argv.split(row["argv"][: argv.LONGEST])]
     return {
         "process.pid": row["pid"],
         "process.parent_pid": row["ppid"],

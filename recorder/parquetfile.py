@@ -17,6 +17,7 @@ from urllib.parse import quote
 import pyarrow
 from pyarrow import parquet
 
+from . import soundness
 from .slices import Row
 from .work import UNWATCHED, Work, counted, processes
 
@@ -31,13 +32,16 @@ _TIME = pyarrow.timestamp("us", tz="UTC")
 def place(about: Row) -> Path:
     """Where in the tree a recording's file is. Its start (UTC) tells it from others of its host."""
     started = datetime.fromtimestamp(about["started_ns"] // 1000 / 1e6, timezone.utc)
-    host = quote(about["host"] or "unknown", safe="").replace(".", "%2E" if set(about["host"]) == {"."} else ".")
+    name = about["host"] or "unknown"
+    host = quote(name, safe="").replace(".", "%2E" if set(name) == {"."} else ".")
     return Path(f"host={host}") / f"recording={started:%Y%m%dT%H%M%S.%fZ}" / "processes.parquet"
 
 
 def write(connection: sqlite3.Connection, about: Row, out: BinaryIO, work: Work = UNWATCHED) -> None:
     """Writes all processes of a recording, kernel threads too. What is said of the recording goes into the metadata."""
-    columns = {row[1]: _TYPES[row[2]] for row in connection.execute("PRAGMA table_xinfo(processes)")}
+    columns = {
+        name: _TYPES[soundness.columns()["processes"][name].type] for name in soundness.there(connection, "processes")
+    }
     names = [name for name in columns if name not in _LEFT_OUT]
     metadata = {"webpf": json.dumps(dict(about), default=str)}
     fields = [(name, columns[name]) for name in names] + [(name, _TIME) for name in _TIMES]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import Any
 
-from . import dbfile, facts
+from . import catalog, facts, opening, soundness
 from .errors import NotFound, StorageError
 from .lifetimes import Pairing
 from .recording_writer import RecordingWriter
@@ -22,9 +23,10 @@ def rebuild(path: Path, recording: int | None = None, work: Work = UNWATCHED) ->
     All in one transaction: if anything fails, the file is as before. Raises NotFound for a recording that isn't
     there, StorageError for one that is still being written, and work's Interrupted.
     """
-    dbfile.check_readable(path)
+    _check(path, work)
     store = Store(path)
     try:
+        store.db.conn.text_factory = opening.decoded
         store.mark_interrupted()
         rows = list(store.db["recordings"].rows)
         if recording is not None and recording not in {row["id"] for row in rows}:
@@ -38,6 +40,22 @@ def rebuild(path: Path, recording: int | None = None, work: Work = UNWATCHED) ->
             return {row["id"]: _rebuild_one(store, row["id"], work) for row in wanted}
     finally:
         store.close()
+
+
+def _check(path: Path, work: Work) -> None:
+    """Raises DataError for a file that is damaged: it is left as it is, for whatever can still be read of it."""
+    with catalog.reading(path) as connection:
+        work.watch(connection)
+        opening.check_for_writing(connection, path)
+        [(message,)] = connection.execute("PRAGMA integrity_check(1)")
+        problems = itertools.chain(
+            [] if message == "ok" else [f"SQLite: {message}"],
+            soundness.lacks(connection),
+            soundness.wrong_values(connection, in_strict=False),
+            soundness.problems_of_ids(connection),
+        )
+        for problem in problems:
+            raise opening.damaged(path, problem)
 
 
 def _rebuild_one(store: Store, recording_id: int, work: Work) -> int:

@@ -14,7 +14,7 @@ from typing import Any
 
 from sqlite_utils import Database
 
-from . import dbfile, lock_holders, ownership, schema
+from . import dbfile, lock_holders, opening, ownership, schema
 from .errors import StorageError
 from .events import storable
 from .file_watch import FileLost, FileWatch
@@ -72,6 +72,7 @@ class Store:
             schema.migrate(db)
             db.execute("PRAGMA journal_mode = WAL")
             ownership.check_opened(self.path, self._identity, before)  # with the files beside it
+            opening.check_for_writing(connection, self.path)
             db.execute("BEGIN IMMEDIATE")
             db.execute("ROLLBACK")
         except BaseException:

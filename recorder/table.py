@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from itertools import islice
@@ -20,6 +21,7 @@ _SHORT = 18  # text up to this width is shown whole
 _LEAST = 20  # longer text gets at least this much
 _MOST = 100  # and elsewhere than on a terminal, where all columns are shown, at most this much
 _UNLIMITED = 100_000
+_LONGEST = 10_000  # characters of a cell: more than any terminal is wide
 
 
 def write(columns: Sequence[str], rows: Iterator[tuple[Any, ...]], limit: int, output: TextIO) -> None:
@@ -56,10 +58,11 @@ def _cell(value: Any, is_time: bool) -> str:
     if value is None:
         return ""
     if is_time and isinstance(value, int):
-        return datetime.fromtimestamp(value / 1e9).strftime("%m-%d %H:%M:%S.%f")[:-3]
+        with contextlib.suppress(OSError, OverflowError, ValueError):  # no time that a calendar has
+            return datetime.fromtimestamp(value / 1e9).strftime("%m-%d %H:%M:%S.%f")[:-3]
     if isinstance(value, float):
         return f"{value:.3f}"
-    return safe(str(value))
+    return safe(str(value)[:_LONGEST])
 
 
 def _fit(headers: list[str], cells: list[tuple[str, ...]], numeric: list[bool], width: int) -> list[int]:

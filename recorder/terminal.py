@@ -51,7 +51,7 @@ def write_rows(
 ) -> None:
     """Writes rows as `table` (50 of them unless limit says otherwise), `csv`, `json` or `ndjson` (all of them)."""
     printable: Iterator[tuple[Any, ...]] = (
-        tuple(argv.quote(v, len(v)) if isinstance(v, bytes) else v for v in row) for row in rows
+        tuple(argv.quote(v[: argv.LONGEST], len(v)) if isinstance(v, bytes) else v for v in row) for row in rows
     )
     if format == "table":
         from . import table  # takes rich with it
@@ -94,11 +94,12 @@ def _write_json(columns: Sequence[str], rows: Iterator[tuple[Any, ...]], output:
 
 def describe_recording(recording: Mapping[str, Any], columns: Sequence[str]) -> tuple[Any, ...]:
     """A row of `recordings` for people: its start in local time, its length in seconds."""
-    started = datetime.fromtimestamp(recording["started_ns"] / 1e9).astimezone()
-    ended_ns = recording["ended_ns"] or recording["updated_ns"]
-    shown = {
-        **recording,
-        "started": started.isoformat(sep=" ", timespec="seconds"),
-        "seconds": round((ended_ns - recording["started_ns"]) / 1e9, 1),
-    }
+    started_ns, ended_ns = recording["started_ns"], recording["ended_ns"] or recording["updated_ns"]
+    shown: dict[str, Any] = {**recording, "started": None, "seconds": None}
+    if started_ns is not None:
+        with contextlib.suppress(OSError, OverflowError, ValueError):  # no time that a calendar has
+            started = datetime.fromtimestamp(started_ns / 1e9).astimezone()
+            shown["started"] = started.isoformat(sep=" ", timespec="seconds")
+        if ended_ns is not None:
+            shown["seconds"] = round((ended_ns - started_ns) / 1e9, 1)
     return tuple(shown[column] for column in columns)

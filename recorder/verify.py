@@ -6,12 +6,13 @@ It only reads, in one transaction, so that a recording which goes on can be veri
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from . import catalog, facts
+from . import catalog, facts, opening, soundness
+from .errors import DataError
 from .events import KINDS, Exec, Exit, Fork, Free
 from .lifetimes import Pairing
 from .process import Process
@@ -40,25 +41,65 @@ def verify(path: Path, work: Work = UNWATCHED) -> Iterator[Finding]:
     with catalog.reading(path) as connection:
         work.watch(connection)
         connection.execute("BEGIN")
-        yield Finding("the file", tuple(_unsound(connection)))
+        checks = (lambda: _unsound(connection), lambda: soundness.problems(connection, in_strict=False))
+        problems = [problem for check in checks for problem in _as_far_as_possible(connection, path, check)]
+        yield Finding("the file", tuple(problems))
         for recording in catalog.recording_rows(connection):
-            yield _verify_one(connection, recording, work)
+            yield _verify_one(connection, path, recording, work)
 
 
-def _verify_one(connection: sqlite3.Connection, recording: Mapping[str, Any], work: Work) -> Finding:
+def _as_far_as_possible(
+    connection: sqlite3.Connection, path: Path, check: Callable[[], Iterable[str]]
+) -> Iterator[str]:
+    """The problems that a check finds; and what has ended it, if the file can't be read to the end for it."""
+    found: list[str] = []
+    try:
+        _extend(found, connection, check)
+    except opening.FAILURES as error:
+        is_damage = isinstance(opening.explained(connection, path, error), DataError)
+        if str(error) == "interrupted" or not is_damage:
+            raise
+        found.append(f"SQLite: {error}" if isinstance(error, sqlite3.Error) else "values: some are of a wrong type")
+    yield from found
+
+
+def _extend(found: list[str], connection: sqlite3.Connection, check: Callable[[], Iterable[str]]) -> None:
+    """Adds what a check finds. sqlite3's own way to decode text is the fastest, but fails where text is no UTF-8."""
+    lenient, connection.text_factory = connection.text_factory, str
+    try:
+        found.extend(check())
+        return
+    except sqlite3.OperationalError as error:
+        if "decode" not in str(error):
+            raise
+    finally:
+        connection.text_factory = lenient
+    found[:] = ["values: there is text that is no UTF-8"]
+    found.extend(check())
+
+
+def _verify_one(connection: sqlite3.Connection, path: Path, recording: Mapping[str, Any], work: Work) -> Finding:
     number = recording["id"]
-    counts = [_count(connection, table, number) for table in _COUNTED]
-    problems = [*_unbalanced(recording, counts), *_misplaced(connection, number)]
-    problems += _wrongly_paired(connection, number, work)
+    counts = [0] * len(_COUNTED)
+    processes = 0
+
+    def check() -> Iterator[str]:
+        nonlocal counts, processes
+        counts = [_count(connection, table, number) for table in _COUNTED]
+        processes = _count(connection, "processes", number)
+        yield from _unbalanced(recording, counts)
+        yield from _misplaced(connection, number)
+        yield from _wrongly_paired(connection, number, work)
+
+    problems = tuple(_as_far_as_possible(connection, path, check))
     lost = recording["lost"]
     verdict = f"{lost:,} events were lost, so counts are a lower bound" if lost else "no event was lost"
     if not lost and recording["status"] != "complete":
         verdict = "what is after its last commit is missing" if recording["status"] == "interrupted" else "it goes on"
-    processes = _count(connection, "processes", number)
     summary = (
         f"recording {number}: {recording['status']}, {processes:,} processes from {sum(counts):,} events; {verdict}"
     )
-    return Finding(summary, tuple(problems))
+    return Finding(summary, problems)
 
 
 def _unsound(connection: sqlite3.Connection) -> Iterator[str]:

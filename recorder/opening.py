@@ -1,0 +1,92 @@
+"""Opens a file that may be anybody's: it may be damaged, or made to do harm.
+
+A sound file pays for this with a look at its schema only. Values are looked at once something has failed.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+import sqlite3
+from pathlib import Path
+
+from . import ownership
+from .dbfile import APPLICATION_ID
+from .errors import DataError
+from .soundness import TRIGGERS, columns, problems
+
+FAILURES = (sqlite3.Error, ArithmeticError, AttributeError, LookupError, MemoryError, TypeError, ValueError)
+"""What values that can't be there make reading fail with."""
+
+_LONGEST = 64 << 20  # bytes of a value, if the file isn't larger: what a planted column may blow itself up to
+_LIMIT_LENGTH = 0  # SQLITE_LIMIT_LENGTH, which sqlite3 names since Python 3.11
+
+
+def decoded(raw: bytes) -> str:
+    """SQLite's text as Python's, with \\xff for bytes that are no UTF-8."""
+    return raw.decode("utf-8", "backslashreplace")
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """A read-only connection, to a file that may be anybody's."""
+    connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=10)
+    connection.text_factory = decoded
+    if hasattr(connection, "setlimit"):  # since Python 3.11
+        connection.setlimit(_LIMIT_LENGTH, max(_LONGEST, path.stat().st_size))
+    for setting in ("query_only = ON", "trusted_schema = OFF", "cell_size_check = ON"):
+        connection.execute(f"PRAGMA {setting}")
+    return connection
+
+
+def check(connection: sqlite3.Connection, path: Path) -> None:
+    """Raises DataError for what would make SQLite read something else than webpf's own tables."""
+    if connection.execute("PRAGMA application_id").fetchone() != (APPLICATION_ID,):
+        log = shlex.quote(f"{path}{ownership.SIDE_FILES[0]}")
+        raise DataError(f"{path} can't be read: the log beside it is another database's", f"mv {log} {log}.away")
+    for kind, name in connection.execute(_MASKS):
+        if name.lower() in columns():
+            raise DataError(f"{path} is not as webpf makes it: {name} is a {kind} and not a table", _verify(path))
+
+
+def check_for_writing(connection: sqlite3.Connection, path: Path) -> None:
+    """The same, and also if writing would make the file change other rows of its own accord."""
+    connection.execute("PRAGMA trusted_schema = OFF")
+    check(connection, path)
+    for name, sql in connection.execute(TRIGGERS):
+        if _CHANGES.search(sql):
+            statement = 'DROP TRIGGER "{}"'.format(name.replace('"', '""'))
+            raise DataError(
+                f"{path} has a trigger, {name}, which would change rows while webpf writes",
+                shlex.join(["sqlite3", str(path), statement]),
+            )
+
+
+_CHANGES = re.compile(r"\bBEGIN\b.*\b(INSERT|UPDATE|DELETE|REPLACE)\b", re.IGNORECASE | re.DOTALL)
+_MASKS = """SELECT CASE type WHEN 'view' THEN type ELSE 'virtual table' END, name FROM sqlite_schema
+WHERE type = 'view' OR (type = 'table' AND sql LIKE 'CREATE VIRTUAL%')"""
+
+
+def unreadable(path: Path, error: sqlite3.Error) -> DataError:
+    """What is said when SQLite fails."""
+    is_passing = any(word in str(error) for word in ("locked", "interrupted", "unable to open", "readonly"))
+    return DataError(f"{path} can't be read: {error}", "" if is_passing else _verify(path))
+
+
+def explained(connection: sqlite3.Connection, path: Path, error: Exception) -> Exception:
+    """A DataError if the file is to blame for what reading it failed with; else the error itself."""
+    if isinstance(error, sqlite3.Error):
+        return unreadable(path, error)
+    try:
+        problem = next(problems(connection), "")
+    except FAILURES as another:
+        problem = str(another)
+    return damaged(path, problem) if problem else error
+
+
+def damaged(path: Path, problem: str) -> DataError:
+    """What is said of a file with a problem."""
+    return DataError(f"{path} is damaged: {problem}", _verify(path))
+
+
+def _verify(path: Path) -> str:
+    return shlex.join(["webpf", "verify", str(path)])

@@ -1,0 +1,294 @@
+"""Damaged and planted files: every reading command ends soon, without a traceback, and says in a line what is wrong."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import resource
+import shlex
+import sqlite3
+import sys
+import time
+import traceback
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import NamedTuple, NoReturn
+
+import pytest
+from damage import DAMAGES, good
+from support import SLOWNESS
+
+from webpf import __main__, catalog, dbfile
+from webpf.export import FORMATS
+
+SECONDS = 30 * SLOWNESS
+MOST_KIB = 300 * 1024  # and ten times the file: the csv module takes four bytes a character, and twice
+_MOST_BYTES = 6 << 30
+CODES = {0, 1, 64, 65, 66}
+
+QUERY_VALUES = {"execs": {"pid": "102"}, "ancestors": {"pid": "102"}, "compare": {"against": "1"}}
+
+
+def commands() -> dict[str, list[str]]:
+    """Every command that reads a file, called DB here."""
+    found: dict[str, list[str]] = {
+        f"query {name}": [
+            *("query", name, "--db", "DB", "--format", ("table", "csv", "json", "ndjson")[number % 4]),
+            *(word for key, value in QUERY_VALUES.get(name, {}).items() for word in ("-p", f"{key}={value}")),
+        ]
+        for number, name in enumerate(catalog.names())
+    }
+    for format in FORMATS:
+        place = "TREE" if format == "parquet" else "OUT"
+        found[f"export {format}"] = ["export", "DB", "--to", format, "--force", "-o", place]
+    return found | {
+        "recordings": ["recordings", "--db", "DB"],
+        "tree": ["tree", "DB"],
+        "tree --pid": ["tree", "DB", "--pid", "102", "--no-fold"],
+        "report": ["report", "DB"],
+        "diff": ["diff", "--db", "DB", "1", "2"],
+        "export folded to stdout": ["export", "DB", "--to", "folded", "--weight", "count"],
+        "merge": ["merge", "DB", "--force", "-o", "OUT"],
+        "verify": ["verify", "DB"],
+        "browse": ["browse", "DB", "--no-open", "--port", "0"],  # a port that can't be: it looks at the file first
+        "datasette-config": ["datasette-config", "DB"],
+        "rebuild": ["rebuild", "--db", "DB"],  # the last, since it writes
+    }
+
+
+class Ended(NamedTuple):
+    """How a command ended."""
+
+    code: int
+    stdout: str
+    stderr: str
+    seconds: float
+    peak_kib: int
+
+
+def run(arguments: list[str], db: Path) -> Ended:
+    """Runs a command on a file, in a child of this process that has imported webpf already: there are thousands."""
+    paths = {"DB": str(db), "OUT": str(db.with_name("out")), "TREE": str(db.with_name("tree"))}
+    words = [paths.get(word, word) for word in arguments]
+    began = time.monotonic()
+    with (db.parent / "stdout").open("w+b") as stdout, (db.parent / "stderr").open("w+b") as stderr:
+        pid = os.fork()
+        if pid == 0:
+            _become(words, stdout.fileno(), stderr.fileno())
+        _, status, usage = os.wait4(pid, 0)
+        for stream in (stdout, stderr):
+            stream.seek(0)
+        said, told = (stream.read(1 << 20).decode(errors="replace") for stream in (stdout, stderr))
+    return Ended(os.waitstatus_to_exitcode(status), said, told, time.monotonic() - began, usage.ru_maxrss)
+
+
+def _become(words: list[str], stdout: int, stderr: int) -> NoReturn:
+    """Is a webpf that was called with these words, and can't take more than a test's share of the machine."""
+    code = 255
+    try:
+        os.setpgid(0, 0)
+        resource.setrlimit(resource.RLIMIT_CPU, (int(SECONDS), int(SECONDS)))
+        resource.setrlimit(resource.RLIMIT_AS, (_MOST_BYTES, _MOST_BYTES))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (_MOST_BYTES // 4, _MOST_BYTES // 4))
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+        os.dup2(stdout, 1)
+        os.dup2(stderr, 2)
+        sys.stdin, sys.stdout, sys.stderr = (os.fdopen(fd, mode, closefd=False) for fd, mode in enumerate("rww"))
+        sys.argv = ["webpf", *words]
+        __main__.main()
+    except SystemExit as ending:
+        code = ending.code if isinstance(ending.code, int) else 0
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        with contextlib.suppress(OSError, ValueError):
+            sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def faults(what: str, ended: Ended, size: int) -> Iterator[str]:
+    """What is wrong with the way in which a command ended."""
+    said = ended.stderr.splitlines()
+    if "Traceback" in ended.stderr + ended.stdout or ended.code not in CODES | ({69} if what == "doctor" else set()):
+        yield f"{what}: {ended.code} {ended.stderr[-600:]}"
+    if ended.code in (64, 65, 66) and len(said) != 1:
+        yield f"{what}: {len(said)} lines: {ended.stderr[:600]}"
+    if any("\x1b" in line or not line.startswith("webpf: ") for line in said):
+        yield f"{what}: {ended.stderr[:600]!r}"
+    if ended.seconds > SECONDS:
+        yield f"{what}: {ended.seconds:.0f} s"
+    if ended.peak_kib > MOST_KIB + 10 * size // 1024:
+        yield f"{what}: {ended.peak_kib:,} KiB"
+
+
+def check(damage: str, folder: Path, wanted: Iterable[str]) -> list[str]:
+    """The faults of some commands on a file with this damage."""
+    db = good(folder / "webpf.db")
+    DAMAGES[damage](db)
+    found: list[str] = []
+    for what in wanted:
+        ended = run(commands()[what], db)
+        found += faults(f"{damage}: {what}", ended, db.stat().st_size)
+    return found
+
+
+SAMPLE = {
+    "its own parent": ("tree", "report", "query ancestors", "query tree", "export folded"),
+    "no strict and text": ("rebuild",),
+    "processes.pid 'init'": ("query lifetimes", "tree", "export perfetto", "diff", "verify"),
+    "recordings.started_ns 9.4670856e+21": ("recordings", "query rate", "export parquet", "report"),
+    "nulls in recordings": ("recordings", "query concurrency", "export otlp"),
+    "column of recordings missing": ("recordings", "tree"),
+    "args that are no text": ("query failures", "export csv", "verify"),
+    "options no object": ("report", "diff"),
+    "latest end": ("query rate", "query timeline", "export chrome"),
+    "100 MB of empty arguments": ("query lifetimes", "export ndjson"),
+    "endless view": ("recordings", "verify", "browse"),
+    "triggers": ("verify", "rebuild"),
+    "absurd block": ("merge",),
+    "log of another program": ("verify", "rebuild"),
+    "log of another recording": ("verify", "rebuild"),
+    "pages swapped": ("export ndjson", "merge", "verify", "rebuild"),
+}
+"""Of the matrix, what each kind of damage was once fatal for."""
+
+
+@pytest.mark.parametrize("damage", SAMPLE)
+def test_a_sample(damage: str, tmp_path: Path) -> None:
+    assert not check(damage, tmp_path, SAMPLE[damage])
+
+
+@pytest.mark.matrix
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_every_damage_with_every_command(damage: str, tmp_path: Path) -> None:
+    assert not check(damage, tmp_path, commands())
+
+
+def test_a_good_file_with_every_command(tmp_path: Path) -> None:
+    """What is right is not refused: else all the others would pass."""
+    db = good(tmp_path / "webpf.db")
+    ended = {what: run(arguments, db) for what, arguments in commands().items()}
+    assert ended.pop("browse").code == 64
+    assert {what: each for what, each in ended.items() if each.code or len(each.stderr.splitlines()) > 2} == {}
+
+
+NAMED = {
+    "cycle of two": "pairing: ",
+    "no blocks": "numbers that are not this recording's",
+    "absurd block": "fact_blocks: ",
+    "overlapping blocks": "fact_blocks: ",
+    "ids beyond all": "values: processes has ids",
+    "column missing": "malformed database schema",
+    "column dropped": "schema: processes has no column max_rss_kib",
+    "columns more": "which is not webpf's",
+    "not strict": "schema: processes is not STRICT",
+    "no strict and text": "values: 8 of exits.status are not of the type INTEGER, or NULL",
+    "forks missing": "schema: there is no table forks",
+    "triggers": "schema: there is a trigger spoil",
+    "processes.pid 'init'": "non-INTEGER value in processes.pid",
+    "nulls in forks": "NULL value in forks.pid",
+    "text that is none": "values: there is text that is no UTF-8",
+    "events' names no text": "values: there is text that is no UTF-8",
+    "options no object": "values: the options of recording 1 are no JSON",
+    "latest start": "values: 2 of recordings.started_ns are not of the type INTEGER, or NULL, or no time that can be",
+    "version 0": "schema: its version is",
+    "pages swapped": "malformed",
+    "page 13 of zeros": "SQLite: ",
+    "processes a view": "processes is a view and not a table",
+    "virtual table": "forks is a virtual table and not a table",
+    "log of another program": "the log beside it is another database's",
+}
+
+
+@pytest.mark.parametrize("damage", NAMED)
+def test_verify_names_it(damage: str, tmp_path: Path) -> None:
+    db = good(tmp_path / "webpf.db")
+    DAMAGES[damage](db)
+    ended = run(commands()["verify"], db)
+    assert (ended.code, NAMED[damage] in ended.stdout + ended.stderr) == (65, True), ended
+
+
+def test_what_can_be_read_is_read(tmp_path: Path) -> None:
+    """A recording without its host, and names with bytes that are no text, are listed as far as they go."""
+    db = good(tmp_path / "webpf.db")
+    DAMAGES["nulls in recordings"](db)
+    DAMAGES["args that are no text"](db)
+    ended = run(["recordings", "--db", "DB", "--format", "csv"], db)
+    assert [line.split(",")[:2] for line in ended.stdout.splitlines()] == [
+        ["id", "name"],
+        ["1", "first"],
+        ["2", "second"],
+    ]
+    with closing(sqlite3.connect(db)) as connection:
+        connection.text_factory = bytes
+        written = connection.execute("SELECT args FROM processes WHERE recording_id = 2 ORDER BY id").fetchall()
+    ended = run(["export", "DB", "--to", "ndjson"], db)
+    read = [json.loads(line)["args"] for line in ended.stdout.splitlines()]
+    assert read == [args and args.decode(errors="backslashreplace") for (args,) in written]
+
+
+ROWS = "SELECT (SELECT count(*) FROM processes), (SELECT count(*) FROM forks), (SELECT count(*) FROM programs)"
+
+
+@pytest.mark.parametrize("damage", ["no blocks", "overlapping blocks", "not strict", "columns more", "no index"])
+def test_merge_takes_all_that_is_there(damage: str, tmp_path: Path) -> None:
+    """By sqlite3's counts, twice: with another file before it."""
+    db = good(tmp_path / "webpf.db")
+    with closing(sqlite3.connect(db)) as connection:
+        [expected] = connection.execute(ROWS)
+        [comms] = connection.execute("SELECT group_concat(comm) FROM processes")
+    other = good(tmp_path / "other.db")
+    DAMAGES[damage](db)
+    ended = run(["merge", str(other), "DB", "-o", "OUT"], db)
+    if damage == "overlapping blocks":
+        assert (ended.code, "fact_blocks" in ended.stderr) == (65, True)
+        return
+    assert ended.code == 0, ended
+    with closing(sqlite3.connect(tmp_path / "out")) as connection:
+        [merged] = connection.execute(ROWS)
+        [names] = connection.execute("SELECT group_concat(comm) FROM processes WHERE recording_id > 2")
+        assert connection.execute("PRAGMA foreign_key_check").fetchall() == []
+    assert (merged, names) == (tuple(2 * number for number in expected), comms)
+
+
+def test_triggers_do_nothing(tmp_path: Path) -> None:
+    """Neither while a file is read, nor in a rebuild, which is refused with what helps."""
+    db = good(tmp_path / "webpf.db")
+    DAMAGES["triggers"](db)
+    with closing(sqlite3.connect(db)) as connection:
+        before = list(connection.iterdump())
+    for _ in range(2):
+        ended = run(["rebuild", "--db", "DB"], db)
+        assert ended.code == 65
+        with closing(sqlite3.connect(db)) as connection:
+            assert list(connection.iterdump()) == before
+            [name] = connection.execute("SELECT name FROM sqlite_schema WHERE type = 'trigger' LIMIT 1").fetchone()
+        hint = ended.stderr.rpartition("try: ")[2].strip()
+        assert shlex.split(hint)[:2] == ["sqlite3", str(db)]
+        with closing(sqlite3.connect(db)) as connection, connection:
+            connection.execute(shlex.split(hint)[2])
+            before = list(connection.iterdump())
+            assert name not in {row[0] for row in connection.execute("SELECT name FROM sqlite_schema")}
+    assert run(["rebuild", "--db", "DB"], db).code == 0
+
+
+def test_a_damaged_file_is_left_as_it_is(tmp_path: Path) -> None:
+    """A log that belongs to another file would be written into this one by whoever opens it for writing."""
+    db = good(tmp_path / "webpf.db")
+    DAMAGES["log of another recording"](db)
+    before = db.read_bytes()
+    for what in ("verify", "merge", "rebuild"):
+        assert run(commands()[what], db).code == 65, what
+    assert db.read_bytes() == before
+
+
+def test_what_is_no_file_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", Path("/dev/zero")):
+        for words in (["recordings", "--db"], ["verify"], ["tree"], ["rebuild", "--db"]):
+            ended = run([*words, str(path)], tmp_path / "none.db")
+            assert (ended.code, ended.stderr.count("\n"), "record" in ended.stderr) == (65, 1, False), ended
+    assert not dbfile.is_recording(tmp_path / "pipe")
