@@ -12,6 +12,7 @@ from .record import Status
 
 _MOST_WAITING = 100  # calls that a stopped terminal has not taken yet; more are left out
 _LEAVE_SECONDS = 1.0
+_STATUS_SECONDS = 0.25
 
 
 class Display:
@@ -20,6 +21,7 @@ class Display:
     def __init__(self, shown: Quiet) -> None:
         self._shown = shown
         self._calls: queue.Queue[Callable[[], None] | None] = queue.Queue(_MOST_WAITING)
+        self._next = 0.0
         self._status: Status | None = None  # the latest, if it has not been shown
         self._thread = threading.Thread(target=self._run, name="webpf display", daemon=True)
 
@@ -27,6 +29,9 @@ class Display:
         self._put(lambda: self._shown.started(recording_id, others))
 
     def status(self, status: Status) -> None:
+        if not self._shown.shows_status or status.elapsed < self._next:
+            return
+        self._next = status.elapsed + _STATUS_SECONDS
         is_waiting, self._status = self._status is not None, status
         if not is_waiting:
             self._put(self._show_status)

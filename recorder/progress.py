@@ -14,11 +14,12 @@ if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
 _PLAIN_SECONDS = 10.0
-_LIVE_SECONDS = 0.25
 
 
 class Quiet:
     """Shows nothing."""
+
+    shows_status = False
 
     def __enter__(self) -> Quiet:
         return self
@@ -44,6 +45,8 @@ class Quiet:
 class Plain(Quiet):
     """A line at the start, then one every ten seconds."""
 
+    shows_status = True
+
     def __init__(self, options: Options) -> None:
         self._options = options
         self._next = _PLAIN_SECONDS
@@ -66,7 +69,6 @@ class Live(Plain):
 
     def __init__(self, options: Options) -> None:
         super().__init__(options)
-        self._next = 0.0
         self._progress: Progress | None = None
         self._task: TaskID | None = None
 
@@ -91,9 +93,8 @@ class Live(Plain):
             self._progress.start()
 
     def status(self, status: Status) -> None:
-        if status.elapsed < self._next or self._progress is None or self._task is None:
+        if self._progress is None or self._task is None:
             return
-        self._next = status.elapsed + _LIVE_SECONDS
         text = describe(status, self._rate.of(status))
         with contextlib.suppress(OSError):
             self._progress.update(self._task, completed=status.elapsed, text=text)

@@ -224,10 +224,10 @@ def _run(
         session.source.wait(min(left, DRAIN_SECONDS))
         session.drain()
         log.look()
-        supervisor.stop_with_supervisor()
         if elapsed >= next_heartbeat:
             next_heartbeat = elapsed + HEARTBEAT_SECONDS
             session.update_counts()
+            supervisor.stop_with_supervisor()
         if elapsed >= next_sweep:
             next_sweep = elapsed + SWEEP_SECONDS
             session.forget_unfreed(state_of)
