@@ -49,8 +49,8 @@ def html(
         return _titled(signal_name(value), value)
     if column in _POINTERS or (column in _PROCESS_IDS and in_table is None):
         return _link(path(f"/processes/{value}"), str(value))
-    if in_table == "processes" and column == "pid" and "recording_id" in row:
-        return _link(path(f"/tree?recording={_plain(row['recording_id'])}&pid={value}"), str(value))
+    if in_table == "processes" and column == "pid" and "id" in row:
+        return _link(path(f"/tree?id={_plain(row['id'])}"), str(value))
     if in_table == "processes" and column == "execs" and "id" in row:
         return _link(path(f"/programs?process_id={_plain(row['id'])}"), str(value))
     return None
