@@ -76,13 +76,13 @@ def line(argv: bytes | None, comm: str | None) -> str:
 
     One line without control characters, made of the first 4 KiB of the arguments.
     """
-    names = _names(argv)
-    return names.line if names.program else _fallback(comm) + names.line
+    return _line(_names(argv), comm)
 
 
 def title(argv: bytes | None, comm: str | None) -> str:
     """The same for where there is little room: of a compiler the label, for its line begins with what says least."""
-    return _names(argv).file or line(argv, comm)
+    names = _names(argv)
+    return names.file or _line(names, comm)
 
 
 def name(argv: bytes | None, comm: str | None) -> str:
@@ -94,6 +94,10 @@ def name(argv: bytes | None, comm: str | None) -> str:
 def cut(text: str, width: int | None) -> str:
     """A text cut to so many characters."""
     return text if width is None or len(text) <= width else text[: max(width - 3, 1)] + "..."
+
+
+def _line(names: _Names, comm: str | None) -> str:
+    return names.line if names.program else _fallback(comm) + names.line
 
 
 def _fallback(comm: str | None) -> str:

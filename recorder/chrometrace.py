@@ -15,6 +15,7 @@ from .argv import UNPRINTABLE
 from .slices import Row
 from .work import UNWATCHED, Work
 
+_ENCODER = json.JSONEncoder(ensure_ascii=False)
 _COLOURS = {"failed": "bad", "signalled": "terrible"}  # chrome://tracing knows them; Perfetto takes colours from names
 
 
@@ -35,8 +36,7 @@ def write(connection: sqlite3.Connection, about: Row, out: TextIO, work: Work = 
 
 def _json(value: Row) -> str:
     """As UTF-8, since Perfetto shows \\u2717 in a name as it stands; only what a terminal would act on is escaped."""
-    text = json.dumps(value, ensure_ascii=False)
-    return UNPRINTABLE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+    return UNPRINTABLE.sub(lambda match: f"\\u{ord(match[0]):04x}", _ENCODER.encode(value))
 
 
 def _events(connection: sqlite3.Connection, about: Row, work: Work) -> Iterator[Row]:

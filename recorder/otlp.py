@@ -23,6 +23,7 @@ LINE_BYTES = 1_000_000
 _SPANS = 500  # of a line
 _WORDS_BYTES, _EVENTS_BYTES = 400_000, 400_000  # of a span's arguments, and of its events
 _TEXT_BYTES = 20_000  # of any other text: a path has at most 4,096 bytes, which are up to four times that with escapes
+_ENCODER = json.JSONEncoder(separators=(",", ":"))
 _INTERNAL, _ERROR = 1, 2  # SpanKind, StatusCode
 
 _PROCESSES = """SELECT id, parent_id, pid, ppid, start_ns, end_ns, state, comm, filename, argv, execs,
@@ -58,7 +59,7 @@ def write(connection: sqlite3.Connection, about: Row, out: TextIO, work: Work = 
 
 def _json(value: Any) -> str:
     """All of it ASCII, so that its length is the number of its bytes."""
-    return json.dumps(value, separators=(",", ":"))
+    return _ENCODER.encode(value)
 
 
 def _resource(about: Row) -> dict[str, Any]:
