@@ -42,7 +42,7 @@ def queries_page() -> str:
         lines += ["", f"## {name}", "", query.description, ""]
         lines += ["| parameter | type | default | |", "|---|---|---|---|"]
         for parameter in query.parameters:
-            default = "must be given" if parameter.required else parameter.default or ""
+            default = parameter.default or parameter.presence
             lines.append(f"| `{parameter.name}` | {parameter.type} | {default} | {parameter.description} |")
         lines += ["", "| column | |", "|---|---|"]
         lines += [f"| `{column}` | {description} |" for column, description in query.columns.items()]

@@ -1,23 +1,37 @@
 -- title: Concurrency
--- description: How many processes were alive, step by step? Base: processes but kernel threads that exited or are running
+-- description: How many processes were alive, step by step, from the begin of the recording or of its command? Base: processes but kernel threads that exited or are running
 --   (when those ended whose exit was lost isn't known).
 -- param recording: integer, default latest; number of the recording
 -- param steps: integer, default 200; how many steps the recording is divided into, at most 10000
 -- column time_ns: begin of the step, in nanoseconds since 1970 (Unix time)
--- column seconds: the same from the begin of the recording
+-- column seconds: the same from the begin of the recording, or of the command that was recorded
 -- column alive: processes alive at the begin of the step
 -- column mean_alive: how many were alive in the step, on average over its time
 -- column starts: processes that started in the step
 -- column ends: processes that ended in it
-WITH RECURSIVE recording AS MATERIALIZED (
+WITH RECURSIVE chosen AS MATERIALIZED (
     SELECT
-        id,
-        started_ns,
-        max((coalesce(ended_ns, updated_ns) - started_ns)
-            / min(max(CAST(coalesce(nullif(:steps, ''), 200) AS INTEGER), 1), 10000), 1) AS step_ns,
+        r.id,
+        coalesce(
+            (
+                SELECT p.start_ns
+                FROM processes AS p
+                WHERE p.recording_id = r.id
+                    AND p.start_ns >= r.started_ns
+                    AND p.ppid = r.recorder_pid
+                    AND CASE WHEN json_valid(r.options) THEN json_extract(r.options, '$.of') END = 'command'
+                ORDER BY p.start_ns, p.id
+                LIMIT 1
+            ),
+            r.started_ns
+        ) AS begin_ns,
+        coalesce(r.ended_ns, r.updated_ns) AS ended_ns,
         min(max(CAST(coalesce(nullif(:steps, ''), 200) AS INTEGER), 1), 10000) AS steps
-    FROM recordings
-    WHERE id = CAST(coalesce(nullif(:recording, ''), (SELECT max(id) FROM recordings)) AS INTEGER)
+    FROM recordings AS r
+    WHERE r.id = CAST(coalesce(nullif(:recording, ''), (SELECT max(id) FROM recordings)) AS INTEGER)
+),
+recording AS MATERIALIZED (
+    SELECT id, begin_ns, steps, max((ended_ns - begin_ns) / steps, 1) AS step_ns FROM chosen
 ),
 steps (step) AS (
     SELECT 0
@@ -27,25 +41,25 @@ steps (step) AS (
 -- Of each step, how many started in it, and for how long they are there until it ends.
 started AS MATERIALIZED (
     SELECT
-        max((p.start_ns - recording.started_ns) / recording.step_ns, -1) AS step,
+        max((p.start_ns - recording.begin_ns) / recording.step_ns, -1) AS step,
         count(*) AS starts,
-        sum(recording.step_ns - (p.start_ns - recording.started_ns) % recording.step_ns) AS ns
+        sum(recording.step_ns - (p.start_ns - recording.begin_ns) % recording.step_ns) AS ns
     FROM recording
     JOIN processes AS p ON p.recording_id = recording.id
     WHERE p.kernel IS NOT 1
         AND p.state <> 'lost'
-        AND p.start_ns >= recording.started_ns
+        AND p.start_ns >= recording.begin_ns
     GROUP BY 1
 ),
 ended AS MATERIALIZED (
     SELECT
-        (p.end_ns - recording.started_ns) / recording.step_ns AS step,
+        (p.end_ns - recording.begin_ns) / recording.step_ns AS step,
         count(*) AS ends,
-        sum(recording.step_ns - (p.end_ns - recording.started_ns) % recording.step_ns) AS ns
+        sum(recording.step_ns - (p.end_ns - recording.begin_ns) % recording.step_ns) AS ns
     FROM recording
     JOIN processes AS p ON p.recording_id = recording.id
     WHERE p.kernel IS NOT 1
-        AND p.end_ns IS NOT NULL
+        AND p.end_ns >= recording.begin_ns
     GROUP BY 1
 ),
 before AS MATERIALIZED (
@@ -54,7 +68,8 @@ before AS MATERIALIZED (
     JOIN processes AS p ON p.recording_id = recording.id
     WHERE p.kernel IS NOT 1
         AND p.state <> 'lost'
-        AND p.start_ns < recording.started_ns
+        AND p.start_ns < recording.begin_ns
+        AND (p.end_ns IS NULL OR p.end_ns >= recording.begin_ns)
 ),
 counted AS (
     SELECT
@@ -71,7 +86,7 @@ counted AS (
     LEFT JOIN ended ON ended.step = steps.step
 )
 SELECT
-    recording.started_ns + counted.step * recording.step_ns AS time_ns,
+    recording.begin_ns + counted.step * recording.step_ns AS time_ns,
     round(counted.step * recording.step_ns / 1e9, 6) AS seconds,
     counted.alive,
     round(counted.alive + 1.0 * counted.ns / recording.step_ns, 2) AS mean_alive,

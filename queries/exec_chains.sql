@@ -2,43 +2,57 @@
 -- description: Which processes took on one program after another (sh, then env, then python)? By the chain of names, most
 --   processes first. Base: processes with two programs or more within the recording.
 -- param recording: integer, default latest; number of the recording
--- column chain: names of the programs, in order
+-- column chain: names of the first 20 programs, in order, and how many more there were
 -- column processes: how many processes went through this chain
 -- column programs: programs in it
 -- column mean_ms: mean lifetime of those that exited, in milliseconds
 -- column cpu_ms: sum of the CPU times
 -- column failed: how many ended with a non-zero exit code or by a signal
 -- column example: command line of the first one's latest program, quoted for a shell
-WITH links AS (
+WITH numbered AS (
     SELECT
         e.process_id,
-        group_concat(e.comm, ' > ') OVER chain AS names,
-        row_number() OVER chain AS programs,
-        lead(e.id) OVER (PARTITION BY e.process_id ORDER BY e.id) IS NULL AS is_last
+        e.comm,
+        row_number() OVER chain AS number
     FROM processes AS p
     JOIN programs AS e ON e.process_id = p.id
     WHERE p.recording_id = CAST(coalesce(nullif(:recording, ''), (SELECT max(id) FROM recordings)) AS INTEGER)
         AND p.execs > 1
-    WINDOW chain AS (PARTITION BY e.process_id ORDER BY e.id ROWS UNBOUNDED PRECEDING)
+    WINDOW chain AS (PARTITION BY e.process_id ORDER BY e.id)
 ),
-chains AS MATERIALIZED (
-    SELECT names, programs, count(*) AS processes, min(process_id) AS first_id
+links AS (
+    SELECT
+        process_id,
+        number AS programs,
+        -- Not of all of them: what is put together on the way to n names would be n * n long.
+        group_concat(CASE WHEN number <= 20 THEN comm END, ' > ') OVER chain AS names,
+        lead(number) OVER (PARTITION BY process_id ORDER BY number) IS NULL AS is_last
+    FROM numbered
+    WINDOW chain AS (PARTITION BY process_id ORDER BY number ROWS UNBOUNDED PRECEDING)
+),
+whole AS MATERIALIZED (
+    SELECT
+        process_id,
+        programs,
+        names || CASE WHEN programs > 20 THEN ' > … ' || (programs - 20) || ' more' ELSE '' END AS names
     FROM links
     WHERE is_last
         AND programs > 1
+),
+chains AS MATERIALIZED (
+    SELECT names, programs, count(*) AS processes, min(process_id) AS first_id
+    FROM whole
     GROUP BY names
 ),
 costs AS MATERIALIZED (
     SELECT
-        links.names,
+        whole.names,
         avg(p.end_ns - p.start_ns) AS mean_ns,
         sum(p.cpu_ns) AS cpu_ns,
         coalesce(sum(p.status <> 0), 0) AS failed
-    FROM links
-    JOIN processes AS p ON p.id = links.process_id
-    WHERE links.is_last
-        AND links.programs > 1
-    GROUP BY links.names
+    FROM whole
+    JOIN processes AS p ON p.id = whole.process_id
+    GROUP BY whole.names
 )
 SELECT
     chains.names AS chain,

@@ -17,18 +17,30 @@ from . import dbfile, liveness, opening, soundness
 from .errors import NotFound, UsageError
 
 _HEAD_LINE = re.compile(r"-- ?(.*)")
-_PARAMETER = re.compile(r"(integer|number|text), (required|optional|default (?P<default>[^;]+)); (?P<description>.+)")
+_PARAMETER = re.compile(
+    r"(integer|number|text), "
+    r"(?:(?P<required>required)(?: unless (?P<instead>\w+))?|optional|default (?P<default>[^;]+)); (?P<description>.+)"
+)
 
 
 @dataclass(frozen=True)
 class Parameter:
-    """A value that a query takes. default is what its SQL puts in for an empty one; None if it must be given."""
+    """A value that a query takes. default is what its SQL puts in for an empty one; None if it must be given.
+
+    instead: name of the parameter that makes up for it, if it is required.
+    """
 
     name: str
     type: str
     required: bool
     default: str | None
     description: str
+    instead: str | None = None
+
+    @property
+    def presence(self) -> str:
+        """Whether it must be given, in words; empty if it need not be."""
+        return "must be given" + (f", or {self.instead}" if self.instead else "") if self.required else ""
 
 
 @dataclass(frozen=True)
@@ -123,7 +135,7 @@ def bind(query: SavedQuery, given: Mapping[str, str]) -> dict[str, str]:
                 f"webpf query {query.name} -p {name}={_EXAMPLE[wanted]}",
             )
     for parameter in query.parameters:
-        if parameter.required and not given.get(parameter.name):
+        if parameter.required and not given.get(parameter.name) and not given.get(parameter.instead or ""):
             raise UsageError(
                 f"query {query.name} needs the parameter {parameter.name} ({parameter.description})",
                 f"webpf query {query.name} -p {parameter.name}=VALUE",
@@ -232,4 +244,5 @@ def _parameter(name: str, value: str) -> Parameter:
     match = _PARAMETER.fullmatch(value)
     if not match:
         raise ValueError(f"parameter {name}: {value!r} is not 'TYPE, required|optional|default VALUE; DESCRIPTION'")
-    return Parameter(name, match[1], match[2] == "required", match["default"], match["description"])
+    required = match["required"] is not None
+    return Parameter(name, match[1], required, match["default"], match["description"], match["instead"])

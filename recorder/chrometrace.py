@@ -11,8 +11,12 @@ from collections.abc import Iterator
 from typing import TextIO
 
 from . import slices
+from .argv import UNPRINTABLE
 from .slices import Row
 from .work import UNWATCHED, Work
+
+_ENCODER = json.JSONEncoder(ensure_ascii=False)
+_COLOURS = {"failed": "bad", "signalled": "terrible"}  # chrome://tracing knows them; Perfetto takes colours from names
 
 
 def write(connection: sqlite3.Connection, about: Row, out: TextIO, work: Work = UNWATCHED) -> None:
@@ -22,12 +26,17 @@ def write(connection: sqlite3.Connection, about: Row, out: TextIO, work: Work = 
     """
     separator = '{"traceEvents": [\n'
     for event in _events(connection, about, work):
-        out.write(separator + json.dumps(event))
+        out.write(separator + _json(event))
         separator = ",\n"
     head = {"host": about["host"], "kernel": about["kernel"], "recording": about["id"]}
     if separator.startswith("{"):  # there was none
         out.write(separator)
-    out.write(f'\n], "displayTimeUnit": "ms", "otherData": {json.dumps(head)}}}\n')
+    out.write(f'\n], "displayTimeUnit": "ms", "otherData": {_json(head)}}}\n')
+
+
+def _json(value: Row) -> str:
+    """As UTF-8, since Perfetto shows \\u2717 in a name as it stands; only what a terminal would act on is escaped."""
+    return UNPRINTABLE.sub(lambda match: f"\\u{ord(match[0]):04x}", _ENCODER.encode(value))
 
 
 def _events(connection: sqlite3.Connection, about: Row, work: Work) -> Iterator[Row]:
@@ -40,7 +49,9 @@ def _events(connection: sqlite3.Connection, about: Row, work: Work) -> Iterator[
             yield name | {"name": "process_name", "args": {"name": each.track}}
             yield name | {"name": "thread_name", "args": {"name": each.track}}
         given = {name: value for name, value in zip(slices.ARGUMENTS, each.values, strict=True) if value is not None}
-        event = {"name": each.title, "cat": "process", "pid": track, "tid": each.lane + 1, "args": given}
+        event = {"name": each.title, "cat": each.outcome, "pid": track, "tid": each.lane + 1, "args": given}
+        if each.outcome in _COLOURS:
+            event["cname"] = _COLOURS[each.outcome]
         event["ts"] = (each.start_ns - zero) / 1000
         if each.end_ns is None:
             yield event | {"ph": "B"}

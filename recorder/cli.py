@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import shutil
 import signal
 import sys
 from typing import Annotated
 
 import typer
 
-from . import __version__, diffcli, exportcli, recordcli, webcli
-from .errors import DataError, NoPermission, NotFound, Unavailable, UsageError
+from . import __version__, diffcli, exportcli, recordcli, treecli, webcli
+from .errors import DataError, NoPermission, Unavailable, UsageError
 from .invocation import sudo_command
 from .options import DEFAULT_DB, Db, File, Format, Recording, RowFormat
 
@@ -88,7 +87,7 @@ def query(
     ] = None,
 ) -> None:
     """Run a saved query over a recording, or list the saved queries."""
-    from . import catalog, terminal
+    from . import catalog, pidowner, terminal
 
     if name is None:
         saved = [catalog.load(each).about() for each in catalog.names()]
@@ -106,9 +105,9 @@ def query(
         given["recording"] = str(recording)
     with catalog.run(db, wanted, given) as result:
         terminal.write_rows(result.columns, result.rows, format.value, limit, sys.stdout)
-    caveat = catalog.caveat(db, given.get("recording", ""))
-    if caveat:
-        terminal.say(caveat)
+    for line in (pidowner.note_of_query(db, wanted, given), catalog.caveat(db, given.get("recording", ""))):
+        if line:
+            terminal.say(line)
 
 
 @app.command()
@@ -173,30 +172,7 @@ def doctor(db: Db = DEFAULT_DB) -> None:
         raise typer.Exit((NoPermission if missing == ["privileges"] else Unavailable).exit_code)
 
 
-@app.command()
-def tree(
-    file: File = DEFAULT_DB,
-    recording: Recording = None,
-    pid: Annotated[int | None, typer.Option("--pid", metavar="N", help="From this process down.")] = None,
-    depth: Annotated[int | None, typer.Option("--depth", metavar="N", min=0, help="At most so many levels.")] = None,
-    folds: Annotated[bool, typer.Option("--fold/--no-fold", help="Siblings that did the same as one line.")] = True,
-) -> None:
-    """Show who started whom, with times and outcomes, folded where it repeats."""
-    from . import catalog, family, terminal
-    from . import tree as trees
-    from .safety import safe
-
-    with catalog.reading(file) as connection:
-        number = catalog.which(connection, file, recording)
-        shown = trees.Tree(family.read(connection, number), folds)
-        lines = list(shown.lines(pid, depth, shutil.get_terminal_size().columns if sys.stdout.isatty() else None))
-    if not lines and pid is not None:
-        raise NotFound(f"recording {number} has no process {pid}", f"webpf tree {file}")
-    for line in lines:
-        typer.echo(safe(line))
-    caveat = catalog.caveat(file, str(number))
-    if caveat:
-        terminal.say(caveat)
+app.command()(treecli.tree)
 
 
 @app.command()

@@ -8,12 +8,14 @@ from collections.abc import Callable, Iterator
 from typing import Any, TypeAlias
 
 from . import activity
-from .family import FAMILY, OWN_PEAK, command_id, outcome, shortened
+from .family import FAMILY, OWN_PEAK, command_id, outcome
 from .process import RUNNING
 from .terminal import duration
 
 _SHOWN = 3  # of each list
 _WIDTH = 50  # characters of a command line
+_LEAVES, _OWN = "(of those that started nothing)", "(of those whose own peak is known)"
+_NEVER = 2**63
 
 # Of each only a few numbers, since a build is not done before its report is: of most, nothing else is told.
 # Parents are looked up in a list that is made once; a subquery for each would look through all of them.
@@ -23,7 +25,7 @@ SELECT p.id, p.start_ns, p.end_ns, p.cpu_ns, p.max_rss_kib, p.status, p.state,
 FROM family JOIN processes AS p ON p.id = family.id"""
 _OWN_PEAK = f"SELECT {OWN_PEAK} FROM processes AS p WHERE id = ?"
 _TOLD = """
-SELECT pid, argv, coalesce(args, comm, '?') AS line, lifetime_ns, cpu_ns, max_rss_kib, exit_code, signal, state
+SELECT pid, argv, comm, lifetime_ns, cpu_ns, max_rss_kib, exit_code, signal, state
 FROM processes WHERE id = ?"""
 _Row: TypeAlias = dict[str, Any]
 
@@ -66,12 +68,10 @@ class _Family:
                 self.busiest.add(cpu_ns, id)
             if rss_kib and self.largest.would_take(rss_kib, id) and self._is_its_own(id):
                 self.largest.add(rss_kib, id)
-            if id == command:
-                continue
-            if is_leaf and end_ns is not None and end_ns > start_ns:
+            if is_leaf and id != command and end_ns is not None and end_ns > start_ns:
                 self.slowest.add(end_ns - start_ns, id)
             if status:
-                self.failed.add(end_ns or 0, id)
+                self.failed.add(_NEVER if end_ns is None else end_ns, id)
             if state == RUNNING:
                 self.running.add(start_ns, id)
 
@@ -95,9 +95,9 @@ def lines(connection: sqlite3.Connection, recording: int) -> Iterator[str]:
     failed, running = family.failed, family.running
     yield _whole(family, family.told(command))
     for title, found, value in (
-        ("slowest", family.slowest, lambda row: duration(row["lifetime_ns"] / 1e9)),
+        (f"slowest {_LEAVES}", family.slowest, lambda row: duration(row["lifetime_ns"] / 1e9)),
         ("most CPU", family.busiest, lambda row: duration(row["cpu_ns"] / 1e9)),
-        ("most memory", family.largest, lambda row: f"{row['max_rss_kib'] / 1024:,.0f} MiB"),
+        (f"most memory {_OWN}", family.largest, lambda row: f"{row['max_rss_kib'] / 1024:,.0f} MiB"),
         (f"failed: {failed.count:,}, first", failed, lambda row: f"({_how(row)})"),
         (f"STILL RUNNING: {running.count:,}", running, lambda row: f"(pid {row['pid']})"),
     ):
@@ -126,4 +126,4 @@ def _listed(title: str, found: list[_Row], value: Callable[[_Row], str]) -> Iter
 
 
 def _short(row: _Row) -> str:
-    return shortened(activity.title(row["argv"], str(row["line"])), _WIDTH)
+    return activity.cut(activity.title(row["argv"], row["comm"]), _WIDTH)

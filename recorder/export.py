@@ -30,14 +30,17 @@ def export(db: Path, recording: int | None, format: str, weight: str, out: Binar
         FORMATS[format](connection, _about(connection, db, recording), weight, out, work)
 
 
-def _text(out: BinaryIO) -> io.TextIOWrapper:
-    # Names are any bytes: what is no text is written as \\udcff, as JSON has it.
-    return io.TextIOWrapper(out, encoding="utf-8", errors="backslashreplace", newline="\n", write_through=False)
+class _Text(io.TextIOWrapper):
+    """Without DEL: the one control character that JSON doesn't escape, and terminals take."""
+
+    def write(self, text: str) -> int:
+        return super().write(text.replace("\x7f", "\\u007f"))
 
 
 @contextlib.contextmanager
 def _as_text(out: BinaryIO) -> Iterator[io.TextIOWrapper]:
-    text = _text(out)
+    # Names are any bytes: what is no text is written as \\udcff, as JSON has it.
+    text = _Text(out, encoding="utf-8", errors="backslashreplace", newline="\n", write_through=False)
     yield text
     text.flush()
     text.detach()

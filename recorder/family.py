@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from . import activity
 
@@ -13,7 +15,7 @@ from . import activity
 class Node:
     """A process. Times in ns, None: not known, or (end_ns) still to come. is_old: it was alive before the recording.
 
-    line: its latest command line.
+    line: its latest command line as activity.line() shows it. command: the same for the same arguments.
     """
 
     id: int
@@ -29,16 +31,13 @@ class Node:
     title: str = "?"  # its command line, or what it did if that says more
     activity: str = "?"  # what it did, normalised
     place: str | None = None  # the directory that its latest program was started in
+    program: str = "?"  # its name; of an interpreter with the script
+    command: bytes = b""
 
     @property
     def lifetime_ns(self) -> int | None:
         """From start to end."""
         return None if self.end_ns is None else self.end_ns - self.start_ns
-
-    @property
-    def program(self) -> str:
-        """Name of the program: the command line's first word, without its folder."""
-        return self.line.partition(" ")[0].rpartition("/")[2]
 
 
 # Its command and all that came of it; or all that was started in it, if it is of no command, or of a cgroup.
@@ -74,30 +73,26 @@ def read(connection: sqlite3.Connection, recording: int, with_places: bool = Fal
     """
     known: set[int] = set()
     knows_places = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'working_directories'").fetchone()
-    sql = f"""SELECT p.id, p.parent_id, p.pid, coalesce(p.args, p.comm, '?'), p.start_ns, p.end_ns, p.cpu_ns,
-            p.exit_code, p.signal, p.state, p.start_ns < r.started_ns, p.execs > 0, p.argv, p.comm,
+    sql = f"""SELECT p.id, p.parent_id, p.pid, p.start_ns, p.end_ns, p.cpu_ns, p.exit_code, p.signal, p.state,
+            p.start_ns < r.started_ns, p.execs > 0, p.argv, p.comm,
             {_PLACE if with_places and knows_places else "NULL"}
         FROM processes AS p JOIN recordings AS r ON r.id = p.recording_id
         WHERE p.recording_id = ? AND p.kernel IS NOT 1 ORDER BY p.start_ns, p.id"""
-    for id, above, pid, line, start, end, cpu, exit_code, signal, state, is_old, has_run, argv, comm, place in (
+    for id, above, pid, start, end, cpu, exit_code, signal, state, is_old, has_run, argv, comm, place in (
         connection.execute(sql, [recording])
     ):  # fmt: skip
         ended = outcome(exit_code, signal, state)
-        names = (activity.title(argv, line), activity.of(argv, comm), place)
+        line, title = activity.line(argv, comm), activity.title(argv, comm)
+        names = (title, activity.of(argv, comm), place, activity.program(argv, comm))
+        command = _digest(argv, comm) if with_places else b""
+        parent = above if above in known else None
         known.add(id)
-        yield Node(
-            id,
-            above if above in known and above != id else None,
-            pid,
-            line,
-            start,
-            end,
-            cpu,
-            ended,
-            bool(is_old),
-            bool(has_run),
-            *names,
-        )
+        yield Node(id, parent, pid, line, start, end, cpu, ended, bool(is_old), bool(has_run), *names, command)
+
+
+def _digest(argv: bytes | None, comm: str | None) -> bytes:
+    """In place of arguments, which can be long, where it matters only whether they are the same."""
+    return hashlib.blake2b(argv or (comm or "").encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 
 def members(connection: sqlite3.Connection, recording: int, command: int | None) -> list[Node]:
@@ -109,11 +104,23 @@ def members(connection: sqlite3.Connection, recording: int, command: int | None)
 
 def command_id(connection: sqlite3.Connection, recording: int) -> int | None:
     """Row of the command that was recorded, which is what the recorder itself started; None if there was none."""
-    sql = """SELECT min(p.id) FROM recordings AS r
+    # In the order of the index over time, so that it is found at once. The queries concurrency and timeline do so too.
+    sql = """SELECT p.id FROM recordings AS r
         JOIN processes AS p ON p.recording_id = r.id AND p.ppid = r.recorder_pid AND p.start_ns >= r.started_ns
-        WHERE r.id = ? AND CASE WHEN json_valid(r.options) THEN json_extract(r.options, '$.of') END = 'command'"""
-    found: int | None = connection.execute(sql, [recording]).fetchone()[0]
-    return found
+        WHERE r.id = ? AND CASE WHEN json_valid(r.options) THEN json_extract(r.options, '$.of') END = 'command'
+        ORDER BY p.start_ns, p.id LIMIT 1"""
+    found = connection.execute(sql, [recording]).fetchone()
+    return None if found is None else int(found[0])
+
+
+def begin_ns(connection: sqlite3.Connection, about: dict[str, Any]) -> int:
+    """Unix ns from which the times in reports and pictures count: where the command began, or else the recording.
+
+    about: the recording's row.
+    """
+    command = command_id(connection, about["id"])
+    sql = "SELECT start_ns FROM processes WHERE id = ?"
+    return int(about["started_ns"] if command is None else connection.execute(sql, [command]).fetchone()[0])
 
 
 def outcome(exit_code: int | None, signal: int | None, state: str) -> str:
@@ -121,10 +128,3 @@ def outcome(exit_code: int | None, signal: int | None, state: str) -> str:
     if signal is not None:
         return f"signal {signal}"
     return state if exit_code is None else f"exit {exit_code}"
-
-
-def shortened(line: str, width: int | None) -> str:
-    """A command line without the folder of its program, cut to so many characters."""
-    program, space, arguments = line.partition(" ")
-    short = program.rpartition("/")[2] + space + arguments
-    return short if width is None or len(short) <= width else short[: max(width - 3, 1)] + "..."

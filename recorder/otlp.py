@@ -10,31 +10,56 @@ import hashlib
 import json
 import sqlite3
 from collections.abc import Iterator
-from itertools import islice
 from typing import Any, TextIO
 
-from . import __version__, argv
+from . import __version__, activity, argv
 from .events import text
 from .slices import Row
 from .work import UNWATCHED, Work, counted, processes
 
+LINE_BYTES = 1_000_000
+"""A line is shorter than this: the Collector's file receiver takes 1 MiB (max_log_size) unless told otherwise."""
+
 _SPANS = 500  # of a line
+_WORDS_BYTES, _EVENTS_BYTES = 400_000, 400_000  # of a span's arguments, and of its events
+_TEXT_BYTES = 20_000  # of any other text: a path has at most 4,096 bytes, which are up to four times that with escapes
+_ENCODER = json.JSONEncoder(separators=(",", ":"))
 _INTERNAL, _ERROR = 1, 2  # SpanKind, StatusCode
 
 _PROCESSES = """SELECT id, parent_id, pid, ppid, start_ns, end_ns, state, comm, filename, argv, execs,
     exit_code, signal, uid, cpu_ns, max_rss_kib, start_ns < :started AS is_old
 FROM processes WHERE recording_id = :id AND kernel IS NOT 1 ORDER BY id"""
+_STARTED = """SELECT id, parent_id, pid, start_ns FROM processes
+WHERE recording_id = :id AND kernel IS NOT 1 AND start_ns >= :started"""
 _PROGRAMS = "SELECT time_ns, filename, comm FROM programs WHERE process_id = ? ORDER BY id"
 
 
 def write(connection: sqlite3.Connection, about: Row, out: TextIO, work: Work = UNWATCHED) -> None:
-    """Writes all processes of a recording but kernel threads. Who runs on has a span to the end of the recording."""
+    """Writes all processes of a recording but kernel threads. Who runs on has a span to the end of the recording.
+
+    What makes a span too long for a line is cut, and says so: arguments, paths, and the programs of a process.
+    """
     spans = counted(_spans(connection, about), work, processes(connection, about["id"]))
     resource = {"attributes": _attributes(_resource(about))}
     scope = {"name": "webpf", "version": __version__}
-    while batch := list(islice(spans, _SPANS)):
-        request = {"resourceSpans": [{"resource": resource, "scopeSpans": [{"scope": scope, "spans": batch}]}]}
-        out.write(json.dumps(request, separators=(",", ":")) + "\n")
+    frame = _json({"resourceSpans": [{"resource": resource, "scopeSpans": [{"scope": scope, "spans": []}]}]})
+    head, tail = frame[: -len("]}]}]}")], "]}]}]}\n"
+    batch: list[str] = []
+    size = room = LINE_BYTES - len(head) - len(tail)
+    for span in spans:
+        line = _json(span)
+        if batch and (len(batch) == _SPANS or len(line) + 1 > size):
+            out.write(head + ",".join(batch) + tail)
+            batch, size = [], room
+        batch.append(line)
+        size -= len(line) + 1
+    if batch:
+        out.write(head + ",".join(batch) + tail)
+
+
+def _json(value: Any) -> str:
+    """All of it ASCII, so that its length is the number of its bytes."""
+    return _ENCODER.encode(value)
 
 
 def _resource(about: Row) -> dict[str, Any]:
@@ -55,21 +80,22 @@ def _spans(connection: sqlite3.Connection, about: Row) -> Iterator[dict[str, Any
     cursor = connection.cursor()
     cursor.row_factory = sqlite3.Row
     recorded_until = about["ended_ns"] or about["updated_ns"]
-    known: dict[int, tuple[str, str]] = {}  # trace and span of those that started in the recording, by process
-    for row in cursor.execute(_PROCESSES, {"id": about["id"], "started": about["started_ns"]}):
-        # Who was there before is no part of what happened: else all would be one trace, that of init.
-        trace, above = known.get(row["parent_id"], ("", "")) if not row["is_old"] else ("", "")
-        trace, own = trace or _identity(about, row, 16), _identity(about, row, 8)
-        if not row["is_old"]:
-            known[row["id"]] = (trace, own)
+    values = {"id": about["id"], "started": about["started_ns"]}
+    # Who was there before is no part of what happened: else all would be one trace, that of init.
+    new = {id: (above, pid, start) for id, above, pid, start in connection.execute(_STARTED, values)}
+    tops: dict[int, int] = {}
+    for row in cursor.execute(_PROCESSES, values):
+        top = _top(row["id"], new, tops)
+        _, pid, start = new.get(top, (None, row["pid"], row["start_ns"]))
+        above = new.get(row["parent_id"]) if row["id"] in new and row["id"] != top else None
         end = row["end_ns"]
         if end is None:
             end = recorded_until if row["state"] == "running" else row["start_ns"]
         yield {
-            "traceId": trace,
-            "spanId": own,
-            **({"parentSpanId": above} if above else {}),
-            "name": row["comm"] or "?",
+            "traceId": _identity(about, pid, start, 16),
+            "spanId": _identity(about, row["pid"], row["start_ns"], 8),
+            **({"parentSpanId": _identity(about, *above[1:], 8)} if above else {}),
+            "name": activity.name(row["argv"], row["comm"]),
             "kind": _INTERNAL,
             "startTimeUnixNano": str(row["start_ns"]),
             "endTimeUnixNano": str(max(end, row["start_ns"])),
@@ -79,15 +105,32 @@ def _spans(connection: sqlite3.Connection, about: Row) -> Iterator[dict[str, Any
         }
 
 
-def _identity(about: Row, process: sqlite3.Row, size: int) -> str:
+def _top(id: int, new: dict[int, tuple[int | None, int, int]], tops: dict[int, int]) -> int:
+    """The first of its ancestors that started in the recording, or itself. tops: those found so far."""
+    line = [id]
+    while line[-1] not in tops:
+        tops[line[-1]] = line[-1]  # so that it ends where somebody is their own ancestor
+        above = new[line[-1]][0] if line[-1] in new else None
+        if above not in new or above is None:
+            break
+        line.append(above)
+    top = tops[line[-1]]
+    for each in line:
+        tops[each] = top
+    return top
+
+
+def _identity(about: Row, pid: int, start_ns: int, size: int) -> str:
     """The same for the same process whenever it is exported: of boot, pid and start, in hex."""
-    name = f"{about['boot_id']}/{process['pid']}/{process['start_ns']}"
+    name = f"{about['boot_id']}/{pid}/{start_ns}"
     return hashlib.blake2b(name.encode(), digest_size=size).hexdigest()
 
 
 def _about_process(row: sqlite3.Row) -> dict[str, Any]:
     """Names that begin with process. are OpenTelemetry's: https://opentelemetry.io/docs/specs/semconv/registry/."""
-    words = None if row["argv"] is None else [text(word) for word in argv.split(row["argv"][: argv.LONGEST])]
+    words = None
+    if row["argv"] is not None:
+        words = _cut_words([text(word) for word in argv.split(row["argv"][: argv.LONGEST])])
     return {
         "process.pid": row["pid"],
         "process.parent_pid": row["ppid"],
@@ -108,16 +151,15 @@ def _events(connection: sqlite3.Connection, row: sqlite3.Row) -> dict[str, Any]:
     """The programs that it took on one after the other, if it was more than one."""
     if (row["execs"] or 0) < 2:
         return {}
-    programs = connection.execute(_PROGRAMS, [row["id"]])
-    events = [
-        {
-            "timeUnixNano": str(time_ns),
-            "name": "exec",
-            "attributes": _attributes({"process.executable.path": filename, "process.executable.name": comm}),
-        }
-        for time_ns, filename, comm in programs
-    ]
-    return {"events": events}
+    events, size, dropped = [], 0, 0
+    for time_ns, filename, comm in connection.execute(_PROGRAMS, [row["id"]]):
+        if size > _EVENTS_BYTES:
+            dropped += 1
+            continue
+        about = _attributes({"process.executable.path": filename, "process.executable.name": comm})
+        events.append({"timeUnixNano": str(time_ns), "name": "exec", "attributes": about})
+        size += len(_json(events[-1])) + 1
+    return {"events": events, **({"droppedEventsCount": dropped} if dropped else {})}
 
 
 def _status(row: sqlite3.Row) -> dict[str, Any]:
@@ -133,7 +175,30 @@ def _attributes(values: dict[str, Any]) -> list[dict[str, Any]]:
     return [{"key": key, "value": _value(value)} for key, value in values.items() if value is not None]
 
 
-def _value(value: Any) -> dict[str, Any]:
+def _value(value: Any, most: int = _TEXT_BYTES) -> dict[str, Any]:
     if isinstance(value, list):
-        return {"arrayValue": {"values": [_value(each) for each in value]}}
-    return {"intValue": str(value)} if isinstance(value, int) else {"stringValue": str(value)}
+        return {"arrayValue": {"values": [_value(each, _WORDS_BYTES) for each in value]}}
+    return {"intValue": str(value)} if isinstance(value, int) else {"stringValue": _cut(str(value), most)}
+
+
+def _cut_words(words: list[str]) -> list[str]:
+    """As many of them as a span has room for; says so where some are missing."""
+    room = _WORDS_BYTES
+    for number, word in enumerate(words):
+        size = len(_json(_value(word, _WORDS_BYTES))) + 1
+        if size > room:
+            missing = len(words) - number - 1
+            return [*words[:number], _cut(word, room), *([f"…[{missing:,} arguments cut]"] if missing else [])]
+        room -= size
+    return words
+
+
+def _cut(text: str, most: int) -> str:
+    """A text that has about so many bytes in JSON; says so where it is cut."""
+    size = len(_json(text))
+    if size <= most:
+        return text
+    length = len(text) * most // size
+    while length and len(_json(text[:length])) > most:
+        length = length * 9 // 10
+    return f"{text[:length]}…[{len(text) - length:,} characters cut]"

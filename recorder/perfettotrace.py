@@ -93,7 +93,7 @@ def _processes(
 
 
 def _begin(track: int, each: slices.Slice) -> TrackEvent:
-    event = TrackEvent(type=TrackEvent.TYPE_SLICE_BEGIN, track_uuid=track, name=each.title)
+    event = TrackEvent(type=TrackEvent.TYPE_SLICE_BEGIN, track_uuid=track, name=each.title, categories=[each.outcome])
     for number, value in enumerate(each.values, 1):
         if isinstance(value, str):
             event.debug_annotations.add(name_iid=number, string_value=value)

@@ -7,8 +7,9 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from . import ending, family
+from .activity import cut
 from .analysis import Analysis, Stretch
-from .family import Node, shortened
+from .family import Node
 from .slices import Row
 from .terminal import duration
 
@@ -59,7 +60,7 @@ def _listed(title: str, items: Sequence[str]) -> Iterator[str]:
 def _stretches(found: Sequence[Stretch], analysis: Analysis) -> list[str]:
     return [
         f"{duration(each.ns / 1e9):>10}  from {duration((each.start_ns - analysis.start_ns) / 1e9)} on:"
-        f" {shortened(each.node.title, _WIDTH)}"
+        f" {cut(each.node.title, _WIDTH)}"
         for each in found[:_SHOWN]
     ]
 
@@ -86,16 +87,18 @@ def _where(place: str) -> str:
 
 def _repeated(nodes: Sequence[Node]) -> list[str]:
     """Command lines that ran more than once in a directory, by what all runs but one took."""
-    runs: dict[tuple[str, str | None], list[int]] = {}
+    runs: dict[tuple[bytes, str | None], list[int]] = {}
+    lines: dict[bytes, str] = {}
     for node in nodes:
         if node.has_run and node.lifetime_ns is not None:
-            runs.setdefault((node.line, node.place), []).append(node.lifetime_ns)
+            runs.setdefault((node.command, node.place), []).append(node.lifetime_ns)
+            lines[node.command] = node.line
     again = {key: sum(times) - sum(times) // len(times) for key, times in runs.items() if len(times) > 1}
-    most = sorted(again, key=lambda key: (-again[key], key[0], key[1] or ""))[:_SHOWN]
+    most = sorted(again, key=lambda key: (-again[key], lines[key[0]], key[1] or ""))[:_SHOWN]
     return [
-        f"{duration(again[line, place] / 1e9):>10}  {len(runs[line, place]):,} x {shortened(line, _WIDTH)}"
+        f"{duration(again[command, place] / 1e9):>10}  {len(runs[command, place]):,} x {cut(lines[command], _WIDTH)}"
         + (f"  in {_where(place)}" if place else "")
-        for line, place in most
+        for command, place in most
     ]
 
 

@@ -10,12 +10,13 @@ import sqlite3
 from collections.abc import Iterator
 from typing import Any, NamedTuple, TypeAlias
 
+from . import activity
 from .work import UNWATCHED, Work, counted, processes
 
 Row: TypeAlias = dict[str, Any]
 
 _FOREVER = 1 << 62
-_TITLE, _ARGS = 200, 4096  # characters of a command line in a slice's title, and in its arguments
+_TITLE, _ARGS = 200, 4096  # characters of a title but for the mark of a failure, and of a command line in arguments
 
 ARGUMENTS = (
     "pid", "ppid", "args", "filename", "state", "exit_code", "signal", "core_dumped", "uid", "cpu_ns", "max_rss_kib",
@@ -24,12 +25,13 @@ ARGUMENTS = (
 """What is said of each process; row: its id in the table processes."""
 
 _COLUMNS = f"""comm, start_ns, end_ns, {", ".join(ARGUMENTS[:2])}, substr(args, 1, {_ARGS}),
-    {", ".join(ARGUMENTS[3:-1])}, id"""
+    {", ".join(ARGUMENTS[3:-1])}, id, argv"""
 
 
 class Slice(NamedTuple):
     """One process. Times in Unix ns; end_ns None: it runs on; equal to start_ns: when it ended isn't known.
 
+    title: as in webpf's timeline, with how it failed if it did. outcome: ok, failed, signalled, running or lost.
     lane: number of its lane, counted over all tracks from 0. values: in the order of ARGUMENTS.
     """
 
@@ -37,6 +39,7 @@ class Slice(NamedTuple):
     lane: int
     is_first: bool
     title: str
+    outcome: str
     start_ns: int
     end_ns: int | None
     values: tuple[Any, ...]
@@ -55,9 +58,10 @@ def read(
         f"SELECT {_COLUMNS} FROM processes WHERE recording_id = ? AND kernel IS NOT 1 ORDER BY start_ns, id",
         [recording],
     )
-    for name, began, ended, *values in counted(rows, work, processes(connection, recording)):
-        track, start, end = name or "?", max(began, earliest_ns), ended
-        if end is None and values[4] != "running":
+    for comm, began, ended, *values, argv in counted(rows, work, processes(connection, recording)):
+        track, start, end = activity.name(argv, comm), max(began, earliest_ns), ended
+        outcome, mark = _outcome(*values[4:7])
+        if end is None and outcome != "running":
             end = start
         free = lanes.setdefault(track, [])
         is_first = not free or free[0][0] > start
@@ -66,7 +70,17 @@ def read(
         else:
             lane = heapq.heappop(free)[1]
         heapq.heappush(free, (_FOREVER if end is None else end, lane))
-        yield Slice(track, lane, is_first, (values[2] or track)[:_TITLE], start, end, tuple(values))
+        title = activity.cut(activity.title(argv, comm), _TITLE) + mark
+        yield Slice(track, lane, is_first, title, outcome, start, end, tuple(values))
+
+
+def _outcome(state: str, exit_code: int | None, signal: int | None) -> tuple[str, str]:
+    """A word for how a process ended, and the mark that its title gets: none, if it didn't fail."""
+    if signal is not None:
+        return "signalled", f" ✗ signal {signal}"
+    if exit_code:
+        return "failed", f" ✗ exit {exit_code}"
+    return ("ok" if state == "exited" else state), ""
 
 
 def zero_ns(connection: sqlite3.Connection, about: Row) -> int:

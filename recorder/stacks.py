@@ -7,6 +7,8 @@ import sqlite3
 from dataclasses import dataclass
 from typing import TextIO
 
+from . import activity
+from .safety import safe
 from .slices import Row
 from .work import UNWATCHED, Work, counted
 from .work import processes as work_of
@@ -15,6 +17,12 @@ WEIGHTS = ("wall", "cpu", "count")
 """wall: ns that it lived while none of its children did; cpu: ns of CPU time; count: one for each."""
 
 SPEEDSCOPE_SCHEMA = "https://www.speedscope.app/file-format-schema.json"
+
+
+DEPTH = 100
+"""Longest stack. What is below is one more frame, which says how many processes it stands for."""
+
+_TOP = 0
 
 
 @dataclass
@@ -26,28 +34,97 @@ class _Process:
     cpu_ns: int
     covered_ns: int = 0  # how much of its time its children were there
     covered_until_ns: int = 0
+    place: int | None = None  # in _Stacks
+
+
+class _Stacks:
+    """All stacks, each as its last frame and the number of the stack without it."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[tuple[int, str], int] = {}
+        self._frames: list[tuple[int, str]] = [(_TOP, "")]
+        self._depths = [0]
+        self._weights = [0]
+        self._deeper: dict[int, list[int]] = {}  # of stacks of full length: processes and weight below
+
+    def below(self, number: int, name: str) -> int:
+        """The stack that is longer by this frame; the same one, if it is as long as may be."""
+        if self._depths[number] == DEPTH:
+            return number
+        key = (number, name)
+        found = self._numbers.get(key)
+        if found is None:
+            found = self._numbers[key] = len(self._frames)
+            self._frames.append(key)
+            self._depths.append(self._depths[number] + 1)
+            self._weights.append(0)
+        return found
+
+    def add(self, number: int, above: int, weight: int) -> None:
+        """Adds the weight of a process in this stack, whose parent is in the one above."""
+        if number != above:
+            self._weights[number] += weight
+            return
+        deeper = self._deeper.setdefault(number, [0, 0])
+        deeper[0] += 1
+        deeper[1] += weight
+
+    def weights(self) -> dict[tuple[str, ...], int]:
+        """Stack -> weight, in a stable order, without those that weigh nothing."""
+        found = {self._names(number): weight for number, weight in enumerate(self._weights) if weight}
+        for number, (count, weight) in self._deeper.items():
+            if weight:
+                more = f"… {count:,} more process{'' if count == 1 else 'es'} below"
+                stack = (*self._names(number), more)
+                found[stack] = weight
+        return dict(sorted(found.items()))
+
+    def _names(self, number: int) -> tuple[str, ...]:
+        names = []
+        while number != _TOP:
+            number, name = self._frames[number]
+            names.append(name)
+        return tuple(reversed(names))
 
 
 def read(connection: sqlite3.Connection, about: Row, weight: str, work: Work = UNWATCHED) -> dict[tuple[str, ...], int]:
     """Stack (names of programs, the oldest ancestor first) -> weight. Without kernel threads, in a stable order."""
     ended_ns = about["ended_ns"] or about["updated_ns"]
-    sql = """SELECT id, parent_id, coalesce(comm, '?'), start_ns,
+    sql = """SELECT id, parent_id, comm, CASE WHEN comm GLOB 'ld*' THEN argv END, start_ns,
             coalesce(end_ns, CASE state WHEN 'running' THEN ? ELSE start_ns END), coalesce(cpu_ns, 0)
         FROM processes WHERE recording_id = ? AND kernel IS NOT 1 ORDER BY start_ns, id"""
     rows = counted(connection.execute(sql, [ended_ns, about["id"]]), work, work_of(connection, about["id"]))
-    processes = {id: _Process(*rest) for id, *rest in rows}
+    processes = {
+        id: _Process(parent, activity.name(argv, comm), start_ns, end_ns, cpu_ns)
+        for id, parent, comm, argv, start_ns, end_ns, cpu_ns in rows
+    }
     if weight == "wall":
         _cover(processes, about["started_ns"])
-    stacks: dict[int | None, tuple[str, ...]] = {None: ()}
-    weights: dict[tuple[str, ...], int] = {}
-    for id in sorted(processes):  # parents first
-        each = processes[id]
-        stacks[id] = stack = (*stacks.get(each.parent, ()), each.name)
+    stacks = _Stacks()
+    for each in processes.values():
+        _place(each, processes, stacks)
+        above = processes[each.parent].place if each.parent in processes else None
         cost = 1 if weight == "count" else each.cpu_ns
         if weight == "wall":
             cost = each.end_ns - max(each.start_ns, about["started_ns"]) - each.covered_ns
-        weights[stack] = weights.get(stack, 0) + max(cost, 0)
-    return dict(sorted((stack, cost) for stack, cost in weights.items() if cost))
+        stacks.add(each.place or _TOP, above or _TOP, max(cost, 0))
+    return stacks.weights()
+
+
+def _place(process: _Process, processes: dict[int, _Process], stacks: _Stacks) -> None:
+    """Finds the stack of a process, and first that of its ancestors, as far as they have none yet."""
+    line = [process]
+    while line[-1].place is None:
+        line[-1].place = _TOP  # so that it ends where somebody is their own ancestor
+        parent = processes.get(line[-1].parent) if line[-1].parent is not None else None
+        if parent is None:
+            break
+        line.append(parent)
+    number = line[-1].place or _TOP
+    for each in reversed(line):
+        if each.place == _TOP:
+            each.place = stacks.below(number, each.name)
+        number = each.place or _TOP
 
 
 def _cover(processes: dict[int, _Process], started_ns: int) -> None:
@@ -63,7 +140,7 @@ def _cover(processes: dict[int, _Process], started_ns: int) -> None:
 
 def write_folded(stacks: dict[tuple[str, ...], int], out: TextIO) -> None:
     """One stack a line, names joined by ; as flamegraph.pl reads them."""
-    out.writelines(f"{';'.join(map(_safe, stack))} {cost}\n" for stack, cost in stacks.items())
+    out.writelines(f"{';'.join(map(_frame, stack))} {cost}\n" for stack, cost in stacks.items())
 
 
 def write_speedscope(stacks: dict[tuple[str, ...], int], about: Row, weight: str, out: TextIO) -> None:
@@ -92,6 +169,6 @@ def write_speedscope(stacks: dict[tuple[str, ...], int], about: Row, weight: str
     out.write("\n")
 
 
-def _safe(name: str) -> str:
-    """A name without what separates names and lines."""
-    return "".join("_" if character == ";" or character < " " else character for character in name)
+def _frame(name: str) -> str:
+    """A name without what separates names, and without what a terminal would act on."""
+    return safe(name).replace(";", "_")

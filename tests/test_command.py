@@ -334,10 +334,12 @@ def test_what_it_came_to(webpf: Webpf) -> None:
     assert first.startswith("webpf: sh -c '(sleep 600 > /dev/null ")
     assert ": exit 2 after " in first
     assert "5 processes; CPU " in first
-    assert any(line.startswith("webpf: slowest: sleep 0.05 ") for line in lines)
-    assert "webpf: failed: 1, first: sh -c 'exit 3' (exit 3)" in lines
+    assert any(line.startswith("webpf: slowest (of those that started nothing): sleep 0.05 ") for line in lines)
+    (failed,) = (line for line in lines if line.startswith("webpf: failed: "))  # the command too
+    assert failed.startswith("webpf: failed: 2, first: sh -c 'exit 3' (exit 3); sh -c '(sleep 600 > ")
+    assert failed.endswith("(exit 2)")
     assert any(line.startswith("webpf: STILL RUNNING: 1: sleep 600 (pid ") for line in lines)
-    assert not any("most memory: sh -c '(" in line for line in lines)
+    assert not any(line.startswith("webpf: most memory") and ": sh -c '(" in line for line in lines)
 
 
 def test_nothing_is_said_with_quiet(webpf: Webpf) -> None:

@@ -52,10 +52,10 @@ def test_the_first_three_of_each(tmp_path: Path) -> None:
         lines = list(ending.lines(connection, 1))
     assert lines == [
         "make: exit 2 after 600.00 ms; 301 processes; CPU 45.00 s (75.0 cores busy)",
-        "slowest: cc 299 30.10 ms; cc 298 30.00 ms; cc 297 29.90 ms",
+        "slowest (of those that started nothing): cc 299 30.10 ms; cc 298 30.00 ms; cc 297 29.90 ms",
         "most CPU: cc 0 300.00 ms; cc 1 299.00 ms; cc 2 298.00 ms",
-        "most memory: cc 299 600 MiB; cc 298 598 MiB; cc 297 596 MiB",
-        "failed: 30, first: cc 3 (exit 1); cc 13 (exit 1); cc 23 (exit 1)",
+        "most memory (of those whose own peak is known): cc 299 600 MiB; cc 298 598 MiB; cc 297 596 MiB",
+        "failed: 31, first: cc 3 (exit 1); cc 13 (exit 1); cc 23 (exit 1)",
         "STILL RUNNING: 1: cc 150 (pid 1150)",
     ]
 
@@ -69,7 +69,7 @@ def test_memory_that_may_be_of_the_image_before_is_not_told(tmp_path: Path) -> N
             WHERE p.id = process_id AND p.max_rss_kib > 7 * 2048"""
         )
         (line,) = (line for line in ending.lines(connection, 1) if line.startswith("most memory"))
-    assert line == "most memory: cc 6 14 MiB; cc 4 10 MiB; cc 3 8 MiB"
+    assert line == "most memory (of those whose own peak is known): cc 6 14 MiB; cc 4 10 MiB; cc 3 8 MiB"
 
 
 def test_it_takes_no_longer_for_each(tmp_path: Path) -> None:

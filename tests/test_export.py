@@ -59,7 +59,7 @@ def test_chrome_events(db: Path) -> None:
     shown = [event for event in events if event["ph"] in "BX"]
     assert len(shown) == 15
     make = next(event for event in shown if event["args"]["pid"] == 101)
-    assert (make["name"], make["ts"], make["dur"], make["args"]["exit_code"]) == ("/usr/bin/make", 5010000, 110000, 2)
+    assert (make["name"], make["ts"], make["dur"], make["args"]["exit_code"]) == ("make ✗ exit 2", 5010000, 110000, 2)
     ends: dict[tuple[int, int], float] = {}
     for event in shown:
         lane = (event["pid"], event["tid"])

@@ -202,11 +202,11 @@ def test_execs_of_a_chain_and_of_a_pid_used_again(tmp_path: Path) -> None:
     ]
     make_recording(db, events)
     columns = "step", "comm", "time_ns", "after_ms", "argv_bytes", "process_id"
-    assert picked(run(db, "execs", pid="100"), *columns) == [
+    assert picked(run(db, "execs", pid="100"), *columns) == [(1, "true", at(6.25), 0.25, 10, 6)]
+    assert picked(run(db, "execs", id="1"), *columns) == [
         (1, "login", None, None, 6, 1),
         (2, "bash", at(3), 50.0, 10, 1),
         (3, "ls", at(4), 51.0, 300, 1),
-        (1, "true", at(6.25), 0.25, 10, 6),
     ]
 
 

@@ -43,23 +43,23 @@ def test_tree_from_a_pid_down(built: Path) -> None:
 
 def test_tree_of_a_pid_that_was_used_twice(built: Path) -> None:
     columns = "tree", "id", "depth"
-    assert picked(run(built, "tree", pid="102"), *columns) == [
-        ("/usr/bin/gcc -c a.c", 9, 0),
-        ("tail", 45, 0),
-    ]
+    assert picked(run(built, "tree", pid="102"), *columns) == [("tail", 45, 0)]
+    assert picked(run(built, "tree", id="9"), *columns) == [("/usr/bin/gcc -c a.c", 9, 0)]
 
 
 def test_ancestors(built: Path) -> None:
-    """The pid was used twice."""
+    """The pid was used twice: of the latest process that had it, or of the one that is asked for."""
     columns = "of_id", "generation", "pid", "comm", "id"
     assert picked(run(built, "ancestors", pid="102"), *columns) == [
+        (45, 0, 102, "tail", 45),
+        (45, 1, 110, "tail", 41),
+        (45, 2, 1, "init", 1),
+    ]
+    assert picked(run(built, "ancestors", id="9"), *columns) == [
         (9, 0, 102, "gcc", 9),
         (9, 1, 101, "make", 7),
         (9, 2, 100, "sh", 5),
         (9, 3, 1, "init", 1),
-        (45, 0, 102, "tail", 45),
-        (45, 1, 110, "tail", 41),
-        (45, 2, 1, "init", 1),
     ]
 
 

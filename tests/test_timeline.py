@@ -61,7 +61,7 @@ def test_bars_of_the_whole_recording(connection: sqlite3.Connection) -> None:
     assert (data["columns"], data["lanes"], data["length_ms"], data["status"]) == (250, 7, 1000.0, "complete")
     make = data["bars"][4]
     assert (make["pid"], make["args"], make["exit_code"], make["cpu_ms"]) == (101, "/usr/bin/make", 2, 5.0)
-    assert [bar["title"] for bar in data["bars"][4:6]] == ["/usr/bin/make", "gcc a.c"]
+    assert [bar["title"] for bar in data["bars"][4:6]] == ["make", "gcc a.c"]
 
 
 def test_what_is_less_than_a_pixel_is_counted_by_column_and_outcome(connection: sqlite3.Connection) -> None:

@@ -125,9 +125,9 @@ def test_a_row_leads_to_its_parent_children_and_facts(site: Site) -> None:
         assert f"/webpf/{table}?{column}" in page
     for path in ("/webpf/processes/7", "/webpf/processes?pid=101"):
         page = site.get(path)[1]
-        assert 'href="/webpf/tree?recording=1&amp;pid=101"' in page
+        assert 'href="/webpf/tree?id=7"' in page
         assert 'href="/webpf/programs?process_id=7"' in page
-    assert site.rows("/webpf/tree?recording=1&pid=101")[0]["tree"] == "/usr/bin/make"
+    assert site.rows("/webpf/tree?id=7")[0]["tree"] == "/usr/bin/make"
     assert [row["comm"] for row in site.rows("/webpf/programs?process_id=7")] == ["make"]
 
 

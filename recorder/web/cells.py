@@ -50,8 +50,8 @@ def link(column: str, value: Any, in_table: str | None, is_saved_query: bool, ro
         return None
     if column in _POINTERS or (column in _PROCESS_IDS and is_saved_query):
         return Link("processes", f"/{value}", str(value))
-    if in_table == "processes" and column == "pid" and "recording_id" in row:
-        return Link("tree", f"?recording={_plain(row['recording_id'])}&pid={value}", str(value))
+    if in_table == "processes" and column == "pid" and "id" in row:
+        return Link("tree", f"?id={_plain(row['id'])}", str(value))
     if in_table == "processes" and column == "execs" and "id" in row:
         return Link("programs", f"?process_id={_plain(row['id'])}", str(value))
     return None

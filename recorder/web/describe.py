@@ -60,9 +60,7 @@ def _query(query: catalog.SavedQuery) -> dict[str, Any]:
 
 
 def _parameter(parameter: catalog.Parameter) -> str:
-    value = (
-        "must be given" if parameter.required else "" if parameter.default is None else f"default {parameter.default}"
-    )
+    value = parameter.presence if parameter.default is None else f"default {parameter.default}"
     return f"{parameter.name}: {parameter.description}{f' ({value})' if value else ''}."
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from .. import activity, catalog
+from .. import activity, catalog, family
 from ..work import UNWATCHED, Work
 
 MOST_BARS = 2500
@@ -41,7 +41,7 @@ _LENGTH = "coalesce(end_ns, CASE state WHEN 'running' THEN :now_ns ELSE start_ns
 
 @dataclass(frozen=True)
 class View:
-    """What is looked at: ms from the begin of the recording, width in pixels; comm, uid and outcome filter.
+    """What is looked at: ms from the zero (see recording()), width in pixels; comm, uid and outcome filter.
 
     residents: whether those that ran all the time are shown too; on most machines they are many, and say little.
     """
@@ -57,19 +57,27 @@ class View:
 
 
 def recording(connection: sqlite3.Connection, number: int) -> Row | None:
-    """The row of a recording, with its current status; None if there is none of this number."""
-    return next(iter(catalog.recording_rows(connection, number)), None)
+    """The row of a recording, with its current status; None if there is none of this number.
+
+    begin_ns in it is the zero of the timeline: the begin of the command that was recorded, or else of the recording.
+    """
+    about = next(iter(catalog.recording_rows(connection, number)), None)
+    return None if about is None else about | {"begin_ns": family.begin_ns(connection, about)}
 
 
 def overview(connection: sqlite3.Connection, about: Row) -> Row:
-    """Of the whole recording: how many processes there are, and how many were alive at each of OVERVIEW_STEPS steps."""
+    """Of the whole recording: how many processes there are, and how many were alive at each of OVERVIEW_STEPS steps.
+
+    lead_ms: how long the recording had gone on when its command began, from which times count.
+    """
     query = catalog.load("concurrency")
     values = catalog.bind(query, {"recording": str(about["id"]), "steps": str(OVERVIEW_STEPS)})
     alive = [row[3] for row in connection.execute(query.sql, values)]
     counted = "SELECT count(*) FROM processes WHERE recording_id = :recording AND kernel IS NOT 1"
-    values = {"recording": about["id"], "begin": about["started_ns"]}
+    values = {"recording": about["id"], "begin": about["begin_ns"]}
     return {
         "length_ms": length_ns(about) / 1e6,
+        "lead_ms": (about["begin_ns"] - about["started_ns"]) / 1e6,
         "status": about["status"],
         "lost": about["lost"],
         "processes": connection.execute(counted, values).fetchone()[0],
@@ -94,7 +102,7 @@ def choices(connection: sqlite3.Connection, about: Row) -> Row:
 
 def window(connection: sqlite3.Connection, about: Row, view: View, work: Work = UNWATCHED) -> Row:
     """Bars in lanes for a stretch, and how many are too short for one, by column and outcome. Raises as `work`."""
-    begin = about["started_ns"]
+    begin = about["begin_ns"]
     pixel = max((view.to_ms - view.from_ms) * 1e6 / max(view.width, 1), 1)
     columns = max(view.width // _COLUMN_PIXELS, 1)
     values = {
@@ -133,21 +141,43 @@ def pack(bars: list[Row]) -> int:
 
     bars: in the order of their starts.
     """
-    free_from: list[float] = []
+    lanes = _Lanes(len(bars))
     lane_of: dict[int, int] = {}
     for bar in bars:
-        above = lane_of.get(bar["parent_id"], -1) + 1
-        lane = next((i for i in range(above, len(free_from)) if free_from[i] <= bar["start_ms"]), len(free_from))
-        if lane == len(free_from):
-            free_from.append(0.0)
-        free_from[lane] = bar["end_ms"]
+        lane = lanes.take(lane_of.get(bar["parent_id"], -1) + 1, bar["start_ms"], bar["end_ms"])
         lane_of[bar["id"]] = bar["lane"] = lane
-    return len(free_from)
+    return lanes.used
+
+
+class _Lanes:
+    """From when each lane is free. A binary tree over them, of the earliest below: the first one is found in log n."""
+
+    def __init__(self, most: int) -> None:
+        self.used = 0
+        self._size = 1 << max(most - 1, 0).bit_length()
+        self._earliest = [-math.inf] * (2 * self._size)
+
+    def take(self, first: int, since: float, until: float) -> int:
+        """The first lane from `first` on that is free since a moment; from now on it is so only until the other."""
+        node = first + self._size
+        while self._earliest[node] > since:
+            while node & 1:  # nothing of what is above it is on its right
+                node >>= 1
+            node += 1
+        while node < self._size:
+            node = 2 * node + (self._earliest[2 * node] > since)
+        lane = node - self._size
+        self._earliest[node] = until
+        while node > 1:
+            node >>= 1
+            self._earliest[node] = min(self._earliest[2 * node], self._earliest[2 * node + 1])
+        self.used = max(self.used, lane + 1)
+        return lane
 
 
 def length_ns(about: Row) -> int:
-    """How long the recording took, or has taken so far."""
-    return max(int(about["ended_ns"] or about["updated_ns"]) - int(about["started_ns"]), 1)
+    """How long the recording took, or has taken so far, from the zero on."""
+    return max(int(about["ended_ns"] or about["updated_ns"]) - int(about["begin_ns"]), 1)
 
 
 def _in_64_bits(ns: float) -> int:
@@ -180,7 +210,7 @@ def _bars(connection: sqlite3.Connection, wanted: str, values: Row, begin: int) 
     names = [column[0] for column in cursor.description]
     bars = [dict(zip(names, row, strict=True)) for row in cursor]
     for bar in bars:
-        bar["title"] = activity.title(bar.pop("argv"), bar["args"] or bar["comm"] or "?")
+        bar["title"] = activity.title(bar.pop("argv"), bar["comm"])[:_ARGS]
         start, end = bar.pop("start_ns"), bar.pop("end_ns")
         last = end if end is not None else values["now_ns"] if bar.pop("state") == "running" else start
         bar.pop("state", None)

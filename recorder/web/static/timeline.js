@@ -178,7 +178,7 @@
         pen.beginPath();
         pen.rect(x, y, wide - 2, lane);
         pen.clip();
-        pen.fillText(plain(bar.title).replace(/^\S*\//, ""), Math.max(x, 0) + 4, y + lane / 2);
+        pen.fillText(bar.title, Math.max(x, 0) + 4, y + lane / 2);
         pen.restore();
       }
     }
@@ -214,15 +214,16 @@
   }
 
   // Names are anybody's text: what would move the cursor or turn the direction of writing is shown as a dot.
-  const plain = (text) => text.replace(/[\u0000-\u001f\u007f-\u009f\u200e\u200f\u202a-\u202e\u2066-\u2069]/g, "·");
+  const plain = (text) => text.replace(/[\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]/g, "·");
 
   // What is looked at
 
   function look(from, to) {
     const length = lengthMs();
-    const span = Math.min(Math.max(to - from, SHORTEST_MS), length * 1.05);
-    const begin = Math.min(Math.max(from, -length * 0.025), length * 1.025 - span);
-    state.follows = span >= length * 0.999;
+    const lead = state.whole ? state.whole.lead_ms : 0; // with --all: what was recorded before the command began
+    const span = Math.min(Math.max(to - from, SHORTEST_MS), length * 1.05 + lead);
+    const begin = Math.min(Math.max(from, -lead - length * 0.025), length * 1.025 - span);
+    state.follows = span >= length * 0.999 && begin >= -length * 0.026;
     state.from = state.follows ? 0 : begin;
     state.to = state.follows ? length : begin + span;
     draw();

@@ -1,0 +1,44 @@
+"""Whose a pid was: it is used again, so several processes of a recording can have had it. The latest is meant."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping
+from pathlib import Path
+
+from . import catalog
+
+
+def find(connection: sqlite3.Connection, recording: int, pid: int) -> list[int]:
+    """Rows in `processes` of the processes that had a pid, the latest first. The saved queries choose as this does."""
+    sql = "SELECT id FROM processes WHERE recording_id = ? AND pid = ? ORDER BY start_ns DESC, id DESC"
+    return [id for (id,) in connection.execute(sql, [recording, pid])]
+
+
+def recording_of(connection: sqlite3.Connection, id: int) -> int | None:
+    """The recording that a row of `processes` belongs to; None if there is no such row."""
+    row = connection.execute("SELECT recording_id FROM processes WHERE id = ?", [id]).fetchone()
+    return None if row is None else int(row[0])
+
+
+def note(pid: int, owners: list[int], option: str) -> str | None:
+    """What is said where a pid had several owners: which one is shown, and how to ask for another. Else None.
+
+    option: how an id is given, as `--id N`.
+    """
+    if len(owners) < 2:
+        return None
+    others = ", ".join(map(str, owners[1:4])) + (", ..." if len(owners) > 4 else "")
+    latest = f"{len(owners):,} processes had the pid {pid}: this is the latest, id {owners[0]}"
+    return f"{latest}; {option} shows another: {others}"
+
+
+def note_of_query(db: Path, query: catalog.SavedQuery, given: Mapping[str, str]) -> str | None:
+    """What is said beside the result of a saved query that was asked about a pid."""
+    names = {parameter.name for parameter in query.parameters}
+    if not {"pid", "id", "recording"} <= names or not given.get("pid") or given.get("id"):
+        return None
+    pid = int(given["pid"])
+    with catalog.reading(db) as connection:
+        number = catalog.which(connection, db, int(given["recording"]) if given.get("recording") else None)
+        return note(pid, find(connection, number, pid), "-p id=N")

@@ -1,0 +1,55 @@
+"""The command tree: options in, lines out. Nothing else."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+import sys
+from typing import Annotated
+
+import typer
+
+from .errors import NotFound, UsageError
+from .options import DEFAULT_DB, File, Recording
+
+
+def tree(
+    file: File = DEFAULT_DB,
+    recording: Recording = None,
+    pid: Annotated[
+        int | None, typer.Option("--pid", metavar="N", help="From this process down; of several, from the latest.")
+    ] = None,
+    id: Annotated[int | None, typer.Option("--id", metavar="N", help="From the process with this id down.")] = None,
+    depth: Annotated[
+        int, typer.Option("--depth", metavar="N", min=0, help="At most so many levels; what is below is counted.")
+    ] = 100,
+    folds: Annotated[bool, typer.Option("--fold/--no-fold", help="Siblings that did the same as one line.")] = True,
+) -> None:
+    """Show who started whom, with times and outcomes, folded where it repeats."""
+    from . import catalog, family, pidowner, terminal
+    from . import tree as trees
+    from .safety import safe
+
+    if pid is not None and id is not None:
+        raise UsageError("--pid and --id both name the process at the top", f"webpf tree --id {id}")
+    with catalog.reading(file) as connection:
+        if id is not None and recording is None:
+            recording = pidowner.recording_of(connection, id)
+        number = catalog.which(connection, file, recording)
+        owners = [] if pid is None else pidowner.find(connection, number, pid)
+        shown = trees.Tree(family.read(connection, number), folds)
+    top = owners[0] if owners else id
+    if (pid is not None and top is None) or (top is not None and top not in shown):
+        name = f"process {pid}" if id is None else f"process with the id {id}"
+        raise NotFound(f"recording {number} has no {name}", f"webpf tree {shlex.quote(str(file))}")
+    note = None if pid is None else pidowner.note(pid, owners, "--id N")
+    if note:
+        terminal.say(note)
+    for line in shown.lines(top, depth, shutil.get_terminal_size().columns if sys.stdout.isatty() else None):
+        typer.echo(safe(line))
+    if top is None and shown.idle:
+        what = "1 process" if shown.idle == 1 else f"{shown.idle:,} processes"
+        terminal.say(f"left out: {what} that ran all the time and started nothing")
+    caveat = catalog.caveat(file, str(number))
+    if caveat:
+        terminal.say(caveat)

@@ -1,0 +1,183 @@
+"""What exports say of hostile names, long command lines and failures; read by what isn't webpf."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import re
+import sqlite3
+import unicodedata
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sites import Site, running
+from story import BUILD
+from support import exec_, exit_, fork, make_recording
+
+from webpf import export
+from webpf.events import Event
+
+HOSTILE = "".join(chr(code) for code in (*range(1, 32), *range(127, 160), 0x061C, *range(0x200E, 0x2010)))
+HOSTILE += "".join(chr(code) for code in (*range(0x2028, 0x202F), *range(0x2066, 0x206A), 0xFEFF))
+COLLECTORS_LIMIT = 1024 * 1024  # of a line: max_log_size of its file receivers
+
+
+def exported(db: Path, format: str, weight: str = "wall") -> str:
+    """What is written in a format."""
+    out = io.BytesIO()
+    export.export(db, None, format, weight, out)
+    return out.getvalue().decode()
+
+
+@pytest.mark.parametrize("format", ["chrome", "speedscope", "folded", "csv", "ndjson", "otlp"])
+def test_nothing_that_a_terminal_acts_on(format: str, tmp_path: Path) -> None:
+    """No control character but the ends of lines, and no mark that turns the direction, by Unicode's own tables."""
+    db = tmp_path / "webpf.db"
+    events: list[Event] = []
+    for number in range(0, len(HOSTILE), 5):
+        name, start = f"a{HOSTILE[number : number + 5]}", number * 10
+        argv = f"/x/{name}\0{name}\0".encode()
+        events += [fork(100 + number, start, comm=name), exec_(100 + number, start, start + 1, argv, name)]
+        events.append(exit_(100 + number, start, start + 5, comm=name))
+    make_recording(db, events)
+    for weight in ("wall", "count"):
+        text = exported(db, format, weight)
+        assert {character for character in text if unicodedata.category(character) == "Cc"} <= {"\n"}
+        assert not {character for character in text if unicodedata.category(character) in ("Cf", "Zl", "Zp")}
+        if format in ("chrome", "speedscope"):
+            json.loads(text)
+
+
+def test_names_in_stacks_are_escaped_as_elsewhere(tmp_path: Path) -> None:
+    db = tmp_path / "webpf.db"
+    make_recording(db, [fork(100, 0, comm="a\x9b1m;\u202eb"), exit_(100, 0, 1, comm="a\x9b1m;\u202eb")])
+    assert exported(db, "folded", "count") == "a\\x9b1m_\\u202eb 1\n"
+
+
+# OTLP.
+
+
+def spans(text: str) -> list[dict[str, Any]]:
+    """The spans of all lines."""
+    requests = [json.loads(line) for line in text.splitlines()]
+    return [
+        span
+        for request in requests
+        for resource in request["resourceSpans"]
+        for scope in resource["scopeSpans"]
+        for span in scope["spans"]
+    ]
+
+
+def attributes(of: dict[str, Any]) -> dict[str, Any]:
+    """Names and values."""
+    return {each["key"]: next(iter(each["value"].values())) for each in of["attributes"]}
+
+
+def test_no_line_is_longer_than_the_collector_reads(tmp_path: Path) -> None:
+    """Many long command lines; one that is longer than a line in several ways; 40,000 programs of one process."""
+    db = tmp_path / "webpf.db"
+    long = [b"cc\0" + b"%06d" % n + b"x" * 32_000 + b"\0" for n in range(200)]
+    smiles = "\U0001f642".encode() * 500_000
+    long += [b"\x01" * 2_000_000 + b"\0", b"\0" * 2_000_000, b"\xff\0" * 1_000_000, b"a\0" + smiles]
+    events: list[Event] = []
+    for number, argv in enumerate(long):
+        events += [fork(1000 + number, number), exec_(1000 + number, number, number + 0.1, argv, "cc")]
+    events.append(fork(9000, 500))
+    for number in range(40_000):
+        path = b"/" + b"y" * 300 + b"/p%d\0" % number
+        events.append(exec_(9000, 500, 501 + number / 1000, path, "p"))
+    make_recording(db, events, batch=100)
+    text = exported(db, "otlp")
+    assert max(len(line) + 1 for line in text.encode().splitlines()) <= COLLECTORS_LIMIT
+    assert len(text.splitlines()) < 40, "lines are filled"
+    found = {attributes(span)["process.pid"]: span for span in spans(text)}
+    assert len(found) == len(long) + 1
+    # What fits is whole; what doesn't says so.
+    words = {
+        pid: [each["stringValue"] for each in attributes(span)["process.command_args"]["values"]]
+        for pid, span in found.items()
+    }
+    assert words["1007"] == ["cc", "000007" + "x" * 32_000]
+    assert [words[str(1200 + number)][-1][-5:] for number in range(4)] == [" cut]"] * 4
+    missing = int(re.sub(r"\D", "", words["1201"][-1]))
+    assert len(words["1201"]) - 1 + missing == 2_000_000
+    chain = found["9000"]
+    assert len(chain["events"]) + chain["droppedEventsCount"] == 40_000
+    assert len(chain["events"]) > 500
+
+
+def test_parents_that_were_seen_after_their_children(tmp_path: Path) -> None:
+    """The row of a parent may have the higher number; still the child is in its trace, and its stack below."""
+    db = tmp_path / "webpf.db"
+    events: list[Event] = [fork(100, 5, comm="child"), fork(101, 1, comm="parent"), exit_(100, 5, 6, comm="child")]
+    make_recording(db, [*events, exit_(101, 1, 9, comm="parent")])
+    with closing(sqlite3.connect(db)) as connection, connection:
+        connection.execute("UPDATE processes SET parent_id = 2 WHERE id = 1")
+    child, parent = spans(exported(db, "otlp"))
+    assert (child["name"], parent["name"]) == ("child", "parent")
+    assert (child["traceId"], child["parentSpanId"]) == (parent["traceId"], parent["spanId"])
+    assert exported(db, "folded", "count") == "parent 1\nparent;child 1\n"
+
+
+# Perfetto.
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """A place from which Perfetto's UI is served."""
+    pytest.importorskip("perfetto", reason="the extra webpf[perfetto] isn't installed")
+    db = tmp_path_factory.mktemp("exported") / "webpf.db"
+    make_recording(db, BUILD)
+    with running("0.65", [db]) as site:
+        yield site
+
+
+READ = """async text => {
+    const bytes = Uint8Array.from(atob(text), each => each.charCodeAt(0));
+    app.openTraceFromBuffer({ title: "export", buffer: bytes.buffer });
+}"""
+NAMES = """async () => {
+    const answer = await app.trace.engine.query("SELECT name, category FROM slice ORDER BY ts, id");
+    const found = [];
+    for (const row = answer.iter({ name: "str", category: "str" }); row.valid(); row.next())
+        found.push([row.name, row.category]);
+    return found;
+}"""
+
+
+@pytest.mark.parametrize("format", ["chrome", "perfetto"])
+def test_perfetto_shows_labels_and_failures(format: str, site: Site, chromium: Any, tmp_path: Path) -> None:
+    """Its own engine, and what its UI draws: the name is what the timeline has, and a failure can be told."""
+    db = tmp_path / "webpf.db"
+    make_recording(db, BUILD)
+    out = io.BytesIO()
+    export.export(db, None, format, "wall", out)
+    with closing(chromium.new_context(base_url=site.address)) as context:
+        page = context.new_page()
+        page.goto("/-/webpf/perfetto-ui/index.html#!/viewer?mode=embedded")
+        page.wait_for_function("() => window.app")
+        page.evaluate(READ, base64.b64encode(out.getvalue()).decode())
+        page.wait_for_function("() => app.trace", timeout=60_000)
+        found = page.evaluate(NAMES)
+    assert found == [
+        ["init", "running"],
+        ["daemon -v ✗ signal 15", "signalled"],
+        ["server", "running"],
+        ["sh -c make", "ok"],
+        ["make ✗ exit 2", "failed"],
+        ["gcc a.c", "ok"],
+        ["gcc a.c ✗ exit 1", "failed"],
+        ["python a.py ✗ signal 11", "signalled"],
+        ["python b.py ✗ signal 6", "signalled"],
+        ["make", "ok"],
+        ["make ✗ signal 9", "signalled"],
+        ["init ✗ exit 7", "failed"],
+        ["init", "lost"],
+        ["tail -f '/var/log/a b'", "running"],
+        ["tail", "ok"],
+    ]

@@ -1,0 +1,66 @@
+"""The numbers of summary, report, tree and diff are those of the saved queries, and what is left out is said."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+import subprocess
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from story import BUILD, run
+from support import alive, make_recording
+
+from webpf.events import Event
+
+Webpf = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+def lines(text: str, begin: str) -> list[str]:
+    """Lines with this begin, after the program's name."""
+    return [line for line in text.splitlines() if line.removeprefix("webpf: ").startswith(begin)]
+
+
+@pytest.mark.kernel
+@pytest.mark.parametrize("option", [None, "--cgroup"])
+def test_a_command_that_fails_is_counted(option: str | None, tmp_path: Path, webpf: Webpf) -> None:
+    """wait4() tells the shell of three failures, and us of its own; SQLite counts four."""
+    script = "/bin/sh -c 'exit 3'; echo $?; /bin/false; echo $?; /bin/sh -c 'kill -9 $$'; echo $?; exit 5"
+    recorded = webpf("record", *([option] if option else []), "--", "/bin/sh", "-c", script)
+    assert (recorded.returncode, recorded.stdout.split()) == (5, ["3", "1", "137"])
+    db = tmp_path / "webpf.db"
+    with closing(sqlite3.connect(db)) as connection:
+        (failed,) = connection.execute("SELECT count(*) FROM processes WHERE status <> 0").fetchone()
+    assert failed == 4
+    assert len(run(db, "failures")) == 4
+    report = webpf("report").stdout
+    for text in (recorded.stderr, report):
+        (line,) = lines(text, "failed: ")
+        assert line.removeprefix("webpf: ").startswith("failed: 4, first: ")
+    assert "(exit 3)" in report
+    assert webpf("record", "-q", "--", "/bin/true").returncode == 0
+    assert re.search(r"failures 4 -> 0", webpf("diff").stdout)
+
+
+@pytest.mark.kernel
+def test_lists_say_what_they_leave_out(webpf: Webpf) -> None:
+    """The shell lived longest, but started something; so it isn't among the slowest."""
+    recorded = webpf("record", "--", "/bin/sh", "-c", "/bin/sleep 0.2; /bin/sleep 0.1")
+    (line,) = lines(recorded.stderr, "slowest")
+    assert re.fullmatch(r"webpf: slowest \(of those that started nothing\): sleep 0\.2 [^;]*; sleep 0\.1 [^;]*", line)
+    for line in lines(recorded.stderr, "most memory"):
+        assert "(of those whose own peak is known)" in line
+
+
+def test_the_tree_says_how_many_it_leaves_out(tmp_path: Path, webpf: Webpf) -> None:
+    """Lines and what they say is left out are all rows but the kernel's."""
+    idle: list[Event] = [alive(200 + number, -900, comm="idle") for number in range(3)]
+    make_recording(tmp_path / "webpf.db", [*BUILD[:4], *idle, *BUILD[4:]])
+    ended = webpf("tree", "--no-fold")
+    with closing(sqlite3.connect(tmp_path / "webpf.db")) as connection:
+        (number,) = connection.execute("SELECT count(*) FROM processes WHERE kernel IS NOT 1").fetchone()
+    assert ended.stderr == "webpf: left out: 4 processes that ran all the time and started nothing\n"
+    assert len(ended.stdout.splitlines()) == number - 4
+    assert webpf("tree", "--pid", "101").stderr == ""

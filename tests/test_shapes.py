@@ -1,0 +1,249 @@
+"""Recordings of extreme shapes: the work of reading them grows as they do, not with the square.
+
+A chain in which each process is the parent of the next, one process with very many programs, very many children of one
+parent, very many processes whose parent isn't in the recording. What is counted is work, not time: instructions of
+SQLite's machine, calls of Python functions, and bytes.
+"""
+
+from __future__ import annotations
+
+import io
+import sqlite3
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import pytest
+from support import exec_, exit_, fork, free, make_recording
+from typer.testing import CliRunner
+
+from webpf import catalog, diff, export, verify
+from webpf.cli import app
+from webpf.events import Event
+from webpf.web import timeline
+
+N = 1_000
+"""The smaller of two recordings; the other is twice as large."""
+AT_MOST = 2.6
+"""How much more work twice as much may be: n log n, and what doesn't grow. The square would be 4."""
+PAGE = 100  # of SQLite's instructions
+
+
+def chain(number: int) -> Iterator[Event]:
+    """Each process is the parent of the next; they end from the last to the first."""
+    for level in range(number):
+        parent = {"ppid": 999 + level, "parent_ms": (level - 1) * 0.01} if level else {"ppid": 1}
+        yield fork(1000 + level, level * 0.01, **parent)
+    for level in reversed(range(number)):
+        end = number * 0.02 + (number - level) * 0.01
+        yield exit_(1000 + level, level * 0.01, end, 256, ppid=999 + level)
+        yield free(1000 + level, level * 0.01, end + 0.005, status=256)
+
+
+def execs(number: int) -> Iterator[Event]:
+    """One process takes on one program after the other."""
+    yield fork(1000, 0)
+    for step in range(number):
+        yield exec_(1000, 0, 1 + step * 0.01, b"/bin/p%d\0x\0" % (step % 7), f"p{step % 7}")
+    yield exit_(1000, 0, number * 0.01 + 2)
+    yield free(1000, 0, number * 0.01 + 3)
+
+
+def children(number: int, ppid: int = 999) -> Iterator[Event]:
+    """Many at a time, of one parent, each with a command line of its own; half of them fail."""
+    if ppid == 999:
+        yield fork(999, 0)
+    for child in range(number):
+        start = 1 + child * 0.01
+        yield fork(1000 + child, start, ppid=ppid, parent_ms=0)
+        yield exec_(1000 + child, start, start + 0.001, b"/bin/p%d\0%d\0" % (child % 7, child), f"p{child % 7}")
+    for child in range(number):
+        start, end, status = 1 + child * 0.01, 10 + (number + child) * 0.01, child % 2 * 256
+        yield exit_(1000 + child, start, end, status, ppid=ppid)
+        yield free(1000 + child, start, end + 0.001, status=status)
+
+
+def orphans(number: int) -> Iterator[Event]:
+    """The same, of a parent that isn't in the recording."""
+    return children(number, ppid=1)
+
+
+SHAPES: dict[str, Callable[[int], Iterator[Event]]] = {
+    "chain": chain, "execs": execs, "children": children, "orphans": orphans,
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module", params=sorted(SHAPES))
+def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A recording of a shape, and one of twice the size."""
+    folder = tmp_path_factory.mktemp(request.param)
+    for size in (N, 2 * N):
+        make_recording(folder / f"{size}.db", SHAPES[request.param](size), end_ms=size * 0.05 + 50, batch=1000)
+    return folder / f"{N}.db", folder / f"{2 * N}.db"
+
+
+class Work:
+    """Counts what is done within it: pages of SQLite's instructions on a connection, and calls in Python."""
+
+    def __init__(self) -> None:
+        self.pages = self.calls = 0
+
+    def watch(self, connection: sqlite3.Connection) -> None:
+        """Counts on this connection too."""
+        connection.set_progress_handler(self._page, PAGE)
+
+    def at(self, done: int, total: int) -> None:
+        """As exports call it; nothing to do."""
+
+    def _page(self) -> int:
+        self.pages += 1
+        return 0
+
+    def _call(self, frame: FrameType, event: str, argument: Any) -> None:
+        self.calls += 1
+
+    def __enter__(self) -> Work:
+        sys.setprofile(self._call)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        sys.setprofile(None)
+
+
+def grows_as_it_should(pair: tuple[Path, Path], work: Callable[[Path, Work], int]) -> None:
+    """work: does it on a file, and returns how many bytes came of it."""
+    small, large = (_measured(db, work) for db in pair)
+    for what, one, other, least in zip(("pages", "calls", "bytes"), small, large, (500, 2000, 20_000), strict=True):
+        assert other <= AT_MOST * max(one, least), f"{what}: {one} for {N}, {other} for {2 * N}"
+
+
+def _measured(db: Path, work: Callable[[Path, Work], int]) -> tuple[int, int, int]:
+    with Work() as counter:
+        size = work(db, counter)
+    return counter.pages, counter.calls, size
+
+
+@pytest.mark.parametrize("name", catalog.names())
+def test_queries(name: str, pair: tuple[Path, Path]) -> None:
+    """Of the last of a chain, the ancestors are all; from a pid down, and to any depth."""
+
+    def work(db: Path, counter: Work) -> int:
+        query = catalog.load(name)
+        last = {"pid": str(1000 + (N if db == pair[0] else 2 * N) - 1)}
+        given: list[dict[str, str]] = [{}]
+        if name in ("ancestors", "execs"):
+            given = [{"pid": "1000"}, last]
+        elif name == "tree":
+            given = [{}, {"pid": "1000"}, {"depth": "1"}, {"depth": "100000"}]
+        size = 0
+        with catalog.reading(db) as connection:
+            counter.watch(connection)
+            for values in given:
+                for row in connection.execute(query.sql, catalog.bind(query, values)):
+                    size += sum(len(str(value)) for value in row)
+        return size
+
+    grows_as_it_should(pair, work)
+
+
+WEIGHED = [(format, weight) for format in ("folded", "speedscope") for weight in ("cpu", "count")]
+
+
+@pytest.mark.parametrize(("format", "weight"), [*((format, "wall") for format in export.FORMATS), *WEIGHED])
+def test_exports(format: str, weight: str, pair: tuple[Path, Path]) -> None:
+    def work(db: Path, counter: Work) -> int:
+        out = io.BytesIO()
+        export.export(db, None, format, weight, out, counter)
+        return len(out.getvalue())
+
+    grows_as_it_should(pair, work)
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["tree", "tree --no-fold", "tree --depth 1", "tree --depth 100000", "report", "query tree", "query lifetimes"],
+)
+def test_commands(command: str, pair: tuple[Path, Path]) -> None:
+    def work(db: Path, counter: Work) -> int:
+        name, *options = command.split()
+        file = [*options, "--db", str(db)] if name == "query" else [str(db), *options]
+        ended = CliRunner().invoke(app, [name, *file])
+        assert ended.exit_code == 0, ended.output
+        return len(ended.output.encode())
+
+    grows_as_it_should(pair, work)
+
+
+def test_checks_and_comparisons(pair: tuple[Path, Path]) -> None:
+    def work(db: Path, counter: Work) -> int:
+        assert not [problem for finding in verifying(db) for problem in finding.problems]
+        return len(str(diff.read(db, None)))
+
+    def verifying(db: Path) -> list[Any]:
+        return list(verify.verify(db))
+
+    grows_as_it_should(pair, work)
+
+
+def test_the_timeline(pair: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also if it sent all bars."""
+    monkeypatch.setattr(timeline, "MOST_BARS", 1_000_000)
+
+    def work(db: Path, counter: Work) -> int:
+        with closing(sqlite3.connect(db)) as connection:
+            counter.watch(connection)
+            about = timeline.recording(connection, 1)
+            assert about is not None
+            view = timeline.View(0, timeline.length_ns(about) / 1e6, 1000)
+            return len(str(timeline.window(connection, about, view))) + len(str(timeline.overview(connection, about)))
+
+    grows_as_it_should(pair, work)
+
+
+def test_lanes_that_are_all_full() -> None:
+    """Steps in Python, line by line: where all overlap, the lane of each is the next one."""
+
+    def steps(number: int) -> int:
+        count = 0
+
+        def trace(frame: FrameType, event: str, argument: Any) -> Any:
+            nonlocal count
+            count += 1
+            return trace
+
+        bars = [{"id": n, "parent_id": None, "start_ms": float(n), "end_ms": 1e9} for n in range(number)]
+        sys.settrace(trace)
+        try:
+            assert timeline.pack(bars) == number
+        finally:
+            sys.settrace(None)
+        return count
+
+    assert steps(1024) <= AT_MOST * steps(512)
+
+
+def test_what_is_too_deep_is_counted(tmp_path: Path) -> None:
+    """In the tree, in the query, in stacks, and in chains of programs: the numbers are all that there are."""
+    make_recording(tmp_path / "chain.db", chain(500), end_ms=100, batch=1000)
+    lines = CliRunner().invoke(app, ["tree", str(tmp_path / "chain.db")]).output.splitlines()
+    assert (len(lines), lines[-1].partition(" … ")[2]) == (101, "399 more processes below")
+    lines = CliRunner().invoke(app, ["tree", str(tmp_path / "chain.db"), "--depth", "499"]).output.splitlines()
+    assert (len(lines), "more process" in lines[-1]) == (500, False)
+    query = catalog.load("tree")
+    with catalog.reading(tmp_path / "chain.db") as connection:
+        rows = connection.execute(query.sql, catalog.bind(query, {})).fetchall()
+    below = [row[[*query.columns].index("below")] for row in rows]
+    assert (len(rows), below[-1], set(below[:-1])) == (101, 399, {None})
+    out = io.BytesIO()
+    export.export(tmp_path / "chain.db", None, "folded", "count", out)
+    *_, last = sorted(out.getvalue().decode().splitlines(), key=len)
+    assert last.endswith(";… 400 more processes below 400")
+    make_recording(tmp_path / "execs.db", execs(50), end_ms=100, batch=1000)
+    query = catalog.load("exec_chains")
+    with catalog.reading(tmp_path / "execs.db") as connection:
+        (row,) = connection.execute(query.sql, catalog.bind(query, {}))
+    assert row[0].split(" > ")[-2:] == ["p5", "… 30 more"]
+    assert (len(row[0].split(" > ")), row[2]) == (21, 50)
