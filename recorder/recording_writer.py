@@ -19,7 +19,17 @@ from . import totals
 from .events import KINDS, Exec, Exit, Fork, Free, storable
 from .incidents import Incident
 from .process import RUNNING, Process
-from .rows import TABLES, Facts, fact_insert, how_many, payload_bytes, process_inserts, process_row, program_row
+from .rows import (
+    NO_PROGRAM,
+    TABLES,
+    Facts,
+    fact_insert,
+    how_many,
+    payload_bytes,
+    process_inserts,
+    process_row,
+    program_row,
+)
 from .source import Counts
 from .totals import Totals
 
@@ -81,8 +91,8 @@ class RecordingWriter:
         self._written = dict.fromkeys(_COUNTED, 0)
         self._open: dict[int, tuple[Any, ...]] = {}  # by id, rows of processes that may still change
         self._insert_facts = {kind: fact_insert(kind, recording_id) for kind in TABLES}
-        self._insert_processes = process_inserts(recording_id, "INSERT")
-        self._replace_processes = process_inserts(recording_id, "INSERT OR REPLACE")
+        self._insert_processes = process_inserts(recording_id, replaces=False)
+        self._update_processes = process_inserts(recording_id, replaces=True)
 
     @property
     def written(self) -> tuple[int, ...]:
@@ -154,30 +164,31 @@ class RecordingWriter:
             self._written[kind] += how_many(batch.facts, kind)
 
     def write_processes(self, processes: Iterable[Process]) -> None:
-        """Inserts or replaces rows of processes, within the caller's transaction."""
+        """Inserts rows of processes, or brings them up to date, within the caller's transaction."""
         self._write_rows(self._sort(processes))
 
     def _sort(self, processes: Iterable[Process]) -> ProcessRows:
+        """Takes the programs of the processes: what is written needs no memory, and isn't written twice."""
         rows = ProcessRows()
         for process in processes:
             row = process_row(process)
             before = self._open.pop(process.id, None)
             if process.state == RUNNING or process.cpu_ns is None:
                 self._open[process.id] = row
-            if before is not None and before[:-1] == row[:-1]:  # a new program would show in the count of execs
-                rows.cpu_only.append((process.cpu_ns, process.id))
-                continue
-            plain, program = rows.known if before else rows.new
-            if process.filename is None and process.argv is None:
+            program = process.take_program() if process.has_new_program else None
+            plain, whole = rows.new if before is None else rows.known
+            if program is not None and (before is not None or program != NO_PROGRAM):
+                whole += row
+                whole += program_row(program)
+            elif before is None or before[:-1] != row[:-1]:
                 plain += row
             else:
-                program += row
-                program += program_row(process)
+                rows.cpu_only.append((process.cpu_ns, process.id))
         return rows
 
     def _write_rows(self, rows: ProcessRows) -> None:
-        # A plain insert costs less than one that must look for a row to replace.
-        for inserts, values in ((self._insert_processes, rows.new), (self._replace_processes, rows.known)):
+        # A plain insert costs less than one that must look for a row that is there.
+        for inserts, values in ((self._insert_processes, rows.new), (self._update_processes, rows.known)):
             for insert, of_one_shape in zip(inserts, values, strict=True):
                 insert(self._db.conn, of_one_shape)
         self._db.conn.executemany("UPDATE processes SET cpu_ns = ? WHERE id = ?", rows.cpu_only)
