@@ -43,6 +43,9 @@ class Lasting:
             self._sort(event, passed)
         return [*passed, *self._grown_up(now)]
 
+    def has_more(self) -> bool:
+        return self._source.has_more()
+
     def _sort(self, event: Event, passed: list[Event]) -> None:
         identity = (event.pid, event.start_ns)
         is_young = event.start_ns >= self._since_ns and event.time_ns - event.start_ns < self._min_ns
