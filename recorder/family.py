@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from . import activity
+from .events import as_text
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ def read(connection: sqlite3.Connection, recording: int, with_places: bool = Fal
         connection.execute(sql, [recording])
     ):  # fmt: skip
         ended = outcome(exit_code, signal, state)
-        names = (activity.title(argv, line), activity.of(argv, comm), place)
+        names = (activity.title(argv, line), activity.of(argv, comm), as_text(place))
         known.add(id)
         yield Node(
             id,

@@ -14,7 +14,7 @@ from itertools import islice
 from typing import Any, TextIO
 
 from . import __version__, argv
-from .events import text
+from .events import as_text, text
 from .slices import Row
 from .work import UNWATCHED, Work, counted, processes
 
@@ -92,7 +92,7 @@ def _about_process(row: sqlite3.Row) -> dict[str, Any]:
         "process.pid": row["pid"],
         "process.parent_pid": row["ppid"],
         "process.executable.name": row["comm"],
-        "process.executable.path": row["filename"],
+        "process.executable.path": as_text(row["filename"]),
         "process.command_args": words,
         "process.exit.code": row["exit_code"],
         "process.real_user.id": row["uid"],
@@ -113,7 +113,7 @@ def _events(connection: sqlite3.Connection, row: sqlite3.Row) -> dict[str, Any]:
         {
             "timeUnixNano": str(time_ns),
             "name": "exec",
-            "attributes": _attributes({"process.executable.path": filename, "process.executable.name": comm}),
+            "attributes": _attributes({"process.executable.path": as_text(filename), "process.executable.name": comm}),
         }
         for time_ns, filename, comm in programs
     ]

@@ -9,6 +9,7 @@ that fails changes nothing.
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -16,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from . import totals
-from .events import KINDS, Exec, Exit, Fork, Free, storable
+from .events import KINDS, Exec, Exit, Fork, Free, exact
 from .incidents import Incident
 from .process import RUNNING, Process
 from .rows import (
@@ -205,10 +206,10 @@ class RecordingWriter:
 
     def write_cgroups(self, paths: Mapping[int, str | None]) -> None:
         """Adds cgroups: id -> path."""
-        rows = [(self.id, number, storable(path)) for number, path in paths.items()]
+        rows = [(self.id, number, path and exact(os.fsencode(path))) for number, path in paths.items()]
         self._add("INSERT OR IGNORE INTO cgroup_paths VALUES (?, ?, ?)", rows)
 
-    def write_directories(self, paths: Mapping[tuple[int, int], str]) -> None:
+    def write_directories(self, paths: Mapping[tuple[int, int], str | bytes]) -> None:
         """Adds working directories: (device, inode) -> path."""
         rows = [(self.id, *numbers, path) for numbers, path in paths.items()]
         self._add("INSERT OR IGNORE INTO working_directories VALUES (?, ?, ?, ?)", rows)

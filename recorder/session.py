@@ -238,7 +238,7 @@ class Session:
             self._lookup.ask(numbers, pids)
         self._know_directories(self._lookup.answers())
 
-    def _know_directories(self, paths: Mapping[directories.Numbers, str]) -> None:
+    def _know_directories(self, paths: Mapping[directories.Numbers, str | bytes]) -> None:
         new = {numbers: path for numbers, path in paths.items() if numbers not in self._directories}
         if new:
             for numbers in new:

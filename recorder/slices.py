@@ -10,6 +10,7 @@ import sqlite3
 from collections.abc import Iterator
 from typing import Any, NamedTuple, TypeAlias
 
+from .events import as_text
 from .work import UNWATCHED, Work, counted, processes
 
 Row: TypeAlias = dict[str, Any]
@@ -22,6 +23,7 @@ ARGUMENTS = (
     "row",
 )  # fmt: skip
 """What is said of each process; row: its id in the table processes."""
+_FILENAME = ARGUMENTS.index("filename")
 
 _COLUMNS = f"""comm, start_ns, end_ns, {", ".join(ARGUMENTS[:2])}, substr(args, 1, {_ARGS}),
     {", ".join(ARGUMENTS[3:-1])}, id"""
@@ -66,6 +68,7 @@ def read(
         else:
             lane = heapq.heappop(free)[1]
         heapq.heappush(free, (_FOREVER if end is None else end, lane))
+        values[_FILENAME] = as_text(values[_FILENAME])
         yield Slice(track, lane, is_first, (values[2] or track)[:_TITLE], start, end, tuple(values))
 
 
