@@ -38,7 +38,7 @@ _COUNTED = (Fork, Exec, Exit, Free)
 _BLOCK = 1 << 20  # ids: more than what can wait to be written
 _VALUE_BYTES = 40  # what a number takes in a list: 8 of the pointer, 32 of the number
 
-_UPDATE_COUNTS = "UPDATE recordings SET {}, updated_ns = ? WHERE id = ?".format(
+_UPDATE_COUNTS = "UPDATE recordings SET {}, kept_short = ?, updated_ns = ? WHERE id = ?".format(
     ", ".join(f"{kind}s_{what} = ?" for what in ("attempted", "written", "lost") for kind in KINDS)
 )
 
@@ -201,7 +201,7 @@ class RecordingWriter:
     def write_counts(self, counts: Counts, until_ns: int) -> None:
         """Brings the counts of attempted, written and lost events up to date."""
         with self._store.writing(), self._db.atomic():
-            values = (*counts.attempted, *self.written, *counts.lost, until_ns, self.id)
+            values = (*counts.attempted, *self.written, *counts.lost, counts.kept_short, until_ns, self.id)
             self._db.execute(_UPDATE_COUNTS, values)
 
     def write_cgroups(self, paths: Mapping[int, str | None]) -> None:

@@ -89,6 +89,13 @@ def _is_any(db: Database, table: str, column: str) -> bool:
     return bool(db.execute(sql, [table, column]).fetchone() == ("ANY",))
 
 
+@migrations()
+def count_of_kept_short(db: Database) -> None:
+    """How many processes --min-lifetime kept for want of memory. A new file has it from the start."""
+    if "kept_short" not in db["recordings"].columns_dict:
+        db.execute("ALTER TABLE recordings ADD COLUMN kept_short INTEGER")
+
+
 def migrate(db: Database) -> None:
     """Brings an empty or older file to the current schema."""
     if not migrations.pending(db):

@@ -14,10 +14,14 @@ from .events import KINDS, Event
 
 @dataclass(frozen=True)
 class Counts:
-    """What the kernel counted for each of KINDS: records it tried to write, and those for which there was no room."""
+    """What the kernel counted for each of KINDS: records it tried to write, and those for which there was no room.
+
+    kept_short: processes that came through though they lived shorter than was wanted (see lasting.py).
+    """
 
     attempted: tuple[int, ...] = (0,) * len(KINDS)
     lost: tuple[int, ...] = (0,) * len(KINDS)
+    kept_short: int = 0
 
     @property
     def arrived(self) -> tuple[int, ...]:

@@ -45,6 +45,7 @@ CREATE TABLE recordings (
     frees_attempted INTEGER,
     frees_written INTEGER,
     frees_lost INTEGER,
+    kept_short INTEGER,              -- kept though they ended sooner than --min-lifetime, for want of memory
     lost INTEGER GENERATED ALWAYS AS (forks_lost + execs_lost + exits_lost + frees_lost) VIRTUAL
                                      -- all facts lost; above 0, whatever is counted or added up is a lower bound
 ) STRICT
