@@ -14,13 +14,16 @@ _ROWS = 32
 
 
 class BulkInsert:
-    """Inserts rows of one shape. values: one SQL expression for each column, most of them a question mark."""
+    """Inserts rows of one shape. values: one SQL expression for each column, most of them a question mark.
 
-    def __init__(self, table: str, columns: Sequence[str], values: Sequence[str], verb: str = "INSERT") -> None:
-        head = f"{verb} INTO {table} ({', '.join(columns)}) VALUES "
+    conflict: what to do with a row that is there already, as SQL.
+    """
+
+    def __init__(self, table: str, columns: Sequence[str], values: Sequence[str], conflict: str = "") -> None:
+        head = f"INSERT INTO {table} ({', '.join(columns)}) VALUES "
         row = f"({', '.join(values)})"
-        self._one = head + row
-        self._many = head + ", ".join([row] * _ROWS)
+        self._one = f"{head}{row} {conflict}"
+        self._many = f"{head}{', '.join([row] * _ROWS)} {conflict}"
         self._width = row.count("?")
 
     def __call__(self, connection: sqlite3.Connection, values: list[Any]) -> None:

@@ -212,6 +212,8 @@ def caveat(path: Path, recording: str) -> str | None:
         return f"recording {row['id']} lost {row['lost']} events: counts and sums are a lower bound"
     if row["status"] == "interrupted":
         return f"recording {row['id']} was broken off: what came after its last commit is missing"
+    if row.get("kept_short"):  # a file of before has it not
+        return f"recording {row['id']} holds {row['kept_short']} processes that ended sooner than --min-lifetime"
     return None
 
 

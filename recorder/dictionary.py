@@ -9,7 +9,7 @@ from functools import cache
 from . import tables
 
 _HEAD = re.compile(r"^-- (?P<doc>.*)\nCREATE (?P<kind>TABLE|VIEW) (?P<name>\w+)", re.MULTILINE)
-_COLUMN = re.compile(r"^    (?P<name>[a-z_]+) (?P<type>INTEGER|TEXT|BLOB)(?P<rest>.*)$")
+_COLUMN = re.compile(r"^    (?P<name>[a-z_]+) (?P<type>INTEGER|TEXT|BLOB|ANY)(?P<rest>.*)$")
 
 
 @dataclass(frozen=True)

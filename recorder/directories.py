@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import TypeAlias
 
-from .events import text
+from .events import exact
 
 Numbers: TypeAlias = tuple[int, int]
 """Of a directory: its file system's number as the kernel writes it (dev_t: 12 and 20 bits), its own number there."""
@@ -15,8 +15,11 @@ Numbers: TypeAlias = tuple[int, int]
 _MINOR_BITS = 20  # include/linux/kdev_t.h
 
 
-def path_of(pid: int, numbers: Numbers) -> str | None:
-    """None if the process is gone, works elsewhere by now, or can't be looked at by this user."""
+def path_of(pid: int, numbers: Numbers) -> str | bytes | None:
+    """None if the process is gone, works elsewhere by now, or can't be looked at by this user.
+
+    As bytes if it is no UTF-8.
+    """
     try:
         descriptor = os.open(f"/proc/{pid}/cwd", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError:
@@ -26,7 +29,7 @@ def path_of(pid: int, numbers: Numbers) -> str | None:
         device, inode = numbers
         if found.st_ino != inode or device not in (_as_kernel(found.st_dev), _device_of_mount(pid, descriptor)):
             return None
-        return text(os.fsencode(Path(f"/proc/self/fd/{descriptor}").readlink()))
+        return exact(os.fsencode(Path(f"/proc/self/fd/{descriptor}").readlink()))
     except OSError:
         return None
     finally:

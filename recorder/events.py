@@ -2,8 +2,8 @@
 
 Times and starts are Unix nanoseconds. A pid is the kernel's tgid in the first pid namespace. (pid, start_ns) is the
 identity of a process within one boot: start_ns is task_struct.start_boottime of its leader, so a reused pid never
-has the same pair. Text that comes from the kernel as bytes is UTF-8 with anything else backslash-escaped; argv is
-exact.
+has the same pair. Names (comm, at most 15 bytes) are UTF-8 with anything else backslash-escaped. A file name is exact:
+text, or bytes where it is no UTF-8. So is argv, which is always bytes.
 
 The order of the fields is that of the columns in the tables of raw facts (see tables.py), so that a fact can be
 written as it is.
@@ -44,7 +44,7 @@ class Exec(NamedTuple):
     euid: int
     cgroup_id: int
     carried_rss_kib: int  # peak memory of the image before, which stays in the process's own peak
-    filename: str
+    filename: str | bytes
     argv: bytes | None  # the arguments, each ended by a NUL; None if they could not be read
     argv_bytes: int  # true length; more than len(argv) where argv was cut
     cwd_device: int | None = None  # of the working directory: the kernel's number of its file system,
@@ -86,7 +86,7 @@ class Alive(NamedTuple):
     cgroup_id: int | None
     kernel: int
     execs: int  # 1: runs a program of its own; 0: still its parent's
-    filename: str | None
+    filename: str | bytes | None
     argv: bytes | None
     argv_bytes: int | None
 
@@ -109,10 +109,27 @@ TICK_NS = 10_000_000
 
 
 def text(raw: bytes) -> str:
-    """Bytes from the kernel as text that can be stored and shown whatever they are; ends at the first NUL."""
+    """Bytes from the kernel as text that can be stored and shown whatever they are; ends at the first NUL.
+
+    A byte that is no UTF-8 takes four: for names, which are short, and for what is only shown.
+    """
     return raw.partition(b"\0")[0].decode("utf-8", "backslashreplace")
 
 
 def storable(value: Any) -> Any:
     """Text from the system, of which any bytes may be part (a name that was given, a path), as SQLite takes it."""
     return text(os.fsencode(value)) if isinstance(value, str) else value
+
+
+def exact(raw: bytes) -> str | bytes:
+    """Bytes from the kernel as text if they are UTF-8, else as they are; ends at the first NUL. Never longer."""
+    raw = raw.partition(b"\0")[0]
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        return raw
+
+
+def as_text(value: str | bytes | None) -> str | None:
+    """What exact() made as text for formats that know no bytes: what is no UTF-8 is backslash-escaped."""
+    return text(value) if isinstance(value, bytes) else value

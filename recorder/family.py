@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from . import activity
+from .events import as_text
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ def read(connection: sqlite3.Connection, recording: int, with_places: bool = Fal
     ):  # fmt: skip
         ended = outcome(exit_code, signal, state)
         line, title = activity.line(argv, comm), activity.title(argv, comm)
-        names = (title, activity.of(argv, comm), place, activity.program(argv, comm))
+        names = (title, activity.of(argv, comm), as_text(place), activity.program(argv, comm))
         command = _digest(argv, comm) if with_places else b""
         parent = above if above in known else None
         known.add(id)

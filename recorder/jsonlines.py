@@ -8,7 +8,7 @@ from typing import Any
 
 from . import argv
 from .errors import DataError
-from .events import Alive, Event, Exec, Exit, Fork, Free, Gone
+from .events import Alive, Event, Exec, Exit, Fork, Free, Gone, text
 
 _LETTERS: dict[type[Event], str] = {Fork: "F", Exec: "X", Exit: "E", Free: "R", Alive: "A", Gone: "G"}
 _TYPES = {letter: kind for kind, letter in _LETTERS.items()}
@@ -18,7 +18,8 @@ def encode(event: Event) -> dict[str, Any]:
     """One event as a JSON object that begins with event, pid and comm.
 
     `event` is F (fork), X (exec), E (exit), R (free: the task was released), A (alive at the start) or G (gone at
-    the end). argv is base64, for it may hold any bytes; `args` is the same for people.
+    the end). argv is base64, for it may hold any bytes; `args` is the same for people. A filename that is no UTF-8 has
+    what isn't escaped, and is there as filename_base64 too.
     """
     fields = event._asdict()
     line: dict[str, Any] = {"event": _LETTERS[type(event)], "pid": fields.pop("pid")}
@@ -27,6 +28,9 @@ def encode(event: Event) -> dict[str, Any]:
     if isinstance(event, Exec | Alive) and event.argv is not None and event.argv_bytes is not None:
         line["args"] = argv.quote(event.argv, event.argv_bytes)
         fields["argv"] = base64.b64encode(event.argv).decode()
+    if isinstance(fields.get("filename"), bytes):
+        fields["filename_base64"] = base64.b64encode(fields["filename"]).decode()
+        fields["filename"] = text(fields["filename"])
     return line | fields
 
 
@@ -46,6 +50,8 @@ def decode(line: dict[str, Any]) -> Event:
         fields = {name: line[name] for name in kind._fields if name in line or name not in kind._field_defaults}
         if fields.get("argv") is not None:
             fields["argv"] = base64.b64decode(fields["argv"], validate=True)
+        if "filename_base64" in line:
+            fields["filename"] = base64.b64decode(line["filename_base64"], validate=True)
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(f"not an event: {json.dumps(line)[:80]} ({error!r})") from error
     return kind(**fields)

@@ -141,7 +141,8 @@ class Pairing:
             process = self._find_or_add(pid, start_ns, fact_id)
             if is_found and process is before:
                 # Its fork was still being written when /proc was read: all that it did since is yet to come.
-                process.execs = process.filename = process.argv = process.argv_bytes = None
+                process.execs = None
+                process.set_program(None, None, None)
         else:  # as nearly always
             process = self._changed[fact_id] = self._by_pid[pid] = Process(fact_id, pid, start_ns)
         process.ppid = ppid
@@ -160,9 +161,10 @@ class Pairing:
         _, pid, start_ns, comm, uid, _, cgroup_id, _, filename, argv, argv_bytes, *_ = event
         process = self._find_or_add(pid, start_ns, fact_id)
         process.comm = comm
-        process.filename = filename
+        process.filename = filename  # as set_program() does, without the call
         process.argv = argv
         process.argv_bytes = argv_bytes
+        process.has_new_program = True
         process.uid = uid
         process.cgroup_id = cgroup_id
         process.execs = (process.execs or 0) + 1
@@ -214,9 +216,7 @@ class Pairing:
         process.cgroup_id = event.cgroup_id
         process.kernel = event.kernel
         process.execs = event.execs
-        process.filename = event.filename
-        process.argv = event.argv
-        process.argv_bytes = event.argv_bytes
+        process.set_program(event.filename, event.argv, event.argv_bytes)
         return process.id
 
     def _gone(self, event: Gone, fact_id: int) -> int:

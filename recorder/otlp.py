@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from typing import Any, TextIO
 
 from . import __version__, activity, argv
-from .events import text
+from .events import as_text, text
 from .slices import Row
 from .work import UNWATCHED, Work, counted, processes
 
@@ -135,7 +135,7 @@ def _about_process(row: sqlite3.Row) -> dict[str, Any]:
         "process.pid": row["pid"],
         "process.parent_pid": row["ppid"],
         "process.executable.name": row["comm"],
-        "process.executable.path": row["filename"],
+        "process.executable.path": as_text(row["filename"]),
         "process.command_args": words,
         "process.exit.code": row["exit_code"],
         "process.real_user.id": row["uid"],
@@ -156,7 +156,7 @@ def _events(connection: sqlite3.Connection, row: sqlite3.Row) -> dict[str, Any]:
         if size > _EVENTS_BYTES:
             dropped += 1
             continue
-        about = _attributes({"process.executable.path": filename, "process.executable.name": comm})
+        about = _attributes({"process.executable.path": as_text(filename), "process.executable.name": comm})
         events.append({"timeUnixNano": str(time_ns), "name": "exec", "attributes": about})
         size += len(_json(events[-1])) + 1
     return {"events": events, **({"droppedEventsCount": dropped} if dropped else {})}

@@ -18,11 +18,12 @@ import pyarrow
 from pyarrow import parquet
 
 from . import soundness
+from .events import as_text
 from .slices import Row
 from .work import UNWATCHED, Work, counted, processes
 
 _ROWS = 65_536  # of a row group, which is what is in memory at a time
-_TYPES = {"INTEGER": pyarrow.int64(), "TEXT": pyarrow.string(), "BLOB": pyarrow.binary()}
+_TYPES = {"INTEGER": pyarrow.int64(), "TEXT": pyarrow.string(), "BLOB": pyarrow.binary(), "ANY": pyarrow.string()}
 _LEFT_OUT = {"recording_id"}  # its number in the file that it comes from; the partitions say more
 # For people and spreadsheets: the same as the columns in ns, which every reader takes as numbers. Spark knows no ns.
 _TIMES = {"started": "start_ns", "ended": "end_ns"}
@@ -55,4 +56,6 @@ def write(connection: sqlite3.Connection, about: Row, out: BinaryIO, work: Work 
             values: dict[str, Any] = dict(zip(names, zip(*batch, strict=True), strict=True))
             for name, source in _TIMES.items():
                 values[name] = [None if ns is None else ns // 1000 for ns in values[source]]
+            if "filename" in values:
+                values["filename"] = list(map(as_text, values["filename"]))
             writer.write_batch(pyarrow.record_batch(values, schema=schema))

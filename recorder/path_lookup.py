@@ -37,9 +37,9 @@ class PathLookup:
         if len(self._waiting) < _MOST_WAITING:
             self._waiting[numbers] = list(pids[:_MOST_PIDS])
 
-    def answers(self) -> dict[Numbers, str]:
+    def answers(self) -> dict[Numbers, str | bytes]:
         """Sends what was asked; returns the paths that have been found since the last call."""
-        found: dict[Numbers, str] = {}
+        found: dict[Numbers, str | bytes] = {}
         with contextlib.suppress(OSError):
             while answer := self._requests.recv(LONGEST_MESSAGE):
                 numbers, path = marshal.loads(answer)
@@ -52,7 +52,7 @@ class PathLookup:
         self._send()
         return found
 
-    def last_answers(self, seconds: float) -> dict[Numbers, str]:
+    def last_answers(self, seconds: float) -> dict[Numbers, str | bytes]:
         """The same, at the end: what is asked is waited for, at most so long."""
         deadline = time.monotonic() + seconds
         found = self.answers()

@@ -105,9 +105,15 @@ class Probe:
         self._ring.wait(seconds)
 
     def drain(self) -> list[Event]:
-        events: list[Event] = []
-        self._ring.drain(lambda memory, start, end: self._decoder.decode(memory, start, end, events))
-        return self._without_early(events) if self._may_be_early else events
+        while True:
+            events: list[Event] = []
+            self._ring.drain(lambda memory, start, end: self._decoder.decode(memory, start, end, events))  # noqa: B023
+            kept = self._without_early(events) if self._may_be_early else events
+            if kept or not self.has_more():
+                return kept
+
+    def has_more(self) -> bool:
+        return self._ring.has_more()
 
     def _without_early(self, events: list[Event]) -> list[Event]:
         """Those from started_ns on. The others are counted: the books are kept without them."""

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, TypeAlias
 
 from .events import TICK_NS
 
 RUNNING: Final = "running"  # alive at the last fact, or at the end of the recording
 EXITED: Final = "exited"
 LOST: Final = "lost"  # it is gone, but its exit was not seen
+
+Program: TypeAlias = tuple[str | bytes | None, bytes | None, int | None]
+"""filename, argv and argv_bytes of a process."""
 
 
 class Process:
@@ -17,6 +20,7 @@ class Process:
     id: that of the first fact that named it. exact: whether start_ns is known to the nanosecond (what /proc tells is
     rounded down to a clock tick). execs: programs it took on; 0 means that it runs the one of its parent. status,
     end_ppid, cpu_ns and max_rss_kib come with its end; comm, filename, argv, uid and cgroup_id are its latest.
+    filename, argv and argv_bytes are there until they are taken: who lives long does not hold them in memory.
     """
 
     # Defaults belong to the class: an instance then holds, and costs, only what is known of it.
@@ -28,7 +32,7 @@ class Process:
     end_ppid: int | None = None
     status: int | None = None
     comm: str | None = None
-    filename: str | None = None
+    filename: str | bytes | None = None
     argv: bytes | None = None
     argv_bytes: int | None = None
     execs: int | None = None
@@ -37,11 +41,29 @@ class Process:
     cpu_ns: int | None = None
     max_rss_kib: int | None = None
     kernel: int | None = None
+    has_new_program: bool = False
 
     def __init__(self, id: int, pid: int, start_ns: int) -> None:
         self.id = id
         self.pid = pid
         self.start_ns = start_ns
+
+    def set_program(self, filename: str | bytes | None, argv: bytes | None, argv_bytes: int | None) -> None:
+        """It runs this by now; None: what it runs isn't known."""
+        self.filename = filename
+        self.argv = argv
+        self.argv_bytes = argv_bytes
+        self.has_new_program = True
+
+    def take_program(self) -> Program | None:
+        """filename, argv and argv_bytes; None if none was set since the last call. They are then no longer held."""
+        if not self.has_new_program:
+            return None
+        program = (self.filename, self.argv, self.argv_bytes)
+        if self.cpu_ns is None:  # else it has been freed, and nobody holds it any longer
+            self.filename = self.argv = self.argv_bytes = None
+        self.has_new_program = False
+        return program
 
     def may_have_started(self, start_ns: int) -> bool:
         """Whether this is its start, or could be: of one from before the recording, /proc tells the tick only."""

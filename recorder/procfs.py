@@ -10,7 +10,10 @@ from pathlib import Path
 from typing import Literal, NamedTuple, TypeAlias
 
 from . import cgroups, clock
-from .events import PF_FORKNOEXEC, PF_KTHREAD, TICK_NS, Alive, Event, Exec, Fork, text
+from .bounded import MIB
+from .events import PF_FORKNOEXEC, PF_KTHREAD, TICK_NS, Alive, Event, Exec, Fork, exact, text
+
+ALL_ARGS, SHORT_ARGS = 64 * MIB, 256  # bytes of argv that a look at /proc keeps of all processes, then of each
 
 State: TypeAlias = Literal["alive", "zombie", "gone"]
 """zombie: it has ended, but nobody has waited for it yet."""
@@ -55,13 +58,22 @@ def scan(clock_offset: int, max_args: int, cgroup_ids: dict[str, int]) -> list[A
 
     clock_offset: ns from boot time to Unix time. cgroup_ids: filled with the cgroup v2 paths that were met.
     """
-    found = []
-    for entry in os.scandir("/proc"):
-        if entry.name.isdigit():
-            alive = read_alive(int(entry.name), clock_offset, max_args, cgroup_ids)
-            if alive is not None:
-                found.append(alive)
+    pids = [int(entry.name) for entry in os.scandir("/proc") if entry.name.isdigit()]
+    found = read_all(pids, clock_offset, max_args, cgroup_ids)
     return sorted(found, key=lambda alive: (alive.start_ns, alive.pid))
+
+
+def read_all(pids: Iterable[int], clock_offset: int, max_args: int, cgroup_ids: dict[str, int]) -> Iterator[Alive]:
+    """Those of these processes that are there, as they are now. Arguments as for scan().
+
+    When their arguments have filled ALL_ARGS, only the first SHORT_ARGS bytes of each other process's are kept.
+    """
+    room = ALL_ARGS
+    for pid in pids:
+        alive = read_alive(pid, clock_offset, max_args if room > 0 else min(max_args, SHORT_ARGS), cgroup_ids)
+        if alive is not None:
+            room -= len(alive.argv or b"")
+            yield alive
 
 
 def state_of(pid: int, start_ns: int, clock_offset: int) -> State:
@@ -145,9 +157,9 @@ def _read_argv(folder: Path, max_args: int) -> tuple[bytes, int]:
     return argv[:max_args], len(argv)
 
 
-def _read_exe(folder: Path) -> str | None:
+def _read_exe(folder: Path) -> str | bytes | None:
     with _what_can_be_told():
-        return text(os.fsencode((folder / "exe").readlink()).removesuffix(b" (deleted)"))
+        return exact(os.fsencode((folder / "exe").readlink()).removesuffix(b" (deleted)"))
     return None
 
 

@@ -7,7 +7,7 @@ import sys
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from . import terminal
+from . import lasting, terminal
 from .record import Options, Status, Summary
 
 if TYPE_CHECKING:
@@ -165,4 +165,15 @@ def completeness(summary: Summary) -> str:
         return f"LOST {lost:,} events ({share:.1%}): all counts are a lower bound; a larger --buffer-mib helps"
     if not summary.complete:
         return f"NOT complete: the kernel wrote {summary.counts.arrived} events, {summary.written} arrived"
-    return "complete, no event was lost"
+    return "complete, no event was lost" + kept_short(summary)
+
+
+def kept_short(summary: Summary) -> str:
+    """What --min-lifetime couldn't leave out."""
+    number = summary.counts.kept_short
+    return (
+        f"; {number:,} processes that ended sooner than --min-lifetime are in it, for they could not be held back:"
+        f" that takes at most {lasting.HELD_BYTES >> 20} MiB"
+        if number
+        else ""
+    )

@@ -71,6 +71,8 @@ def _rebuild_one(store: Store, recording_id: int, work: Work) -> int:
                 moved.append((TABLES[type(event)], fact_id, process_id))
             if number % _BATCH == 0:
                 writer.write_processes(pairing.take_changed())
+                for id in pairing.take_forgotten():
+                    writer.forget(id)
         writer.write_processes(pairing.take_changed())
         for table, fact_id, process_id in moved:
             db.execute(f"UPDATE {table} SET process_id = nullif(?, 0) WHERE id = ?", [process_id, fact_id])

@@ -9,6 +9,7 @@ that fails changes nothing.
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -16,10 +17,20 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from . import totals
-from .events import KINDS, Exec, Exit, Fork, Free, storable
+from .events import KINDS, Exec, Exit, Fork, Free, exact
 from .incidents import Incident
 from .process import RUNNING, Process
-from .rows import TABLES, Facts, fact_insert, how_many, payload_bytes, process_inserts, process_row, program_row
+from .rows import (
+    NO_PROGRAM,
+    TABLES,
+    Facts,
+    fact_insert,
+    how_many,
+    payload_bytes,
+    process_inserts,
+    process_row,
+    program_row,
+)
 from .source import Counts
 from .totals import Totals
 
@@ -27,7 +38,7 @@ _COUNTED = (Fork, Exec, Exit, Free)
 _BLOCK = 1 << 20  # ids: more than what can wait to be written
 _VALUE_BYTES = 40  # what a number takes in a list: 8 of the pointer, 32 of the number
 
-_UPDATE_COUNTS = "UPDATE recordings SET {}, updated_ns = ? WHERE id = ?".format(
+_UPDATE_COUNTS = "UPDATE recordings SET {}, kept_short = ?, updated_ns = ? WHERE id = ?".format(
     ", ".join(f"{kind}s_{what} = ?" for what in ("attempted", "written", "lost") for kind in KINDS)
 )
 
@@ -81,8 +92,8 @@ class RecordingWriter:
         self._written = dict.fromkeys(_COUNTED, 0)
         self._open: dict[int, tuple[Any, ...]] = {}  # by id, rows of processes that may still change
         self._insert_facts = {kind: fact_insert(kind, recording_id) for kind in TABLES}
-        self._insert_processes = process_inserts(recording_id, "INSERT")
-        self._replace_processes = process_inserts(recording_id, "INSERT OR REPLACE")
+        self._insert_processes = process_inserts(recording_id, replaces=False)
+        self._update_processes = process_inserts(recording_id, replaces=True)
 
     @property
     def written(self) -> tuple[int, ...]:
@@ -154,30 +165,31 @@ class RecordingWriter:
             self._written[kind] += how_many(batch.facts, kind)
 
     def write_processes(self, processes: Iterable[Process]) -> None:
-        """Inserts or replaces rows of processes, within the caller's transaction."""
+        """Inserts rows of processes, or brings them up to date, within the caller's transaction."""
         self._write_rows(self._sort(processes))
 
     def _sort(self, processes: Iterable[Process]) -> ProcessRows:
+        """Takes the programs of the processes: what is written needs no memory, and isn't written twice."""
         rows = ProcessRows()
         for process in processes:
             row = process_row(process)
             before = self._open.pop(process.id, None)
             if process.state == RUNNING or process.cpu_ns is None:
                 self._open[process.id] = row
-            if before is not None and before[:-1] == row[:-1]:  # a new program would show in the count of execs
-                rows.cpu_only.append((process.cpu_ns, process.id))
-                continue
-            plain, program = rows.known if before else rows.new
-            if process.filename is None and process.argv is None:
+            program = process.take_program() if process.has_new_program else None
+            plain, whole = rows.new if before is None else rows.known
+            if program is not None and (before is not None or program != NO_PROGRAM):
+                whole += row
+                whole += program_row(program)
+            elif before is None or before[:-1] != row[:-1]:
                 plain += row
             else:
-                program += row
-                program += program_row(process)
+                rows.cpu_only.append((process.cpu_ns, process.id))
         return rows
 
     def _write_rows(self, rows: ProcessRows) -> None:
-        # A plain insert costs less than one that must look for a row to replace.
-        for inserts, values in ((self._insert_processes, rows.new), (self._replace_processes, rows.known)):
+        # A plain insert costs less than one that must look for a row that is there.
+        for inserts, values in ((self._insert_processes, rows.new), (self._update_processes, rows.known)):
             for insert, of_one_shape in zip(inserts, values, strict=True):
                 insert(self._db.conn, of_one_shape)
         self._db.conn.executemany("UPDATE processes SET cpu_ns = ? WHERE id = ?", rows.cpu_only)
@@ -189,15 +201,15 @@ class RecordingWriter:
     def write_counts(self, counts: Counts, until_ns: int) -> None:
         """Brings the counts of attempted, written and lost events up to date."""
         with self._store.writing(), self._db.atomic():
-            values = (*counts.attempted, *self.written, *counts.lost, until_ns, self.id)
+            values = (*counts.attempted, *self.written, *counts.lost, counts.kept_short, until_ns, self.id)
             self._db.execute(_UPDATE_COUNTS, values)
 
     def write_cgroups(self, paths: Mapping[int, str | None]) -> None:
         """Adds cgroups: id -> path."""
-        rows = [(self.id, number, storable(path)) for number, path in paths.items()]
+        rows = [(self.id, number, path and exact(os.fsencode(path))) for number, path in paths.items()]
         self._add("INSERT OR IGNORE INTO cgroup_paths VALUES (?, ?, ?)", rows)
 
-    def write_directories(self, paths: Mapping[tuple[int, int], str]) -> None:
+    def write_directories(self, paths: Mapping[tuple[int, int], str | bytes]) -> None:
         """Adds working directories: (device, inode) -> path."""
         rows = [(self.id, *numbers, path) for numbers, path in paths.items()]
         self._add("INSERT OR IGNORE INTO working_directories VALUES (?, ?, ?, ?)", rows)

@@ -12,36 +12,30 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from .events import Event, Exec, Exit, Fork, Free, text
+from .bounded import MIB, Remembered
+from .events import Event, Exec, Exit, Fork, Free, exact, text
 
 _FACT = struct.Struct("=I4x6Q8I16s")  # the header's length, then struct fact
 _FACT_LENGTH = _FACT.size - 8  # a header's length doesn't count the header
 _BUSY = 1 << 31  # BPF_RINGBUF_BUSY_BIT: reserved, not submitted yet
 _EXIT, _FREE = 2, 3  # of the enum in bpf/process.c
 
-_KNOWN_NAMES = 65536
-
-
-class _Names(dict[bytes, str]):
-    """Names as text. They are remembered, for most processes share a few."""
-
-    def __missing__(self, raw: bytes) -> str:
-        if len(self) >= _KNOWN_NAMES:
-            self.clear()
-        name = self[raw] = text(raw)
-        return name
+_NAMES_BYTES = 4 * MIB
 
 
 class Decoder:
     """Turns ring-buffer memory into events."""
 
     def __init__(self) -> None:
-        self._names = _Names()
+        # Names are remembered, for most processes share a few; and so are file names.
+        self._names = Remembered(text, _NAMES_BYTES)
+        self._paths = Remembered(exact, _NAMES_BYTES)
 
     def decode(self, memory: memoryview, start: int, end: int, out: list[Event]) -> int:
         """Appends the events of the records in memory[start:end]; returns where the first undecoded one begins.
 
-        That is `end`, unless a record there is still being written.
+        That is `end`, unless a record there is still being written, or goes on behind `end`. An exec of which only the
+        head is before `end` may be decoded, so what is behind `end` must be there where a record goes on.
         """
         position, size, names = start, _FACT.size, self._names
         new: Callable[..., Any] = tuple.__new__  # what Fork(...) does, without the call in between
@@ -67,7 +61,7 @@ class Decoder:
             args_size, name_room, name_size = cpu, ppid, status  # unions in struct fact, as are cwd_inode and _device
             name_at = position + size
             args_at = name_at + name_room
-            filename = names[memory[name_at : name_at + name_size].tobytes()]
+            filename = self._paths[memory[name_at : name_at + name_size].tobytes()]
             argv = memory[args_at : args_at + args_size].tobytes() if args_size or not args_total else None
             append(new(Exec, (time, pid, born, names[comm], uid, euid, cgroup, max_rss, filename, argv, args_total,
                               kernel, parent_born)))

@@ -109,6 +109,9 @@ class Redacted:
     def drain(self) -> list[Event]:
         return self._redaction.events(self._source.drain())
 
+    def has_more(self) -> bool:
+        return self._source.has_more()
+
     def counts(self) -> Counts:
         return self._source.counts()
 

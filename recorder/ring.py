@@ -16,6 +16,8 @@ from collections.abc import Callable
 
 from . import records
 
+DRAIN_BYTES = 4 * 1024 * 1024  # at once; a larger buffer would become gigabytes of Python's objects
+
 _TSO = ("x86_64", "i686", "s390x")  # processors that never reorder two loads
 
 
@@ -34,6 +36,7 @@ class Ring:
         self._read_to = ctypes.c_uint64.from_buffer(self._consumer)
         self._written_to = memoryview(self._shared)[:8].cast("Q")
         self._barrier = None if platform.machine() in _TSO else threading.Lock()
+        self._has_more = False
         self._epoll = select.epoll()
         self._epoll.register(map_fd, select.EPOLLIN | select.EPOLLET)
 
@@ -45,19 +48,28 @@ class Ring:
         """Sleeps, but returns early when the kernel says that the buffer fills."""
         self._epoll.poll(seconds)
 
+    def has_more(self) -> bool:
+        """Whether the last drain() stopped at DRAIN_BYTES, with something behind it."""
+        return self._has_more
+
     def drain(self, decode: Callable[[memoryview, int, int], int]) -> None:
-        """Hands what has been written to decode(memory, start, end), which returns how far it got."""
+        """Hands what has been written to decode(memory, start, end), which returns how far it got.
+
+        At most DRAIN_BYTES at once. The end can then be within a record: that is not decoded, or decoded whole.
+        """
         position = self._read_to.value
         waiting = self._written_to[0] - position
+        self._has_more = False
         if not waiting:
             return
         start = position % self._size
-        end = start + waiting
+        end = start + min(waiting, DRAIN_BYTES)
         if self._barrier:
             end = records.settled(self._data, start, end)
             with self._barrier:  # taking a lock is a load barrier, giving it back a store barrier
                 pass
         reached = decode(self._data, start, end)
+        self._has_more = start < reached < start + waiting and waiting > DRAIN_BYTES
         self._read_to.value = position + reached - start
 
     def close(self) -> None:

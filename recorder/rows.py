@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 from . import argv
 from .bulk import BulkInsert
 from .events import Alive, Event, Exec, Exit, Fork, Free, Gone
-from .process import Process
+from .process import Process, Program
 
 TABLES: dict[type[Event], str] = {
     Fork: "forks",
@@ -93,17 +93,20 @@ def _column(kind: type[Event], field: str) -> slice:
     return slice(len(_ID_AND_PROCESS) + kind._fields.index(field), None, _width(kind))
 
 
-def process_inserts(recording_id: int, verb: str) -> tuple[BulkInsert, BulkInsert]:
-    """For processes without a program of their own, and with one."""
-    return (
-        BulkInsert("processes", (*_COLUMNS, "recording_id"), [*"?" * len(_COLUMNS), str(recording_id)], verb),
-        BulkInsert(
-            "processes",
-            (*PROCESS_COLUMNS, "recording_id"),
-            [*"?" * len(PROCESS_COLUMNS), str(recording_id)],
-            verb,
-        ),
-    )
+def process_inserts(recording_id: int, replaces: bool) -> tuple[BulkInsert, BulkInsert]:
+    """For processes without a program, and with one. replaces: these columns of rows that are there already."""
+
+    def insert(columns: Sequence[str]) -> BulkInsert:
+        values = [*"?" * len(columns), str(recording_id)]
+        changes = ", ".join(f"{column} = excluded.{column}" for column in columns[1:])
+        conflict = f"ON CONFLICT (id) DO UPDATE SET {changes}" if replaces else ""
+        return BulkInsert("processes", (*columns, "recording_id"), values, conflict)
+
+    return insert(_COLUMNS), insert(PROCESS_COLUMNS)
+
+
+NO_PROGRAM: Program = (None, None, None)
+"""That of a process of which none is known."""
 
 
 def process_row(process: Process) -> tuple[Any, ...]:
@@ -115,13 +118,9 @@ def process_row(process: Process) -> tuple[Any, ...]:
     )  # fmt: skip
 
 
-def whole_row(process: Process) -> tuple[Any, ...]:
-    """Values for PROCESS_COLUMNS."""
-    return process_row(process) + program_row(process)
-
-
-def program_row(process: Process) -> tuple[Any, ...]:
-    """Values for _PROGRAM."""
-    if process.argv is None or process.argv_bytes is None:
-        return (process.filename, None, None, process.argv_bytes)
-    return (process.filename, argv.quote(process.argv, process.argv_bytes), bytearray(process.argv), process.argv_bytes)
+def program_row(program: Program) -> tuple[Any, ...]:
+    """Values for the columns of PROCESS_COLUMNS that are not those of process_row()."""
+    filename, raw, argv_bytes = program
+    if raw is None or argv_bytes is None:
+        return (filename, None, None, argv_bytes)
+    return (filename, argv.quote(raw, argv_bytes), bytearray(raw), argv_bytes)

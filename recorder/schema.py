@@ -5,6 +5,7 @@ from __future__ import annotations
 from sqlite_utils import Database, Migrations
 
 from .dbfile import APPLICATION_ID, SCHEMA_VERSION
+from .errors import DataError
 from .tables import DIRECTORIES, INCIDENTS, TABLES
 
 migrations = Migrations("webpf")
@@ -45,6 +46,54 @@ def incidents(db: Database) -> None:
     """When the file could not be written. A new file has it from the start."""
     if not db["incidents"].exists():
         db.execute(INCIDENTS)
+
+
+_EXACT = (
+    ("processes", "filename"),
+    ("programs", "filename"),
+    ("found", "filename"),
+    ("cgroup_paths", "path"),
+    ("working_directories", "path"),
+)
+
+
+@migrations()
+def exact_paths(db: Database) -> None:
+    """Paths are kept as they are, bytes where they are no UTF-8. A new file has it from the start.
+
+    Only the declared type changes, from TEXT to ANY: a STRICT table keeps text in both the same way, so no row has to
+    be touched, however many there are. SQLite has no statement for this. Its documentation of ALTER TABLE allows to
+    write to the schema itself where what is stored stays right as it is. Raises sqlite3.DatabaseError where SQLite
+    was built to forbid that, and DataError for a file with other tables.
+    """
+    if not all(_is_any(db, *each) for each in _EXACT):
+        version = db.execute("PRAGMA schema_version").fetchone()[0]
+        db.execute("PRAGMA writable_schema = ON")
+        try:
+            for table, column in _EXACT:
+                sql = "UPDATE sqlite_master SET sql = replace(sql, ?, ?) WHERE type = 'table' AND name = ?"
+                db.execute(sql, [f" {column} TEXT", f" {column} ANY", table])
+            db.execute(f"PRAGMA schema_version = {version + 1}")  # so that every connection reads it again
+        finally:
+            db.execute("PRAGMA writable_schema = RESET")  # this one too: raises if it were no schema any more
+        for table, column in _EXACT:
+            if not _is_any(db, table, column):
+                raise DataError(
+                    f"the file is not as webpf made it: {table} has no column {column} of text", "--db PATH"
+                )
+
+
+def _is_any(db: Database, table: str, column: str) -> bool:
+    """Whether a column takes text and bytes."""
+    sql = "SELECT type FROM pragma_table_info(?) WHERE name = ?"
+    return bool(db.execute(sql, [table, column]).fetchone() == ("ANY",))
+
+
+@migrations()
+def count_of_kept_short(db: Database) -> None:
+    """How many processes --min-lifetime kept for want of memory. A new file has it from the start."""
+    if "kept_short" not in db["recordings"].columns_dict:
+        db.execute("ALTER TABLE recordings ADD COLUMN kept_short INTEGER")
 
 
 def migrate(db: Database) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from . import cgroups, clock, directories, rows
+from .bounded import MIB, BoundedDict
 from .events import Alive, Event, Exec, Exit, Fork, Free, Gone
 from .lifetimes import Pairing
 from .path_lookup import PathLookup
@@ -21,6 +22,7 @@ from .write_queue import WriteQueue
 FREES_SECONDS = 5.0
 QUIET_SECONDS = 0.3
 OLD_QUIET_SECONDS = 0.05  # if all who are still waited for ended so long ago that they will hardly ever be freed
+_SEEN_BYTES = 4 * MIB  # each of the two: some 20,000
 SETTLE_SECONDS = 2.0  # a record may be half written by a task that was interrupted
 LOOKUP_SECONDS = 0.1  # at the end, for paths of directories that are still being looked up
 _MOST_DRAINS = 16  # in a row: signals, and the time, are to be looked at too
@@ -51,8 +53,9 @@ class Session:
         self._offset = clock_offset
         self._lookup = lookup
         self._pairing = Pairing()
-        self._cgroups: dict[int, str | None] = {}
-        self._directories: set[directories.Numbers] = set()
+        # What is written down already. What has been forgotten is looked up again; the file keeps the first answer.
+        self._cgroups: BoundedDict[int, None] = BoundedDict(_SEEN_BYTES)
+        self._directories: BoundedDict[directories.Numbers, None] = BoundedDict(_SEEN_BYTES)
         self._gone: set[int] = set()  # ids of processes that were reaped, but not freed, when last looked at
 
     def is_anyone_alive(self) -> bool:
@@ -79,6 +82,17 @@ class Session:
                 break
         if events:
             self.take_in(events, self._until_ns)
+
+    def _drained(self) -> Iterator[list[Event]]:
+        """What the source has by now, some MiB at a time, whenever there is room for it."""
+        by_now_ns = self.now()
+        while True:
+            self.writer.await_room()
+            events = self.source.drain()
+            if events:
+                yield events
+            if not events or not self.source.has_more() or events[-1].time_ns > by_now_ns:
+                return
 
     def take_in(self, events: Sequence[Event], until_ns: int | None = None) -> None:
         """Pairs events and writes them, with the processes that they changed, in one transaction.
@@ -107,8 +121,8 @@ class Session:
 
         state_of says how a process (pid, start_ns) stands now.
         """
-        self.writer.await_room()
-        self.take_in(self.source.drain())
+        for events in self._drained():
+            self.take_in(events)
         suspects = [p for p in self._pairing.running() if state_of(p.pid, p.start_ns) != "alive"]
         self._suspects = {(p.pid, p.start_ns) for p in suspects}
         # Before intake stops, not after: what happened in between would be missing from what seems to be recorded.
@@ -145,25 +159,32 @@ class Session:
         begun = last = time.monotonic()
         while gone := [p for p in self._pairing.unfreed() if state_of(p.pid, p.start_ns) == "gone"]:
             self.source.wait(0.01)
-            events = self._take_rest()
+            has_come = self._take_rest()
             now = time.monotonic()
-            last = now if events else last
+            last = now if has_come else last
             youngest_ns = max(p.end_ns or 0 for p in gone)
             is_old = self.now() - youngest_ns > QUIET_SECONDS * 1e9
             if now - last > (OLD_QUIET_SECONDS if is_old else QUIET_SECONDS) or now - begun > FREES_SECONDS:
                 break
 
-    def _take_rest(self) -> list[Event]:
-        """Takes in what came after the end was near; whatever that still holds, the recording goes on until then."""
-        self.writer.await_room()
-        drained = self.source.drain()
+    def _take_rest(self) -> bool:
+        """Takes in what came after the end was near; whatever that still holds, the recording goes on until then.
+
+        Returns whether anything came.
+        """
+        has_come = False
+        for drained in self._drained():
+            has_come = self._take_late(drained) or has_come
+        return has_come
+
+    def _take_late(self, drained: list[Event]) -> bool:
         ended = {(event.pid, event.start_ns) for event in drained if type(event) is Exit}
         begun = {(event.pid, event.start_ns) for event in drained if type(event) in (Fork, Exec)}
         events = [e for e in drained if type(e) is not Free or not self._is_after_the_end(e, ended, begun)]
         self._late_frees += len(drained) - len(events)
         self.take_in(events)
         self._ended_ns = max([self._ended_ns, *(event.time_ns for event in events if type(event) is not Free)])
-        return events
+        return bool(events)
 
     def _is_after_the_end(self, free: Free, ended: set[tuple[int, int]], begun: set[tuple[int, int]]) -> bool:
         """Whether this process was alive, or not yet born, at the end: its free is then no fact of this recording.
@@ -198,7 +219,8 @@ class Session:
 
     def know_cgroups(self, paths: Mapping[int, str | None]) -> None:
         """Writes down the paths of cgroups: id -> path."""
-        self._cgroups.update(paths)
+        for number in paths:
+            self._cgroups[number] = None
         self.writer.write_cgroups(paths)
 
     def _look_up_cgroups(self, ids: set[int]) -> None:
@@ -216,8 +238,9 @@ class Session:
             self._lookup.ask(numbers, pids)
         self._know_directories(self._lookup.answers())
 
-    def _know_directories(self, paths: Mapping[directories.Numbers, str]) -> None:
+    def _know_directories(self, paths: Mapping[directories.Numbers, str | bytes]) -> None:
         new = {numbers: path for numbers, path in paths.items() if numbers not in self._directories}
         if new:
-            self._directories.update(new)
+            for numbers in new:
+                self._directories[numbers] = None
             self.writer.write_directories(new)

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple, TypeAlias
 
 from . import activity
+from .events import as_text
 from .work import UNWATCHED, Work, counted, processes
 
 Row: TypeAlias = dict[str, Any]
@@ -23,6 +24,7 @@ ARGUMENTS = (
     "row",
 )  # fmt: skip
 """What is said of each process; row: its id in the table processes."""
+_FILENAME = ARGUMENTS.index("filename")
 
 _COLUMNS = f"""comm, start_ns, end_ns, {", ".join(ARGUMENTS[:2])}, substr(args, 1, {_ARGS}),
     {", ".join(ARGUMENTS[3:-1])}, id, argv"""
@@ -71,6 +73,7 @@ def read(
             lane = heapq.heappop(free)[1]
         heapq.heappush(free, (_FOREVER if end is None else end, lane))
         title = activity.cut(activity.title(argv, comm), _TITLE) + mark
+        values[_FILENAME] = as_text(values[_FILENAME])
         yield Slice(track, lane, is_first, title, outcome, start, end, tuple(values))
 
 

@@ -102,16 +102,17 @@ def _strict(connection: sqlite3.Connection) -> set[str]:
 def wrong_values(connection: sqlite3.Connection, in_strict: bool) -> Iterator[str]:
     """Values of another type than their column's, and NULLs where none can be.
 
-    in_strict: also of STRICT tables, in which SQLite's own checks look for them.
+    in_strict: also of STRICT tables, in which SQLite's own checks look for them; but not in columns of the type ANY.
     """
     strict = set() if in_strict else _strict(connection)
-    for table in columns():
-        if table not in strict or table == "recordings":  # which has few rows
-            yield from _problems_of_values(connection, table)
+    for table, known in columns().items():
+        names = there(connection, table)
+        if table in strict and table != "recordings":  # which has few rows
+            names = [name for name in names if known[name].type == "ANY"]
+        yield from _problems_of_values(connection, table, names)
 
 
-def _problems_of_values(connection: sqlite3.Connection, table: str) -> Iterator[str]:
-    names = there(connection, table)
+def _problems_of_values(connection: sqlite3.Connection, table: str, names: list[str]) -> Iterator[str]:
     if not names:
         return
     wrong = [_is_wrong(name, columns()[table][name]) for name in names]
@@ -119,14 +120,15 @@ def _problems_of_values(connection: sqlite3.Connection, table: str) -> Iterator[
     for name, count in zip(names, counts, strict=True):
         if count:
             column = columns()[table][name]
-            reasons = [f"not of the type {column.type}"]
+            reasons = ["neither text nor bytes" if column.type == "ANY" else f"not of the type {column.type}"]
             reasons += ["NULL"] * column.is_required + ["no time that can be"] * name.endswith("_ns")
             yield f"values: {int(count):,} of {table}.{name} are {', or '.join(reasons)}"
 
 
 def _is_wrong(name: str, column: Column) -> str:
     """SQL that tells it of a value."""
-    allowed = [_TYPES[column.type][0]] if column.type in _TYPES else ["integer", "real", "text", "blob"]
+    # ANY is that of paths.
+    allowed = ["text", "blob"] if column.type == "ANY" else [_TYPES[column.type][0]]
     if not column.is_required:
         allowed.append("null")
     wrong = f"typeof({name}) NOT IN ({', '.join(map(repr, allowed))})"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from operator import sub
 from pathlib import Path
 from typing import Protocol
@@ -14,10 +14,14 @@ from .events import KINDS, Event
 
 @dataclass(frozen=True)
 class Counts:
-    """What the kernel counted for each of KINDS: records it tried to write, and those for which there was no room."""
+    """What the kernel counted for each of KINDS: records it tried to write, and those for which there was no room.
+
+    kept_short: processes that came through though they lived shorter than was wanted (see lasting.py).
+    """
 
     attempted: tuple[int, ...] = (0,) * len(KINDS)
     lost: tuple[int, ...] = (0,) * len(KINDS)
+    kept_short: int = 0
 
     @property
     def arrived(self) -> tuple[int, ...]:
@@ -26,7 +30,7 @@ class Counts:
 
     def without(self, numbers: Sequence[int]) -> Counts:
         """The same with so many less of each kind, which came but don't count."""
-        return Counts(tuple(map(sub, self.attempted, numbers)), self.lost)
+        return replace(self, attempted=tuple(map(sub, self.attempted, numbers)))
 
 
 class Source(Protocol):
@@ -36,7 +40,10 @@ class Source(Protocol):
         """Sleeps until events are worth fetching, at most so long."""
 
     def drain(self) -> list[Event]:
-        """The events since the last call, in order."""
+        """The events since the last call, in order: at most some MiB of them, and none only if there are no more."""
+
+    def has_more(self) -> bool:
+        """Whether the last drain() left something behind."""
 
     def counts(self) -> Counts:
         """What has been attempted and lost so far."""
@@ -80,6 +87,9 @@ class Replay:
                 return batch
         self.exhausted = True
         return batch
+
+    def has_more(self) -> bool:
+        return not self.exhausted
 
     def counts(self) -> Counts:
         return self._given or Counts(attempted=tuple(self._seen.values()))

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import TextIO
 
 from . import clock, jsonlines, probe
+from .bounded import MIB, BoundedDict
 from .events import Event, Exit, Free
 from .redaction import Redacted, Redaction
 from .source import Source
@@ -43,13 +44,16 @@ def stream(
             left = _DRAIN_SECONDS if end is None else end - time.monotonic()
             if left <= 0:
                 break
-            source.wait(min(left, _DRAIN_SECONDS))
+            if not source.has_more():
+                source.wait(min(left, _DRAIN_SECONDS))
             printer.print(source.drain())
         source.detach()
         end = time.monotonic() + _SETTLE_SECONDS
         # A record may still be being written; behind it may be others.
         while printer.taken < sum(source.counts().arrived) and time.monotonic() < end:
-            printer.print(source.drain())
+            if events := source.drain():
+                end = time.monotonic() + _SETTLE_SECONDS
+                printer.print(events)
         return sum(source.counts().lost)
     finally:
         source.close()
@@ -59,7 +63,7 @@ class _Printer:
     def __init__(self, output: TextIO) -> None:
         self.taken = 0
         self._output = output
-        self._ended: dict[int, int] = {}
+        self._ended: BoundedDict[int, int] = BoundedDict(MIB)  # by pid, the starts of those that ended last
 
     def print(self, events: list[Event]) -> None:
         lines = [json.dumps(jsonlines.encode(event)) for event in events if self._is_wanted(event)]

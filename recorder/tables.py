@@ -1,7 +1,6 @@
 """The tables of a recording file.
 
-The comments in the statements are the documentation of tables and columns: SQLite keeps them in the file (.schema
-shows them), and docs/schema.md is made of them.
+The comments document tables and columns: SQLite keeps them in the file (see .schema), docs/schema.md is made of them.
 
 No table has the name of a saved query (so `programs` and `cgroup_paths`, not `execs` and `cgroups`): Datasette gives
 both the same address, and shows one of them only.
@@ -46,6 +45,7 @@ CREATE TABLE recordings (
     frees_attempted INTEGER,
     frees_written INTEGER,
     frees_lost INTEGER,
+    kept_short INTEGER,              -- kept though they ended sooner than --min-lifetime, for want of memory
     lost INTEGER GENERATED ALWAYS AS (forks_lost + execs_lost + exits_lost + frees_lost) VIRTUAL
                                      -- all facts lost; above 0, whatever is counted or added up is a lower bound
 ) STRICT
@@ -64,8 +64,8 @@ CREATE TABLE processes (
     lifetime_ns INTEGER GENERATED ALWAYS AS (end_ns - start_ns) VIRTUAL,  -- from start to end
     state TEXT NOT NULL,             -- exited, running (at the end of the recording), lost (gone, exit not seen)
     comm TEXT,                       -- its latest name, at most 15 bytes
-    filename TEXT,                   -- path of its latest program, as it was called
-    args TEXT,                       -- its latest arguments, quoted for a shell; NULL with --no-args
+    filename ANY,                    -- path of its latest program, as it was called; a BLOB if it is no UTF-8
+    args TEXT,                       -- its latest arguments, quoted for a shell, cut if too long; NULL with --no-args
     argv BLOB,                       -- the same as exact bytes, each argument ended by a NUL
     argv_bytes INTEGER,              -- length of argv before it was cut; so more than length(argv) where it was.
                                      -- With --redact, counted with *** for what is hidden
@@ -117,7 +117,7 @@ CREATE TABLE programs (
     euid INTEGER NOT NULL,           -- effective user id: another for a set-user-ID program
     cgroup_id INTEGER NOT NULL,
     carried_rss_kib INTEGER NOT NULL,  -- peak memory of what it was before; its own peak never shows less
-    filename TEXT NOT NULL,          -- as it was called: of a script, the script
+    filename ANY NOT NULL,           -- as it was called: of a script, the script; a BLOB if it is no UTF-8
     argv BLOB,                       -- exact bytes; NULL if they could not be read, and with --no-args
     argv_bytes INTEGER NOT NULL,     -- length before it was cut, as in processes
     cwd_device INTEGER,              -- working directory: its file system, as the kernel numbers it,
@@ -171,7 +171,7 @@ CREATE TABLE found (
     cgroup_id INTEGER,
     kernel INTEGER NOT NULL,
     execs INTEGER NOT NULL,          -- 1: it had taken on a program; 0: it ran its parent's
-    filename TEXT,
+    filename ANY,
     argv BLOB,
     argv_bytes INTEGER
 ) STRICT
@@ -194,7 +194,7 @@ _CGROUPS = """
 CREATE TABLE cgroup_paths (
     recording_id INTEGER NOT NULL REFERENCES recordings (id),
     cgroup_id INTEGER NOT NULL,      -- id in the cgroup v2 hierarchy
-    path TEXT,                       -- NULL: it was gone before its path could be looked up
+    path ANY,                        -- a BLOB if it is no UTF-8; NULL: it was gone before it could be looked up
     PRIMARY KEY (recording_id, cgroup_id)
 ) STRICT, WITHOUT ROWID
 """
@@ -205,7 +205,7 @@ CREATE TABLE working_directories (
     recording_id INTEGER NOT NULL REFERENCES recordings (id),
     device INTEGER NOT NULL,         -- programs.cwd_device
     inode INTEGER NOT NULL,          -- programs.cwd_inode
-    path TEXT NOT NULL,
+    path ANY NOT NULL,               -- a BLOB if it is no UTF-8
     PRIMARY KEY (recording_id, device, inode)
 ) STRICT, WITHOUT ROWID
 """

@@ -152,13 +152,12 @@ def _scan(
     found = procfs.scan(clock_offset, max_args, cgroup_ids)
     if not filters.active or probe is None:
         return found
-    followed = []
-    for process in filter(filters.accepts, found):
-        probe.follow(process.pid)
-        # Again, for until then the kernel side passed over what it did.
-        again = procfs.read_alive(process.pid, clock_offset, max_args, cgroup_ids)
-        if again is not None and again.start_ns == process.start_ns and filters.accepts(again):
-            followed.append(again)
-        else:
-            probe.unfollow(process.pid)
+    wanted = {process.pid: process.start_ns for process in filter(filters.accepts, found)}
+    for pid in wanted:
+        probe.follow(pid)
+    # Again, for until then the kernel side passed over what they did.
+    again = procfs.read_all(list(wanted), clock_offset, max_args, cgroup_ids)
+    followed = [process for process in again if wanted[process.pid] == process.start_ns and filters.accepts(process)]
+    for pid in wanted.keys() - {process.pid for process in followed}:
+        probe.unfollow(pid)
     return followed

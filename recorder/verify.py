@@ -5,6 +5,7 @@ It only reads, in one transaction, so that a recording which goes on can be veri
 
 from __future__ import annotations
 
+import hashlib
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from .errors import DataError
 from .events import KINDS, Exec, Exit, Fork, Free
 from .lifetimes import Pairing
 from .process import Process
-from .rows import PROCESS_COLUMNS, TABLES, whole_row
+from .rows import NO_PROGRAM, PROCESS_COLUMNS, TABLES, process_row, program_row
 from .work import UNWATCHED, Work
 
 _BATCH = 10_000
@@ -144,6 +145,7 @@ def _wrongly_paired(connection: sqlite3.Connection, number: int, work: Work) -> 
         given_wrongly += pairing.feed([event], fact_id) != [owner]
         if count % _BATCH == 0:
             comparison.add(pairing.take_changed())
+            comparison.forget(pairing.take_forgotten())
     comparison.add(pairing.take_changed())
     comparison.end()
     if given_wrongly:
@@ -164,23 +166,44 @@ class _Comparison:
         self.wrong: list[int] = []  # ids
         self._connection = connection
         self._recording = recording
-        self._open: dict[int, tuple[Any, ...]] = {}
+        # Of their programs a digest each, for these can be long.
+        self._open: dict[int, tuple[tuple[Any, ...], bytes]] = {}
 
     def add(self, changed: Iterable[Process]) -> None:
         for process in changed:
-            self._open[process.id] = whole_row(process)
+            program = process.take_program()
+            _, digest = self._open.get(process.id, ((), _NO_PROGRAM))
+            self._open[process.id] = (
+                process_row(process),
+                digest if program is None else _digest(program_row(program)),
+            )
             if process.cpu_ns is not None:  # it comes with the free, the last fact of a process
-                self._compare(process.id, self._open.pop(process.id))
+                self.forget([process.id])
+
+    def forget(self, ids: Iterable[int]) -> None:
+        """Compares those that will not change any more."""
+        for id in ids:
+            if id in self._open:
+                self._compare(id, *self._open.pop(id))
 
     def end(self) -> None:
-        for id, row in self._open.items():
-            self._compare(id, row)
+        self.forget(list(self._open))
 
-    def _compare(self, id: int, row: tuple[Any, ...]) -> None:
+    def _compare(self, id: int, known: tuple[Any, ...], program: bytes) -> None:
         sql = f"SELECT {', '.join(PROCESS_COLUMNS)} FROM processes WHERE id = ? AND recording_id = ?"
         self.seen += 1
-        if self._connection.execute(sql, [id, self._recording]).fetchone() != row:
+        row = self._connection.execute(sql, [id, self._recording]).fetchone()
+        if row is None or row[: len(known)] != known or _digest(row[len(known) :]) != program:
             self.wrong.append(id)
+
+
+def _digest(program: tuple[Any, ...]) -> bytes:
+    """Stands for values of the columns of a program: two that differ, also in type, have different ones."""
+    values = [bytes(value) if isinstance(value, bytearray) else value for value in program]
+    return hashlib.blake2b(repr(values).encode("utf-8", "surrogatepass"), digest_size=16).digest()
+
+
+_NO_PROGRAM = _digest(program_row(NO_PROGRAM))
 
 
 def _count(connection: sqlite3.Connection, table: str, recording: int) -> int:

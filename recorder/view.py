@@ -40,7 +40,11 @@ class View:
         """At the start, with what the source has by then."""
         alive, paths = self._look()
         until_ns = clock.boot_ns() + self.clock_offset
-        events = source.drain()
+        events: list[Event] = []
+        while batch := source.drain():
+            events += batch
+            if not source.has_more() or batch[-1].time_ns > until_ns:  # what came later can't be in both
+                break
         return FirstLook([*procfs.without_doubles(alive, events), *events], until_ns, paths)
 
     def again(self) -> tuple[list[Alive], dict[int, str | None]]:

@@ -105,7 +105,7 @@ class WriteQueue:
         size = sum(len(path or "") for path in paths.values())
         self._put(lambda: self._writer.write_cgroups(paths), _SMALL + size)
 
-    def write_directories(self, paths: Mapping[tuple[int, int], str]) -> None:
+    def write_directories(self, paths: Mapping[tuple[int, int], str | bytes]) -> None:
         self._put(lambda: self._writer.write_directories(paths), _SMALL + sum(map(len, paths.values())))
 
     def write_incident(self, incident: Incident) -> None:

@@ -18,7 +18,7 @@ MODULES = {name: ast.parse(path.read_text(encoding="utf-8")) for name, path in P
 # From the ground up. A module may import from the layers below its own, never beside or above.
 LAYERS = (
     {"__init__"},
-    {"errors", "events", "clock", "bulk", "syscalls", "inherited", "channel", "stopsignal"},
+    {"errors", "events", "clock", "bulk", "bounded", "syscalls", "inherited", "channel", "stopsignal"},
     {"work", "argv", "ownership", "limits", "options", "invocation", "process", "launch", "resource_limits"},
     {"safety", "dbfile", "newfile", "tables", "totals", "lock_holders", "launchers"},
     {

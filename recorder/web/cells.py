@@ -59,7 +59,7 @@ def link(column: str, value: Any, in_table: str | None, is_saved_query: bool, ro
 
 def html(column: str, value: Any) -> str | None:
     """HTML for a value that leads nowhere, or None where Datasette's own way is right."""
-    if isinstance(value, bytes) and column in ("args", "argv"):
+    if isinstance(value, bytes) and column in ("args", "argv", "filename", "path", "cgroup"):
         return escape(argv.quote(value, len(value)))
     if isinstance(value, bool) or not isinstance(value, int):
         return None

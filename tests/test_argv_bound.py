@@ -1,0 +1,85 @@
+"""A command line for people takes at most twice the bytes of argv and some; and says what it leaves out."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from webpf import argv
+
+CUT = re.compile(r"…\[(\d+) bytes not shown\]$")
+GROWS = (b"'", b"\xff", b"\n", b"\x1b", "\u202e".encode(), "é".encode(), "\U0001f980".encode(), b"a", b"\\", b" ")
+ARGUMENT = st.builds(lambda one, times: one * times, st.sampled_from(GROWS), st.integers(0, 3000))
+
+
+def lay_out(arguments: list[bytes]) -> bytes:
+    """As the kernel does."""
+    return b"".join(argument + b"\0" for argument in arguments)
+
+
+def check(raw: bytes) -> str:
+    """The line; its length and what it says of itself are right."""
+    line = argv.quote(raw, len(raw))
+    assert len(line.encode()) <= 2 * len(raw) + 1024
+    cut = CUT.search(line)
+    if cut:
+        assert len(line.encode()) > 0.3 * len(raw), "not less than need be"
+        # bash, which knows $'...' , is asked what it reads: it is how all begins.
+        script = f"printf '%s\\0' {line[: cut.start()]}"
+        printed = subprocess.run(["bash"], input=script.encode(), capture_output=True, check=True).stdout
+        shown = len(raw) - int(cut[1])
+        assert printed.removesuffix(b"\0") == raw[:shown].removesuffix(b"\0")
+    return line
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(ARGUMENT, min_size=1, max_size=6))
+def test_a_line_is_bounded_and_says_what_is_left_out(arguments: list[bytes]) -> None:
+    check(lay_out(arguments))
+
+
+@pytest.mark.parametrize("kind", [b"'", b"\xff", b"\0", b"\x80", b"\n\0", "\u202e\0".encode()], ids=ascii)
+def test_what_grows_most(kind: bytes) -> None:
+    assert CUT.search(check((kind * 32768)[:32768]))
+
+
+def test_long_plain_lines_are_whole() -> None:
+    raw = lay_out([b"gcc", *(b"file%d.c" % number for number in range(3000))])
+    assert argv.quote(raw, len(raw)) == shlex.join(raw.decode().removesuffix("\0").split("\0"))
+
+
+def test_short_lines_are_whole_whatever_they_are() -> None:
+    raw = b"\xff" * 500
+    assert argv.quote(raw, 500) == "$'" + "\\xff" * 500 + "'"
+
+
+def test_both_marks_at_a_time() -> None:
+    """Of what the kernel read, not all is shown; and it didn't read all."""
+    line = argv.quote(b"x\0" + b"\xff" * 5000, 9000)
+    assert re.search(r"^x \$'(\\xff)+'…\[\d+ bytes not shown\] …\[3998 bytes cut\]$", line)
+
+
+def test_an_argument_can_not_pretend_that_it_was_left_out() -> None:
+    raw = lay_out([b"rm", "…[5 bytes not shown]".encode()])
+    assert argv.quote(raw, len(raw)) == "rm '…[5 bytes not shown]'"
+
+
+def test_no_character_is_cut_in_two() -> None:
+    raw = lay_out(["é'".encode() * 5000])
+    cut = CUT.search(check(raw))
+    assert cut
+    assert "\\x" not in argv.quote(raw, len(raw))
+
+
+def test_all_that_is_unprintable_is_escaped() -> None:
+    """Every character of a plane by itself; the table of escapes knows what the pattern finds."""
+    for number in (*range(1, 0xD800), *range(0xE000, 0x10000)):
+        line = argv.quote(chr(number).encode() + b"\x01", len(chr(number).encode()) + 1)
+        assert not argv.UNPRINTABLE.search(line), hex(number)
+    for byte in range(0x80, 0x100):
+        assert argv.quote(bytes([byte]), 1) == f"$'\\x{byte:02x}'"

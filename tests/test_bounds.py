@@ -1,0 +1,264 @@
+"""What others choose doesn't fill the recorder's memory: a hundred thousand different values of each kind."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import tracemalloc
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from support import MS, T0, about, alive, at, exec_, exit_, fork, free
+from test_records import FORK, exec_fact, fact, record
+
+from webpf import argv, catalog, clock, procfs, stream
+from webpf.bounded import MIB
+from webpf.events import Event, Exec, Exit
+from webpf.lasting import HELD_BYTES, Lasting
+from webpf.lifetimes import Pairing
+from webpf.process import Process
+from webpf.records import Decoder
+from webpf.session import Session
+from webpf.source import Replay
+from webpf.store import Store
+from webpf.verify import verify
+
+MANY = 100_000
+LONG = 30_000
+
+
+@contextmanager
+def at_most(mib: float) -> Iterator[None]:
+    """What is done here leaves no more than this in memory, as Python's allocator counts it."""
+    tracemalloc.start()
+    try:
+        yield
+        grown = tracemalloc.get_traced_memory()[0]
+        assert grown <= mib * MIB, f"{grown / MIB:.1f} MiB"
+    finally:
+        tracemalloc.stop()
+
+
+# Names and arguments
+
+
+def test_names_and_paths() -> None:
+    names = [record(fact(FORK, b"%d" % number)) for number in range(MANY)]
+    paths = [record(exec_fact(b"/%d" % number + b"\xff" * 600, b"", (616, 0))) for number in range(MANY)]
+    decoder = Decoder()
+    with at_most(8.5):
+        for first in range(0, MANY, 1000):
+            memory = memoryview(b"".join(names[first : first + 1000] + paths[first : first + 1000]))
+            out: list[Event] = []
+            assert decoder.decode(memory, 0, len(memory), out) == len(memory)
+            last = out[-1]
+            assert isinstance(last, Exec)
+            assert last.filename == b"/%d" % (first + 999) + b"\xff" * 600
+            del memory, out, last
+
+
+def test_command_lines() -> None:
+    with at_most(5):
+        for number in range(MANY):
+            raw = b"prog\0%d\0" % number + b"x" * 400
+            assert argv.quote(raw, len(raw)).startswith(f"prog {number} ")
+
+
+def test_exits_that_a_stream_has_seen() -> None:
+    printer = stream._Printer(io.StringIO())
+    with at_most(1.5):
+        for number in range(MANY):
+            assert printer._is_wanted(exit_(number, number, number))
+            assert not printer._is_wanted(exit_(number, number, number)), "the second thread's report"
+
+
+# Processes
+
+
+def test_a_process_that_lives_does_not_hold_its_arguments(tmp_path: Path) -> None:
+    """Nor does its row; and its end doesn't write them again, nor anything less than they were."""
+    count = 2_000
+    store = Store(tmp_path / "webpf.db")
+    live = Session(Replay([]), store.begin(about()), clock_offset=0)
+    with at_most(6):
+        for pid in range(1000, 1000 + count):
+            live.take_in([fork(pid, pid), exec_(pid, pid, pid, b"%d" % pid + b"x" * LONG)])
+        for pid in range(1000, 1000 + count):
+            live.take_in([exit_(pid, pid, pid + count)])
+    pages = store.db.execute("PRAGMA page_count").fetchone()
+    live.take_in([free(pid, pid, pid + count + 1) for pid in range(1000, 1000 + count)])
+    assert store.db.execute("PRAGMA page_count").fetchone()[0] < pages[0] + 200
+    sql = "SELECT pid, argv, length(args), filename, state, cpu_ns FROM processes ORDER BY pid"
+    assert list(store.db.execute(sql)) == [
+        (pid, b"%d" % pid + b"x" * LONG, LONG + 4, f"{pid}" + "x" * LONG, "exited", MS)
+        for pid in range(1000, 1000 + count)
+    ]
+    live.writer.write_counts(live.source.counts(), at(0))
+    store.close()
+    with at_most(8):
+        findings = list(verify(tmp_path / "webpf.db"))
+    assert [finding.problems for finding in findings] == [(), ()]
+
+
+def test_what_is_written_of_a_process_that_changes(tmp_path: Path) -> None:
+    """Its program once; then what else has changed, without it; and a program that turns out unknown."""
+    store = Store(tmp_path / "webpf.db")
+    writer = store.begin(about())
+    pairing = Pairing()
+
+    def change(*events: Event) -> list[int]:
+        pairing.feed(events, writer.reserve(len(events)))
+        rows = writer._sort(pairing.take_changed())
+        return [*(bool(values) for values in (*rows.new, *rows.known)), len(rows.cpu_only)]
+
+    assert change(alive(5, 0)) == [0, 1, 0, 0, 0]
+    assert change(fork(5, 0)) == [0, 0, 0, 1, 0], "it was still being forked when /proc was read"
+    assert change(exec_(5, 0, 1)) == [0, 0, 0, 1, 0]
+    assert change(exit_(5, 0, 2)) == [0, 0, 1, 0, 0]
+    assert change(free(5, 0, 3)) == [0, 0, 0, 0, 1]
+    assert writer._open == {}
+    assert change(fork(6, 9), exit_(6, 9, 10), free(6, 9, 11)) == [1, 0, 0, 0, 0]
+    assert change(alive(7, 0, argv=None, kernel=1)) == [1, 0, 0, 0, 0], "a thread of the kernel has none"
+    store.close()
+
+
+def test_a_program_is_taken_once() -> None:
+    process = Process(1, 100, T0)
+    assert process.take_program() is None
+    process.set_program("/bin/a", b"a\0", 2)
+    assert process.take_program() == ("/bin/a", b"a\0", 2)
+    assert process.take_program() is None
+    assert (process.filename, process.argv, process.argv_bytes) == (None, None, None)
+
+
+# Where they are
+
+
+def test_cgroups(tmp_path: Path) -> None:
+    store = Store(tmp_path / "webpf.db")
+    live = Session(Replay([]), store.begin(about()), clock_offset=0)
+    with at_most(8):
+        for first in range(0, MANY, 1000):
+            live.know_cgroups({number: f"/a/{number}" for number in range(first, first + 1000)})
+    live.know_cgroups({7: "/another", MANY: None})
+    assert store.db.execute("SELECT count(*) FROM cgroup_paths").fetchone() == (MANY + 1,)
+    assert store.db.execute("SELECT path FROM cgroup_paths WHERE cgroup_id = 7").fetchone() == ("/a/7",)
+    store.close()
+
+
+def test_directories(tmp_path: Path) -> None:
+    """What has been forgotten may be found again, and is in the file once."""
+    store = Store(tmp_path / "webpf.db")
+    live = Session(Replay([]), store.begin(about()), clock_offset=0)
+    with at_most(8):
+        for first in range(0, MANY, 1000):
+            live._know_directories({(8, number): f"/a/{number}" for number in range(first, first + 1000)})
+    live._know_directories({(8, 7): b"/a/7\xff", (9, 7): b"/a/7\xff"})
+    assert store.db.execute("SELECT count(*) FROM working_directories").fetchone() == (MANY + 1,)
+    sql = "SELECT path FROM working_directories WHERE inode = 7 ORDER BY device"
+    assert list(store.db.execute(sql)) == [("/a/7",), (b"/a/7\xff",)]
+    store.close()
+
+
+def test_arguments_of_all_that_are_alive(monkeypatch: pytest.MonkeyPatch) -> None:
+    """When they have filled what there is, only the beginning of each is kept; the length is the true one."""
+    command = ["/bin/sleep", "600", "0" * 10_000]
+    running = [subprocess.Popen(command) for _ in range(3)]
+    try:
+        monkeypatch.setattr(procfs, "ALL_ARGS", 15_000)
+        pids = [process.pid for process in running]
+        found = list(procfs.read_all([*pids, 2**22 + 1], 0, 32768, {}))
+        raw = Path(f"/proc/{pids[0]}/cmdline").read_bytes()
+        assert [process.pid for process in found] == pids
+        assert [process.argv for process in found] == [raw, raw, raw[: procfs.SHORT_ARGS]]
+        assert [process.argv_bytes for process in found] == [len(raw)] * 3
+    finally:
+        for process in running:
+            process.kill()
+            process.wait()
+
+
+# What --min-lifetime holds back
+
+
+def drained(source: Lasting) -> list[Event]:
+    """All that comes, some at a time."""
+    passed: list[Event] = []
+    while True:
+        batch = source.drain()
+        passed += batch
+        assert sum(len(event.argv or b"") for event in batch if isinstance(event, Exec)) < 10 * MIB
+        if not source.has_more():
+            return passed
+
+
+def lives(count: int, short: int, size: int) -> Iterator[Event]:
+    """So many processes, each with an exec with so many bytes of arguments; every short-th ends at once."""
+    for number in range(count):
+        yield fork(1000 + number, number / 1000)
+        yield exec_(1000 + number, number / 1000, number / 1000, b"%09d" % number + b"x" * size)
+        if number % short == 0:
+            yield exit_(1000 + number, number / 1000, number / 1000 + 1)
+            yield free(1000 + number, number / 1000, number / 1000 + 2)
+
+
+@pytest.mark.parametrize(("count", "size"), [(MANY, 100), (5_000, LONG)])
+def test_what_is_held_back_has_a_bound(count: int, size: int) -> None:
+    source = Lasting(Replay(lives(count, 10, size), batch=100), 10**6 * MS, T0, lambda: at(count))
+    passed = 0
+    with at_most(HELD_BYTES / MIB + 5):
+        while events := source.drain():
+            passed += len(events)
+            del events
+    assert passed > 0
+    source.stop_intake()
+    assert passed + len(drained(source)) == sum(source.counts().arrived)
+
+
+def test_who_is_let_through_early_is_whole_and_counted() -> None:
+    events = list(lives(5_000, 10, LONG))
+    source = Lasting(Replay(events, batch=100), 10**6 * MS, T0, lambda: at(5_000))
+    passed = drained(source)
+    assert sum(len(event.argv or b"") for event in passed if isinstance(event, Exec)) > 30 * MIB
+    through = {event.pid for event in passed}
+    # Those that were held are the oldest; and each is there with all that happened to it, or not at all.
+    for pid in range(1000, 1000 + 5_000):
+        if pid not in through:
+            continue
+        assert [e for e in passed if e.pid == pid] == [e for e in events if e.pid == pid]
+    ended = {event.pid for event in passed if isinstance(event, Exit)}
+    assert source.counts().kept_short == len(ended)
+    source.stop_intake()
+    passed += drained(source)
+    kinds = [type(event).__name__ for event in passed]
+    assert source.counts().arrived == tuple(map(kinds.count, ("Fork", "Exec", "Exit", "Free")))
+    short = {event.pid for event in events if isinstance(event, Exit)}
+    assert {event.pid for event in passed} == {event.pid for event in events} - (short - ended)
+
+
+def test_one_process_that_never_stops_to_take_on_programs() -> None:
+    """Its own events fill the bound. Then it is there, with its end, though it lived too short."""
+    execs: list[Event] = [exec_(7, 0, 1 + number / 100, b"%09d" % number + b"x" * LONG) for number in range(4_000)]
+    events = [fork(7, 0), *execs, exit_(7, 0, 50), free(7, 0, 60), fork(8, 55), exit_(8, 55, 56), free(8, 55, 57)]
+    source = Lasting(Replay(events, batch=100), 1000 * MS, T0, lambda: at(60))
+    assert drained(source) == events[:-3]
+    assert source.counts().kept_short == 1
+    assert source.counts().arrived == (1, 4_000, 1, 1)
+
+
+def test_a_recording_says_how_many_short_ones_it_kept(tmp_path: Path) -> None:
+    db = tmp_path / "webpf.db"
+    store = Store(db)
+    execs: list[Event] = [exec_(7, 0, 1 + number / 100, b"%09d" % number + b"x" * LONG) for number in range(3_000)]
+    replay = Replay([fork(7, 0), *execs, exit_(7, 0, 50)], batch=100)
+    source = Lasting(replay, 1000 * MS, T0, lambda: at(60))
+    live = Session(source, store.begin(about()), clock_offset=at(60) - clock.boot_ns())
+    while source.has_more():
+        live.drain()
+    live.finish(lambda pid, start_ns: "alive")
+    assert [row["kept_short"] for row in store.db["recordings"].rows] == [1]
+    store.close()
+    assert [finding.problems for finding in verify(db)] == [(), ()]
+    assert catalog.caveat(db, "") == "recording 1 holds 1 processes that ended sooner than --min-lifetime"

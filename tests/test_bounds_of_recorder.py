@@ -1,0 +1,137 @@
+"""A real recorder's memory and file, while somebody on the machine tries to make them grow."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support import Recorder, wait_until
+
+from webpf import clock
+from webpf.events import Event, Exec, Exit
+from webpf.probe import Probe
+from webpf.ring import DRAIN_BYTES
+
+pytestmark = pytest.mark.kernel
+
+Start = Callable[..., Recorder]
+Query = Callable[..., list[dict[str, Any]]]
+
+# Takes on itself as a program so often, with arguments of 30,000 bytes; then it ends with 3.
+EXECS_ITSELF = r"""
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+int main(int argc, char **argv)
+{
+	static char left[32], big[30000];
+	long n = atol(argv[1]);
+
+	if (n <= 0)
+		return 3;
+	memset(big, 'x', sizeof(big) - 1);
+	sprintf(left, "%ld", n - 1);
+	execl("/proc/self/exe", argv[0], left, big, (char *)0);
+	return 1;
+}
+"""
+
+
+def resident_mib(recorder: Recorder) -> float:
+    """As the kernel counts it."""
+    status = Path(f"/proc/{recorder.process.pid}/status").read_text()
+    found = re.search(r"^VmRSS:\s+(\d+) kB", status, re.MULTILINE)
+    assert found
+    return int(found[1]) / 1024
+
+
+def start_with_name(program: Path, number: int) -> tuple[int, bytes]:
+    """Runs a program by a path of some 3,800 bytes that are no UTF-8, another one for each number; pid and path."""
+    folder = os.fsencode(program.parent)
+    parts = [b"\xff" * 230 + b"%c" % (97 + (number >> 4 * at & 15)) for at in range(15)]
+    path = folder + b"".join(b"/" + part + b"/.." for part in parts) + b"/" + os.fsencode(program.name)
+    return os.posix_spawn(path, [b"t"], {}), path
+
+
+def test_names_that_are_no_text(start_recorder: Start, query: Query, tmp_path: Path) -> None:
+    """Neither remembered for ever, nor stored in four times their bytes."""
+    program = tmp_path / "t"
+    program.symlink_to("/bin/true")
+    for letter in range(16):
+        Path(os.fsdecode(os.fsencode(tmp_path) + b"/" + b"\xff" * 230 + b"%c" % (97 + letter))).mkdir()
+    recorder = start_recorder()
+    before = resident_mib(recorder)
+    paths: dict[int, bytes] = {}
+    for number in range(4_000):
+        pid, path = start_with_name(program, number)
+        os.waitpid(pid, 0)
+        paths[pid] = path
+    sql = "SELECT count(*) AS n FROM programs WHERE typeof(filename) = 'blob'"
+    wait_until(lambda: query(sql)[0]["n"] >= 3_900, "the programs aren't in the file")
+    grown = resident_mib(recorder) - before
+    code, errors = recorder.end()
+    assert (code, "LOST" in errors) == (0, False)
+    assert grown < 40, f"{grown:.0f} MiB"
+    for table in ("processes", "programs"):
+        rows = query(f"SELECT pid, filename FROM {table} WHERE typeof(filename) = 'blob'")
+        stored = {row["pid"]: row["filename"] for row in rows if row["pid"] in paths}
+        assert stored == paths, table  # other tests' programs may have such names too
+
+
+def test_a_short_one_that_fills_what_is_held_back(start_recorder: Start, query: Query, tmp_path: Path) -> None:
+    """--min-lifetime lets it through: it is in the file with all its programs, and the end says so."""
+    source = tmp_path / "it.c"
+    source.write_text(EXECS_ITSELF)
+    try:
+        subprocess.run(["gcc", "-O2", "-o", tmp_path / "it", source], check=True)
+    except FileNotFoundError:
+        pytest.skip("no gcc")
+    recorder = start_recorder("--min-lifetime", "3600", "--buffer-mib", "256")
+    before = resident_mib(recorder)
+    execs = 5_000  # 150 MB of arguments
+    short = subprocess.Popen([tmp_path / "it", str(execs)])
+    assert short.wait() == 3
+    grown = resident_mib(recorder) - before
+    wait_until(lambda: query("SELECT 1 FROM processes WHERE pid = ? AND state = 'exited'", short.pid), "it isn't there")
+    code, errors = recorder.end()
+    assert code == 0
+    assert grown < 64 + 60, f"{grown:.0f} MiB"
+    [row] = query("SELECT * FROM processes WHERE pid = ? AND state = 'exited'", short.pid)
+    assert (row["exit_code"], row["execs"]) == (3, execs + 1)
+    assert query("SELECT count(*) AS n FROM programs WHERE process_id = ?", row["id"]) == [{"n": execs + 1}]
+    [recording] = query("SELECT lost, kept_short FROM recordings")
+    assert recording["lost"] == 0
+    assert recording["kept_short"] >= 1
+    assert f"{recording['kept_short']:,} processes that ended sooner than --min-lifetime are in it" in errors
+
+
+def test_a_full_buffer_is_taken_in_some_at_a_time() -> None:
+    """At most so many bytes at once, ending between two records; and nothing is left when nothing comes."""
+    probe = Probe(clock.measure_offset(), buffer_mib=64)
+    try:
+        size = 20_000
+        pids = []
+        for _ in range(600):
+            pids.append(os.posix_spawn("/bin/true", ["true", "x" * size], {}))
+            os.waitpid(pids[-1], 0)
+        batches: list[list[Event]] = []
+        more: list[bool] = []
+        while batch := probe.drain():
+            batches.append(batch)
+            more.append(probe.has_more())
+        own = [[event for event in batch if isinstance(event, Exec) and event.pid in pids] for batch in batches]
+        assert len([batch for batch in own if batch]) > 3
+        assert more == [True] * (len(more) - 1) + [False]
+        assert max(map(len, own)) <= DRAIN_BYTES // size + 1
+        assert [event.pid for batch in own for event in batch] == pids
+        assert {event.argv for batch in own for event in batch} == {b"true\0" + b"x" * size + b"\0"}
+        ended = {event.pid for batch in batches for event in batch if isinstance(event, Exit)}
+        assert set(pids) <= ended
+    finally:
+        probe.close()

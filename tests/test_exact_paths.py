@@ -1,0 +1,278 @@
+"""Paths that are no UTF-8: in the file they are the bytes that they were; whatever shows or exports them takes them."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support import about, alive, exec_, exit_, fork, free, make_recording
+
+from webpf import export, jsonlines
+from webpf.errors import DataError
+from webpf.events import Event, as_text, exact
+from webpf.merge import merge
+from webpf.rebuild import rebuild
+from webpf.store import Store
+from webpf.tables import TABLES
+from webpf.verify import verify
+from webpf.web import cells
+
+Webpf = Callable[..., Any]
+
+ODD = b"/tmp/\xff\xfe\n\x1b[1m'/prog"
+SHOWN = "/tmp/\\xff\\xfe\n\x1b[1m'/prog"
+QUOTED = r"$'/tmp/\xff\xfe\n\x1b[1m\'/prog'"
+WIDE = "/tmp/\U0001f980é/prog"
+A_FEW: list[Event] = [
+    alive(1, -1000)._replace(filename=ODD),
+    fork(100, 1),
+    exec_(100, 1, 2)._replace(filename=ODD),
+    fork(101, 3),
+    exec_(101, 3, 4)._replace(filename=WIDE),
+    exec_(101, 3, 5)._replace(filename=ODD),
+    exec_(101, 3, 6)._replace(filename=WIDE),
+    exit_(100, 1, 7),
+    free(100, 1, 8),
+]
+
+
+@pytest.fixture
+def db(tmp_path: Path) -> Path:
+    """A recording of A_FEW."""
+    make_recording(tmp_path / "webpf.db", A_FEW)
+    return tmp_path / "webpf.db"
+
+
+def rows(path: Path, sql: str) -> list[Any]:
+    """What SQLite says."""
+    with closing(sqlite3.connect(path)) as connection:
+        return connection.execute(sql).fetchall()
+
+
+def test_the_file_has_the_bytes_as_they_were(db: Path) -> None:
+    assert rows(db, "SELECT pid, typeof(filename), filename FROM processes ORDER BY pid") == [
+        (1, "blob", ODD), (100, "blob", ODD), (101, "text", WIDE),
+    ]  # fmt: skip
+    assert rows(db, "SELECT filename FROM programs ORDER BY id") == [(ODD,), (WIDE,), (ODD,), (WIDE,)]
+    assert rows(db, "SELECT typeof(filename), filename FROM found") == [("blob", ODD)]
+
+
+@pytest.mark.parametrize(
+    "raw", [b"/bin/sh\0more", b"/\xc3\xa9", b"\xff", b"/\xed\xa0\x80", b"\xc0\x80", b"", b"\xff\0\xfe"]
+)
+def test_what_is_text_and_what_is_not(raw: bytes) -> None:
+    path = raw.partition(b"\0")[0]
+    known = exact(raw)
+    assert known == path if isinstance(known, bytes) else known.encode() == path
+    assert as_text(known) == path.decode("utf-8", "backslashreplace")
+
+
+def test_a_file_of_such_names_takes_their_bytes_twice(tmp_path: Path) -> None:
+    """Once as an event, once as what the process runs; not fourfold each."""
+    count, size = 500, 3800
+    events: list[Event] = []
+    for pid in range(1000, 1000 + count):
+        name = b"/%d" % pid + b"\xff" * (size - 5)
+        events += [fork(pid, pid), exec_(pid, pid, pid)._replace(filename=name), exit_(pid, pid, pid + 1)]
+    make_recording(tmp_path / "webpf.db", events, batch=1)
+    assert (tmp_path / "webpf.db").stat().st_size < 2.3 * count * size
+
+
+def test_verify_rebuild_and_merge(db: Path, tmp_path: Path) -> None:
+    sql = "SELECT pid, typeof(filename), filename, args, argv FROM processes ORDER BY pid"
+    before = rows(db, sql)
+    assert [finding.problems for finding in verify(db)] == [(), ()]
+    rebuild(db)
+    assert rows(db, sql) == before
+    merge([db], tmp_path / "all.db")
+    assert rows(tmp_path / "all.db", sql) == before
+    with closing(sqlite3.connect(db)) as connection:
+        connection.execute("UPDATE processes SET filename = ? WHERE pid = 100", [SHOWN])
+        connection.commit()
+    assert [len(finding.problems) for finding in verify(db)] == [0, 1], "text is not the bytes that it stands for"
+
+
+def exported(db: Path, format: str) -> bytes:
+    """A recording in a format."""
+    out = io.BytesIO()
+    export.export(db, None, format, "count", out)
+    return out.getvalue()
+
+
+def test_formats_of_text(db: Path) -> None:
+    table = csv.DictReader(io.StringIO(exported(db, "csv").decode()))
+    assert {row["pid"]: row["filename"] for row in table} == {"1": QUOTED, "100": QUOTED, "101": WIDE}
+    lines = [json.loads(line) for line in exported(db, "ndjson").splitlines()]
+    assert {line["pid"]: line["filename"] for line in lines} == {1: QUOTED, 100: QUOTED, 101: WIDE}
+    trace = json.loads(exported(db, "chrome"))
+    named = {each["args"]["pid"]: each["args"]["filename"] for each in trace["traceEvents"] if each["ph"] in "XB"}
+    assert named == {1: SHOWN, 100: SHOWN, 101: WIDE}
+    spans = [span for line in exported(db, "otlp").splitlines() for span in spans_of(json.loads(line))]
+    assert [span for span in spans if span == SHOWN] == [SHOWN] * 3, "two processes and an event"
+
+
+def spans_of(request: dict[str, Any]) -> list[str]:
+    """All paths of programs in it."""
+    found = []
+    for span in request["resourceSpans"][0]["scopeSpans"][0]["spans"]:
+        for each in (span, *span.get("events", ())):
+            found += [a["value"]["stringValue"] for a in each["attributes"] if a["key"] == "process.executable.path"]
+    return found
+
+
+def test_parquet(db: Path) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet", reason="no pyarrow")
+    table = parquet.read_table(io.BytesIO(exported(db, "parquet")))
+    assert dict(zip(table["pid"].to_pylist(), table["filename"].to_pylist(), strict=True)) == {
+        1: SHOWN, 100: SHOWN, 101: WIDE,
+    }  # fmt: skip
+
+
+def test_perfetto(db: Path) -> None:
+    protos = pytest.importorskip("perfetto.protos.perfetto.trace.perfetto_trace_pb2", reason="no perfetto")
+    trace = protos.Trace()
+    trace.ParseFromString(exported(db, "perfetto"))
+    texts = [
+        annotation.string_value
+        for packet in trace.packet
+        for annotation in packet.track_event.debug_annotations
+        if annotation.string_value.endswith("/prog")
+    ]
+    assert sorted(texts) == sorted([SHOWN, SHOWN, WIDE])
+
+
+@pytest.mark.parametrize("format", ["table", "csv", "json", "ndjson"])
+@pytest.mark.parametrize("query", [["lifetimes"], ["execs", "-p", "pid=101"]], ids=lambda words: words[0])
+def test_queries(db: Path, webpf: Webpf, query: list[str], format: str) -> None:
+    answer = webpf("query", *query, "--format", format, "--db", db)
+    assert (answer.returncode, answer.stderr) == (0, "")
+    assert not re.search("[\x00-\x09\x0b-\x1f]", answer.stdout)
+    assert "xff" in answer.stdout
+
+
+def test_a_cell_of_datasette() -> None:
+    for column in ("filename", "path", "cgroup"):
+        assert cells.html(column, b"/\xff<") == "$&#x27;/\\xff&lt;&#x27;"
+
+
+def test_a_line_of_json_has_it_for_people_and_exactly() -> None:
+    event = exec_(100, 1, 2)._replace(filename=ODD)
+    line = jsonlines.encode(event)
+    assert line["filename"] == SHOWN
+    assert jsonlines.parse(json.dumps(line).encode()) == event
+    plain = jsonlines.encode(exec_(100, 1, 2))
+    assert "filename_base64" not in plain
+
+
+# Files of before
+
+
+def as_before(path: Path, events: list[Event]) -> None:
+    """A file of the third schema, as webpf wrote it: such columns were text, and nothing counted kept_short."""
+    make_recording(path, events)
+    with closing(sqlite3.connect(path)) as connection:
+        kept = re.compile(r"    kept_short INTEGER,.*?\n(?=    lost )", re.DOTALL)
+        older = [kept.sub("", re.sub(r"(filename|path) ANY", r"\1 TEXT", sql)) for sql in TABLES]
+        assert "ANY" not in "".join(older).replace("Any", "")
+        connection.execute("PRAGMA writable_schema = ON")
+        for sql in older:
+            name = re.search(r"CREATE \w+ (\w+)", sql)
+            assert name
+            text = sql[sql.index("CREATE") :]
+            connection.execute("UPDATE sqlite_master SET sql = ? WHERE name = ?", [text, name[1]])
+        connection.execute("DELETE FROM _sqlite_migrations WHERE name IN ('exact_paths', 'count_of_kept_short')")
+        connection.commit()
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA user_version = 3")
+        assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        with pytest.raises(sqlite3.IntegrityError, match="cannot store BLOB value in TEXT column"):
+            connection.execute("UPDATE processes SET filename = x'ff'")
+        with pytest.raises(sqlite3.OperationalError, match="no such column"):
+            connection.execute("SELECT kept_short FROM recordings")
+
+
+def types(path: Path) -> list[tuple[str, str, str]]:
+    """Declared types of all columns."""
+    sql = "SELECT m.name, c.name, c.type FROM sqlite_master AS m, pragma_table_info(m.name) AS c ORDER BY 1, 2"
+    return rows(path, sql)
+
+
+def test_an_older_file_is_read_as_it_is_and_becomes_a_current_one(tmp_path: Path) -> None:
+    path = tmp_path / "webpf.db"
+    older: list[Event] = [event for event in A_FEW if not isinstance(getattr(event, "filename", None), bytes)]
+    as_before(path, older)
+    assert [finding.problems for finding in verify(path)] == [(), ()]
+    before = path.read_bytes()
+    schema_of_before = types(path)
+    make_recording(path, A_FEW)
+    assert types(path) != schema_of_before
+    make_recording(tmp_path / "new.db", A_FEW)
+    assert types(path) == types(tmp_path / "new.db")
+    assert rows(path, "PRAGMA integrity_check") == [("ok",)]
+    assert [finding.problems for finding in verify(path)] == [(), (), ()]
+    assert [row[0] for row in rows(path, "SELECT filename FROM programs WHERE recording_id = 1")] == [WIDE, WIDE]
+    assert rows(path, "SELECT DISTINCT filename FROM programs WHERE recording_id = 2") == [(ODD,), (WIDE,)]
+    assert path.read_bytes() != before
+
+
+def test_rows_of_an_older_file_are_not_touched(tmp_path: Path) -> None:
+    """However large it is: only a few pages change when a recorder opens it."""
+    path = tmp_path / "webpf.db"
+    many: list[Event] = [exec_(pid, pid, pid, b"x" * 3000) for pid in range(1000, 2000)]
+    as_before(path, many)
+    before = path.read_bytes()
+    Store(path).close()
+    after = path.read_bytes()
+    page = 4096
+    changed = sum(before[at : at + page] != after[at : at + page] for at in range(0, len(before), page))
+    assert len(before) > 1000 * page
+    assert changed <= 8
+    assert len(after) - len(before) <= 4 * page
+
+
+def test_a_file_that_only_says_it_is_older(tmp_path: Path, webpf: Webpf) -> None:
+    """It is refused in one line, and stays as it is."""
+    path = tmp_path / "webpf.db"
+    as_before(path, [fork(100, 1)])
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("DROP VIEW events")
+        connection.execute("DROP TABLE found")
+        connection.commit()
+    before = types(path)
+    answer = webpf("rebuild", "--db", path)
+    assert (answer.returncode, len(answer.stderr.splitlines())) in {(65, 1), (65, 2)}, answer.stderr
+    with pytest.raises(DataError, match="found has no column filename"):
+        Store(path)
+    assert types(path) == before
+
+
+def test_a_recorder_that_has_the_older_file_open_goes_on(tmp_path: Path) -> None:
+    path = tmp_path / "webpf.db"
+    as_before(path, [fork(100, 1)])
+    with closing(sqlite3.connect(path)) as other:
+        sql = "UPDATE processes SET filename = ? WHERE pid = 100"
+        other.execute(sql, ["/bin/sh"])
+        other.commit()
+        store = Store(path)
+        other.execute(sql, [b"\xff"])
+        other.commit()
+        store.begin(about())
+        store.close()
+    assert rows(path, "SELECT typeof(filename) FROM processes") == [("blob",)]
+
+
+def test_a_path_is_text_or_bytes_and_nothing_else(db: Path) -> None:
+    """The column would take a number; verify doesn't."""
+    with closing(sqlite3.connect(db)) as connection:
+        connection.execute("UPDATE programs SET filename = 7 WHERE pid = 101")
+        connection.commit()
+    told = [problem for finding in verify(db) for problem in finding.problems]
+    assert any("programs.filename" in problem for problem in told), told
