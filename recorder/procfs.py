@@ -17,7 +17,11 @@ State: TypeAlias = Literal["alive", "zombie", "gone"]
 
 
 class Stat(NamedTuple):
-    """Some fields of /proc/PID/stat (see proc(5)). start_ns: boot ns, rounded down to a clock tick."""
+    """Some fields of /proc/PID/stat (see proc(5)).
+
+    start_ns: boot ns by the kernel's own clock, less than a clock tick before the true start. (In a time namespace it
+    is no multiple of a tick.)
+    """
 
     comm: bytes
     state: str
@@ -41,7 +45,7 @@ def read_stat(pid: int) -> Stat | None:
         ppid=int(fields[1]),
         flags=int(fields[6]),
         threads=int(fields[17]),
-        start_ns=int(fields[19]) * TICK_NS,
+        start_ns=clock.kernels_own(int(fields[19]) * TICK_NS),
     )
 
 

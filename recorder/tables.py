@@ -27,7 +27,7 @@ CREATE TABLE recordings (
     command TEXT NOT NULL,           -- command line of the recorder; with --no-args only its name
     options TEXT NOT NULL,           -- its options, as JSON; of --redact how many, for the patterns may be secrets
     recorder_pid INTEGER NOT NULL,   -- the recorder's own pid
-    recorder_start_ns INTEGER NOT NULL,  -- its start: boot ns, rounded down to 10 ms
+    recorder_start_ns INTEGER NOT NULL,  -- its start: boot ns, known to 10 ms
     clock_offset_ns INTEGER NOT NULL,    -- added to the kernel's boot time to get Unix time
     webpf_version TEXT NOT NULL,
     bcc_version TEXT NOT NULL,
