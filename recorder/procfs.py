@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Literal, NamedTuple, TypeAlias
 
-from . import cgroups, clock
+from . import cgroups, clock, titles
 from .events import PF_FORKNOEXEC, PF_KTHREAD, TICK_NS, Alive, Event, Exec, Fork, text
 
 State: TypeAlias = Literal["alive", "zombie", "gone"]
@@ -144,8 +144,7 @@ def _living_thread(folder: Path, stat: Stat) -> Path:
 
 
 def _read_argv(folder: Path, max_args: int) -> tuple[bytes, int]:
-    with (folder / "cmdline").open("rb") as cmdline:
-        argv = cmdline.read()
+    argv = titles.read_argv(folder)
     return argv[:max_args], len(argv)
 
 

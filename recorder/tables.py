@@ -66,7 +66,7 @@ CREATE TABLE processes (
     comm TEXT,                       -- its latest name, at most 15 bytes
     filename TEXT,                   -- path of its latest program, as it was called
     args TEXT,                       -- its latest arguments, quoted for a shell; NULL with --no-args
-    argv BLOB,                       -- the same as exact bytes, each argument ended by a NUL
+    argv BLOB,                       -- the same as exact bytes, each ended by a NUL; or the title in their place
     argv_bytes INTEGER,              -- length of argv before it was cut; so more than length(argv) where it was.
                                      -- With --redact, counted with *** for what is hidden
     execs INTEGER,                   -- programs it took on; 0: it runs its parent's, under its parent's name
@@ -172,7 +172,7 @@ CREATE TABLE found (
     kernel INTEGER NOT NULL,
     execs INTEGER NOT NULL,          -- 1: it had taken on a program; 0: it ran its parent's
     filename TEXT,
-    argv BLOB,
+    argv BLOB,                       -- a title that it had written over its arguments is one, without what pads it
     argv_bytes INTEGER
 ) STRICT
 """

@@ -37,6 +37,7 @@ LAYERS = (
         "directories",
         "file_watch",
         "incidents",
+        "titles",
         "table",
     },
     {"command", "machine", "source", "ring", "procfs", "schema", "terminal", "rows", "opening", "lookup_worker"},
