@@ -17,7 +17,10 @@ from .errors import CannotCreate, DataError, NotFound
 # Kept here and not in schema.py, which needs sqlite_utils: the check must be quick.
 APPLICATION_ID = 0x77625046  # "wbPF": tells a recording from any other SQLite database
 SCHEMA_VERSION = 4  # PRAGMA user_version; grows with each migration
-SINCE = {"working_directories": 3, "programs.cwd_device": 3, "programs.cwd_inode": 3, "incidents": 4}
+SINCE = {
+    **dict.fromkeys(("working_directories", "programs.cwd_device", "programs.cwd_inode"), 3),
+    **dict.fromkeys(("incidents", "forks.execs", "forks.begun", "exits.uid", "exits.begun"), 4),
+}
 """Tables and columns that files of earlier schemas don't have, with the schema that brought them."""
 
 _LONGEST_PATH = 504  # of MAX_PATHNAME in SQLite's os_unix.c, less what it appends for the files beside the database

@@ -11,10 +11,12 @@ import json
 import sqlite3
 from collections.abc import Iterator
 from itertools import islice
+from operator import itemgetter
 from typing import Any, TextIO
 
 from . import __version__, argv
 from .events import text
+from .ordering import parents_first
 from .slices import Row
 from .work import UNWATCHED, Work, counted, processes
 
@@ -56,7 +58,8 @@ def _spans(connection: sqlite3.Connection, about: Row) -> Iterator[dict[str, Any
     cursor.row_factory = sqlite3.Row
     recorded_until = about["ended_ns"] or about["updated_ns"]
     known: dict[int, tuple[str, str]] = {}  # trace and span of those that started in the recording, by process
-    for row in cursor.execute(_PROCESSES, {"id": about["id"], "started": about["started_ns"]}):
+    rows = cursor.execute(_PROCESSES, {"id": about["id"], "started": about["started_ns"]})
+    for row in parents_first(rows, itemgetter("id"), itemgetter("parent_id")):
         # Who was there before is no part of what happened: else all would be one trace, that of init.
         trace, above = known.get(row["parent_id"], ("", "")) if not row["is_old"] else ("", "")
         trace, own = trace or _identity(about, row, 16), _identity(about, row, 8)

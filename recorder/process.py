@@ -17,6 +17,7 @@ class Process:
     id: that of the first fact that named it. exact: whether start_ns is known to the nanosecond (what /proc tells is
     rounded down to a clock tick). execs: programs it took on; 0 means that it runs the one of its parent. status,
     end_ppid, cpu_ns and max_rss_kib come with its end; comm, filename, argv, uid and cgroup_id are its latest.
+    begun_before: what the kernel's number of its programs (Exit.begun) has counted beside execs.
     """
 
     # Defaults belong to the class: an instance then holds, and costs, only what is known of it.
@@ -37,11 +38,21 @@ class Process:
     cpu_ns: int | None = None
     max_rss_kib: int | None = None
     kernel: int | None = None
+    begun_before: int | None = 0
 
     def __init__(self, id: int, pid: int, start_ns: int) -> None:
         self.id = id
         self.pid = pid
         self.start_ns = start_ns
+
+    def was_killed_within_exec(self, begun: int | None) -> bool:
+        """Whether it began to run one program more than it ran. begun: of its exit; that it was by a signal is known.
+
+        The kernel has given it the new program's name then.
+        """
+        if begun is None or self.begun_before is None or self.execs is None:
+            return False
+        return begun - self.begun_before > self.execs
 
     def may_have_started(self, start_ns: int) -> bool:
         """Whether this is its start, or could be: of one from before the recording, /proc tells the tick only."""

@@ -126,7 +126,7 @@ def record(
         about = recorder_columns.known_at_start(asdict(options), attached.started_ns, offset, command)
         with _writing(options.db, about, lambda: clock.boot_ns() + offset) as (queue, others):
             observer.started(queue.id, others)
-            session = Session(source, queue, offset, _path_lookup())
+            session = Session(source, queue, offset, _path_lookup(), target.filters.active)
             return _write(session, queue, attached, first, options, view, observer)
     finally:
         source.close()

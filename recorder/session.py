@@ -29,7 +29,8 @@ _MOST_DRAINS = 16  # in a row: signals, and the time, are to be looked at too
 class Session:
     """Joins a source, the pairing and a writer. clock_offset: ns from boot time to Unix time.
 
-    lookup: finds paths of working directories; without one they stay unknown.
+    lookup: finds paths of working directories; without one they stay unknown. is_filtered: whether a process can be
+    reported later than its fork.
     """
 
     def __init__(
@@ -38,6 +39,7 @@ class Session:
         writer: RecordingWriter | WriteQueue,
         clock_offset: int,
         lookup: PathLookup | None = None,
+        is_filtered: bool = False,
     ) -> None:
         self.source = source
         self.writer = writer
@@ -50,7 +52,7 @@ class Session:
         self._is_finished = False
         self._offset = clock_offset
         self._lookup = lookup
-        self._pairing = Pairing()
+        self._pairing = Pairing(is_filtered)
         self._cgroups: dict[int, str | None] = {}
         self._directories: set[directories.Numbers] = set()
         self._gone: set[int] = set()  # ids of processes that were reaped, but not freed, when last looked at
@@ -92,7 +94,7 @@ class Session:
         owners = self._pairing.feed(events, first_id)
         changed = self._pairing.take_changed()
         facts = rows.flatten(events, first_id, owners)
-        self.writer.write(facts, changed, self._until_ns)
+        self.writer.write(facts, changed, self._until_ns, self._pairing.take_links())
         self.processes += len([p for p in changed if p.id >= first_id and not p.kernel])
         self._look_up_cgroups(rows.cgroup_ids(facts))
         self._look_up_directories(rows.directories(facts))

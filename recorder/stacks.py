@@ -7,6 +7,7 @@ import sqlite3
 from dataclasses import dataclass
 from typing import TextIO
 
+from .ordering import parents_first
 from .slices import Row
 from .work import UNWATCHED, Work, counted
 from .work import processes as work_of
@@ -40,7 +41,7 @@ def read(connection: sqlite3.Connection, about: Row, weight: str, work: Work = U
         _cover(processes, about["started_ns"])
     stacks: dict[int | None, tuple[str, ...]] = {None: ()}
     weights: dict[tuple[str, ...], int] = {}
-    for id in sorted(processes):  # parents first
+    for id in parents_first(sorted(processes), int, lambda id: processes[id].parent):
         each = processes[id]
         stacks[id] = stack = (*stacks.get(each.parent, ()), each.name)
         cost = 1 if weight == "count" else each.cpu_ns

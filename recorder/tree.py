@@ -15,7 +15,7 @@ _BRANCH, _LAST, _PAST, _UNDER_LAST = "├─ ", "└─ ", "│  ", "   "
 
 
 class Tree:
-    """The processes of a recording, parents before their children (in the order of their ids)."""
+    """The processes of a recording; they are given parents before their children."""
 
     def __init__(self, nodes: Iterable[Node], folds: bool = True) -> None:
         self._nodes = {node.id: node for node in nodes}
@@ -41,7 +41,7 @@ class Tree:
         return self._nodes[id].is_old and self._nodes[id].outcome == "running"
 
     def _find_shapes(self) -> dict[int, int]:
-        """A number for each process, the same for those that did the same. Children first: their ids are higher."""
+        """A number for each process, the same for those that did the same. Children first: they come later."""
         numbers: dict[tuple[str, str, frozenset[int]], int] = {}
         shapes: dict[int, int] = {}
         for node in reversed(self._nodes.values()):

@@ -14,7 +14,6 @@ from typing import Any
 from . import catalog, facts, opening, soundness
 from .errors import DataError
 from .events import KINDS, Exec, Exit, Fork, Free
-from .lifetimes import Pairing
 from .process import Process
 from .rows import PROCESS_COLUMNS, TABLES, whole_row
 from .work import UNWATCHED, Work
@@ -25,6 +24,7 @@ _OWNER = (
     "SELECT CASE WHEN fact.id < first_id + size THEN recording_id END FROM fact_blocks"
     " WHERE first_id <= fact.id ORDER BY first_id DESC LIMIT 1"
 )
+_PARENT = PROCESS_COLUMNS.index("parent_id")
 _COUNTED = tuple(TABLES[kind] for kind in (Fork, Exec, Exit, Free))
 
 
@@ -89,7 +89,7 @@ def _verify_one(connection: sqlite3.Connection, path: Path, recording: Mapping[s
         processes = _count(connection, "processes", number)
         yield from _unbalanced(recording, counts)
         yield from _misplaced(connection, number)
-        yield from _wrongly_paired(connection, number, work)
+        yield from _wrongly_paired(connection, recording, work)
 
     problems = tuple(_as_far_as_possible(connection, path, check))
     lost = recording["lost"]
@@ -135,16 +135,16 @@ def _misplaced(connection: sqlite3.Connection, number: int) -> Iterator[str]:
             yield f"{table}: {outside} rows have numbers that are not this recording's"
 
 
-def _wrongly_paired(connection: sqlite3.Connection, number: int, work: Work) -> Iterator[str]:
+def _wrongly_paired(connection: sqlite3.Connection, recording: Mapping[str, Any], work: Work) -> Iterator[str]:
     """Pairs the facts again, and compares each process with its row."""
-    pairing = Pairing()
+    number, pairing = recording["id"], facts.pairing_of(recording)
     comparison = _Comparison(connection, number)
     given_wrongly = 0
     for count, (fact_id, owner, event) in enumerate(facts.watched(connection, number, work), 1):
         given_wrongly += pairing.feed([event], fact_id) != [owner]
         if count % _BATCH == 0:
-            comparison.add(pairing.take_changed())
-    comparison.add(pairing.take_changed())
+            comparison.add(pairing.take_changed(), pairing.take_links())
+    comparison.add(pairing.take_changed(), pairing.take_links())
     comparison.end()
     if given_wrongly:
         yield f"pairing: {given_wrongly} events are given to another process than they belong to"
@@ -165,21 +165,34 @@ class _Comparison:
         self._connection = connection
         self._recording = recording
         self._open: dict[int, tuple[Any, ...]] = {}
+        # By id, the parents of rows that pairing knows no parent of: they may be linked to their children later.
+        self._unlinked: dict[int, int] = {}
 
-    def add(self, changed: Iterable[Process]) -> None:
+    def add(self, changed: Iterable[Process], links: Iterable[tuple[int, int]]) -> None:
         for process in changed:
             self._open[process.id] = whole_row(process)
             if process.cpu_ns is not None:  # it comes with the free, the last fact of a process
                 self._compare(process.id, self._open.pop(process.id))
+        for id, parent in links:
+            row = self._open.get(id)
+            if row is not None:
+                self._open[id] = (*row[:_PARENT], parent, *row[_PARENT + 1 :])
+            elif self._unlinked.pop(id, None) != parent:
+                self.wrong.append(id)
 
     def end(self) -> None:
         for id, row in self._open.items():
             self._compare(id, row)
+        self.wrong += self._unlinked
 
     def _compare(self, id: int, row: tuple[Any, ...]) -> None:
         sql = f"SELECT {', '.join(PROCESS_COLUMNS)} FROM processes WHERE id = ? AND recording_id = ?"
         self.seen += 1
-        if self._connection.execute(sql, [id, self._recording]).fetchone() != row:
+        found = self._connection.execute(sql, [id, self._recording]).fetchone()
+        if found is not None and row[_PARENT] is None and found[_PARENT] is not None:
+            self._unlinked[id] = found[_PARENT]
+            found = (*found[:_PARENT], None, *found[_PARENT + 1 :])
+        if found != row:
             self.wrong.append(id)
 
 
