@@ -197,7 +197,7 @@ def _write(
     _run(session, log, options, attached.started_ns, view, observer, state_of)
     observer.finishing()
     session.take_in_found(*view.again())
-    ended_ns = session.finish(state_of)
+    ended_ns = session.finish(state_of, view.changed)
     log.look()
     queue.await_idle()
     queue.check_file()

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from . import cgroups, clock, directories, rows
 from .events import Alive, Event, Exec, Exit, Fork, Free, Gone
+from .lastlook import LastLook, Look, look_at_none
 from .lifetimes import Pairing
 from .path_lookup import PathLookup
 from .process import RUNNING
@@ -47,6 +48,7 @@ class Session:
         self.processes = 0
         self._stop_ns = self._ended_ns = 0  # Unix ns: when intake is stopped, and of the last that was taken in
         self._suspects: set[tuple[int, int]] = set()  # who was gone at the stop, though the exit was not seen yet
+        self._last_look = LastLook()
         self._until_ns = 0
         self._late_frees = 0
         self._is_finished = False
@@ -104,15 +106,18 @@ class Session:
         self.know_cgroups(cgroup_paths)
         self.take_in([process for process in alive if not self._pairing.is_known(process)])
 
-    def finish(self, state_of: Callable[[int, int], State]) -> int:
+    def finish(self, state_of: Callable[[int, int], State], look: Look = look_at_none) -> int:
         """Takes in the rest, finds out what is still alive, and closes the books. Returns the end in Unix ns.
 
-        state_of says how a process (pid, start_ns) stands now.
+        state_of says how a process (pid, start_ns) stands now, look who has become another.
         """
         self.writer.await_room()
         self.take_in(self.source.drain())
         suspects = [p for p in self._pairing.running() if state_of(p.pid, p.start_ns) != "alive"]
         self._suspects = {(p.pid, p.start_ns) for p in suspects}
+        found, cgroup_paths = look(p for p in self._pairing.running() if (p.pid, p.start_ns) not in self._suspects)
+        self._last_look = LastLook(found)
+        self.know_cgroups(cgroup_paths)
         # Before intake stops, not after: what happened in between would be missing from what seems to be recorded.
         self._stop_ns = self._ended_ns = self.now()
         self.source.stop_intake()
@@ -121,7 +126,7 @@ class Session:
         ended_ns = self._ended_ns
         # Whoever ended before the check has reported its exit by now, unless that was lost.
         gone: list[Event] = [Gone(ended_ns, p.pid, p.start_ns) for p in suspects if p.state == RUNNING]
-        self.take_in(gone)
+        self.take_in([*gone, *self._last_look.events(self._pairing.is_alive)])
         if self._lookup is not None:
             self._know_directories(self._lookup.last_answers(LOOKUP_SECONDS))
         self._until_ns = ended_ns
@@ -159,6 +164,7 @@ class Session:
         """Takes in what came after the end was near; whatever that still holds, the recording goes on until then."""
         self.writer.await_room()
         drained = self.source.drain()
+        self._last_look.compare(drained)
         ended = {(event.pid, event.start_ns) for event in drained if type(event) is Exit}
         begun = {(event.pid, event.start_ns) for event in drained if type(event) in (Fork, Exec)}
         events = [e for e in drained if type(e) is not Free or not self._is_after_the_end(e, ended, begun)]

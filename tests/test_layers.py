@@ -53,7 +53,7 @@ LAYERS = (
         "table",
     },
     {"command", "machine", "source", "ring", "procfs", "schema", "terminal", "rows", "opening", "lookup_worker"},
-    {"liveness", "facts", "redaction", "lasting", "runcgroup", "supervisor", "path_lookup"},
+    {"liveness", "facts", "redaction", "lasting", "runcgroup", "supervisor", "path_lookup", "lastlook"},
     {"recording_writer"},
     {"probe", "store", "catalog", "target"},
     {"write_queue", "view", "merge", "rebuild", "verify", "doctor", "stream"},
