@@ -111,7 +111,7 @@ def build(path: Path, processes: int) -> None:
         session = Session(source, writer, clock_offset=0)
         while not source.exhausted:
             session.take_in(source.drain())
-        session.know_cgroups({number: f"/system.slice/service{number}.service" for number in range(64)})
+        session.places.know_cgroups({number: f"/system.slice/service{number}.service" for number in range(64)})
         session.finish(state_of=lambda pid, start_ns: "alive")
         last = store.db.execute("SELECT max(time_ns) FROM exits").fetchone()[0]
         with store.db.atomic():

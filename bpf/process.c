@@ -57,17 +57,21 @@ struct fact {
 		u32 ppid;      /* fork: the parent; exit: the parent at the end */
 		u32 name_room; /* exec: argv begins this many bytes behind the head */
 	};
-	u32 uid;          /* fork, exec */
+	u32 uid;          /* fork, exec, exit */
 	u32 euid;         /* fork, exec */
 	union {
 		u32 status;    /* exit, free: as wait4() reports it */
 		u32 name_size; /* exec: of the file name, with its NUL; 0: could not be read */
+		u32 execs;     /* fork: programs that it had taken on, if it is reported at its end only */
 	};
 	union {
 		u32 kernel;     /* fork: 1 for a thread of the kernel */
 		u32 cwd_device; /* exec: the file system's number, as the kernel writes it (dev_t) */
 	};
-	u32 args_total;   /* exec: the true length of argv, in bytes */
+	union {
+		u32 args_total; /* exec: the true length of argv, in bytes */
+		u32 begun;      /* fork, exit: programs begun by then; see programs_begun() */
+	};
 	char comm[16];    /* not at free */
 };
 
@@ -255,6 +259,20 @@ static __always_inline void add_name(struct fact *fact, const void *leader)
 	bpf_probe_read_kernel(fact->comm, sizeof(fact->comm), leader + OFF_TASK_COMM);
 }
 
+static __always_inline u32 uid_of(const void *leader)
+{
+	return read32(follow(leader, OFF_TASK_CRED), OFF_CRED_UID);
+}
+
+/* How many programs it has begun to run since its fork, also one that killed it: begin_new_exec() in fs/exec.c counts
+ * (and gives it the new name), and if anything fails after that, sched_process_exec is not reached. What clone() makes
+ * with CLONE_PARENT begins with the number of its maker, all others with 0 (copy_process() in kernel/fork.c).
+ */
+static __always_inline u32 programs_begun(const void *leader)
+{
+	return read64(leader, OFF_TASK_SELF_EXEC_ID) - read64(leader, OFF_TASK_PARENT_EXEC_ID);
+}
+
 /* Fork and exec: whose process it is, where, and under which name. */
 static __always_inline void describe(struct fact *fact, const void *leader)
 {
@@ -282,6 +300,7 @@ static __always_inline void describe_fork(struct fact *fact, const void *child)
 	begin(fact, FORK, child);
 	describe(fact, child);
 	fact->kernel = !!(read32(child, OFF_TASK_FLAGS) & PF_KTHREAD);
+	fact->begun = programs_begun(child);
 	fact->ppid = read32(parent, OFF_TASK_TGID);
 	fact->parent_start = start_of(parent);
 }
@@ -314,7 +333,7 @@ static __always_inline bool is_in_cgroup(const void *leader)
 
 static __always_inline bool is_wanted(const void *leader)
 {
-	u32 uid = read32(follow(leader, OFF_TASK_CRED), OFF_CRED_UID);
+	u32 uid = uid_of(leader);
 	u64 a = read64(leader, OFF_TASK_COMM), b = read64(leader, OFF_TASK_COMM + 8);
 
 	return WANTED_UID(uid) && WANTED_COMM(a, b) && is_in_cgroup(leader);
@@ -336,7 +355,10 @@ static __always_inline bool is_held(const void *child)
 	return true;
 }
 
-static __always_inline void report_held(const void *leader)
+/* executes: because of the program that it takes on now. Then that is the first one that counts: what a process was
+ * before it was wanted is not recorded. At its end all count, for else it would seem to have run none.
+ */
+static __always_inline void report_held(const void *leader, bool executes)
 {
 	u64 key = (u64)follow(leader, OFF_TASK_SIGNAL);
 	struct fact *before = held.lookup(&key), *fact;
@@ -347,6 +369,8 @@ static __always_inline void report_held(const void *leader)
 	fact = ring.ringbuf_reserve(sizeof(*fact));
 	if (fact) {
 		*fact = *before;
+		if (executes)
+			fact->execs = 0;
 		ring.ringbuf_submit(fact, wake_up(sizeof(*fact)));
 	} else {
 		count(LOST + FORK);
@@ -355,12 +379,25 @@ static __always_inline void report_held(const void *leader)
 }
 
 /* Whether this process, which nobody was interested in, is wanted by now. */
-static __always_inline bool joins(const void *leader)
+static __always_inline bool joins(const void *leader, bool executes)
 {
 	if (!is_wanted(leader) || !follow_too(leader))
 		return false;
-	report_held(leader);
+	report_held(leader, executes);
 	return true;
+}
+
+/* This process, which is still left for later, has taken on a program. */
+static __always_inline void note_program(const void *leader)
+{
+	u64 key = (u64)follow(leader, OFF_TASK_SIGNAL);
+	struct fact *fact = held.lookup(&key);
+
+	if (!fact)
+		return;
+	fact->execs++;
+	fact->begun = programs_begun(leader);
+	add_name(fact, leader);
 }
 
 static __always_inline void forget_held(const void *leader)
@@ -371,7 +408,8 @@ static __always_inline void forget_held(const void *leader)
 }
 #else
 #define is_held(child) false
-#define joins(leader) false
+#define joins(leader, executes) false
+#define note_program(leader)
 #define forget_held(leader)
 #endif
 
@@ -446,8 +484,10 @@ static __always_inline void on_exec(struct bpf_raw_tracepoint_args *ctx)
 	if (gate_state() != GATE_OPEN)
 		return;
 	leader = follow(task, OFF_TASK_GROUP_LEADER);
-	if (!is_followed(leader) && !joins(leader))
+	if (!is_followed(leader) && !joins(leader, true)) {
+		note_program(leader);
 		return;
+	}
 	count(EXEC);
 	if (bpf_probe_read_kernel_str(start_of_name, SHORT_NAME, name) == SHORT_NAME)
 		written = write_exec(task, name, LONG_NAME, MAX_ARGS);
@@ -480,7 +520,7 @@ static __always_inline void on_exit(struct bpf_raw_tracepoint_args *ctx)
 #endif
 	if (gate_state() != GATE_OPEN)
 		return;
-	reported = is_followed(leader) || joins(leader);
+	reported = is_followed(leader) || joins(leader, false);
 	forget_held(leader);
 	forget_name(leader);
 	if (!reported)
@@ -496,6 +536,8 @@ static __always_inline void on_exit(struct bpf_raw_tracepoint_args *ctx)
 	fact->ppid = read32(follow(leader, OFF_TASK_REAL_PARENT), OFF_TASK_TGID);
 	fact->status = exit_status(leader, signal);
 	fact->max_rss_kib = max_rss_kib(signal);
+	fact->uid = uid_of(leader);
+	fact->begun = programs_begun(leader);
 	ring.ringbuf_submit(fact, wake_up(sizeof(*fact)));
 }
 

@@ -27,6 +27,8 @@ OFFSETS = {
     "OFF_TASK_FS": ("task_struct", "fs"),
     "OFF_TASK_START": ("task_struct", "start_boottime"),
     "OFF_TASK_EXIT_CODE": ("task_struct", "exit_code"),
+    "OFF_TASK_SELF_EXEC_ID": ("task_struct", "self_exec_id"),
+    "OFF_TASK_PARENT_EXEC_ID": ("task_struct", "parent_exec_id"),
     "OFF_TASK_REAL_PARENT": ("task_struct", "real_parent"),
     "OFF_TASK_GROUP_LEADER": ("task_struct", "group_leader"),
     "OFF_SIGNAL_LIVE": ("signal_struct", "live"),

@@ -18,11 +18,9 @@ from .errors import CannotCreate, DataError, NotFound
 APPLICATION_ID = 0x77625046  # "wbPF": tells a recording from any other SQLite database
 SCHEMA_VERSION = 4  # PRAGMA user_version; grows with each migration
 SINCE = {
-    "working_directories": 3,
-    "programs.cwd_device": 3,
-    "programs.cwd_inode": 3,
-    "incidents": 4,
-    "recordings.kept_short": 4,
+    **dict.fromkeys(("working_directories", "programs.cwd_device", "programs.cwd_inode"), 3),
+    **dict.fromkeys(("incidents", "recordings.kept_short"), 4),
+    **dict.fromkeys(("forks.execs", "forks.begun", "exits.uid", "exits.begun"), 4),
 }
 """Tables and columns that files of earlier schemas don't have, with the schema that brought them."""
 

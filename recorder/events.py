@@ -19,7 +19,13 @@ PF_FORKNOEXEC = 0x00000040
 
 
 class Fork(NamedTuple):
-    """A process was created (not a thread). comm is still its parent's."""
+    """A process was created (not a thread). comm is still its parent's.
+
+    With filters it may be reported only later; then comm is the name that its latest program gave it. execs: how many
+    programs it had taken on, if it is reported at its end; at an exec that one is the first that counts. begun: the
+    kernel's own number of programs by then, as in Exit; it is more where clone() was called with CLONE_PARENT. Both
+    are None in what older versions recorded.
+    """
 
     time_ns: int
     pid: int
@@ -31,6 +37,8 @@ class Fork(NamedTuple):
     euid: int
     cgroup_id: int
     kernel: int  # 1: a thread of the kernel
+    execs: int | None = None
+    begun: int | None = None
 
 
 class Exec(NamedTuple):
@@ -61,6 +69,8 @@ class Exit(NamedTuple):
     comm: str
     status: int  # as wait4() reports it
     max_rss_kib: int
+    uid: int | None = None  # real user id at the end; None in what older versions recorded, as is
+    begun: int | None = None  # programs that it began to run since its fork: with one that killed it before it ran
 
 
 class Free(NamedTuple):
@@ -74,7 +84,11 @@ class Free(NamedTuple):
 
 
 class Alive(NamedTuple):
-    """A process was found in /proc when the recording began. start_ns is rounded down to a clock tick (10 ms)."""
+    """A process was found in /proc: when the recording began, or later with a filter; or at its end, known already.
+
+    At the end those are looked at that still run; this is an event if their name, user or cgroup is another than the
+    events before tell. start_ns is less than a clock tick (10 ms) before the true start.
+    """
 
     time_ns: int
     pid: int

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import heapq
+import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from .events import Event
+from .lifetimes import Pairing
 from .rows import TABLES
 from .work import Work, counted
 
@@ -31,3 +34,13 @@ def watched(connection: sqlite3.Connection, recording_id: int, work: Work) -> It
         sql = f"SELECT count(*) FROM {table} WHERE recording_id = ?"
         total += connection.execute(sql, [recording_id]).fetchone()[0]
     return counted(read(connection, recording_id), work, total)
+
+
+def pairing_of(recording: Mapping[str, Any]) -> Pairing:
+    """What pairs the facts of this row of `recordings` as its recorder did."""
+    try:
+        options = json.loads(recording["options"])
+    except (TypeError, ValueError):
+        options = None  # a damaged file: verify tells it
+    names = ("users", "names", "cgroup")
+    return Pairing(is_filtered=isinstance(options, dict) and any(options.get(name) for name in names))

@@ -6,10 +6,12 @@ import hashlib
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
 
 from . import activity
 from .events import as_text
+from .ordering import parents_first
 
 
 @dataclass(frozen=True)
@@ -67,10 +69,10 @@ _PLACE = """(SELECT coalesce(d.path, e.cwd_device || ':' || e.cwd_inode) FROM pr
 
 
 def read(connection: sqlite3.Connection, recording: int, with_places: bool = False) -> Iterator[Node]:
-    """The processes of a recording but kernel threads, parents before their children (in the order of their starts).
+    """The processes of a recording but kernel threads, parents before their children, else in order of their starts.
 
-    with_places: in which directories they worked, too. A parent that isn't among them, or didn't start before its child
-    (a damaged file may have rings), is left out.
+    with_places: in which directories they worked, too. A parent that isn't among them is left out, and one in
+    a ring (a damaged file may have some).
     """
     known: set[int] = set()
     knows_places = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'working_directories'").fetchone()
@@ -79,9 +81,8 @@ def read(connection: sqlite3.Connection, recording: int, with_places: bool = Fal
             {_PLACE if with_places and knows_places else "NULL"}
         FROM processes AS p JOIN recordings AS r ON r.id = p.recording_id
         WHERE p.recording_id = ? AND p.kernel IS NOT 1 ORDER BY p.start_ns, p.id"""
-    for id, above, pid, start, end, cpu, exit_code, signal, state, is_old, has_run, argv, comm, place in (
-        connection.execute(sql, [recording])
-    ):  # fmt: skip
+    rows = parents_first(connection.execute(sql, [recording]), itemgetter(0), itemgetter(1))
+    for id, above, pid, start, end, cpu, exit_code, signal, state, is_old, has_run, argv, comm, place in rows:
         ended = outcome(exit_code, signal, state)
         line, title = activity.line(argv, comm), activity.title(argv, comm)
         names = (title, activity.of(argv, comm), as_text(place), activity.program(argv, comm))

@@ -12,28 +12,23 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
-from .events import TICK_NS, Alive, Event, Exec, Exit, Fork, Free, Gone
+from .events import Alive, Event, Exec, Exit, Fork, Free, Gone
+from .known import KnownProcesses
 from .process import EXITED, LOST, RUNNING, Process
 
-MOST_GIVEN_UP: Final = 4096
+_SIGNAL: Final = 127  # the bits of a status word that tell which one killed it
 
 
-class Pairing:
+class Pairing(KnownProcesses):
     """Feeds on events; keeps what is alive, and collects what has changed until it is asked for."""
 
-    def __init__(self) -> None:
-        self._by_pid: dict[int, Process] = {}
-        # A pid can be used again before the free of its last owner is reported: at most one such owner a pid waits.
-        self._replaced: dict[int, Process] = {}
-        # By pid and start: those whose free seems never to come. It might still, so the latest are kept.
-        self._given_up: dict[tuple[int, int], Process] = {}
-        self._forgotten: list[int] = []
-        self._changed: dict[int, Process] = {}
+    def __init__(self, is_filtered: bool = False) -> None:
+        super().__init__(is_filtered)
         self._handlers: dict[type, Callable[[Any, int], int]] = {
             Fork: self._fork,
             Exec: self._exec,
             Exit: self._exit,
-            Free: self._free,
+            Free: self._free_and_remember if is_filtered else self._free,
             Alive: self._alive,
             Gone: self._gone,
         }
@@ -47,115 +42,45 @@ class Pairing:
         handlers = self._handlers
         return [handlers[type(event)](event, fact_id) for fact_id, event in enumerate(events, first_id)]
 
-    def take_changed(self) -> Iterable[Process]:
-        """The processes that are new or have changed since the last call, by id."""
-        changed = self._changed
-        self._changed = {}
-        return [changed[id] for id in sorted(changed)]
-
-    def running(self) -> list[Process]:
-        """Those that are alive as far as is known."""
-        return [process for process in self._by_pid.values() if process.state == RUNNING]
-
-    def is_running(self, pid: int, start_ns: int) -> bool:
-        """Whether this very process is alive as far as is known."""
-        process = self._by_pid.get(pid)
-        return process is not None and process.state == RUNNING and process.may_have_started(start_ns)
-
-    def is_known(self, found: Alive) -> bool:
-        """Whether facts of this process have come already."""
-        process = self._by_pid.get(found.pid)
-        return process is not None and 0 <= process.start_ns - found.start_ns < TICK_NS
-
-    def parents_of(self, pids: Iterable[int]) -> list[int]:
-        """Pids of the parents of the latest owners of these pids, as far as they are known."""
-        return [process.ppid for pid in pids if (process := self._by_pid.get(pid)) and process.ppid]
-
-    def unfreed(self) -> list[Process]:
-        """Those that are gone, but have not been freed: zombies, and those that ended a moment ago."""
-        return [p for p in (*self._by_pid.values(), *self._replaced.values()) if p.state != RUNNING]
-
-    def give_up(self, process: Process) -> None:
-        """Holds this process no longer for sure: nothing but its free can come, and probably it won't."""
-        for among in (self._by_pid, self._replaced):
-            if among.get(process.pid) is process:
-                del among[process.pid]
-        self._given_up[process.pid, process.start_ns] = process
-        if len(self._given_up) > MOST_GIVEN_UP:
-            oldest = next(iter(self._given_up))
-            self._forgotten.append(self._given_up.pop(oldest).id)
-
-    def take_forgotten(self) -> list[int]:
-        """Ids of processes that will not change any more whatever comes, since the last call."""
-        forgotten, self._forgotten = self._forgotten, []
-        return forgotten
-
-    def _find(self, pid: int, start_ns: int) -> Process | None:
-        process = self._by_pid.get(pid)
-        if process is None or not process.may_have_started(start_ns):
-            process = self._replaced.get(pid)
-        if process is None or not process.may_have_started(start_ns):
-            return None
-        if not process.exact:
-            process.start_ns = start_ns
-            process.exact = True
-            self._changed[process.id] = process
-        return process
-
-    def _find_or_add(self, pid: int, start_ns: int, fact_id: int) -> Process:
-        before = self._by_pid.get(pid)
-        if before is not None and before.start_ns == start_ns:  # as nearly always
-            process = before
-        else:
-            process = self._find(pid, start_ns) or self._add(Process(fact_id, pid, start_ns), before)
-        self._changed[process.id] = process
-        return process
-
-    def _add(self, process: Process, before: Process | None) -> Process:
-        if before is not None and before.start_ns > process.start_ns:  # a late fact of an earlier owner of its pid
-            self._replace(process)
-            return process
-        if before is not None:
-            self._replace(before)
-        self._by_pid[process.pid] = process
-        return process
-
-    def _replace(self, before: Process) -> None:
-        """Its pid has a new owner, so it is gone; if its exit was not seen, it was lost."""
-        if before.state == RUNNING:
-            self._mark_lost(before)
-        replaced = self._replaced.get(before.pid)
-        if replaced is not None:
-            self.give_up(replaced)
-        self._replaced[before.pid] = before
-
-    def _mark_lost(self, process: Process) -> None:
-        process.state = LOST
-        self._changed[process.id] = process
-
     def _fork(self, event: Fork, fact_id: int) -> int:
-        _, pid, start_ns, ppid, parent_start_ns, comm, uid, _, cgroup_id, kernel = event
+        _, pid, start_ns, ppid, parent_start_ns, comm, uid, _, cgroup_id, kernel, execs, begun = event
         before = self._by_pid.get(pid)
         if before is not None:
             is_found = not before.exact
             process = self._find_or_add(pid, start_ns, fact_id)
+            self._late_parents.forget(process)  # only its pid may have been known
             if is_found and process is before:
                 # Its fork was still being written when /proc was read: all that it did since is yet to come.
                 process.execs = None
                 process.set_program(None, None, None)
         else:  # as nearly always
             process = self._changed[fact_id] = self._by_pid[pid] = Process(fact_id, pid, start_ns)
+            if pid in self._awaited_pids:
+                self._link(process)
         process.ppid = ppid
         parent = self._find(ppid, parent_start_ns)
         if parent is not None:
             process.parent_id = parent.id
+        elif process.parent_id is None:
+            process.parent_id = self._late_parents.find_ended(ppid, parent_start_ns)
+            if process.parent_id is None:
+                self._late_parents.add(process, ppid, parent_start_ns)
         if process.execs is None:  # else a later fact, that came first, knows better
             process.comm = comm
             process.uid = uid
             process.cgroup_id = cgroup_id
             process.execs = 0
-        process.kernel = kernel
+            process.kernel = kernel
+            if execs or begun or before is not None:  # else it begins with none, as nearly always
+                self._begin_with(process, execs or 0, begun or 0)
         return process.id
+
+    def _begin_with(self, process: Process, execs: int, begun: int) -> None:
+        """Programs that a process had taken on when its fork was reported, and those that the kernel had counted."""
+        process.execs = execs
+        process.begun_before = begun - execs
+        if execs:
+            process.kernel = 0
 
     def _exec(self, event: Exec, fact_id: int) -> int:
         _, pid, start_ns, comm, uid, _, cgroup_id, _, filename, argv, argv_bytes, *_ = event
@@ -164,21 +89,26 @@ class Pairing:
         process.filename = filename  # as set_program() does, without the call
         process.argv = argv
         process.argv_bytes = argv_bytes
-        process.has_new_program = True
+        process.has_new_program = process.knows_program = True
         process.uid = uid
         process.cgroup_id = cgroup_id
-        process.execs = (process.execs or 0) + 1
+        if process.execs is None:
+            process.execs, process.begun_before = 0, None
+        process.execs += 1
         process.kernel = 0
         return process.id
 
     def _exit(self, event: Exit, fact_id: int) -> int:
-        time_ns, pid, start_ns, ppid, comm, status, max_rss_kib = event
+        time_ns, pid, start_ns, ppid, comm, status, max_rss_kib, uid, begun = event
         process = self._find_or_add(pid, start_ns, fact_id)
         if process.end_ns is None:  # two threads that leave together can both report the end (before Linux 6.16)
             process.state = EXITED
             process.end_ns = time_ns
             process.end_ppid = ppid
-            process.comm = comm
+            if not status & _SIGNAL or not process.was_killed_within_exec(begun):
+                process.comm = comm
+            if uid is not None:
+                process.uid = uid
             process.status = status
             process.max_rss_kib = max_rss_kib
             if process.ppid is None:
@@ -204,20 +134,40 @@ class Pairing:
             del self._given_up[pid, start_ns]
         return process.id
 
+    def _free_and_remember(self, event: Free, fact_id: int) -> int:
+        process = self._find(event.pid, event.start_ns)
+        if process is not None:
+            self._late_parents.remember(process)
+        return self._free(event, fact_id)
+
     def _alive(self, event: Alive, fact_id: int) -> int:
-        process = self._find_or_add(event.pid, event.start_ns, fact_id)
-        process.exact = False
-        process.ppid = event.ppid
-        parent = self._by_pid.get(event.ppid)
-        if parent is not None and parent is not process and parent.start_ns <= event.start_ns:
-            process.parent_id = parent.id
+        process = self._known(event)
+        if process is None:
+            process = self._find_or_add(event.pid, event.start_ns, fact_id)
+            process.exact, process.begun_before = False, None
+            process.ppid = event.ppid
+            self._link(process)
+            self._link_to_parent(process)
+        self._changed[process.id] = process
         process.comm = event.comm
         process.uid = event.uid
-        process.cgroup_id = event.cgroup_id
+        process.cgroup_id = process.cgroup_id if event.cgroup_id is None else event.cgroup_id
         process.kernel = event.kernel
-        process.execs = event.execs
-        process.set_program(event.filename, event.argv, event.argv_bytes)
+        if not process.execs or not process.knows_program:  # else its exec has told what it ran, whatever it says now
+            process.execs = max(process.execs or 0, event.execs)
+            process.set_program(event.filename, event.argv, event.argv_bytes)
         return process.id
+
+    def _link_to_parent(self, process: Process) -> None:
+        """Of a process from /proc, which doesn't tell when its parent started."""
+        if not process.ppid or process.parent_id is not None:
+            return
+        parent = self._by_pid.get(process.ppid)
+        if parent is not None and parent is not process and parent.start_ns <= process.start_ns:
+            process.parent_id = parent.id
+        else:
+            self._late_parents.forget(process)  # it may wait already
+            self._late_parents.add(process, process.ppid, None)
 
     def _gone(self, event: Gone, fact_id: int) -> int:
         process = self._find(event.pid, event.start_ns)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from . import procfs
+from .events import TICK_NS
 
 
 def boot_id() -> str:
@@ -18,7 +19,11 @@ def is_recorder_alive(recording: Mapping[str, Any]) -> bool:
     """recording: boot_id, recorder_pid and recorder_start_ns (boot ns) of a row of `recordings`."""
     if recording["boot_id"] != boot_id():
         return False
-    return procfs.state_of(recording["recorder_pid"], recording["recorder_start_ns"], clock_offset=0) == "alive"
+    stat = procfs.read_stat(recording["recorder_pid"])
+    if stat is None or procfs.has_ended(stat):
+        return False
+    # Who recorded may have been in another time namespace: then its ticks, and ours, begin at other moments.
+    return abs(stat.start_ns - int(recording["recorder_start_ns"])) < TICK_NS
 
 
 def current_status(recording: Mapping[str, Any]) -> str:

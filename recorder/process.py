@@ -21,6 +21,7 @@ class Process:
     rounded down to a clock tick). execs: programs it took on; 0 means that it runs the one of its parent. status,
     end_ppid, cpu_ns and max_rss_kib come with its end; comm, filename, argv, uid and cgroup_id are its latest.
     filename, argv and argv_bytes are there until they are taken: who lives long does not hold them in memory.
+    begun_before: what the kernel's number of its programs (Exit.begun) has counted beside execs.
     """
 
     # Defaults belong to the class: an instance then holds, and costs, only what is known of it.
@@ -42,6 +43,8 @@ class Process:
     max_rss_kib: int | None = None
     kernel: int | None = None
     has_new_program: bool = False
+    knows_program: bool = False
+    begun_before: int | None = 0
 
     def __init__(self, id: int, pid: int, start_ns: int) -> None:
         self.id = id
@@ -54,6 +57,7 @@ class Process:
         self.argv = argv
         self.argv_bytes = argv_bytes
         self.has_new_program = True
+        self.knows_program = filename is not None
 
     def take_program(self) -> Program | None:
         """filename, argv and argv_bytes; None if none was set since the last call. They are then no longer held."""
@@ -64,6 +68,15 @@ class Process:
             self.filename = self.argv = self.argv_bytes = None
         self.has_new_program = False
         return program
+
+    def was_killed_within_exec(self, begun: int | None) -> bool:
+        """Whether it began to run one program more than it ran. begun: of its exit; that it was by a signal is known.
+
+        The kernel has given it the new program's name then.
+        """
+        if begun is None or self.begun_before is None or self.execs is None:
+            return False
+        return begun - self.begun_before > self.execs
 
     def may_have_started(self, start_ns: int) -> bool:
         """Whether this is its start, or could be: of one from before the recording, /proc tells the tick only."""

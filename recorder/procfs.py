@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Literal, NamedTuple, TypeAlias
 
-from . import cgroups, clock
+from . import cgroups, clock, titles
 from .bounded import MIB
 from .events import PF_FORKNOEXEC, PF_KTHREAD, TICK_NS, Alive, Event, Exec, Fork, exact, text
 
@@ -20,7 +20,11 @@ State: TypeAlias = Literal["alive", "zombie", "gone"]
 
 
 class Stat(NamedTuple):
-    """Some fields of /proc/PID/stat (see proc(5)). start_ns: boot ns, rounded down to a clock tick."""
+    """Some fields of /proc/PID/stat (see proc(5)).
+
+    start_ns: boot ns by the kernel's own clock, less than a clock tick before the true start. (In a time namespace it
+    is no multiple of a tick.)
+    """
 
     comm: bytes
     state: str
@@ -44,7 +48,7 @@ def read_stat(pid: int) -> Stat | None:
         ppid=int(fields[1]),
         flags=int(fields[6]),
         threads=int(fields[17]),
-        start_ns=int(fields[19]) * TICK_NS,
+        start_ns=clock.kernels_own(int(fields[19]) * TICK_NS),
     )
 
 
@@ -140,6 +144,19 @@ def read_alive(pid: int, clock_offset: int, max_args: int, cgroup_ids: dict[str,
     )
 
 
+def read_owner(pid: int, cgroup_ids: dict[str, int]) -> tuple[str, int, int | None] | None:
+    """Name, real user id and cgroup of this process, which are read fast; None if it isn't there. As for scan()."""
+    folder = Path(f"/proc/{pid}")
+    try:
+        name = (folder / "comm").read_bytes().removesuffix(b"\n")
+        lines = (folder / "status").read_bytes()
+        cgroup = _read_cgroup(folder)
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    uid = int(lines.partition(b"\nUid:")[2].split(None, 1)[0])
+    return text(name), uid, _cgroup_id(cgroup, cgroup_ids)
+
+
 def _living_thread(folder: Path, stat: Stat) -> Path:
     """Where to read of the program: of a leader that has left while other threads go on, nothing can be read there."""
     if stat.state not in "ZX":
@@ -152,8 +169,7 @@ def _living_thread(folder: Path, stat: Stat) -> Path:
 
 
 def _read_argv(folder: Path, max_args: int) -> tuple[bytes, int]:
-    with (folder / "cmdline").open("rb") as cmdline:
-        argv = cmdline.read()
+    argv = titles.read_argv(folder)
     return argv[:max_args], len(argv)
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from . import catalog, facts, opening, soundness
 from .errors import NotFound, StorageError
-from .lifetimes import Pairing
 from .recording_writer import RecordingWriter
 from .rows import TABLES
 from .store import Store
@@ -37,7 +37,7 @@ def rebuild(path: Path, recording: int | None = None, work: Work = UNWATCHED) ->
                 raise StorageError(f"recording {row['id']} is still being written", "end it first")
         with store.writing(), store.db.atomic():
             work.watch(store.db.conn)
-            return {row["id"]: _rebuild_one(store, row["id"], work) for row in wanted}
+            return {row["id"]: _rebuild_one(store, row, work) for row in wanted}
     finally:
         store.close()
 
@@ -58,10 +58,10 @@ def _check(path: Path, work: Work) -> None:
             raise opening.damaged(path, problem)
 
 
-def _rebuild_one(store: Store, recording_id: int, work: Work) -> int:
-    db = store.db
+def _rebuild_one(store: Store, recording: Mapping[str, Any], work: Work) -> int:
+    db, recording_id = store.db, recording["id"]
     writer = RecordingWriter(store, recording_id)
-    pairing = Pairing()
+    pairing = facts.pairing_of(recording)
     moved: list[tuple[str, int, int]] = []
     with db.atomic():
         db.execute("DELETE FROM processes WHERE recording_id = ?", [recording_id])
@@ -70,10 +70,10 @@ def _rebuild_one(store: Store, recording_id: int, work: Work) -> int:
             if process_id != owner:
                 moved.append((TABLES[type(event)], fact_id, process_id))
             if number % _BATCH == 0:
-                writer.write_processes(pairing.take_changed())
+                writer.write_processes(pairing.take_changed(), pairing.take_links())
                 for id in pairing.take_forgotten():
                     writer.forget(id)
-        writer.write_processes(pairing.take_changed())
+        writer.write_processes(pairing.take_changed(), pairing.take_links())
         for table, fact_id, process_id in moved:
             db.execute(f"UPDATE {table} SET process_id = nullif(?, 0) WHERE id = ?", [process_id, fact_id])
         count: Any = db.execute("SELECT count(*) FROM processes WHERE recording_id = ?", [recording_id]).fetchone()

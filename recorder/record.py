@@ -126,7 +126,7 @@ def record(
         about = recorder_columns.known_at_start(asdict(options), attached.started_ns, offset, command)
         with _writing(options.db, about, lambda: clock.boot_ns() + offset) as (queue, others):
             observer.started(queue.id, others)
-            session = Session(source, queue, offset, _path_lookup())
+            session = Session(source, queue, offset, _path_lookup(), target.filters.active)
             return _write(session, queue, attached, first, options, view, observer)
     finally:
         source.close()
@@ -185,7 +185,7 @@ def _write(
 
     target = view.target
     log = IncidentLog(session, queue, options.db, observer.told)
-    session.know_cgroups(first.cgroup_paths)
+    session.places.know_cgroups(first.cgroup_paths)
     session.take_in(first.events, first.until_ns)
     session.drain()  # what has come while the modules were imported, before anything is waited for
     state_of = partial(procfs.state_of, clock_offset=view.clock_offset)
@@ -197,7 +197,7 @@ def _write(
     _run(session, log, options, attached.started_ns, view, observer, state_of)
     observer.finishing()
     session.take_in_found(*view.again())
-    ended_ns = session.finish(state_of)
+    ended_ns = session.finish(state_of, view.changed)
     log.look()
     queue.await_idle()
     queue.check_file()

@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 from . import totals
 from .events import KINDS, Exec, Exit, Fork, Free, exact
@@ -33,6 +33,9 @@ from .rows import (
 )
 from .source import Counts
 from .totals import Totals
+
+Link: TypeAlias = tuple[int, int]
+"""A row whose parent became known late, and the row of that."""
 
 _COUNTED = (Fork, Exec, Exit, Free)
 _BLOCK = 1 << 20  # ids: more than what can wait to be written
@@ -58,11 +61,12 @@ class ProcessRows:
     new: tuple[list[Any], list[Any]] = field(default_factory=lambda: ([], []))
     known: tuple[list[Any], list[Any]] = field(default_factory=lambda: ([], []))
     cpu_only: list[tuple[int | None, int]] = field(default_factory=list)
+    links: list[Link] = field(default_factory=list)
 
     @property
     def values(self) -> int:
         """How many values they have."""
-        return sum(map(len, (*self.new, *self.known))) + 2 * len(self.cpu_only)
+        return sum(map(len, (*self.new, *self.known))) + 2 * len(self.cpu_only) + 2 * len(self.links)
 
 
 @dataclass(frozen=True)
@@ -144,15 +148,15 @@ class RecordingWriter:
             self._db.execute("INSERT INTO fact_blocks VALUES (?, ?, ?)", [first, size, self.id])
         self._ids.append(range(first, first + size))  # never changed by who fetches: reserve() may run meanwhile
 
-    def write(self, facts: Facts, processes: Iterable[Process], until_ns: int) -> None:
+    def write(self, facts: Facts, processes: Iterable[Process], until_ns: int, links: Iterable[Link] = ()) -> None:
         """Events and processes in one transaction."""
-        self.execute(self.prepare(facts, processes, until_ns))
+        self.execute(self.prepare(facts, processes, until_ns, links))
 
-    def prepare(self, facts: Facts, processes: Iterable[Process], until_ns: int) -> Batch:
+    def prepare(self, facts: Facts, processes: Iterable[Process], until_ns: int, links: Iterable[Link] = ()) -> Batch:
         """What is to be executed, in the order of these calls."""
         for kind in _COUNTED:
             self._prepared[kind] += how_many(facts, kind)
-        return Batch(facts, self._sort(processes), until_ns)
+        return Batch(facts, self._sort(processes, links), until_ns)
 
     def execute(self, batch: Batch) -> None:
         """Writes it. Raises StorageError; then nothing of it is written, and it can be tried again."""
@@ -164,13 +168,13 @@ class RecordingWriter:
         for kind in _COUNTED:
             self._written[kind] += how_many(batch.facts, kind)
 
-    def write_processes(self, processes: Iterable[Process]) -> None:
-        """Inserts rows of processes, or brings them up to date, within the caller's transaction."""
-        self._write_rows(self._sort(processes))
+    def write_processes(self, processes: Iterable[Process], links: Iterable[Link] = ()) -> None:
+        """Inserts rows of processes, or brings them up to date, in the caller's transaction; links rows to parents."""
+        self._write_rows(self._sort(processes, links))
 
-    def _sort(self, processes: Iterable[Process]) -> ProcessRows:
+    def _sort(self, processes: Iterable[Process], links: Iterable[Link]) -> ProcessRows:
         """Takes the programs of the processes: what is written needs no memory, and isn't written twice."""
-        rows = ProcessRows()
+        rows = ProcessRows(links=list(links))
         for process in processes:
             row = process_row(process)
             before = self._open.pop(process.id, None)
@@ -193,6 +197,7 @@ class RecordingWriter:
             for insert, of_one_shape in zip(inserts, values, strict=True):
                 insert(self._db.conn, of_one_shape)
         self._db.conn.executemany("UPDATE processes SET cpu_ns = ? WHERE id = ?", rows.cpu_only)
+        self._db.conn.executemany("UPDATE processes SET parent_id = ?2 WHERE id = ?1", rows.links)
 
     def forget(self, process_id: int) -> None:
         """This process's row will not change any more."""

@@ -44,21 +44,22 @@ class Decoder:
         while end - position >= size:
             run = memory[position : position + (end - position) // size * size]
             for (length, time, born, parent_born, cgroup, cpu, max_rss, kind, pid, ppid, uid, euid, status,
-                 kernel, args_total, comm) in _FACT.iter_unpack(run):  # noqa: B007
+                 kernel, begun, comm) in _FACT.iter_unpack(run):
                 if length != _FACT_LENGTH:
                     break
                 position += size
                 if kind == _FREE:
                     append(new(Free, (time, pid, born, status, cpu)))
                 elif kind == _EXIT:
-                    append(new(Exit, (time, pid, born, ppid, names[comm], status, max_rss)))
+                    append(new(Exit, (time, pid, born, ppid, names[comm], status, max_rss, uid, begun)))
                 else:
-                    append(new(Fork, (time, pid, born, ppid, parent_born, names[comm], uid, euid, cgroup, kernel)))
+                    append(new(Fork, (time, pid, born, ppid, parent_born, names[comm], uid, euid, cgroup, kernel,
+                                      status, begun)))  # what is the status elsewhere is here the number of execs
             else:
                 continue
             if length & _BUSY:
                 break
-            args_size, name_room, name_size = cpu, ppid, status  # unions in struct fact, as are cwd_inode and _device
+            args_size, args_total, name_room, name_size = cpu, begun, ppid, status  # unions in struct fact
             name_at = position + size
             args_at = name_at + name_room
             filename = self._paths[memory[name_at : name_at + name_size].tobytes()]

@@ -96,6 +96,14 @@ def count_of_kept_short(db: Database) -> None:
         db.execute("ALTER TABLE recordings ADD COLUMN kept_short INTEGER")
 
 
+@migrations()
+def programs_begun(db: Database) -> None:
+    """What forks and exits say of programs that were begun. A new file has it from the start."""
+    if "begun" not in db["forks"].columns_dict:
+        for table, column in (("forks", "execs"), ("forks", "begun"), ("exits", "uid"), ("exits", "begun")):
+            db.execute(f"ALTER TABLE {table} ADD COLUMN {column} INTEGER")
+
+
 def migrate(db: Database) -> None:
     """Brings an empty or older file to the current schema."""
     if not migrations.pending(db):

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from . import cgroups, clock, directories, rows
-from .bounded import MIB, BoundedDict
+from . import clock, rows
 from .events import Alive, Event, Exec, Exit, Fork, Free, Gone
+from .lastlook import LastLook, Look, look_at_none
 from .lifetimes import Pairing
 from .path_lookup import PathLookup
+from .places import Places
 from .process import RUNNING
 from .procfs import State
 from .recording_writer import RecordingWriter
@@ -22,16 +22,15 @@ from .write_queue import WriteQueue
 FREES_SECONDS = 5.0
 QUIET_SECONDS = 0.3
 OLD_QUIET_SECONDS = 0.05  # if all who are still waited for ended so long ago that they will hardly ever be freed
-_SEEN_BYTES = 4 * MIB  # each of the two: some 20,000
 SETTLE_SECONDS = 2.0  # a record may be half written by a task that was interrupted
-LOOKUP_SECONDS = 0.1  # at the end, for paths of directories that are still being looked up
 _MOST_DRAINS = 16  # in a row: signals, and the time, are to be looked at too
 
 
 class Session:
     """Joins a source, the pairing and a writer. clock_offset: ns from boot time to Unix time.
 
-    lookup: finds paths of working directories; without one they stay unknown.
+    lookup: finds paths of working directories; without one they stay unknown. is_filtered: whether a process can be
+    reported later than its fork.
     """
 
     def __init__(
@@ -40,6 +39,7 @@ class Session:
         writer: RecordingWriter | WriteQueue,
         clock_offset: int,
         lookup: PathLookup | None = None,
+        is_filtered: bool = False,
     ) -> None:
         self.source = source
         self.writer = writer
@@ -47,15 +47,13 @@ class Session:
         self.processes = 0
         self._stop_ns = self._ended_ns = 0  # Unix ns: when intake is stopped, and of the last that was taken in
         self._suspects: set[tuple[int, int]] = set()  # who was gone at the stop, though the exit was not seen yet
+        self._last_look = LastLook()
         self._until_ns = 0
         self._late_frees = 0
         self._is_finished = False
         self._offset = clock_offset
-        self._lookup = lookup
-        self._pairing = Pairing()
-        # What is written down already. What has been forgotten is looked up again; the file keeps the first answer.
-        self._cgroups: BoundedDict[int, None] = BoundedDict(_SEEN_BYTES)
-        self._directories: BoundedDict[directories.Numbers, None] = BoundedDict(_SEEN_BYTES)
+        self._pairing = Pairing(is_filtered)
+        self.places = Places(writer, self._pairing, lookup)
         self._gone: set[int] = set()  # ids of processes that were reaped, but not freed, when last looked at
 
     def is_anyone_alive(self) -> bool:
@@ -106,25 +104,28 @@ class Session:
         owners = self._pairing.feed(events, first_id)
         changed = self._pairing.take_changed()
         facts = rows.flatten(events, first_id, owners)
-        self.writer.write(facts, changed, self._until_ns)
+        self.writer.write(facts, changed, self._until_ns, self._pairing.take_links())
         self.processes += len([p for p in changed if p.id >= first_id and not p.kernel])
-        self._look_up_cgroups(rows.cgroup_ids(facts))
-        self._look_up_directories(rows.directories(facts))
+        self.places.meet_cgroups(rows.cgroup_ids(facts))
+        self.places.meet_directories(rows.directories(facts))
 
     def take_in_found(self, alive: list[Alive], cgroup_paths: Mapping[int, str | None]) -> None:
         """Takes in who was found in /proc, but for those that are known."""
-        self.know_cgroups(cgroup_paths)
+        self.places.know_cgroups(cgroup_paths)
         self.take_in([process for process in alive if not self._pairing.is_known(process)])
 
-    def finish(self, state_of: Callable[[int, int], State]) -> int:
+    def finish(self, state_of: Callable[[int, int], State], look: Look = look_at_none) -> int:
         """Takes in the rest, finds out what is still alive, and closes the books. Returns the end in Unix ns.
 
-        state_of says how a process (pid, start_ns) stands now.
+        state_of says how a process (pid, start_ns) stands now, look who has become another.
         """
         for events in self._drained():
             self.take_in(events)
         suspects = [p for p in self._pairing.running() if state_of(p.pid, p.start_ns) != "alive"]
         self._suspects = {(p.pid, p.start_ns) for p in suspects}
+        found, cgroup_paths = look(p for p in self._pairing.running() if (p.pid, p.start_ns) not in self._suspects)
+        self._last_look = LastLook(found)
+        self.places.know_cgroups(cgroup_paths)
         # Before intake stops, not after: what happened in between would be missing from what seems to be recorded.
         self._stop_ns = self._ended_ns = self.now()
         self.source.stop_intake()
@@ -133,9 +134,8 @@ class Session:
         ended_ns = self._ended_ns
         # Whoever ended before the check has reported its exit by now, unless that was lost.
         gone: list[Event] = [Gone(ended_ns, p.pid, p.start_ns) for p in suspects if p.state == RUNNING]
-        self.take_in(gone)
-        if self._lookup is not None:
-            self._know_directories(self._lookup.last_answers(LOOKUP_SECONDS))
+        self.take_in([*gone, *self._last_look.events(self._pairing.is_alive)])
+        self.places.take_answers(is_last=True)
         self._until_ns = ended_ns
         self._is_finished = True
         self.writer.write_counts(self.counts, ended_ns)
@@ -178,6 +178,7 @@ class Session:
         return has_come
 
     def _take_late(self, drained: list[Event]) -> bool:
+        self._last_look.compare(drained)
         ended = {(event.pid, event.start_ns) for event in drained if type(event) is Exit}
         begun = {(event.pid, event.start_ns) for event in drained if type(event) in (Fork, Exec)}
         events = [e for e in drained if type(e) is not Free or not self._is_after_the_end(e, ended, begun)]
@@ -202,8 +203,7 @@ class Session:
             return  # they are final, and without what came too late
         self.counts = self.source.counts()
         self.writer.write_counts(self.counts, self._until_ns)
-        if self._lookup is not None:
-            self._know_directories(self._lookup.answers())
+        self.places.take_answers()
 
     def _settle(self) -> Counts:
         """Ends the source, and takes in records that were still being written when it did."""
@@ -216,31 +216,3 @@ class Session:
             if counts.arrived == self.writer.written or time.monotonic() > deadline:
                 return counts
             self.source.wait(0.001)
-
-    def know_cgroups(self, paths: Mapping[int, str | None]) -> None:
-        """Writes down the paths of cgroups: id -> path."""
-        for number in paths:
-            self._cgroups[number] = None
-        self.writer.write_cgroups(paths)
-
-    def _look_up_cgroups(self, ids: set[int]) -> None:
-        new = ids - self._cgroups.keys()
-        if new:
-            self.know_cgroups({number: cgroups.path_of(number) for number in new})
-
-    def _look_up_directories(self, found: Mapping[directories.Numbers, list[int]]) -> None:
-        """found: pids that may be there. What can't be looked up is tried again when the next program starts there."""
-        if self._lookup is None:
-            return
-        for numbers in found.keys() - self._directories:
-            # Also what starts the command: that is where a command begins.
-            pids = [*found[numbers], *self._pairing.parents_of(found[numbers]), os.getppid(), os.getpid()]
-            self._lookup.ask(numbers, pids)
-        self._know_directories(self._lookup.answers())
-
-    def _know_directories(self, paths: Mapping[directories.Numbers, str | bytes]) -> None:
-        new = {numbers: path for numbers, path in paths.items() if numbers not in self._directories}
-        if new:
-            for numbers in new:
-                self._directories[numbers] = None
-            self.writer.write_directories(new)

@@ -1,9 +1,7 @@
 """The tables of a recording file.
 
 The comments document tables and columns: SQLite keeps them in the file (see .schema), docs/schema.md is made of them.
-
-No table has the name of a saved query (so `programs` and `cgroup_paths`, not `execs` and `cgroups`): Datasette gives
-both the same address, and shows one of them only.
+No table has the name of a saved query (so `programs`, not `execs`): Datasette gives both the same address.
 """
 
 from __future__ import annotations
@@ -26,7 +24,7 @@ CREATE TABLE recordings (
     command TEXT NOT NULL,           -- command line of the recorder; with --no-args only its name
     options TEXT NOT NULL,           -- its options, as JSON; of --redact how many, for the patterns may be secrets
     recorder_pid INTEGER NOT NULL,   -- the recorder's own pid
-    recorder_start_ns INTEGER NOT NULL,  -- its start: boot ns, rounded down to 10 ms
+    recorder_start_ns INTEGER NOT NULL,  -- its start: boot ns, known to 10 ms
     clock_offset_ns INTEGER NOT NULL,    -- added to the kernel's boot time to get Unix time
     webpf_version TEXT NOT NULL,
     bcc_version TEXT NOT NULL,
@@ -34,8 +32,7 @@ CREATE TABLE recordings (
     sqlite_version TEXT NOT NULL,
     forks_attempted INTEGER,         -- facts of this kind that the kernel had to report; while it goes on, a second old
     forks_written INTEGER,           -- facts of this kind in this file
-    forks_lost INTEGER,              -- facts of this kind for which the buffer had no room
-                                     -- (or, rarely, that the kernel passed over)
+    forks_lost INTEGER,              -- facts of this kind that the buffer had no room for, or the kernel passed over
     execs_attempted INTEGER,
     execs_written INTEGER,
     execs_lost INTEGER,
@@ -63,20 +60,19 @@ CREATE TABLE processes (
     end_ns INTEGER,                  -- Unix ns when its last thread left
     lifetime_ns INTEGER GENERATED ALWAYS AS (end_ns - start_ns) VIRTUAL,  -- from start to end
     state TEXT NOT NULL,             -- exited, running (at the end of the recording), lost (gone, exit not seen)
-    comm TEXT,                       -- its latest name, at most 15 bytes
+    comm TEXT,                       -- its latest name while it ran, at most 15 bytes
     filename ANY,                    -- path of its latest program, as it was called; a BLOB if it is no UTF-8
     args TEXT,                       -- its latest arguments, quoted for a shell, cut if too long; NULL with --no-args
-    argv BLOB,                       -- the same as exact bytes, each argument ended by a NUL
-    argv_bytes INTEGER,              -- length of argv before it was cut; so more than length(argv) where it was.
-                                     -- With --redact, counted with *** for what is hidden
-    execs INTEGER,                   -- programs it took on; 0: it runs its parent's, under its parent's name
+    argv BLOB,                       -- the same as exact bytes, each ended by a NUL; or the title in their place
+    argv_bytes INTEGER,              -- length of argv before it was cut (with --redact: with *** for what is hidden)
+    execs INTEGER,                   -- programs it took on (but none that killed it before it ran); 0: its parent's
     status INTEGER,                  -- as wait4() reports it
     exit_code INTEGER GENERATED ALWAYS AS (CASE WHEN status & 127 = 0 THEN status >> 8 & 255 END) VIRTUAL,
                                      -- NULL if a signal ended it
     signal INTEGER GENERATED ALWAYS AS (nullif(status & 127, 0)) VIRTUAL,  -- the signal that ended it
     core_dumped INTEGER GENERATED ALWAYS AS (status >> 7 & 1) VIRTUAL,  -- 1: it left a core dump
-    uid INTEGER,                     -- real user id at its start or latest exec
-    cgroup_id INTEGER,               -- cgroup v2, likewise; the path is in cgroup_paths
+    uid INTEGER,                     -- real user id, the latest known: at its end, its latest exec, its start
+    cgroup_id INTEGER,               -- cgroup v2, the latest known; the path is in cgroup_paths
     cpu_ns INTEGER,                  -- CPU time of all its threads, as wait4() reports it, without children
     max_rss_kib INTEGER,             -- peak memory in KiB, as wait4() reports it: with programs.carried_rss_kib
     end_ppid INTEGER,                -- its parent's pid at the end; not ppid: that one ended first (an orphan)
@@ -95,11 +91,13 @@ CREATE TABLE forks (
     start_ns INTEGER NOT NULL,       -- Unix ns: start of the process that pid and this identify, as in every fact
     ppid INTEGER NOT NULL,
     parent_start_ns INTEGER NOT NULL,
-    comm TEXT NOT NULL,              -- still its parent's
+    comm TEXT NOT NULL,              -- still its parent's; if it is reported later, that of its latest program by then
     uid INTEGER NOT NULL,
     euid INTEGER NOT NULL,
     cgroup_id INTEGER NOT NULL,
-    kernel INTEGER NOT NULL
+    kernel INTEGER NOT NULL,
+    execs INTEGER,                   -- programs that it had taken on, if a filter let it be reported at its end only
+    begun INTEGER                    -- the kernel's own number of programs then, as in exits
 ) STRICT
 """
 
@@ -135,9 +133,11 @@ CREATE TABLE exits (
     pid INTEGER NOT NULL,
     start_ns INTEGER NOT NULL,
     ppid INTEGER NOT NULL,           -- its parent's pid at the end
-    comm TEXT NOT NULL,
+    comm TEXT NOT NULL,              -- the name of a program that killed it before it ran, too
     status INTEGER NOT NULL,         -- as wait4() reports it
-    max_rss_kib INTEGER NOT NULL
+    max_rss_kib INTEGER NOT NULL,
+    uid INTEGER,                     -- real user id at the end
+    begun INTEGER                    -- programs that it began to run, as the kernel counts: with one that killed it
 ) STRICT
 """
 
@@ -156,14 +156,14 @@ CREATE TABLE frees (
 """
 
 _FOUND = """
--- Raw facts: processes that /proc showed when the recording began.
+-- Raw facts: what /proc showed when the recording began (with filters also later); at its end, of those that changed.
 CREATE TABLE found (
     id INTEGER PRIMARY KEY,
     recording_id INTEGER NOT NULL REFERENCES recordings (id),
     process_id INTEGER NOT NULL REFERENCES processes (id),
     time_ns INTEGER NOT NULL,
     pid INTEGER NOT NULL,
-    start_ns INTEGER NOT NULL,       -- rounded down to 10 ms
+    start_ns INTEGER NOT NULL,       -- less than 10 ms before the true start
     ppid INTEGER NOT NULL,
     comm TEXT NOT NULL,
     uid INTEGER NOT NULL,
@@ -172,7 +172,7 @@ CREATE TABLE found (
     kernel INTEGER NOT NULL,
     execs INTEGER NOT NULL,          -- 1: it had taken on a program; 0: it ran its parent's
     filename ANY,
-    argv BLOB,
+    argv BLOB,                       -- a title that it had written over its arguments is one, without what pads it
     argv_bytes INTEGER
 ) STRICT
 """

@@ -15,7 +15,6 @@ from typing import Any
 from . import catalog, facts, opening, soundness
 from .errors import DataError
 from .events import KINDS, Exec, Exit, Fork, Free
-from .lifetimes import Pairing
 from .process import Process
 from .rows import NO_PROGRAM, PROCESS_COLUMNS, TABLES, process_row, program_row
 from .work import UNWATCHED, Work
@@ -26,6 +25,7 @@ _OWNER = (
     "SELECT CASE WHEN fact.id < first_id + size THEN recording_id END FROM fact_blocks"
     " WHERE first_id <= fact.id ORDER BY first_id DESC LIMIT 1"
 )
+_PARENT = PROCESS_COLUMNS.index("parent_id")
 _COUNTED = tuple(TABLES[kind] for kind in (Fork, Exec, Exit, Free))
 
 
@@ -90,7 +90,7 @@ def _verify_one(connection: sqlite3.Connection, path: Path, recording: Mapping[s
         processes = _count(connection, "processes", number)
         yield from _unbalanced(recording, counts)
         yield from _misplaced(connection, number)
-        yield from _wrongly_paired(connection, number, work)
+        yield from _wrongly_paired(connection, recording, work)
 
     problems = tuple(_as_far_as_possible(connection, path, check))
     lost = recording["lost"]
@@ -136,17 +136,17 @@ def _misplaced(connection: sqlite3.Connection, number: int) -> Iterator[str]:
             yield f"{table}: {outside} rows have numbers that are not this recording's"
 
 
-def _wrongly_paired(connection: sqlite3.Connection, number: int, work: Work) -> Iterator[str]:
+def _wrongly_paired(connection: sqlite3.Connection, recording: Mapping[str, Any], work: Work) -> Iterator[str]:
     """Pairs the facts again, and compares each process with its row."""
-    pairing = Pairing()
+    number, pairing = recording["id"], facts.pairing_of(recording)
     comparison = _Comparison(connection, number)
     given_wrongly = 0
     for count, (fact_id, owner, event) in enumerate(facts.watched(connection, number, work), 1):
         given_wrongly += pairing.feed([event], fact_id) != [owner]
         if count % _BATCH == 0:
-            comparison.add(pairing.take_changed())
+            comparison.add(pairing.take_changed(), pairing.take_links())
             comparison.forget(pairing.take_forgotten())
-    comparison.add(pairing.take_changed())
+    comparison.add(pairing.take_changed(), pairing.take_links())
     comparison.end()
     if given_wrongly:
         yield f"pairing: {given_wrongly} events are given to another process than they belong to"
@@ -168,8 +168,10 @@ class _Comparison:
         self._recording = recording
         # Of their programs a digest each, for these can be long.
         self._open: dict[int, tuple[tuple[Any, ...], bytes]] = {}
+        # By id, the parents of rows that pairing knows no parent of: they may be linked to their children later.
+        self._unlinked: dict[int, int] = {}
 
-    def add(self, changed: Iterable[Process]) -> None:
+    def add(self, changed: Iterable[Process], links: Iterable[tuple[int, int]]) -> None:
         for process in changed:
             program = process.take_program()
             _, digest = self._open.get(process.id, ((), _NO_PROGRAM))
@@ -179,6 +181,12 @@ class _Comparison:
             )
             if process.cpu_ns is not None:  # it comes with the free, the last fact of a process
                 self.forget([process.id])
+        for id, parent in links:
+            if id in self._open:
+                row, digest = self._open[id]
+                self._open[id] = (_with_parent(row, parent), digest)
+            elif self._unlinked.pop(id, None) != parent:
+                self.wrong.append(id)
 
     def forget(self, ids: Iterable[int]) -> None:
         """Compares those that will not change any more."""
@@ -188,13 +196,21 @@ class _Comparison:
 
     def end(self) -> None:
         self.forget(list(self._open))
+        self.wrong += self._unlinked
 
     def _compare(self, id: int, known: tuple[Any, ...], program: bytes) -> None:
         sql = f"SELECT {', '.join(PROCESS_COLUMNS)} FROM processes WHERE id = ? AND recording_id = ?"
         self.seen += 1
         row = self._connection.execute(sql, [id, self._recording]).fetchone()
+        if row is not None and known[_PARENT] is None and row[_PARENT] is not None:
+            self._unlinked[id] = row[_PARENT]
+            row = _with_parent(row, None)
         if row is None or row[: len(known)] != known or _digest(row[len(known) :]) != program:
             self.wrong.append(id)
+
+
+def _with_parent(row: tuple[Any, ...], parent: int | None) -> tuple[Any, ...]:
+    return (*row[:_PARENT], parent, *row[_PARENT + 1 :])
 
 
 def _digest(program: tuple[Any, ...]) -> bytes:

@@ -1,17 +1,19 @@
-"""What /proc shows of a target: who is alive when a recording begins, and with filters later too."""
+"""What /proc shows of a target: who is alive when a recording begins, with filters later too, and who has changed."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from . import clock, procfs
+from . import clock, lastlook, procfs
 from .redaction import Redaction
 from .source import Source
 from .target import Target
 
 if TYPE_CHECKING:
     from .events import Alive, Event
+    from .process import Process
 
 
 @dataclass(frozen=True)
@@ -58,10 +60,21 @@ class View:
         oldest_ns = clock.boot_ns() + self.clock_offset - self.youngest_ns
         return [process for process in alive if process.start_ns <= oldest_ns], paths
 
+    def changed(self, processes: Iterable[Process]) -> tuple[list[Alive], dict[int, str | None]]:
+        """At the end: which of these processes are not as they are known, and the paths of their cgroups, by id."""
+        cgroup_ids: dict[str, int] = {}
+        alive = lastlook.changed(processes, lambda pid: self._read(pid, cgroup_ids), cgroup_ids)
+        return self._told(alive, cgroup_ids)
+
+    def _read(self, pid: int, cgroup_ids: dict[str, int]) -> Alive | None:
+        return procfs.read_alive(pid, self.clock_offset, self.max_args, cgroup_ids)
+
     def _look(self) -> tuple[list[Alive], dict[int, str | None]]:
         """Who of the target is alive, and the paths of their cgroups, by id."""
         cgroup_ids: dict[str, int] = {}
-        alive = self.target.scan(self.clock_offset, self.max_args, cgroup_ids)
+        return self._told(self.target.scan(self.clock_offset, self.max_args, cgroup_ids), cgroup_ids)
+
+    def _told(self, alive: list[Alive], cgroup_ids: dict[str, int]) -> tuple[list[Alive], dict[int, str | None]]:
         if self.redaction.active:
             alive = [self.redaction.fact(each) for each in alive]
         return alive, {number: path for path, number in cgroup_ids.items()}

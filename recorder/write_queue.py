@@ -19,7 +19,7 @@ from .incidents import Incident
 
 if TYPE_CHECKING:
     from .process import Process
-    from .recording_writer import RecordingWriter
+    from .recording_writer import Link, RecordingWriter
     from .rows import Facts
     from .source import Counts
     from .store import Store
@@ -91,8 +91,8 @@ class WriteQueue:
             self._await(lambda: self._writer.can_reserve(count))
         return self._writer.reserve(count)
 
-    def write(self, facts: Facts, processes: Iterable[Process], until_ns: int) -> None:
-        batch = self._writer.prepare(facts, processes, until_ns)
+    def write(self, facts: Facts, processes: Iterable[Process], until_ns: int, links: Iterable[Link] = ()) -> None:
+        batch = self._writer.prepare(facts, processes, until_ns, links)
         self._put(lambda: self._writer.execute(batch), batch.bytes)
 
     def write_counts(self, counts: Counts, until_ns: int) -> None:

@@ -110,7 +110,7 @@ def test_what_is_written_of_a_process_that_changes(tmp_path: Path) -> None:
 
     def change(*events: Event) -> list[int]:
         pairing.feed(events, writer.reserve(len(events)))
-        rows = writer._sort(pairing.take_changed())
+        rows = writer._sort(pairing.take_changed(), ())
         return [*(bool(values) for values in (*rows.new, *rows.known)), len(rows.cpu_only)]
 
     assert change(alive(5, 0)) == [0, 1, 0, 0, 0]
@@ -141,8 +141,8 @@ def test_cgroups(tmp_path: Path) -> None:
     live = Session(Replay([]), store.begin(about()), clock_offset=0)
     with at_most(8):
         for first in range(0, MANY, 1000):
-            live.know_cgroups({number: f"/a/{number}" for number in range(first, first + 1000)})
-    live.know_cgroups({7: "/another", MANY: None})
+            live.places.know_cgroups({number: f"/a/{number}" for number in range(first, first + 1000)})
+    live.places.know_cgroups({7: "/another", MANY: None})
     assert store.db.execute("SELECT count(*) FROM cgroup_paths").fetchone() == (MANY + 1,)
     assert store.db.execute("SELECT path FROM cgroup_paths WHERE cgroup_id = 7").fetchone() == ("/a/7",)
     store.close()
@@ -154,8 +154,8 @@ def test_directories(tmp_path: Path) -> None:
     live = Session(Replay([]), store.begin(about()), clock_offset=0)
     with at_most(8):
         for first in range(0, MANY, 1000):
-            live._know_directories({(8, number): f"/a/{number}" for number in range(first, first + 1000)})
-    live._know_directories({(8, 7): b"/a/7\xff", (9, 7): b"/a/7\xff"})
+            live.places.know_directories({(8, number): f"/a/{number}" for number in range(first, first + 1000)})
+    live.places.know_directories({(8, 7): b"/a/7\xff", (9, 7): b"/a/7\xff"})
     assert store.db.execute("SELECT count(*) FROM working_directories").fetchone() == (MANY + 1,)
     sql = "SELECT path FROM working_directories WHERE inode = 7 ORDER BY device"
     assert list(store.db.execute(sql)) == [("/a/7",), (b"/a/7\xff",)]

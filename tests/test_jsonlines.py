@@ -23,9 +23,9 @@ FLAG = st.integers(0, 1)
 NAME = st.one_of(st.binary(max_size=16).map(events.text), st.text(max_size=16))
 ARGV = st.binary(max_size=60)
 
-FORKS = st.builds(Fork, NS, U32, NS, U32, NS, NAME, U32, U32, NS, FLAG)
+FORKS = st.builds(Fork, NS, U32, NS, U32, NS, NAME, U32, U32, NS, FLAG, st.none() | U32, st.none() | U32)
 EXECS = st.builds(Exec, NS, U32, NS, NAME, U32, U32, NS, KIB, NAME, st.none() | ARGV, U32)
-EXITS = st.builds(Exit, NS, U32, NS, U32, NAME, U32, KIB)
+EXITS = st.builds(Exit, NS, U32, NS, U32, NAME, U32, KIB, st.none() | U32, st.none() | U32)
 FREES = st.builds(Free, NS, U32, NS, U32, NS)
 ALIVE = st.one_of(
     st.builds(Alive, NS, U32, NS, U32, NAME, U32, U32, st.none() | NS, FLAG, st.just(1), st.none() | NAME, ARGV, U32),
@@ -77,9 +77,9 @@ def test_the_letters_of_all_kinds() -> None:
 
 
 def test_a_fork_as_people_see_it() -> None:
-    assert json.dumps(jsonlines.encode(Fork(5, 4242, 4, 1, 2, "bash", 1000, 0, 77, 0))) == (
+    assert json.dumps(jsonlines.encode(Fork(5, 4242, 4, 1, 2, "bash", 1000, 0, 77, 0, 0, 3))) == (
         '{"event": "F", "pid": 4242, "comm": "bash", "time_ns": 5, "start_ns": 4, "ppid": 1, "parent_start_ns": 2,'
-        ' "uid": 1000, "euid": 0, "cgroup_id": 77, "kernel": 0}'
+        ' "uid": 1000, "euid": 0, "cgroup_id": 77, "kernel": 0, "execs": 0, "begun": 3}'
     )
 
 

@@ -290,6 +290,9 @@ class Machine:
     running: list[Key] = field(default_factory=list)
     zombies: list[Key] = field(default_factory=list)
     reaped: list[Key] = field(default_factory=list)
+    begun: dict[Key, int] = field(default_factory=dict)  # the kernel's number of programs
+    held: dict[Key, Fork] = field(default_factory=dict)  # forks that are not reported yet
+    is_filtered: bool = False
     now: float = 0
 
     def tell(self, key: Key, event: Event, lost: bool) -> None:
@@ -315,18 +318,39 @@ class Machine:
             key = (pids[choice % len(pids)], at(self.now))
             ppid, parent_start = self.running[choice % len(self.running)] if self.running else (1, at(-5000))
             born = fork(key[0], self.now, ppid, comm=f"fork {choice}", uid=choice, kernel=choice % 2)
+            begun = self.begun[key] = 3 if choice == 7 else 0  # as with CLONE_PARENT
+            born = born._replace(parent_start_ns=parent_start, cgroup_id=choice, execs=0, begun=begun)
             self.running.append(key)
-            self.tell(key, born._replace(parent_start_ns=parent_start, cgroup_id=choice), lost)
+            if self.is_filtered and choice % 4 == 1:
+                self.held[key] = born
+                self.now += 11
+            else:
+                self.tell(key, born, lost)
+
+    def join(self, key: Key, lost: bool) -> None:
+        """A process turns out to be what is wanted: its fork is reported."""
+        born = self.held.pop(key, None)
+        if born is not None:
+            self.tell(key, born, lost)
 
     def exec(self, choice: int, lost: bool) -> None:
         if self.running:
             key = self.running[choice % len(self.running)]
+            self.begun[key] = self.begun.get(key, 9) + 1
+            if key in self.held and choice % 2:
+                born = self.held[key]
+                self.held[key] = born._replace(
+                    execs=(born.execs or 0) + 1, begun=self.begun[key], comm=f"unseen {choice}"
+                )
+                return
+            self.join(key, lost)
             took_on = exec_(key[0], 0, self.now, argv=b"/bin/%d\0" % choice, comm=f"exec {choice}")
             self.tell(key, took_on._replace(start_ns=key[1], uid=choice, cgroup_id=choice + 1), lost)
 
     def exit(self, choice: int, lost: bool) -> None:
         if self.running:
             key = self.running.pop(choice % len(self.running))
+            self.join(key, lost)
             self.zombies.append(key)
             self.tell(key, self._exit(key, choice), lost)
 
@@ -350,7 +374,11 @@ class Machine:
 
     def _exit(self, key: Key, choice: int) -> Exit:
         ended = exit_(key[0], 0, self.now, status=choice * 256, comm=f"exit {choice}", ppid=choice)
-        return ended._replace(start_ns=key[1], max_rss_kib=choice)
+        begun = self.begun.get(key, 9)
+        if choice in (2, 3, 6):  # killed by a signal, and in the last two cases within an exec
+            ended = ended._replace(status=11)
+            begun += choice != 2
+        return ended._replace(start_ns=key[1], max_rss_kib=choice, uid=choice + 50, begun=begun)
 
     def is_running(self, pid: int, start_ns: int) -> bool:
         """start_ns: exact, or that of /proc."""
@@ -367,7 +395,7 @@ STEP = st.integers(0, len(KINDS) * 4 * 8 - 1)
 @st.composite
 def machines(draw: st.DrawFn, frees_are_lost: bool = True) -> Machine:
     """Machines after some fifty steps. Each is drawn as a number that holds its kind, a choice, and if it is lost."""
-    machine = Machine()
+    machine = Machine(is_filtered=draw(st.booleans()))
     for number in draw(st.lists(STEP, max_size=len(PIDS) - 1)):
         machine.find(number % 8, lost=number % 5 == 4)
     for number in draw(st.lists(STEP, min_size=40, max_size=60)):
@@ -405,6 +433,7 @@ def model_row(key: Key, group: list[tuple[int, Event]], ids: dict[Key, int], is_
     forks, execs, exits, frees = of(Fork, events), of(Exec, events), of(Exit, events)[:1], of(Free, events)
     found = of(Alive, events)
     is_exact = is_mentioned or any(not isinstance(event, Alive) for event in events)
+    own_execs = len(execs) + sum(event.execs for event in found) + sum(event.execs or 0 for event in forks)
     is_gone = bool(frees) or any(pid == key[0] and start > key[1] for pid, start in ids)
     known = [*found, *execs]
     return {
@@ -413,32 +442,37 @@ def model_row(key: Key, group: list[tuple[int, Event]], ids: dict[Key, int], is_
         "start_ns": key[1] if is_exact else found[0].start_ns,
         "state": EXITED if exits else LOST if is_gone else RUNNING,
         "ppid": last([*exits, *forks, *found], "ppid"),
-        "parent_id": parent_id(first, number, ids),
+        "parent_id": parent_id(first, ids),
         "end_ns": last(exits, "time_ns"),
         "end_ppid": last(exits, "ppid"),
         "status": last([*frees, *exits], "status"),
-        "comm": last([*forks, *found, *execs, *exits], "comm"),
+        "comm": last([*forks, *found, *execs, *(exits if has_run_all(forks, exits, own_execs) else [])], "comm"),
         "filename": last(known, "filename"),
         "argv": last(known, "argv"),
         "argv_bytes": last(known, "argv_bytes"),
-        "execs": len(execs) + sum(event.execs for event in found) if forks or found or execs else None,
-        "uid": last([*forks, *found, *execs], "uid"),
+        "execs": own_execs if forks or found or execs else None,
+        "uid": last([*forks, *found, *execs, *exits], "uid"),
         "cgroup_id": last([*forks, *found, *execs], "cgroup_id"),
         "cpu_ns": last(frees, "cpu_ns"),
         "max_rss_kib": last(exits, "max_rss_kib"),
-        "kernel": 0 if execs else last([*forks, *found], "kernel"),
+        "kernel": 0 if execs or (own_execs and not found) else last([*forks, *found], "kernel"),
     }
 
 
-def parent_id(first: Event, number: int, ids: dict[Key, int]) -> int | None:
-    """The row of the parent, if it was known before this process."""
+def has_run_all(forks: list[Fork], exits: list[Exit], execs: int) -> bool:
+    """Whether it ran all programs that it began to run, as far as is known. Only a signal can prevent that."""
+    if not forks or not exits or not exits[0].status & 127:
+        return True
+    return (exits[0].begun or 0) - (forks[0].begun or 0) <= execs - (forks[0].execs or 0)
+
+
+def parent_id(first: Event, ids: dict[Key, int]) -> int | None:
+    """The row of the parent, if it is known, be it after this process."""
     if isinstance(first, Fork):
-        parents = [ids.get((first.ppid, first.parent_start_ns))]
-    elif isinstance(first, Alive):
-        parents = [id for (pid, start), id in ids.items() if pid == first.ppid and start < at(0)]
-    else:
-        parents = []
-    return next((id for id in parents if id is not None and id < number), None)
+        return ids.get((first.ppid, first.parent_start_ns))
+    if isinstance(first, Alive):
+        return next((id for (pid, start), id in ids.items() if pid == first.ppid and start < at(0)), None)
+    return None
 
 
 def run(pairing: Pairing, log: list[tuple[Key, Event]], batch: int) -> tuple[list[int], dict[int, Row]]:
@@ -448,13 +482,16 @@ def run(pairing: Pairing, log: list[tuple[Key, Event]], batch: int) -> tuple[lis
     for i in range(0, len(log), batch):
         given_to += pairing.feed([event for _, event in log[i : i + batch]], i + 1)
         rows |= {process.id: row(process) for process in pairing.take_changed()}
+        for id, parent in pairing.take_links():
+            assert rows[id]["parent_id"] is None
+            rows[id]["parent_id"] = parent
     return given_to, rows
 
 
 @settings(max_examples=300, deadline=None)
 @given(machines(), st.integers(1, 9))
 def test_rows_are_what_the_facts_of_each_process_say(machine: Machine, batch: int) -> None:
-    pairing = Pairing()
+    pairing = Pairing(machine.is_filtered)
     given_to, rows = run(pairing, machine.log, batch)
     expected = model(machine.log)
     assert rows == expected
@@ -468,7 +505,7 @@ def test_rows_are_what_the_facts_of_each_process_say(machine: Machine, batch: in
 def test_in_whatever_order_facts_come_none_goes_to_another_process(machine: Machine, batch: int, dice: Random) -> None:
     """The kernel's buffer keeps the order. Were it broken, rows could lack something, but never mix two processes."""
     log = dice.sample(machine.log * 2, 2 * len(machine.log))
-    given_to, rows = run(Pairing(), log, batch)
+    given_to, rows = run(Pairing(machine.is_filtered), log, batch)
     owners: dict[int, set[Key]] = {}
     for id, (key, _) in zip(given_to, log, strict=True):
         owners.setdefault(id, set()).add(key)

@@ -43,7 +43,8 @@ def exec_fact(
     data = (name or b"").ljust(room[0], b"\0") + (argv or b"").ljust(room[1], b"\xaa")
     assert len(data) == sum(room)
     args_total = len(argv or b"") if total is None else total
-    # Kinds that have no file name keep cpu, ppid and status in the same places.
+    # Kinds that have no file name keep cpu, ppid and status in the same places; a fork its execs where status is, and
+    # fork and exit the number of programs begun where args_total is.
     sizes = {"cpu": len(argv or b""), "ppid": room[0], "status": name_size}
     return fact(EXEC, b"name", **fields, **sizes, args_total=args_total) + data
 
@@ -62,9 +63,22 @@ def decode(memory: bytes, start: int = 0) -> tuple[list[Event], int]:
 
 
 A_FORK = fact(
-    FORK, b"bash\0old!", time=1000, start=900, parent_start=500, cgroup=77, pid=42, ppid=41, uid=1000, euid=1001
+    FORK,
+    b"bash\0old!",
+    time=1000,
+    start=900,
+    parent_start=500,
+    cgroup=77,
+    pid=42,
+    ppid=41,
+    uid=1000,
+    euid=1001,
+    status=3,
+    args_total=4,
 )
-AN_EXIT = fact(EXIT, b"true", time=3000, start=900, pid=42, ppid=1, status=139, max_rss_kib=321, uid=5, euid=6)
+AN_EXIT = fact(
+    EXIT, b"true", time=3000, start=900, pid=42, ppid=1, status=139, max_rss_kib=321, uid=5, euid=6, args_total=2
+)
 A_FREE = fact(FREE, b"true", time=4000, start=900, pid=42, status=139, cpu=123_456_789)
 AN_EXEC = exec_fact(
     b"/bin/true",
@@ -82,14 +96,14 @@ AN_EXEC = exec_fact(
 
 def test_a_fork() -> None:
     assert decode(record(A_FORK)) == (
-        [Fork(1000, 42, 900, 41, 500, "bash", 1000, 1001, 77, 0)],
+        [Fork(1000, 42, 900, 41, 500, "bash", 1000, 1001, 77, 0, 3, 4)],
         104,
     )
 
 
 def test_an_exit() -> None:
     [event], _ = decode(record(AN_EXIT))
-    assert event == Exit(3000, 42, 900, 1, "true", 139, 321)
+    assert event == Exit(3000, 42, 900, 1, "true", 139, 321, 5, 2)
     assert type(event) is Exit
 
 
@@ -237,10 +251,12 @@ def expected(body: bytes) -> Event:
     if it["kind"] == FORK:
         return Fork(
             time, it["pid"], start, it["ppid"], it["parent_start"], name, it["uid"], it["euid"], it["cgroup"],
-            it["kernel"],
+            it["kernel"], it["status"], it["args_total"],
         )  # fmt: skip
     if it["kind"] == EXIT:
-        return Exit(time, it["pid"], start, it["ppid"], name, it["status"], it["max_rss_kib"])
+        return Exit(
+            time, it["pid"], start, it["ppid"], name, it["status"], it["max_rss_kib"], it["uid"], it["args_total"]
+        )
     if it["kind"] == FREE:
         return Free(time, it["pid"], start, it["status"], it["cpu"])
     name_room, name_size, args_size = it["ppid"], it["status"], it["cpu"]

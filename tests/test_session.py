@@ -11,7 +11,7 @@ from support import MS, about, alive, at, exit_, fork, free
 
 from webpf import clock
 from webpf.events import Event, Exec, Exit, Fork, Free
-from webpf.lifetimes import MOST_GIVEN_UP
+from webpf.known import MOST_GIVEN_UP
 from webpf.procfs import State
 from webpf.session import Session
 from webpf.source import Counts, Replay

@@ -26,6 +26,7 @@ from webpf.events import KINDS, Event
 from webpf.lifetimes import Pairing
 from webpf.merge import merge
 from webpf.process import Process
+from webpf.rebuild import rebuild
 from webpf.recording_writer import RecordingWriter
 from webpf.rows import flatten
 from webpf.session import Session
@@ -80,6 +81,7 @@ def test_facts_are_written_as_they_are(path: Path, query: Query) -> None:
         {
             "id": 2, "recording_id": 1, "process_id": 2, "time_ns": at(1), "pid": 100, "start_ns": at(1), "ppid": 1,
             "parent_start_ns": at(-1000), "comm": "sh", "uid": 1000, "euid": 1000, "cgroup_id": 1, "kernel": 0,
+            "execs": None, "begun": None,
         }
     ]  # fmt: skip
     assert query("SELECT * FROM programs") == [
@@ -93,7 +95,7 @@ def test_facts_are_written_as_they_are(path: Path, query: Query) -> None:
     assert query("SELECT * FROM exits") == [
         {
             "id": 5, "recording_id": 1, "process_id": 2, "time_ns": at(4), "pid": 100, "start_ns": at(1), "ppid": 1,
-            "comm": "echo", "status": 256, "max_rss_kib": 2000,
+            "comm": "echo", "status": 256, "max_rss_kib": 2000, "uid": None, "begun": None,
         }
     ]  # fmt: skip
     assert query("SELECT * FROM frees") == [
@@ -505,6 +507,26 @@ def test_a_file_from_before_working_directories(path: Path, tmp_path: Path) -> N
             return connection.execute(sql).fetchall()
 
     assert shape(path) == shape(tmp_path / "new.db")
+
+
+def test_a_file_from_before_programs_begun_were_counted(path: Path, tmp_path: Path) -> None:
+    """It is read as it is; a recorder adds what is missing, and its processes stay as they are."""
+    make_recording(path, ONE_OF_EACH)
+    with closing(sqlite3.connect(path)) as connection:
+        for table, column in (("forks", "execs"), ("forks", "begun"), ("exits", "uid"), ("exits", "begun")):
+            connection.execute(f"ALTER TABLE {table} DROP COLUMN {column}")
+        connection.execute("DELETE FROM _sqlite_migrations WHERE name = 'programs_begun'")
+        connection.execute("PRAGMA user_version = 3")
+        connection.commit()
+        before = connection.execute("SELECT * FROM processes ORDER BY id").fetchall()
+    assert [finding.problems for finding in verify(path)] == [(), ()]
+    make_recording(path, ONE_OF_EACH)
+    assert [finding.problems for finding in verify(path)] == [(), (), ()]
+    rebuild(path, 1)
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("SELECT * FROM processes WHERE recording_id = 1 ORDER BY id").fetchall() == before
+        assert connection.execute("PRAGMA user_version").fetchone() == (SCHEMA_VERSION,)
+        assert connection.execute("SELECT DISTINCT execs, begun FROM forks").fetchall() == [(None, None)]
 
 
 def test_the_last_of_two_recorders_makes_it_a_plain_file(path: Path) -> None:

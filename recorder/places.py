@@ -1,0 +1,70 @@
+"""Paths of cgroups and of working directories: looked up when they are first met, and written down."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Protocol
+
+from . import cgroups, directories
+from .bounded import MIB, BoundedDict
+from .lifetimes import Pairing
+from .path_lookup import PathLookup
+
+_SEEN_BYTES = 4 * MIB  # each of the two: some 20,000
+_LAST_SECONDS = 0.1  # at the end, for directories that are still being looked up
+
+
+class PathWriter(Protocol):
+    """The part of a RecordingWriter that this uses."""
+
+    def write_cgroups(self, paths: Mapping[int, str | None]) -> None: ...
+    def write_directories(self, paths: Mapping[tuple[int, int], str | bytes]) -> None: ...
+
+
+class Places:
+    """Of one recording. lookup: finds paths of working directories; without one they stay unknown."""
+
+    def __init__(self, writer: PathWriter, pairing: Pairing, lookup: PathLookup | None) -> None:
+        self._writer = writer
+        self._pairing = pairing
+        self._lookup = lookup
+        # What is written down already. What has been forgotten is looked up again; the file keeps the first answer.
+        self._cgroups: BoundedDict[int, None] = BoundedDict(_SEEN_BYTES)
+        self._directories: BoundedDict[directories.Numbers, None] = BoundedDict(_SEEN_BYTES)
+
+    def know_cgroups(self, paths: Mapping[int, str | None]) -> None:
+        """Writes down the paths of cgroups: id -> path."""
+        for number in paths:
+            self._cgroups[number] = None
+        self._writer.write_cgroups(paths)
+
+    def meet_cgroups(self, ids: set[int]) -> None:
+        """Processes were seen in these."""
+        new = ids - self._cgroups.keys()
+        if new:
+            self.know_cgroups({number: cgroups.path_of(number) for number in new})
+
+    def meet_directories(self, found: Mapping[directories.Numbers, list[int]]) -> None:
+        """found: pids that may be there. What can't be looked up is tried again when the next program starts there."""
+        if self._lookup is None:
+            return
+        for numbers in found.keys() - self._directories:
+            # Also what starts the command: that is where a command begins.
+            pids = [*found[numbers], *self._pairing.parents_of(found[numbers]), os.getppid(), os.getpid()]
+            self._lookup.ask(numbers, pids)
+        self.take_answers()
+
+    def take_answers(self, is_last: bool = False) -> None:
+        """Writes down what has been found by now; at the end, also what is found in a moment."""
+        if self._lookup is None:
+            return
+        self.know_directories(self._lookup.last_answers(_LAST_SECONDS) if is_last else self._lookup.answers())
+
+    def know_directories(self, paths: Mapping[directories.Numbers, str | bytes]) -> None:
+        """Writes down the paths of working directories."""
+        new = {numbers: path for numbers, path in paths.items() if numbers not in self._directories}
+        if new:
+            for numbers in new:
+                self._directories[numbers] = None
+            self._writer.write_directories(new)

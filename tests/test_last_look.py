@@ -1,0 +1,305 @@
+"""Names and users at the end: of what still runs, of what ended, and of what a program killed before it ran.
+
+What is true is told by /proc/PID/comm and status, by wait4(), and by what a program itself does.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+import struct
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from fates import Query, check, programs_of, reap, row_of, run_child
+from support import NOBODY, Recorder, alive, at, exec_, exit_, fork
+
+from webpf.events import Event, Fork
+from webpf.lastlook import LastLook
+from webpf.lifetimes import Pairing
+from webpf.process import Process
+
+Start = Callable[..., Recorder]
+Webpf = Callable[..., "subprocess.CompletedProcess[str]"]
+KILLED = 11
+
+
+def pair(*events: Event) -> Process:
+    """The only process of these events."""
+    pairing = Pairing()
+    pairing.feed(events, 1)
+    [process] = pairing.take_changed()
+    return process
+
+
+def begun(event: Fork, number: int, execs: int = 0) -> Fork:
+    """The fork, with what the kernel counts of its programs."""
+    return event._replace(begun=number, execs=execs)
+
+
+# Pairing
+
+
+@pytest.mark.parametrize("before", [0, 3], ids=["fork", "CLONE_PARENT"])
+@pytest.mark.parametrize("execs", [0, 1, 2])
+@pytest.mark.parametrize("unseen", [0, 2])
+def test_what_killed_it_before_it_ran_gives_no_name(before: int, execs: int, unseen: int) -> None:
+    ran = [exec_(100, 0, 1 + n, comm=f"ran {n}") for n in range(execs)]
+    born = begun(fork(100, 0, comm="sh"), before + unseen, unseen)
+    ended = exit_(100, 0, 9, KILLED, comm="ls")
+    process = pair(born, *ran, ended._replace(begun=before + unseen + execs + 1))
+    assert (process.comm, process.execs) == (ran[-1].comm if ran else "sh", unseen + execs)
+    process = pair(born, *ran, ended._replace(begun=before + unseen + execs))
+    assert (process.comm, process.execs) == ("ls", unseen + execs), "a name that it gave itself"
+
+
+def test_only_a_signal_kills_within_an_exec() -> None:
+    """An exit code says that the exec was lost: it ran."""
+    assert pair(begun(fork(100, 0), 0), exit_(100, 0, 9, 256, comm="ls")._replace(begun=1)).comm == "ls"
+
+
+def test_where_the_kernels_number_was_not_known_at_first_the_last_name_is_taken() -> None:
+    """As of what was alive before; and in what older versions recorded."""
+    for event in (alive(100, 0), exec_(100, 0, 1), fork(100, 0)):
+        ended = exit_(100, 0, 9, KILLED, comm="ls")
+        number = None if isinstance(event, Fork) else 7
+        assert pair(event, ended._replace(begun=number)).comm == "ls"
+
+
+def test_the_user_at_the_end() -> None:
+    assert pair(fork(100, 0, uid=0), exit_(100, 0, 9)._replace(uid=33)).uid == 33
+    assert pair(fork(100, 0, uid=7), exit_(100, 0, 9)).uid == 7
+
+
+def test_what_is_found_of_a_known_process_is_its_name_now_and_the_program_that_it_ran() -> None:
+    now = alive(100, 0, comm="renamed", argv=b"a title\0")
+    process = pair(fork(100, 3.5, ppid=50), exec_(100, 3.5, 4, b"/bin/ls\0-l\0"), now)
+    assert (process.comm, process.uid, process.argv, process.execs) == ("renamed", 0, b"/bin/ls\0-l\0", 1)
+    assert (process.start_ns, process.ppid, process.exact) == (at(3.5), 50, True)
+    process = pair(fork(100, 3.5, ppid=50)._replace(execs=2), now)
+    assert (process.comm, process.argv, process.execs) == ("renamed", b"a title\0", 2)
+
+
+def test_a_program_that_came_after_the_look_counts_more() -> None:
+    looks = [alive(pid, 0)._replace(time_ns=at(10)) for pid in (100, 101, 102, 103)]
+    look = LastLook(looks)
+    look.compare([exec_(100, 0, 9), exec_(101, 0, 10), fork(102, 11)])
+    assert look.events(lambda found: found.pid != 103) == [looks[0], looks[2]]
+
+
+# Real processes
+
+kernel = pytest.mark.kernel
+
+CHANGE = """
+import ctypes, os, sys
+if {forks} and os.fork():
+    os.wait()
+    sys.exit()
+libc = ctypes.CDLL(None)
+if {user}:
+    os.setuid({user})
+libc.prctl(15, {name!r}, 0, 0, 0)
+print(os.getpid(), flush=True)
+sys.stdin.read()
+"""
+
+
+@contextmanager
+def changed(name: bytes, user: int = 0, forks: bool = False) -> Iterator[int]:
+    """The pid of a process that has renamed itself, and has another user if one is given."""
+    line = [sys.executable, "-c", CHANGE.format(name=name, user=user, forks=forks)]
+    with subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        yield int(process.stdout.readline())
+
+
+def as_proc_shows(pid: int) -> dict[str, object]:
+    """Name and user of a process now."""
+    status = Path(f"/proc/{pid}/status").read_text(errors="backslashreplace")
+    uid = next(line.split()[1] for line in status.splitlines() if line.startswith("Uid:"))
+    name = Path(f"/proc/{pid}/comm").read_bytes().removesuffix(b"\n").decode(errors="backslashreplace")
+    return {"comm": name, "uid": int(uid)}
+
+
+AS_PROC = "SELECT comm, uid FROM processes WHERE pid = ?"
+
+
+@kernel
+@pytest.mark.parametrize("when", ["before", "within"])
+@pytest.mark.parametrize(
+    ("name", "user", "forks"),
+    [(b"renamed", 0, False), (b"worker 3", NOBODY, False), (b"a\\b\nc(d) e\xff", 0, True), (b"python3", NOBODY, True)],
+)
+def test_who_still_runs_is_called_as_it_is_now(
+    when: str, name: bytes, user: int, forks: bool, start_recorder: Start, webpf: Webpf, query: Query
+) -> None:
+    """It did that before the recording, or in it. And the file follows from its events."""
+    recorder = None if when == "before" else start_recorder()
+    with changed(name, user, forks) as pid:
+        recorder = recorder or start_recorder()
+        recorder.end()
+        true = as_proc_shows(pid)
+        assert (true["comm"], true["uid"]) == (name.decode(errors="backslashreplace"), user)
+        assert query(AS_PROC, pid) == [true]
+        before = query("SELECT * FROM processes ORDER BY id")
+        assert webpf("verify").returncode == 0
+        assert webpf("rebuild").returncode == 0
+        assert query("SELECT * FROM processes ORDER BY id") == before
+        (row,) = query("SELECT state, execs, args FROM processes WHERE pid = ?", pid)
+        assert row["state"] == "running"
+        if not forks:
+            assert (row["execs"], "prctl" in row["args"]) == (1, True)
+
+
+@kernel
+def test_who_renames_itself_after_it_was_found(start_recorder: Start, query: Query) -> None:
+    """Then an exec follows: what that gives counts."""
+    script = "read x; printf renamed > /proc/self/comm; echo; read x; exec /bin/sleep 600"
+    with subprocess.Popen(["/bin/bash", "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as shell:
+        assert shell.stdin is not None and shell.stdout is not None
+        try:
+            first = start_recorder()
+            shell.stdin.write(b"\n")
+            shell.stdin.flush()
+            shell.stdout.readline()
+            first.end()
+            assert query(AS_PROC, shell.pid) == [as_proc_shows(shell.pid)] == [{"comm": "renamed", "uid": 0}]
+            second = start_recorder()
+            shell.communicate(b"\n", timeout=0.5)
+        except subprocess.TimeoutExpired:
+            second.end()
+            names = query("SELECT comm FROM processes WHERE pid = ? ORDER BY id", shell.pid)
+            assert names == [{"comm": "renamed"}, {"comm": "sleep"}]
+        finally:
+            shell.kill()
+
+
+@kernel
+def test_little_is_written_of_those_that_did_not_change(start_recorder: Start, query: Query) -> None:
+    """One event of each that did, and none of a thread of the kernel, whose names tell what they do just now."""
+    recorder = start_recorder()
+    with changed(b"renamed") as pid, subprocess.Popen(["/bin/sleep", "600"]) as sleep:
+        recorder.end()
+        sleep.kill()
+    later = query(
+        "SELECT f.pid, p.kernel FROM found AS f JOIN processes AS p ON p.id = f.process_id WHERE f.id <> p.id"
+    )
+    assert pid in {row["pid"] for row in later}
+    assert sleep.pid not in {row["pid"] for row in later}
+    assert not [row for row in later if row["kernel"]]
+
+
+@kernel
+def test_the_user_of_who_ended_without_an_exec(start_recorder: Start, query: Query) -> None:
+    """With a filter it is recorded for that."""
+    recorder = start_recorder("--uid", str(NOBODY))
+    fate = run_child(lambda: os.setuid(NOBODY))
+    recorder.end()
+    row = row_of(query, fate)
+    check(row, fate)
+    assert (row["uid"], row["execs"]) == (NOBODY, 0)
+
+
+def make_broken(path: Path) -> None:
+    """A program that can't be loaded, which is noticed when the one before is gone: see load_elf_binary().
+
+    Its only segment is larger in the file than in memory.
+    """
+    with Path(sys.executable).open("rb") as own:
+        head = own.read(20)
+    rest = struct.pack("=IQQQIHHHHHH", 1, 0x400000, 64, 0, 0, 64, 56, 1, 0, 0, 0)
+    path.write_bytes(head + rest + struct.pack("=IIQQQQQQ", 1, 5, 0, 0x400000, 0x400000, 120, 1, 4096))
+    path.chmod(0o755)
+
+
+def in_vain(query: Query, start_recorder: Start, name: str, *line: str, runs: int = 1) -> None:
+    """Runs what is killed within an exec of this name, until one is: where the kernel puts a stack is up to chance."""
+    recorder = start_recorder()
+    pids = []
+    for _ in range(runs):
+        child = subprocess.Popen(line)
+        child.wait()
+        pids.append(child.pid)
+    recorder.end()
+    killed = 0
+    for pid in pids:
+        (row,) = query("SELECT * FROM processes WHERE pid = ?", pid)
+        programs = programs_of(query, row)
+        (ended,) = query("SELECT comm, status FROM exits WHERE process_id = ?", row["id"])
+        assert (ended["comm"], row["signal"]) == (name, signal.SIGSEGV)
+        assert (row["comm"], row["execs"]) == (programs[-1]["comm"], len(programs))
+        assert row["filename"] == programs[-1]["filename"]
+        killed += row["comm"] != name
+    assert killed, "none was killed before it ran"
+
+
+@kernel
+def test_killed_within_its_first_exec(start_recorder: Start, webpf: Webpf, query: Query, tmp_path: Path) -> None:
+    """It has the name of who forked it."""
+    make_broken(tmp_path / "broken")
+    recorder = start_recorder()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            os.execv(tmp_path / "broken", ["broken"])
+        finally:
+            os._exit(1)
+    fate = reap(pid, 0)
+    recorder.end()
+    assert fate.status & 127 == signal.SIGSEGV
+    (row,) = query("SELECT * FROM processes WHERE pid = ?", pid)
+    assert (row["comm"], row["execs"], row["args"]) == (Path("/proc/self/comm").read_text().strip(), 0, None)
+    assert (row["signal"], row["state"]) == (signal.SIGSEGV, "exited")
+    assert query("SELECT comm FROM exits WHERE process_id = ?", row["id"]) == [{"comm": "broken"}]
+    assert webpf("verify").returncode == 0
+
+
+@kernel
+def test_killed_within_an_exec_of_what_ran_a_program(
+    start_recorder: Start, webpf: Webpf, query: Query, tmp_path: Path
+) -> None:
+    make_broken(tmp_path / "broken")
+    line = ["/bin/sh", "-c", f"exec env {shlex.quote(str(tmp_path / 'broken'))}"]
+    in_vain(query, start_recorder, "broken", *line)
+    assert webpf("verify").returncode == 0
+
+
+@kernel
+@pytest.mark.parametrize("shell", ["/bin/sh", "/bin/bash"])
+def test_killed_for_its_stack_is_too_small(shell: str, start_recorder: Start, query: Query) -> None:
+    """That can be noticed only when it runs, too: then it has the name."""
+    in_vain(query, start_recorder, "ls", shell, "-c", "ulimit -c 0; ulimit -s 4; exec ls", runs=24)
+
+
+@kernel
+def test_a_program_that_names_itself_and_is_killed_keeps_that_name(start_recorder: Start, query: Query) -> None:
+    recorder = start_recorder()
+    code = "import ctypes, os; ctypes.CDLL(None).prctl(15, b'worker 3', 0, 0, 0); os.kill(os.getpid(), 9)"
+    child = subprocess.Popen([sys.executable, "-c", code])
+    child.wait()
+    recorder.end()
+    (row,) = query("SELECT comm, execs, signal FROM processes WHERE pid = ?", child.pid)
+    assert row == {"comm": "worker 3", "execs": 1, "signal": 9}
+
+
+@kernel
+def test_what_clone_parent_makes_is_told_from_that(act: str, start_recorder: Start, query: Query) -> None:
+    """Its number of programs begins with its maker's."""
+    recorder = start_recorder()
+    maker = subprocess.Popen([act, "give-away"], stdout=subprocess.PIPE, text=True)
+    assert maker.stdout is not None
+    pid = int(maker.stdout.readline())
+    maker.wait()
+    os.waitpid(pid, 0)
+    recorder.end()
+    (row,) = query("SELECT id, comm, execs, exit_code FROM processes WHERE pid = ?", pid)
+    assert (row["comm"], row["execs"], row["exit_code"]) == (Path(act).name, 0, 21)
+    (born,) = query("SELECT begun FROM forks WHERE process_id = ?", row["id"])
+    (ended,) = query("SELECT begun FROM exits WHERE process_id = ?", row["id"])
+    assert born["begun"] == ended["begun"] > 0

@@ -1,0 +1,268 @@
+"""Parents that become known after their children, as with a filter: they are linked all the same.
+
+In memory, in the file, and after a rebuild; and with a real filter, against what the parent says of its children.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+import tracemalloc
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import pytest
+from fates import Query
+from support import Recorder, about, alive, at, exec_, exit_, fork, free
+
+from webpf import catalog, family, ordering, otlp, stacks
+from webpf.events import Event
+from webpf.lateparents import MOST_CHILDREN, MOST_PARENTS
+from webpf.lifetimes import Pairing
+from webpf.rebuild import rebuild
+from webpf.session import Session
+from webpf.source import Replay
+from webpf.store import Store
+from webpf.tree import Tree
+from webpf.verify import verify
+
+CHILD: list[Event] = [fork(101, 10, ppid=100, parent_ms=0), exit_(101, 10, 20)]
+FREED: list[Event] = [*CHILD, free(101, 10, 30)]
+WAYS: dict[str, list[Event]] = {
+    "its fork": [fork(100, 0)],
+    "an exec": [exec_(100, 0, 40)],
+    "its exit": [exit_(100, 0, 40)],
+    "/proc": [alive(100, 0, argv=None)],
+}
+
+
+def written(db: Path, events: Iterable[Event], batch: int, is_filtered: bool = True) -> dict[int, int | None]:
+    """Records these events; returns the pid of each process's parent, by its pid."""
+    store = Store(db)
+    options = {"users": [], "names": ["x"] if is_filtered else [], "cgroup": False}
+    source = Replay(events, batch)
+    session = Session(source, store.begin(about() | {"options": options}), 0, is_filtered=is_filtered)
+    while not source.exhausted:
+        session.take_in(source.drain())
+    session.finish(lambda pid, start_ns: "alive")
+    store.close()
+    return parents(db)
+
+
+def parents(db: Path) -> dict[int, int | None]:
+    """The pid of each process's parent, by its pid."""
+    connection = sqlite3.connect(db)
+    rows = connection.execute("SELECT p.pid, q.pid FROM processes AS p LEFT JOIN processes AS q ON q.id = p.parent_id")
+    found = dict(rows.fetchall())
+    connection.close()
+    return found
+
+
+@pytest.mark.parametrize("batch", [1, 2, 100])
+@pytest.mark.parametrize("child", [CHILD, FREED], ids=["held", "freed"])
+@pytest.mark.parametrize("way", WAYS)
+def test_a_parent_that_comes_after_its_child(way: str, child: list[Event], batch: int, tmp_path: Path) -> None:
+    """However it becomes known, and whatever became of the child by then. The file says the same after a rebuild."""
+    db = tmp_path / "webpf.db"
+    assert written(db, [*child, *WAYS[way]], batch) == {101: 100, 100: None}
+    assert [finding.problems for finding in verify(db)] == [(), ()]
+    rebuild(db)
+    assert parents(db) == {101: 100, 100: None}
+    assert [finding.problems for finding in verify(db)] == [(), ()]
+
+
+def test_also_where_events_were_lost(tmp_path: Path) -> None:
+    """Without a filter: the parent's fork didn't get through, but its exit does."""
+    assert written(tmp_path / "db", [*FREED, exit_(100, 0, 40)], 1, is_filtered=False) == {101: 100, 100: None}
+    assert [finding.problems for finding in verify(tmp_path / "db")] == [(), ()]
+
+
+@pytest.mark.parametrize("batch", [1, 100])
+def test_a_child_that_is_reported_when_its_parent_is_gone(batch: int, tmp_path: Path) -> None:
+    db = tmp_path / "webpf.db"
+    events: list[Event] = [fork(100, 0), exit_(100, 0, 15), free(100, 0, 16), *FREED]
+    assert written(db, events, batch) == {101: 100, 100: None}
+    assert [finding.problems for finding in verify(db)] == [(), ()]
+    rebuild(db)
+    assert parents(db) == {101: 100, 100: None}
+
+
+def test_a_child_from_proc_and_a_parent_that_comes_later(tmp_path: Path) -> None:
+    """/proc tells only the parent's pid: one that started after the child isn't it."""
+    events: list[Event] = [alive(101, 10, ppid=100), fork(100, 0), alive(201, 10, ppid=200), fork(200, 20)]
+    assert written(tmp_path / "db", events, 1) == {101: 100, 100: None, 201: None, 200: None}
+
+
+def test_another_owner_of_the_parents_pid_is_not_the_parent(tmp_path: Path) -> None:
+    assert written(tmp_path / "db", [*CHILD, fork(100, 12)], 1) == {101: None, 100: None}
+
+
+def test_a_child_tells_when_a_parent_from_proc_started() -> None:
+    pairing = Pairing()
+    pairing.feed([fork(101, 10, ppid=100, parent_ms=3.5), alive(100, 0)], 1)
+    assert [(p.id, p.start_ns, p.parent_id) for p in pairing.take_changed()] == [(1, at(10), 2), (2, at(3.5), None)]
+
+
+def damaged(db: Path, sql: str) -> tuple[str, ...]:
+    """What verify says of a file after this."""
+    with sqlite3.connect(db) as connection:
+        connection.execute(sql)
+    connection.close()
+    return tuple(problem for finding in verify(db) for problem in finding.problems)
+
+
+@pytest.mark.parametrize("parent", ["NULL", "1", "999"])
+@pytest.mark.parametrize("child", [CHILD, FREED], ids=["held", "freed"])
+def test_a_wrong_link_is_found(parent: str, child: list[Event], tmp_path: Path) -> None:
+    db = tmp_path / "webpf.db"
+    written(db, [*child, exit_(100, 0, 40)], 1)
+    problems = damaged(db, f"UPDATE processes SET parent_id = {parent} WHERE pid = 101")
+    assert any("don't follow from the events" in problem for problem in problems)
+
+
+def test_a_link_that_nothing_says_is_found(tmp_path: Path) -> None:
+    db = tmp_path / "webpf.db"
+    written(db, FREED, 1)
+    assert damaged(db, "UPDATE processes SET parent_id = 1")
+
+
+def test_what_is_remembered_has_a_bound() -> None:
+    """In number, and in bytes: of 100,000 children and parents each, in any order."""
+    pairing = Pairing(is_filtered=True)
+    tracemalloc.start()
+    for number in range(100_000):
+        child = fork(101, number, ppid=number + 1000, parent_ms=number - 0.5)
+        pairing.feed([child, exit_(101, number, number + 0.1), free(101, number, number + 0.2)], 3 * number + 1)
+        pairing.take_changed()
+    held, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    late = pairing._late_parents
+    assert len(late.by_pid) == MOST_CHILDREN
+    assert len(late._ended) == MOST_PARENTS
+    assert held < 250 * MOST_CHILDREN + 400 * MOST_PARENTS
+    pairing.feed([fork(1000, -0.5), fork(100_999, 99_998.5)], 300_001)
+    assert pairing.take_links() == [(299_998, 300_002)], "the last is linked, the first forgotten"
+
+
+def test_children_of_one_parent_are_bound_too() -> None:
+    pairing = Pairing()
+    for number in range(MOST_CHILDREN + 10):
+        pairing.feed([fork(101, number, ppid=50, parent_ms=-1), free(101, number, number + 0.2)], 2 * number + 1)
+    pairing.take_changed()
+    pairing.feed([fork(50, -1)], 10**9)
+    assert len(pairing.take_links()) == MOST_CHILDREN
+    assert 50 not in pairing._late_parents.by_pid
+
+
+def test_an_orderly_recording_remembers_nothing() -> None:
+    pairing = Pairing()
+    pairing.feed([fork(100, 0, ppid=0), *FREED, exit_(100, 0, 40), free(100, 0, 50)], 1)
+    assert (pairing._late_parents._ended, pairing.take_links()) == ({}, [])
+
+
+# Who reads it
+
+
+@pytest.mark.parametrize(
+    ("pairs", "order"),
+    [
+        ([(1, None), (2, 1)], [1, 2]),
+        ([(1, 3), (2, 3), (3, None)], [3, 1, 2]),
+        ([(1, 2), (2, 4), (3, None), (4, 3), (5, 4)], [3, 4, 2, 1, 5]),
+        ([(1, 9), (2, 1), (3, 2), (4, 7)], [1, 2, 3, 4]),  # whose parents are not there
+        ([(1, 1), (2, 4), (3, None), (4, 2), (5, 4)], [3, 1, 2, 4, 5]),  # rings, in a damaged file
+    ],
+)
+def test_parents_first(pairs: list[tuple[int, int | None]], order: list[int]) -> None:
+    rows = ordering.parents_first(pairs, lambda pair: pair[0], lambda pair: pair[1])
+    assert [id for id, _ in rows] == order
+
+
+def test_reports_and_exports_of_such_a_recording(tmp_path: Path) -> None:
+    db = tmp_path / "webpf.db"
+    written(db, [*FREED, fork(102, 40, ppid=101, parent_ms=10), exit_(102, 40, 50), exit_(100, 0, 60, comm="top")], 1)
+    with catalog.reading(db) as connection:
+        assert [line.count("─") for line in Tree(family.read(connection, 1)).lines()] == [0, 1, 1]
+        (row,) = catalog.recording_rows(connection)
+        assert ("top", "true", "true") in stacks.read(connection, row, "count")
+        with (tmp_path / "spans").open("w+") as out:
+            otlp.write(connection, row, out)
+            out.seek(0)
+            (line,) = out
+    spans = json.loads(line)["resourceSpans"][0]["scopeSpans"][0]["spans"]
+    assert len({span["traceId"] for span in spans}) == 1
+    own = {span["spanId"] for span in spans}
+    assert [span["name"] for span in spans if "parentSpanId" not in span] == ["top"]
+    assert {span["parentSpanId"] for span in spans if "parentSpanId" in span} <= own
+
+
+# With a real filter
+
+MASTER = """
+import ctypes, os, sys
+ctypes.CDLL(None).prctl(15, b"gunimaster", 0, 0, 0)
+for number in range(3):
+    child = os.fork()
+    if child == 0:
+        os._exit(10 + number)
+    os.waitpid(child, 0)
+    print(child, flush=True)
+if sys.argv[1] == "executes":
+    child = os.posix_spawn("/bin/true", ["/bin/true"], {})
+    os.waitpid(child, 0)
+print(os.getpid(), flush=True)
+sys.stdin.read()
+os._exit(9)
+"""
+
+
+@pytest.mark.kernel
+@pytest.mark.parametrize("ends", ["before", "after"])
+def test_a_master_that_names_itself(
+    ends: str,
+    start_recorder: Callable[..., Recorder],
+    webpf: Callable[..., subprocess.CompletedProcess[str]],
+    query: Query,
+) -> None:
+    """Its children end before it; it is what is wanted only when it ends, or when the recording does."""
+    recorder = start_recorder("--comm", "gunimaster")
+    line = [sys.executable, "-c", MASTER, "executes"]
+    with subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as master:
+        assert master.stdout is not None
+        *children, pid = (int(master.stdout.readline()) for _ in range(4))
+        if ends == "after":
+            recorder.end()
+        master.communicate()
+    recorder.end()
+    assert pid == master.pid
+    (row,) = query("SELECT * FROM processes WHERE pid = ?", pid)
+    below = query("SELECT pid, exit_code, execs FROM processes WHERE parent_id = ? ORDER BY id", row["id"])
+    assert below == [{"pid": child, "exit_code": 10 + n, "execs": 0} for n, child in enumerate(children)]
+    if ends == "before":
+        assert (row["execs"], row["args"], row["exit_code"], row["ppid"]) == (1, None, 9, os.getpid())
+    else:
+        assert (row["execs"], row["state"]) == (1, "running")
+        assert row["argv"] == b"".join(os.fsencode(part) + b"\0" for part in line)
+    assert len(query("SELECT id FROM processes WHERE parent_id IS NULL")) == 1
+    spawners = webpf("query", "spawners", "--format", "json")
+    assert [(it["pid"], it["children"]) for it in json.loads(spawners.stdout)] == [(pid, 3)]
+    before = query("SELECT * FROM processes ORDER BY id")
+    assert webpf("verify").returncode == webpf("rebuild").returncode == webpf("verify").returncode == 0
+    assert query("SELECT * FROM processes ORDER BY id") == before
+
+
+@pytest.mark.kernel
+def test_programs_that_it_was_before_it_had_the_name_are_not_recorded(
+    start_recorder: Callable[..., Recorder], query: Query
+) -> None:
+    """sh, env and date: the fork is reported at the third, the first that counts."""
+    recorder = start_recorder("--comm", "date")
+    child = subprocess.Popen(["/bin/sh", "-c", "exec /usr/bin/env date"], stdout=subprocess.DEVNULL)
+    child.wait()
+    recorder.end()
+    (row,) = query("SELECT * FROM processes WHERE pid = ?", child.pid)
+    assert (row["execs"], row["comm"], row["args"]) == (1, "date", "date")
+    assert query("SELECT execs, begun, comm FROM forks") == [{"execs": 0, "begun": 2, "comm": "env"}]

@@ -1,0 +1,146 @@
+"""Titles that processes write over their arguments: shown as `ps` shows them, and real empty arguments stay."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+from fates import Query
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from support import Recorder
+
+from webpf import procfs, titles
+from webpf.argv import split
+
+# Writes over its own arguments: how many bytes from their start it clears, and what it puts there.
+OVERWRITE = """
+import ctypes, sys
+fields = open("/proc/self/stat").read().rpartition(") ")[2].split()
+start, end = int(fields[45]), int(fields[46])
+cleared, title, at = int(sys.stdin.readline()), bytes.fromhex(sys.stdin.readline()), int(sys.stdin.readline())
+ctypes.memset(start, 0, min(cleared, end - start) if cleared >= 0 else end - start - cleared)
+ctypes.memmove(start + at, title, len(title))
+print("done", flush=True)
+sys.stdin.read()
+"""
+ARGUMENTS = [b"one", b"", b"two words", b"x" * 300, b"", b""]
+
+
+@contextmanager
+def process(arguments: list[bytes], *overwrite: int | bytes) -> Iterator[int]:
+    """The pid of a process that has written over its arguments."""
+    line: list[bytes | str] = [sys.executable, "-c", OVERWRITE, *arguments]
+    environment = {"FIRST": "x" * 8000, **os.environ}
+    with subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment) as child:
+        assert child.stdin is not None and child.stdout is not None
+        for number in overwrite:
+            child.stdin.write(b"%s\n" % (number.hex().encode() if isinstance(number, bytes) else b"%d" % number))
+        child.stdin.flush()
+        assert child.stdout.readline() == b"done\n"
+        yield child.pid
+
+
+def shown_by_ps(pid: int) -> str:
+    """Without what pads it."""
+    told = subprocess.run(["ps", "-ww", "-o", "args=", "-p", str(pid)], check=True, capture_output=True, text=True)
+    return told.stdout.strip()
+
+
+def argv_of(pid: int) -> list[bytes]:
+    """As webpf finds it in /proc."""
+    alive = procfs.read_alive(pid, 0, 1 << 20, {})
+    assert alive is not None and alive.argv is not None
+    assert alive.argv_bytes == len(alive.argv)
+    return split(alive.argv)
+
+
+ALL = 1 << 20
+ENVIRONMENT_TOO = -4000
+
+
+@pytest.mark.parametrize("arguments", [ARGUMENTS, [], [b""], [b"", b""]], ids=len)
+@pytest.mark.parametrize(
+    ("cleared", "title"),
+    [
+        (ALL, b"proxy: worker 3"),
+        (ALL, b"w"),  # shorter than the first argument
+        (ALL, b"t" * 400),  # up to the middle of an argument
+        (ENVIRONMENT_TOO, b"t" * 2000),
+    ],
+    ids=["short", "shortest", "long", "longest"],
+)
+def test_a_title_is_what_ps_shows(arguments: list[bytes], cleared: int, title: bytes) -> None:
+    with process(arguments, cleared, title, 0) as pid:
+        (shown,) = argv_of(pid)
+        assert shown.decode() == shown_by_ps(pid)
+        assert shown == title
+
+
+def test_arguments_that_were_wiped_altogether() -> None:
+    with process(ARGUMENTS, ALL, b"", 0) as pid:
+        assert argv_of(pid) == []
+
+
+def test_one_argument_that_was_wiped_stays_one() -> None:
+    """As programs do with passwords."""
+    before = len(b"\0".join([sys.executable.encode(), b"-c", OVERWRITE.encode(), b"--password", b""]))
+    with process([b"--password", b"secret", b"", b"user"], 0, b"\0" * 6, before) as pid:
+        assert argv_of(pid)[3:] == [b"--password", b"", b"", b"user"]
+
+
+@pytest.mark.parametrize("arguments", [ARGUMENTS, [b""], [b"", b"", b"x"], [b""] * 50], ids=len)
+def test_real_empty_arguments_stay(arguments: list[bytes]) -> None:
+    with process(arguments, 0, b"", 0) as pid:
+        assert argv_of(pid)[3:] == arguments
+
+
+WRITTEN = st.lists(st.sampled_from([b"", b"a", b"bc", b"d e"]), min_size=1, max_size=6)
+
+
+@settings(max_examples=1000, deadline=None)
+@given(WRITTEN, st.binary(max_size=12).map(lambda raw: raw.replace(b"\0", b"_")))
+@example([b"bc", b"", b""], b"x")
+def test_of_any_arguments_and_any_title(arguments: list[bytes], title: bytes) -> None:
+    """Where the borders of the arguments are known. A title with NULs just where they were passes for arguments."""
+    genuine = b"".join(argument + b"\0" for argument in arguments)
+    starts = [sum(len(argument) + 1 for argument in arguments[:number]) for number in range(len(arguments))]
+    layout = titles.Layout(len(arguments), starts)
+    assert titles.without_padding(genuine, layout) == genuine
+    written = title[: len(genuine) - 1].ljust(len(genuine), b"\0")
+    if [at for at, byte in enumerate(written) if not byte] != [at for at, byte in enumerate(genuine) if not byte]:
+        kept = titles.without_padding(written, layout)
+        assert kept == written.rstrip(b"\0") + b"\0" * bool(title[: len(genuine) - 1])
+        assert b"" not in split(kept)
+
+
+@pytest.mark.parametrize(
+    ("shown", "layout", "kept"),
+    [
+        (b"a: title\0\0\0\0\0", titles.Layout(3), b"a: title\0"),  # pointers gone, as nginx does
+        (b"sh\0\0\0", titles.Layout(3), b"sh\0\0\0"),
+        (b"a title\0\0\0\0ver\0\0", titles.Layout(2), b"a title\0ver\0"),  # not all was cleared
+        (b"a: title\0\0\0\0\0\0\0", None, b"a: title\0"),  # of a process that may not be looked into
+        (b"sh\0-c\0\0", None, b"sh\0-c\0\0"),
+    ],
+)
+def test_with_less_to_go_by(shown: bytes, layout: titles.Layout | None, kept: bytes) -> None:
+    assert titles.without_padding(shown, layout) == kept
+
+
+@pytest.mark.kernel
+def test_in_a_recording(
+    start_recorder: Callable[..., Recorder], webpf: Callable[..., subprocess.CompletedProcess[str]], query: Query
+) -> None:
+    with process(ARGUMENTS, ALL, b"proxy: worker 3", 0) as titled, process(ARGUMENTS, 0, b"", 0) as plain:
+        recorder = start_recorder()
+        recorder.end()
+        shown = {row["pid"]: row["args"] for row in query("SELECT pid, args FROM processes WHERE pid > 0")}
+        assert shlex.split(shown[titled]) == [shown_by_ps(titled)] == ["proxy: worker 3"]
+        assert shlex.split(shown[plain])[3:] == [argument.decode() for argument in ARGUMENTS]
+    assert "proxy: worker 3" in webpf("query", "running", "--format", "csv").stdout
