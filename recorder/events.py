@@ -16,6 +16,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 PF_KTHREAD = 0x00200000  # include/linux/sched.h
 PF_FORKNOEXEC = 0x00000040
+PF_EXITING = 0x00000004
 
 
 class Fork(NamedTuple):

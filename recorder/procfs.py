@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple, TypeAlias
 
 from . import cgroups, clock, titles
 from .bounded import MIB
-from .events import PF_FORKNOEXEC, PF_KTHREAD, TICK_NS, Alive, Event, Exec, Fork, exact, text
+from .events import PF_EXITING, PF_FORKNOEXEC, PF_KTHREAD, TICK_NS, Alive, Event, Exec, Fork, exact, text
 
 ALL_ARGS, SHORT_ARGS = 64 * MIB, 256  # bytes of argv that a look at /proc keeps of all processes, then of each
 
@@ -55,6 +55,11 @@ def read_stat(pid: int) -> Stat | None:
 def has_ended(stat: Stat) -> bool:
     """A zombie whose last thread has left. The leader's own state is Z or X while other threads still run."""
     return stat.state in "ZX" and stat.threads <= 1
+
+
+def is_leaving(stat: Stat) -> bool:
+    """Whether its last thread leaves: its exit has been reported by now, or will be in a moment."""
+    return bool(stat.flags & PF_EXITING) and stat.threads <= 1
 
 
 def scan(clock_offset: int, max_args: int, cgroup_ids: dict[str, int]) -> list[Alive]:
@@ -114,7 +119,8 @@ def read_alive(pid: int, clock_offset: int, max_args: int, cgroup_ids: dict[str,
     """A process as it is now; None if it isn't there or has ended. Arguments as for scan()."""
     folder = Path(f"/proc/{pid}")
     stat = read_stat(pid)
-    if stat is None or has_ended(stat):
+    # What leaves might have been reported before the recording began, and then nothing would tell its end.
+    if stat is None or has_ended(stat) or is_leaving(stat):
         return None
     try:
         status = (folder / "status").read_text(errors="replace")
