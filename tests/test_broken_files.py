@@ -104,7 +104,7 @@ def test_a_file_that_is_broken_from_the_start(version: str, files: list[Path], h
             assert site.get(f"{TIMELINE.replace('timeline', 'perfetto')}/trace")[0] == 404
 
 
-@pytest.mark.parametrize("how", [*(set(BREAK) - WORK), "deleted"])
+@pytest.mark.parametrize("how", [*sorted(set(BREAK) - WORK), "deleted"])
 @pytest.mark.parametrize("version", VERSIONS)
 def test_a_file_that_breaks_while_it_is_served(version: str, files: list[Path], how: str) -> None:
     with running(version, files) as site:
