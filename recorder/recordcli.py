@@ -197,6 +197,7 @@ def stream(
     from .terminal import say
 
     started = "streaming, " + ("until Ctrl-C" if duration is None else f"for {duration:g} s")
-    lost = streaming.stream(sys.stdout, duration, buffer_mib, max_args, redaction, on_start=lambda: say(started))
+    output = sys.stdout.fileno()
+    lost = streaming.stream(output, duration, buffer_mib, max_args, redaction, on_start=lambda: say(started))
     if lost:
         say(f"LOST {lost:,} events: they came faster than they were read; a larger --buffer-mib helps")

@@ -19,7 +19,18 @@ MODULES = {name: ast.parse(path.read_text(encoding="utf-8")) for name, path in P
 LAYERS = (
     {"__init__"},
     {"errors", "events", "clock", "bulk", "syscalls", "inherited", "channel", "stopsignal"},
-    {"work", "argv", "ownership", "limits", "options", "invocation", "process", "launch", "resource_limits"},
+    {
+        "work",
+        "pipewriter",
+        "argv",
+        "ownership",
+        "limits",
+        "options",
+        "invocation",
+        "process",
+        "launch",
+        "resource_limits",
+    },
     {"safety", "dbfile", "newfile", "tables", "totals", "lock_holders"},
     {
         "invoker",
