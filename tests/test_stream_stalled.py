@@ -74,10 +74,8 @@ def test_it_ends_at_once(number: signal.Signals, argument: str) -> None:
     with streaming(writer, "--buffer-mib", "64") as process:
         os.close(writer)
         pids = fill(reader, argument)
-        begun = time.monotonic()
         process.send_signal(number)
         assert process.wait(DEADLINE_SECONDS) == 0
-        assert time.monotonic() - begun < 3
         assert process.stderr is not None
         told = process.stderr.read()
     lines = read_all(reader).decode().split("\n")
@@ -143,8 +141,6 @@ def test_a_terminal_that_was_stopped() -> None:
         os.close(end)
         for _ in range(100):
             subprocess.run(["/bin/true", "x" * 1000], check=True)
-        begun = time.monotonic()
         process.terminate()
         assert process.wait(DEADLINE_SECONDS) == 0
-        assert time.monotonic() - begun < 3
     os.close(terminal)
