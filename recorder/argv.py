@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 from functools import lru_cache
+from pathlib import Path
 
 # C0 and C1 controls, and the marks that turn the reading direction: what a terminal would act on instead of showing.
 UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
@@ -26,6 +28,12 @@ def quote(argv: bytes, argv_bytes: int) -> str:
     """The arguments quoted for a POSIX shell, with $'...' where bytes are no text; says so where argv was cut."""
     # The same short lines come again and again. Long ones aren't remembered: they could fill the memory.
     return _quote_remembered(argv, argv_bytes) if len(argv) <= _REMEMBERED else _quote(argv, argv_bytes)
+
+
+def file_word(path: Path) -> str:
+    """A file's name for a command line that is to be pasted: the shell reads it back, and no program as an option."""
+    name = os.fsencode(path)
+    return _quote_one(b"./" + name if name.startswith(b"-") else name)
 
 
 def _quote(argv: bytes, argv_bytes: int) -> str:

@@ -13,7 +13,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from . import dbfile, liveness, opening, soundness
+from . import argv, dbfile, liveness, opening, soundness
 from .errors import NotFound, UsageError
 
 _HEAD_LINE = re.compile(r"-- ?(.*)")
@@ -186,9 +186,10 @@ def which(connection: sqlite3.Connection, path: Path, wanted: int | None) -> int
     """The number of a recording, by default the latest. Raises NotFound if the file hasn't it."""
     known = [row[0] for row in connection.execute("SELECT id FROM recordings ORDER BY id")]
     if not known:
-        raise NotFound(f"{path} holds no recording yet", f"sudo webpf record --db {path}")
+        raise NotFound(f"{path} holds no recording yet", f"sudo webpf record --db {argv.file_word(path)}")
     if wanted is not None and wanted not in known:
-        raise NotFound(f"{path} has no recording {wanted}: the latest is {known[-1]}", f"webpf recordings --db {path}")
+        hint = f"webpf recordings --db {argv.file_word(path)}"
+        raise NotFound(f"{path} has no recording {wanted}: the latest is {known[-1]}", hint)
     return int(known[-1] if wanted is None else wanted)
 
 

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from . import __version__, diffcli, exportcli, recordcli, webcli
+from . import __version__, argv, diffcli, exportcli, recordcli, webcli
 from .errors import DataError, NoPermission, NotFound, Unavailable, UsageError
 from .invocation import sudo_command
 from .options import DEFAULT_DB, Db, File, Format, Recording, RowFormat
@@ -152,7 +152,9 @@ def verify(
                 typer.echo(safe(f"{'':6} {problem}"))
             problems += finding.problems
     if problems:
-        mending = f"webpf rebuild --db {file}" if all(each.startswith("pairing") for each in problems) else ""
+        mending = (
+            f"webpf rebuild --db {argv.file_word(file)}" if all(each.startswith("pairing") for each in problems) else ""
+        )
         raise DataError(f"{file} is not what it should be, in {len(problems)} ways", mending)
 
 
@@ -191,7 +193,7 @@ def tree(
         shown = trees.Tree(family.read(connection, number), folds)
         lines = list(shown.lines(pid, depth, shutil.get_terminal_size().columns if sys.stdout.isatty() else None))
     if not lines and pid is not None:
-        raise NotFound(f"recording {number} has no process {pid}", f"webpf tree {file}")
+        raise NotFound(f"recording {number} has no process {pid}", f"webpf tree {argv.file_word(file)}")
     for line in lines:
         typer.echo(safe(line))
     caveat = catalog.caveat(file, str(number))

@@ -18,11 +18,10 @@ MODULES = {name: ast.parse(path.read_text(encoding="utf-8")) for name, path in P
 # From the ground up. A module may import from the layers below its own, never beside or above.
 LAYERS = (
     {"__init__"},
-    {"errors", "events", "clock", "bulk", "syscalls", "inherited", "channel", "stopsignal"},
+    {"errors", "events", "clock", "argv", "bulk", "syscalls", "inherited", "channel", "stopsignal"},
     {
         "work",
         "pipewriter",
-        "argv",
         "ownership",
         "limits",
         "options",
@@ -98,6 +97,7 @@ LIGHT = {
     "__main__",
     "__init__",
     "errors",
+    "argv",
     "limits",
     "options",
     "invocation",
