@@ -75,12 +75,12 @@ def record_build(folder: Path) -> Path:
 
 @contextmanager
 def browsing(db: Path) -> Iterator[str]:
-    """The address of `webpf browse` on this file."""
+    """The address of `webpf browse` on this file, which lets in one browser."""
     command = [sys.executable, "-m", "webpf", "browse", str(db), "--no-open"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as server:
         assert server.stderr is not None
         try:
-            yield server.stderr.readline().split()[1].partition("/-/")[0]
+            yield server.stderr.readline().split()[1]
         finally:
             server.terminate()
 
@@ -135,8 +135,10 @@ def main() -> None:
         with catalog.run(db, catalog.load("lifetimes"), {}) as result:
             make = next(row[0] for row in result.rows if row[1] == "make")
         browser = driver.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
-        with browsing(db) as site:
+        with browsing(db) as address:
             page = browser.new_page(viewport={"width": WIDTH, "height": HEIGHT})
+            page.goto(address)
+            site = address.partition("/-/")[0]
             take_tables(page, site, make)
             take_pictures(page, site)
         browser.close()

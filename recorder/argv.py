@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
+from pathlib import Path
 
 from .bounded import MIB, Remembered
 
@@ -36,6 +38,12 @@ def quote(argv: bytes, argv_bytes: int) -> str:
     line = _lines[argv] if len(argv) <= _REMEMBERED else _quote(argv)
     missing = argv_bytes - len(argv)
     return f"{line} …[{missing} bytes cut]" if missing > 0 else line
+
+
+def file_word(path: Path) -> str:
+    """A file's name for a command line that is to be pasted: the shell reads it back, and no program as an option."""
+    name = os.fsencode(path)
+    return _quote_one(b"./" + name if name.startswith(b"-") else name)
 
 
 def _quote(argv: bytes) -> str:

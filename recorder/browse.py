@@ -1,46 +1,75 @@
-"""Datasette on one recording file: which port, with which settings, and the page that is opened."""
+"""`webpf browse`: Datasette on a port of this machine, and the page that is opened."""
 
 from __future__ import annotations
 
 import contextlib
+import io
+import os
 import re
 import signal
 import socket
-import subprocess
 import sys
-import time
-import webbrowser
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from . import catalog
-from .errors import Unavailable, UsageError
+from . import browser, catalog
+from .errors import Unavailable, UsageError, WebpfError
+from .stopsignal import ASKING
+
+if TYPE_CHECKING:
+    from .web import gate as gates
 
 HOST = "127.0.0.1"
 FIRST_PORT = 8001
 _PORTS = 100
-_START_SECONDS = 30.0
-# A few saved queries take two or three seconds on a million processes, and facets more than Datasette's 0.2.
-_SETTINGS = {"sql_time_limit_ms": 5000, "facet_time_limit_ms": 1000}
+_HOST_NAME = re.compile(r"[a-z0-9._-]+|\[[0-9a-f:.]+\]")
 
 
-def serve(db: Path, port: int | None, opens: bool, on_ready: Callable[[str, bool], None]) -> int:
-    """Serves the file until Ctrl-C or SIGTERM; returns Datasette's exit code.
+@dataclass(frozen=True)
+class Served:
+    """What is served. address: lets one browser in, once. tunnel: how to get there from where the user sits, if far."""
 
-    port: None takes the first free one. on_ready is told the page's address, and whether a browser was opened on it.
-    Raises NotFound, DataError, Unavailable or UsageError.
+    address: str
+    is_open: bool
+    tunnel: str | None
+
+
+def serve(
+    db: Path, port: int | None, opens: bool, on_ready: Callable[[Served], None], hosts: Collection[str] = ()
+) -> int:
+    """Serves the file until Ctrl-C, SIGTERM or SIGHUP; returns the exit code.
+
+    port: None takes the first free one. hosts: names besides localhost that requests may give. on_ready is told the
+    page's address when it is served. Raises NotFound, DataError, Unavailable or UsageError.
     """
+    served = [_checked_host(host.lower()) for host in hosts]
     with catalog.reading(db) as connection:
         latest = catalog.which(connection, db, None)
-    number = _free_port() if port is None else _checked(port)
-    settings = [word for name, value in _SETTINGS.items() for word in ("--setting", name, str(value))]
-    command = [sys.executable, "-m", "datasette", "serve", str(db), "--host", HOST, "--port", str(number), *settings]
-    with _ended_by_signals(), _running(command) as server:
-        _await(server, number)
-        page = f"http://{HOST}:{number}/-/webpf/timeline/{encoded(db.stem)}/{latest}"
-        on_ready(page, opens and _open(page))
-        return server.wait()
+    desktop = browser.Desktop()
+    with _ended_by_signals(), _listening(port) as listener, _Silence() as silence:
+
+        def announce(gate: gates.Gate) -> None:
+            from .web import server
+
+            number = listener.getsockname()[1]
+            page = f"http://{HOST}:{number}/-/webpf/timeline/{encoded(server.name_of(db))}/{latest}"
+            address = gate.address(page)
+            is_open = opens and _open(desktop, gate, address)
+            silence.interrupt(lambda: on_ready(Served(address, is_open, _tunnel(desktop, number))))
+
+        try:
+            from .web import server
+
+            server.serve(db, listener, served, announce)
+        except WebpfError:
+            raise
+        except (Exception, SystemExit) as error:
+            raise Unavailable(f"Datasette doesn't start: {silence.reason(error)}", "datasette --version") from error
+    return 0
 
 
 def encoded(name: str) -> str:
@@ -48,70 +77,100 @@ def encoded(name: str) -> str:
     return re.sub(r"%", "~", quote(name.replace("~", "\0"), safe="").replace(".", "%2E").replace("%00", "%7E"))
 
 
-def _free_port() -> int:
-    for port in range(FIRST_PORT, FIRST_PORT + _PORTS):
-        if _is_free(port):
-            return port
-    raise Unavailable(f"all ports from {FIRST_PORT} to {FIRST_PORT + _PORTS - 1} are taken", "webpf browse --port 9000")
+def _tunnel(desktop: browser.Desktop, port: int) -> str | None:
+    return None if desktop.is_here else desktop.tunnel(port)
 
 
-def _checked(port: int) -> int:
+def _open(desktop: browser.Desktop, gate: gates.Gate, address: str) -> bool:
+    # All users can read the arguments of a browser: until it has used the address, only its user may.
+    gate.users = {0, desktop.uid}
+    is_open = desktop.open(address)
+    if not is_open:
+        gate.users = None
+    return is_open
+
+
+def _checked_host(host: str) -> str:
+    if not _HOST_NAME.fullmatch(host):
+        raise UsageError(f"--allow-host takes a name without a port, not {host}", "webpf browse --help")
+    return host
+
+
+def _listening(port: int | None) -> socket.socket:
+    """A socket that listens: from here on nobody else can take the port."""
+    if port is None:
+        ports = range(FIRST_PORT, FIRST_PORT + _PORTS)
+        found = next((listener for each in ports if (listener := _listen(each))), None)
+        if found is None:
+            message = f"all ports from {FIRST_PORT} to {FIRST_PORT + _PORTS - 1} are taken"
+            raise Unavailable(message, "webpf browse --port 9000")
+        return found
     if not 1 <= port <= 65535:
         raise UsageError(f"--port must be from 1 to 65535, not {port}", f"webpf browse --port {FIRST_PORT}")
-    if not _is_free(port):
+    found = _listen(port)
+    if found is None:
         raise Unavailable(f"port {port} is taken, or not for this user", "webpf browse   (finds a free one)")
-    return port
+    return found
 
 
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((HOST, port))
-        except OSError:
-            return False
-    return True
-
-
-@contextlib.contextmanager
-def _running(command: list[str]) -> Iterator[subprocess.Popen[bytes]]:
-    """The server; whatever happens, it ends with us. Ctrl-C reaches it as well as us."""
-    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+def _listen(port: int) -> socket.socket | None:
+    listener = socket.socket()
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        yield server
-    except KeyboardInterrupt:
-        pass
-    finally:
-        server.terminate()
-        server.communicate()
+        listener.bind((HOST, port))
+        listener.listen()
+    except OSError:
+        listener.close()
+        return None
+    return listener
 
 
 @contextlib.contextmanager
 def _ended_by_signals() -> Iterator[None]:
-    """SIGTERM ends it like Ctrl-C; and Ctrl-C does also where a shell had it ignored, as in the background."""
-    before = {number: signal.signal(number, signal.default_int_handler) for number in (signal.SIGINT, signal.SIGTERM)}
+    """SIGTERM and SIGHUP end it like Ctrl-C; and that also where a shell had it ignored, as in the background."""
+    before = {}
+    for number in ASKING:
+        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # nohup means it
+            before[number] = signal.signal(number, _interrupt)
     try:
         yield
+    except KeyboardInterrupt:
+        pass
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
 
 
-def _await(server: subprocess.Popen[bytes], port: int) -> None:
-    """Waits until the server answers."""
-    deadline = time.monotonic() + _START_SECONDS
-    while time.monotonic() < deadline and server.poll() is None:
-        with contextlib.suppress(OSError), socket.create_connection((HOST, port), timeout=1):
-            return
-        time.sleep(0.05)
-    server.terminate()
-    lines = server.communicate()[1].decode(errors="replace").strip().splitlines()
-    raise Unavailable(f"Datasette doesn't start{': ' + lines[-1] if lines else ''}", "datasette --version")
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    """Python's own would be replaced by asyncio, with one that waits for what doesn't wait itself."""
+    raise KeyboardInterrupt
 
 
-def _open(page: str) -> bool:
-    """Whether there is a browser that could be told to open the page."""
-    try:
-        return webbrowser.open(page)
-    except webbrowser.Error:
-        return False
+class _Silence:
+    """Keeps from the user what Datasette and its plugins print; why they didn't start can be asked for.
+
+    It is for nobody, and need not be short: where webpf's own stderr is a pipe, nobody may read it.
+    """
+
+    def __enter__(self) -> _Silence:
+        self._own = sys.stdout, sys.stderr
+        self._said = io.TextIOWrapper(io.BytesIO(), encoding="utf-8", errors="replace", write_through=True)
+        sys.stdout = sys.stderr = self._said
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        sys.stdout, sys.stderr = self._own
+
+    def interrupt(self, speak: Callable[[], None]) -> None:
+        """Lets webpf speak once; from then on what is printed isn't kept."""
+        nowhere = io.TextIOWrapper(io.FileIO(os.devnull, "w"), encoding="utf-8", errors="replace")
+        sys.stdout, sys.stderr = self._own
+        speak()
+        sys.stdout = sys.stderr = nowhere
+
+    def reason(self, error: BaseException) -> str:
+        """The last line of what is known of an error, from itself or from what was printed before it."""
+        told = "" if isinstance(error, SystemExit) and not isinstance(error.code, str) else str(error)
+        self._said.seek(0)
+        lines = (told.strip() or self._said.read().strip()).splitlines()
+        return lines[-1] if lines else repr(error)

@@ -13,7 +13,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from . import dbfile, liveness, opening, soundness
+from . import argv, dbfile, liveness, opening, soundness
 from .errors import NotFound, UsageError
 
 _HEAD_LINE = re.compile(r"-- ?(.*)")
@@ -186,11 +186,8 @@ def run(path: Path, query: SavedQuery, given: Mapping[str, str]) -> Iterator[Res
 def recordings(path: Path) -> list[dict[str, Any]]:
     """What a file holds: for each recording its row, with `processes`, and `interrupted` where it was broken off."""
     with reading(path) as connection:
-        counts = dict(
-            connection.execute(
-                "SELECT recording_id, count(*) FROM processes WHERE kernel IS NOT 1 GROUP BY 1"
-            ).fetchall()
-        )
+        sql = "SELECT recording_id, count(*) FROM processes WHERE kernel IS NOT 1 GROUP BY 1"
+        counts = dict(connection.execute(sql).fetchall())
         return [row | {"processes": counts.get(row["id"], 0)} for row in recording_rows(connection)]
 
 
@@ -198,9 +195,10 @@ def which(connection: sqlite3.Connection, path: Path, wanted: int | None) -> int
     """The number of a recording, by default the latest. Raises NotFound if the file hasn't it."""
     known = [row[0] for row in connection.execute("SELECT id FROM recordings ORDER BY id")]
     if not known:
-        raise NotFound(f"{path} holds no recording yet", f"sudo webpf record --db {path}")
+        raise NotFound(f"{path} holds no recording yet", f"sudo webpf record --db {argv.file_word(path)}")
     if wanted is not None and wanted not in known:
-        raise NotFound(f"{path} has no recording {wanted}: the latest is {known[-1]}", f"webpf recordings --db {path}")
+        hint = f"webpf recordings --db {argv.file_word(path)}"
+        raise NotFound(f"{path} has no recording {wanted}: the latest is {known[-1]}", hint)
     return int(known[-1] if wanted is None else wanted)
 
 

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from . import __version__, diffcli, exportcli, recordcli, treecli, webcli
+from . import __version__, argv, diffcli, exportcli, recordcli, treecli, webcli
 from .errors import DataError, NoPermission, Unavailable, UsageError
 from .invocation import sudo_command
 from .options import DEFAULT_DB, Db, File, Format, Recording, RowFormat
@@ -151,7 +151,9 @@ def verify(
                 typer.echo(safe(f"{'':6} {problem}"))
             problems += finding.problems
     if problems:
-        mending = f"webpf rebuild --db {file}" if all(each.startswith("pairing") for each in problems) else ""
+        mending = (
+            f"webpf rebuild --db {argv.file_word(file)}" if all(each.startswith("pairing") for each in problems) else ""
+        )
         raise DataError(f"{file} is not what it should be, in {len(problems)} ways", mending)
 
 

@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shlex
 import struct
 from pathlib import Path
 
-from . import ownership
+from . import argv, ownership
 from .errors import CannotCreate, DataError, NotFound
 
 # Kept here and not in schema.py, which needs sqlite_utils: the check must be quick.
@@ -45,7 +44,7 @@ def _check_path(path: Path) -> None:
         message = (
             f"the path of {path.name} has {len(os.fsencode(full))} bytes, and SQLite takes at most {_LONGEST_PATH}"
         )
-        raise CannotCreate(message, f"--db {shlex.quote(str(Path('/tmp') / path.name))}")
+        raise CannotCreate(message, f"--db {argv.file_word(Path('/tmp') / path.name)}")
 
 
 def check_writable(path: Path) -> None:
@@ -53,13 +52,13 @@ def check_writable(path: Path) -> None:
     _check_path(path)
     folder = path.parent
     if not folder.is_dir():
-        raise CannotCreate(f"there is no folder {folder}", f"mkdir -p {shlex.quote(str(folder))}")
+        raise CannotCreate(f"there is no folder {folder}", f"mkdir -p {argv.file_word(folder)}")
     try:
         path.exists()
     except OSError as error:  # the name is too long, or the folder can't be looked into
         raise CannotCreate(f"{path}: {error.strerror}", "choose another place with --db PATH") from None
     if path.is_dir():
-        raise CannotCreate(f"{path} is a directory", f"webpf record --db {shlex.quote(str(path / 'webpf.db'))}")
+        raise CannotCreate(f"{path} is a directory", f"webpf record --db {argv.file_word(path / 'webpf.db')}")
     ownership.follow(path)
     if path.exists():
         if not path.is_file():
@@ -157,7 +156,7 @@ def _check_header(path: Path) -> None:
         with path.open("rb") as file:
             header = file.read(HEADER_BYTES)
     except PermissionError:
-        name = shlex.quote(str(path))
+        name = argv.file_word(path)
         raise DataError(f"{path} belongs to another user and can't be read", f"sudo chown $USER {name}") from None
     if not header:
         return
@@ -176,7 +175,7 @@ def _check_header(path: Path) -> None:
 
 
 def _record_to(path: Path) -> str:
-    return shlex.join(["sudo", "webpf", "record", "--db", str(path)])
+    return f"sudo webpf record --db {argv.file_word(path)}"
 
 
 def _why_not(folder: Path) -> str:

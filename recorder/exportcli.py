@@ -11,6 +11,7 @@ from typing import Annotated, BinaryIO
 
 import typer
 
+from . import argv
 from .errors import UsageError
 from .options import DEFAULT_DB, File, Recording
 
@@ -61,7 +62,7 @@ def export(
     from .longwork import LongWork
 
     if output is not None and newfile.is_same(output, file):
-        raise UsageError(f"{output} is the recording file itself", f"webpf export {file} -o OTHER")
+        raise UsageError(f"{output} is the recording file itself", f"webpf export {argv.file_word(file)} -o OTHER")
     inside = export.place(file, recording, to.value)
     if output is None:
         _check_output(to, file)
@@ -79,9 +80,9 @@ def export(
 def _check_output(to: To, file: Path) -> None:
     """Raises UsageError for a format that standard output can't take."""
     if to == To.parquet:
-        raise UsageError("parquet goes into a folder", f"webpf export {file} --to parquet -o FOLDER")
+        raise UsageError("parquet goes into a folder", f"webpf export {argv.file_word(file)} --to parquet -o FOLDER")
     if to == To.perfetto and sys.stdout.isatty():
-        hint = f"webpf export {file} --to perfetto -o trace.pftrace"
+        hint = f"webpf export {argv.file_word(file)} --to perfetto -o trace.pftrace"
         raise UsageError("perfetto's format is nothing for a terminal", hint)
 
 

@@ -10,14 +10,13 @@ import contextlib
 import errno
 import glob
 import os
-import shlex
 import stat
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from . import ownership
+from . import argv, ownership
 from .errors import CannotCreate, StorageError, UsageError
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG)
@@ -130,7 +129,7 @@ def _new(wanted: Path, replaces: bool, makes_folders: bool) -> Iterator[tuple[in
     before = _there(wanted, target, replaces)
     missing = [folder for folder in target.parents if not folder.exists()] if makes_folders else []
     if not makes_folders and not target.parent.exists():
-        raise CannotCreate(f"there is no folder {target.parent}", f"mkdir -p {shlex.quote(str(target.parent))}")
+        raise CannotCreate(f"there is no folder {target.parent}", f"mkdir -p {argv.file_word(target.parent)}")
     try:
         if missing:
             missing[0].mkdir(parents=True, exist_ok=True)

@@ -10,7 +10,7 @@ import shlex
 import sqlite3
 from pathlib import Path
 
-from . import ownership
+from . import argv, ownership
 from .dbfile import APPLICATION_ID
 from .errors import DataError
 from .soundness import TRIGGERS, columns, problems
@@ -41,7 +41,7 @@ def connect(path: Path) -> sqlite3.Connection:
 def check(connection: sqlite3.Connection, path: Path) -> None:
     """Raises DataError for what would make SQLite read something else than webpf's own tables."""
     if connection.execute("PRAGMA application_id").fetchone() != (APPLICATION_ID,):
-        log = shlex.quote(f"{path}{ownership.SIDE_FILES[0]}")
+        log = argv.file_word(Path(f"{path}{ownership.SIDE_FILES[0]}"))
         raise DataError(f"{path} can't be read: the log beside it is another database's", f"mv {log} {log}.away")
     for kind, name in connection.execute(_MASKS):
         if name.lower() in columns():
@@ -57,7 +57,7 @@ def check_for_writing(connection: sqlite3.Connection, path: Path) -> None:
             statement = 'DROP TRIGGER "{}"'.format(name.replace('"', '""'))
             raise DataError(
                 f"{path} has a trigger, {name}, which would change rows while webpf writes",
-                shlex.join(["sqlite3", str(path), statement]),
+                f"sqlite3 {argv.file_word(path)} {shlex.quote(statement)}",
             )
 
 
@@ -89,4 +89,4 @@ def damaged(path: Path, problem: str) -> DataError:
 
 
 def _verify(path: Path) -> str:
-    return shlex.join(["webpf", "verify", str(path)])
+    return f"webpf verify {argv.file_word(path)}"

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shlex
 import stat
 from collections.abc import Collection
 from pathlib import Path
 from typing import TypeAlias
 
+from . import argv
 from .errors import CannotCreate
 
 Identity: TypeAlias = tuple[int, int]
@@ -71,12 +71,12 @@ def check_link(path: Path, option: str) -> bool:
 
 
 def _instead(path: Path, option: str) -> str:
-    return f"{option} {shlex.quote(os.path.realpath(path))}"
+    return f"{option} {argv.file_word(Path(os.path.realpath(path)))}"
 
 
 def check_owner(path: Path, status: os.stat_result) -> None:
     """Raises CannotCreate for a file whose owner could read along, or that is another's by a hard link."""
-    name = shlex.quote(str(path))
+    name = argv.file_word(path)
     if status.st_uid not in trusted():
         user = invoking_user()
         raise CannotCreate(
@@ -106,7 +106,7 @@ def check_side_files(path: Path) -> None:
         if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1 or status.st_uid not in owners:
             raise CannotCreate(
                 f"{side} is no file of SQLite's, but was put there (by uid {status.st_uid})",
-                f"rm {shlex.quote(str(side))}   (or --db PATH)",
+                f"rm {argv.file_word(side)}   (or --db PATH)",
             )
 
 

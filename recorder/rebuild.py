@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from . import catalog, facts, opening, soundness
+from . import argv, catalog, facts, opening, soundness
 from .errors import NotFound, StorageError
 from .recording_writer import RecordingWriter
 from .rows import TABLES
@@ -30,7 +30,8 @@ def rebuild(path: Path, recording: int | None = None, work: Work = UNWATCHED) ->
         store.mark_interrupted()
         rows = list(store.db["recordings"].rows)
         if recording is not None and recording not in {row["id"] for row in rows}:
-            raise NotFound(f"{path} has no recording {recording}", f"webpf recordings --db {path}")
+            hint = f"webpf recordings --db {argv.file_word(path)}"
+            raise NotFound(f"{path} has no recording {recording}", hint)
         wanted = [row for row in rows if recording in (None, row["id"])]
         for row in wanted:
             if row["status"] == "recording":

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from . import limits
+from . import argv, limits
 from .errors import UsageError, WebpfError
 from .invocation import program, sudo_command
 from .options import (
@@ -174,9 +174,9 @@ def _say_next(db: Path, query: str) -> None:
     from .terminal import say
 
     webpf = program(sys.argv[0])
-    file, option = ([], []) if db == DEFAULT_DB else ([str(db)], ["--db", str(db)])
-    say(f"in the browser: {shlex.join([*webpf, 'browse', *file])}")
-    say(f"next: {shlex.join([*webpf, 'query', query, *option])}")
+    file = None if db == DEFAULT_DB else argv.file_word(db)
+    say(f"in the browser: {shlex.join([*webpf, 'browse'])}{f' {file}' if file else ''}")
+    say(f"next: {shlex.join([*webpf, 'query', query])}{f' --db {file}' if file else ''}")
 
 
 def stream(
@@ -197,6 +197,7 @@ def stream(
     from .terminal import say
 
     started = "streaming, " + ("until Ctrl-C" if duration is None else f"for {duration:g} s")
-    lost = streaming.stream(sys.stdout, duration, buffer_mib, max_args, redaction, on_start=lambda: say(started))
+    output = sys.stdout.fileno()
+    lost = streaming.stream(output, duration, buffer_mib, max_args, redaction, on_start=lambda: say(started))
     if lost:
         say(f"LOST {lost:,} events: they came faster than they were read; a larger --buffer-mib helps")

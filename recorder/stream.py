@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import select
 import time
 from collections.abc import Callable
-from typing import TextIO
 
 from . import clock, jsonlines, probe
 from .bounded import MIB, BoundedDict
 from .events import Event, Exit, Free
+from .pipewriter import PipeWriter
 from .redaction import Redacted, Redaction
 from .source import Source
 from .stopsignal import StopSignal
@@ -19,7 +20,7 @@ _SETTLE_SECONDS = 0.25
 
 
 def stream(
-    output: TextIO,
+    output: int,
     duration: float | None = None,
     buffer_mib: int = 16,
     max_args: int = 32768,
@@ -28,49 +29,64 @@ def stream(
 ) -> int:
     """Prints fork (F), exec (X) and exit (E) of every process until a signal, or for so many seconds.
 
-    on_start is called when events begin to be collected. Returns how many the kernel could not deliver because they
-    came faster than they were read.
+    output: a descriptor. on_start is called when events begin to be collected. Returns how many were lost because they
+    came faster than they were read: the kernel had no room for them, or the reader took no more when all ended.
     """
     stop = StopSignal()
     redaction = redaction or Redaction()
     source: Source = probe.Probe(clock.measure_offset(), buffer_mib, 0 if redaction.no_args else max_args)
     if redaction.active:
         source = Redacted(source, redaction)
-    printer = _Printer(output)
+    end = float("inf")
+
+    def is_ending() -> bool:
+        return stop.received is not None or time.monotonic() >= end
+
+    printer = _Printer(PipeWriter(output, is_ending))
     try:
         on_start()
-        end = None if duration is None else time.monotonic() + duration
-        while stop.received is None:
-            left = _DRAIN_SECONDS if end is None else end - time.monotonic()
-            if left <= 0:
-                break
+        if duration is not None:
+            end = time.monotonic() + duration
+        while not is_ending():
             if not source.has_more():
-                source.wait(min(left, _DRAIN_SECONDS))
+                source.wait(max(0, min(end - time.monotonic(), _DRAIN_SECONDS)))
             printer.print(source.drain())
         source.detach()
-        end = time.monotonic() + _SETTLE_SECONDS
+        settled = time.monotonic() + _SETTLE_SECONDS
         # A record may still be being written; behind it may be others.
-        while printer.taken < sum(source.counts().arrived) and time.monotonic() < end:
+        while printer.taken < sum(source.counts().arrived) and time.monotonic() < settled:
             if events := source.drain():
-                end = time.monotonic() + _SETTLE_SECONDS
                 printer.print(events)
-        return sum(source.counts().lost)
+                settled = time.monotonic() + _SETTLE_SECONDS  # not before: a reader may have taken its time
+        return sum(source.counts().lost) + printer.unread
     finally:
         source.close()
 
 
 class _Printer:
-    def __init__(self, output: TextIO) -> None:
+    """Prints events as lines. taken: how many it was given; unread: how many of them the reader hasn't taken."""
+
+    def __init__(self, output: PipeWriter) -> None:
         self.taken = 0
+        self.unread = 0
         self._output = output
         self._ended: BoundedDict[int, int] = BoundedDict(MIB)  # by pid, the starts of those that ended last
 
     def print(self, events: list[Event]) -> None:
-        lines = [json.dumps(jsonlines.encode(event)) for event in events if self._is_wanted(event)]
         self.taken += len(events)
-        if lines:
-            self._output.write("\n".join(lines) + "\n")
-            self._output.flush()
+        block, number = b"", 0
+        for event in filter(self._is_wanted, events):
+            line = b"" if self.unread else json.dumps(jsonlines.encode(event)).encode() + b"\n"
+            if len(block) + len(line) > select.PIPE_BUF:  # a pipe takes so much as a whole, or nothing
+                self._put(block, number)
+                block, number = b"", 0
+            block += line
+            number += 1
+        self._put(block, number)
+
+    def _put(self, block: bytes, events: int) -> None:
+        if self.unread or not self._output.put(block):
+            self.unread += events
 
     def _is_wanted(self, event: Event) -> bool:
         if isinstance(event, Exit):

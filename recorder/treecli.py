@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import shlex
 import shutil
 import sys
 from typing import Annotated
 
 import typer
 
+from . import argv
 from .errors import NotFound, UsageError
 from .options import DEFAULT_DB, File, Recording
 
@@ -41,7 +41,7 @@ def tree(
     top = owners[0] if owners else id
     if (pid is not None and top is None) or (top is not None and top not in shown):
         name = f"process {pid}" if id is None else f"process with the id {id}"
-        raise NotFound(f"recording {number} has no {name}", f"webpf tree {shlex.quote(str(file))}")
+        raise NotFound(f"recording {number} has no {name}", f"webpf tree {argv.file_word(file)}")
     note = None if pid is None else pidowner.note(pid, owners, "--id N")
     if note:
         terminal.say(note)

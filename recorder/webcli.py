@@ -15,15 +15,25 @@ def browse(
         int | None, typer.Option("--port", metavar="N", help="Default: the first free one from 8001.")
     ] = None,
     opens: Annotated[bool, typer.Option("--open/--no-open", help="Open the page in a browser.")] = True,
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option("--allow-host", metavar="NAME", help="Answer to this name too, for a proxy; may be given again."),
+    ] = None,
 ) -> None:
-    """Show a recording in the browser, with Datasette; for this machine only. It may go on while you look."""
+    """Show a recording in the browser, with Datasette; for one browser only. It may go on while you look.
+
+    The address that is printed lets in the first browser that opens it.
+    """
     from . import browse as browsing
     from .terminal import say
 
-    def tell(page: str, is_open: bool) -> None:
-        say(f"{page}   (Ctrl-C ends)" if is_open or not opens else f"no browser here: open {page}   (Ctrl-C ends)")
+    def tell(served: browsing.Served) -> None:
+        where = "" if served.is_open or not opens else "no browser here: open "
+        say(f"{where}{served.address}   (Ctrl-C ends)")
+        if served.tunnel:
+            say(f"from another machine, first there: {served.tunnel}")
 
-    raise typer.Exit(browsing.serve(db, port, opens, tell))
+    raise typer.Exit(browsing.serve(db, port, opens, tell, allow_host or []))
 
 
 def datasette_config(db: File = DEFAULT_DB) -> None:

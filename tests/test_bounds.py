@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import subprocess
 import tracemalloc
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ from webpf.bounded import MIB
 from webpf.events import Event, Exec, Exit
 from webpf.lasting import HELD_BYTES, Lasting
 from webpf.lifetimes import Pairing
+from webpf.pipewriter import PipeWriter
 from webpf.process import Process
 from webpf.records import Decoder
 from webpf.session import Session
@@ -66,9 +66,9 @@ def test_command_lines() -> None:
             assert argv.quote(raw, len(raw)).startswith(f"prog {number} ")
 
 
-def test_exits_that_a_stream_has_seen() -> None:
-    printer = stream._Printer(io.StringIO())
-    with at_most(1.5):
+def test_exits_that_a_stream_has_seen(tmp_path: Path) -> None:
+    with (tmp_path / "events").open("wb") as output, at_most(1.5):
+        printer = stream._Printer(PipeWriter(output.fileno(), lambda: False))
         for number in range(MANY):
             assert printer._is_wanted(exit_(number, number, number))
             assert not printer._is_wanted(exit_(number, number, number)), "the second thread's report"

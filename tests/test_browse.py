@@ -2,45 +2,22 @@
 
 from __future__ import annotations
 
-import os
 import re
 import signal
 import socket
 import subprocess
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from datasette.utils import tilde_decode
-from support import DEADLINE_SECONDS, disposition, webpf_command
+from support import DEADLINE_SECONDS, disposition
+from visits import browsing
 
 from webpf.browse import encoded
 
 Webpf = Callable[..., "subprocess.CompletedProcess[str]"]
-
-
-@contextmanager
-def browsing(db: Path, *options: str, browser: str = "") -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """A `webpf browse` beside the test, and the line that it says."""
-    environment = dict(os.environ) | {"BROWSER": browser, "DISPLAY": "", "WAYLAND_DISPLAY": ""}
-    command = [*webpf_command(), "browse", str(db), *options]
-    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
-        assert process.stderr is not None
-        try:
-            yield process, process.stderr.readline()
-        finally:
-            if process.poll() is None:
-                process.terminate()
-                process.wait(DEADLINE_SECONDS)
-
-
-def address(line: str) -> str:
-    """The address in a line."""
-    found = re.search(r"http://127\.0\.0\.1:\d+", line)
-    assert found, line
-    return found[0]
 
 
 @pytest.fixture(params=[signal.SIG_DFL, signal.SIG_IGN])
@@ -53,35 +30,20 @@ def as_the_shell_had_it(request: pytest.FixtureRequest) -> Iterator[None]:
 @pytest.mark.usefixtures("as_the_shell_had_it")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_it_serves_until_it_is_told_to_end(built: Path, number: signal.Signals) -> None:
-    with browsing(built, "--no-open") as (process, line):
-        assert line.endswith("/-/webpf/timeline/webpf/1   (Ctrl-C ends)\n")
-        site = address(line)
-        with urllib.request.urlopen(f"{site}/webpf/lifetimes") as answer:
-            assert b"Lifetimes" in answer.read()
-        with urllib.request.urlopen(f"{site}/-/settings.json") as answer:
-            assert b'"sql_time_limit_ms": 5000' in answer.read()
-        process.send_signal(number)
-        assert process.wait(DEADLINE_SECONDS) == 0
+    with browsing(built, "--no-open") as browse:
+        assert re.search(r"/-/webpf/timeline/webpf/1\?token=[\w-]{43}   \(Ctrl-C ends\)\n$", browse.line)
+        visitor = browse.visitor()
+        assert "Lifetimes" in visitor.get(f"{browse.site}/webpf/lifetimes")[1]
+        assert '"sql_time_limit_ms": 5000' in visitor.get(f"{browse.site}/-/settings.json")[1]
+        browse.process.send_signal(number)
+        assert browse.process.wait(DEADLINE_SECONDS) == 0
     with pytest.raises(OSError, match="refused"):
-        urllib.request.urlopen(site)
+        urllib.request.urlopen(browse.site)
 
 
 def test_two_at_a_time_take_two_ports(built: Path) -> None:
-    with browsing(built, "--no-open") as (_, first), browsing(built, "--no-open") as (_, second):
-        assert address(first) != address(second)
-
-
-def test_a_browser_is_opened_on_the_page(built: Path, tmp_path: Path) -> None:
-    browser = tmp_path / "browser"
-    browser.write_text(f"#!/bin/sh\necho $1 > {tmp_path}/opened\n")
-    browser.chmod(0o755)
-    with browsing(built, browser=f"{browser} %s") as (_, line):
-        assert (tmp_path / "opened").read_text().strip() in line
-
-
-def test_without_a_browser_the_address_is_said(built: Path) -> None:
-    with browsing(built, browser="/nowhere/browser %s") as (_, line):
-        assert line.startswith("webpf: no browser here: open http://127.0.0.1:")
+    with browsing(built, "--no-open") as first, browsing(built, "--no-open") as second:
+        assert first.port != second.port
 
 
 def test_a_port_that_is_taken(built: Path, webpf: Webpf) -> None:

@@ -80,7 +80,8 @@ def leave_out_unreadable(datasette: Any) -> None:
     for name, database in list(left_out.items()):
         if _state(database) is State.RECORDING:
             del left_out[name]
-            fresh = Database(datasette, path=database.path, is_mutable=database.is_mutable)
+            again = getattr(database, "again", None)  # of webpf browse
+            fresh = again() if again else Database(datasette, path=database.path, is_mutable=database.is_mutable)
             datasette.add_database(fresh, name=name, route=database.route)
 
 

@@ -1,0 +1,35 @@
+"""Which user has the other end of a connection on this machine."""
+
+from __future__ import annotations
+
+import ipaddress
+import sys
+from pathlib import Path
+
+_ESTABLISHED = "01"  # include/net/tcp_states.h; closed ones are shown as root's
+_MAPPED = b"\0" * 10 + b"\xff\xff"  # an IPv4 address in a socket for IPv6
+
+
+def uid(own: tuple[str, int], other: tuple[str, int]) -> int | None:
+    """The user whose socket is bound to `other` and connected to `own` (IPv4 addresses of this machine, and ports).
+
+    None if there is no such socket here: the connection is closed, or comes from elsewhere.
+    """
+    for name, prefix in (("tcp", b""), ("tcp6", _MAPPED)):
+        try:
+            lines = Path("/proc/self/net", name).read_text().splitlines()[1:]
+        except OSError:
+            continue
+        wanted = [_shown(prefix, *other), _shown(prefix, *own), _ESTABLISHED]
+        for line in lines:
+            words = line.split()
+            if words[1:4] == wanted:
+                return int(words[7])
+    return None
+
+
+def _shown(prefix: bytes, address: str, port: int) -> str:
+    """An address as /proc/net has it: words of four bytes in the machine's order."""
+    raw = prefix + ipaddress.IPv4Address(address).packed
+    words = (int.from_bytes(raw[at : at + 4], sys.byteorder) for at in range(0, len(raw), 4))
+    return f"{''.join(f'{word:08X}' for word in words)}:{port:04X}"

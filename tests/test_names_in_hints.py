@@ -1,0 +1,63 @@
+"""What webpf proposes to type next can be pasted, whatever a file is called: a real shell reads the name back."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from support import make_recording
+
+from webpf import argv
+
+NAMES = [
+    *("plain.db", "-x.db", "--db", "a b.db", "it's.db", '"$(touch pwned)".db', "a;b.db", "*.db", "~.db", "#.db", "!x"),
+    *("new\nline.db", "tab\t.db", "\x1b[31m.db", os.fsdecode(b"caf\xe9.db"), "ü.db", "\u202egnp.db", "back\\slash.db"),
+]
+
+
+def read_by_a_shell(words: str, folder: Path) -> list[bytes]:
+    """The words that bash makes of a line."""
+    shell = shutil.which("bash")
+    if shell is None:
+        pytest.skip("no bash")
+    printer = "import os, sys; sys.stdout.buffer.write(b'\\0'.join(map(os.fsencode, sys.argv[1:])))"
+    line = f'"$0" -I -c "$1" {words}'
+    ended = subprocess.run(
+        [shell, "-c", line, sys.executable, printer], cwd=folder, capture_output=True, check=True, timeout=20
+    )
+    return ended.stdout.split(b"\0")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_shell_reads_it_back(name: str, tmp_path: Path) -> None:
+    [word] = read_by_a_shell(argv.file_word(Path(name)), tmp_path)
+    assert os.path.normpath(word) == os.fsencode(name)
+    assert not word.startswith(b"-")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["plain.db", "-x.db", "a b.db", "new\nline.db", os.fsdecode(b"caf\xe9.db")])
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["tree", "{file}", "--pid", "999999"],
+        ["rebuild", "--db", "{file}", "--recording", "99"],
+        ["query", "lifetimes", "--db", "{file}", "--recording", "99"],
+        ["export", "{file}", "--to", "parquet"],
+        ["recordings", "--db", "{file}.none"],
+    ],
+)
+def test_the_hint_names_the_file(command: list[str], name: str, tmp_path: Path) -> None:
+    make_recording(tmp_path / name, [])
+    line = [sys.executable, "-m", "webpf", *(word.format(file=f"./{name}") for word in command)]
+    answer = subprocess.run(line, cwd=tmp_path, capture_output=True, check=False, timeout=60)
+    message = os.fsdecode(answer.stderr)
+    assert message.count("\n") == 1
+    hint = re.sub(r"   \(.*\)$", "", message.rstrip("\n").rpartition("; try: ")[2])
+    words = [os.path.normpath(word) for word in read_by_a_shell(hint, tmp_path)]
+    assert os.fsencode(command[-1].format(file=name) if ".none" in command[-1] else name) in words
