@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from . import dbfile, ownership
+from . import argv, dbfile, ownership
 from .errors import StorageError
 from .ownership import Identity
 
@@ -17,7 +17,7 @@ class FileLost(StorageError):
     """
 
     def __init__(self, message: str, path: Path, is_overwritten: bool = False) -> None:
-        super().__init__(message, f"webpf record --db {path}")
+        super().__init__(message, f"webpf record --db {argv.file_word(path)}")
         self.is_overwritten = is_overwritten
 
 

@@ -13,6 +13,7 @@ import pytest
 from support import make_recording
 
 from webpf import argv
+from webpf.file_watch import FileLost
 
 NAMES = [
     *("plain.db", "-x.db", "--db", "a b.db", "it's.db", '"$(touch pwned)".db', "a;b.db", "*.db", "~.db", "#.db", "!x"),
@@ -61,3 +62,10 @@ def test_the_hint_names_the_file(command: list[str], name: str, tmp_path: Path) 
     hint = re.sub(r"   \(.*\)$", "", message.rstrip("\n").rpartition("; try: ")[2])
     words = [os.path.normpath(word) for word in read_by_a_shell(hint, tmp_path)]
     assert os.fsencode(command[-1].format(file=name) if ".none" in command[-1] else name) in words
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_hint_of_a_lost_file_names_it(name: str, tmp_path: Path) -> None:
+    words = read_by_a_shell(FileLost("it was removed", Path(name)).hint, tmp_path)
+    assert words[:-1] == [b"webpf", b"record", b"--db"]
+    assert os.path.normpath(words[-1]) == os.fsencode(name)
