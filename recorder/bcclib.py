@@ -115,7 +115,7 @@ def _candidates() -> list[Path]:
 
 def _version(folder: Path) -> str:
     try:
-        match = re.search(r"__version__ *= *['\"]([^'\"]+)", (folder / "version.py").read_text())
+        match = re.search(r"__version__ *= *['\"]([^'\"]+)", (folder / "version.py").read_text(errors="replace"))
     except OSError:
         match = None
     return match[1] if match else "unknown"

@@ -50,6 +50,8 @@ def run() -> int:
         raise UsageError(message.removesuffix("."), f"{command} --help") from None
     except typer.Exit as ending:
         code = ending.exit_code
+    except typer.Abort:  # what older versions make of Ctrl-C
+        raise KeyboardInterrupt from None
     return code if isinstance(code, int) else 0
 
 
@@ -92,9 +94,9 @@ def query(
     if name is None:
         saved = [catalog.load(each).about() for each in catalog.names()]
         if format is Format.json:
-            typer.echo(json.dumps(saved, indent=2))
+            terminal.write_lines(json.dumps(saved, indent=2).splitlines())
         elif format is Format.ndjson:
-            typer.echo("\n".join(map(json.dumps, saved)))
+            terminal.write_lines(map(json.dumps, saved))
         else:
             rows = [(each["name"], each["title"], each["description"]) for each in saved]
             terminal.write_rows(["name", "title", "description"], rows, format.value, limit, sys.stdout)
@@ -140,15 +142,15 @@ def verify(
     """Check a file: SQLite's integrity, balanced books, and processes that follow from the raw facts."""
     from . import verify as verifying
     from .longwork import LongWork
-    from .safety import safe
+    from .terminal import write_lines
 
     problems: list[str] = []
     with LongWork("the verification") as work:
         for finding in verifying.verify(file, work):
             work.clear()
-            typer.echo(safe(f"{'WRONG' if finding.problems else 'ok':6} {finding.summary}"))
-            for problem in finding.problems:
-                typer.echo(safe(f"{'':6} {problem}"))
+            write_lines([f"{'WRONG' if finding.problems else 'ok':6} {finding.summary}"])
+            write_lines(f"{'':6} {problem}" for problem in finding.problems)
+            sys.stdout.flush()
             problems += finding.problems
     if problems:
         mending = f"webpf rebuild --db {file}" if all(each.startswith("pairing") for each in problems) else ""
@@ -159,14 +161,14 @@ def verify(
 def doctor(db: Db = DEFAULT_DB) -> None:
     """Say what this machine has, and lacks, of what recording needs."""
     from . import doctor as examination
-    from .safety import safe
+    from .terminal import write_lines
 
     checks = examination.examine(db, sudo_command(["record", "--dry-run"]))
     for check in checks:
         mark = {True: "ok", False: "MISSING", None: "-"}[check.ok]
-        typer.echo(safe(f"{mark:8} {check.name:14} {check.found}"))
+        write_lines([f"{mark:8} {check.name:14} {check.found}"])
         if check.ok is False and check.mend:
-            typer.echo(safe(f"{'':8} {'':14} -> {check.mend}"))
+            write_lines([f"{'':8} {'':14} -> {check.mend}"])
     missing = [check.name for check in checks if check.ok is False]
     if missing:
         raise typer.Exit((NoPermission if missing == ["privileges"] else Unavailable).exit_code)
@@ -180,13 +182,12 @@ def report(file: File = DEFAULT_DB, recording: Recording = None) -> None:
     """Tell the story of a recording: how busy it was, what ran alone, what decided the time, what was repeated."""
     from . import catalog, terminal
     from . import report as reports
-    from .safety import safe
 
     with catalog.reading(file) as connection:
         number = catalog.which(connection, file, recording)
         about = next(row for row in catalog.recording_rows(connection) if row["id"] == number)
-        for line in reports.lines(connection, about):
-            typer.echo(safe(line))
+        lines = list(reports.lines(connection, about))
+    terminal.write_lines(lines)
     caveat = catalog.caveat(file, str(number))
     if caveat:
         terminal.say(caveat)

@@ -136,12 +136,28 @@ def create(path: Path) -> ownership.Identity:
         if not is_new:
             ownership.check_owner(path, status)
         elif owner is not None:
-            os.fchown(fd, *owner)
+            with contextlib.suppress(OSError):  # FAT knows no owners: who mounts it says whose its files are
+                os.fchown(fd, *owner)
         if status.st_size == 0:  # nothing has been recorded yet: nobody can mean it to be read by others
-            os.fchmod(fd, 0o600)
+            _make_private(path, fd, is_new)
         return status.st_dev, status.st_ino
     finally:
         os.close(fd)
+
+
+def _make_private(path: Path, fd: int, is_new: bool) -> None:
+    """Raises CannotCreate for a file that others can read and that can't be changed, and leaves no new one behind."""
+    try:
+        os.fchmod(fd, 0o600)
+        why = "its file system keeps no permissions"
+    except OSError as error:
+        why = f"the system says: {error.strerror}"
+    mode = os.fstat(fd).st_mode
+    if mode & 0o077:
+        if is_new:
+            path.unlink(missing_ok=True)
+        message = f"{path} could be read by other users, and that can't be changed ({why})"
+        raise CannotCreate(message, "choose another place with --db PATH")
 
 
 def _open(path: Path) -> tuple[int, bool]:

@@ -41,9 +41,10 @@ class _Text(io.TextIOWrapper):
 def _as_text(out: BinaryIO) -> Iterator[io.TextIOWrapper]:
     # Names are any bytes: what is no text is written as \\udcff, as JSON has it.
     text = _Text(out, encoding="utf-8", errors="backslashreplace", newline="\n", write_through=False)
-    yield text
-    text.flush()
-    text.detach()
+    try:
+        yield text
+    finally:
+        text.detach()  # which flushes it, and leaves `out` open
 
 
 def _rows(format: str) -> Writer:

@@ -21,17 +21,20 @@ Identity: TypeAlias = tuple[int, int]
 """Which file it is, whatever its name: device and inode."""
 
 MOST_LINKS = 40  # as many as Linux follows
+_NO_ID = 2**32 - 1  # chown(2) and others take it for "leave it as it is"
 
 SIDE_FILES = ("-wal", "-shm", "-journal")
 """What SQLite appends to the name of the database for the files that it makes beside it."""
 
 
 def invoking_user() -> tuple[int, int] | None:
-    """User and group id of the user behind sudo; None without sudo."""
+    """User and group id of the user behind sudo; None without sudo, or where it names ids that can't be."""
     if os.geteuid() != 0:
         return None
     with contextlib.suppress(KeyError, ValueError):
-        return int(os.environ["SUDO_UID"]), int(os.environ["SUDO_GID"])
+        ids = int(os.environ["SUDO_UID"]), int(os.environ["SUDO_GID"])
+        if all(0 <= each < _NO_ID for each in ids):
+            return ids
     return None
 
 

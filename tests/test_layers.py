@@ -19,7 +19,8 @@ MODULES = {name: ast.parse(path.read_text(encoding="utf-8")) for name, path in P
 LAYERS = (
     {"__init__"},
     {"errors", "events", "clock", "bulk", "bounded", "syscalls", "inherited", "channel", "stopsignal", "ordering"},
-    {"work", "argv", "ownership", "limits", "options", "invocation", "process", "launch", "resource_limits"},
+    {"standard_streams", "invocation"},
+    {"work", "argv", "ownership", "limits", "options", "process", "launch", "resource_limits"},
     {"safety", "dbfile", "newfile", "tables", "totals", "lock_holders", "launchers", "lateparents"},
     {"known"},
     {
