@@ -90,6 +90,7 @@ def query(
 ) -> None:
     """Run a saved query over a recording, or list the saved queries."""
     from . import catalog, pidowner, terminal
+    from .spool import spooled
 
     if name is None:
         saved = [catalog.load(each).about() for each in catalog.names()]
@@ -105,8 +106,8 @@ def query(
     given = catalog.given(parameter or [])
     if recording is not None:
         given["recording"] = str(recording)
-    with catalog.run(db, wanted, given) as result:
-        terminal.write_rows(result.columns, result.rows, format.value, limit, sys.stdout)
+    with spooled(sys.stdout) as output, catalog.run(db, wanted, given) as result:
+        terminal.write_rows(result.columns, result.rows, format.value, limit, output)
     for line in (pidowner.note_of_query(db, wanted, given), catalog.caveat(db, given.get("recording", ""))):
         if line:
             terminal.say(line)
@@ -142,15 +143,16 @@ def verify(
     """Check a file: SQLite's integrity, balanced books, and processes that follow from the raw facts."""
     from . import verify as verifying
     from .longwork import LongWork
-    from .terminal import write_lines
+    from .safety import safe
+    from .spool import spooled
 
     problems: list[str] = []
-    with LongWork("the verification") as work:
+    with LongWork("the verification") as work, spooled(sys.stdout) as output:
         for finding in verifying.verify(file, work):
             work.clear()
-            write_lines([f"{'WRONG' if finding.problems else 'ok':6} {finding.summary}"])
-            write_lines(f"{'':6} {problem}" for problem in finding.problems)
-            sys.stdout.flush()
+            output.write(safe(f"{'WRONG' if finding.problems else 'ok':6} {finding.summary}") + "\n")
+            output.writelines(safe(f"{'':6} {problem}") + "\n" for problem in finding.problems)
+            output.flush()
             problems += finding.problems
     if problems:
         mending = f"webpf rebuild --db {file}" if all(each.startswith("pairing") for each in problems) else ""

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
-from typing import Annotated, BinaryIO
+from typing import Annotated, BinaryIO, cast
 
 import typer
 
@@ -89,9 +89,11 @@ def _check_output(to: To, file: Path) -> None:
 def _output(path: Path | None, replaces: bool, makes_folders: bool) -> Iterator[BinaryIO]:
     """Where an export is written: a new file, what is no file, or standard output."""
     from . import newfile
+    from .spool import spooled
 
     if path is None:
-        yield sys.stdout.buffer
+        with spooled(sys.stdout) as output:
+            yield cast(BinaryIO, output.buffer)
         return
     with newfile.opened(path, replaces, makes_folders) as out:
         yield out

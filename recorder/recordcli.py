@@ -163,8 +163,9 @@ def _tell(summary: Summary) -> None:
     from .terminal import say
 
     with catalog.reading(summary.db) as connection:
-        for line in ending.lines(connection, summary.recording_id):
-            say(line)
+        lines = list(ending.lines(connection, summary.recording_id))
+    for line in lines:
+        say(line)
     say(f"recording {summary.recording_id} in {summary.db}: {progress.completeness(summary)}")
     _say_next(summary.db, "tree")
 

@@ -20,7 +20,8 @@ LAYERS = (
     {"__init__"},
     {"errors", "events", "clock", "bulk", "bounded", "syscalls", "inherited", "channel", "stopsignal", "ordering"},
     {"standard_streams", "invocation"},
-    {"work", "argv", "ownership", "limits", "options", "process", "launch", "resource_limits"},
+    {"standard_streams", "invocation"},
+    {"spool", "work", "argv", "ownership", "limits", "options", "process", "launch", "resource_limits"},
     {"safety", "dbfile", "newfile", "tables", "totals", "lock_holders", "launchers", "lateparents"},
     {"known"},
     {
@@ -93,6 +94,8 @@ LIGHT = {
     "limits",
     "options",
     "invocation",
+    "standard_streams",
+    "inherited",
 }  # what `webpf --version` imports
 
 
