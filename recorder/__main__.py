@@ -52,14 +52,16 @@ def _with_means(work: "Callable[[], int]") -> int:
         if isinstance(error, OSError) and error.errno not in _means():
             raise
         message = error.strerror if isinstance(error, OSError) else "Cannot allocate memory"
-        os.write(2, f"webpf: {message}; try: ulimit -a\n".encode())  # which needs no memory, nor anything imported
+        os.write(
+            2, f"webpf: the system gives no more: {message}; try: ulimit -a\n".encode()
+        )  # which needs no memory, nor anything imported
         return os.EX_OSERR
 
 
 def _means() -> "set[int]":
     import errno
 
-    return {errno.EMFILE, errno.ENFILE, errno.ENOMEM}
+    return {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN}  # the last: no more processes or threads
 
 
 def _run() -> int:
@@ -96,9 +98,9 @@ def _exit_code(step: "Callable[[], int | None]") -> int:
 
 
 def _tell(error: "WebpfError") -> int:
-    from . import terminal
+    from . import invocation, terminal
 
-    terminal.say(error.message + (f"; try: {error.hint}" if error.hint else ""))
+    terminal.say(error.message + (f"; try: {invocation.as_called(error.hint)}" if error.hint else ""))
     return error.exit_code
 
 

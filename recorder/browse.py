@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import shlex
 import signal
 import socket
 import subprocess
@@ -59,7 +60,7 @@ def _checked(port: int) -> int:
     if not 1 <= port <= 65535:
         raise UsageError(f"--port must be from 1 to 65535, not {port}", f"webpf browse --port {FIRST_PORT}")
     if not _is_free(port):
-        raise Unavailable(f"port {port} is taken, or not for this user", "webpf browse   (finds a free one)")
+        raise Unavailable(f"port {port} is taken, or this user may not have it; webpf finds a free one", "webpf browse")
     return port
 
 
@@ -105,8 +106,12 @@ def _await(server: subprocess.Popen[bytes], port: int) -> None:
             return
         time.sleep(0.05)
     server.terminate()
-    lines = server.communicate()[1].decode(errors="replace").strip().splitlines()
-    raise Unavailable(f"Datasette doesn't start{': ' + lines[-1] if lines else ''}", "datasette --version")
+    assert server.stderr is not None
+    lines = server.stderr.read().decode(errors="replace").strip().splitlines()
+    raise Unavailable(
+        f"Datasette doesn't start{': ' + lines[-1] if lines else ''}",
+        shlex.join([sys.executable, "-m", "datasette", "--version"]),
+    )
 
 
 def _open(page: str) -> bool:

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from . import __version__, diffcli, exportcli, recordcli, treecli, webcli
-from .errors import DataError, NoPermission, Unavailable, UsageError
+from .errors import DataError, NoPermission, Unavailable
 from .invocation import sudo_command
 from .options import DEFAULT_DB, Db, File, Format, Recording, RowFormat
 
@@ -44,10 +44,9 @@ def run() -> int:
     try:
         code = app(standalone_mode=False)
     except _ParseError as error:
-        context = getattr(error, "ctx", None)
-        command = context.command_path if context else "webpf"
-        message = str(getattr(error, "format_message", error.__str__)()).splitlines()[0]
-        raise UsageError(message.removesuffix("."), f"{command} --help") from None
+        from . import usage
+
+        raise usage.of_parser(error) from None
     except typer.Exit as ending:
         code = ending.exit_code
     except typer.Abort:  # what older versions make of Ctrl-C

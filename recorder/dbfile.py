@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import contextlib
 import os
+import pwd
 import shlex
 import struct
 from pathlib import Path
 
 from . import ownership
-from .errors import CannotCreate, DataError, NotFound
+from .errors import CannotCreate, DataError, NoPermission, NotFound
+from .invocation import sudo_command, update_hint
 
 # Kept here and not in schema.py, which needs sqlite_utils: the check must be quick.
 APPLICATION_ID = 0x77625046  # "wbPF": tells a recording from any other SQLite database
@@ -40,12 +42,12 @@ def _check_path(path: Path) -> None:
         full = path.absolute()
     except FileNotFoundError:
         message = f"the current folder was deleted, so {path} can't be in it"
-        raise CannotCreate(message, "cd /   (or an absolute --db PATH)") from None
+        raise CannotCreate(message, "cd") from None
     if len(os.fsencode(full)) > _LONGEST_PATH:
         message = (
             f"the path of {path.name} has {len(os.fsencode(full))} bytes, and SQLite takes at most {_LONGEST_PATH}"
         )
-        raise CannotCreate(message, f"--db {shlex.quote(str(Path('/tmp') / path.name))}")
+        raise CannotCreate(message, f"webpf record --db {shlex.quote(str(Path('/tmp') / path.name))}")
 
 
 def check_writable(path: Path) -> None:
@@ -57,19 +59,19 @@ def check_writable(path: Path) -> None:
     try:
         path.exists()
     except OSError as error:  # the name is too long, or the folder can't be looked into
-        raise CannotCreate(f"{path}: {error.strerror}", "choose another place with --db PATH") from None
+        raise CannotCreate(f"{path}: {error.strerror}", "webpf record --db ~/webpf.db") from None
     if path.is_dir():
         raise CannotCreate(f"{path} is a directory", f"webpf record --db {shlex.quote(str(path / 'webpf.db'))}")
     ownership.follow(path)
     if path.exists():
         if not path.is_file():
-            raise CannotCreate(f"{path} is not a regular file", "choose another with --db PATH")
+            raise CannotCreate(f"{path} is not a regular file", "webpf record --db ~/webpf.db")
         ownership.check_owner(path, path.stat())
         _check_header(path)
     ownership.check_side_files(path.resolve())
     # The folder too: SQLite makes files beside the database while it is written.
     if not os.access(folder, os.W_OK) or (path.exists() and not os.access(path, os.W_OK)):
-        raise CannotCreate(f"{path} can't be written: {_why_not(folder)}", "choose another place with --db PATH")
+        raise CannotCreate(f"{path} can't be written: {_why_not(folder)}", "webpf record --db ~/webpf.db")
 
 
 def check_readable(path: Path) -> None:
@@ -78,13 +80,13 @@ def check_readable(path: Path) -> None:
     try:
         exists = path.exists()
     except OSError as error:
-        raise DataError(f"{path}: {error.strerror}", "--db PATH") from None
+        raise DataError(f"{path}: {error.strerror}", "webpf recordings --db webpf.db") from None
     if not exists:
-        raise NotFound(f"there is no recording file {path}", f"{_record_to(path)}   (or --db PATH)")
+        raise NotFound(f"there is no recording file {path}", _record_to(path))
     if path.is_dir():
-        raise DataError(f"{path} is a directory", "--db PATH")
+        raise DataError(f"{path} is a directory, not a recording file", f"ls {shlex.quote(str(path))}")
     if not path.is_file():  # a pipe, a device: some never end
-        raise DataError(f"{path} is not a regular file", "--db PATH")
+        raise DataError(f"{path} is not a regular file", f"ls -l {shlex.quote(str(path))}")
     if path.stat().st_size == 0:
         raise DataError(f"{path} is empty: nothing has been recorded in it yet", _record_to(path))
     _check_header(path)
@@ -127,9 +129,7 @@ def create(path: Path) -> ownership.Identity:
     try:
         fd, is_new = _open(path)
     except OSError as error:
-        raise CannotCreate(
-            f"{path} can't be created: {error.strerror}", "choose another place with --db PATH"
-        ) from None
+        raise CannotCreate(f"{path} can't be created: {error.strerror}", "webpf record --db ~/webpf.db") from None
     try:
         status = os.fstat(fd)
         owner = ownership.invoking_user()
@@ -157,7 +157,7 @@ def _make_private(path: Path, fd: int, is_new: bool) -> None:
         if is_new:
             path.unlink(missing_ok=True)
         message = f"{path} could be read by other users, and that can't be changed ({why})"
-        raise CannotCreate(message, "choose another place with --db PATH")
+        raise CannotCreate(message, "webpf record --db ~/webpf.db")
 
 
 def _open(path: Path) -> tuple[int, bool]:
@@ -173,22 +173,31 @@ def _check_header(path: Path) -> None:
         with path.open("rb") as file:
             header = file.read(HEADER_BYTES)
     except PermissionError:
-        name = shlex.quote(str(path))
-        raise DataError(f"{path} belongs to another user and can't be read", f"sudo chown $USER {name}") from None
+        message = f"{path} is {_owner(path)}'s, and you may not read it"
+        raise NoPermission(message, sudo_command()) from None
     if not header:
         return
     if not header.startswith(_MAGIC) or len(header) < HEADER_BYTES:
-        raise DataError(f"{path} is no SQLite database", "choose another file with --db PATH")
+        raise DataError(f"{path} is no SQLite database", "webpf record --db ~/webpf.db")
     version, application = _HEADER.unpack_from(header)
     if application != APPLICATION_ID:
         raise DataError(
-            f"{path} is another program's SQLite database, and webpf doesn't touch it", "choose another with --db PATH"
+            f"{path} is another program's SQLite database, and webpf doesn't touch it", "webpf record --db ~/webpf.db"
         )
     if version > SCHEMA_VERSION:
         raise DataError(
             f"{path} comes from a newer webpf (schema {version}; this one knows {SCHEMA_VERSION})",
-            "pip install --upgrade webpf",
+            update_hint(),
         )
+
+
+def _owner(path: Path) -> str:
+    """Name of the user whose file it is."""
+    uid = path.stat().st_uid
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"user {uid}"
 
 
 def _record_to(path: Path) -> str:

@@ -30,7 +30,7 @@ def diff(
 
     conditions = [difference.Condition.parse(text) for text in fail_if or []]
     if before is not None and after is None:
-        raise UsageError("two recordings are compared, or the last two", "webpf diff BEFORE AFTER")
+        raise UsageError("diff takes two recordings, or none for the last two", "webpf diff 1 2")
     references = (before, after) if before is not None and after is not None else reading.last_two(db)
     one, other = (reading.read(*reading.find(reference, db)) for reference in references)
     terminal.write_lines(difference.lines(one, other))

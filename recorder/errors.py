@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 
 
@@ -39,12 +38,6 @@ class Unavailable(WebpfError):
     """This machine lacks something that recording needs: BCC, BTF, a newer kernel."""
 
     exit_code = 69
-
-
-class SystemFailure(WebpfError):
-    """The system refuses a process or a thread."""
-
-    exit_code = 71
 
 
 class CannotCreate(WebpfError):
@@ -87,8 +80,6 @@ class Signalled(WebpfError):
 
 def of_system(error: OSError) -> WebpfError:
     """What is to be said of a failure that nothing nearer to it has dealt with."""
-    if error.errno == errno.EAGAIN:
-        return SystemFailure("no more processes or threads can be started: a limit on them is reached", "ulimit -u")
     if isinstance(error, FileNotFoundError) and _is_folder_gone():
         return NotFound("the current folder was deleted", "cd")
     where = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, str | bytes) else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -50,7 +51,13 @@ def export(
     ] = To.chrome,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", metavar="FILE", help="Where to (parquet: a folder); default: standard output."),
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE",
+            readable=False,
+            help="Where to (parquet: a folder); default: standard output.",
+        ),
     ] = None,
     recording: Recording = None,
     weight: Annotated[Weight, typer.Option("--weight", help="Of stacks: own time, CPU time or number.")] = Weight.WALL,
@@ -79,10 +86,13 @@ def export(
 def _check_output(to: To, file: Path) -> None:
     """Raises UsageError for a format that standard output can't take."""
     if to == To.parquet:
-        raise UsageError("parquet goes into a folder", f"webpf export {file} --to parquet -o FOLDER")
+        raise UsageError(
+            "parquet goes into a folder, not to standard output",
+            f"webpf export {shlex.quote(str(file))} --to parquet -o all",
+        )
     if to == To.perfetto and sys.stdout.isatty():
-        hint = f"webpf export {file} --to perfetto -o trace.pftrace"
-        raise UsageError("perfetto's format is nothing for a terminal", hint)
+        hint = f"webpf export {shlex.quote(str(file))} --to perfetto -o trace.pftrace"
+        raise UsageError("a terminal can't show Perfetto's format", hint)
 
 
 @contextmanager
@@ -100,8 +110,8 @@ def _output(path: Path | None, replaces: bool, makes_folders: bool) -> Iterator[
 
 
 def merge(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Recording files.")],
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="The new file.")],
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", readable=False, help="Recording files.")],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", readable=False, help="The new file.")],
     force: Force = False,
 ) -> None:
     """Join the recordings of several files, or hosts, into one new file."""

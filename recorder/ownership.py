@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from .errors import CannotCreate
+from .invocation import again_with
 
 Identity: TypeAlias = tuple[int, int]
 """Which file it is, whatever its name: device and inode."""
@@ -74,7 +75,7 @@ def check_link(path: Path, option: str) -> bool:
 
 
 def _instead(path: Path, option: str) -> str:
-    return f"{option} {shlex.quote(os.path.realpath(path))}"
+    return again_with(option, os.path.realpath(path))
 
 
 def check_owner(path: Path, status: os.stat_result) -> None:
@@ -83,13 +84,15 @@ def check_owner(path: Path, status: os.stat_result) -> None:
     if status.st_uid not in trusted():
         user = invoking_user()
         raise CannotCreate(
-            f"{path} belongs to another user (uid {status.st_uid}), who could read all that is recorded",
-            f"--db PATH   (or, if it is yours all the same: sudo chown {user[0] if user else os.geteuid()} {name})",
+            f"{path} belongs to another user (uid {status.st_uid}), who could read"
+            " all that is recorded; if it is yours all the same, make it so",
+            f"sudo chown {user[0] if user else os.geteuid()} {name}",
         )
     if status.st_nlink > 1:
         raise CannotCreate(
-            f"{path} is a hard link: the same file has another name, and may be another's",
-            f"rm {name}   (the other name stays; or --db PATH)",
+            f"{path} is a hard link: the same file has another name, and may be another user's;"
+            " remove this one, and the other stays",
+            f"rm {name}",
         )
 
 
@@ -109,7 +112,7 @@ def check_side_files(path: Path) -> None:
         if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1 or status.st_uid not in owners:
             raise CannotCreate(
                 f"{side} is no file of SQLite's, but was put there (by uid {status.st_uid})",
-                f"rm {shlex.quote(str(side))}   (or --db PATH)",
+                f"rm {shlex.quote(str(side))}",
             )
 
 
@@ -132,13 +135,13 @@ def check_opened(path: Path, wanted: Identity, before: Collection[int]) -> None:
     # Not only among the new ones: of a file that it has open already, SQLite may use an old descriptor again.
     owners = {status.st_uid for status in now_open.values() if _identity(status) == wanted}
     if not owners:
-        raise CannotCreate(f"{path} was replaced while it was being opened", "choose another place with --db PATH")
+        raise CannotCreate(f"{path} was replaced while it was being opened", "webpf record --db ~/webpf.db")
     for status in (now_open[fd] for fd in now_open.keys() - before):
         is_suspect = status.st_uid not in owners | trusted() or status.st_nlink > 1
         if is_suspect and stat.S_ISREG(status.st_mode):
             raise CannotCreate(
                 f"a file that SQLite needs beside {path} was put there by another user (uid {status.st_uid})",
-                "choose another place with --db PATH",
+                "webpf record --db ~/webpf.db",
             )
 
 

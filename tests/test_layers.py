@@ -19,8 +19,7 @@ MODULES = {name: ast.parse(path.read_text(encoding="utf-8")) for name, path in P
 LAYERS = (
     {"__init__"},
     {"errors", "events", "clock", "bulk", "bounded", "syscalls", "inherited", "channel", "stopsignal", "ordering"},
-    {"standard_streams", "invocation"},
-    {"standard_streams", "invocation"},
+    {"standard_streams", "invocation", "durations", "usage"},
     {"spool", "work", "argv", "ownership", "limits", "options", "process", "launch", "resource_limits"},
     {"safety", "dbfile", "newfile", "tables", "totals", "lock_holders", "launchers", "lateparents"},
     {"known"},
@@ -96,6 +95,7 @@ LIGHT = {
     "invocation",
     "standard_streams",
     "inherited",
+    "durations",
 }  # what `webpf --version` imports
 
 
