@@ -9,6 +9,7 @@ import contextlib
 import os
 import pwd
 import shlex
+import stat
 import struct
 from pathlib import Path
 
@@ -139,25 +140,32 @@ def create(path: Path) -> ownership.Identity:
             with contextlib.suppress(OSError):  # FAT knows no owners: who mounts it says whose its files are
                 os.fchown(fd, *owner)
         if status.st_size == 0:  # nothing has been recorded yet: nobody can mean it to be read by others
-            _make_private(path, fd, is_new)
+            _make_private(path, fd)
         return status.st_dev, status.st_ino
     finally:
         os.close(fd)
 
 
-def _make_private(path: Path, fd: int, is_new: bool) -> None:
-    """Raises CannotCreate for a file that others can read and that can't be changed, and leaves no new one behind."""
+def _make_private(path: Path, fd: int) -> None:
+    """Raises CannotCreate for a file that others can read, and whose mode the system doesn't let be changed.
+
+    FAT and others keep no permissions: who mounts them has said who reads there. They take a mode that is no change.
+    """
     try:
         os.fchmod(fd, 0o600)
-        why = "its file system keeps no permissions"
     except OSError as error:
-        why = f"the system says: {error.strerror}"
-    mode = os.fstat(fd).st_mode
-    if mode & 0o077:
-        if is_new:
-            path.unlink(missing_ok=True)
-        message = f"{path} could be read by other users, and that can't be changed ({why})"
-        raise CannotCreate(message, "webpf record --db ~/webpf.db")
+        mode = stat.S_IMODE(os.fstat(fd).st_mode)
+        if mode & 0o077 and not _takes_mode(fd, mode):
+            message = f"{path} could be read by other users, and that can't be changed: {error.strerror}"
+            raise CannotCreate(message, "webpf record --db ~/webpf.db") from None
+
+
+def _takes_mode(fd: int, mode: int) -> bool:
+    try:
+        os.fchmod(fd, mode)
+    except OSError:
+        return False
+    return True
 
 
 def _open(path: Path) -> tuple[int, bool]:

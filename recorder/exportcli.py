@@ -99,14 +99,18 @@ def _check_output(to: To, file: Path) -> None:
 def _output(path: Path | None, replaces: bool, makes_folders: bool) -> Iterator[BinaryIO]:
     """Where an export is written: a new file, what is no file, or standard output."""
     from . import newfile
-    from .spool import spooled
+    from .spool import spooled_bytes
 
     if path is None:
-        with spooled(sys.stdout) as output:
-            yield cast(BinaryIO, output.buffer)
+        with spooled_bytes(sys.stdout.fileno(), "standard output") as output:
+            yield cast(BinaryIO, output)
         return
     with newfile.opened(path, replaces, makes_folders) as out:
-        yield out
+        if newfile.is_stream(path):
+            with spooled_bytes(out.fileno(), str(path)) as output:
+                yield cast(BinaryIO, output)
+        else:
+            yield out
 
 
 def merge(

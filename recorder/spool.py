@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, TextIO
 
 from . import standard_streams
-from .errors import CannotCreate, WebpfError
+from .errors import CannotCreate, Signalled, WebpfError
 from .invocation import program
 
 if TYPE_CHECKING:
@@ -30,22 +30,35 @@ _IN_MEMORY = 2 * 2**20  # bytes; what is more goes into a temporary file
 
 @contextlib.contextmanager
 def spooled(output: TextIO) -> Iterator[io.TextIOWrapper]:
-    """A stream in place of standard output, for a block that reads a recording file; it has a `buffer`, too.
+    """A stream in place of standard output, for a block that reads a recording file; see spooled_bytes()."""
+    output.flush()
+    with spooled_bytes(output.fileno(), "standard output") as buffer:
+        text = io.TextIOWrapper(buffer, output.encoding, output.errors, newline="\n")
+        try:
+            yield text
+        finally:
+            text.detach()  # which flushes it
+
+
+@contextlib.contextmanager
+def spooled_bytes(descriptor: int, name: str) -> Iterator[io.BufferedWriter[_Spool]]:
+    """A stream in place of a descriptor, for a block that reads a recording file. name: of it, for messages.
 
     What is written to it goes out as far as that needs no waiting, and the rest when the block is left. A file must be
     opened, and closed, within the block. Raises StorageError, and CannotCreate where there is no place for the rest.
     """
-    output.flush()
-    spool = _Spool(output.fileno())
-    text = io.TextIOWrapper(io.BufferedWriter(spool, _CHUNK), output.encoding, output.errors, newline="\n")
+    spool = _Spool(descriptor, name)
+    buffer = io.BufferedWriter(spool, _CHUNK)
     try:
         try:
-            yield text
+            yield buffer
+        except Signalled:
+            raise
         except WebpfError:
-            text.flush()  # what could be read before
+            buffer.flush()  # what could be read before
             spool.write_out()
             raise
-        text.flush()
+        buffer.flush()
         spool.write_out()
     finally:
         spool.discard()
@@ -54,8 +67,9 @@ def spooled(output: TextIO) -> Iterator[io.TextIOWrapper]:
 class _Spool(io.RawIOBase):
     """What is written to a descriptor, and in order what couldn't be written yet."""
 
-    def __init__(self, descriptor: int) -> None:
+    def __init__(self, descriptor: int, name: str) -> None:
         self._descriptor = descriptor
+        self._name = name
         self._at_once = _without_waiting(descriptor)
         self._is_discarded = False
         self._head = b""  # of what is kept, the first bytes; the others are in the file, from _begin to _end
@@ -85,7 +99,7 @@ class _Spool(io.RawIOBase):
     def write_out(self) -> None:
         """Writes all that was kept, and waits for the reader. Raises StorageError."""
         while not self._is_discarded and self._next_chunk():
-            self._head = self._head[standard_streams.write(self._descriptor, self._head) :]
+            self._head = self._head[standard_streams.write(self._descriptor, self._head, self._name) :]
 
     def discard(self) -> None:
         """Forgets what is kept, and takes no more."""
@@ -97,7 +111,7 @@ class _Spool(io.RawIOBase):
 
     def _offer(self, data: ReadableBuffer) -> int:
         """Writes as much as needs no waiting; returns how many bytes that was."""
-        return 0 if self._at_once is None else standard_streams.write(self._at_once, data, waits=False)
+        return 0 if self._at_once is None else standard_streams.write(self._at_once, data, self._name, waits=False)
 
     def _keep(self, data: memoryview) -> None:
         try:

@@ -48,8 +48,8 @@ def flush() -> None:
     sys.stdout.flush()
 
 
-def write(descriptor: int, data: ReadableBuffer, waits: bool = True) -> int:
-    """Writes to standard output, as os.write() does. Raises StorageError.
+def write(descriptor: int, data: ReadableBuffer, name: str, waits: bool = True) -> int:
+    """Writes to an output, as os.write() does. Raises StorageError. name: of it, for the message.
 
     waits: whether it waits for room on a non-blocking descriptor; else it returns 0. If the reader is gone, webpf ends
     by SIGPIPE, as other tools do.
@@ -65,7 +65,7 @@ def write(descriptor: int, data: ReadableBuffer, waits: bool = True) -> int:
             _end_by_sigpipe()
         except OSError as error:
             why = "it is closed" if error.errno == errno.EBADF else error.strerror
-            raise StorageError(f"standard output can't be written: {why}") from None
+            raise StorageError(f"{name} can't be written: {why}") from None
 
 
 class _Output(io.FileIO):
@@ -77,7 +77,7 @@ class _Output(io.FileIO):
         if self._has_failed:
             return memoryview(data).nbytes
         try:
-            return write(self.fileno(), data)
+            return write(self.fileno(), data, "standard output")
         except StorageError:
             self._has_failed = True
             raise

@@ -31,6 +31,7 @@ LONG = {
     "lines of JSON": ["query", "lifetimes", "--format", "ndjson"],
     "a table": ["query", "lifetimes", "--limit", "500"],
     "export": ["export", "--to", "csv"],
+    "a descriptor": ["export", "--to", "csv", "-o", "/dev/stdout"],
     "chrome": ["export", "--to", "chrome"],
     "tree": ["tree", "--no-fold"],
     "recordings": ["recordings", "--format", "ndjson"],
@@ -105,6 +106,19 @@ def test_the_file_is_free(command: list[str], db: Path) -> None:
         [*webpf_command(), *command], stdout=subprocess.PIPE, env=os.environ | {"WEBPF_DB": str(db)}, check=False
     )
     assert output == plain.stdout
+
+
+def test_the_file_is_free_while_a_named_pipe_is_full(db: Path, tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    command = [*webpf_command(), "export", str(db), "--to", "otlp", "-o", str(pipe)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE) as process, pipe.open("rb") as reader:
+        wait_until(lambda: unread(reader.fileno()) > 4096, "nothing comes")
+        wait_until(lambda: is_free(db), "the file stays locked")
+        assert process.poll() is None
+        spans = sum(line.count(b'"spanId"') for line in reader)
+    assert process.returncode == 0
+    assert spans == PROCESSES
 
 
 def test_no_row_is_lost(db: Path) -> None:
