@@ -59,7 +59,7 @@ RECORDING = {
     "doctor": ["doctor"],
     "a dry run": ["record", "--dry-run"],
     "a recording": ["record", "--duration", "0.2"],
-    "a command": ["record", "--", "sh", "-c", "exit 3"],
+    "a command": ["record", "--", "/bin/sh", "-c", "exit 3"],
     "a stream": ["stream", "--duration", "0.2"],
 }
 ANY_CODE = {0, 1, 3, 126, 127, *range(64, 79), -signal.SIGPIPE}
