@@ -5,6 +5,7 @@ from __future__ import annotations
 import mmap
 import os
 import platform
+import shlex
 import shutil
 import sqlite3
 from collections.abc import Callable
@@ -114,10 +115,10 @@ def _sqlite() -> Check:
 def _disk(db: Path) -> Check:
     folder = db.absolute().parent
     if not folder.is_dir():
-        return Check("disk", False, f"there is no folder {folder}", f"mkdir -p {folder}")
+        return Check("disk", False, f"there is no folder {folder}", f"mkdir -p {shlex.quote(str(folder))}")
     free = shutil.disk_usage(folder).free
     return Check(
-        "disk", free >= _LEAST_FREE, f"{free / 2**30:.1f} GiB free in {folder}", "free some space, or --db PATH"
+        "disk", free >= _LEAST_FREE, f"{free / 2**30:.1f} GiB free in {folder}", f"df -h {shlex.quote(str(folder))}"
     )
 
 

@@ -13,6 +13,7 @@ from typing import Annotated, BinaryIO, cast
 import typer
 
 from .errors import UsageError
+from .invocation import elsewhere
 from .options import DEFAULT_DB, File, Recording
 
 Force = Annotated[bool, typer.Option("--force", help="Replace FILE if it is there.")]
@@ -68,7 +69,7 @@ def export(
     from .longwork import LongWork
 
     if output is not None and newfile.is_same(output, file):
-        raise UsageError(f"{output} is the recording file itself", f"webpf export {file} -o OTHER")
+        raise UsageError(f"{output} is the recording file itself", elsewhere("-o", output.with_suffix(".out")))
     inside = export.place(file, recording, to.value)
     if output is None:
         _check_output(to, file)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import shlex
 import shutil
 import sys
@@ -42,8 +43,14 @@ def again_with(option: str, value: str) -> str:
         after = words[words.index("--") :]
         words = words[: words.index("--")]
     kept = [word for before, word in zip(["", *words], words, strict=False) if option not in (before, word)]
-    kept = [word for word in kept if not word.startswith(f"{option}=")]
+    # What may be replaced in one place may not be in another.
+    kept = [word for word in kept if not word.startswith(f"{option}=") and word != "--force"]
     return shlex.join(["webpf", *kept, option, value, *after])
+
+
+def elsewhere(option: str, path: Path) -> str:
+    """This very call, with a file of this name in the caller's own folder."""
+    return again_with(option, str(Path(os.path.expanduser("~")) / path.name))  # noqa: PTH111 - Path's needs a home
 
 
 def update_hint() -> str:

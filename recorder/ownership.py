@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from .errors import CannotCreate
-from .invocation import again_with
+from .invocation import again_with, elsewhere
 
 Identity: TypeAlias = tuple[int, int]
 """Which file it is, whatever its name: device and inode."""
@@ -57,7 +57,7 @@ def follow(path: Path, option: str = "--db") -> Path:
             hint = _instead(path, option)
             raise CannotCreate(f"{path} is a symbolic link, which webpf doesn't follow under sudo", hint)
         path = path.parent / path.readlink()
-    raise CannotCreate(f"{path} is a symbolic link that leads nowhere", f"choose another place with {option}")
+    raise CannotCreate(f"{path} is a symbolic link that leads nowhere", elsewhere(option, path))
 
 
 def check_link(path: Path, option: str) -> bool:

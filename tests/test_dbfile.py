@@ -423,8 +423,9 @@ def test_a_user_can_not_give_files_to_another(open_folder: Path) -> None:
 
 @pytest.mark.usefixtures("under_sudo")
 @pytest.mark.parametrize("exists", [True, False])
-def test_under_sudo_links_are_not_followed(tmp_path: Path, exists: bool) -> None:
+def test_under_sudo_links_are_not_followed(tmp_path: Path, exists: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """Else a user could have root write, and give him, any file."""
+    monkeypatch.setattr("sys.argv", ["webpf", "record", "--db", "webpf.db", "--", "make"])
     target = tmp_path / "target.db"
     if exists:
         recording(target)
@@ -433,7 +434,7 @@ def test_under_sudo_links_are_not_followed(tmp_path: Path, exists: bool) -> None
     assert refusal(dbfile.check_writable, path) == (
         CannotCreate,
         "PATH is a symbolic link, which webpf doesn't follow under sudo",
-        f"--db {target}",
+        f"webpf record --db {target} -- make",
     )
     with pytest.raises(CannotCreate):
         Store(path)
