@@ -42,11 +42,12 @@ install: packages $(VENV)/installed ## Install what recording needs, and webpf i
 test: test-packages $(VENV)/installed-dev $(VENV)/datasette-1 $(VENV)/speedscope ## Install what is missing, run every test
 	@failed=0; \
 	$(SUDO) $(BIN)/python -m pytest -n 2 --dist loadfile -m "not kernel and not matrix" || failed=1; \
-	$(SUDO) $(BIN)/python -m pytest -m kernel || failed=1; \
+	$(SUDO) $(BIN)/python -m pytest -m "kernel and not matrix" || failed=1; \
 	exit $$failed
 
-matrix: test-packages $(VENV)/installed-dev ## Run every reading command on every kind of bad file (by hand: long)
-	$(SUDO) $(BIN)/python -m pytest -n 2 -m matrix
+matrix: test-packages $(VENV)/installed-dev ## Run every command on bad files and in odd surroundings (by hand: long)
+	$(SUDO) $(BIN)/python -m pytest -q -n 2 -m "matrix and not kernel"
+	$(SUDO) $(BIN)/python -m pytest -q -m "matrix and kernel"
 
 check: $(VENV)/installed-dev ## Lint, check types and layers
 	$(BIN)/ruff check .

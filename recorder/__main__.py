@@ -6,6 +6,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from .errors import WebpfError
+
 
 def _drop_callers_paths() -> None:
     """Takes the current folder and PYTHONPATH off the search path, before anything else is imported.
@@ -42,37 +44,64 @@ def _supervised() -> int:
 
 def _with_means(work: "Callable[[], int]") -> int:
     """What it returns; one line and an exit code if the caller left it too little memory, or too few descriptors."""
-    import errno
     import os
 
     try:
         return work()
     except (MemoryError, OSError) as error:
-        if isinstance(error, OSError) and error.errno not in (errno.EMFILE, errno.ENFILE, errno.ENOMEM):
+        if isinstance(error, OSError) and error.errno not in _means():
             raise
         message = error.strerror if isinstance(error, OSError) else "Cannot allocate memory"
-        os.write(2, f"webpf: {message}; try: ulimit -a\n".encode())  # which needs no memory, nor anything imported
+        os.write(
+            2, f"webpf: the system gives no more: {message}; try: ulimit -a\n".encode()
+        )  # which needs no memory, nor anything imported
         return os.EX_OSERR
 
 
+def _means() -> "set[int]":
+    import errno
+
+    return {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN}  # the last: no more processes or threads
+
+
 def _run() -> int:
+    from . import standard_streams
+
+    standard_streams.prepare()
+    code = _exit_code(_run_command)
+    unwritten = _exit_code(standard_streams.flush)
+    return code or unwritten
+
+
+def _run_command() -> int:
+    from . import cli  # takes a tenth of a second, in which Ctrl-C may come
+
+    return cli.run()
+
+
+def _exit_code(step: "Callable[[], int | None]") -> int:
+    """What it returns; one line and an exit code if it fails with what can be expected."""
     import signal
 
-    from .errors import WebpfError
+    from .errors import WebpfError, of_system
 
     try:
-        from . import cli
-
-        code = cli.run()
-        sys.stdout.flush()
-        return code
+        return step() or 0
     except WebpfError as error:
-        from . import terminal
-
-        terminal.say(error.message + (f"; try: {error.hint}" if error.hint else ""))
-        return error.exit_code
+        return _tell(error)
+    except OSError as error:
+        if error.errno in _means():
+            raise
+        return _tell(of_system(error))
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
+
+
+def _tell(error: "WebpfError") -> int:
+    from . import invocation, terminal
+
+    terminal.say(error.message + (f"; try: {invocation.as_called(error.hint)}" if error.hint else ""))
+    return error.exit_code
 
 
 if __name__ == "__main__":

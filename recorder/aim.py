@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -35,25 +36,23 @@ class Aim:
     def check(self) -> None:
         """Raises UsageError for options that don't go together, and NotFound for a pid that can't be."""
         if self.command_line and self.pid is not None:
-            raise UsageError("a command and --pid don't go together", "webpf record --pid N")
+            raise UsageError("a command and --pid don't go together", f"webpf record --pid {self.pid}")
         if self.command_line and self.duration is not None:
             message = "a command is recorded until it ends, so --duration doesn't go with it"
-            raise UsageError(message, "timeout, as command")
+            raise UsageError(message, shlex.join(["webpf", "record", "--", "timeout", "60", *self.command_line]))
         for option, given in (("--all", self.all), ("--as-root", self.as_root), ("--cgroup", self.cgroup)):
             if given and not self.command_line:
-                raise UsageError(f"{option} needs a command", f"webpf record {option} -- COMMAND")
+                raise UsageError(f"{option} needs a command", f"webpf record {option} -- make")
         if self.all and self.cgroup:
-            raise UsageError("--all and --cgroup don't go together", "webpf record --cgroup -- COMMAND")
+            raise UsageError("--all and --cgroup don't go together", "webpf record --cgroup -- make")
         follows = self.pid is not None or (self.command_line and not self.all)
         of_machine = {"--uid": self.users, "--comm": self.names, "--min-lifetime": self.min_lifetime}
         for option, value in of_machine.items():
             if follows and value:
-                hint = "--all" if self.command_line else "leave --pid out"
-                raise UsageError(f"{option} is for recording the whole machine", hint)
-        if self.min_lifetime is not None and not 0 < self.min_lifetime < 1e9:
-            raise UsageError(
-                f"--min-lifetime must be more than 0 seconds, not {self.min_lifetime:g}", "--min-lifetime 0.5"
-            )
+                all_of_it = ["--all", "--", *self.command_line] if self.command_line else []
+                hint = shlex.join(["webpf", "record", option, str(value[0] if isinstance(value, list) else value)])
+                message = f"{option} is for recordings of the whole machine, not of one process or command"
+                raise UsageError(message, f"{hint} {shlex.join(all_of_it)}".rstrip())
         self.filters()
         if self.pid is not None and self.pid < 1:
             raise NotFound(f"there is no process {self.pid}", "ps -e")
@@ -79,7 +78,7 @@ class Aim:
         """The command, and what is recorded with it. Raises Unavailable or NoPermission if no cgroup can be made."""
         starter = supervisor.current()
         if starter is None:
-            raise Unavailable("a command can only be recorded by the program webpf", "webpf record -- COMMAND")
+            raise Unavailable("a command can only be recorded by the program webpf", "webpf record -- make")
         if self.all:
             yield target.Commanded(command, starter, self.filters())
         elif not self.cgroup:

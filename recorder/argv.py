@@ -40,6 +40,11 @@ def quote(argv: bytes, argv_bytes: int) -> str:
     return f"{line} …[{missing} bytes cut]" if missing > 0 else line
 
 
+def word(text: str) -> str:
+    """One word of a command line that is to be pasted; the shell reads it back, whatever bytes it has."""
+    return _quote_one(os.fsencode(text))
+
+
 def file_word(path: Path) -> str:
     """A file's name for a command line that is to be pasted: the shell reads it back, and no program as an option."""
     name = os.fsencode(path)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import re
+import shlex
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,7 +83,7 @@ def find() -> Found:
     if impostor:
         raise Unavailable(
             f"the Python package in {impostor} is another project that is called bcc too (from PyPI), not BCC",
-            f"{install_hint()}   (and: pip uninstall bcc)",
+            f"{install_hint()} && {shlex.quote(sys.executable)} -m pip uninstall bcc",
         )
     raise Unavailable("BCC is not installed", install_hint())
 
@@ -115,7 +116,7 @@ def _candidates() -> list[Path]:
 
 def _version(folder: Path) -> str:
     try:
-        match = re.search(r"__version__ *= *['\"]([^'\"]+)", (folder / "version.py").read_text())
+        match = re.search(r"__version__ *= *['\"]([^'\"]+)", (folder / "version.py").read_text(errors="replace"))
     except OSError:
         match = None
     return match[1] if match else "unknown"

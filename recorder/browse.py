@@ -109,7 +109,7 @@ def _listening(port: int | None) -> socket.socket:
         raise UsageError(f"--port must be from 1 to 65535, not {port}", f"webpf browse --port {FIRST_PORT}")
     found = _listen(port)
     if found is None:
-        raise Unavailable(f"port {port} is taken, or not for this user", "webpf browse   (finds a free one)")
+        raise Unavailable(f"port {port} is taken, or this user may not have it; webpf finds a free one", "webpf browse")
     return found
 
 

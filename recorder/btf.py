@@ -86,8 +86,8 @@ class Layouts:
     def __init__(self, path: Path = VMLINUX) -> None:
         if not path.exists():
             raise Unavailable(
-                f"this kernel has no BTF ({path} is missing), so its data structures can't be read",
-                "boot a kernel built with CONFIG_DEBUG_INFO_BTF=y (every current distribution kernel is)",
+                f"this kernel has no BTF ({path} is missing), and webpf needs it: boot one built with"
+                " CONFIG_DEBUG_INFO_BTF=y, as every current distribution's is",
             )
         self._lib = _load_libbpf()
         self._btf = self._lib.btf__parse_raw(bytes(path))
@@ -104,7 +104,7 @@ class Layouts:
         bits = self._bits(struct, member)
         if bits is not None:
             return bits // 8
-        raise Unavailable(f"this kernel has no {struct}.{member}", "webpf needs Linux 5.8 or newer")
+        raise Unavailable(f"this kernel has no {struct}.{member}: webpf needs Linux 5.8 or newer", "uname -r")
 
     def has(self, struct: str, member: str) -> bool:
         """Whether there is such a member."""

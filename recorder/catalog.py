@@ -85,7 +85,7 @@ def load(name: str) -> SavedQuery:
         near = difflib.get_close_matches(name, names(), n=1)
         raise UsageError(
             f"there is no query {name!r}" + (f": did you mean {near[0]}?" if near else ""),
-            f"webpf query {near[0]}" if near else "webpf query   (lists them)",
+            f"webpf query {near[0]}" if near else "webpf query",
         )
     return _read(name)
 
@@ -138,7 +138,7 @@ def bind(query: SavedQuery, given: Mapping[str, str]) -> dict[str, str]:
         if parameter.required and not given.get(parameter.name) and not given.get(parameter.instead or ""):
             raise UsageError(
                 f"query {query.name} needs the parameter {parameter.name} ({parameter.description})",
-                f"webpf query {query.name} -p {parameter.name}=VALUE",
+                f"webpf query {query.name} -p {parameter.name}={_EXAMPLE[parameter.type]}",
             )
     return {name: given.get(name, "") for name in by_name}
 
@@ -149,7 +149,7 @@ def given(pairs: Iterable[str]) -> dict[str, str]:
     for each in pairs:
         key, equals, value = each.partition("=")
         if not key or not equals:
-            raise UsageError(f"-p takes KEY=VALUE, not {each!r}", "webpf query NAME -p pid=1")
+            raise UsageError(f"-p takes KEY=VALUE, not {each!r}", "webpf query execs -p pid=1")
         values[key] = value
     return values
 

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from . import __version__, argv, diffcli, exportcli, recordcli, treecli, webcli
-from .errors import DataError, NoPermission, Unavailable, UsageError
+from .errors import DataError, NoPermission, Unavailable
 from .invocation import sudo_command
 from .options import DEFAULT_DB, Db, File, Format, Recording, RowFormat
 
@@ -44,12 +44,13 @@ def run() -> int:
     try:
         code = app(standalone_mode=False)
     except _ParseError as error:
-        context = getattr(error, "ctx", None)
-        command = context.command_path if context else "webpf"
-        message = str(getattr(error, "format_message", error.__str__)()).splitlines()[0]
-        raise UsageError(message.removesuffix("."), f"{command} --help") from None
+        from . import usage
+
+        raise usage.of_parser(error) from None
     except typer.Exit as ending:
         code = ending.exit_code
+    except typer.Abort:  # what older versions make of Ctrl-C
+        raise KeyboardInterrupt from None
     return code if isinstance(code, int) else 0
 
 
@@ -88,13 +89,14 @@ def query(
 ) -> None:
     """Run a saved query over a recording, or list the saved queries."""
     from . import catalog, pidowner, terminal
+    from .spool import spooled
 
     if name is None:
         saved = [catalog.load(each).about() for each in catalog.names()]
         if format is Format.json:
-            typer.echo(json.dumps(saved, indent=2))
+            terminal.write_lines(json.dumps(saved, indent=2).splitlines())
         elif format is Format.ndjson:
-            typer.echo("\n".join(map(json.dumps, saved)))
+            terminal.write_lines(map(json.dumps, saved))
         else:
             rows = [(each["name"], each["title"], each["description"]) for each in saved]
             terminal.write_rows(["name", "title", "description"], rows, format.value, limit, sys.stdout)
@@ -103,8 +105,8 @@ def query(
     given = catalog.given(parameter or [])
     if recording is not None:
         given["recording"] = str(recording)
-    with catalog.run(db, wanted, given) as result:
-        terminal.write_rows(result.columns, result.rows, format.value, limit, sys.stdout)
+    with spooled(sys.stdout) as output, catalog.run(db, wanted, given) as result:
+        terminal.write_rows(result.columns, result.rows, format.value, limit, output)
     for line in (pidowner.note_of_query(db, wanted, given), catalog.caveat(db, given.get("recording", ""))):
         if line:
             terminal.say(line)
@@ -141,14 +143,15 @@ def verify(
     from . import verify as verifying
     from .longwork import LongWork
     from .safety import safe
+    from .spool import spooled
 
     problems: list[str] = []
-    with LongWork("the verification") as work:
+    with LongWork("the verification") as work, spooled(sys.stdout) as output:
         for finding in verifying.verify(file, work):
             work.clear()
-            typer.echo(safe(f"{'WRONG' if finding.problems else 'ok':6} {finding.summary}"))
-            for problem in finding.problems:
-                typer.echo(safe(f"{'':6} {problem}"))
+            output.write(safe(f"{'WRONG' if finding.problems else 'ok':6} {finding.summary}") + "\n")
+            output.writelines(safe(f"{'':6} {problem}") + "\n" for problem in finding.problems)
+            output.flush()
             problems += finding.problems
     if problems:
         mending = (
@@ -161,14 +164,14 @@ def verify(
 def doctor(db: Db = DEFAULT_DB) -> None:
     """Say what this machine has, and lacks, of what recording needs."""
     from . import doctor as examination
-    from .safety import safe
+    from .terminal import write_lines
 
     checks = examination.examine(db, sudo_command(["record", "--dry-run"]))
     for check in checks:
         mark = {True: "ok", False: "MISSING", None: "-"}[check.ok]
-        typer.echo(safe(f"{mark:8} {check.name:14} {check.found}"))
+        write_lines([f"{mark:8} {check.name:14} {check.found}"])
         if check.ok is False and check.mend:
-            typer.echo(safe(f"{'':8} {'':14} -> {check.mend}"))
+            write_lines([f"{'':8} {'':14} -> {check.mend}"])
     missing = [check.name for check in checks if check.ok is False]
     if missing:
         raise typer.Exit((NoPermission if missing == ["privileges"] else Unavailable).exit_code)
@@ -182,13 +185,12 @@ def report(file: File = DEFAULT_DB, recording: Recording = None) -> None:
     """Tell the story of a recording: how busy it was, what ran alone, what decided the time, what was repeated."""
     from . import catalog, terminal
     from . import report as reports
-    from .safety import safe
 
     with catalog.reading(file) as connection:
         number = catalog.which(connection, file, recording)
         about = next(row for row in catalog.recording_rows(connection) if row["id"] == number)
-        for line in reports.lines(connection, about):
-            typer.echo(safe(line))
+        lines = list(reports.lines(connection, about))
+    terminal.write_lines(lines)
     caveat = catalog.caveat(file, str(number))
     if caveat:
         terminal.say(caveat)

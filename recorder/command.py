@@ -38,7 +38,9 @@ class Command:
         if not there:
             raise CommandNotFound(f"{self.argv[0]}: no such command")
         if not any(os.access(path, os.X_OK) and not path.is_dir() for path in there):
-            raise CannotExecute(f"{there[0]}: {'is no program' if there[0].is_dir() else 'may not be executed'}")
+            raise CannotExecute(
+                f"{there[0]}: {'is a directory, no program' if there[0].is_dir() else 'may not be executed'}"
+            )
 
     def _paths(self) -> list[bytes]:
         """Where it may be, in order."""
@@ -74,7 +76,7 @@ class Command:
         assert self._supervisor is not None
         messages = self._supervisor.receive()
         if messages is None:
-            raise Unavailable("the process that starts the command is gone", "webpf record -- COMMAND")
+            raise Unavailable("the process that starts the command is gone", "webpf record -- make")
         for name, value in messages:
             if name == channel.STARTED:
                 self.pid = value

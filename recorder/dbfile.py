@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import contextlib
 import os
+import pwd
+import stat
 import struct
 from pathlib import Path
 
 from . import argv, ownership
-from .errors import CannotCreate, DataError, NotFound
+from .errors import CannotCreate, DataError, NoPermission, NotFound
+from .invocation import sudo_command, update_hint
 
 # Kept here and not in schema.py, which needs sqlite_utils: the check must be quick.
 APPLICATION_ID = 0x77625046  # "wbPF": tells a recording from any other SQLite database
@@ -39,12 +42,12 @@ def _check_path(path: Path) -> None:
         full = path.absolute()
     except FileNotFoundError:
         message = f"the current folder was deleted, so {path} can't be in it"
-        raise CannotCreate(message, "cd /   (or an absolute --db PATH)") from None
+        raise CannotCreate(message, "cd") from None
     if len(os.fsencode(full)) > _LONGEST_PATH:
         message = (
             f"the path of {path.name} has {len(os.fsencode(full))} bytes, and SQLite takes at most {_LONGEST_PATH}"
         )
-        raise CannotCreate(message, f"--db {argv.file_word(Path('/tmp') / path.name)}")
+        raise CannotCreate(message, f"webpf record --db {argv.file_word(Path('/tmp') / path.name)}")
 
 
 def check_writable(path: Path) -> None:
@@ -56,19 +59,19 @@ def check_writable(path: Path) -> None:
     try:
         path.exists()
     except OSError as error:  # the name is too long, or the folder can't be looked into
-        raise CannotCreate(f"{path}: {error.strerror}", "choose another place with --db PATH") from None
+        raise CannotCreate(f"{path}: {error.strerror}", "webpf record --db ~/webpf.db") from None
     if path.is_dir():
         raise CannotCreate(f"{path} is a directory", f"webpf record --db {argv.file_word(path / 'webpf.db')}")
     ownership.follow(path)
     if path.exists():
         if not path.is_file():
-            raise CannotCreate(f"{path} is not a regular file", "choose another with --db PATH")
+            raise CannotCreate(f"{path} is not a regular file", "webpf record --db ~/webpf.db")
         ownership.check_owner(path, path.stat())
         _check_header(path)
     ownership.check_side_files(path.resolve())
     # The folder too: SQLite makes files beside the database while it is written.
     if not os.access(folder, os.W_OK) or (path.exists() and not os.access(path, os.W_OK)):
-        raise CannotCreate(f"{path} can't be written: {_why_not(folder)}", "choose another place with --db PATH")
+        raise CannotCreate(f"{path} can't be written: {_why_not(folder)}", "webpf record --db ~/webpf.db")
 
 
 def check_readable(path: Path) -> None:
@@ -77,13 +80,13 @@ def check_readable(path: Path) -> None:
     try:
         exists = path.exists()
     except OSError as error:
-        raise DataError(f"{path}: {error.strerror}", "--db PATH") from None
+        raise DataError(f"{path}: {error.strerror}", "webpf recordings --db webpf.db") from None
     if not exists:
-        raise NotFound(f"there is no recording file {path}", f"{_record_to(path)}   (or --db PATH)")
+        raise NotFound(f"there is no recording file {path}", _record_to(path))
     if path.is_dir():
-        raise DataError(f"{path} is a directory", "--db PATH")
+        raise DataError(f"{path} is a directory, not a recording file", f"ls {argv.file_word(path)}")
     if not path.is_file():  # a pipe, a device: some never end
-        raise DataError(f"{path} is not a regular file", "--db PATH")
+        raise DataError(f"{path} is not a regular file", f"ls -l {argv.file_word(path)}")
     if path.stat().st_size == 0:
         raise DataError(f"{path} is empty: nothing has been recorded in it yet", _record_to(path))
     _check_header(path)
@@ -126,21 +129,42 @@ def create(path: Path) -> ownership.Identity:
     try:
         fd, is_new = _open(path)
     except OSError as error:
-        raise CannotCreate(
-            f"{path} can't be created: {error.strerror}", "choose another place with --db PATH"
-        ) from None
+        raise CannotCreate(f"{path} can't be created: {error.strerror}", "webpf record --db ~/webpf.db") from None
     try:
         status = os.fstat(fd)
         owner = ownership.invoking_user()
         if not is_new:
             ownership.check_owner(path, status)
         elif owner is not None:
-            os.fchown(fd, *owner)
+            with contextlib.suppress(OSError):  # FAT knows no owners: who mounts it says whose its files are
+                os.fchown(fd, *owner)
         if status.st_size == 0:  # nothing has been recorded yet: nobody can mean it to be read by others
-            os.fchmod(fd, 0o600)
+            _make_private(path, fd)
         return status.st_dev, status.st_ino
     finally:
         os.close(fd)
+
+
+def _make_private(path: Path, fd: int) -> None:
+    """Raises CannotCreate for a file that others can read, and whose mode the system doesn't let be changed.
+
+    FAT and others keep no permissions: who mounts them has said who reads there. They take a mode that is no change.
+    """
+    try:
+        os.fchmod(fd, 0o600)
+    except OSError as error:
+        mode = stat.S_IMODE(os.fstat(fd).st_mode)
+        if mode & 0o077 and not _takes_mode(fd, mode):
+            message = f"{path} could be read by other users, and that can't be changed: {error.strerror}"
+            raise CannotCreate(message, "webpf record --db ~/webpf.db") from None
+
+
+def _takes_mode(fd: int, mode: int) -> bool:
+    try:
+        os.fchmod(fd, mode)
+    except OSError:
+        return False
+    return True
 
 
 def _open(path: Path) -> tuple[int, bool]:
@@ -156,22 +180,31 @@ def _check_header(path: Path) -> None:
         with path.open("rb") as file:
             header = file.read(HEADER_BYTES)
     except PermissionError:
-        name = argv.file_word(path)
-        raise DataError(f"{path} belongs to another user and can't be read", f"sudo chown $USER {name}") from None
+        message = f"{path} is {_owner(path)}'s, and you may not read it"
+        raise NoPermission(message, sudo_command()) from None
     if not header:
         return
     if not header.startswith(_MAGIC) or len(header) < HEADER_BYTES:
-        raise DataError(f"{path} is no SQLite database", "choose another file with --db PATH")
+        raise DataError(f"{path} is no SQLite database", "webpf record --db ~/webpf.db")
     version, application = _HEADER.unpack_from(header)
     if application != APPLICATION_ID:
         raise DataError(
-            f"{path} is another program's SQLite database, and webpf doesn't touch it", "choose another with --db PATH"
+            f"{path} is another program's SQLite database, and webpf doesn't touch it", "webpf record --db ~/webpf.db"
         )
     if version > SCHEMA_VERSION:
         raise DataError(
             f"{path} comes from a newer webpf (schema {version}; this one knows {SCHEMA_VERSION})",
-            "pip install --upgrade webpf",
+            update_hint(),
         )
+
+
+def _owner(path: Path) -> str:
+    """Name of the user whose file it is."""
+    uid = path.stat().st_uid
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"user {uid}"
 
 
 def _record_to(path: Path) -> str:

@@ -27,15 +27,13 @@ def diff(
     """Compare two recordings: what is new, gone, slower, hungrier, failing now. --fail-if makes it a test."""
     from . import catalog, difference, terminal
     from . import diff as reading
-    from .safety import safe
 
     conditions = [difference.Condition.parse(text) for text in fail_if or []]
     if before is not None and after is None:
-        raise UsageError("two recordings are compared, or the last two", "webpf diff BEFORE AFTER")
+        raise UsageError("diff takes two recordings, or none for the last two", "webpf diff 1 2")
     references = (before, after) if before is not None and after is not None else reading.last_two(db)
     one, other = (reading.read(*reading.find(reference, db)) for reference in references)
-    for line in difference.lines(one, other):
-        typer.echo(safe(line))
+    terminal.write_lines(difference.lines(one, other))
     for reference in references:
         file, number = reading.find(reference, db)
         caveat = catalog.caveat(file, "" if number is None else str(number))

@@ -68,7 +68,8 @@ class Condition:
         """Of `wall>10%` or `failures>0`. Raises UsageError."""
         match = _CONDITION.fullmatch(text.strip())
         if match is None or (not match[3] and match[1] not in ("processes", "failures")):
-            raise UsageError(f"{text!r} is no condition", "--fail-if 'wall>10%' (or cpu, rss; processes>5, failures>0)")
+            message = f"--fail-if takes a share of wall, cpu or rss, or a number of processes or failures, not {text!r}"
+            raise UsageError(message, "webpf diff --fail-if 'wall>10%' --fail-if 'failures>0'")
         return cls(text.strip(), match[1], float(match[2]) / (100 if match[3] else 1), bool(match[3]))
 
     def is_met(self, before: Cost, after: Cost) -> bool:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import bcclib, btf, cgroups, machine, probe
+from . import argv, bcclib, btf, cgroups, machine, probe
 from .errors import WebpfError
 
 _LEAST_FREE = 100 * 2**20
@@ -114,10 +114,10 @@ def _sqlite() -> Check:
 def _disk(db: Path) -> Check:
     folder = db.absolute().parent
     if not folder.is_dir():
-        return Check("disk", False, f"there is no folder {folder}", f"mkdir -p {folder}")
+        return Check("disk", False, f"there is no folder {folder}", f"mkdir -p {argv.file_word(folder)}")
     free = shutil.disk_usage(folder).free
     return Check(
-        "disk", free >= _LEAST_FREE, f"{free / 2**30:.1f} GiB free in {folder}", "free some space, or --db PATH"
+        "disk", free >= _LEAST_FREE, f"{free / 2**30:.1f} GiB free in {folder}", f"df -h {argv.file_word(folder)}"
     )
 
 

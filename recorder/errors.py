@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 
 class WebpfError(Exception):
     """A failure with a message for the user and, where there is one, the command or step that mends it."""
@@ -74,3 +76,20 @@ class Signalled(WebpfError):
     def __init__(self, message: str, signal: int) -> None:
         super().__init__(message)
         self.exit_code = 128 + signal
+
+
+def of_system(error: OSError) -> WebpfError:
+    """What is to be said of a failure that nothing nearer to it has dealt with."""
+    if isinstance(error, FileNotFoundError) and _is_folder_gone():
+        return NotFound("the current folder was deleted", "cd")
+    where = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, str | bytes) else ""
+    message = f"{where}{error.strerror or error}"
+    return NoPermission(message) if isinstance(error, PermissionError) else StorageError(message)
+
+
+def _is_folder_gone() -> bool:
+    try:
+        os.getcwd()  # noqa: PTH109 - pathlib is not imported here
+    except OSError:
+        return True
+    return False

@@ -12,6 +12,7 @@ from typing import BinaryIO, TypeAlias
 
 from . import catalog, chrometrace, otlp, soundness, stacks, terminal
 from .errors import Unavailable
+from .invocation import pip_install
 from .slices import Row
 from .work import UNWATCHED, Work, counted, processes
 
@@ -41,9 +42,10 @@ class _Text(io.TextIOWrapper):
 def _as_text(out: BinaryIO) -> Iterator[io.TextIOWrapper]:
     # Names are any bytes: what is no text is written as \\udcff, as JSON has it.
     text = _Text(out, encoding="utf-8", errors="backslashreplace", newline="\n", write_through=False)
-    yield text
-    text.flush()
-    text.detach()
+    try:
+        yield text
+    finally:
+        text.detach()  # which flushes it, and leaves `out` open
 
 
 def _rows(format: str) -> Writer:
@@ -66,7 +68,7 @@ def _perfetto(connection: sqlite3.Connection, about: Row, weight: str, out: Bina
     try:
         from . import perfettotrace
     except ImportError:
-        raise Unavailable("this format needs the extra perfetto", "pip install 'webpf[perfetto]'") from None
+        raise Unavailable("this format needs the Python package perfetto", pip_install("perfetto")) from None
     perfettotrace.write(connection, about, out, work=work)
 
 
@@ -83,7 +85,7 @@ def _parquetfile() -> ModuleType:
     try:
         from . import parquetfile
     except ImportError:
-        raise Unavailable("this format needs the extra parquet", "pip install 'webpf[parquet]'") from None
+        raise Unavailable("this format needs the Python package pyarrow", pip_install("pyarrow")) from None
     return parquetfile
 
 

@@ -7,12 +7,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
-from typing import Annotated, BinaryIO
+from typing import Annotated, BinaryIO, cast
 
 import typer
 
 from . import argv
 from .errors import UsageError
+from .invocation import elsewhere
 from .options import DEFAULT_DB, File, Recording
 
 Force = Annotated[bool, typer.Option("--force", help="Replace FILE if it is there.")]
@@ -51,7 +52,13 @@ def export(
     ] = To.chrome,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", metavar="FILE", help="Where to (parquet: a folder); default: standard output."),
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE",
+            readable=False,
+            help="Where to (parquet: a folder); default: standard output.",
+        ),
     ] = None,
     recording: Recording = None,
     weight: Annotated[Weight, typer.Option("--weight", help="Of stacks: own time, CPU time or number.")] = Weight.WALL,
@@ -62,7 +69,7 @@ def export(
     from .longwork import LongWork
 
     if output is not None and newfile.is_same(output, file):
-        raise UsageError(f"{output} is the recording file itself", f"webpf export {argv.file_word(file)} -o OTHER")
+        raise UsageError(f"{output} is the recording file itself", elsewhere("-o", output.with_suffix(".out")))
     inside = export.place(file, recording, to.value)
     if output is None:
         _check_output(to, file)
@@ -80,27 +87,36 @@ def export(
 def _check_output(to: To, file: Path) -> None:
     """Raises UsageError for a format that standard output can't take."""
     if to == To.parquet:
-        raise UsageError("parquet goes into a folder", f"webpf export {argv.file_word(file)} --to parquet -o FOLDER")
+        raise UsageError(
+            "parquet goes into a folder, not to standard output",
+            f"webpf export {argv.file_word(file)} --to parquet -o all",
+        )
     if to == To.perfetto and sys.stdout.isatty():
         hint = f"webpf export {argv.file_word(file)} --to perfetto -o trace.pftrace"
-        raise UsageError("perfetto's format is nothing for a terminal", hint)
+        raise UsageError("a terminal can't show Perfetto's format", hint)
 
 
 @contextmanager
 def _output(path: Path | None, replaces: bool, makes_folders: bool) -> Iterator[BinaryIO]:
     """Where an export is written: a new file, what is no file, or standard output."""
     from . import newfile
+    from .spool import spooled_bytes
 
     if path is None:
-        yield sys.stdout.buffer
+        with spooled_bytes(sys.stdout.fileno(), "standard output") as output:
+            yield cast(BinaryIO, output)
         return
     with newfile.opened(path, replaces, makes_folders) as out:
-        yield out
+        if newfile.is_stream(path):
+            with spooled_bytes(out.fileno(), str(path)) as output:
+                yield cast(BinaryIO, output)
+        else:
+            yield out
 
 
 def merge(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Recording files.")],
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="The new file.")],
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", readable=False, help="Recording files.")],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", readable=False, help="The new file.")],
     force: Force = False,
 ) -> None:
     """Join the recordings of several files, or hosts, into one new file."""

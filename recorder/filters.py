@@ -12,6 +12,7 @@ import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from . import argv
 from .errors import UsageError
 from .events import Alive, text
 
@@ -63,8 +64,18 @@ class Filters:
 def parse(users: Sequence[str], names: Sequence[str]) -> Filters:
     """Of users' names or numbers, and processes' names. Raises UsageError for what can't be one."""
     if "" in names:
-        raise UsageError("--comm needs the name of a process", "--comm make")
-    return Filters(tuple(_uid(user) for user in users), tuple(os.fsencode(name)[: _COMM_BYTES - 1] for name in names))
+        raise UsageError("--comm needs the name of a process", "webpf record --comm make")
+    return Filters(tuple(_uid(user) for user in users), tuple(_comm(name) for name in names))
+
+
+def _comm(name: str) -> bytes:
+    """As the kernel keeps it. Raises UsageError for one that is longer: of that, only the beginning is kept."""
+    encoded, most = os.fsencode(name), _COMM_BYTES - 1
+    if len(encoded) > most:
+        short = argv.quote(encoded[:most], most)
+        message = f"--comm {name}: the kernel keeps {most} bytes of a name, and this has {len(encoded)}"
+        raise UsageError(message, f"webpf record --comm {short}")
+    return encoded
 
 
 def _uid(user: str) -> int:

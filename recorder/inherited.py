@@ -42,13 +42,14 @@ class Inherited:
 def fill_standard_descriptors() -> None:
     """Where 0, 1 or 2 is closed, puts /dev/null there, so that no file that is opened takes its number.
 
-    A message to stderr would go into that file. What this process executes finds them closed again.
+    A message to stderr would go into that file. What is written to a closed standard output fails nevertheless: 1 is
+    open for reading only. What this process executes finds them closed again.
     """
     for number in range(3):
         try:
             os.fstat(number)
         except OSError:
-            opened = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+            opened = os.open(os.devnull, (os.O_RDONLY if number == 1 else os.O_RDWR) | os.O_CLOEXEC)
             if opened != number:  # a lower one was closed meanwhile
                 os.dup2(opened, number, inheritable=False)
                 os.close(opened)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import signal
 import sqlite3
 import sys
@@ -44,7 +45,8 @@ class LongWork:
         now = time.monotonic()
         if now - self._begun >= _PATIENCE_SECONDS and now - self._drawn >= _REDRAW_SECONDS and self._is_shown:
             self._drawn = now
-            self._draw(done, total)
+            if select.select([], [sys.stderr], [], 0)[1]:  # not stopped, as by Ctrl-S: a recording file is open
+                self._draw(done, total)
 
     def watch(self, connection: sqlite3.Connection) -> None:
         connection.set_progress_handler(lambda: self._received is not None, _INSTRUCTIONS)

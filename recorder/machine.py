@@ -70,11 +70,11 @@ def check_machine(sudo_command: str = "sudo webpf") -> None:
         )
     if not sees_all_pids():
         raise Unavailable(
-            "this is a container with process ids of its own, so what the kernel reports can't be matched with /proc",
-            "run webpf on the host, or the container with --pid=host",
+            "this is a container with process ids of its own, so what the kernel reports can't be matched with /proc:"
+            " run webpf on the host, or the container with --pid=host",
         )
     if kernel_version() < MIN_KERNEL:
-        raise Unavailable(f"Linux {platform.release()} is too old: webpf needs 5.8 or newer", "update the kernel")
+        raise Unavailable(f"Linux {platform.release()} is too old: webpf needs 5.8 or newer", "uname -r")
     if not btf.VMLINUX.exists():
         btf.Layouts()  # raises the error that says so
     bcclib.find()

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from . import catalog, newfile, opening, soundness
+from . import argv, catalog, newfile, opening, soundness
 from .errors import DataError, UsageError
 from .soundness import GREATEST
 from .store import Store
@@ -38,7 +38,7 @@ def merge(
     one that is still being recorded, work's Interrupted, and what newfile.path() raises.
     """
     if len({path.resolve() for path in sources}) < len(sources):
-        raise UsageError("the same file is named twice", "webpf merge A B -o C")
+        raise UsageError("the same file is named twice", "webpf merge a.db b.db -o all.db")
     looked_at = [_look_at(path) for path in sources]
     if max(sum(source.events for source in looked_at), sum(source.recordings for source in looked_at)) > GREATEST:
         raise DataError("all these files together have numbers that are too large for one")
@@ -67,7 +67,8 @@ def _look_at(path: Path) -> _Source:
         catalog.which(connection, path, None)
         for row in catalog.recording_rows(connection):
             if row["status"] == "recording":
-                raise UsageError(f"recording {row['id']} of {path} goes on", "merge it when it has ended")
+                hint = f"webpf recordings --db {argv.file_word(path)}"
+                raise UsageError(f"recording {row['id']} of {path} goes on: merge it when it has ended", hint)
         for problem in (*soundness.problems_of_blocks(connection), *soundness.problems_of_ids(connection)):
             raise opening.damaged(path, problem)
         last = {table: _number(connection, f"max(id) FROM {table}") for table in ("recordings", *_BY_ID)}

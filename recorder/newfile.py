@@ -11,6 +11,7 @@ import errno
 import glob
 import os
 import stat
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,13 +19,13 @@ from typing import BinaryIO
 
 from . import argv, ownership
 from .errors import CannotCreate, StorageError, UsageError
+from .invocation import elsewhere
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG)
 _NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)  # as on FAT
 _NO_SUCH_RENAME = (errno.EINVAL, errno.ENOSYS)
 _AT_FDCWD, _RENAME_NOREPLACE = -100, 1  # fcntl.h, linux/fs.h
 _KINDS = {stat.S_IFDIR: "directory", stat.S_IFBLK: "block device", stat.S_IFSOCK: "socket"}
-_ELSEWHERE = "choose another place with -o FILE"
 
 
 @contextlib.contextmanager
@@ -52,10 +53,10 @@ def path(wanted: Path, replaces: bool) -> Iterator[Path]:
     """The same for what needs a path: an empty file beside the wanted one. It can't be a stream."""
     with _errors_told(wanted):
         if is_stream(wanted):
-            raise CannotCreate(f"{wanted} is no file, and an SQLite database must be one", _ELSEWHERE)
+            raise CannotCreate(f"{wanted} is no file, and an SQLite database must be one", elsewhere("-o", wanted))
         for side in ownership.side_files(ownership.follow(wanted, "-o")):
             if os.path.lexists(side):  # SQLite would take it for the new file's
-                raise CannotCreate(f"{side} is there, of a database that was not closed", _ELSEWHERE)
+                raise CannotCreate(f"{side} is there, of a database that was not closed", elsewhere("-o", wanted))
         with _new(wanted, replaces, makes_folders=False) as (_, made):
             yield made
 
@@ -111,7 +112,7 @@ def _open_stream(wanted: Path) -> int:
     target = _followed(wanted)
     status = target.lstat()
     if stat.S_ISFIFO(status.st_mode) and os.geteuid() == 0 and status.st_uid not in ownership.trusted():
-        raise CannotCreate(f"{wanted} is a pipe of another user (uid {status.st_uid})", _ELSEWHERE)
+        raise CannotCreate(f"{wanted} is a pipe of another user (uid {status.st_uid})", elsewhere("-o", wanted))
     return os.open(target, os.O_WRONLY | os.O_NOCTTY | os.O_NOFOLLOW | os.O_CLOEXEC)
 
 
@@ -137,7 +138,7 @@ def _new(wanted: Path, replaces: bool, makes_folders: bool) -> Iterator[tuple[in
         try:
             yield descriptor, Path(name)
             if not os.path.samestat(os.fstat(descriptor), Path(name).lstat()):
-                raise CannotCreate(f"{wanted} was replaced while it was being written", _ELSEWHERE)
+                raise CannotCreate(f"{wanted} was replaced while it was being written", elsewhere("-o", wanted))
             if before is not None:
                 _make_like(descriptor, before)
             _put(Path(name), target, replaces)
@@ -157,14 +158,15 @@ def _there(wanted: Path, target: Path, replaces: bool) -> os.stat_result | None:
         return None
     if not stat.S_ISREG(status.st_mode):
         kind = _KINDS.get(stat.S_IFMT(status.st_mode), "special file")
-        raise CannotCreate(f"{wanted} is a {kind}", _ELSEWHERE)
+        raise CannotCreate(f"{wanted} is a {kind}", elsewhere("-o", wanted))
     if not replaces:
         raise _taken(wanted)
     return status
 
 
 def _taken(wanted: Path) -> UsageError:
-    return UsageError(f"{wanted} is there already", "--force replaces it")
+    hint = " ".join(map(argv.word, ["webpf", *sys.argv[1:], "--force"]))
+    return UsageError(f"{wanted} is there already; --force replaces it", hint)
 
 
 def _make_like(descriptor: int, before: os.stat_result) -> None:
@@ -183,9 +185,8 @@ def _errors_told(wanted: Path) -> Iterator[None]:
         raise _taken(wanted) from None
     except OSError as error:
         if error.errno in _FULL:
-            hint = "free some space, or choose another place with -o"
-            raise StorageError(f"{wanted} can't be written: {error.strerror}", hint) from None
-        raise CannotCreate(f"{wanted} can't be created: {error.strerror}", _ELSEWHERE) from None
+            raise StorageError(f"{wanted} can't be written: {error.strerror}", elsewhere("-o", wanted)) from None
+        raise CannotCreate(f"{wanted} can't be created: {error.strerror}", elsewhere("-o", wanted)) from None
 
 
 def _remove_empty(folders: list[Path]) -> None:

@@ -8,6 +8,9 @@ from typing import Annotated
 
 import typer
 
+from .durations import HELP as AS
+from .durations import METAVAR as TIME
+
 DEFAULT_DB = Path("webpf.db")
 
 
@@ -37,18 +40,20 @@ Names = Annotated[
     list[str] | None, typer.Option("--comm", metavar="NAME", help="Only processes of this name; may be given again.")
 ]
 MinLifetime = Annotated[
-    float | None, typer.Option("--min-lifetime", metavar="SECONDS", help="Leave out who ended sooner after its start.")
+    str | None,
+    typer.Option("--min-lifetime", metavar=TIME, help=f"Don't keep processes that lived less than TIME, {AS}."),
 ]
 Name = Annotated[str | None, typer.Option("--name", metavar="TEXT", help="A name for the recording.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
 DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Compile, load and attach, then exit: can this machine record?")
 ]
-File = Annotated[Path, typer.Argument(metavar="DB", envvar="WEBPF_DB", help="Recording file.")]
-Db = Annotated[Path, typer.Option("--db", envvar="WEBPF_DB", help="Recording file.", show_default=True)]
+# Whether a file can be read, and whose it is, is said in dbfile.py: Typer's own check says less.
+File = Annotated[Path, typer.Argument(metavar="DB", envvar="WEBPF_DB", readable=False, help="Recording file.")]
+Db = Annotated[Path, typer.Option("--db", envvar="WEBPF_DB", readable=False, help="Recording file.", show_default=True)]
 Recording = Annotated[int | None, typer.Option("--recording", metavar="ID", help="Recording; default: the latest.")]
 Duration = Annotated[
-    float | None, typer.Option("--duration", metavar="SECONDS", help="Stop after so long; default: at Ctrl-C.")
+    str | None, typer.Option("--duration", metavar=TIME, help=f"Stop after TIME, {AS}; default: at Ctrl-C.")
 ]
 BufferMib = Annotated[
     int, typer.Option("--buffer-mib", metavar="MIB", help="Size of the kernel's buffer; a power of two.")

@@ -16,22 +16,26 @@ from typing import TypeAlias
 
 from . import argv
 from .errors import CannotCreate
+from .invocation import again_with, elsewhere
 
 Identity: TypeAlias = tuple[int, int]
 """Which file it is, whatever its name: device and inode."""
 
 MOST_LINKS = 40  # as many as Linux follows
+_NO_ID = 2**32 - 1  # chown(2) and others take it for "leave it as it is"
 
 SIDE_FILES = ("-wal", "-shm", "-journal")
 """What SQLite appends to the name of the database for the files that it makes beside it."""
 
 
 def invoking_user() -> tuple[int, int] | None:
-    """User and group id of the user behind sudo; None without sudo."""
+    """User and group id of the user behind sudo; None without sudo, or where it names ids that can't be."""
     if os.geteuid() != 0:
         return None
     with contextlib.suppress(KeyError, ValueError):
-        return int(os.environ["SUDO_UID"]), int(os.environ["SUDO_GID"])
+        ids = int(os.environ["SUDO_UID"]), int(os.environ["SUDO_GID"])
+        if all(0 <= each < _NO_ID for each in ids):
+            return ids
     return None
 
 
@@ -53,7 +57,7 @@ def follow(path: Path, option: str = "--db") -> Path:
             hint = _instead(path, option)
             raise CannotCreate(f"{path} is a symbolic link, which webpf doesn't follow under sudo", hint)
         path = path.parent / path.readlink()
-    raise CannotCreate(f"{path} is a symbolic link that leads nowhere", f"choose another place with {option}")
+    raise CannotCreate(f"{path} is a symbolic link that leads nowhere", elsewhere(option, path))
 
 
 def check_link(path: Path, option: str) -> bool:
@@ -71,7 +75,7 @@ def check_link(path: Path, option: str) -> bool:
 
 
 def _instead(path: Path, option: str) -> str:
-    return f"{option} {argv.file_word(Path(os.path.realpath(path)))}"
+    return again_with(option, os.path.realpath(path))
 
 
 def check_owner(path: Path, status: os.stat_result) -> None:
@@ -80,13 +84,15 @@ def check_owner(path: Path, status: os.stat_result) -> None:
     if status.st_uid not in trusted():
         user = invoking_user()
         raise CannotCreate(
-            f"{path} belongs to another user (uid {status.st_uid}), who could read all that is recorded",
-            f"--db PATH   (or, if it is yours all the same: sudo chown {user[0] if user else os.geteuid()} {name})",
+            f"{path} belongs to another user (uid {status.st_uid}), who could read"
+            " all that is recorded; if it is yours all the same, make it so",
+            f"sudo chown {user[0] if user else os.geteuid()} {name}",
         )
     if status.st_nlink > 1:
         raise CannotCreate(
-            f"{path} is a hard link: the same file has another name, and may be another's",
-            f"rm {name}   (the other name stays; or --db PATH)",
+            f"{path} is a hard link: the same file has another name, and may be another user's;"
+            " remove this one, and the other stays",
+            f"rm {name}",
         )
 
 
@@ -106,7 +112,7 @@ def check_side_files(path: Path) -> None:
         if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1 or status.st_uid not in owners:
             raise CannotCreate(
                 f"{side} is no file of SQLite's, but was put there (by uid {status.st_uid})",
-                f"rm {argv.file_word(side)}   (or --db PATH)",
+                f"rm {argv.file_word(side)}",
             )
 
 
@@ -129,13 +135,13 @@ def check_opened(path: Path, wanted: Identity, before: Collection[int]) -> None:
     # Not only among the new ones: of a file that it has open already, SQLite may use an old descriptor again.
     owners = {status.st_uid for status in now_open.values() if _identity(status) == wanted}
     if not owners:
-        raise CannotCreate(f"{path} was replaced while it was being opened", "choose another place with --db PATH")
+        raise CannotCreate(f"{path} was replaced while it was being opened", "webpf record --db ~/webpf.db")
     for status in (now_open[fd] for fd in now_open.keys() - before):
         is_suspect = status.st_uid not in owners | trusted() or status.st_nlink > 1
         if is_suspect and stat.S_ISREG(status.st_mode):
             raise CannotCreate(
                 f"a file that SQLite needs beside {path} was put there by another user (uid {status.st_uid})",
-                "choose another place with --db PATH",
+                "webpf record --db ~/webpf.db",
             )
 
 

@@ -72,7 +72,7 @@ class Probe:
             self._ring = Ring(self._bpf[b"ring"].map_fd, ring_bytes)
         except OSError as error:
             self._bpf.cleanup()
-            raise Unavailable(f"the buffer can't be mapped: {error.strerror}", "--buffer-mib 1") from None
+            raise Unavailable(f"the buffer can't be mapped: {error.strerror}", "webpf record --buffer-mib 1") from None
         self._closed = False
         self._gate = self._bpf[b"gate"]
         self._skipped_before = self._skipped()

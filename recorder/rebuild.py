@@ -35,7 +35,7 @@ def rebuild(path: Path, recording: int | None = None, work: Work = UNWATCHED) ->
         wanted = [row for row in rows if recording in (None, row["id"])]
         for row in wanted:
             if row["status"] == "recording":
-                raise StorageError(f"recording {row['id']} is still being written", "end it first")
+                raise StorageError(f"recording {row['id']} goes on: end it first", f"webpf recordings --db {path}")
         with store.writing(), store.db.atomic():
             work.watch(store.db.conn)
             return {row["id"]: _rebuild_one(store, row, work) for row in wanted}

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from . import argv, limits
+from . import argv, durations, limits
 from .errors import UsageError, WebpfError
 from .invocation import program, sudo_command
 from .options import (
@@ -83,11 +83,12 @@ def record(
 
     Needs root or capabilities. With a command, the exit code is the command's.
     """
-    limits.check(duration, buffer_mib, max_args)
+    limits.check(buffer_mib, max_args)
+    seconds, shortest = durations.parse("--duration", duration), durations.parse("--min-lifetime", min_lifetime)
     from .aim import Aim
     from .redaction import Redaction
 
-    aim = Aim(command_line or [], duration, pid, all, as_root, cgroup, uid or [], comm or [], min_lifetime)
+    aim = Aim(command_line or [], seconds, pid, all, as_root, cgroup, uid or [], comm or [], shortest)
     aim.check()
     redaction = Redaction(no_args, redact or [])
     command = aim.command()
@@ -97,12 +98,11 @@ def record(
         return
     from .record import Options
 
-    kept = Options(db, duration, name, buffer_mib, max_args, no_args, len(redact or []))
-    options = replace(kept, of=aim.of, users=aim.users, names=aim.names, min_lifetime=min_lifetime, cgroup=cgroup)
-    if command is None:
-        _record(options, redaction, aim.machine(), quiet)
-        return
-    raise typer.Exit(_record_command(options, redaction, command, aim, quiet))
+    kept = Options(db, seconds, name, buffer_mib, max_args, no_args, len(redact or []))
+    options = replace(kept, of=aim.of, users=aim.users, names=aim.names, min_lifetime=shortest, cgroup=cgroup)
+    if command is not None:
+        raise typer.Exit(_record_command(options, redaction, command, aim, quiet))
+    _record(options, redaction, aim.machine(), quiet)
 
 
 def _check_machine(db: Path | None) -> None:
@@ -163,8 +163,9 @@ def _tell(summary: Summary) -> None:
     from .terminal import say
 
     with catalog.reading(summary.db) as connection:
-        for line in ending.lines(connection, summary.recording_id):
-            say(line)
+        lines = list(ending.lines(connection, summary.recording_id))
+    for line in lines:
+        say(line)
     say(f"recording {summary.recording_id} in {summary.db}: {progress.completeness(summary)}")
     _say_next(summary.db, "tree")
 
@@ -187,7 +188,8 @@ def stream(
     redact: Redact = None,
 ) -> None:
     """Print forks (F), execs (X) and exits (E) as JSON lines while they happen. Needs root or capabilities."""
-    limits.check(duration, buffer_mib, max_args)
+    limits.check(buffer_mib, max_args)
+    seconds = durations.parse("--duration", duration, "stream")
     from . import machine
     from .redaction import Redaction
 
@@ -196,8 +198,8 @@ def stream(
     from . import stream as streaming
     from .terminal import say
 
-    started = "streaming, " + ("until Ctrl-C" if duration is None else f"for {duration:g} s")
+    started = "streaming, " + ("until Ctrl-C" if seconds is None else f"for {seconds:g} s")
     output = sys.stdout.fileno()
-    lost = streaming.stream(output, duration, buffer_mib, max_args, redaction, on_start=lambda: say(started))
+    lost = streaming.stream(output, seconds, buffer_mib, max_args, redaction, on_start=lambda: say(started))
     if lost:
         say(f"LOST {lost:,} events: they came faster than they were read; a larger --buffer-mib helps")

@@ -126,7 +126,7 @@ class Redacted:
 
 
 def _compile(pattern: str) -> re.Pattern[str]:
-    example = "--redact '--token[= ]\\S+'"
+    example = "webpf record --redact '--token[= ]\\S+'"
     if not pattern:
         raise UsageError("--redact needs a regular expression, and got an empty one", example)
     try:

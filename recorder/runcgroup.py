@@ -22,7 +22,7 @@ class RunCgroup:
     def __init__(self) -> None:
         mount = cgroups.mount_point()
         if mount is None:
-            raise Unavailable("--cgroup needs cgroup v2, and this machine has mounted only v1", "leave --cgroup out")
+            raise Unavailable("--cgroup needs cgroup v2, but this machine has mounted only v1", "webpf record -- make")
         self._own = _own_path()
         self._home = mount / self._own.lstrip("/")
         _remove_left_over(self._home)
@@ -30,9 +30,11 @@ class RunCgroup:
         try:
             self._folder.mkdir()
         except PermissionError:
-            raise NoPermission(f"no cgroup can be made below {self._own}", "sudo webpf record --cgroup") from None
+            raise NoPermission(
+                f"no cgroup can be made below {self._own}", "sudo webpf record --cgroup -- make"
+            ) from None
         except OSError as error:
-            hint = "leave --cgroup out"
+            hint = "webpf record -- make"
             raise Unavailable(f"no cgroup can be made below {self._own}: {error.strerror}", hint) from None
         self.cgroup = Cgroup(self._folder.stat().st_ino, level=len(self.path.strip("/").split("/")))
 
@@ -98,4 +100,4 @@ def _move(pid: int, folder: Path) -> None:
         with (folder / "cgroup.procs").open("r+") as processes:
             processes.write(str(pid))
     except OSError as error:
-        raise Unavailable(f"can't move to the cgroup {folder}: {error.strerror}", "leave --cgroup out") from None
+        raise Unavailable(f"can't move to the cgroup {folder}: {error.strerror}", "webpf record -- make") from None

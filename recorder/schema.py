@@ -78,9 +78,8 @@ def exact_paths(db: Database) -> None:
             db.execute("PRAGMA writable_schema = RESET")  # this one too: raises if it were no schema any more
         for table, column in _EXACT:
             if not _is_any(db, table, column):
-                raise DataError(
-                    f"the file is not as webpf made it: {table} has no column {column} of text", "--db PATH"
-                )
+                message = f"the file is not as webpf made it: {table} has no column {column} of text"
+                raise DataError(message, "webpf record --db ~/webpf.db")
 
 
 def _is_any(db: Database, table: str, column: str) -> bool:

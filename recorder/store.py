@@ -14,7 +14,7 @@ from typing import Any
 
 from sqlite_utils import Database
 
-from . import dbfile, lock_holders, opening, ownership, schema
+from . import dbfile, invocation, lock_holders, opening, ownership, schema
 from .errors import StorageError
 from .events import storable
 from .file_watch import FileLost, FileWatch
@@ -160,8 +160,8 @@ class Store:
 
     def failure(self, error: Exception) -> StorageError:
         """What is told, if SQLite's error is the end."""
+        hint = invocation.elsewhere("--db", self.path)
         if "locked" in str(error):
             holder = lock_holders.describe(self.path) or "by another process"
-            return StorageError(f"{self.path} is locked {holder}; what was committed before is kept", "--db PATH")
-        hint = "--db PATH" if isinstance(error, TimeoutError) else "free some space, or choose another --db"
+            return StorageError(f"{self.path} is locked {holder}; what was committed before is kept", hint)
         return StorageError(f"{self.path}: {error}; what was committed before is kept", hint)

@@ -82,7 +82,7 @@ class Running:
         self._stop = StopSignal(ENDING)
         try:
             self._pidfd = os.pidfd_open(pid)
-        except OSError:
+        except (OSError, OverflowError):
             raise NotFound(f"there is no process {pid}", "ps -e") from None
 
     def scan(self, clock_offset: int, max_args: int, cgroup_ids: dict[str, int]) -> list[Alive]:

@@ -32,6 +32,12 @@ def say(message: str) -> None:
             os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
 
 
+def write_lines(lines: Iterable[str]) -> None:
+    """Writes lines to standard output, with nothing in them that a terminal would act on."""
+    for line in lines:
+        sys.stdout.write(safe(line) + "\n")
+
+
 def duration(seconds: float) -> str:
     """A duration for people: 812 us, 3.20 ms, 1.52 s, 2 min 5 s, 3 h 12 min."""
     if seconds < 999.5e-6:

@@ -28,7 +28,6 @@ def tree(
     """Show who started whom, with times and outcomes, folded where it repeats."""
     from . import catalog, family, pidowner, terminal
     from . import tree as trees
-    from .safety import safe
 
     if pid is not None and id is not None:
         raise UsageError("--pid and --id both name the process at the top", f"webpf tree --id {id}")
@@ -45,8 +44,7 @@ def tree(
     note = None if pid is None else pidowner.note(pid, owners, "--id N")
     if note:
         terminal.say(note)
-    for line in shown.lines(top, depth, shutil.get_terminal_size().columns if sys.stdout.isatty() else None):
-        typer.echo(safe(line))
+    terminal.write_lines(shown.lines(top, depth, shutil.get_terminal_size().columns if sys.stdout.isatty() else None))
     if top is None and shown.idle:
         what = "1 process" if shown.idle == 1 else f"{shown.idle:,} processes"
         terminal.say(f"left out: {what} that ran all the time and started nothing")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated
 
 import typer
@@ -40,4 +41,4 @@ def datasette_config(db: File = DEFAULT_DB) -> None:
     """Print what a Datasette without webpf's plugin needs to know of a file, as YAML for -m (and in 1.0 -c)."""
     from . import siteconfig
 
-    typer.echo(siteconfig.config(db), nl=False)
+    sys.stdout.buffer.write(siteconfig.config(db).encode())  # YAML is UTF-8, whatever the terminal shows

@@ -45,7 +45,7 @@ def one_line(answer: subprocess.CompletedProcess[str], code: int, *words: str) -
 @pytest.mark.parametrize("duration", ["0", "-1", "nan", "inf"])
 def test_impossible_durations(duration: str, webpf: Webpf) -> None:
     for command in ("record", "stream"):
-        one_line(webpf(command, "--duration", duration), 64, "--duration must be more than 0 seconds")
+        one_line(webpf(command, "--duration", duration), 64, "--duration ", f"webpf {command} --duration 90")
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_impossible_durations(duration: str, webpf: Webpf) -> None:
         (["query", "lifetimes", "--limit", "-1"], "--limit"),
         (["query", "lifetime"], "did you mean lifetimes?"),
         (["query", "zzz"], "there is no query 'zzz'"),
-        (["query", "execs"], "-p pid=VALUE"),
+        (["query", "execs"], "-p pid=1"),
         (["query", "execs", "-p", "pid=abc"], "takes a whole number, not 'abc'; try: "),
         (["query", "execs", "-p", "pdi=1"], "did you mean pid?"),
         (["query", "execs", "-p", "pid"], "KEY=VALUE"),

@@ -175,7 +175,7 @@ def test_only_the_namesake_installed(machine: Machine) -> None:
     assert caught.value.message == (
         f"the Python package in {package} is another project that is called bcc too (from PyPI), not BCC"
     )
-    assert caught.value.hint == f"{bcclib.install_hint()}   (and: pip uninstall bcc)"
+    assert caught.value.hint == f"{bcclib.install_hint()} && {sys.executable} -m pip uninstall bcc"
 
 
 def test_the_real_one_in_the_distributions_folder(machine: Machine) -> None:

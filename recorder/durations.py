@@ -1,0 +1,35 @@
+"""Durations as people write them on the command line: 90, 0.5, 250ms, 5m, 1h30m."""
+
+from __future__ import annotations
+
+import re
+from itertools import pairwise
+
+from .errors import UsageError
+
+METAVAR = "TIME"
+HELP = "as 90 (seconds), 250ms, 5m or 1h30m"
+
+_SECONDS = {"d": 86400.0, "h": 3600.0, "m": 60.0, "min": 60.0, "s": 1.0, "": 1.0, "ms": 1e-3, "us": 1e-6}
+_NUMBER = r"(?:\d+(?:\.\d*)?|\.\d+)"
+_PART = re.compile(rf"({_NUMBER})\s*(min|ms|us|[dhms]?)", re.ASCII)
+_WHOLE = re.compile(rf"(?:{_NUMBER}\s*(?:min|ms|us|[dhms])\s*)*(?:{_NUMBER})?", re.ASCII)
+_TOO_LONG = 1e9  # seconds: thirty years, which is a mistake
+
+
+def parse(option: str, text: str | None, command: str = "record") -> float | None:
+    """Seconds; None for None. option, command: for the message. Raises UsageError for what is no time, or can't be.
+
+    Units go from the larger to the smaller, each once; what has none is in seconds.
+    """
+    if text is None:
+        return None
+    hint = f"webpf {command} {option} 90"
+    parts = _PART.findall(text.strip()) if text.strip() and _WHOLE.fullmatch(text.strip()) else []
+    units = [_SECONDS[unit] for _, unit in parts]
+    if not parts or any(unit <= following for unit, following in pairwise(units)):
+        raise UsageError(f"{option} takes a time, {HELP}, not {text!r}", hint)
+    seconds = sum(float(number) * unit for (number, _), unit in zip(parts, units, strict=True))
+    if not 0 < seconds < _TOO_LONG:
+        raise UsageError(f"{option} must be more than 0 seconds, and less than thirty years, not {text}", hint)
+    return seconds
