@@ -127,12 +127,15 @@ class KnownProcesses:
 
     def _link(self, parent: Process) -> None:
         """To its children that came before it."""
-        for child_id, pid, start_ns in self._late_parents.take(parent):
+        children = self._late_parents.take(parent)
+        # By id: the start may have become exact since the child began to wait.
+        given_up = {process.id: process for process in self._given_up.values()} if children else {}
+        for child_id, pid in children:
             rows = (
                 self._changed.get(child_id),
                 self._by_pid.get(pid),
                 self._replaced.get(pid),
-                self._given_up.get((pid, start_ns)),
+                given_up.get(child_id),
             )
             process = next((row for row in rows if row is not None and row.id == child_id), None)
             if process is None:

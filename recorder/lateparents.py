@@ -18,8 +18,8 @@ MOST_PARENTS: Final = 16_384
 _UNKNOWN: Final = -(1 << 63)
 _NONE: Final = -1
 
-Child: TypeAlias = tuple[int, int, int]
-"""Id, pid and start of a process."""
+Child: TypeAlias = tuple[int, int]
+"""Id and pid of a process."""
 
 
 class LateParents:
@@ -69,7 +69,7 @@ class LateParents:
             if is_parent:
                 if parent_start_ns != _UNKNOWN:
                     parent.start_ns, parent.exact = parent_start_ns, True
-                taken.append((id, self._pids[at], start_ns))
+                taken.append((id, self._pids[at]))
                 self._ids[at] = _NONE
             else:
                 others += 1

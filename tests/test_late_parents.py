@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tracemalloc
 from collections.abc import Callable, Iterable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -94,6 +95,18 @@ def test_a_child_from_proc_and_a_parent_that_comes_later(tmp_path: Path) -> None
     """/proc tells only the parent's pid: one that started after the child isn't it."""
     events: list[Event] = [alive(101, 10, ppid=100), fork(100, 0), alive(201, 10, ppid=200), fork(200, 20)]
     assert written(tmp_path / "db", events, 1) == {101: 100, 100: None, 201: None, 200: None}
+
+
+def test_a_child_that_was_given_up_and_changes_after_it_was_linked(tmp_path: Path) -> None:
+    """What comes for it then does not undo the link, though its start became exact while it waited."""
+    db = tmp_path / "db"
+    found: list[Event] = [alive(5, 100), alive(5, 0, ppid=7)]  # the second's pid has been used again, so it is gone
+    later: list[Event] = [exec_(5, 3.5, 4), exit_(5, -20, -10), fork(7, -50), free(5, 3.5, 300, status=9)]
+    written(db, [*found, *later], 1)
+    sql = "SELECT p.id, q.pid FROM processes AS p JOIN processes AS q ON q.id = p.parent_id"
+    with closing(sqlite3.connect(db)) as connection:
+        assert connection.execute(sql).fetchall() == [(2, 7)]
+    assert [finding.problems for finding in verify(db)] == [(), ()]
 
 
 def test_another_owner_of_the_parents_pid_is_not_the_parent(tmp_path: Path) -> None:
