@@ -26,21 +26,24 @@ def look_at_none(processes: Iterable[Process]) -> tuple[list[Alive], dict[int, s
 
 
 def changed(
-    processes: Iterable[Process], read_alive: Callable[[int], Alive | None], cgroup_ids: dict[str, int]
+    processes: Iterable[Process], read_all: Callable[[Iterable[int]], Iterable[Alive]], cgroup_ids: dict[str, int]
 ) -> list[Alive]:
     """Those of these processes that are not as they are known, but threads of the kernel: their names say what they do.
 
-    read_alive: of a pid, what /proc shows. cgroup_ids: filled with the cgroup v2 paths that were met.
+    read_all: of pids, what /proc shows, with a bound for all. cgroup_ids: filled with the cgroup v2 paths met.
     """
-    found = []
-    for process in processes:
-        # First what is read fast: with many processes, this is the time that the end of a recording takes.
-        if process.kernel or not (_lacks_program(process) or _is_other(process, cgroup_ids)):
-            continue
-        alive = read_alive(process.pid)
-        if alive is not None and 0 <= process.start_ns - alive.start_ns < TICK_NS and _differs(process, alive):
-            found.append(alive)
-    return found
+    # First what is read fast: with many processes, this is the time that the end of a recording takes.
+    others = {
+        process.pid: process
+        for process in processes
+        if not process.kernel and (_lacks_program(process) or _is_other(process, cgroup_ids))
+    }
+    found = ((others[alive.pid], alive) for alive in read_all(others))
+    return [alive for process, alive in found if _is_of(process, alive) and _differs(process, alive)]
+
+
+def _is_of(process: Process, alive: Alive) -> bool:
+    return 0 <= process.start_ns - alive.start_ns < TICK_NS
 
 
 def _is_other(process: Process, cgroup_ids: dict[str, int]) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -63,11 +63,11 @@ class View:
     def changed(self, processes: Iterable[Process]) -> tuple[list[Alive], dict[int, str | None]]:
         """At the end: which of these processes are not as they are known, and the paths of their cgroups, by id."""
         cgroup_ids: dict[str, int] = {}
-        alive = lastlook.changed(processes, lambda pid: self._read(pid, cgroup_ids), cgroup_ids)
+        alive = lastlook.changed(processes, lambda pids: self._read_all(pids, cgroup_ids), cgroup_ids)
         return self._told(alive, cgroup_ids)
 
-    def _read(self, pid: int, cgroup_ids: dict[str, int]) -> Alive | None:
-        return procfs.read_alive(pid, self.clock_offset, self.max_args, cgroup_ids)
+    def _read_all(self, pids: Iterable[int], cgroup_ids: dict[str, int]) -> Iterator[Alive]:
+        return procfs.read_all(pids, self.clock_offset, self.max_args, cgroup_ids)
 
     def _look(self) -> tuple[list[Alive], dict[int, str | None]]:
         """Who of the target is alive, and the paths of their cgroups, by id."""

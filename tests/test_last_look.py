@@ -19,10 +19,14 @@ import pytest
 from fates import Query, check, programs_of, reap, row_of, run_child
 from support import NOBODY, Recorder, alive, at, exec_, exit_, fork
 
+from webpf import procfs
 from webpf.events import Event, Fork
 from webpf.lastlook import LastLook
 from webpf.lifetimes import Pairing
 from webpf.process import Process
+from webpf.redaction import Redaction
+from webpf.target import Machine
+from webpf.view import View
 
 Start = Callable[..., Recorder]
 Webpf = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -303,3 +307,19 @@ def test_what_clone_parent_makes_is_told_from_that(act: str, start_recorder: Sta
     (born,) = query("SELECT begun FROM forks WHERE process_id = ?", row["id"])
     (ended,) = query("SELECT begun FROM exits WHERE process_id = ?", row["id"])
     assert born["begun"] == ended["begun"] > 0
+
+
+def test_arguments_of_all_that_changed_have_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As those of all that a look at /proc finds."""
+    with changed(b"renamed") as first, changed(b"renamed") as second:
+        alive_now = [procfs.read_alive(pid, 0, 32768, {}) for pid in (first, second)]
+        known = [Process(number, it.pid, it.start_ns) for number, it in enumerate(alive_now) if it is not None]
+        for process in known:
+            process.execs, process.comm = 0, "python3"
+        monkeypatch.setattr(procfs, "ALL_ARGS", 10)
+        monkeypatch.setattr(procfs, "SHORT_ARGS", 100)
+        view = View(Machine(), Redaction(), 0, 32768)
+        found, _ = view.changed(known)
+    assert [(it.pid, it.comm) for it in found] == [(first, "renamed"), (second, "renamed")]
+    assert found[1].argv == (found[0].argv or b"")[:100]
+    assert found[1].argv_bytes == found[0].argv_bytes == len(found[0].argv or b"") > 100
