@@ -6,6 +6,7 @@ import contextlib
 import io
 import os
 import re
+import shlex
 import signal
 import socket
 import sys
@@ -68,7 +69,8 @@ def serve(
         except WebpfError:
             raise
         except (Exception, SystemExit) as error:
-            raise Unavailable(f"Datasette doesn't start: {silence.reason(error)}", "datasette --version") from error
+            hint = shlex.join([sys.executable, "-m", "datasette", "--version"])
+            raise Unavailable(f"Datasette doesn't start: {silence.reason(error)}", hint) from error
     return 0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import signal
 import socket
 import subprocess
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from datasette.utils import tilde_decode
-from support import DEADLINE_SECONDS, disposition
+from support import DEADLINE_SECONDS, disposition, webpf_command
 from visits import browsing
 
 from webpf.browse import encoded
@@ -53,9 +54,8 @@ def test_a_port_that_is_taken(built: Path, webpf: Webpf) -> None:
         port = taken.getsockname()[1]
         answer = webpf("browse", built, "--port", str(port))
     assert answer.returncode == 69
-    assert (
-        answer.stderr == f"webpf: port {port} is taken, or not for this user; try: webpf browse   (finds a free one)\n"
-    )
+    message = f"webpf: port {port} is taken, or this user may not have it; webpf finds a free one; try: "
+    assert answer.stderr == f"{message}{shlex.join(webpf_command())} browse\n"
 
 
 @pytest.mark.parametrize("port", ["0", "65536", "-1", "http"])

@@ -135,7 +135,9 @@ def test_datasette_does_not_start(failure: str, version: str, built: Path) -> No
     before, expected = FAILURES[failure]
     command = [str(PYTHONS[version]), "-c", START.format(before=before), "browse", str(built), "--no-open"]
     answer = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
-    assert re.fullmatch(rf"webpf: Datasette doesn't start: .*{expected}.*; try: datasette --version\n", answer.stderr)
+    assert re.fullmatch(
+        rf"webpf: Datasette doesn't start: .*{expected}.*; try: .*python.* -m datasette --version\n", answer.stderr
+    )
     assert (answer.returncode, answer.stdout) == (69, "")
 
 

@@ -1,4 +1,4 @@
-"""Modes that can't be changed, limits on processes, a Datasette that doesn't start, Ctrl-C: one line each."""
+"""Modes that can't be changed, limits on processes, Ctrl-C: one line each."""
 
 from __future__ import annotations
 
@@ -112,25 +112,6 @@ def test_no_process_more(command: list[str], one_process: Path, tmp_path: Path) 
     assert answer.returncode in (0, 69, 71), answer.stderr
     if answer.returncode:
         assert len(answer.stderr.splitlines()) == 1 or command == ["doctor"]
-
-
-def test_a_datasette_that_does_not_start(tmp_path: Path) -> None:
-    """What it says last is what is said."""
-    make_recording(tmp_path / "webpf.db", BUILD)
-    script = (
-        "import sys; from webpf import __main__, browse; fake = sys.argv.pop()\n"
-        "browse.sys.executable = fake; __main__.main()"
-    )
-    fake = tmp_path / "python"
-    fake.write_text("#!/bin/sh\necho 'Error: no such plugin' >&2\nexit 1\n")
-    fake.chmod(0o755)
-    answer = subprocess.run(
-        [sys.executable, "-c", script, "browse", "--no-open", "webpf.db", str(fake)],
-        cwd=tmp_path, capture_output=True, text=True, timeout=DEADLINE_SECONDS, check=False,
-    )  # fmt: skip
-    assert answer.returncode == 69
-    [line] = answer.stderr.splitlines()
-    assert "Datasette doesn't start: Error: no such plugin; try: " in line
 
 
 def test_ctrl_c_while_a_query_runs(tmp_path: Path) -> None:
