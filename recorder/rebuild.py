@@ -29,13 +29,13 @@ def rebuild(path: Path, recording: int | None = None, work: Work = UNWATCHED) ->
         store.db.conn.text_factory = opening.decoded
         store.mark_interrupted()
         rows = list(store.db["recordings"].rows)
+        hint = f"webpf recordings --db {argv.file_word(path)}"
         if recording is not None and recording not in {row["id"] for row in rows}:
-            hint = f"webpf recordings --db {argv.file_word(path)}"
             raise NotFound(f"{path} has no recording {recording}", hint)
         wanted = [row for row in rows if recording in (None, row["id"])]
         for row in wanted:
             if row["status"] == "recording":
-                raise StorageError(f"recording {row['id']} goes on: end it first", f"webpf recordings --db {path}")
+                raise StorageError(f"recording {row['id']} goes on: end it first", hint)
         with store.writing(), store.db.atomic():
             work.watch(store.db.conn)
             return {row["id"]: _rebuild_one(store, row, work) for row in wanted}

@@ -5,15 +5,19 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from support import make_recording
 
-from webpf import argv
+from webpf import argv, liveness, procfs
+from webpf.errors import StorageError
 from webpf.file_watch import FileLost
+from webpf.rebuild import rebuild
 
 NAMES = [
     *("plain.db", "-x.db", "--db", "a b.db", "it's.db", '"$(touch pwned)".db', "a;b.db", "*.db", "~.db", "#.db", "!x"),
@@ -62,6 +66,24 @@ def test_the_hint_names_the_file(command: list[str], name: str, tmp_path: Path) 
     hint = re.sub(r"   \(.*\)$", "", message.rstrip("\n").rpartition("; try: ")[2])
     words = [os.path.normpath(word) for word in read_by_a_shell(hint, tmp_path)]
     assert os.fsencode(command[-1].format(file=name) if ".none" in command[-1] else name) in words
+
+
+@pytest.mark.parametrize("name", ["-x.db", "a b.db", "it's.db"])
+def test_the_hint_where_a_recording_goes_on(name: str, tmp_path: Path) -> None:
+    """This process stands for its recorder."""
+    db = tmp_path / name
+    make_recording(db, [])
+    stat = procfs.read_stat(os.getpid())
+    assert stat is not None
+    recorder = [liveness.boot_id(), os.getpid(), stat.start_ns]
+    with closing(sqlite3.connect(db)) as connection, connection:
+        connection.execute(
+            "UPDATE recordings SET status = 'recording', boot_id = ?, recorder_pid = ?, recorder_start_ns = ?", recorder
+        )
+    with pytest.raises(StorageError) as caught:
+        rebuild(db)
+    words = read_by_a_shell(caught.value.hint, tmp_path)
+    assert words == [b"webpf", b"recordings", b"--db", os.fsencode(db)]
 
 
 @pytest.mark.parametrize("name", NAMES)
