@@ -154,9 +154,9 @@ def test_a_recording_that_is_still_being_written_is_left_alone(db: Path) -> None
     first_id = writer.reserve(1)
     writer.write(flatten([fork(100, 0)], first_id, [first_id]), [], 0)
     before = rows(db)
-    with pytest.raises(StorageError, match="recording 2 is still being written"):
+    with pytest.raises(StorageError, match="recording 2 goes on: end it first"):
         rebuild.rebuild(db, 2)
-    with pytest.raises(StorageError, match="recording 2 is still being written"):
+    with pytest.raises(StorageError, match="recording 2 goes on: end it first"):
         rebuild.rebuild(db)
     assert rows(db) == before
     assert rebuild.rebuild(db, 1) == {1: 9}
