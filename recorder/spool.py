@@ -29,10 +29,15 @@ _IN_MEMORY = 2 * 2**20  # bytes; what is more goes into a temporary file
 
 
 @contextlib.contextmanager
-def spooled(output: TextIO) -> Iterator[io.TextIOWrapper]:
+def spooled(output: TextIO) -> Iterator[TextIO]:
     """A stream in place of standard output, for a block that reads a recording file; see spooled_bytes()."""
     output.flush()
-    with spooled_bytes(output.fileno(), "standard output") as buffer:
+    try:
+        descriptor = output.fileno()
+    except io.UnsupportedOperation:  # it is in memory, as where a program calls this one's functions
+        yield output
+        return
+    with spooled_bytes(descriptor, "standard output") as buffer:
         text = io.TextIOWrapper(buffer, output.encoding, output.errors, newline="\n")
         try:
             yield text

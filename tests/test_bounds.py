@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from support import MS, T0, about, alive, at, exec_, exit_, fork, free
+from support import MS, T0, about, alive, at, exec_, exit_, fork, free, wait_until
 from test_records import FORK, exec_fact, fact, record
 
 from webpf import argv, catalog, clock, procfs, stream
@@ -169,6 +169,8 @@ def test_arguments_of_all_that_are_alive(monkeypatch: pytest.MonkeyPatch) -> Non
     try:
         monkeypatch.setattr(procfs, "ALL_ARGS", 15_000)
         pids = [process.pid for process in running]
+        for pid in pids:
+            wait_until(lambda: b"600" in Path(f"/proc/{pid}/cmdline").read_bytes(), "it doesn't run")  # noqa: B023
         found = list(procfs.read_all([*pids, 2**22 + 1], 0, 32768, {}))
         raw = Path(f"/proc/{pids[0]}/cmdline").read_bytes()
         assert [process.pid for process in found] == pids

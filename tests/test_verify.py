@@ -90,7 +90,7 @@ def test_pairing_is_mended_by_a_rebuild(db: Path, webpf: Webpf) -> None:
     )
     answer = webpf("verify", db)
     assert answer.returncode == 65
-    assert answer.stderr.endswith(f"try: webpf rebuild --db {db}\n")
+    assert answer.stderr.endswith(f" webpf rebuild --db {db}\n")
     assert webpf("rebuild", "--db", db).returncode == 0
     assert webpf("verify", db).returncode == 0
 
