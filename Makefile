@@ -42,7 +42,7 @@ install: packages $(VENV)/installed ## Install what recording needs, and webpf i
 test: test-packages $(VENV)/installed-dev $(VENV)/datasette-1 $(VENV)/speedscope ## Install what is missing, run every test
 	@failed=0; \
 	$(SUDO) $(BIN)/python -m pytest -n 2 --dist loadfile -m "not kernel and not matrix" || failed=1; \
-	$(SUDO) $(BIN)/python -m pytest -m "kernel and not matrix" || failed=1; \
+	$(SUDO) $(BIN)/python -m pytest -n 2 --dist loadfile -m "kernel and not matrix" || failed=1; \
 	exit $$failed
 
 matrix: test-packages $(VENV)/installed-dev ## Run every command on bad files and in odd surroundings (by hand: long)

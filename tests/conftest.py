@@ -28,8 +28,32 @@ def why_no_kernel_tests() -> str | None:
     return None
 
 
+SAMPLED = {
+    "test_browse_files": 5,
+    "test_broken_files": 3,
+    "test_readers": 2,
+    "test_access": 2,
+    "test_gate": 2,
+    "test_browse_desktop": 2,
+    "test_browse_end": 2,
+    "test_base_url": 2,
+    "test_matrix": 2,
+    "test_damage": 2,
+    "test_crash": 2,
+}
+"""Modules with many cases of a kind: of those that a test has, `make test` runs each so-manieth, `make matrix` all."""
+
+
+@pytest.hookimpl(tryfirst=True)  # before -m selects
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skips kernel tests, with the reason, where they can't run."""
+    """Leaves most cases of large tables to `make matrix`; skips kernel tests, with the reason, where they can't run."""
+    cases: dict[str, int] = {}
+    for item in items:
+        share = SAMPLED.get(Path(item.path).stem, 1)
+        if isinstance(item, pytest.Function) and hasattr(item, "callspec") and share > 1:
+            number = cases[item.function.__qualname__] = cases.get(item.function.__qualname__, -1) + 1
+            if number % share:
+                item.add_marker("matrix")
     wanted = [item for item in items if item.get_closest_marker("kernel")]
     reason = why_no_kernel_tests() if wanted else None
     if reason:

@@ -249,7 +249,7 @@ def test_a_file_that_comes_meanwhile_stays(missing: tuple[str, ...], tmp_path: P
     check_meanwhile(["strace", "-f", "-qq", "-o", "/dev/null", *injected] if missing else [], tmp_path)
 
 
-@pytest.fixture(params=["vfat", "exfat"])
+@pytest.fixture(params=["exfat"])
 def without_links(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
     """A mounted file system that knows no hard links, no owners and no modes."""
     kind = request.param

@@ -83,7 +83,7 @@ LONG_NAME = "a-very-long-name-of-a-program"
 
 def test_of_a_long_name(start_recorder: Start, query: Query, tmp_path: Path) -> None:
     """Of which the kernel keeps 15 bytes; one that begins with the same is not meant, where it is short."""
-    recorder = start_recorder("--comm", LONG_NAME, "--comm", "a")
+    recorder = start_recorder("--comm", LONG_NAME[:15], "--comm", "a")
     for name in (LONG_NAME, "a", "ab"):
         (tmp_path / name).symlink_to("/bin/true")
         subprocess.run([tmp_path / name], check=True)
