@@ -71,10 +71,16 @@ def storm(program: Path, arguments: list[str]) -> float:
     return float(subprocess.run([program, *arguments], check=True, capture_output=True, text=True).stdout)
 
 
+def family(pid: int) -> list[int]:
+    """A process and its descendants: webpf records in a child of the process that is started."""
+    below = [child for file in Path(f"/proc/{pid}/task").glob("*/children") for child in file.read_text().split()]
+    return [pid, *(each for child in below for each in family(int(child)))]
+
+
 def cpu_seconds(pid: int) -> float:
-    """CPU time of all threads of a process so far."""
-    spent: list[int] = [int(file.read_text().split()[0]) for file in Path(f"/proc/{pid}/task").glob("*/schedstat")]
-    return sum(spent) / 1e9
+    """CPU time of all threads of a process and its descendants so far."""
+    files = [file for each in family(pid) for file in Path(f"/proc/{each}/task").glob("*/schedstat")]
+    return sum(int(file.read_text().split()[0]) for file in files) / 1e9
 
 
 def run_under(tool: Tool, folder: Path, program: Path, arguments: list[str]) -> Measured:

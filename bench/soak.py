@@ -18,14 +18,15 @@ import tempfile
 import time
 from pathlib import Path
 
-from compare import HERE, cpu_seconds
+from compare import HERE, cpu_seconds, family
 
 SAMPLES = 20
 
 
 def resident_mib(pid: int) -> float:
     """Memory of a process that is resident now."""
-    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
+    pages = max(int(Path(f"/proc/{each}/statm").read_text().split()[1]) for each in family(pid))
+    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
 def sample(recorder: int, storm: subprocess.Popen[str], minutes: float) -> list[tuple[float, float, float]]:
