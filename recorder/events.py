@@ -25,7 +25,7 @@ class Fork(NamedTuple):
     With filters it may be reported only later; then comm is the name that its latest program gave it. execs: how many
     programs it had taken on, if it is reported at its end; at an exec that one is the first that counts. begun: the
     kernel's own number of programs by then, as in Exit; it is more where clone() was called with CLONE_PARENT. Both
-    are None in what older versions recorded.
+    are None in a file where both are 0, and in what older versions recorded.
     """
 
     time_ns: int
@@ -61,7 +61,10 @@ class Exec(NamedTuple):
 
 
 class Exit(NamedTuple):
-    """The last thread of a process left."""
+    """The last thread of a process left.
+
+    uid and begun are None in what older versions recorded, and in a file where no signal came and uid is as before.
+    """
 
     time_ns: int
     pid: int
@@ -70,7 +73,7 @@ class Exit(NamedTuple):
     comm: str
     status: int  # as wait4() reports it
     max_rss_kib: int
-    uid: int | None = None  # real user id at the end; None in what older versions recorded, as is
+    uid: int | None = None  # real user id at the end
     begun: int | None = None  # programs that it began to run since its fork: with one that killed it before it ran
 
 

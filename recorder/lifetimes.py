@@ -24,6 +24,11 @@ class Pairing(KnownProcesses):
 
     def __init__(self, is_filtered: bool = False) -> None:
         super().__init__(is_filtered)
+        self.telling: list[int] = []
+        """Numbers of the forks and exits of the last feed() whose execs, begun or uid say what wasn't known.
+
+        Without these of all others pairing comes to the same.
+        """
         self._handlers: dict[type, Callable[[Any, int], int]] = {
             Fork: self._fork,
             Exec: self._exec,
@@ -40,6 +45,8 @@ class Pairing(KnownProcesses):
         the fact that named it first as its id.
         """
         handlers = self._handlers
+        if self.telling:
+            self.telling = []
         return [handlers[type(event)](event, fact_id) for fact_id, event in enumerate(events, first_id)]
 
     def _fork(self, event: Fork, fact_id: int) -> int:
@@ -58,20 +65,25 @@ class Pairing(KnownProcesses):
             if pid in self._awaited_pids:
                 self._link(process)
         process.ppid = ppid
-        parent = self._find(ppid, parent_start_ns)
+        parent = self._by_pid.get(ppid)
+        if parent is None or parent.start_ns != parent_start_ns or not parent.exact:  # rarely: this saves a call
+            parent = self._find(ppid, parent_start_ns)
         if parent is not None:
             process.parent_id = parent.id
         elif process.parent_id is None:
             process.parent_id = self._late_parents.find_ended(ppid, parent_start_ns)
             if process.parent_id is None:
                 self._late_parents.add(process, ppid, parent_start_ns)
-        if process.execs is None:  # else a later fact, that came first, knows better
+        is_telling = execs or begun
+        if is_telling:
+            self.telling.append(fact_id)
+        if before is None or process.execs is None:  # else a later fact, that came first, knows better
             process.comm = comm
             process.uid = uid
             process.cgroup_id = cgroup_id
             process.execs = 0
             process.kernel = kernel
-            if execs or begun or before is not None:  # else it begins with none, as nearly always
+            if is_telling or before is not None:  # else it begins with none, as nearly always
                 self._begin_with(process, execs or 0, begun or 0)
         return process.id
 
@@ -105,10 +117,12 @@ class Pairing(KnownProcesses):
             process.state = EXITED
             process.end_ns = time_ns
             process.end_ppid = ppid
-            if not status & _SIGNAL or not process.was_killed_within_exec(begun):
+            is_killed = status & _SIGNAL
+            if not is_killed or not process.was_killed_within_exec(begun):
                 process.comm = comm
-            if uid is not None:
-                process.uid = uid
+            if is_killed or (uid != process.uid and uid is not None):
+                self.telling.append(fact_id)
+                process.uid = process.uid if uid is None else uid
             process.status = status
             process.max_rss_kib = max_rss_kib
             if process.ppid is None:
@@ -117,7 +131,9 @@ class Pairing(KnownProcesses):
 
     def _free(self, event: Free, fact_id: int) -> int:
         _, pid, start_ns, status, cpu_ns = event
-        process = self._find(pid, start_ns) or self._given_up.get((pid, start_ns))
+        process = owner = self._by_pid.get(pid)
+        if process is None or process.start_ns != start_ns or not process.exact:  # rarely: this saves a call
+            process = self._find(pid, start_ns) or self._given_up.get((pid, start_ns))
         if process is None:
             return 0  # it had exited before the recording began
         if process.state != EXITED:
@@ -126,7 +142,7 @@ class Pairing(KnownProcesses):
             process.status = status
         process.cpu_ns = cpu_ns
         self._changed[process.id] = process
-        if self._by_pid.get(pid) is process:
+        if owner is process:
             del self._by_pid[pid]
         elif self._replaced.get(pid) is process:
             del self._replaced[pid]

@@ -1,7 +1,8 @@
 """Writes one recording: events, processes and counts, in short transactions.
 
 The hot path binds as few None as it can: Python's sqlite3 looks for an adapter for each, some 0.4 us a value. So each
-kind of event has a table of its own, in which nothing is unknown, and what can be derived is a generated column.
+kind of event has a table of its own, in which hardly anything is unknown; what can be derived is a generated column,
+and columns that are nearly always NULL are bound in those rows only in which they say something.
 
 What is to be written is prepared first, and executed then, perhaps by another thread and more than once: an execution
 that fails changes nothing.
@@ -22,10 +23,8 @@ from .incidents import Incident
 from .process import RUNNING, Process
 from .rows import (
     NO_PROGRAM,
-    TABLES,
     Facts,
-    fact_insert,
-    how_many,
+    fact_inserts,
     payload_bytes,
     process_inserts,
     process_row,
@@ -80,7 +79,7 @@ class Batch:
     @property
     def bytes(self) -> int:
         """About what it takes in memory."""
-        values = sum(map(len, self.facts.values())) + self.processes.values
+        values = self.facts.values + self.processes.values
         return values * _VALUE_BYTES + payload_bytes(self.facts)
 
 
@@ -95,7 +94,7 @@ class RecordingWriter:
         self._prepared = dict.fromkeys(_COUNTED, 0)
         self._written = dict.fromkeys(_COUNTED, 0)
         self._open: dict[int, tuple[Any, ...]] = {}  # by id, rows of processes that may still change
-        self._insert_facts = {kind: fact_insert(kind, recording_id) for kind in TABLES}
+        self._insert_facts = fact_inserts(recording_id)
         self._insert_processes = process_inserts(recording_id, replaces=False)
         self._update_processes = process_inserts(recording_id, replaces=True)
 
@@ -155,18 +154,19 @@ class RecordingWriter:
     def prepare(self, facts: Facts, processes: Iterable[Process], until_ns: int, links: Iterable[Link] = ()) -> Batch:
         """What is to be executed, in the order of these calls."""
         for kind in _COUNTED:
-            self._prepared[kind] += how_many(facts, kind)
+            self._prepared[kind] += facts.how_many(kind)
         return Batch(facts, self._sort(processes, links), until_ns)
 
     def execute(self, batch: Batch) -> None:
         """Writes it. Raises StorageError; then nothing of it is written, and it can be tried again."""
         with self._store.writing(), self._db.atomic():
-            for kind, values in batch.facts.items():
-                self._insert_facts[kind](self._db.conn, values)
+            for inserts, rows in zip(self._insert_facts, (batch.facts.plain, batch.facts.whole), strict=True):
+                for kind, values in rows.items():
+                    inserts[kind](self._db.conn, values)
             self._write_rows(batch.processes)
             self._db.execute("UPDATE recordings SET updated_ns = ? WHERE id = ?", [batch.until_ns, self.id])
         for kind in _COUNTED:
-            self._written[kind] += how_many(batch.facts, kind)
+            self._written[kind] += batch.facts.how_many(kind)
 
     def write_processes(self, processes: Iterable[Process], links: Iterable[Link] = ()) -> None:
         """Inserts rows of processes, or brings them up to date, in the caller's transaction; links rows to parents."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, TypeAlias
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
 
 from . import argv
 from .bulk import BulkInsert
@@ -30,46 +32,97 @@ PROCESS_COLUMNS = _COLUMNS + _PROGRAM
 """All columns of `processes` but recording_id and what SQLite derives."""
 
 
-def fact_insert(kind: type[Event], recording_id: int) -> BulkInsert:
-    """Inserts rows of (id, process's id or 0, *fact)."""
-    columns = (*_ID_AND_PROCESS, *kind._fields, "recording_id")
-    owner = "nullif(?, 0)" if kind is Free else "?"
-    return BulkInsert(TABLES[kind], columns, ["?", owner, *"?" * len(kind._fields), str(recording_id)])
+_RARE: dict[type[Event], tuple[str, ...]] = {Fork: ("execs", "begun"), Exit: ("uid", "begun")}
+"""The last columns of these kinds, which are NULL in nearly all rows: who binds a value for each pays for it."""
 
 
-Facts: TypeAlias = dict[type[Event], list[Any]]
-"""Values for fact_insert by kind, row behind row: as one list, for so they are bound fastest."""
+@dataclass(frozen=True)
+class Facts:
+    """Rows of events by kind, row behind row: as one list, for so they are bound fastest.
+
+    plain: without the columns in _RARE. whole: with all columns, the few rows in which those say something.
+    """
+
+    plain: dict[type[Event], list[Any]]
+    whole: dict[type[Event], list[Any]]
+
+    def column(self, kind: type[Event], field: str) -> list[Any]:
+        """Its values; of one that is in _RARE, only those of whole rows."""
+        at = len(_ID_AND_PROCESS) + kind._fields.index(field)
+        of_plain = [] if field in _RARE.get(kind, ()) else self.plain[kind][at :: _plain_width(kind)]
+        return of_plain + self.whole[kind][at :: _width(kind)] if kind in _RARE else of_plain
+
+    def how_many(self, kind: type[Event]) -> int:
+        """Events of one kind."""
+        plain = len(self.plain[kind]) // _plain_width(kind)
+        return plain + len(self.whole[kind]) // _width(kind) if kind in _RARE else plain
+
+    @property
+    def values(self) -> int:
+        """How many values they have."""
+        return sum(map(len, (*self.plain.values(), *self.whole.values())))
 
 
-def flatten(events: Sequence[Event], first_id: int, owners: Iterable[int]) -> Facts:
-    """The rows of facts numbered from first_id, each with its process's id (0: unknown)."""
-    facts: Facts = {kind: [] for kind in TABLES}
+def fact_inserts(recording_id: int) -> tuple[dict[type[Event], BulkInsert], dict[type[Event], BulkInsert]]:
+    """Inserts for the rows of Facts.plain and Facts.whole: of (id, process's id or 0, *event)."""
+
+    def insert(kind: type[Event], fields: Sequence[str]) -> BulkInsert:
+        owner = "nullif(?, 0)" if kind is Free else "?"
+        values = ["?", owner, *"?" * len(fields), str(recording_id)]
+        return BulkInsert(TABLES[kind], (*_ID_AND_PROCESS, *fields, "recording_id"), values)
+
+    plain = {kind: insert(kind, [name for name in kind._fields if name not in _RARE.get(kind, ())]) for kind in TABLES}
+    return plain, {kind: insert(kind, kind._fields) for kind in _RARE}
+
+
+def flatten(
+    events: Sequence[Event], first_id: int, owners: Iterable[int], telling: Sequence[int] | None = None
+) -> Facts:
+    """The rows of events numbered from first_id, each with its process's id (0: unknown).
+
+    telling: numbers, in order, of those whose columns in _RARE say what the events before them don't; default: all.
+    """
+    rows: dict[type[Event], list[Any]] = {kind: [] for kind in TABLES}
     numbers = range(first_id, first_id + len(events))
     for event, number_and_owner in zip(events, zip(numbers, owners, strict=True), strict=True):
-        values = facts[type(event)]
+        values = rows[type(event)]
         values += number_and_owner
         values += event
     # For a bytearray sqlite3 looks for no adapter, as it does for bytes.
-    facts[Exec][_column(Exec, "argv")] = [
-        argv if argv is None else bytearray(argv) for argv in facts[Exec][_column(Exec, "argv")]
+    rows[Exec][_column(Exec, "argv")] = [
+        argv if argv is None else bytearray(argv) for argv in rows[Exec][_column(Exec, "argv")]
     ]
-    return facts
+    telling = numbers if telling is None else telling
+    whole = {kind: _take_whole(kind, rows[kind], telling) for kind in _RARE}
+    return Facts(rows, whole)
 
 
-def how_many(facts: Facts, kind: type[Event]) -> int:
-    """Facts of one kind."""
-    return len(facts[kind]) // _width(kind)
+def _take_whole(kind: type[Event], values: list[Any], telling: Sequence[int]) -> list[Any]:
+    """Takes the rows of these events, in the order of their numbers, and the columns in _RARE out of all others."""
+    width = _width(kind)
+    whole: list[Any] = []
+    if telling:
+        plain: list[Any] = []
+        numbers = {number: row for row, number in enumerate(values[::width])}
+        rows = [numbers[number] for number in telling if number in numbers]
+        for before, row in pairwise((-1, *rows, len(numbers))):
+            plain += values[(before + 1) * width : row * width]
+            whole += values[row * width : (row + 1) * width]
+        values[:] = plain
+    for column in reversed(range(_plain_width(kind), width)):  # a step of Python's for each column, not for each row
+        del values[column :: column + 1]
+    return whole
 
 
 def payload_bytes(facts: Facts) -> int:
     """Bytes of the arguments and names that programs came with; each is in a row of its own, and in its process's."""
-    argv = sum(len(argv) for argv in facts[Exec][_column(Exec, "argv")] if argv is not None)
-    return 4 * argv + 2 * sum(map(len, facts[Exec][_column(Exec, "filename")]))
+    argv = sum(map(len, filter(None, facts.column(Exec, "argv"))))
+    return 4 * argv + 2 * sum(map(len, facts.column(Exec, "filename")))
 
 
 def cgroup_ids(facts: Facts) -> set[int]:
     """Of all that were born, and all that took on a program."""
-    return {*facts[Fork][_column(Fork, "cgroup_id")], *facts[Exec][_column(Exec, "cgroup_id")]}
+    return {*facts.column(Fork, "cgroup_id"), *facts.column(Exec, "cgroup_id")}
 
 
 def directories(facts: Facts) -> dict[tuple[int, int], list[int]]:
@@ -77,16 +130,20 @@ def directories(facts: Facts) -> dict[tuple[int, int], list[int]]:
 
     The first was; its parent often is.
     """
-    columns = (facts[Exec][_column(Exec, field)] for field in ("cwd_device", "cwd_inode", "pid"))
+    columns = (facts.column(Exec, field) for field in ("cwd_device", "cwd_inode", "pid"))
     there = {(device, inode): pid for device, inode, pid in zip(*columns, strict=True) if inode is not None}
     if not there:
         return {}
-    parents = dict(zip(facts[Fork][_column(Fork, "pid")], facts[Fork][_column(Fork, "ppid")], strict=True))
+    parents = dict(zip(facts.column(Fork, "pid"), facts.column(Fork, "ppid"), strict=True))
     return {numbers: [pid, *([parents[pid]] if pid in parents else [])] for numbers, pid in there.items()}
 
 
 def _width(kind: type[Event]) -> int:
     return len(_ID_AND_PROCESS) + len(kind._fields)
+
+
+def _plain_width(kind: type[Event]) -> int:
+    return _width(kind) - len(_RARE.get(kind, ()))
 
 
 def _column(kind: type[Event], field: str) -> slice:

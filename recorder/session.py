@@ -103,7 +103,7 @@ class Session:
         first_id = self.writer.reserve(len(events))
         owners = self._pairing.feed(events, first_id)
         changed = self._pairing.take_changed()
-        facts = rows.flatten(events, first_id, owners)
+        facts = rows.flatten(events, first_id, owners, self._pairing.telling)
         self.writer.write(facts, changed, self._until_ns, self._pairing.take_links())
         self.processes += len([p for p in changed if p.id >= first_id and not p.kernel])
         self.places.meet_cgroups(rows.cgroup_ids(facts))

@@ -96,8 +96,8 @@ CREATE TABLE forks (
     euid INTEGER NOT NULL,
     cgroup_id INTEGER NOT NULL,
     kernel INTEGER NOT NULL,
-    execs INTEGER,                   -- programs that it had taken on, if a filter let it be reported at its end only
-    begun INTEGER                    -- the kernel's own number of programs then, as in exits
+    execs INTEGER,                   -- programs that it had taken on, if a filter let it be reported late; NULL: none
+    begun INTEGER                    -- the kernel's own number of programs then, as in exits; NULL: none
 ) STRICT
 """
 
@@ -136,8 +136,8 @@ CREATE TABLE exits (
     comm TEXT NOT NULL,              -- the name of a program that killed it before it ran, too
     status INTEGER NOT NULL,         -- as wait4() reports it
     max_rss_kib INTEGER NOT NULL,
-    uid INTEGER,                     -- real user id at the end
-    begun INTEGER                    -- programs that it began to run, as the kernel counts: with one that killed it
+    uid INTEGER,                     -- real user id at the end; NULL: that of the events before
+    begun INTEGER                    -- programs that it began to run, with one that killed it; NULL where uid is
 ) STRICT
 """
 

@@ -1,0 +1,81 @@
+"""Columns of raw events are left out where they say nothing; processes follow from the events all the same."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+from support import about, exit_, fork, free
+
+from webpf.events import Event
+from webpf.rebuild import rebuild
+from webpf.session import Session
+from webpf.source import Replay
+from webpf.store import Store
+from webpf.verify import verify
+
+SIGKILL = 9
+
+
+def born(pid: int, execs: int = 0, begun: int = 0) -> Event:
+    return fork(pid, pid, uid=1000)._replace(execs=execs, begun=begun)
+
+
+def ended(pid: int, uid: int = 1000, begun: int = 0, status: int = 0) -> Event:
+    return exit_(pid, pid, pid + 0.1, status, comm="new name")._replace(uid=uid, begun=begun)
+
+
+FORKS: dict[int, tuple[int, int]] = {100: (2, 2), 101: (0, 0), 102: (0, 3), 103: (0, 0), 104: (1, 4)}
+"""By pid, execs and begun."""
+
+EXITS: dict[int, tuple[int, int, int]] = {
+    100: (1000, 2, 0),  # nothing that isn't known
+    101: (0, 0, 0),  # another user
+    102: (1000, 4, SIGKILL),  # within an exec: the name isn't that of what it ran
+    103: (1000, 0, 0),
+    104: (1000, 4, SIGKILL),  # not within one
+}
+"""By pid, uid, begun and status."""
+
+
+def values_of(path: Path, sql: str) -> list[tuple[object, ...]]:
+    with sqlite3.connect(path) as connection:
+        return connection.execute(sql).fetchall()
+
+
+@pytest.mark.parametrize("batch", [1, 2, 100])
+def test_what_says_nothing_is_left_out(tmp_path: Path, batch: int) -> None:
+    path = tmp_path / "w.db"
+    store = Store(path)
+    session = Session(Replay([]), store.begin(about()), 0)
+    events = [
+        *(born(pid, *numbers) for pid, numbers in FORKS.items()),
+        *(ended(pid, *rest) for pid, rest in EXITS.items()),
+        *(free(pid, pid, pid + 0.2, status=EXITS[pid][2]) for pid in EXITS),
+    ]
+    for at in range(0, len(events), batch):
+        session.take_in(events[at : at + batch])
+    assert session.writer.written == (5, 0, 5, 5)
+    store.close()
+    assert values_of(path, "SELECT pid, execs, begun FROM forks ORDER BY id") == [
+        (100, 2, 2), (101, None, None), (102, 0, 3), (103, None, None), (104, 1, 4),
+    ]  # fmt: skip
+    assert values_of(path, "SELECT pid, uid, begun, status FROM exits ORDER BY id") == [
+        (100, None, None, 0), (101, 0, 0, 0), (102, 1000, 4, SIGKILL), (103, None, None, 0), (104, 1000, 4, SIGKILL),
+    ]  # fmt: skip
+    processes = "SELECT pid, uid, execs, comm, cpu_ns IS NULL FROM processes ORDER BY pid"
+    assert values_of(path, processes) == [
+        (100, 1000, 2, "new name", 0),
+        (101, 0, 0, "new name", 0),
+        (102, 1000, 0, "sh", 0),
+        (103, 1000, 0, "new name", 0),
+        (104, 1000, 1, "new name", 0),
+    ]
+    everything = "SELECT * FROM processes ORDER BY id"
+    rows = values_of(path, everything)
+    assert [problem for finding in verify(path) for problem in finding.problems if "pairing" in problem] == []
+    with sqlite3.connect(path) as connection:
+        connection.execute("UPDATE recordings SET status = 'interrupted'")
+    rebuild(path)
+    assert values_of(path, everything) == rows
