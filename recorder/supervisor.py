@@ -98,9 +98,12 @@ class _Supervisor:
                         signal.signal(number, signal.SIG_IGN)
             signal.pthread_sigmask(signal.SIG_SETMASK, self._inherited.blocked)
             code = record()
+        except KeyboardInterrupt:  # at a moment at which nobody else expects it
+            code = 128 + signal.SIGINT
         except BaseException:
             sys.excepthook(*sys.exc_info())
         finally:
+            signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
             end.send(channel.DONE, code)
             os._exit(code)
 
