@@ -7,7 +7,7 @@ from pathlib import Path
 
 from . import argv, dbfile, ownership
 from .errors import StorageError
-from .ownership import Identity
+from .ownership import Identity, identity_of
 
 
 class FileLost(StorageError):
@@ -29,7 +29,7 @@ class FileWatch:
         self._identity = identity
         self._size = 0
         # SQLite's own descriptor: to close another one of the same file would end SQLite's locks (POSIX has it so).
-        found = (number for number, status in ownership.open_descriptors().items() if _identity(status) == identity)
+        found = (number for number, status in ownership.open_descriptors().items() if identity_of(status) == identity)
         self._descriptor = next(found, -1)
         self.check()
 
@@ -50,7 +50,7 @@ class FileWatch:
 
     def _is_there(self) -> bool:
         try:
-            return _identity(self._path.stat()) == self._identity
+            return identity_of(self._path.stat()) == self._identity
         except OSError:
             return False
 
@@ -59,7 +59,3 @@ class FileWatch:
             return f"{self._path} was removed while it was recorded: what had been recorded is lost"
         where = Path(f"/proc/self/fd/{self._descriptor}").readlink()
         return f"{self._path} was moved to {where} while it was recorded: what had been recorded by then is there"
-
-
-def _identity(status: os.stat_result) -> Identity:
-    return status.st_dev, status.st_ino

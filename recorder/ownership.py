@@ -133,7 +133,7 @@ def check_opened(path: Path, wanted: Identity, before: Collection[int]) -> None:
     """
     now_open = open_descriptors()
     # Not only among the new ones: of a file that it has open already, SQLite may use an old descriptor again.
-    owners = {status.st_uid for status in now_open.values() if _identity(status) == wanted}
+    owners = {status.st_uid for status in now_open.values() if identity_of(status) == wanted}
     if not owners:
         raise CannotCreate(f"{path} was replaced while it was being opened", "webpf record --db ~/webpf.db")
     for status in (now_open[fd] for fd in now_open.keys() - before):
@@ -154,11 +154,12 @@ def give_to_invoking_user(path: Path, wanted: Identity) -> None:
         fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
             status = os.fstat(fd)
-            if status.st_uid == 0 and _identity(status) == wanted:
+            if status.st_uid == 0 and identity_of(status) == wanted:
                 os.fchown(fd, *owner)
         finally:
             os.close(fd)
 
 
-def _identity(status: os.stat_result) -> Identity:
+def identity_of(status: os.stat_result) -> Identity:
+    """Of a file, by what stat() says."""
     return status.st_dev, status.st_ino

@@ -141,9 +141,8 @@ class Store:
 
     def _is_ours(self, path: Path) -> bool:
         with contextlib.suppress(OSError):
-            status = path.lstat()
-            opened = ownership.open_descriptors().values()
-            return (status.st_dev, status.st_ino) in {(each.st_dev, each.st_ino) for each in opened}
+            ours = map(ownership.identity_of, ownership.open_descriptors().values())
+            return ownership.identity_of(path.lstat()) in ours
         return False
 
     def abandon(self) -> None:
