@@ -13,6 +13,8 @@ SPEEDSCOPE ?= 1.25.0
 
 VENV := .venv
 BIN := $(VENV)/bin
+# One of two processes that dies, or a test that hangs, ends the run: xdist would wait for ever.
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --max-worker-restart 0 --timeout 600 --timeout-method thread
 # As root nothing is needed; else each command that needs root asks for it.
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 # Under sudo, what is made here belongs to the user behind it.
@@ -41,13 +43,13 @@ install: packages $(VENV)/installed ## Install what recording needs, and webpf i
 
 test: test-packages $(VENV)/installed-dev $(VENV)/datasette-1 $(VENV)/speedscope ## Install what is missing, run every test
 	@failed=0; \
-	$(SUDO) $(BIN)/python -m pytest -n 2 --dist loadfile -m "not kernel and not matrix" || failed=1; \
-	$(SUDO) $(BIN)/python -m pytest -n 2 --dist loadfile -m "kernel and not matrix" || failed=1; \
+	$(SUDO) $(PYTEST) -m "not kernel and not matrix" || failed=1; \
+	$(SUDO) $(PYTEST) -m "kernel and not matrix" || failed=1; \
 	exit $$failed
 
 matrix: test-packages $(VENV)/installed-dev ## Run every command on bad files and in odd surroundings (by hand: long)
-	$(SUDO) $(BIN)/python -m pytest -q -n 2 -m "matrix and not kernel"
-	$(SUDO) $(BIN)/python -m pytest -q -m "matrix and kernel"
+	$(SUDO) $(PYTEST) --dist load -q -m "matrix and not kernel"
+	$(SUDO) $(PYTEST) -n 0 -q -m "matrix and kernel"
 
 check: $(VENV)/installed-dev ## Lint, check types and layers
 	$(BIN)/ruff check .

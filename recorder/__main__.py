@@ -33,7 +33,14 @@ def _drop_callers_paths() -> None:
 def main() -> None:
     """Runs webpf with sys.argv and exits."""
     _drop_callers_paths()
-    sys.exit(_with_means(_supervised if sys.argv[1:2] == ["record"] else _run))
+    sys.exit(_with_means(_supervised if sys.argv[1:2] == ["record"] else _alone))
+
+
+def _alone() -> int:
+    import signal
+
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # ends with its reader, as with `| head`; `record` must go on
+    return _run()
 
 
 def _supervised() -> int:

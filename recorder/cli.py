@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
 import sys
 from typing import Annotated
 
@@ -61,8 +60,6 @@ def _main(
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
-    if context.invoked_subcommand != "record":  # which must go on whatever happens to its terminal
-        signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # the others end with their reader, as with `| head`
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())
 

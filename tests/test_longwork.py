@@ -167,8 +167,9 @@ def test_a_long_statement_ends(work: longwork.LongWork) -> None:
     endless = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n"
     with pytest.raises(Interrupted) as found, longwork.LongWork("the count") as inner:
         inner.watch(connection)
-        signal.setitimer(signal.ITIMER_REAL, 0.05)
+        # The handler first: on a busy machine the time may be up before the next line, and SIGALRM ends the process.
         handler = signal.signal(signal.SIGALRM, lambda *_: os.kill(os.getpid(), signal.SIGTERM))
+        signal.setitimer(signal.ITIMER_REAL, 0.05)
         try:
             connection.execute(endless).fetchall()
         finally:
