@@ -46,7 +46,14 @@ def _alone() -> int:
 def _supervised() -> int:
     from . import supervisor
 
-    return supervisor.supervise(lambda: _with_means(_run))
+    return supervisor.supervise(lambda: _with_means(_as_recorder))
+
+
+def _as_recorder() -> int:
+    from . import sqlite_library
+
+    sqlite_library.drop_locks()
+    return _run()
 
 
 def _with_means(work: "Callable[[], int]") -> int:

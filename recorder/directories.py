@@ -27,7 +27,9 @@ def path_of(pid: int, numbers: Numbers) -> str | bytes | None:
     try:
         found = os.fstat(descriptor)
         device, inode = numbers
-        if found.st_ino != inode or device not in (_as_kernel(found.st_dev), _device_of_mount(pid, descriptor)):
+        if found.st_ino != inode:
+            return None
+        if device != _as_kernel(found.st_dev) and device != _device_of_mount(pid, descriptor):
             return None
         return exact(os.fsencode(Path(f"/proc/self/fd/{descriptor}").readlink()))
     except OSError:

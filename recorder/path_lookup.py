@@ -40,6 +40,8 @@ class PathLookup:
     def answers(self) -> dict[Numbers, str | bytes]:
         """Sends what was asked; returns the paths that have been found since the last call."""
         found: dict[Numbers, str | bytes] = {}
+        if not self._asked and not self._waiting:  # as nearly always
+            return found
         with contextlib.suppress(OSError):
             while answer := self._requests.recv(LONGEST_MESSAGE):
                 numbers, path = marshal.loads(answer)

@@ -45,15 +45,17 @@ class Places:
         if new:
             self.know_cgroups({number: cgroups.path_of(number) for number in new})
 
-    def meet_directories(self, found: Mapping[directories.Numbers, list[int]]) -> None:
-        """found: pids that may be there. What can't be looked up is tried again when the next program starts there."""
+    def unknown_directories(self, met: set[directories.Numbers]) -> set[directories.Numbers]:
+        """Those of them that are to be looked up."""
+        return met - self._directories.keys() if self._lookup is not None else set()
+
+    def look_up_directories(self, pids_there: Mapping[directories.Numbers, list[int]]) -> None:
+        """Asks for their paths. What can't be looked up is tried again when the next program starts there."""
         if self._lookup is None:
             return
-        for numbers in found.keys() - self._directories:
+        for numbers, found in pids_there.items():
             # Also what starts the command: that is where a command begins.
-            pids = [*found[numbers], *self._pairing.parents_of(found[numbers]), os.getppid(), os.getpid()]
-            self._lookup.ask(numbers, pids)
-        self.take_answers()
+            self._lookup.ask(numbers, [*found, *self._pairing.parents_of(found), os.getppid(), os.getpid()])
 
     def take_answers(self, is_last: bool = False) -> None:
         """Writes down what has been found by now; at the end, also what is found in a moment."""

@@ -13,7 +13,7 @@ from operator import add, sub
 from pathlib import Path
 from typing import Any
 
-from . import bcclib, btf, clock
+from . import bcclib, btf, clock, syscalls
 from .errors import Unavailable
 from .events import KINDS, Event
 from .filters import Filters
@@ -28,7 +28,7 @@ _MIB = 1024 * 1024
 _GATE_OPEN, _GATE_FREES_ONLY = 1, 2  # bpf/process.c
 _SETTLED_NS = 1_000_000_000  # no record is written so long after its time
 _MOST_OUTPUT = 1 << 20  # bytes of what a compiler says
-_MISSES = re.compile(r"^recursion_misses:\s*(\d+)$", re.MULTILINE)
+_MISSES = re.compile(rb"^recursion_misses:\s*(\d+)$", re.MULTILINE)
 
 
 class Probe:
@@ -75,7 +75,7 @@ class Probe:
             raise Unavailable(f"the buffer can't be mapped: {error.strerror}", "webpf record --buffer-mib 1") from None
         self._closed = False
         self._gate = self._bpf[b"gate"]
-        self._skipped_before = self._skipped()
+        self._skipped_before = self._skipped(self._cells()[2])
         self._skipped_at_stop: list[int] | None = None
         self._turn_gate(_GATE_OPEN)
         # Not before: on a slow machine, what began in between would be missing from a recording that seems to hold it.
@@ -125,8 +125,8 @@ class Probe:
         return [event for event in events if event.time_ns >= self.started_ns]
 
     def counts(self) -> Counts:
-        attempted, without_room, _ = self._cells()
-        skipped_now = self._skipped_at_stop or self._skipped()
+        attempted, without_room, rescued = self._cells()
+        skipped_now = self._skipped_at_stop or self._skipped(rescued)
         skipped = [max(0, now - before) for now, before in zip(skipped_now, self._skipped_before, strict=True)]
         reported = map(sub, attempted, self._early)
         return Counts(tuple(map(add, reported, skipped)), tuple(map(add, without_room, skipped)))
@@ -137,19 +137,17 @@ class Probe:
         totals = [sum(table[ctypes.c_int(slot)]) for slot in range(3 * len(KINDS))]
         return [totals[at : at + len(KINDS)] for at in range(0, len(totals), len(KINDS))]
 
-    def _skipped(self) -> list[int]:
+    def _skipped(self, rescued: list[int]) -> list[int]:
         """By kind, how often the kernel passed over a program and no second one stepped in (see bpf/process.c).
 
         The kernel counts it since 5.12. Whether it was the event of a process or of a thread can't be known.
         """
         functions = (self._bpf.funcs[f"raw_tracepoint__{tracepoint}".encode()] for tracepoint in TRACEPOINTS)
-        infos = (Path(f"/proc/self/fdinfo/{function.fd}").read_text() for function in functions)
-        misses = [int(found[1]) if (found := _MISSES.search(info)) else 0 for info in infos]
-        return list(map(sub, misses, self._cells()[2]))
+        return list(map(sub, (_misses(function.fd) for function in functions), rescued))
 
     def stop_intake(self) -> None:
         """From this moment the programs report frees only."""
-        self._skipped_at_stop = self._skipped()
+        self._skipped_at_stop = self._skipped(self._cells()[2])
         self._turn_gate(_GATE_FREES_ONLY)
 
     def _turn_gate(self, state: int) -> None:
@@ -169,6 +167,12 @@ class Probe:
             self.detach()
             self._ring.close()
             self._bpf.cleanup()
+
+
+def _misses(program_fd: int) -> int:
+    """How often the kernel passed over this program."""
+    found = _MISSES.search(syscalls.read_once(f"/proc/self/fdinfo/{program_fd}"))
+    return int(found[1]) if found else 0
 
 
 def _version_code() -> int:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from .totals import Totals
     from .write_queue import WriteQueue
 
-DRAIN_SECONDS = 0.15  # with a commit after each drain, so that readers see rows this much later at most
+DRAIN_SECONDS = 0.2  # with a commit after each drain, so that readers see rows within a quarter of a second
 HEARTBEAT_SECONDS = 1.0
 SWEEP_SECONDS = 60.0
 
@@ -226,8 +226,8 @@ def _run(
         log.look()
         if elapsed >= next_heartbeat:
             next_heartbeat = elapsed + HEARTBEAT_SECONDS
-            session.update_counts()
             supervisor.stop_with_supervisor()
+            session.update_counts()
         if elapsed >= next_sweep:
             next_sweep = elapsed + SWEEP_SECONDS
             session.forget_unfreed(state_of)

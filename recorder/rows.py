@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -125,15 +125,16 @@ def cgroup_ids(facts: Facts) -> set[int]:
     return {*facts.column(Fork, "cgroup_id"), *facts.column(Exec, "cgroup_id")}
 
 
-def directories(facts: Facts) -> dict[tuple[int, int], list[int]]:
-    """Working directories in which programs were started (device, inode), each with pids that may be there.
+def directories(facts: Facts) -> set[tuple[int, int]]:
+    """Working directories in which programs were started: (device, inode)."""
+    devices, inodes = (facts.column(Exec, field) for field in ("cwd_device", "cwd_inode"))
+    return {numbers for numbers in set(zip(devices, inodes, strict=True)) if numbers[1] is not None}
 
-    The first was; its parent often is.
-    """
+
+def pids_in(facts: Facts, wanted: Collection[tuple[int, int]]) -> dict[tuple[int, int], list[int]]:
+    """For each of these working directories pids that may be there: one that was, and its parent, which often is."""
     columns = (facts.column(Exec, field) for field in ("cwd_device", "cwd_inode", "pid"))
-    there = {(device, inode): pid for device, inode, pid in zip(*columns, strict=True) if inode is not None}
-    if not there:
-        return {}
+    there = {numbers: pid for *pair, pid in zip(*columns, strict=True) if (numbers := (pair[0], pair[1])) in wanted}
     parents = dict(zip(facts.column(Fork, "pid"), facts.column(Fork, "ppid"), strict=True))
     return {numbers: [pid, *([parents[pid]] if pid in parents else [])] for numbers, pid in there.items()}
 

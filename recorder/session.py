@@ -104,10 +104,13 @@ class Session:
         owners = self._pairing.feed(events, first_id)
         changed = self._pairing.take_changed()
         facts = rows.flatten(events, first_id, owners, self._pairing.telling)
-        self.writer.write(facts, changed, self._until_ns, self._pairing.take_links())
         self.processes += len([p for p in changed if p.id >= first_id and not p.kernel])
         self.places.meet_cgroups(rows.cgroup_ids(facts))
-        self.places.meet_directories(rows.directories(facts))
+        if new := self.places.unknown_directories(rows.directories(facts)):
+            self.places.look_up_directories(rows.pids_in(facts, new))
+        self.places.take_answers()
+        # Last, as it wakes the thread that writes: the two would get into each other's way.
+        self.writer.write(facts, changed, self._until_ns, self._pairing.take_links())
 
     def take_in_found(self, alive: list[Alive], cgroup_paths: Mapping[int, str | None]) -> None:
         """Takes in who was found in /proc, but for those that are known."""
@@ -202,8 +205,8 @@ class Session:
         if self._is_finished:
             return  # they are final, and without what came too late
         self.counts = self.source.counts()
-        self.writer.write_counts(self.counts, self._until_ns)
         self.places.take_answers()
+        self.writer.write_counts(self.counts, self._until_ns)
 
     def _settle(self) -> Counts:
         """Ends the source, and takes in records that were still being written when it did."""

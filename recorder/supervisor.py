@@ -50,8 +50,8 @@ def stop_with_supervisor() -> None:
     """Stops this process if its supervisor is stopped by SIGSTOP, which that can't hand on; SIGCONT it hands on."""
     if _current is None:
         return
-    with contextlib.suppress(OSError), open(f"/proc/{_current.pid}/stat", "rb") as stat:  # noqa: PTH123
-        if stat.read().rpartition(b")")[2][1:2] == b"T":
+    with contextlib.suppress(OSError):
+        if syscalls.read_once(f"/proc/{_current.pid}/stat").rpartition(b")")[2][1:2] == b"T":
             os.kill(os.getpid(), signal.SIGSTOP)
 
 

@@ -1,4 +1,4 @@
-"""System calls that Python's standard library has no function for."""
+"""System calls that Python's standard library has no function for, or only a slow one."""
 
 from __future__ import annotations
 
@@ -48,3 +48,15 @@ def _strings(values: Sequence[bytes]) -> ctypes.Array[ctypes.c_char_p]:
 def _last_error() -> OSError:
     number = ctypes.get_errno()
     return OSError(number, os.strerror(number))
+
+
+def read_once(path: str) -> bytes:
+    """What a small file of /proc says, up to 4 KiB: for files that are read again and again, without a file object.
+
+    Raises OSError.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return os.read(descriptor, 4096)
+    finally:
+        os.close(descriptor)

@@ -6,18 +6,17 @@ kernel's buffer can't hold then is counted as lost.
 
 from __future__ import annotations
 
-import sqlite3
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, TypeAlias
 
-from . import incidents
-from .errors import StorageError, WebpfError
-from .incidents import Incident
+from .attempts import Attempts
+from .errors import WebpfError
 
 if TYPE_CHECKING:
+    from .incidents import Incident
     from .process import Process
     from .recording_writer import Link, RecordingWriter
     from .rows import Facts
@@ -28,9 +27,7 @@ if TYPE_CHECKING:
 MOST_BYTES = 64 << 20
 
 _RETRY_SECONDS = 0.2
-_WATCH_SECONDS = 1.0  # from one look at the file to the next
-_SLOW_NS = 3_000_000_000  # a write that takes longer is an incident
-_SLOW_LOOKS = 10  # and the recorder has run meanwhile: else it was stopped, or the machine was
+_WATCH_SECONDS = 0.8  # from one look at the file to the next; half of it more, if nothing wakes the thread
 _TROUBLE_SECONDS = 5.0  # at the end, for a file that can't be written
 _HUNG_SECONDS = 10.0  # at the end, for a write that doesn't come back
 _SMALL = 1024  # bytes for a job without events
@@ -47,7 +44,6 @@ class WriteQueue:
         self.id = writer.id
         self._store = store
         self._writer = writer
-        self._now = now
         self._jobs: deque[tuple[_Job, int]] = deque()
         self._bytes = 0
         self._counts: tuple[Counts, int] | None = None  # that are still to be written
@@ -55,11 +51,7 @@ class WriteQueue:
         self._ids_wanted = 0
         self._changed = threading.Condition()
         self._error: WebpfError | None = None  # why nothing more is written
-        self._failure: StorageError | None = None  # of the latest attempt
-        self._since_ns = self._since_look = 0  # when the attempt began that is under way
-        self._looks = 0  # of the recorder, for incidents
-        self._incident: Incident | None = None
-        self._over: list[Incident] = []
+        self._attempts = Attempts(store, now)
         self._is_closing = False
         writer.fetch_ids()
         store.retry_soon()
@@ -126,29 +118,26 @@ class WriteQueue:
         """Ends the recording, with the latest counts; waits until that is written."""
         if (counts := self._latest) is not None:
             self._put(lambda: self._writer.write_counts(*counts), _SMALL)
-        self._put(lambda: self._writer.finish(status, ended_ns), _SMALL)
-        self.await_idle()
+        self._do(lambda: self._writer.finish(status, ended_ns))
 
     def check_file(self) -> None:
         """At the end, when all is written: whether the file is where it was. Asks once more, in the queue's thread."""
-        self._put(self._store.watch.check, _SMALL)
-        self.await_idle()
+        self._do(self._store.watch.check)
 
     def totals(self) -> Totals:
-        """Of a recording that is finished."""
-        return self._writer.totals()
+        """Of a recording that is finished. Read in the queue's thread: a connection serves one at a time."""
+        found: list[Totals] = []
+        self._do(lambda: found.append(self._writer.totals()))
+        return found[0]
 
     @property
     def trouble(self) -> Incident | None:
         """What keeps it from writing just now."""
-        return self._incident or self._slow()
+        return self._attempts.trouble
 
     def take_incidents(self) -> list[Incident]:
         """Those that have ended since the last call."""
-        self._looks += 1
-        with self._changed:
-            over, self._over = self._over, []
-        return over
+        return self._attempts.take_incidents()
 
     def close(self) -> bool:
         """Ends the thread. False if it hangs in a write: then nothing may use the file any more."""
@@ -169,6 +158,10 @@ class WriteQueue:
             self._bytes += size
             self._changed.notify_all()
 
+    def _do(self, job: _Job) -> None:
+        self._put(job, _SMALL)
+        self.await_idle()
+
     def _await(self, condition: Callable[[], bool]) -> None:
         since, jobs = time.monotonic(), len(self._jobs)
         with self._changed:
@@ -178,8 +171,8 @@ class WriteQueue:
                 if len(self._jobs) != jobs:
                     since, jobs = time.monotonic(), len(self._jobs)
                 waited = time.monotonic() - since
-                if self._failure is not None and waited > _TROUBLE_SECONDS:
-                    self._error = self._failure
+                if self._attempts.failure is not None and waited > _TROUBLE_SECONDS:
+                    self._error = self._attempts.failure
                 elif waited > _HUNG_SECONDS:
                     self._error = self._store.failure(TimeoutError("the disk doesn't answer"))
 
@@ -188,7 +181,7 @@ class WriteQueue:
     def _run(self) -> None:
         try:
             watched = time.monotonic()
-            while not (self._is_closing and (self._failure or not self._jobs)):
+            while not (self._is_closing and (self._attempts.failure or not self._jobs)):
                 self._do_next()
                 if time.monotonic() - watched > _WATCH_SECONDS:
                     self._store.watch.check()
@@ -202,7 +195,7 @@ class WriteQueue:
     def _do_next(self) -> None:
         with self._changed:
             if not (self._jobs or self._counts or self._is_closing):
-                self._changed.wait(_WATCH_SECONDS)
+                self._changed.wait(1.5 * _WATCH_SECONDS)
             job, size = self._jobs[0] if self._jobs else (None, 0)
             counts = self._counts
         if self._ids_wanted or self._writer.needs_ids:
@@ -219,32 +212,9 @@ class WriteQueue:
                 self._changed.notify_all()
 
     def _attempt(self, job: _Job) -> bool:
-        """Whether it is done. Raises what is no use to try again."""
-        self._since_ns, self._since_look = self._now(), self._looks
-        try:
-            job()
-        except StorageError as error:
-            self._store.watch.check()  # a file that was taken away, or overwritten, isn't waited for
-            if not isinstance(error.__cause__, sqlite3.OperationalError | MemoryError):
-                raise
-            self._failure = error
-            if self._incident is None:
-                self._incident = incidents.begun(error.__cause__, self._store.path, self._since_ns)
-            self._since_ns = 0
-            with self._changed:
-                self._changed.wait_for(lambda: self._is_closing, _RETRY_SECONDS)
-            return False
-        incident = self._incident or self._slow()
-        if incident is not None:
-            with self._changed:
-                self._over.append(incident.ended(self._now()))
-        self._incident = self._failure = None
-        self._since_ns = 0
-        return True
-
-    def _slow(self) -> Incident | None:
-        """The attempt that is under way, if it takes too long."""
-        since_ns = self._since_ns
-        if since_ns and self._now() - since_ns > _SLOW_NS and self._looks - self._since_look > _SLOW_LOOKS:
-            return Incident(since_ns, since_ns, incidents.SLOW, "")
-        return None
+        """Whether it is done; if not, some time has gone by."""
+        if self._attempts.make(job, is_head=not self._jobs or job is self._jobs[0][0]):
+            return True
+        with self._changed:
+            self._changed.wait_for(lambda: self._is_closing, _RETRY_SECONDS)
+        return False
