@@ -17,7 +17,7 @@ from pathlib import Path
 
 import million
 
-from webpf import catalog
+from webpf import catalog, reader
 
 ROWS = 1001
 GIVEN = {"ancestors": {"pid": "2000"}, "execs": {"pid": "2000"}, "compare": {"against": "1"}}
@@ -29,7 +29,7 @@ def seconds(db: Path, query: catalog.SavedQuery) -> tuple[float, int]:
     values = catalog.bind(query, GIVEN.get(query.name, {}))
     times = []
     for _ in range(3):
-        with catalog.reading(db) as connection:
+        with reader.reading(db) as connection:
             begun = time.perf_counter()
             rows = len(connection.execute(query.sql, values).fetchmany(ROWS))
             times.append(time.perf_counter() - begun)

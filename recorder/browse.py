@@ -17,7 +17,7 @@ from types import FrameType
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from . import browser, catalog
+from . import browser, reader
 from .errors import Unavailable, UsageError, WebpfError
 from .stopsignal import ASKING
 
@@ -48,8 +48,8 @@ def serve(
     page's address when it is served. Raises NotFound, DataError, Unavailable or UsageError.
     """
     served = [_checked_host(host.lower()) for host in hosts]
-    with catalog.reading(db) as connection:
-        latest = catalog.which(connection, db, None)
+    with reader.reading(db) as connection:
+        latest = reader.which(connection, db, None)
     desktop = browser.Desktop()
     with _ended_by_signals(), _listening(port) as listener, _Silence() as silence:
 

@@ -85,7 +85,7 @@ def query(
     ] = None,
 ) -> None:
     """Run a saved query over a recording, or list the saved queries."""
-    from . import catalog, pidowner, terminal
+    from . import catalog, pidowner, reader, terminal
     from .spool import spooled
 
     if name is None:
@@ -104,7 +104,7 @@ def query(
         given["recording"] = str(recording)
     with spooled(sys.stdout) as output, catalog.run(db, wanted, given) as result:
         terminal.write_rows(result.columns, result.rows, format.value, limit, output)
-    for line in (pidowner.note_of_query(db, wanted, given), catalog.caveat(db, given.get("recording", ""))):
+    for line in (pidowner.note_of_query(db, wanted, given), reader.caveat(db, given.get("recording", ""))):
         if line:
             terminal.say(line)
 
@@ -112,10 +112,10 @@ def query(
 @app.command()
 def recordings(db: Db = DEFAULT_DB, format: RowFormat = Format.table) -> None:
     """List the recordings that a file holds."""
-    from . import catalog, terminal
+    from . import reader, terminal
 
     columns = ["id", "name", "status", "started", "seconds", "processes", "lost", "host", "kernel"]
-    rows = [terminal.describe_recording(row, columns) for row in catalog.recordings(db)]
+    rows = [terminal.describe_recording(row, columns) for row in reader.recordings(db)]
     terminal.write_rows(columns, rows, format.value, None, sys.stdout)
 
 
@@ -180,15 +180,15 @@ app.command()(treecli.tree)
 @app.command()
 def report(file: File = DEFAULT_DB, recording: Recording = None) -> None:
     """Tell the story of a recording: how busy it was, what ran alone, what decided the time, what was repeated."""
-    from . import catalog, terminal
+    from . import reader, terminal
     from . import report as reports
 
-    with catalog.reading(file) as connection:
-        number = catalog.which(connection, file, recording)
-        about = next(row for row in catalog.recording_rows(connection) if row["id"] == number)
+    with reader.reading(file) as connection:
+        number = reader.which(connection, file, recording)
+        about = next(row for row in reader.recording_rows(connection) if row["id"] == number)
         lines = list(reports.lines(connection, about))
     terminal.write_lines(lines)
-    caveat = catalog.caveat(file, str(number))
+    caveat = reader.caveat(file, str(number))
     if caveat:
         terminal.say(caveat)
 

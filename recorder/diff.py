@@ -7,7 +7,7 @@ import sqlite3
 from dataclasses import replace
 from pathlib import Path
 
-from . import activity, catalog, family
+from . import activity, family, reader
 from .difference import Cost, Recorded
 from .slices import Row
 
@@ -30,17 +30,17 @@ def find(reference: str, db: Path) -> tuple[Path, int | None]:
 
 def last_two(db: Path) -> tuple[str, str]:
     """The latest recording of a file and the one before it. Raises NotFound if there are not two."""
-    with catalog.reading(db) as connection:
-        latest = catalog.which(connection, db, None)
-        earlier = [row["id"] for row in catalog.recording_rows(connection) if row["id"] != latest]
-        return str(catalog.which(connection, db, earlier[-1] if earlier else latest - 1)), str(latest)
+    with reader.reading(db) as connection:
+        latest = reader.which(connection, db, None)
+        earlier = [row["id"] for row in reader.recording_rows(connection) if row["id"] != latest]
+        return str(reader.which(connection, db, earlier[-1] if earlier else latest - 1)), str(latest)
 
 
 def read(file: Path, recording: int | None) -> Recorded:
     """What a recording came to: its command and all that came of it, or all that was started in it."""
-    with catalog.reading(file) as connection:
-        number = catalog.which(connection, file, recording)
-        about = next(row for row in catalog.recording_rows(connection) if row["id"] == number)
+    with reader.reading(file) as connection:
+        number = reader.which(connection, file, recording)
+        about = next(row for row in reader.recording_rows(connection) if row["id"] == number)
         command = family.command_id(connection, number)
         activities = _by_activity(connection, number, command)
         wall = _wall(connection, about, command)

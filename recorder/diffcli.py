@@ -25,8 +25,8 @@ def diff(
     ] = None,
 ) -> None:
     """Compare two recordings: what is new, gone, slower, hungrier, failing now. --fail-if makes it a test."""
-    from . import catalog, difference, terminal
     from . import diff as reading
+    from . import difference, reader, terminal
 
     conditions = [difference.Condition.parse(text) for text in fail_if or []]
     if before is not None and after is None:
@@ -36,7 +36,7 @@ def diff(
     terminal.write_lines(difference.lines(one, other))
     for reference in references:
         file, number = reading.find(reference, db)
-        caveat = catalog.caveat(file, "" if number is None else str(number))
+        caveat = reader.caveat(file, "" if number is None else str(number))
         if caveat:
             terminal.say(f"{file}: {caveat}")
     met = [condition.text for condition in conditions if condition.is_met(one.whole, other.whole)]

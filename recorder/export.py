@@ -10,7 +10,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import BinaryIO, TypeAlias
 
-from . import catalog, chrometrace, otlp, soundness, stacks, terminal
+from . import chrometrace, otlp, reader, soundness, stacks, terminal
 from .errors import Unavailable
 from .invocation import pip_install
 from .slices import Row
@@ -26,7 +26,7 @@ def export(db: Path, recording: int | None, format: str, weight: str, out: Binar
 
     Raises NotFound or DataError for the file, work's Interrupted, Unavailable for a format whose package is missing.
     """
-    with catalog.reading(db) as connection:
+    with reader.reading(db) as connection:
         work.watch(connection)
         FORMATS[format](connection, _about(connection, db, recording), weight, out, work)
 
@@ -93,14 +93,14 @@ def place(db: Path, recording: int | None, format: str) -> Path | None:
     """Where a recording's file is within a folder, for a format that goes into one; raises what export() does."""
     if format != "parquet":
         return None
-    with catalog.reading(db) as connection:
+    with reader.reading(db) as connection:
         found: Path = _parquetfile().place(_about(connection, db, recording))
         return found
 
 
 def _about(connection: sqlite3.Connection, db: Path, recording: int | None) -> Row:
-    number = catalog.which(connection, db, recording)
-    return next(row for row in catalog.recording_rows(connection) if row["id"] == number)
+    number = reader.which(connection, db, recording)
+    return next(row for row in reader.recording_rows(connection) if row["id"] == number)
 
 
 def _folded(connection: sqlite3.Connection, about: Row, weight: str, out: BinaryIO, work: Work) -> None:

@@ -65,7 +65,7 @@ def export(
     force: Force = False,
 ) -> None:
     """Write a recording for another tool: Perfetto, speedscope, flame graphs, spreadsheets, DuckDB, OpenTelemetry."""
-    from . import catalog, export, newfile, terminal
+    from . import export, newfile, reader, terminal
     from .longwork import LongWork
 
     if output is not None and newfile.is_same(output, file):
@@ -79,7 +79,7 @@ def export(
         export.export(file, recording, to.value, weight.value, out, work)
     if path is not None and is_file:
         terminal.say(f"{path}: {path.stat().st_size:,} bytes")
-    caveat = catalog.caveat(file, "" if recording is None else str(recording))
+    caveat = reader.caveat(file, "" if recording is None else str(recording))
     if caveat:
         terminal.say(caveat)
 

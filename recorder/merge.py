@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from . import argv, catalog, newfile, opening, soundness
+from . import argv, newfile, opening, reader, soundness
 from .errors import DataError, UsageError
 from .soundness import GREATEST
 from .store import Store
@@ -63,9 +63,9 @@ def merge(
 
 def _look_at(path: Path) -> _Source:
     """Raises UsageError for a file that is still being written, DataError for one with numbers that can't be."""
-    with catalog.reading(path) as connection:
-        catalog.which(connection, path, None)
-        for row in catalog.recording_rows(connection):
+    with reader.reading(path) as connection:
+        reader.which(connection, path, None)
+        for row in reader.recording_rows(connection):
             if row["status"] == "recording":
                 hint = f"webpf recordings --db {argv.file_word(path)}"
                 raise UsageError(f"recording {row['id']} of {path} goes on: merge it when it has ended", hint)

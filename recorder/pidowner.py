@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Mapping
 from pathlib import Path
 
-from . import catalog
+from . import catalog, reader
 
 
 def find(connection: sqlite3.Connection, recording: int, pid: int) -> list[int]:
@@ -39,6 +39,6 @@ def note_of_query(db: Path, query: catalog.SavedQuery, given: Mapping[str, str])
     if not {"pid", "id", "recording"} <= names or not given.get("pid") or given.get("id"):
         return None
     pid = int(given["pid"])
-    with catalog.reading(db) as connection:
-        number = catalog.which(connection, db, int(given["recording"]) if given.get("recording") else None)
+    with reader.reading(db) as connection:
+        number = reader.which(connection, db, int(given["recording"]) if given.get("recording") else None)
         return note(pid, find(connection, number, pid), "-p id=N")

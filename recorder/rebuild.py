@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from . import argv, catalog, facts, opening, soundness
+from . import argv, facts, opening, reader, soundness
 from .errors import NotFound, StorageError
 from .recording_writer import RecordingWriter
 from .rows import TABLES
@@ -45,7 +45,7 @@ def rebuild(path: Path, recording: int | None = None, work: Work = UNWATCHED) ->
 
 def _check(path: Path, work: Work) -> None:
     """Raises DataError for a file that is damaged: it is left as it is, for whatever can still be read of it."""
-    with catalog.reading(path) as connection:
+    with reader.reading(path) as connection:
         work.watch(connection)
         opening.check_for_writing(connection, path)
         [(message,)] = connection.execute("PRAGMA integrity_check(1)")

@@ -159,10 +159,10 @@ def _record_command(options: Options, redaction: Redaction, command: Command, ai
 
 def _tell(summary: Summary) -> None:
     """What a command came to."""
-    from . import catalog, ending, progress
+    from . import ending, progress, reader
     from .terminal import say
 
-    with catalog.reading(summary.db) as connection:
+    with reader.reading(summary.db) as connection:
         lines = list(ending.lines(connection, summary.recording_id))
     for line in lines:
         say(line)

@@ -26,15 +26,15 @@ def tree(
     folds: Annotated[bool, typer.Option("--fold/--no-fold", help="Siblings that did the same as one line.")] = True,
 ) -> None:
     """Show who started whom, with times and outcomes, folded where it repeats."""
-    from . import catalog, family, pidowner, terminal
+    from . import family, pidowner, reader, terminal
     from . import tree as trees
 
     if pid is not None and id is not None:
         raise UsageError("--pid and --id both name the process at the top", f"webpf tree --id {id}")
-    with catalog.reading(file) as connection:
+    with reader.reading(file) as connection:
         if id is not None and recording is None:
             recording = pidowner.recording_of(connection, id)
-        number = catalog.which(connection, file, recording)
+        number = reader.which(connection, file, recording)
         owners = [] if pid is None else pidowner.find(connection, number, pid)
         shown = trees.Tree(family.read(connection, number), folds)
     top = owners[0] if owners else id
@@ -48,6 +48,6 @@ def tree(
     if top is None and shown.idle:
         what = "1 process" if shown.idle == 1 else f"{shown.idle:,} processes"
         terminal.say(f"left out: {what} that ran all the time and started nothing")
-    caveat = catalog.caveat(file, str(number))
+    caveat = reader.caveat(file, str(number))
     if caveat:
         terminal.say(caveat)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from . import catalog, facts, opening, soundness
+from . import facts, opening, reader, soundness
 from .errors import DataError
 from .events import KINDS, Exec, Exit, Fork, Free
 from .process import Process
@@ -39,13 +39,13 @@ class Finding:
 
 def verify(path: Path, work: Work = UNWATCHED) -> Iterator[Finding]:
     """Looks at the file, then at each recording. Raises NotFound or DataError if it can't be read; Interrupted."""
-    with catalog.reading(path) as connection:
+    with reader.reading(path) as connection:
         work.watch(connection)
         connection.execute("BEGIN")
         checks = (lambda: _unsound(connection), lambda: soundness.problems(connection, in_strict=False))
         problems = [problem for check in checks for problem in _as_far_as_possible(connection, path, check)]
         yield Finding("the file", tuple(problems))
-        for recording in catalog.recording_rows(connection):
+        for recording in reader.recording_rows(connection):
             yield _verify_one(connection, path, recording, work)
 
 

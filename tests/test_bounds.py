@@ -12,7 +12,7 @@ import pytest
 from support import MS, T0, about, alive, at, exec_, exit_, fork, free, wait_until
 from test_records import FORK, exec_fact, fact, record
 
-from webpf import argv, catalog, clock, procfs, stream
+from webpf import argv, clock, procfs, reader, stream
 from webpf.bounded import MIB
 from webpf.events import Event, Exec, Exit
 from webpf.lasting import HELD_BYTES, Lasting
@@ -263,4 +263,4 @@ def test_a_recording_says_how_many_short_ones_it_kept(tmp_path: Path) -> None:
     assert [row["kept_short"] for row in store.db["recordings"].rows] == [1]
     store.close()
     assert [finding.problems for finding in verify(db)] == [(), ()]
-    assert catalog.caveat(db, "") == "recording 1 holds 1 processes that ended sooner than --min-lifetime"
+    assert reader.caveat(db, "") == "recording 1 holds 1 processes that ended sooner than --min-lifetime"

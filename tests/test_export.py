@@ -19,7 +19,7 @@ from sites import Site, running
 from story import BUILD
 from support import MS, exit_, fork, free, make_recording
 
-from webpf import catalog, export, exportcli, stacks
+from webpf import export, exportcli, reader, stacks
 
 Webpf = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -214,7 +214,7 @@ COUNT = """async () => {
 @pytest.mark.parametrize("format", ["chrome", "perfetto"])
 def test_perfetto_counts_what_sqlite_counts(format: str, site: Site, chromium: Any, db: Path) -> None:
     """The same number of processes, sum of lifetimes to the ns, and how many run on."""
-    with catalog.reading(db) as connection:
+    with reader.reading(db) as connection:
         expected = connection.execute(
             "SELECT count(*), sum(lifetime_ns), sum(state = 'running') FROM processes WHERE kernel IS NOT 1"
         ).fetchone()

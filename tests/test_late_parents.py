@@ -19,7 +19,7 @@ import pytest
 from fates import Query
 from support import Recorder, about, alive, at, exec_, exit_, fork, free
 
-from webpf import catalog, family, ordering, otlp, stacks
+from webpf import family, ordering, otlp, reader, stacks
 from webpf.events import Event
 from webpf.lateparents import MOST_CHILDREN, MOST_PARENTS
 from webpf.lifetimes import Pairing
@@ -197,9 +197,9 @@ def test_parents_first(pairs: list[tuple[int, int | None]], order: list[int]) ->
 def test_reports_and_exports_of_such_a_recording(tmp_path: Path) -> None:
     db = tmp_path / "webpf.db"
     written(db, [*FREED, fork(102, 40, ppid=101, parent_ms=10), exit_(102, 40, 50), exit_(100, 0, 60, comm="top")], 1)
-    with catalog.reading(db) as connection:
+    with reader.reading(db) as connection:
         assert [line.count("─") for line in Tree(family.read(connection, 1)).lines()] == [0, 1, 1]
-        (row,) = catalog.recording_rows(connection)
+        (row,) = reader.recording_rows(connection)
         assert ("top", "true", "true") in stacks.read(connection, row, "count")
         with (tmp_path / "spans").open("w+") as out:
             otlp.write(connection, row, out)

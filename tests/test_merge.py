@@ -13,7 +13,7 @@ import pytest
 from story import BUILD, run
 from support import Recorder, fork, make_recording
 
-from webpf import catalog, verify
+from webpf import catalog, reader, verify
 
 Webpf = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -89,7 +89,7 @@ def test_bad_input(files: list[Path], webpf: Webpf, tmp_path: Path) -> None:
     assert (tmp_path / "there.db").read_text() == "mine"
     assert not (tmp_path / "x.db").exists()
     assert webpf("merge", "a.db", "b.db", "-o", "there.db", "--force").returncode == 0
-    assert len(catalog.recordings(tmp_path / "there.db")) == 3
+    assert len(reader.recordings(tmp_path / "there.db")) == 3
 
 
 @pytest.mark.kernel

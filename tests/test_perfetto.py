@@ -15,7 +15,7 @@ from sites import PYTHONS, WITHOUT_PERFETTO, Site, running
 from story import BUILD
 from support import MS, exit_, fork, make_recording
 
-from webpf import catalog
+from webpf import reader
 
 pytest.importorskip("perfetto", reason="the extra webpf[perfetto] isn't installed")
 from perfetto.protos.perfetto.trace.perfetto_trace_pb2 import Trace, TrackEvent
@@ -30,8 +30,8 @@ PAGE = "/-/webpf/perfetto/webpf/1"
 def trace_of(db: Path, cuts: bool = False) -> Any:
     """The trace of a file's first recording."""
     out = io.BytesIO()
-    with catalog.reading(db) as connection:
-        perfettotrace.write(connection, catalog.recording_rows(connection)[0], out, cuts)
+    with reader.reading(db) as connection:
+        perfettotrace.write(connection, reader.recording_rows(connection)[0], out, cuts)
     trace = Trace()
     trace.ParseFromString(out.getvalue())
     return trace

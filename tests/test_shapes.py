@@ -20,7 +20,7 @@ import pytest
 from support import exec_, exit_, fork, free, make_recording
 from typer.testing import CliRunner
 
-from webpf import catalog, diff, export, verify
+from webpf import catalog, diff, export, reader, verify
 from webpf.cli import app
 from webpf.events import Event
 from webpf.web import timeline
@@ -139,7 +139,7 @@ def test_queries(name: str, pair: tuple[Path, Path]) -> None:
         elif name == "tree":
             given = [{}, {"pid": "1000"}, {"depth": "1"}, {"depth": "100000"}]
         size = 0
-        with catalog.reading(db) as connection:
+        with reader.reading(db) as connection:
             counter.watch(connection)
             for values in given:
                 for row in connection.execute(query.sql, catalog.bind(query, values)):
@@ -233,7 +233,7 @@ def test_what_is_too_deep_is_counted(tmp_path: Path) -> None:
     lines = CliRunner().invoke(app, ["tree", str(tmp_path / "chain.db"), "--depth", "499"]).output.splitlines()
     assert (len(lines), "more process" in lines[-1]) == (500, False)
     query = catalog.load("tree")
-    with catalog.reading(tmp_path / "chain.db") as connection:
+    with reader.reading(tmp_path / "chain.db") as connection:
         rows = connection.execute(query.sql, catalog.bind(query, {})).fetchall()
     below = [row[[*query.columns].index("below")] for row in rows]
     assert (len(rows), below[-1], set(below[:-1])) == (101, 399, {None})
@@ -243,7 +243,7 @@ def test_what_is_too_deep_is_counted(tmp_path: Path) -> None:
     assert last.endswith(";… 400 more processes below 400")
     make_recording(tmp_path / "execs.db", execs(50), end_ms=100, batch=1000)
     query = catalog.load("exec_chains")
-    with catalog.reading(tmp_path / "execs.db") as connection:
+    with reader.reading(tmp_path / "execs.db") as connection:
         (row,) = connection.execute(query.sql, catalog.bind(query, {}))
     assert row[0].split(" > ")[-2:] == ["p5", "… 30 more"]
     assert (len(row[0].split(" > ")), row[2]) == (21, 50)

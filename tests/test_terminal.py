@@ -369,10 +369,10 @@ def test_safe_leaves_plain_text_alone(text: str) -> None:
 
 
 def test_a_recording_in_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from webpf import catalog
+    from webpf import reader
 
     make_recording(tmp_path / "webpf.db", [fork(1, 0), fork(2, 0)], end_ms=1234, name="first")
-    [row] = catalog.recordings(tmp_path / "webpf.db")
+    [row] = reader.recordings(tmp_path / "webpf.db")
     columns = ["id", "name", "status", "started", "seconds", "processes", "lost"]
     monkeypatch.setenv("TZ", "UTC")
     time.tzset()

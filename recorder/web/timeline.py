@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from .. import activity, catalog, family
+from .. import activity, catalog, family, reader
 from ..work import UNWATCHED, Work
 
 MOST_BARS = 2500
@@ -61,7 +61,7 @@ def recording(connection: sqlite3.Connection, number: int) -> Row | None:
 
     begin_ns in it is the zero of the timeline: the begin of the command that was recorded, or else of the recording.
     """
-    about = next(iter(catalog.recording_rows(connection, number)), None)
+    about = next(iter(reader.recording_rows(connection, number)), None)
     return None if about is None else about | {"begin_ns": family.begin_ns(connection, about)}
 
 
