@@ -88,7 +88,8 @@ def _run() -> int:
 
 
 def _run_command() -> int:
-    from . import cli  # takes a tenth of a second, in which Ctrl-C may come
+    # Here, for it takes a tenth of a second, in which Ctrl-C may come.
+    from . import cli
 
     return cli.run()
 

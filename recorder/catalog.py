@@ -74,7 +74,7 @@ class Result:
 @cache
 def names() -> list[str]:
     """Names of the saved queries, sorted."""
-    folder = files(f"{__package__}.queries")
+    folder = files("webpf.queries")
     return sorted(entry.name.removesuffix(".sql") for entry in folder.iterdir() if entry.name.endswith(".sql"))
 
 
@@ -91,7 +91,7 @@ def load(name: str) -> SavedQuery:
 
 @cache
 def _read(name: str) -> SavedQuery:
-    return parse(name, (files(f"{__package__}.queries") / f"{name}.sql").read_text(encoding="utf-8"))
+    return parse(name, (files("webpf.queries") / f"{name}.sql").read_text(encoding="utf-8"))
 
 
 def parse(name: str, source: str) -> SavedQuery:

@@ -12,7 +12,7 @@ from typing import TextIO
 
 from . import slices
 from .argv import UNPRINTABLE
-from .slices import Row
+from .reader import Row
 from .work import UNWATCHED, Work
 
 _ENCODER = json.JSONEncoder(ensure_ascii=False)
@@ -40,10 +40,10 @@ def _json(value: Row) -> str:
 
 
 def _events(connection: sqlite3.Connection, about: Row, work: Work) -> Iterator[Row]:
-    tracks: dict[str, int] = {}
+    numbers: dict[str, int] = {}
     zero = slices.zero_ns(connection, about)
     for each in slices.read(connection, about["id"], work=work):
-        track = tracks.setdefault(each.track, len(tracks) + 1)
+        track = numbers.setdefault(each.track, len(numbers) + 1)
         if each.is_first:
             name = {"ph": "M", "pid": track, "tid": each.lane + 1}
             yield name | {"name": "process_name", "args": {"name": each.track}}

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from . import activity, family, reader
 from .difference import Cost, Recorded
-from .slices import Row
+from .reader import Row
 
 _RECORDING = re.compile(r"(?:(?P<file>.*):)?(?P<number>\d+)", re.DOTALL)
 

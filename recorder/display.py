@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 from types import TracebackType
 
-from .progress import Quiet
+from .live_status import Quiet
 from .record import Status
 
 _MOST_WAITING = 100  # calls that a stopped terminal has not taken yet; more are left out

@@ -13,7 +13,7 @@ from typing import BinaryIO, TypeAlias
 from . import chrometrace, otlp, reader, soundness, stacks, terminal
 from .errors import Unavailable
 from .invocation import pip_install
-from .slices import Row
+from .reader import Row
 from .work import UNWATCHED, Work, counted, processes
 
 Writer: TypeAlias = Callable[[sqlite3.Connection, Row, str, BinaryIO, Work], None]

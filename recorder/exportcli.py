@@ -77,11 +77,10 @@ def export(
     is_file = path is not None and not newfile.is_stream(path)
     with LongWork("the export", streams=not is_file) as work, _output(path, force, inside is not None) as out:
         export.export(file, recording, to.value, weight.value, out, work)
-    if path is not None and is_file:
-        terminal.say(f"{path}: {path.stat().st_size:,} bytes")
-    caveat = reader.caveat(file, "" if recording is None else str(recording))
-    if caveat:
-        terminal.say(caveat)
+    written = f"{path}: {path.stat().st_size:,} bytes" if path is not None and is_file else None
+    for line in (written, reader.caveat(file, "" if recording is None else str(recording))):
+        if line:
+            terminal.say(line)
 
 
 def _check_output(to: To, file: Path) -> None:

@@ -14,7 +14,7 @@ from typing import Any, TextIO
 
 from . import __version__, activity, argv
 from .events import as_text, text
-from .slices import Row
+from .reader import Row
 from .work import UNWATCHED, Work, counted, processes
 
 LINE_BYTES = 1_000_000

@@ -19,7 +19,7 @@ from pyarrow import parquet
 
 from . import soundness
 from .events import as_text
-from .slices import Row
+from .reader import Row
 from .work import UNWATCHED, Work, counted, processes
 
 _ROWS = 65_536  # of a row group, which is what is in memory at a time

@@ -183,7 +183,7 @@ def _version_code() -> int:
 def _compile(macros: dict[str, int | str]) -> Any:
     """The bcc.BPF object of bpf/process.c, loaded and attached."""
     bcc = bcclib.load()
-    folder = Path(str(files(f"{__package__}.bpf")))
+    folder = Path(str(files("webpf.bpf")))
     # BCC looks for kernel headers here, and finds a few small ones of our own: none of the kernel's are needed.
     os.environ["BCC_KERNEL_SOURCE"] = str(folder)
     flags = [f"-D{macro}={value}" for macro, value in macros.items()]

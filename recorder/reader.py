@@ -6,10 +6,13 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from . import argv, dbfile, liveness, opening, soundness
 from .errors import NotFound
+
+Row: TypeAlias = dict[str, Any]
+"""Of the table recordings, by column."""
 
 
 @contextmanager
@@ -30,7 +33,7 @@ def reading(path: Path) -> Iterator[sqlite3.Connection]:
         raise opening.unreadable(path, error) from error
 
 
-def recordings(path: Path) -> list[dict[str, Any]]:
+def recordings(path: Path) -> list[Row]:
     """What a file holds: for each recording its row, with `processes`, and `interrupted` where it was broken off."""
     with reading(path) as connection:
         sql = "SELECT recording_id, count(*) FROM processes WHERE kernel IS NOT 1 GROUP BY 1"
@@ -62,7 +65,7 @@ def caveat(path: Path, recording: str) -> str | None:
     return None
 
 
-def recording_rows(connection: sqlite3.Connection, number: int | None = None) -> list[dict[str, Any]]:
+def recording_rows(connection: sqlite3.Connection, number: int | None = None) -> list[Row]:
     """The rows of `recordings`, each with its current status; with a number, that one's if there is one."""
     sql = "SELECT * FROM recordings WHERE ?1 IS NULL OR id = ?1 ORDER BY id"
     cursor = connection.execute(sql, [number])

@@ -124,27 +124,27 @@ def _try(buffer_mib: int, max_args: int, quiet: bool) -> None:
 
 
 def _record(options: Options, redaction: Redaction, target: Target, quiet: bool) -> None:
-    from . import progress, stopsignal
+    from . import live_status, stopsignal
     from . import record as recording
     from .display import Display
 
-    with Display(progress.observer(options, quiet)) as observer:
+    with Display(live_status.observer(options, quiet)) as observer:
         summary = recording.record(options, observer, redaction, target)
     stopsignal.restore(stopsignal.ENDING)
     if not quiet:
-        progress.report(summary)
+        live_status.report(summary)
         _say_next(options.db, "lifetimes")
 
 
 def _record_command(options: Options, redaction: Redaction, command: Command, aim: Aim, quiet: bool) -> int:
     """Records a command. The supervisor waits for it, and has its exit code, whatever happens here."""
-    from . import progress, stopsignal
+    from . import live_status, stopsignal
     from . import record as recording
     from .display import Display
     from .terminal import say
 
     try:
-        with aim.around(command) as target, Display(progress.Quiet()) as observer:
+        with aim.around(command) as target, Display(live_status.Quiet()) as observer:
             summary = recording.record(options, observer, redaction, target)
         stopsignal.restore(stopsignal.ENDING)
         if not quiet:
@@ -159,14 +159,14 @@ def _record_command(options: Options, redaction: Redaction, command: Command, ai
 
 def _tell(summary: Summary) -> None:
     """What a command came to."""
-    from . import ending, progress, reader
+    from . import ending, live_status, reader
     from .terminal import say
 
     with reader.reading(summary.db) as connection:
         lines = list(ending.lines(connection, summary.recording_id))
     for line in lines:
         say(line)
-    say(f"recording {summary.recording_id} in {summary.db}: {progress.completeness(summary)}")
+    say(f"recording {summary.recording_id} in {summary.db}: {live_status.completeness(summary)}")
     _say_next(summary.db, "tree")
 
 

@@ -10,7 +10,7 @@ from . import ending, family
 from .activity import cut
 from .analysis import Analysis, Stretch
 from .family import Node
-from .slices import Row
+from .reader import Row
 from .terminal import duration
 
 _STEPS = 60

@@ -8,13 +8,12 @@ from __future__ import annotations
 import heapq
 import sqlite3
 from collections.abc import Iterator
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
 from . import activity
 from .events import as_text
+from .reader import Row
 from .work import UNWATCHED, Work, counted, processes
-
-Row: TypeAlias = dict[str, Any]
 
 _FOREVER = 1 << 62
 _TITLE, _ARGS = 200, 4096  # characters of a title but for the mark of a failure, and of a command line in arguments

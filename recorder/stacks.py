@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import TextIO
 
 from . import activity
+from .reader import Row
 from .safety import safe
-from .slices import Row
 from .work import UNWATCHED, Work, counted
 from .work import processes as work_of
 

@@ -60,7 +60,8 @@ def write_rows(
         tuple(argv.quote(v[: argv.LONGEST], len(v)) if isinstance(v, bytes) else v for v in row) for row in rows
     )
     if format == "table":
-        from . import table  # takes rich with it
+        # Here, for it takes rich with it.
+        from . import table
 
         table.write(columns, printable, TABLE_ROWS if limit is None else limit, output)
         return

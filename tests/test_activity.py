@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from webpf import activity
+from webpf.activity import PROBE
 
 
 def argv(line: str) -> bytes:
@@ -22,10 +23,10 @@ def argv(line: str) -> bytes:
         ("gcc|-O2|-c|lib/regex.c|-o|lib/regex.o", "gcc regex.c"),
         ("x86_64-linux-gnu-gcc-12|-o|out/program|a.o|b.o", "x86_64-linux-gnu-gcc-12 -o program"),
         ("gcc|--version", "gcc"),
-        ("gcc|-c|-O2|conftest.c", activity.PROBE),
-        ("/usr/libexec/gcc/cc1|-quiet|conftest.c", activity.PROBE),
-        ("./conftest", activity.PROBE),
-        ("cc|-o|CMakeFiles/cmTC_1a2b3.dir/src.c.o|-c|/b/CMakeFiles/CMakeScratch/TryCompile-x/src.c", activity.PROBE),
+        ("gcc|-c|-O2|conftest.c", PROBE),
+        ("/usr/libexec/gcc/cc1|-quiet|conftest.c", PROBE),
+        ("./conftest", PROBE),
+        ("cc|-o|CMakeFiles/cmTC_1a2b3.dir/src.c.o|-c|/b/CMakeFiles/CMakeScratch/TryCompile-x/src.c", PROBE),
         ("as|--64|-o|lib/regex.o|/tmp/ccXyZ.s", "as"),
         ("/bin/sh|./configure|-q", "sh configure"),
         ("/bin/bash|-c|/usr/bin/cmake -E touch x", "bash -c cmake"),
@@ -33,7 +34,7 @@ def argv(line: str) -> bytes:
         ("/usr/bin/ld|-plugin|/x/liblto.so|-o|sed/sed|a.o", "ld -o sed"),
         ("collect2|--eh-frame-hdr|-o|lib/x.so|a.o", "collect2 -o x.so"),
         ("ar|cr|lib/libsed.a|lib/a.o", "ar -o libsed.a"),
-        ("cat|confdefs.h|-", activity.PROBE),
+        ("cat|confdefs.h|-", PROBE),
         ("python|-u|-c|import sys;exec(eval(sys.stdin.readline()))", "execnet worker"),
         ("sh|-ec|echo hello", "sh -c echo"),
         ("-bash", "bash"),

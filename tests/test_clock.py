@@ -16,12 +16,14 @@ import pytest
 from fates import Query
 from support import MS, webpf_command
 
-from webpf import clock
+from webpf import clock, liveness, procfs
 
 OFFSETS = (100_000, -200, 0, 1_000_000_000)
 """Seconds. The second is no more than this machine's age, but before the start of its first processes."""
 
-TELL = "import sys; sys.path[:0] = sys.argv[1:]; from webpf import clock, procfs, liveness;"
+MODULES = {"clock": clock, "procfs": procfs, "liveness": liveness}
+IMPORTS = " ".join(f"import {module.__name__} as {name};" for name, module in MODULES.items())
+TELL = f"import sys; sys.path[:0] = sys.argv[1:]; {IMPORTS}"
 SHOW = "print(clock.boot_ns(), procfs.read_stat(1).start_ns, procfs.read_stat({}).start_ns)"
 UNSHARE = "import ctypes, pathlib; assert ctypes.CDLL(None).unshare(0x80) == 0;"  # CLONE_NEWTIME
 

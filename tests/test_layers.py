@@ -1,169 +1,120 @@
-"""The house: imports go one way, each third party has one door, modules and functions stay small."""
+"""The house: a folder is a layer, imports go down, each third party has its door, modules and functions stay small."""
 
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
+from pathlib import Path
 
 import pytest
 from support import PROJECT
 
 RECORDER = PROJECT / "recorder"
-PATHS = {
-    path.parent.name if path.name == "__init__.py" and path.parent != RECORDER else path.stem: path
-    for path in RECORDER.rglob("*.py")
+
+# From the ground up. What is in a folder may import what is in lower ones, and its own neighbours there.
+LAYERS = (
+    ("",),
+    ("errors",),
+    ("progress",),
+    ("model",),
+    ("host", "output"),
+    ("kernel", "storage"),
+    ("capture", "analysis"),
+    ("export",),
+    ("web",),
+    ("cli",),
+    ("__main__",),
+)
+# Who imports a third party, or SQLite: folders or modules.
+DOORS = {
+    "typer": {"cli"},
+    "rich": {"cli", "output"},
+    "sqlite_utils": {"storage"},
+    "sqlite3": {
+        *("storage", "analysis", "export", "progress", "web.timeline"),
+        *("kernel.doctor", "capture.recorder_columns", "cli.progress_bar"),
+    },
+    "datasette": {"web"},
+    "uvicorn": {"web.server"},
+    "perfetto": {"export.perfetto"},
+    "pyarrow": {"export.parquet"},
+    "yaml": {"web.site_config"},
+    "click": set[str](),
+    "bcc": set[str](),  # kernel.bcc_loader finds it by path
 }
+
+
+def dotted(path: Path) -> str:
+    """A module's name below webpf; empty for webpf itself."""
+    return ".".join(path.relative_to(RECORDER).with_suffix("").parts).removesuffix("__init__").rstrip(".")
+
+
+PATHS = {dotted(path): path for path in RECORDER.rglob("*.py")}
 MODULES = {name: ast.parse(path.read_text(encoding="utf-8")) for name, path in PATHS.items()}
 
-# From the ground up. A module may import from the layers below its own, never beside or above.
-LAYERS = (
-    {"__init__"},
-    {
-        "errors",
-        "events",
-        "clock",
-        "bulk",
-        "sqlite_library",
-        "bounded",
-        "syscalls",
-        "inherited",
-        "channel",
-        "stopsignal",
-        "ordering",
-    },
-    {"argv", "standard_streams", "durations", "usage", "pipewriter", "process", "launch", "resource_limits"},
-    {"invocation", "work", "limits", "options", "lateparents"},
-    {"spool", "ownership", "safety", "tables", "totals", "launchers"},
-    {"dbfile", "newfile", "lock_holders", "known"},
-    {
-        "invoker",
-        "peers",
-        "jsonlines",
-        "dictionary",
-        "cells",
-        "soundness",
-        "lifetimes",
-        "records",
-        "btf",
-        "bcclib",
-        "activity",
-        "cgroups",
-        "filters",
-        "directories",
-        "file_watch",
-        "incidents",
-        "titles",
-        "table",
-    },
-    {"command", "machine", "source", "ring", "procfs", "schema", "terminal", "rows", "opening", "lookup_worker"},
-    {"browser", "liveness", "facts", "redaction", "lasting", "runcgroup", "supervisor", "path_lookup", "lastlook"},
-    {"recording_writer"},
-    {"probe", "store", "reader", "target"},
-    {"attempts", "catalog"},
-    {"write_queue", "places", "view", "merge", "rebuild", "verify", "doctor", "stream"},
-    {"session"},
-    {"incident_log", "recorder_columns"},
-    {"record"},
-    {"family", "pidowner", "slices", "progress", "longwork", "describe", "served", "gate"},
-    {"display"},
-    {"aim", "analysis", "tree", "ending", "perfettotrace", "otlp", "parquetfile", "chrometrace", "stacks", "timeline"},
-    {"readers"},
-    {"difference", "report", "export", "access", "server"},
-    {"diff", "viewer"},
-    {"pages"},
-    {"web"},
-    {"siteconfig", "browse"},
-    {"webcli", "recordcli", "exportcli", "diffcli", "treecli"},
-    {"cli"},
-    {"__main__"},
-)
-DOORS = {
-    "typer": {"cli", "webcli", "recordcli", "exportcli", "diffcli", "treecli", "options"},
-    "rich": {"table", "progress", "longwork"},
-    "sqlite_utils": {"schema", "store"},
-    "sqlite3": {
-        *("merge", "ending", "family", "slices", "chrometrace", "stacks", "export", "report", "diff"),
-        *("timeline", "perfettotrace", "otlp", "parquetfile", "pidowner"),
-        *("work", "longwork", "bulk", "store", "recording_writer", "attempts", "totals", "facts", "catalog", "reader"),
-        *("verify", "recorder_columns", "doctor", "soundness", "opening", "sqlite_library"),
-    },
-    "datasette": {"web", "pages", "access", "viewer", "served", "server"},
-    "uvicorn": {"server"},
-    "perfetto": {"perfettotrace"},
-    "pyarrow": {"parquetfile"},
-    "yaml": {"siteconfig"},
-    "click": set[str](),
-    "bcc": set[str](),  # bcclib loads it by path, probe uses it
-}
-LIGHT = {
-    "cli",
-    "webcli",
-    "recordcli",
-    "exportcli",
-    "diffcli",
-    "treecli",
-    "__main__",
-    "__init__",
-    "errors",
-    "argv",
-    "bounded",
-    "limits",
-    "options",
-    "invocation",
-    "standard_streams",
-    "inherited",
-    "durations",
-}  # what `webpf --version` imports
 
-
-def imports(tree: ast.AST) -> Iterator[tuple[str, bool]]:
-    """Top-level package or sibling module that is imported, and whether it is a sibling."""
-    for node in ast.walk(tree):
+def imports(module: str) -> Iterator[tuple[str, bool]]:
+    """What it imports: a module of webpf, or the top-level package of somebody else's; and whether it is webpf's."""
+    folder = module if PATHS[module].name == "__init__.py" else module.rpartition(".")[0]
+    for node in ast.walk(MODULES[module]):
         if isinstance(node, ast.Import):
-            yield from ((name.name.partition(".")[0], False) for name in node.names)
+            yield from ((each.name.partition(".")[0], False) for each in node.names)
         elif isinstance(node, ast.ImportFrom) and node.level == 0:
             yield (node.module or "").partition(".")[0], False
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            yield node.module, True
         elif isinstance(node, ast.ImportFrom):
-            yield from ((name.name, True) for name in node.names if name.name in MODULES)
+            parts = folder.split(".") if folder else []
+            base = ".".join([*parts[: len(parts) - node.level + 1], *([node.module] if node.module else [])])
+            below = {each.name: f"{base}.{each.name}".lstrip(".") for each in node.names}
+            yield from ((below[name] if below[name] in MODULES else base, True) for name in below)
 
 
 def layer(module: str) -> int:
-    """How high a module is."""
-    return next(height for height, names in enumerate(LAYERS) if module in names)
+    """How high a module is: by its folder."""
+    return next(height for height, names in enumerate(LAYERS) if module.partition(".")[0] in names)
 
 
-def test_every_module_has_a_layer() -> None:
-    assert set(MODULES) == set().union(*LAYERS)
+def is_placed(module: str) -> bool:
+    """Whether it has moved to its folder by now."""
+    return any(module.partition(".")[0] in names for names in LAYERS)
+
+
+def is_within(module: str, places: set[str]) -> bool:
+    """Whether it is one of these modules, or in one of these folders."""
+    return any(module == place or module.startswith(f"{place}.") for place in places)
+
+
+def test_each_folder_is_installed() -> None:
+    folders = {path.parent.relative_to(RECORDER) for path in RECORDER.rglob("__init__.py")}
+    named = {".".join(("webpf", *folder.parts)) for folder in folders} | {"webpf.bpf", "webpf.queries"}
+    listed = re.search(r"^packages = \[(.*?)\]", (PROJECT / "pyproject.toml").read_text(encoding="utf-8"), re.S | re.M)
+    assert listed is not None and set(re.findall(r'"([\w.]+)"', listed[1])) == named
 
 
 @pytest.mark.parametrize("module", sorted(MODULES))
 def test_imports_go_down(module: str) -> None:
-    for name, is_sibling in imports(MODULES[module]):
-        if is_sibling:
+    own = module.partition(".")[0]
+    for name, is_ours in imports(module):
+        if is_ours and name.partition(".")[0] != own and is_placed(name) and is_placed(module):
             assert layer(name) < layer(module), f"{module} imports {name}, which is not below it"
 
 
+def test_no_circles() -> None:
+    """Also within a folder."""
+    graph = {module: {name for name, is_ours in imports(module) if is_ours and name != module} for module in MODULES}
+    TopologicalSorter(graph).prepare()
+
+
 @pytest.mark.parametrize("package", sorted(DOORS))
-def test_each_third_party_has_one_door(package: str) -> None:
-    users = {module for module, tree in MODULES.items() if (package, False) in set(imports(tree))}
-    assert users <= DOORS[package]
-
-
-@pytest.mark.parametrize("module", sorted(LIGHT))
-def test_the_command_line_starts_without_heavy_imports(module: str) -> None:
-    """Imports at the top of these modules are of the standard library, typer, and each other."""
-    for node in MODULES[module].body:
-        if isinstance(node, ast.Import | ast.ImportFrom):
-            for name, is_sibling in imports(ast.Module([node], [])):
-                assert name in LIGHT if is_sibling else name not in DOORS or name == "typer"
+def test_each_third_party_has_its_door(package: str) -> None:
+    users = {module for module in MODULES if (package, False) in set(imports(module))}
+    assert {module for module in users if is_placed(module) and not is_within(module, DOORS[package])} == set()
 
 
 @pytest.mark.parametrize("module", sorted(MODULES))
 def test_modules_and_functions_stay_small(module: str) -> None:
-    path = PATHS[module]
-    assert len(path.read_text(encoding="utf-8").splitlines()) <= 250
+    assert len(PATHS[module].read_text(encoding="utf-8").splitlines()) <= 250
     for node in ast.walk(MODULES[module]):
         if isinstance(node, ast.FunctionDef):
             assert (node.end_lineno or 0) - node.lineno <= 42, f"{module}.{node.name} is long"

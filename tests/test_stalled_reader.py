@@ -23,6 +23,7 @@ from pathlib import Path
 import pytest
 from support import DEADLINE_SECONDS, Recorder, exit_, fork, make_recording, wait_until, webpf_command
 
+from webpf import spool
 from webpf.spool import spooled
 
 PROCESSES = 12_000
@@ -225,7 +226,7 @@ def iter_bytes(pipe: int) -> bytes:
 def test_what_is_kept_takes_little_memory(tmp_path: Path) -> None:
     """Of 64 MB that nobody reads, most is in a file without a name."""
     script = (
-        "import sys, resource; from webpf.spool import spooled; sys.stdout.flush()\n"
+        f"import sys, resource; from {spool.__name__} import spooled; sys.stdout.flush()\n"
         "with spooled(sys.stdout) as output:\n"
         "    for _ in range(1024): output.write('x' * 65536)\n"
         "    output.flush()\n"

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from support import PROJECT
 
+from webpf import catalog
+
 FOLDERS = {"recorder": "webpf", "bpf": "webpf/bpf", "queries": "webpf/queries"}
 
 
@@ -70,8 +72,8 @@ def test_the_wheel_runs_by_itself(wheel: Path, tmp_path: Path) -> None:
     borrowed = [path for path in sys.path if path.endswith("site-packages")]
     (site / "borrowed.pth").write_text("\n".join(borrowed) + "\n")
     code = (
-        "import webpf, importlib.resources as r; from webpf import catalog;"
-        "print(webpf.__file__, catalog.names(), r.files('webpf.bpf').joinpath('process.c').is_file(),"
+        f"import webpf, importlib.resources as r; from {catalog.__name__} import names;"
+        "print(webpf.__file__, names(), r.files('webpf.bpf').joinpath('process.c').is_file(),"
         "r.files('webpf.bpf').joinpath('include/linux/types.h').is_file())"
     )
     run = subprocess.run([home / "bin/python", "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)

@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support import NOBODY, PROJECT, fork, make_recording, wait_until, webpf_command
 
-from webpf import durations, invocation
+from webpf import cli, dbfile, durations, errors, invocation, reader, terminal
 from webpf.errors import UsageError
 
 Webpf = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -130,8 +130,9 @@ def test_a_file_of_roots(tmp_path: Path) -> None:
     for folder in [tmp_path, *tmp_path.parents]:
         folder.chmod(folder.stat().st_mode | 0o011)
     make_recording(tmp_path / "webpf.db", [fork(100, 1)])
+    needed = ", ".join(module.__name__ for module in (cli, reader, terminal, errors, dbfile))
     script = (
-        "import os, sys; from webpf import __main__, cli, catalog, terminal, errors, dbfile; import webpf.tree\n"
+        f"import os, sys, {needed}; from webpf import __main__\n"
         f"os.setresuid({NOBODY}, {NOBODY}, {NOBODY}); sys.argv = ['webpf', 'recordings']; __main__.main()"
     )
     answer = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False)
