@@ -8,9 +8,9 @@ from heapq import heappop, heappush
 from pathlib import Path
 from typing import Any
 
-from webpf.events import Alive, Event, Exec, Exit, Fork, Free
+from webpf.model.events import Alive, Event, Exec, Exit, Fork, Free
+from webpf.model.source import Replay
 from webpf.session import Session
-from webpf.source import Replay
 from webpf.store import Store
 
 MS = 1_000_000

@@ -12,8 +12,8 @@ import re
 from functools import lru_cache
 from typing import NamedTuple
 
-from . import argv as arguments
 from .launchers import is_written, loaded, loaded_name, name_of, unwrapped
+from .model import argv as arguments
 from .safety import safe
 
 PROBE = "configure probe"

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import TextIO
 
 from . import slices
-from .argv import UNPRINTABLE
+from .model.argv import UNPRINTABLE
 from .reader import Row
 from .work import UNWATCHED, Work
 

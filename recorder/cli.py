@@ -8,9 +8,10 @@ from typing import Annotated
 
 import typer
 
-from . import __version__, argv, diffcli, exportcli, recordcli, treecli, webcli
+from . import __version__, diffcli, exportcli, recordcli, treecli, webcli
 from .errors import DataError, NoPermission, Unavailable
 from .invocation import sudo_command
+from .model import argv
 from .options import DEFAULT_DB, Db, File, Format, Recording, RowFormat
 
 # What Typer raises for a command line that it can't parse. It has no public name of its own.

@@ -12,9 +12,10 @@ import stat
 import struct
 from pathlib import Path
 
-from . import argv, ownership
+from . import ownership
 from .errors import CannotCreate, DataError, NoPermission, NotFound
 from .invocation import sudo_command, update_hint
+from .model import argv
 
 # Kept here and not in schema.py, which needs sqlite_utils: the check must be quick.
 APPLICATION_ID = 0x77625046  # "wbPF": tells a recording from any other SQLite database

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 from . import activity
 from .family import FAMILY, OWN_PEAK, command_id, outcome
-from .process import RUNNING
+from .model.process import RUNNING
 from .terminal import duration
 
 _SHOWN = 3  # of each list

@@ -11,9 +11,9 @@ from typing import Annotated, BinaryIO, cast
 
 import typer
 
-from . import argv
 from .errors import UsageError
 from .invocation import elsewhere
+from .model import argv
 from .options import DEFAULT_DB, File, Recording
 
 Force = Annotated[bool, typer.Option("--force", help="Replace FILE if it is there.")]

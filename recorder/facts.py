@@ -8,8 +8,8 @@ import sqlite3
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from .events import Event
-from .lifetimes import Pairing
+from .model.events import Event
+from .model.pairing import Pairing
 from .rows import TABLES
 from .work import Work, counted
 

@@ -10,8 +10,8 @@ from operator import itemgetter
 from typing import Any
 
 from . import activity
-from .events import as_text
-from .ordering import parents_first
+from .model.events import as_text
+from .model.ordering import parents_first
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from . import argv, dbfile, ownership
+from . import dbfile, ownership
 from .errors import StorageError
+from .model import argv
 from .ownership import Identity, identity_of
 
 

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from . import procfs
-from .events import TICK_NS, Alive, Event, Exec
-from .process import Process
+from .model.events import TICK_NS, Alive, Event, Exec
+from .model.process import Process
 
 
 class Look(Protocol):

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from . import procfs
-from .events import TICK_NS
+from .model.events import TICK_NS
 
 
 def boot_id() -> str:

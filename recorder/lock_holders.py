@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 from . import ownership
-from .events import text
+from .model.events import text
 
 _LOCKS = Path("/proc/locks")
 _MOST = 3

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from . import argv, newfile, opening, reader, soundness
+from . import newfile, opening, reader, soundness
 from .errors import DataError, UsageError
+from .model import argv
 from .soundness import GREATEST
 from .store import Store
 from .work import UNWATCHED, Work

@@ -10,9 +10,10 @@ import shlex
 import sqlite3
 from pathlib import Path
 
-from . import argv, ownership
+from . import ownership
 from .dbfile import APPLICATION_ID
 from .errors import DataError
+from .model import argv
 from .soundness import TRIGGERS, columns, problems
 
 FAILURES = (sqlite3.Error, ArithmeticError, AttributeError, LookupError, MemoryError, TypeError, ValueError)

@@ -12,8 +12,9 @@ import sqlite3
 from collections.abc import Iterator
 from typing import Any, TextIO
 
-from . import __version__, activity, argv
-from .events import as_text, text
+from . import __version__, activity
+from .model import argv
+from .model.events import as_text, text
 from .reader import Row
 from .work import UNWATCHED, Work, counted, processes
 

@@ -18,7 +18,7 @@ import pyarrow
 from pyarrow import parquet
 
 from . import soundness
-from .events import as_text
+from .model.events import as_text
 from .reader import Row
 from .work import UNWATCHED, Work, counted, processes
 

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from . import cgroups, directories
-from .bounded import MIB, BoundedDict
-from .lifetimes import Pairing
+from .model.bounded import MIB, BoundedDict
+from .model.pairing import Pairing
 from .path_lookup import PathLookup
 
 _SEEN_BYTES = 4 * MIB  # each of the two: some 20,000

@@ -15,12 +15,12 @@ from typing import Any
 
 from . import bcclib, btf, clock, syscalls
 from .errors import Unavailable
-from .events import KINDS, Event
 from .filters import Filters
 from .machine import kernel_version
+from .model.events import KINDS, Event
+from .model.source import Counts
 from .records import Decoder
 from .ring import Ring
-from .source import Counts
 
 TRACEPOINTS = ("sched_process_fork", "sched_process_exec", "sched_process_exit", "sched_process_free")
 

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from . import argv, facts, opening, reader, soundness
+from . import facts, opening, reader, soundness
 from .errors import NotFound, StorageError
+from .model import argv
 from .recording_writer import RecordingWriter
 from .rows import TABLES
 from .store import Store

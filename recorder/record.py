@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 from . import channel, clock, dbfile, probe, procfs, recorder_columns, supervisor
 from .errors import WebpfError
 from .lasting import Lasting
+from .model.source import Counts, Source
 from .redaction import Redacted, Redaction
-from .source import Counts, Source
 from .target import Machine, Target
 from .view import FirstLook, View
 

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from . import argv, durations, limits
+from . import durations, limits
 from .errors import UsageError, WebpfError
 from .invocation import program, sudo_command
+from .model import argv
 from .options import (
     DEFAULT_DB,
     All,

@@ -18,9 +18,10 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias
 
 from . import totals
-from .events import KINDS, Exec, Exit, Fork, Free, exact
 from .incidents import Incident
-from .process import RUNNING, Process
+from .model.events import KINDS, Exec, Exit, Fork, Free, exact
+from .model.process import RUNNING, Process
+from .model.source import Counts
 from .rows import (
     NO_PROGRAM,
     Facts,
@@ -30,7 +31,6 @@ from .rows import (
     process_row,
     program_row,
 )
-from .source import Counts
 from .totals import Totals
 
 Link: TypeAlias = tuple[int, int]

@@ -6,15 +6,15 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from . import clock, rows
-from .events import Alive, Event, Exec, Exit, Fork, Free, Gone
 from .lastlook import LastLook, Look, look_at_none
-from .lifetimes import Pairing
+from .model.events import Alive, Event, Exec, Exit, Fork, Free, Gone
+from .model.pairing import Pairing
+from .model.process import RUNNING
+from .model.source import Counts, Source
 from .path_lookup import PathLookup
 from .places import Places
-from .process import RUNNING
 from .procfs import State
 from .recording_writer import RecordingWriter
-from .source import Counts, Source
 from .write_queue import WriteQueue
 
 # The kernel frees a task some 20 ms after it was reaped, on a busy machine later; for a few it never says so (seen on a

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from . import activity
-from .events import as_text
+from .model.events import as_text
 from .reader import Row
 from .work import UNWATCHED, Work, counted, processes
 

@@ -16,9 +16,9 @@ from sqlite_utils import Database
 
 from . import dbfile, invocation, lock_holders, opening, ownership, schema
 from .errors import StorageError
-from .events import storable
 from .file_watch import FileLost, FileWatch
 from .liveness import is_recorder_alive
+from .model.events import storable
 from .recording_writer import RecordingWriter
 
 _BUSY_SECONDS = 5.0  # at the start, for who has it locked to let go

@@ -7,12 +7,13 @@ import select
 import time
 from collections.abc import Callable
 
-from . import clock, jsonlines, probe
-from .bounded import MIB, BoundedDict
-from .events import Event, Exit, Free
+from . import clock, probe
+from .model import json_lines
+from .model.bounded import MIB, BoundedDict
+from .model.events import Event, Exit, Free
+from .model.source import Source
 from .pipewriter import PipeWriter
 from .redaction import Redacted, Redaction
-from .source import Source
 from .stopsignal import StopSignal
 
 _DRAIN_SECONDS = 0.05
@@ -76,7 +77,7 @@ class _Printer:
         self.taken += len(events)
         block, number = b"", 0
         for event in filter(self._is_wanted, events):
-            line = b"" if self.unread else json.dumps(jsonlines.encode(event)).encode() + b"\n"
+            line = b"" if self.unread else json.dumps(json_lines.encode(event)).encode() + b"\n"
             if len(block) + len(line) > select.PIPE_BUF:  # a pipe takes so much as a whole, or nothing
                 self._put(block, number)
                 block, number = b"", 0

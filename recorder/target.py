@@ -11,8 +11,8 @@ from typing import Protocol
 from . import procfs
 from .command import Command
 from .errors import NotFound
-from .events import Alive
 from .filters import Filters
+from .model.events import Alive
 from .stopsignal import ENDING, StopSignal, ignore
 from .supervisor import Supervised
 

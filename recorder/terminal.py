@@ -13,7 +13,7 @@ from datetime import datetime
 from itertools import islice
 from typing import Any, TextIO
 
-from . import argv
+from .model import argv
 from .safety import safe
 
 TABLE_ROWS = 50

@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from . import argv
 from .errors import NotFound, UsageError
+from .model import argv
 from .options import DEFAULT_DB, File, Recording
 
 

@@ -14,8 +14,8 @@ from typing import Any
 
 from . import facts, opening, reader, soundness
 from .errors import DataError
-from .events import KINDS, Exec, Exit, Fork, Free
-from .process import Process
+from .model.events import KINDS, Exec, Exit, Fork, Free
+from .model.process import Process
 from .rows import NO_PROGRAM, PROCESS_COLUMNS, TABLES, process_row, program_row
 from .work import UNWATCHED, Work
 

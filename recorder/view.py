@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from . import clock, lastlook, procfs
+from .model.source import Source
 from .redaction import Redaction
-from .source import Source
 from .target import Target
 
 if TYPE_CHECKING:
-    from .events import Alive, Event
-    from .process import Process
+    from .model.events import Alive, Event
+    from .model.process import Process
 
 
 @dataclass(frozen=True)

@@ -17,10 +17,10 @@ from .errors import WebpfError
 
 if TYPE_CHECKING:
     from .incidents import Incident
-    from .process import Process
+    from .model.process import Process
+    from .model.source import Counts
     from .recording_writer import Link, RecordingWriter
     from .rows import Facts
-    from .source import Counts
     from .store import Store
     from .totals import Totals
 

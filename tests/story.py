@@ -9,7 +9,7 @@ from typing import Any
 from support import alive, exec_, exit_, fork, free, gone
 
 from webpf import catalog
-from webpf.events import Event
+from webpf.model.events import Event
 
 INIT = {"ppid": 1, "parent_ms": -5000}
 GCC = b"/usr/bin/gcc\0-c\0a.c\0"

@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from webpf.events import Alive, Event, Exec, Exit, Fork, Free, Gone
+from webpf.model.events import Alive, Event, Exec, Exit, Fork, Free, Gone
+from webpf.model.source import Counts, Replay
 from webpf.session import Session
-from webpf.source import Counts, Replay
 from webpf.store import Store
 
 PROJECT = Path(__file__).resolve().parent.parent

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from webpf import argv
+from webpf.model import argv
 
 CUT = re.compile(r"…\[(\d+) bytes not shown\]$")
 GROWS = (b"'", b"\xff", b"\n", b"\x1b", "\u202e".encode(), "é".encode(), "\U0001f980".encode(), b"a", b"\\", b" ")

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from webpf.bounded import MIB, BoundedDict, Remembered
+from webpf.model.bounded import MIB, BoundedDict, Remembered
 
 MANY = 100_000
 KEYS: dict[str, Callable[[int], object]] = {

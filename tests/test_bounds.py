@@ -12,16 +12,17 @@ import pytest
 from support import MS, T0, about, alive, at, exec_, exit_, fork, free, wait_until
 from test_records import FORK, exec_fact, fact, record
 
-from webpf import argv, clock, procfs, reader, stream
-from webpf.bounded import MIB
-from webpf.events import Event, Exec, Exit
+from webpf import clock, procfs, reader, stream
 from webpf.lasting import HELD_BYTES, Lasting
-from webpf.lifetimes import Pairing
+from webpf.model import argv
+from webpf.model.bounded import MIB
+from webpf.model.events import Event, Exec, Exit
+from webpf.model.pairing import Pairing
+from webpf.model.process import Process
+from webpf.model.source import Replay
 from webpf.pipewriter import PipeWriter
-from webpf.process import Process
 from webpf.records import Decoder
 from webpf.session import Session
-from webpf.source import Replay
 from webpf.store import Store
 from webpf.verify import verify
 

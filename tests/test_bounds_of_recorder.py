@@ -13,7 +13,7 @@ import pytest
 from support import Recorder, wait_until
 
 from webpf import clock
-from webpf.events import Event, Exec, Exit
+from webpf.model.events import Event, Exec, Exit
 from webpf.probe import Probe
 from webpf.ring import DRAIN_BYTES
 

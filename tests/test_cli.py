@@ -19,7 +19,7 @@ import pytest
 from support import PROJECT, alive, at, exec_, exit_, fork, free, make_recording, webpf_command
 
 import webpf as package
-from webpf.events import Event
+from webpf.model.events import Event
 
 Webpf = Callable[..., "subprocess.CompletedProcess[str]"]
 

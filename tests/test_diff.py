@@ -11,7 +11,7 @@ from support import MS, exec_, exit_, fork, free, make_recording
 
 from webpf.difference import NOISE, Condition, Cost, Recorded, is_noise, lines
 from webpf.errors import UsageError
-from webpf.events import Event
+from webpf.model.events import Event
 
 Webpf = Callable[..., "subprocess.CompletedProcess[str]"]
 

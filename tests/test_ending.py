@@ -10,7 +10,7 @@ from pathlib import Path
 from support import at, exec_, exit_, fork, free, make_recording
 
 from webpf import ending
-from webpf.events import Event
+from webpf.model.events import Event
 
 COMMAND = 100
 PAGE = 100  # of SQLite's instructions

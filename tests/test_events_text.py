@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from webpf.events import text
+from webpf.model.events import text
 
 
 @pytest.mark.parametrize(

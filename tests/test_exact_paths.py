@@ -15,10 +15,11 @@ from typing import Any
 import pytest
 from support import about, alive, exec_, exit_, fork, free, make_recording
 
-from webpf import export, jsonlines
+from webpf import export
 from webpf.errors import DataError
-from webpf.events import Event, as_text, exact
 from webpf.merge import merge
+from webpf.model import json_lines
+from webpf.model.events import Event, as_text, exact
 from webpf.rebuild import rebuild
 from webpf.store import Store
 from webpf.tables import TABLES
@@ -165,10 +166,10 @@ def test_a_cell_of_datasette() -> None:
 
 def test_a_line_of_json_has_it_for_people_and_exactly() -> None:
     event = exec_(100, 1, 2)._replace(filename=ODD)
-    line = jsonlines.encode(event)
+    line = json_lines.encode(event)
     assert line["filename"] == SHOWN
-    assert jsonlines.parse(json.dumps(line).encode()) == event
-    plain = jsonlines.encode(exec_(100, 1, 2))
+    assert json_lines.parse(json.dumps(line).encode()) == event
+    plain = json_lines.encode(exec_(100, 1, 2))
     assert "filename_base64" not in plain
 
 

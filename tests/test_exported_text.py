@@ -19,7 +19,7 @@ from story import BUILD
 from support import exec_, exit_, fork, make_recording
 
 from webpf import export
-from webpf.events import Event
+from webpf.model.events import Event
 
 HOSTILE = "".join(chr(code) for code in (*range(1, 32), *range(127, 160), 0x061C, *range(0x200E, 0x2010)))
 HOSTILE += "".join(chr(code) for code in (*range(0x2028, 0x202F), *range(0x2066, 0x206A), 0xFEFF))

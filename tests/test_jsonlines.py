@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support import alive, exec_, exit_, fork, free, gone
 
-from webpf import events, jsonlines
 from webpf.errors import DataError
-from webpf.events import Alive, Event, Exec, Exit, Fork, Free, Gone
-from webpf.source import Counts, Replay
+from webpf.model import events, json_lines
+from webpf.model.events import Alive, Event, Exec, Exit, Fork, Free, Gone
+from webpf.model.source import Counts, Replay
 
 NS = st.integers(0, 2**63 - 1)
 U32 = st.integers(0, 2**32 - 1)
@@ -49,8 +49,8 @@ ONE_OF_EACH: list[Event] = [
 @settings(max_examples=300, deadline=None)
 @given(EVENTS)
 def test_an_event_comes_back_as_it_was(event: Event) -> None:
-    line = json.dumps(jsonlines.encode(event))
-    back = jsonlines.decode(json.loads(line))
+    line = json.dumps(json_lines.encode(event))
+    back = json_lines.decode(json.loads(line))
     assert type(back) is type(event)
     assert back == event
 
@@ -58,7 +58,7 @@ def test_an_event_comes_back_as_it_was(event: Event) -> None:
 @settings(max_examples=200, deadline=None)
 @given(EVENTS)
 def test_a_line_is_ascii_and_one_line_whatever_the_name(event: Event) -> None:
-    line = json.dumps(jsonlines.encode(event))
+    line = json.dumps(json_lines.encode(event))
     assert line.isascii()
     assert not [char for char in line if char < " "]
 
@@ -66,38 +66,38 @@ def test_a_line_is_ascii_and_one_line_whatever_the_name(event: Event) -> None:
 @settings(deadline=None)
 @given(st.one_of(FORKS, EXECS, EXITS))
 def test_an_object_begins_with_event_pid_and_comm(event: Fork | Exec | Exit) -> None:
-    line = jsonlines.encode(event)
+    line = json_lines.encode(event)
     assert list(line)[:3] == ["event", "pid", "comm"]
     assert line["event"] == {Fork: "F", Exec: "X", Exit: "E"}[type(event)]
     assert (line["pid"], line["comm"]) == (event.pid, event.comm)
 
 
 def test_the_letters_of_all_kinds() -> None:
-    assert "".join(jsonlines.encode(event)["event"] for event in ONE_OF_EACH) == "AAFXXERG"
+    assert "".join(json_lines.encode(event)["event"] for event in ONE_OF_EACH) == "AAFXXERG"
 
 
 def test_a_fork_as_people_see_it() -> None:
-    assert json.dumps(jsonlines.encode(Fork(5, 4242, 4, 1, 2, "bash", 1000, 0, 77, 0, 0, 3))) == (
+    assert json.dumps(json_lines.encode(Fork(5, 4242, 4, 1, 2, "bash", 1000, 0, 77, 0, 0, 3))) == (
         '{"event": "F", "pid": 4242, "comm": "bash", "time_ns": 5, "start_ns": 4, "ppid": 1, "parent_start_ns": 2,'
         ' "uid": 1000, "euid": 0, "cgroup_id": 77, "kernel": 0, "execs": 0, "begun": 3}'
     )
 
 
 def test_arguments_are_there_for_people_and_as_exact_bytes() -> None:
-    line = jsonlines.encode(exec_(1, 1, 2, argv=b"echo\0\xff b\0", argv_bytes=30))
+    line = json_lines.encode(exec_(1, 1, 2, argv=b"echo\0\xff b\0", argv_bytes=30))
     assert line["args"] == "echo $'\\xff b' …[21 bytes cut]"
     assert line["argv"] == "ZWNobwD/IGIA"
     assert line["argv_bytes"] == 30
 
 
 def test_arguments_that_are_not_known_are_null() -> None:
-    line = jsonlines.encode(exec_(1, 1, 2)._replace(argv=None, argv_bytes=9))
+    line = json_lines.encode(exec_(1, 1, 2)._replace(argv=None, argv_bytes=9))
     assert (line["argv"], line["argv_bytes"]) == (None, 9)
     assert "args" not in line
 
 
-EXIT_LINE: dict[str, Any] = jsonlines.encode(exit_(1, 2, 3))
-EXEC_LINE: dict[str, Any] = jsonlines.encode(exec_(1, 2, 3))
+EXIT_LINE: dict[str, Any] = json_lines.encode(exit_(1, 2, 3))
+EXEC_LINE: dict[str, Any] = json_lines.encode(exec_(1, 2, 3))
 
 
 @pytest.mark.parametrize(
@@ -121,16 +121,16 @@ EXEC_LINE: dict[str, Any] = jsonlines.encode(exec_(1, 2, 3))
 )
 def test_junk_is_refused(junk: Any) -> None:
     with pytest.raises(DataError, match="not an event"):
-        jsonlines.decode(junk)
+        json_lines.decode(junk)
 
 
 def test_fields_of_later_versions_are_left_alone() -> None:
-    assert jsonlines.decode(EXIT_LINE | {"something_new": 1}) == exit_(1, 2, 3)
+    assert json_lines.decode(EXIT_LINE | {"something_new": 1}) == exit_(1, 2, 3)
 
 
 def write(path: Path, recorded: list[Event]) -> Path:
     """A file of JSON lines."""
-    path.write_text("".join(json.dumps(jsonlines.encode(event)) + "\n" for event in recorded), encoding="utf-8")
+    path.write_text("".join(json.dumps(json_lines.encode(event)) + "\n" for event in recorded), encoding="utf-8")
     return path
 
 

@@ -17,7 +17,7 @@ from sites import running
 from support import exec_, exit_, fork, make_recording
 
 from webpf import activity
-from webpf.events import Event
+from webpf.model.events import Event
 
 Webpf = Callable[..., "subprocess.CompletedProcess[str]"]
 LOADER = next(Path("/").glob("lib*/ld-linux*.so.*"), None)

@@ -20,10 +20,10 @@ from fates import Query, check, programs_of, reap, row_of, run_child
 from support import NOBODY, Recorder, alive, at, exec_, exit_, fork
 
 from webpf import procfs
-from webpf.events import Event, Fork
 from webpf.lastlook import LastLook
-from webpf.lifetimes import Pairing
-from webpf.process import Process
+from webpf.model.events import Event, Fork
+from webpf.model.pairing import Pairing
+from webpf.model.process import Process
 from webpf.redaction import Redaction
 from webpf.target import Machine
 from webpf.view import View

@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support import MS, alive, at, exec_, exit_, fork, free
 
-from webpf.events import KINDS, Event
 from webpf.lasting import Lasting
-from webpf.source import Counts, Replay
+from webpf.model.events import KINDS, Event
+from webpf.model.source import Counts, Replay
 
 MIN_MS = 100
 

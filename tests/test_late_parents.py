@@ -19,13 +19,14 @@ import pytest
 from fates import Query
 from support import Recorder, about, alive, at, exec_, exit_, fork, free
 
-from webpf import family, ordering, otlp, reader, stacks
-from webpf.events import Event
-from webpf.lateparents import MOST_CHILDREN, MOST_PARENTS
-from webpf.lifetimes import Pairing
+from webpf import family, otlp, reader, stacks
+from webpf.model import ordering
+from webpf.model.events import Event
+from webpf.model.late_parents import MOST_CHILDREN, MOST_PARENTS
+from webpf.model.pairing import Pairing
+from webpf.model.source import Replay
 from webpf.rebuild import rebuild
 from webpf.session import Session
-from webpf.source import Replay
 from webpf.store import Store
 from webpf.tree import Tree
 from webpf.verify import verify

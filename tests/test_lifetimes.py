@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support import alive, at, exec_, exit_, fork, free, gone
 
-from webpf.events import TICK_NS, Alive, Event, Exec, Exit, Fork, Free, Gone
-from webpf.lifetimes import Pairing
-from webpf.process import EXITED, LOST, RUNNING, Process
+from webpf.model.events import TICK_NS, Alive, Event, Exec, Exit, Fork, Free, Gone
+from webpf.model.pairing import Pairing
+from webpf.model.process import EXITED, LOST, RUNNING, Process
 
 FIELDS = (
     "id", "pid", "start_ns", "state", "ppid", "parent_id", "end_ns", "end_ppid", "status", "comm", "filename", "argv",

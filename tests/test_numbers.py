@@ -13,7 +13,7 @@ import pytest
 from story import BUILD, run
 from support import alive, make_recording
 
-from webpf.events import Event
+from webpf.model.events import Event
 
 Webpf = Callable[..., "subprocess.CompletedProcess[str]"]
 

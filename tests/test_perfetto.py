@@ -21,7 +21,7 @@ pytest.importorskip("perfetto", reason="the extra webpf[perfetto] isn't installe
 from perfetto.protos.perfetto.trace.perfetto_trace_pb2 import Trace, TrackEvent
 
 from webpf import perfettotrace
-from webpf.events import Event
+from webpf.model.events import Event
 from webpf.web import viewer
 
 PAGE = "/-/webpf/perfetto/webpf/1"

@@ -14,7 +14,7 @@ from story import run
 from support import alive, exec_, exit_, fork, make_recording
 
 from webpf import catalog
-from webpf.events import Event
+from webpf.model.events import Event
 
 Webpf = Callable[..., "subprocess.CompletedProcess[str]"]
 

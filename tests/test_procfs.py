@@ -14,7 +14,7 @@ from pathlib import Path
 from support import wait_until
 
 from webpf import procfs
-from webpf.events import Alive
+from webpf.model.events import Alive
 
 LEADER_LEAVES = """
 import ctypes, threading, time

@@ -13,7 +13,7 @@ from story import BUILD, picked, run
 from support import alive, at, exec_, exit_, fork, free, gone, make_recording
 
 from webpf import catalog
-from webpf.events import Event
+from webpf.model.events import Event
 from webpf.store import Store
 
 NAMES = catalog.names()

@@ -9,7 +9,7 @@ from story import BUILD, picked, run
 from support import about, alive, at, exit_, fork, free, make_recording
 
 from webpf.errors import NotFound
-from webpf.source import Counts
+from webpf.model.source import Counts
 from webpf.store import Store
 
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from support import about, exit_, fork, free
 
-from webpf.events import Event
+from webpf.model.events import Event
+from webpf.model.source import Replay
 from webpf.rebuild import rebuild
 from webpf.session import Session
-from webpf.source import Replay
 from webpf.store import Store
 from webpf.verify import verify
 

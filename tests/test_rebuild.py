@@ -17,7 +17,7 @@ from support import A_MIXED_LOT, about, alive, exec_, exit_, fork, free, gone, m
 
 from webpf import liveness, procfs, rebuild
 from webpf.errors import DataError, NotFound, StorageError
-from webpf.events import Event
+from webpf.model.events import Event
 from webpf.rows import TABLES, flatten
 from webpf.store import Store
 

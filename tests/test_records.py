@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from support import PROJECT
 
 from webpf import records
-from webpf.events import Event, Exec, Exit, Fork, Free, text
+from webpf.model.events import Event, Exec, Exit, Fork, Free, text
 from webpf.records import Decoder, settled
 
 FORK, EXEC, EXIT, FREE = range(4)

@@ -22,7 +22,7 @@ from typer.testing import CliRunner
 
 from webpf import catalog, diff, export, reader, verify
 from webpf.cli import app
-from webpf.events import Event
+from webpf.model.events import Event
 from webpf.web import timeline
 
 N = 1_000

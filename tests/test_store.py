@@ -22,15 +22,15 @@ from support import MS, about, alive, at, exec_, exit_, fork, free, gone, make_r
 from webpf import liveness, procfs, schema
 from webpf.dbfile import APPLICATION_ID, SCHEMA_VERSION
 from webpf.errors import CannotCreate, DataError, StorageError
-from webpf.events import KINDS, Event
-from webpf.lifetimes import Pairing
 from webpf.merge import merge
-from webpf.process import Process
+from webpf.model.events import KINDS, Event
+from webpf.model.pairing import Pairing
+from webpf.model.process import Process
+from webpf.model.source import Counts, Replay
 from webpf.rebuild import rebuild
 from webpf.recording_writer import RecordingWriter
 from webpf.rows import flatten
 from webpf.session import Session
-from webpf.source import Counts, Replay
 from webpf.store import Store
 from webpf.tables import TABLES
 from webpf.totals import Totals

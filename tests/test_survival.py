@@ -9,7 +9,7 @@ import pytest
 from story import run
 from support import alive, exit_, fork, make_recording
 
-from webpf.events import Event
+from webpf.model.events import Event
 
 END = 1000
 

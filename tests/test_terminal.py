@@ -18,7 +18,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from support import fork, make_recording
 
-from webpf import argv
+from webpf.model import argv
 from webpf.safety import safe
 from webpf.terminal import TABLE_ROWS, describe_recording, duration, say, write_rows
 

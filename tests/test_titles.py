@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from support import Recorder
 
 from webpf import procfs, titles
-from webpf.argv import split
+from webpf.model.argv import split
 
 # Writes over its own arguments: how many bytes from their start it clears, and what it puts there.
 OVERWRITE = """

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from support import alive, exec_, exit_, fork, free, make_recording
 
 from webpf.activity import cut
-from webpf.events import Event
 from webpf.family import Node
+from webpf.model.events import Event
 from webpf.tree import Tree
 
 Webpf = Callable[..., "subprocess.CompletedProcess[str]"]

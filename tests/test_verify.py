@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from support import A_MIXED_LOT, about, at, fork, make_recording
 
-from webpf.source import Counts
+from webpf.model.source import Counts
 from webpf.store import Store
 
 Webpf = Callable[..., "subprocess.CompletedProcess[str]"]

@@ -16,9 +16,9 @@ from story import BUILD, run
 from support import about, alive, exec_, exit_, fork, make_recording
 
 from webpf import catalog, clock
-from webpf.events import Event
+from webpf.model.events import Event
+from webpf.model.source import Replay
 from webpf.session import Session
-from webpf.source import Replay
 from webpf.store import Store
 
 NAMES = catalog.names()

@@ -11,7 +11,7 @@ from datetime import datetime
 from html import escape
 from typing import Any, NamedTuple
 
-from .. import argv
+from ..model import argv
 
 TIMELINE = "timeline"
 """The page of a link that leads to a recording's timeline."""

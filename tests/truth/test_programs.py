@@ -14,7 +14,7 @@ import pytest
 from fates import Query, check, now, programs_of, reap, row_of, rows_of, run_child, run_program
 from support import Recorder, wait_until
 
-from webpf import argv as quoting
+from webpf.model import argv as quoting
 
 pytestmark = pytest.mark.kernel
 

@@ -14,7 +14,7 @@ from fates import Fate, Query, now, reap, rows_of
 from support import MS, SLOWNESS, Recorder, wait_until
 
 from webpf import clock
-from webpf.events import Event, Exit, Free
+from webpf.model.events import Event, Exit, Free
 from webpf.probe import Probe
 
 pytestmark = pytest.mark.kernel

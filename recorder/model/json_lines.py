@@ -6,8 +6,8 @@ import base64
 import json
 from typing import Any
 
+from ..errors import DataError
 from . import argv
-from .errors import DataError
 from .events import Alive, Event, Exec, Exit, Fork, Free, Gone, text
 
 _LETTERS: dict[type[Event], str] = {Fork: "F", Exec: "X", Exit: "E", Free: "R", Alive: "A", Gone: "G"}

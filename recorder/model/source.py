@@ -8,7 +8,7 @@ from operator import sub
 from pathlib import Path
 from typing import Protocol
 
-from . import jsonlines
+from . import json_lines
 from .events import KINDS, Event
 
 
@@ -106,4 +106,4 @@ class Replay:
 
 def _read(path: Path) -> Iterator[Event]:
     with path.open("rb") as lines:
-        yield from map(jsonlines.parse, lines)
+        yield from map(json_lines.parse, lines)

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from .events import TICK_NS, Alive
-from .lateparents import LateParents
+from .late_parents import LateParents
 from .process import LOST, RUNNING, Process
 
 MOST_GIVEN_UP: Final = 4096

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from .events import Alive, Event, Exec, Exit, Fork, Free, Gone
-from .known import KnownProcesses
+from .known_processes import KnownProcesses
 from .process import EXITED, LOST, RUNNING, Process
 
 _SIGNAL: Final = 127  # the bits of a status word that tell which one killed it
