@@ -79,7 +79,7 @@ def _means() -> "set[int]":
 
 
 def _run() -> int:
-    from . import standard_streams
+    from .host import standard_streams
 
     standard_streams.prepare()
     code = _exit_code(_run_command)
@@ -113,7 +113,8 @@ def _exit_code(step: "Callable[[], int | None]") -> int:
 
 
 def _tell(error: "WebpfError") -> int:
-    from . import invocation, terminal
+    from . import terminal
+    from .host import invocation
 
     terminal.say(error.message + (f"; try: {invocation.as_called(error.hint)}" if error.hint else ""))
     return error.exit_code

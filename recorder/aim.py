@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from . import filters, invoker, supervisor, target
+from . import filters, supervisor, target
 from .command import Command
 from .errors import NotFound, Unavailable, UsageError
+from .host import sudo_user
 from .runcgroup import RunCgroup
 from .terminal import say
 
@@ -65,7 +66,7 @@ class Aim:
         """The command, found. Raises CommandNotFound or CannotExecute."""
         if not self.command_line:
             return None
-        command = Command(self.command_line, None if self.as_root else invoker.find())
+        command = Command(self.command_line, None if self.as_root else sudo_user.find())
         command.check()
         return command
 

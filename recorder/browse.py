@@ -19,7 +19,7 @@ from urllib.parse import quote
 
 from . import browser, reader
 from .errors import Unavailable, UsageError, WebpfError
-from .stopsignal import ASKING
+from .host.signals import ASKING
 
 if TYPE_CHECKING:
     from .web import gate as gates

@@ -10,7 +10,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-from . import invoker
+from .host import sudo_user
 
 _GRAPHICAL = ("x-www-browser", "firefox", "chromium", "google-chrome", "chromium-browser", "brave-browser")
 # They would take over the terminal that webpf was called in, and without one use up an address that works once.
@@ -22,8 +22,8 @@ class Desktop:
     """The screen at which the user sits; under sudo the one of the user behind it, with the environment he had."""
 
     def __init__(self) -> None:
-        self._user = invoker.find()
-        entries = self._user.environment if self._user else invoker.own_environment()
+        self._user = sudo_user.find()
+        entries = self._user.environment if self._user else sudo_user.own_environment()
         pairs = (os.fsdecode(entry).partition("=") for entry in reversed(entries) if b"=" in entry)
         self._environment = {name: value for name, _, value in pairs}  # the first of a name, as getenv() has it
         self.uid = self._user.uid if self._user else os.geteuid()

@@ -10,7 +10,7 @@ import typer
 
 from . import __version__, diffcli, exportcli, recordcli, treecli, webcli
 from .errors import DataError, NoPermission, Unavailable
-from .invocation import sudo_command
+from .host.invocation import sudo_command
 from .model import argv
 from .options import DEFAULT_DB, Db, File, Format, Recording, RowFormat
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from . import channel
 from .channel import Channel
 from .errors import CannotExecute, CommandNotFound, Signalled, Unavailable
-from .invoker import Invoker, own_environment
+from .host.sudo_user import Invoker, own_environment
 from .launch import Start
 
 _MISSING = (errno.ENOENT, errno.ENOTDIR)

@@ -12,9 +12,9 @@ import stat
 import struct
 from pathlib import Path
 
-from . import ownership
 from .errors import CannotCreate, DataError, NoPermission, NotFound
-from .invocation import sudo_command, update_hint
+from .host import file_owner
+from .host.invocation import sudo_command, update_hint
 from .model import argv
 
 # Kept here and not in schema.py, which needs sqlite_utils: the check must be quick.
@@ -63,13 +63,13 @@ def check_writable(path: Path) -> None:
         raise CannotCreate(f"{path}: {error.strerror}", "webpf record --db ~/webpf.db") from None
     if path.is_dir():
         raise CannotCreate(f"{path} is a directory", f"webpf record --db {argv.file_word(path / 'webpf.db')}")
-    ownership.follow(path)
+    file_owner.follow(path)
     if path.exists():
         if not path.is_file():
             raise CannotCreate(f"{path} is not a regular file", "webpf record --db ~/webpf.db")
-        ownership.check_owner(path, path.stat())
+        file_owner.check_owner(path, path.stat())
         _check_header(path)
-    ownership.check_side_files(path.resolve())
+    file_owner.check_side_files(path.resolve())
     # The folder too: SQLite makes files beside the database while it is written.
     if not os.access(folder, os.W_OK) or (path.exists() and not os.access(path, os.W_OK)):
         raise CannotCreate(f"{path} can't be written: {_why_not(folder)}", "webpf record --db ~/webpf.db")
@@ -120,22 +120,22 @@ def size_in_header(header: bytes) -> int:
     return int(pages) * (65536 if page == 1 else int(page))
 
 
-def create(path: Path) -> ownership.Identity:
+def create(path: Path) -> file_owner.Identity:
     """Makes the file, readable and writable by its owner only (argv holds secrets), if there is none.
 
     Under sudo the owner is the user who called it; SQLite gives its side files the owner and mode of this one.
     Returns which file it is. Raises CannotCreate, also for a file that was put there by somebody else.
     """
-    path = ownership.follow(path)
+    path = file_owner.follow(path)
     try:
         fd, is_new = _open(path)
     except OSError as error:
         raise CannotCreate(f"{path} can't be created: {error.strerror}", "webpf record --db ~/webpf.db") from None
     try:
         status = os.fstat(fd)
-        owner = ownership.invoking_user()
+        owner = file_owner.invoking_user()
         if not is_new:
-            ownership.check_owner(path, status)
+            file_owner.check_owner(path, status)
         elif owner is not None:
             with contextlib.suppress(OSError):  # FAT knows no owners: who mounts it says whose its files are
                 os.fchown(fd, *owner)

@@ -11,8 +11,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import bcclib, btf, cgroups, machine, probe
+from . import bcclib, btf, machine, probe
 from .errors import WebpfError
+from .host import cgroups
 from .model import argv
 
 _LEAST_FREE = 100 * 2**20

@@ -12,7 +12,7 @@ from typing import BinaryIO, TypeAlias
 
 from . import chrometrace, otlp, reader, soundness, stacks, terminal
 from .errors import Unavailable
-from .invocation import pip_install
+from .host.invocation import pip_install
 from .reader import Row
 from .work import UNWATCHED, Work, counted, processes
 

@@ -12,7 +12,7 @@ from typing import Annotated, BinaryIO, cast
 import typer
 
 from .errors import UsageError
-from .invocation import elsewhere
+from .host.invocation import elsewhere
 from .model import argv
 from .options import DEFAULT_DB, File, Recording
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from . import dbfile, ownership
+from . import dbfile
 from .errors import StorageError
+from .host import file_owner
+from .host.file_owner import Identity, identity_of
 from .model import argv
-from .ownership import Identity, identity_of
 
 
 class FileLost(StorageError):
@@ -30,7 +31,7 @@ class FileWatch:
         self._identity = identity
         self._size = 0
         # SQLite's own descriptor: to close another one of the same file would end SQLite's locks (POSIX has it so).
-        found = (number for number, status in ownership.open_descriptors().items() if identity_of(status) == identity)
+        found = (number for number, status in file_owner.open_descriptors().items() if identity_of(status) == identity)
         self._descriptor = next(found, -1)
         self.check()
 

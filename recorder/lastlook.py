@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
-from . import procfs
+from .host import procfs
 from .model.events import TICK_NS, Alive, Event, Exec
 from .model.process import Process
 

@@ -12,7 +12,7 @@ import time
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any
 
-from .stopsignal import ASKING
+from .host.signals import ASKING
 from .work import Interrupted
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ import socket
 from typing import NoReturn
 
 from . import channel
-from .inherited import close_all_but
+from .host.inherited import close_all_but
 
 LONGEST_MESSAGE = 8192
 """Bytes of a request, a list of (numbers of a directory, pids that may be there), or an answer, (numbers, path)."""
@@ -47,11 +47,11 @@ def _work(requests: socket.socket) -> NoReturn:
             with contextlib.suppress(OSError):
                 signal.signal(number, signal.SIG_IGN)
         close_all_but({requests.fileno()})
-        from . import directories
+        from .host import working_dirs
 
         while request := requests.recv(LONGEST_MESSAGE):
             for numbers, pids in marshal.loads(request):
-                paths = (directories.path_of(pid, numbers) for pid in pids)
+                paths = (working_dirs.path_of(pid, numbers) for pid in pids)
                 answer = marshal.dumps((numbers, next((path for path in paths if path is not None), None)))
                 requests.send(answer if len(answer) <= LONGEST_MESSAGE else marshal.dumps((numbers, None)))
     finally:

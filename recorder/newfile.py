@@ -17,9 +17,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from . import ownership
 from .errors import CannotCreate, StorageError, UsageError
-from .invocation import elsewhere
+from .host import file_owner
+from .host.invocation import elsewhere
 from .model import argv
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG)
@@ -55,7 +55,7 @@ def path(wanted: Path, replaces: bool) -> Iterator[Path]:
     with _errors_told(wanted):
         if is_stream(wanted):
             raise CannotCreate(f"{wanted} is no file, and an SQLite database must be one", elsewhere("-o", wanted))
-        for side in ownership.side_files(ownership.follow(wanted, "-o")):
+        for side in file_owner.side_files(file_owner.follow(wanted, "-o")):
             if os.path.lexists(side):  # SQLite would take it for the new file's
                 raise CannotCreate(f"{side} is there, of a database that was not closed", elsewhere("-o", wanted))
         with _new(wanted, replaces, makes_folders=False) as (_, made):
@@ -83,7 +83,7 @@ def is_same(wanted: Path, file: Path) -> bool:
 
 def _descriptor(wanted: Path) -> int | None:
     """The number of a descriptor of this process that a path leads to."""
-    for _ in range(ownership.MOST_LINKS):
+    for _ in range(file_owner.MOST_LINKS):
         if os.path.realpath(wanted.parent) == f"/proc/{os.getpid()}/fd" and wanted.name.isdecimal():
             return int(wanted.name)
         try:
@@ -112,7 +112,7 @@ def _stream(wanted: Path) -> Iterator[BinaryIO]:
 def _open_stream(wanted: Path) -> int:
     target = _followed(wanted)
     status = target.lstat()
-    if stat.S_ISFIFO(status.st_mode) and os.geteuid() == 0 and status.st_uid not in ownership.trusted():
+    if stat.S_ISFIFO(status.st_mode) and os.geteuid() == 0 and status.st_uid not in file_owner.trusted():
         raise CannotCreate(f"{wanted} is a pipe of another user (uid {status.st_uid})", elsewhere("-o", wanted))
     return os.open(target, os.O_WRONLY | os.O_NOCTTY | os.O_NOFOLLOW | os.O_CLOEXEC)
 
@@ -120,8 +120,8 @@ def _open_stream(wanted: Path) -> int:
 def _followed(wanted: Path) -> Path:
     """Where it leads. Raises CannotCreate for a link that isn't followed, also on the way."""
     for folder in wanted.absolute().parents if os.geteuid() == 0 else ():
-        ownership.check_link(folder, "-o")
-    return ownership.follow(wanted, "-o")
+        file_owner.check_link(folder, "-o")
+    return file_owner.follow(wanted, "-o")
 
 
 @contextlib.contextmanager

@@ -10,9 +10,9 @@ import shlex
 import sqlite3
 from pathlib import Path
 
-from . import ownership
 from .dbfile import APPLICATION_ID
 from .errors import DataError
+from .host import file_owner
 from .model import argv
 from .soundness import TRIGGERS, columns, problems
 
@@ -42,7 +42,7 @@ def connect(path: Path) -> sqlite3.Connection:
 def check(connection: sqlite3.Connection, path: Path) -> None:
     """Raises DataError for what would make SQLite read something else than webpf's own tables."""
     if connection.execute("PRAGMA application_id").fetchone() != (APPLICATION_ID,):
-        log = argv.file_word(Path(f"{path}{ownership.SIDE_FILES[0]}"))
+        log = argv.file_word(Path(f"{path}{file_owner.SIDE_FILES[0]}"))
         raise DataError(f"{path} can't be read: the log beside it is another database's", f"mv {log} {log}.away")
     for kind, name in connection.execute(_MASKS):
         if name.lower() in columns():

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from typing import Protocol
 
-from . import cgroups, directories
+from .host import cgroups, working_dirs
 from .model.bounded import MIB, BoundedDict
 from .model.pairing import Pairing
 from .path_lookup import PathLookup
@@ -31,7 +31,7 @@ class Places:
         self._lookup = lookup
         # What is written down already. What has been forgotten is looked up again; the file keeps the first answer.
         self._cgroups: BoundedDict[int, None] = BoundedDict(_SEEN_BYTES)
-        self._directories: BoundedDict[directories.Numbers, None] = BoundedDict(_SEEN_BYTES)
+        self._directories: BoundedDict[working_dirs.Numbers, None] = BoundedDict(_SEEN_BYTES)
 
     def know_cgroups(self, paths: Mapping[int, str | None]) -> None:
         """Writes down the paths of cgroups: id -> path."""
@@ -45,11 +45,11 @@ class Places:
         if new:
             self.know_cgroups({number: cgroups.path_of(number) for number in new})
 
-    def unknown_directories(self, met: set[directories.Numbers]) -> set[directories.Numbers]:
+    def unknown_directories(self, met: set[working_dirs.Numbers]) -> set[working_dirs.Numbers]:
         """Those of them that are to be looked up."""
         return met - self._directories.keys() if self._lookup is not None else set()
 
-    def look_up_directories(self, pids_there: Mapping[directories.Numbers, list[int]]) -> None:
+    def look_up_directories(self, pids_there: Mapping[working_dirs.Numbers, list[int]]) -> None:
         """Asks for their paths. What can't be looked up is tried again when the next program starts there."""
         if self._lookup is None:
             return
@@ -63,7 +63,7 @@ class Places:
             return
         self.know_directories(self._lookup.last_answers(_LAST_SECONDS) if is_last else self._lookup.answers())
 
-    def know_directories(self, paths: Mapping[directories.Numbers, str | bytes]) -> None:
+    def know_directories(self, paths: Mapping[working_dirs.Numbers, str | bytes]) -> None:
         """Writes down the paths of working directories."""
         new = {numbers: path for numbers, path in paths.items() if numbers not in self._directories}
         if new:

@@ -13,9 +13,10 @@ from operator import add, sub
 from pathlib import Path
 from typing import Any
 
-from . import bcclib, btf, clock, syscalls
+from . import bcclib, btf
 from .errors import Unavailable
 from .filters import Filters
+from .host import clock, syscalls
 from .machine import kernel_version
 from .model.events import KINDS, Event
 from .model.source import Counts

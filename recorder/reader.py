@@ -8,8 +8,9 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from . import dbfile, liveness, opening, soundness
+from . import dbfile, opening, soundness
 from .errors import NotFound
+from .host import liveness
 from .model import argv
 
 Row: TypeAlias = dict[str, Any]

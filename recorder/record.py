@@ -11,8 +11,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from . import channel, clock, dbfile, probe, procfs, recorder_columns, supervisor
+from . import channel, dbfile, probe, recorder_columns, supervisor
 from .errors import WebpfError
+from .host import clock, procfs
 from .lasting import Lasting
 from .model.source import Counts, Source
 from .redaction import Redacted, Redaction

@@ -13,7 +13,7 @@ from typer.core import TyperCommand
 
 from . import durations, limits
 from .errors import UsageError, WebpfError
-from .invocation import program, sudo_command
+from .host.invocation import program, sudo_command
 from .model import argv
 from .options import (
     DEFAULT_DB,
@@ -107,7 +107,8 @@ def record(
 
 
 def _check_machine(db: Path | None) -> None:
-    from . import dbfile, machine, resource_limits
+    from . import dbfile, machine
+    from .host import resource_limits
 
     resource_limits.lift()
     if db is not None:
@@ -125,13 +126,14 @@ def _try(buffer_mib: int, max_args: int, quiet: bool) -> None:
 
 
 def _record(options: Options, redaction: Redaction, target: Target, quiet: bool) -> None:
-    from . import live_status, stopsignal
+    from . import live_status
     from . import record as recording
     from .display import Display
+    from .host import signals
 
     with Display(live_status.observer(options, quiet)) as observer:
         summary = recording.record(options, observer, redaction, target)
-    stopsignal.restore(stopsignal.ENDING)
+    signals.restore(signals.ENDING)
     if not quiet:
         live_status.report(summary)
         _say_next(options.db, "lifetimes")
@@ -139,15 +141,16 @@ def _record(options: Options, redaction: Redaction, target: Target, quiet: bool)
 
 def _record_command(options: Options, redaction: Redaction, command: Command, aim: Aim, quiet: bool) -> int:
     """Records a command. The supervisor waits for it, and has its exit code, whatever happens here."""
-    from . import live_status, stopsignal
+    from . import live_status
     from . import record as recording
     from .display import Display
+    from .host import signals
     from .terminal import say
 
     try:
         with aim.around(command) as target, Display(live_status.Quiet()) as observer:
             summary = recording.record(options, observer, redaction, target)
-        stopsignal.restore(stopsignal.ENDING)
+        signals.restore(signals.ENDING)
         if not quiet:
             _tell(summary)
     except Exception as error:  # whatever it is, the command is none the worse for it

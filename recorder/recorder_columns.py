@@ -10,7 +10,8 @@ import sqlite3
 from collections.abc import Mapping
 from typing import Any
 
-from . import __version__, bcclib, liveness, procfs, supervisor
+from . import __version__, bcclib, supervisor
+from .host import liveness, procfs
 
 
 def known_at_start(options: Mapping[str, Any], started_ns: int, offset: int, command: list[str]) -> dict[str, Any]:

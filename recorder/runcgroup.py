@@ -8,9 +8,9 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from . import cgroups, procfs
 from .errors import NoPermission, Unavailable
 from .filters import Cgroup
+from .host import cgroups, procfs
 
 _RELEASE_SECONDS = 0.5
 _PREFIX = "webpf-"

@@ -5,7 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from . import clock, rows
+from . import rows
+from .host import clock
+from .host.procfs import State
 from .lastlook import LastLook, Look, look_at_none
 from .model.events import Alive, Event, Exec, Exit, Fork, Free, Gone
 from .model.pairing import Pairing
@@ -13,7 +15,6 @@ from .model.process import RUNNING
 from .model.source import Counts, Source
 from .path_lookup import PathLookup
 from .places import Places
-from .procfs import State
 from .recording_writer import RecordingWriter
 from .write_queue import WriteQueue
 

@@ -14,10 +14,11 @@ from typing import Any
 
 from sqlite_utils import Database
 
-from . import dbfile, invocation, lock_holders, opening, ownership, schema
+from . import dbfile, opening, schema
 from .errors import StorageError
 from .file_watch import FileLost, FileWatch
-from .liveness import is_recorder_alive
+from .host import file_owner, invocation, lock_holders
+from .host.liveness import is_recorder_alive
 from .model.events import storable
 from .recording_writer import RecordingWriter
 
@@ -57,10 +58,10 @@ class Store:
 
     def _may_be_given_away(self, error: sqlite3.OperationalError) -> bool:
         is_refused = any(words in str(error) for words in ("unable to open", "readonly"))
-        return is_refused and any(map(os.path.lexists, ownership.side_files(self.path)))
+        return is_refused and any(map(os.path.lexists, file_owner.side_files(self.path)))
 
     def _open(self) -> Database:
-        before = ownership.open_descriptors()
+        before = file_owner.open_descriptors()
         # mode=rw: what is not there any more is not made anew, in another place perhaps.
         # By one thread at a time: that which opens it, and then perhaps that of a WriteQueue.
         connection = sqlite3.connect(
@@ -68,10 +69,10 @@ class Store:
         )
         db = Database(connection, execute_plugins=False)
         try:
-            ownership.check_opened(self.path, self._identity, before)
+            file_owner.check_opened(self.path, self._identity, before)
             schema.migrate(db)
             db.execute("PRAGMA journal_mode = WAL")
-            ownership.check_opened(self.path, self._identity, before)  # with the files beside it
+            file_owner.check_opened(self.path, self._identity, before)  # with the files beside it
             opening.check_for_writing(connection, self.path)
             db.execute("BEGIN IMMEDIATE")
             db.execute("ROLLBACK")
@@ -120,14 +121,14 @@ class Store:
             self.db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             self.db.execute("PRAGMA journal_mode = DELETE")
         self.db.close()
-        ownership.give_to_invoking_user(self.path, self._identity)
+        file_owner.give_to_invoking_user(self.path, self._identity)
 
     def _leave(self, lost: FileLost) -> None:
         """Another file may be at the path by now, and this one's log beside it: it must not be taken for the other's.
 
         SQLite removes the files beside the database by name when it closes one, so here it doesn't get to that.
         """
-        logs = [path for path in ownership.side_files(self.path) if self._is_ours(path)]
+        logs = [path for path in file_owner.side_files(self.path) if self._is_ours(path)]
         if not lost.is_overwritten:
             with contextlib.suppress(sqlite3.Error):
                 self.db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -141,8 +142,8 @@ class Store:
 
     def _is_ours(self, path: Path) -> bool:
         with contextlib.suppress(OSError):
-            ours = map(ownership.identity_of, ownership.open_descriptors().values())
-            return ownership.identity_of(path.lstat()) in ours
+            ours = map(file_owner.identity_of, file_owner.open_descriptors().values())
+            return file_owner.identity_of(path.lstat()) in ours
         return False
 
     def abandon(self) -> None:

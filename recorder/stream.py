@@ -7,14 +7,15 @@ import select
 import time
 from collections.abc import Callable
 
-from . import clock, probe
+from . import probe
+from .host import clock
+from .host.pipe_writer import PipeWriter
+from .host.signals import StopSignal
 from .model import json_lines
 from .model.bounded import MIB, BoundedDict
 from .model.events import Event, Exit, Free
 from .model.source import Source
-from .pipewriter import PipeWriter
 from .redaction import Redacted, Redaction
-from .stopsignal import StopSignal
 
 _DRAIN_SECONDS = 0.05
 _SETTLE_SECONDS = 0.25

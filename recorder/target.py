@@ -8,12 +8,12 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol
 
-from . import procfs
 from .command import Command
 from .errors import NotFound
 from .filters import Filters
+from .host import procfs
+from .host.signals import ENDING, StopSignal, ignore
 from .model.events import Alive
-from .stopsignal import ENDING, StopSignal, ignore
 from .supervisor import Supervised
 
 NO_FILTERS = Filters()

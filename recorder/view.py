@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from . import clock, lastlook, procfs
+from . import lastlook
+from .host import clock, procfs
 from .model.source import Source
 from .redaction import Redaction
 from .target import Target

@@ -12,7 +12,9 @@ import pytest
 from support import MS, T0, about, alive, at, exec_, exit_, fork, free, wait_until
 from test_records import FORK, exec_fact, fact, record
 
-from webpf import clock, procfs, reader, stream
+from webpf import reader, stream
+from webpf.host import clock, procfs
+from webpf.host.pipe_writer import PipeWriter
 from webpf.lasting import HELD_BYTES, Lasting
 from webpf.model import argv
 from webpf.model.bounded import MIB
@@ -20,7 +22,6 @@ from webpf.model.events import Event, Exec, Exit
 from webpf.model.pairing import Pairing
 from webpf.model.process import Process
 from webpf.model.source import Replay
-from webpf.pipewriter import PipeWriter
 from webpf.records import Decoder
 from webpf.session import Session
 from webpf.store import Store

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from support import Recorder, wait_until
 
-from webpf import clock
+from webpf.host import clock
 from webpf.model.events import Event, Exec, Exit
 from webpf.probe import Probe
 from webpf.ring import DRAIN_BYTES

@@ -16,7 +16,7 @@ import pytest
 from fates import Query
 from support import MS, webpf_command
 
-from webpf import clock, liveness, procfs
+from webpf.host import clock, liveness, procfs
 
 OFFSETS = (100_000, -200, 0, 1_000_000_000)
 """Seconds. The second is no more than this machine's age, but before the start of its first processes."""

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from support import DEADLINE_SECONDS, PROJECT, wait_until, webpf_command
 
-from webpf import cgroups
+from webpf.host import cgroups
 
 pytestmark = pytest.mark.kernel
 

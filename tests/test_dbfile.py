@@ -16,9 +16,10 @@ from pathlib import Path
 import pytest
 from support import NOBODY, PROJECT, about, as_nobody, fork, make_recording
 
-from webpf import dbfile, ownership
+from webpf import dbfile
 from webpf.errors import CannotCreate, DataError, NoPermission, NotFound, WebpfError
-from webpf.invocation import sudo_command
+from webpf.host import file_owner
+from webpf.host.invocation import sudo_command
 from webpf.store import Store
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
@@ -382,7 +383,7 @@ def test_under_sudo_a_new_file_belongs_to_the_user_behind_it(tmp_path: Path) -> 
     dbfile.create(tmp_path / "webpf.db")
     status = (tmp_path / "webpf.db").stat()
     assert (status.st_uid, status.st_gid, mode(tmp_path / "webpf.db")) == (12345, 23456, 0o600)
-    assert ownership.invoking_user() == (12345, 23456)
+    assert file_owner.invoking_user() == (12345, 23456)
 
 
 @needs_root
@@ -397,7 +398,7 @@ def test_under_sudo_side_files_belong_to_the_user_too(tmp_path: Path) -> None:
 
 @needs_root
 def test_without_sudo_a_new_file_belongs_to_root(tmp_path: Path) -> None:
-    assert ownership.invoking_user() is None
+    assert file_owner.invoking_user() is None
     dbfile.create(tmp_path / "webpf.db")
     assert (tmp_path / "webpf.db").stat().st_uid == 0
 
@@ -407,7 +408,7 @@ def test_without_sudo_a_new_file_belongs_to_root(tmp_path: Path) -> None:
 def test_what_sudo_never_sets_is_no_user(monkeypatch: pytest.MonkeyPatch, user: str, group: str) -> None:
     monkeypatch.setenv("SUDO_UID", user)
     monkeypatch.setenv("SUDO_GID", group)
-    assert ownership.invoking_user() is None
+    assert file_owner.invoking_user() is None
 
 
 @needs_root
@@ -416,7 +417,7 @@ def test_a_user_can_not_give_files_to_another(open_folder: Path) -> None:
     """SUDO_UID in the environment of a plain user means nothing."""
     open_folder.chmod(0o777)
     with as_nobody():
-        assert ownership.invoking_user() is None
+        assert file_owner.invoking_user() is None
         dbfile.create(open_folder / "webpf.db")
     assert (open_folder / "webpf.db").stat().st_uid == NOBODY
 

@@ -19,7 +19,7 @@ import pytest
 from fates import Query, check, programs_of, reap, row_of, run_child
 from support import NOBODY, Recorder, alive, at, exec_, exit_, fork
 
-from webpf import procfs
+from webpf.host import procfs
 from webpf.lastlook import LastLook
 from webpf.model.events import Event, Fork
 from webpf.model.pairing import Pairing

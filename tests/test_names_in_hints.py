@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 from support import make_recording
 
-from webpf import liveness, procfs
 from webpf.errors import StorageError
 from webpf.file_watch import FileLost
+from webpf.host import liveness, procfs
 from webpf.model import argv
 from webpf.rebuild import rebuild
 

@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 from support import NOBODY, about, as_nobody, fork, make_recording
 
-from webpf import dbfile, ownership
+from webpf import dbfile
 from webpf.errors import CannotCreate
+from webpf.host import file_owner
 from webpf.store import Store
 
 Webpf = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -110,7 +111,7 @@ def test_a_file_of_another_user(shared: Path, content: str, webpf: Webpf, enviro
         refused(webpf("rebuild", "--db", path), "belongs to another user")
 
 
-@pytest.mark.parametrize("suffix", ownership.SIDE_FILES)
+@pytest.mark.parametrize("suffix", file_owner.SIDE_FILES)
 @pytest.mark.parametrize("plant", ["symbolic link", "hard link", "own file", "folder"])
 def test_planted_side_files(
     shared: Path, victim: Path, suffix: str, plant: str, webpf: Webpf, environment: dict[str, str]
@@ -145,16 +146,16 @@ def test_what_was_swapped_after_the_check_is_found(shared: Path, victim: Path) -
     """By what is really open: the name alone would not tell."""
     path = shared / "webpf.db"
     identity = dbfile.create(path)
-    before = ownership.open_descriptors()
+    before = file_owner.open_descriptors()
     with victim.open("rb"), pytest.raises(CannotCreate, match="was replaced"):
-        ownership.check_opened(path, identity, before)
+        file_owner.check_opened(path, identity, before)
     planted = shared / "webpf.db-wal"
     with as_nobody():
         planted.touch()
     with path.open("rb"):
-        ownership.check_opened(path, identity, before)
+        file_owner.check_opened(path, identity, before)
         with planted.open("rb"), pytest.raises(CannotCreate, match="put there by another user"):
-            ownership.check_opened(path, identity, before)
+            file_owner.check_opened(path, identity, before)
 
 
 def test_a_link_that_comes_and_goes_is_never_followed(shared: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from support import DEADLINE_SECONDS, NOBODY, PROJECT, Recorder, wait_until, webpf_command
 
-from webpf import cgroups
+from webpf.host import cgroups
 
 Query = Callable[..., list[dict[str, Any]]]
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from support import wait_until
 
-from webpf import procfs
+from webpf.host import procfs
 from webpf.model.events import Alive
 
 LEADER_LEAVES = """

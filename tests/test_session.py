@@ -9,11 +9,11 @@ from typing import Any
 
 from support import MS, about, alive, at, exit_, fork, free
 
-from webpf import clock
+from webpf.host import clock
+from webpf.host.procfs import State
 from webpf.model.events import Event, Exec, Exit, Fork, Free
 from webpf.model.known_processes import MOST_GIVEN_UP
 from webpf.model.source import Counts, Replay
-from webpf.procfs import State
 from webpf.session import Session
 from webpf.store import Store
 from webpf.verify import verify

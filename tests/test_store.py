@@ -19,9 +19,10 @@ from hypothesis import strategies as st
 from sqlite_utils import Database
 from support import MS, about, alive, at, exec_, exit_, fork, free, gone, make_recording
 
-from webpf import liveness, procfs, schema
+from webpf import schema
 from webpf.dbfile import APPLICATION_ID, SCHEMA_VERSION
 from webpf.errors import CannotCreate, DataError, StorageError
+from webpf.host import liveness, procfs
 from webpf.merge import merge
 from webpf.model.events import KINDS, Event
 from webpf.model.pairing import Pairing

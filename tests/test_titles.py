@@ -15,7 +15,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from support import Recorder
 
-from webpf import procfs, titles
+from webpf.host import procfs, titles
 from webpf.model.argv import split
 
 # Writes over its own arguments: how many bytes from their start it clears, and what it puts there.

@@ -15,7 +15,8 @@ from sites import PYTHONS, WITHOUT_PLUGINS, Site, running
 from story import BUILD, run
 from support import about, alive, exec_, exit_, fork, make_recording
 
-from webpf import catalog, clock
+from webpf import catalog
+from webpf.host import clock
 from webpf.model.events import Event
 from webpf.model.source import Replay
 from webpf.session import Session

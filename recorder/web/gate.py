@@ -12,7 +12,7 @@ from http import HTTPStatus
 from typing import Any, TypeAlias
 from urllib.parse import quote
 
-from .. import peers
+from ..host import peers
 
 Scope: TypeAlias = MutableMapping[str, Any]
 Send: TypeAlias = Callable[[dict[str, Any]], Awaitable[None]]

@@ -15,7 +15,7 @@ from typing import Any
 from datasette import NotFound, Response
 from datasette.utils.asgi import asgi_send_file
 
-from ..invocation import pip_install
+from ..host.invocation import pip_install
 from ..work import Work
 from . import access, readers
 

@@ -15,7 +15,7 @@ import pytest
 from fates import Query
 from support import NOBODY, Recorder, wait_until, webpf_command
 
-from webpf import cgroups
+from webpf.host import cgroups
 
 pytestmark = pytest.mark.kernel
 

@@ -13,7 +13,7 @@ import pytest
 from fates import Fate, Query, check, now, reap, row_of, run_child
 from support import Recorder, wait_until
 
-from webpf import cgroups
+from webpf.host import cgroups
 
 pytestmark = pytest.mark.kernel
 

@@ -13,7 +13,7 @@ import pytest
 from fates import Fate, Query, now, reap, rows_of
 from support import MS, SLOWNESS, Recorder, wait_until
 
-from webpf import clock
+from webpf.host import clock
 from webpf.model.events import Event, Exit, Free
 from webpf.probe import Probe
 

@@ -7,7 +7,7 @@ import pwd
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import ownership
+from . import file_owner
 
 _MOST_ABOVE = 4  # sudo may put a process of its own between itself and what it runs
 
@@ -24,7 +24,7 @@ class Invoker:
 
 def find() -> Invoker | None:
     """The user behind sudo; None without sudo, or where sudo runs webpf as somebody else than root."""
-    ids = ownership.invoking_user()
+    ids = file_owner.invoking_user()
     if ids is None:
         return None
     uid, gid = ids

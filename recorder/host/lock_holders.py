@@ -6,8 +6,8 @@ import contextlib
 import os
 from pathlib import Path
 
-from . import ownership
-from .model.events import text
+from ..model.events import text
+from . import file_owner
 
 _LOCKS = Path("/proc/locks")
 _MOST = 3
@@ -25,7 +25,7 @@ def describe(path: Path) -> str:
 def find(path: Path) -> list[int]:
     """Pids of other processes with a lock on the file, or on those that SQLite makes beside it; writers first."""
     wanted = set()
-    for file in (path, *ownership.side_files(path)):
+    for file in (path, *file_owner.side_files(path)):
         with contextlib.suppress(OSError):
             status = file.stat()
             wanted.add((os.major(status.st_dev), os.minor(status.st_dev), status.st_ino))

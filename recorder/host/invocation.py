@@ -9,7 +9,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from .model import argv
+from ..model import argv
 
 
 def sudo_command(arguments: list[str] | None = None) -> str:

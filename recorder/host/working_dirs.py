@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import TypeAlias
 
-from .model.events import exact
+from ..model.events import exact
 
 Numbers: TypeAlias = tuple[int, int]
 """Of a directory: its file system's number as the kernel writes it (dev_t: 12 and 20 bits), its own number there."""

@@ -15,8 +15,8 @@ import signal
 import sys
 from typing import TYPE_CHECKING, NoReturn
 
+from ..errors import StorageError
 from . import inherited
-from .errors import StorageError
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer

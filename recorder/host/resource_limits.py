@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import resource
 
-from .errors import Unavailable
+from ..errors import Unavailable
 
 _LIFTED = (
     resource.RLIMIT_NOFILE,

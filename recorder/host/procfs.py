@@ -9,9 +9,9 @@ from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Literal, NamedTuple, TypeAlias
 
+from ..model.bounded import MIB
+from ..model.events import PF_EXITING, PF_FORKNOEXEC, PF_KTHREAD, TICK_NS, Alive, Event, Exec, Fork, exact, text
 from . import cgroups, clock, titles
-from .model.bounded import MIB
-from .model.events import PF_EXITING, PF_FORKNOEXEC, PF_KTHREAD, TICK_NS, Alive, Event, Exec, Fork, exact, text
 
 ALL_ARGS, SHORT_ARGS = 64 * MIB, 256  # bytes of argv that a look at /proc keeps of all processes, then of each
 

@@ -14,9 +14,9 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import TypeAlias
 
-from .errors import CannotCreate
+from ..errors import CannotCreate
+from ..model import argv
 from .invocation import again_with, elsewhere
-from .model import argv
 
 Identity: TypeAlias = tuple[int, int]
 """Which file it is, whatever its name: device and inode."""

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ..model.events import TICK_NS
 from . import procfs
-from .model.events import TICK_NS
 
 
 def boot_id() -> str:
