@@ -113,8 +113,8 @@ def _exit_code(step: "Callable[[], int | None]") -> int:
 
 
 def _tell(error: "WebpfError") -> int:
-    from . import terminal
     from .host import invocation
+    from .output import terminal
 
     terminal.say(error.message + (f"; try: {invocation.as_called(error.hint)}" if error.hint else ""))
     return error.exit_code

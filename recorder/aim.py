@@ -11,8 +11,8 @@ from . import filters, supervisor, target
 from .command import Command
 from .errors import NotFound, Unavailable, UsageError
 from .host import sudo_user
+from .output.terminal import say
 from .runcgroup import RunCgroup
-from .terminal import say
 
 
 @dataclass(frozen=True)

@@ -86,7 +86,8 @@ def query(
     ] = None,
 ) -> None:
     """Run a saved query over a recording, or list the saved queries."""
-    from . import catalog, pidowner, reader, terminal
+    from . import catalog, pidowner, reader
+    from .output import terminal
     from .spool import spooled
 
     if name is None:
@@ -113,7 +114,8 @@ def query(
 @app.command()
 def recordings(db: Db = DEFAULT_DB, format: RowFormat = Format.table) -> None:
     """List the recordings that a file holds."""
-    from . import reader, terminal
+    from . import reader
+    from .output import terminal
 
     columns = ["id", "name", "status", "started", "seconds", "processes", "lost", "host", "kernel"]
     rows = [terminal.describe_recording(row, columns) for row in reader.recordings(db)]
@@ -125,7 +127,7 @@ def rebuild(db: Db = DEFAULT_DB, recording: Recording = None) -> None:
     """Make the processes of a recording again from its raw facts; default: of all recordings of the file."""
     from . import rebuild as rebuilding
     from .longwork import LongWork
-    from .terminal import say
+    from .output.terminal import say
 
     with LongWork("the rebuild") as work:
         rebuilt = rebuilding.rebuild(db, recording, work)
@@ -140,7 +142,7 @@ def verify(
     """Check a file: SQLite's integrity, balanced books, and processes that follow from the raw facts."""
     from . import verify as verifying
     from .longwork import LongWork
-    from .safety import safe
+    from .output.escape import safe
     from .spool import spooled
 
     problems: list[str] = []
@@ -162,7 +164,7 @@ def verify(
 def doctor(db: Db = DEFAULT_DB) -> None:
     """Say what this machine has, and lacks, of what recording needs."""
     from . import doctor as examination
-    from .terminal import write_lines
+    from .output.terminal import write_lines
 
     checks = examination.examine(db, sudo_command(["record", "--dry-run"]))
     for check in checks:
@@ -181,8 +183,9 @@ app.command()(treecli.tree)
 @app.command()
 def report(file: File = DEFAULT_DB, recording: Recording = None) -> None:
     """Tell the story of a recording: how busy it was, what ran alone, what decided the time, what was repeated."""
-    from . import reader, terminal
+    from . import reader
     from . import report as reports
+    from .output import terminal
 
     with reader.reading(file) as connection:
         number = reader.which(connection, file, recording)

@@ -7,8 +7,9 @@ import sqlite3
 from dataclasses import replace
 from pathlib import Path
 
-from . import activity, family, reader
+from . import family, reader
 from .difference import Cost, Recorded
+from .output import command_label
 from .reader import Row
 
 _RECORDING = re.compile(r"(?:(?P<file>.*):)?(?P<number>\d+)", re.DOTALL)
@@ -53,7 +54,7 @@ def _by_activity(connection: sqlite3.Connection, recording: int, command: int | 
     costs: dict[str, Cost] = {}
     values = {"recording": recording, "command": command}
     for argv, comm, wall, cpu, own, peak, status in connection.execute(family.FAMILY + _PROCESSES, values):
-        name = activity.of(argv, comm)
+        name = command_label.of(argv, comm)
         costs[name] = costs.get(name, Cost()) + Cost(wall or 0, cpu or 0, own or 0, 1, int(bool(status)), peak or 0)
     return costs
 

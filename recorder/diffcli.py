@@ -26,7 +26,8 @@ def diff(
 ) -> None:
     """Compare two recordings: what is new, gone, slower, hungrier, failing now. --fail-if makes it a test."""
     from . import diff as reading
-    from . import difference, reader, terminal
+    from . import difference, reader
+    from .output import terminal
 
     conditions = [difference.Condition.parse(text) for text in fail_if or []]
     if before is not None and after is None:

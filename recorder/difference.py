@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from .errors import UsageError
-from .terminal import duration
+from .output.terminal import duration
 
 NOISE_SHARE, NOISE_NS, NOISE_KIB = 0.1, 20_000_000, 2048
 # Of the whole, for a part: who happens to run beside whom changes how long each takes, and that from run to run.

@@ -7,10 +7,10 @@ from bisect import insort
 from collections.abc import Callable, Iterator
 from typing import Any, TypeAlias
 
-from . import activity
 from .family import FAMILY, OWN_PEAK, command_id, outcome
 from .model.process import RUNNING
-from .terminal import duration
+from .output import command_label
+from .output.terminal import duration
 
 _SHOWN = 3  # of each list
 _WIDTH = 50  # characters of a command line
@@ -126,4 +126,4 @@ def _listed(title: str, found: list[_Row], value: Callable[[_Row], str]) -> Iter
 
 
 def _short(row: _Row) -> str:
-    return activity.cut(activity.title(row["argv"], row["comm"]), _WIDTH)
+    return command_label.cut(command_label.title(row["argv"], row["comm"]), _WIDTH)

@@ -10,9 +10,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import BinaryIO, TypeAlias
 
-from . import chrometrace, otlp, reader, soundness, stacks, terminal
+from . import chrometrace, otlp, reader, soundness, stacks
 from .errors import Unavailable
 from .host.invocation import pip_install
+from .output import terminal
 from .reader import Row
 from .work import UNWATCHED, Work, counted, processes
 

@@ -65,8 +65,9 @@ def export(
     force: Force = False,
 ) -> None:
     """Write a recording for another tool: Perfetto, speedscope, flame graphs, spreadsheets, DuckDB, OpenTelemetry."""
-    from . import export, newfile, reader, terminal
+    from . import export, newfile, reader
     from .longwork import LongWork
+    from .output import terminal
 
     if output is not None and newfile.is_same(output, file):
         raise UsageError(f"{output} is the recording file itself", elsewhere("-o", output.with_suffix(".out")))
@@ -121,7 +122,7 @@ def merge(
     """Join the recordings of several files, or hosts, into one new file."""
     from . import merge as merging
     from .longwork import LongWork
-    from .terminal import say
+    from .output.terminal import say
 
     with LongWork("the merge") as work:
         merged = merging.merge(files, output, force, work)

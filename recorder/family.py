@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any
 
-from . import activity
 from .model.events import as_text
 from .model.ordering import parents_first
+from .output import command_label
 
 
 @dataclass(frozen=True)
@@ -84,8 +84,8 @@ def read(connection: sqlite3.Connection, recording: int, with_places: bool = Fal
     rows = parents_first(connection.execute(sql, [recording]), itemgetter(0), itemgetter(1))
     for id, above, pid, start, end, cpu, exit_code, signal, state, is_old, has_run, argv, comm, place in rows:
         ended = outcome(exit_code, signal, state)
-        line, title = activity.line(argv, comm), activity.title(argv, comm)
-        names = (title, activity.of(argv, comm), as_text(place), activity.program(argv, comm))
+        line, title = command_label.line(argv, comm), command_label.title(argv, comm)
+        names = (title, command_label.of(argv, comm), as_text(place), command_label.program(argv, comm))
         command = _digest(argv, comm) if with_places else b""
         parent = above if above in known else None
         known.add(id)

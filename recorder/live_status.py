@@ -7,7 +7,8 @@ import sys
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from . import lasting, terminal
+from . import lasting
+from .output import terminal
 from .record import Options, Status, Summary
 
 if TYPE_CHECKING:

@@ -12,9 +12,10 @@ import sqlite3
 from collections.abc import Iterator
 from typing import Any, TextIO
 
-from . import __version__, activity
+from . import __version__
 from .model import argv
 from .model.events import as_text, text
+from .output import command_label
 from .reader import Row
 from .work import UNWATCHED, Work, counted, processes
 
@@ -96,7 +97,7 @@ def _spans(connection: sqlite3.Connection, about: Row) -> Iterator[dict[str, Any
             "traceId": _identity(about, pid, start, 16),
             "spanId": _identity(about, row["pid"], row["start_ns"], 8),
             **({"parentSpanId": _identity(about, *above[1:], 8)} if above else {}),
-            "name": activity.name(row["argv"], row["comm"]),
+            "name": command_label.name(row["argv"], row["comm"]),
             "kind": _INTERNAL,
             "startTimeUnixNano": str(row["start_ns"]),
             "endTimeUnixNano": str(max(end, row["start_ns"])),

@@ -118,7 +118,7 @@ def _check_machine(db: Path | None) -> None:
 
 def _try(buffer_mib: int, max_args: int, quiet: bool) -> None:
     from . import probe
-    from .terminal import say
+    from .output.terminal import say
 
     probe.Probe(0, buffer_mib, max_args).close()
     if not quiet:
@@ -145,7 +145,7 @@ def _record_command(options: Options, redaction: Redaction, command: Command, ai
     from . import record as recording
     from .display import Display
     from .host import signals
-    from .terminal import say
+    from .output.terminal import say
 
     try:
         with aim.around(command) as target, Display(live_status.Quiet()) as observer:
@@ -164,7 +164,7 @@ def _record_command(options: Options, redaction: Redaction, command: Command, ai
 def _tell(summary: Summary) -> None:
     """What a command came to."""
     from . import ending, live_status, reader
-    from .terminal import say
+    from .output.terminal import say
 
     with reader.reading(summary.db) as connection:
         lines = list(ending.lines(connection, summary.recording_id))
@@ -176,7 +176,7 @@ def _tell(summary: Summary) -> None:
 
 def _say_next(db: Path, query: str) -> None:
     """The commands to type next."""
-    from .terminal import say
+    from .output.terminal import say
 
     webpf = program(sys.argv[0])
     file = None if db == DEFAULT_DB else argv.file_word(db)
@@ -200,7 +200,7 @@ def stream(
     redaction = Redaction(no_args, redact or [])
     machine.check_machine(sudo_command())
     from . import stream as streaming
-    from .terminal import say
+    from .output.terminal import say
 
     started = "streaming, " + ("until Ctrl-C" if seconds is None else f"for {seconds:g} s")
     output = sys.stdout.fileno()

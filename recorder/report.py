@@ -7,11 +7,11 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from . import ending, family
-from .activity import cut
 from .analysis import Analysis, Stretch
 from .family import Node
+from .output.command_label import cut
+from .output.terminal import duration
 from .reader import Row
-from .terminal import duration
 
 _STEPS = 60
 _BARS = "▁▂▃▄▅▆▇█"

@@ -10,8 +10,8 @@ import sqlite3
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from . import activity
 from .model.events import as_text
+from .output import command_label
 from .reader import Row
 from .work import UNWATCHED, Work, counted, processes
 
@@ -60,7 +60,7 @@ def read(
         [recording],
     )
     for comm, began, ended, *values, argv in counted(rows, work, processes(connection, recording)):
-        track, start, end = activity.name(argv, comm), max(began, earliest_ns), ended
+        track, start, end = command_label.name(argv, comm), max(began, earliest_ns), ended
         outcome, mark = _outcome(*values[4:7])
         if end is None and outcome != "running":
             end = start
@@ -71,7 +71,7 @@ def read(
         else:
             lane = heapq.heappop(free)[1]
         heapq.heappush(free, (_FOREVER if end is None else end, lane))
-        title = activity.cut(activity.title(argv, comm), _TITLE) + mark
+        title = command_label.cut(command_label.title(argv, comm), _TITLE) + mark
         values[_FILENAME] = as_text(values[_FILENAME])
         yield Slice(track, lane, is_first, title, outcome, start, end, tuple(values))
 

@@ -7,9 +7,9 @@ import sqlite3
 from dataclasses import dataclass
 from typing import TextIO
 
-from . import activity
+from .output import command_label
+from .output.escape import safe
 from .reader import Row
-from .safety import safe
 from .work import UNWATCHED, Work, counted
 from .work import processes as work_of
 
@@ -95,7 +95,7 @@ def read(connection: sqlite3.Connection, about: Row, weight: str, work: Work = U
         FROM processes WHERE recording_id = ? AND kernel IS NOT 1 ORDER BY start_ns, id"""
     rows = counted(connection.execute(sql, [ended_ns, about["id"]]), work, work_of(connection, about["id"]))
     processes = {
-        id: _Process(parent, activity.name(argv, comm), start_ns, end_ns, cpu_ns)
+        id: _Process(parent, command_label.name(argv, comm), start_ns, end_ns, cpu_ns)
         for id, parent, comm, argv, start_ns, end_ns, cpu_ns in rows
     }
     if weight == "wall":

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from .activity import cut
 from .family import Node
-from .terminal import duration
+from .output.command_label import cut
+from .output.terminal import duration
 
 DEPTH = 100
 """How many levels are drawn as branches before a line. Levels below that have "…" before it, and the last branches."""

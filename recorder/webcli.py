@@ -26,7 +26,7 @@ def browse(
     The address that is printed lets in the first browser that opens it.
     """
     from . import browse as browsing
-    from .terminal import say
+    from .output.terminal import say
 
     def tell(served: browsing.Served) -> None:
         where = "" if served.is_open or not opens else "no browser here: open "

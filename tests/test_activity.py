@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from webpf import activity
-from webpf.activity import PROBE
+from webpf.output import command_label
+from webpf.output.command_label import PROBE
 
 
 def argv(line: str) -> bytes:
@@ -55,17 +55,17 @@ def argv(line: str) -> bytes:
     ],
 )
 def test_labels(line: str, label: str) -> None:
-    assert activity.of(argv(line) if line else None, None) == label
+    assert command_label.of(argv(line) if line else None, None) == label
 
 
 def test_without_arguments_it_is_the_name() -> None:
-    assert activity.of(None, "kworker") == "kworker"
-    assert activity.of(b"", None) == "?"
+    assert command_label.of(None, "kworker") == "kworker"
+    assert command_label.of(b"", None) == "?"
 
 
 @given(st.binary(max_size=700), st.text(max_size=15))
 def test_any_bytes(raw: bytes, comm: str) -> None:
     """It is a text, and not a long one."""
-    label = activity.of(raw, comm)
+    label = command_label.of(raw, comm)
     assert label
     assert len(label) < 200

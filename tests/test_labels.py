@@ -16,8 +16,8 @@ import pytest
 from sites import running
 from support import exec_, exit_, fork, make_recording
 
-from webpf import activity
 from webpf.model.events import Event
+from webpf.output import command_label
 
 Webpf = Callable[..., "subprocess.CompletedProcess[str]"]
 LOADER = next(Path("/").glob("lib*/ld-linux*.so.*"), None)
@@ -72,28 +72,28 @@ def argv(*words: str | bytes) -> bytes:
 )
 def test_names_and_lines(words: list[str | bytes], program: str, line: str | None) -> None:
     """line: as a shell would read it back to the same arguments, but for the folder of the program."""
-    assert activity.program(argv(*words), "comm") == program
+    assert command_label.program(argv(*words), "comm") == program
     if line is not None:
-        assert activity.line(argv(*words), "comm") == line
+        assert command_label.line(argv(*words), "comm") == line
 
 
 @pytest.mark.parametrize("raw", [None, b"", b"\0", b"   \0"])
 def test_there_is_always_a_name(raw: bytes | None) -> None:
-    for label in (activity.program, activity.of, activity.line, activity.title):
+    for label in (command_label.program, command_label.of, command_label.line, command_label.title):
         assert label(raw, "comm") == "comm"
         assert label(raw, "") == label(raw, "  ") == label(raw, None) == "?"
 
 
 def test_arguments_that_were_cut() -> None:
     """The half of a source's name is no name; and where the line ends is said."""
-    assert activity.of(b"cc\0-c\0regex.c", None) == "cc"
-    assert activity.line(b"cc\0-c\0lib/reg", None) == "cc -c lib/reg ..."
-    assert len(activity.line(b"cc\0" + b"x" * 100_000 + b"\0", None)) < 5000
+    assert command_label.of(b"cc\0-c\0regex.c", None) == "cc"
+    assert command_label.line(b"cc\0-c\0lib/reg", None) == "cc -c lib/reg ..."
+    assert len(command_label.line(b"cc\0" + b"x" * 100_000 + b"\0", None)) < 5000
 
 
 def test_launchers_without_end() -> None:
     """Each within the next: it ends, and in a short name."""
-    assert len(activity.of(argv(*["env"] * 5000), None)) < 100
+    assert len(command_label.of(argv(*["env"] * 5000), None)) < 100
 
 
 RUN = (

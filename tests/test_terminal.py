@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 from support import fork, make_recording
 
 from webpf.model import argv
-from webpf.safety import safe
-from webpf.terminal import TABLE_ROWS, describe_recording, duration, say, write_rows
+from webpf.output.escape import safe
+from webpf.output.terminal import TABLE_ROWS, describe_recording, duration, say, write_rows
 
 COLUMNS = ["pid", "comm", "lifetime_ms", "args"]
 ROWS: list[tuple[Any, ...]] = [(7, "true", 1.5, "true 'a b'"), (8, "sh", None, None), (9, 'x"y,z', 0.25, "é\n")]

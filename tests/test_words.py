@@ -17,9 +17,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support import NOBODY, PROJECT, fork, make_recording, wait_until, webpf_command
 
-from webpf import cli, dbfile, durations, errors, reader, terminal
+from webpf import cli, dbfile, durations, errors, reader
 from webpf.errors import UsageError
 from webpf.host import invocation
+from webpf.output import terminal
 
 Webpf = Callable[..., "subprocess.CompletedProcess[str]"]
 

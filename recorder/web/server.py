@@ -18,7 +18,7 @@ from datasette.app import Datasette
 from datasette.database import Database
 from datasette.utils import sqlite3
 
-from ..safety import safe
+from ..output.escape import safe
 from .gate import Gate
 
 # A few saved queries take two or three seconds on a million processes, and facets more than Datasette's 0.2.

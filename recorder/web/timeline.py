@@ -12,7 +12,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from .. import activity, catalog, family, reader
+from .. import catalog, family, reader
+from ..output import command_label
 from ..work import UNWATCHED, Work
 
 MOST_BARS = 2500
@@ -210,7 +211,7 @@ def _bars(connection: sqlite3.Connection, wanted: str, values: Row, begin: int) 
     names = [column[0] for column in cursor.description]
     bars = [dict(zip(names, row, strict=True)) for row in cursor]
     for bar in bars:
-        bar["title"] = activity.title(bar.pop("argv"), bar["comm"])[:_ARGS]
+        bar["title"] = command_label.title(bar.pop("argv"), bar["comm"])[:_ARGS]
         start, end = bar.pop("start_ns"), bar.pop("end_ns")
         last = end if end is not None else values["now_ns"] if bar.pop("state") == "running" else start
         bar.pop("state", None)

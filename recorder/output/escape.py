@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .model.argv import UNPRINTABLE
+from ..model.argv import UNPRINTABLE
 
 
 def safe(text: str) -> str:

@@ -12,9 +12,9 @@ import re
 from functools import lru_cache
 from typing import NamedTuple
 
+from ..model import argv as arguments
+from .escape import safe
 from .launchers import is_written, loaded, loaded_name, name_of, unwrapped
-from .model import argv as arguments
-from .safety import safe
 
 PROBE = "configure probe"
 

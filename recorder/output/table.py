@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from .safety import safe
+from .escape import safe
 
 _GAP = 2  # between columns: the padding and the box's own
 _SHORT = 18  # text up to this width is shown whole

@@ -10,8 +10,8 @@ import re
 import shlex
 from collections.abc import Sequence
 
-from .model.argv import split
-from .model.events import text
+from ..model.argv import split
+from ..model.events import text
 
 _LONGEST = 60  # characters of a name
 _MOST = 5  # launchers, one within the other

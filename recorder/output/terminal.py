@@ -13,8 +13,8 @@ from datetime import datetime
 from itertools import islice
 from typing import Any, TextIO
 
-from .model import argv
-from .safety import safe
+from ..model import argv
+from .escape import safe
 
 TABLE_ROWS = 50
 
