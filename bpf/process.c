@@ -3,7 +3,7 @@
  * One record in one ring buffer for each fork, exec, exit and free of a process.
  *
  * Nothing of the kernel's own headers is used: every offset (OFF_...) is looked up in the running kernel's BTF and
- * passed by the loader, so this source compiles unchanged for any kernel. recorder/btf.py has the list.
+ * passed by the loader, so this source compiles unchanged for any kernel. recorder/kernel/btf.py has the list.
  *
  * Passed by the loader beside the offsets:
  *   CLOCK_OFFSET          ns from boot time to Unix time
@@ -36,7 +36,7 @@
 #define MEDIUM_ARGS 2048
 
 /* The head of every record. Its size is the same for all kinds, so that the reader can walk many of them in one
- * step; only an exec has more behind it. recorder/records.py reads it: change both together.
+ * step; only an exec has more behind it. recorder/kernel/decoder.py reads it: change both together.
  */
 struct fact {
 	u64 time;         /* Unix ns, as all times here */

@@ -26,7 +26,7 @@ SUITE = "tests/truth"
 
 def facts() -> dict[str, Any]:
     """What this system is made of."""
-    from webpf import bcclib
+    from webpf.kernel import bcc_loader
 
     release = platform.freedesktop_os_release()
     # Debian's testing and sid have no number yet.
@@ -35,7 +35,7 @@ def facts() -> dict[str, Any]:
         "kernel": kernel(),
         "machine": platform.machine(),
         "distribution": f"{release['NAME'].split()[0]} {number}",
-        "bcc": bcclib.find().version,
+        "bcc": bcc_loader.find().version,
         "python": platform.python_version(),
         "sqlite": sqlite3.sqlite_version,
     }

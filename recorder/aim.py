@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from . import filters, supervisor, target
+from . import supervisor, target
 from .command import Command
 from .errors import NotFound, Unavailable, UsageError
 from .host import sudo_user
+from .kernel import filters
 from .output.terminal import say
 from .runcgroup import RunCgroup
 

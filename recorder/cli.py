@@ -163,7 +163,7 @@ def verify(
 @app.command()
 def doctor(db: Db = DEFAULT_DB) -> None:
     """Say what this machine has, and lacks, of what recording needs."""
-    from . import doctor as examination
+    from .kernel import doctor as examination
     from .output.terminal import write_lines
 
     checks = examination.examine(db, sudo_command(["record", "--dry-run"]))

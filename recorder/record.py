@@ -11,9 +11,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from . import channel, dbfile, probe, recorder_columns, supervisor
+from . import channel, dbfile, recorder_columns, supervisor
 from .errors import WebpfError
 from .host import clock, procfs
+from .kernel import probe
 from .lasting import Lasting
 from .model.source import Counts, Source
 from .redaction import Redacted, Redaction

@@ -107,17 +107,18 @@ def record(
 
 
 def _check_machine(db: Path | None) -> None:
-    from . import dbfile, machine
+    from . import dbfile
     from .host import resource_limits
+    from .kernel import preflight
 
     resource_limits.lift()
     if db is not None:
         dbfile.check_writable(db)
-    machine.check_machine(sudo_command())
+    preflight.check_machine(sudo_command())
 
 
 def _try(buffer_mib: int, max_args: int, quiet: bool) -> None:
-    from . import probe
+    from .kernel import probe
     from .output.terminal import say
 
     probe.Probe(0, buffer_mib, max_args).close()
@@ -194,11 +195,11 @@ def stream(
     """Print forks (F), execs (X) and exits (E) as JSON lines while they happen. Needs root or capabilities."""
     limits.check(buffer_mib, max_args)
     seconds = durations.parse("--duration", duration, "stream")
-    from . import machine
+    from .kernel import preflight
     from .redaction import Redaction
 
     redaction = Redaction(no_args, redact or [])
-    machine.check_machine(sudo_command())
+    preflight.check_machine(sudo_command())
     from . import stream as streaming
     from .output.terminal import say
 

@@ -10,8 +10,9 @@ import sqlite3
 from collections.abc import Mapping
 from typing import Any
 
-from . import __version__, bcclib, supervisor
+from . import __version__, supervisor
 from .host import liveness, procfs
+from .kernel import bcc_loader
 
 
 def known_at_start(options: Mapping[str, Any], started_ns: int, offset: int, command: list[str]) -> dict[str, Any]:
@@ -35,7 +36,7 @@ def known_at_start(options: Mapping[str, Any], started_ns: int, offset: int, com
         "recorder_start_ns": own.start_ns,
         "clock_offset_ns": offset,
         "webpf_version": __version__,
-        "bcc_version": bcclib.find().version,
+        "bcc_version": bcc_loader.find().version,
         "python_version": platform.python_version(),
         "sqlite_version": sqlite3.sqlite_version,
     }

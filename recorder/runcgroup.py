@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from .errors import NoPermission, Unavailable
-from .filters import Cgroup
 from .host import cgroups, procfs
+from .kernel.filters import Cgroup
 
 _RELEASE_SECONDS = 0.5
 _PREFIX = "webpf-"

@@ -7,10 +7,10 @@ import select
 import time
 from collections.abc import Callable
 
-from . import probe
 from .host import clock
 from .host.pipe_writer import PipeWriter
 from .host.signals import StopSignal
+from .kernel import probe
 from .model import json_lines
 from .model.bounded import MIB, BoundedDict
 from .model.events import Event, Exit, Free

@@ -10,9 +10,9 @@ from typing import Protocol
 
 from .command import Command
 from .errors import NotFound
-from .filters import Filters
 from .host import procfs
 from .host.signals import ENDING, StopSignal, ignore
+from .kernel.filters import Filters
 from .model.events import Alive
 from .supervisor import Supervised
 

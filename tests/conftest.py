@@ -15,14 +15,14 @@ import pytest
 from story import BUILD
 from support import DEADLINE_SECONDS, PROJECT, Recorder, make_recording, webpf_command
 
-from webpf import machine, probe
 from webpf.errors import WebpfError
+from webpf.kernel import preflight, probe
 
 
 def why_no_kernel_tests() -> str | None:
     """The reason why this machine can't run BPF programs; None if it can."""
     try:
-        machine.check_machine()
+        preflight.check_machine()
         probe.Probe(0, buffer_mib=1).close()
     except WebpfError as error:
         return error.message

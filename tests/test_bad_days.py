@@ -19,8 +19,8 @@ from typing import Any
 import pytest
 from support import Recorder, disposition, fork, make_recording, wait_until, webpf_command
 
-from webpf import bcclib, btf
 from webpf.errors import WebpfError
+from webpf.kernel import bcc_loader, btf
 
 Webpf = Callable[..., "subprocess.CompletedProcess[str]"]
 Start = Callable[..., Recorder]
@@ -357,7 +357,7 @@ def test_no_btf(tmp_path: Path) -> None:
 def bcc_folder() -> Path:
     """Where this machine's BCC is."""
     try:
-        return bcclib.find().folder
+        return bcc_loader.find().folder
     except WebpfError as error:
         pytest.skip(error.message)
 
@@ -366,7 +366,7 @@ def bcc_folder() -> Path:
 @pytest.mark.kernel
 def test_no_bcc(tmp_path: Path) -> None:
     answer = hidden(bcc_folder(), tmp_path, "record", "--duration", "1")
-    one_line(answer, 69, "BCC is not installed", bcclib.install_hint())
+    one_line(answer, 69, "BCC is not installed", bcc_loader.install_hint())
 
 
 @is_root
@@ -374,7 +374,7 @@ def test_no_bcc(tmp_path: Path) -> None:
 def test_the_bcc_of_pypi(tmp_path: Path) -> None:
     """Its package has the same name, and no class BPF."""
     answer = hidden(bcc_folder(), tmp_path, "record", "--duration", "1", instead="from .lattice import Lattice")
-    one_line(answer, 69, "another project that is called bcc too", "pip uninstall bcc", bcclib.install_hint())
+    one_line(answer, 69, "another project that is called bcc too", "pip uninstall bcc", bcc_loader.install_hint())
 
 
 @pytest.mark.kernel

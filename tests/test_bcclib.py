@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from webpf import bcclib
 from webpf.errors import Unavailable
+from webpf.kernel import bcc_loader
 
 REAL = "class BPF(object):\n    answer = 42\n"
 NAMESAKE = "# Body-centred cubic lattices. Unlike the class BPF of another project.\nclass Lattice:\n    pass\n"
@@ -103,27 +103,27 @@ VARIANT_ID=debian
 def test_families_of_distributions(tmp_path: Path, os_release: str, family: str | None) -> None:
     path = tmp_path / "os-release"
     path.write_text(os_release)
-    assert bcclib.distribution(path) == family
-    assert family is None or family in bcclib.PACKAGES
+    assert bcc_loader.distribution(path) == family
+    assert family is None or family in bcc_loader.PACKAGES
 
 
 def test_a_machine_without_os_release(tmp_path: Path) -> None:
-    assert bcclib.distribution(tmp_path / "none") is None
+    assert bcc_loader.distribution(tmp_path / "none") is None
 
 
 def test_an_os_release_that_is_no_utf8(tmp_path: Path) -> None:
     path = tmp_path / "os-release"
     path.write_bytes(b'PRETTY_NAME="\xff"\nID=arch\n')
-    assert bcclib.distribution(path) == "arch"
+    assert bcc_loader.distribution(path) == "arch"
 
 
 def test_the_hint_is_one_command_or_all() -> None:
-    family = bcclib.distribution()
-    hint = bcclib.install_hint()
+    family = bcc_loader.distribution()
+    hint = bcc_loader.install_hint()
     if family is None:
-        assert all(command in hint for command in bcclib.PACKAGES.values())
+        assert all(command in hint for command in bcc_loader.PACKAGES.values())
     else:
-        assert hint == bcclib.PACKAGES[family]
+        assert hint == bcc_loader.PACKAGES[family]
 
 
 class Machine:
@@ -150,7 +150,7 @@ class Machine:
 def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine]:
     """A machine on which nothing is installed. What was imported before is there again afterwards."""
     made = Machine(tmp_path)
-    monkeypatch.setattr(bcclib, "_PLACES", made.places)
+    monkeypatch.setattr(bcc_loader, "_PLACES", made.places)
     monkeypatch.setattr(sys, "path", ["", str(made.venv), str(tmp_path / "none")])
     imported = sys.modules.pop("bcc", None)
     yield made
@@ -160,51 +160,51 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine
 
 
 def test_nothing_installed(machine: Machine) -> None:
-    for look in (bcclib.find, bcclib.load):
+    for look in (bcc_loader.find, bcc_loader.load):
         with pytest.raises(Unavailable) as caught:
             look()
         assert caught.value.message == "BCC is not installed"
-        assert caught.value.hint == bcclib.install_hint()
+        assert caught.value.hint == bcc_loader.install_hint()
         assert caught.value.exit_code == 69
 
 
 def test_only_the_namesake_installed(machine: Machine) -> None:
     package = machine.install(machine.venv, NAMESAKE)
     with pytest.raises(Unavailable) as caught:
-        bcclib.find()
+        bcc_loader.find()
     assert caught.value.message == (
         f"the Python package in {package} is another project that is called bcc too (from PyPI), not BCC"
     )
-    assert caught.value.hint == f"{bcclib.install_hint()} && {sys.executable} -m pip uninstall bcc"
+    assert caught.value.hint == f"{bcc_loader.install_hint()} && {sys.executable} -m pip uninstall bcc"
 
 
 def test_the_real_one_in_the_distributions_folder(machine: Machine) -> None:
     package = machine.install(machine.system, REAL, "0.26.0")
-    assert bcclib.find() == bcclib.Found(package, "0.26.0")
+    assert bcc_loader.find() == bcc_loader.Found(package, "0.26.0")
 
 
 def test_the_real_one_on_pythons_own_path(machine: Machine) -> None:
     package = machine.install(machine.venv, REAL)
-    assert bcclib.find() == bcclib.Found(package, "unknown")
+    assert bcc_loader.find() == bcc_loader.Found(package, "unknown")
 
 
 def test_the_namesake_does_not_hide_the_real_one(machine: Machine) -> None:
     machine.install(machine.venv, NAMESAKE)
     package = machine.install(machine.newer, REAL, "0.31.0")
-    assert bcclib.find() == bcclib.Found(package, "0.31.0")
+    assert bcc_loader.find() == bcc_loader.Found(package, "0.31.0")
 
 
 def test_a_namesake_in_the_systems_folder_does_not_hide_the_real_one(machine: Machine) -> None:
     """As after `sudo pip install bcc`."""
     machine.install(machine.system, NAMESAKE)
     package = machine.install(machine.venv, REAL)
-    assert bcclib.find().folder == package
+    assert bcc_loader.find().folder == package
 
 
 def test_of_two_versions_of_python_the_later_ones_copy(machine: Machine) -> None:
     machine.install(machine.older, REAL, "0.25.0")
     package = machine.install(machine.newer, REAL, "0.31.0")
-    assert bcclib.find().folder == package
+    assert bcc_loader.find().folder == package
 
 
 @pytest.mark.parametrize(
@@ -214,7 +214,7 @@ def test_of_two_versions_of_python_the_later_ones_copy(machine: Machine) -> None
 def test_versions_as_far_as_they_are_said(machine: Machine, version_file: str, version: str) -> None:
     package = machine.install(machine.system, REAL)
     (package / "version.py").write_text(version_file)
-    assert bcclib.find().version == version
+    assert bcc_loader.find().version == version
 
 
 @pytest.mark.parametrize(
@@ -231,26 +231,26 @@ def test_versions_as_far_as_they_are_said(machine: Machine, version_file: str, v
 def test_what_makes_it_the_real_one(machine: Machine, code: str, is_real: bool) -> None:
     package = machine.install(machine.system, code)
     if is_real:
-        assert bcclib.find().folder == package
+        assert bcc_loader.find().folder == package
     else:
         with pytest.raises(Unavailable, match="another project"):
-            bcclib.find()
+            bcc_loader.find()
 
 
 def test_a_folder_without_code_is_no_package(machine: Machine) -> None:
     (machine.venv / "bcc").mkdir(parents=True)
     with pytest.raises(Unavailable, match="not installed"):
-        bcclib.find()
+        bcc_loader.find()
 
 
 def test_loading_by_path(machine: Machine) -> None:
     """Modules inside the package are found too, though its folder is not on Python's path."""
     package = machine.install(machine.system, "from .inner import number\n" + REAL, "0.26.0")
     (package / "inner.py").write_text("number = 7\n")
-    module = bcclib.load()
+    module = bcc_loader.load()
     try:
         assert (module.BPF.answer, module.number) == (42, 7)
-        assert bcclib.load() is module
+        assert bcc_loader.load() is module
     finally:
         for name in [name for name in sys.modules if name.startswith("bcc.")]:
             if sys.modules[name].__file__ == str(package / "inner.py"):
@@ -263,7 +263,7 @@ def test_loading_in_spite_of_the_namesake(machine: Machine) -> None:
     __import__("bcc")
     assert not hasattr(sys.modules["bcc"], "BPF")
     machine.install(machine.system, REAL)
-    assert bcclib.load().BPF.answer == 42
+    assert bcc_loader.load().BPF.answer == 42
 
 
 @pytest.mark.parametrize(
@@ -272,7 +272,7 @@ def test_loading_in_spite_of_the_namesake(machine: Machine) -> None:
 def test_a_copy_that_can_not_be_loaded(machine: Machine, code: str) -> None:
     package = machine.install(machine.system, code + REAL)
     with pytest.raises(Unavailable) as caught:
-        bcclib.load()
+        bcc_loader.load()
     assert caught.value.message.startswith(f"BCC in {package} can't be loaded: ")
-    assert caught.value.hint == bcclib.install_hint()
+    assert caught.value.hint == bcc_loader.install_hint()
     assert "bcc" not in sys.modules

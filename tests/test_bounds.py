@@ -15,6 +15,7 @@ from test_records import FORK, exec_fact, fact, record
 from webpf import reader, stream
 from webpf.host import clock, procfs
 from webpf.host.pipe_writer import PipeWriter
+from webpf.kernel.decoder import Decoder
 from webpf.lasting import HELD_BYTES, Lasting
 from webpf.model import argv
 from webpf.model.bounded import MIB
@@ -22,7 +23,6 @@ from webpf.model.events import Event, Exec, Exit
 from webpf.model.pairing import Pairing
 from webpf.model.process import Process
 from webpf.model.source import Replay
-from webpf.records import Decoder
 from webpf.session import Session
 from webpf.store import Store
 from webpf.verify import verify

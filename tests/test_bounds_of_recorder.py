@@ -13,9 +13,9 @@ import pytest
 from support import Recorder, wait_until
 
 from webpf.host import clock
+from webpf.kernel.probe import Probe
+from webpf.kernel.ring_buffer import DRAIN_BYTES
 from webpf.model.events import Event, Exec, Exit
-from webpf.probe import Probe
-from webpf.ring import DRAIN_BYTES
 
 pytestmark = pytest.mark.kernel
 

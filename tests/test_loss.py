@@ -15,8 +15,8 @@ from fates import Query, run_program
 from support import PROJECT, Recorder, wait_until
 
 from webpf import catalog
+from webpf.kernel.probe import TRACEPOINTS, Probe
 from webpf.model.events import Exec, Exit, Fork, Free
-from webpf.probe import TRACEPOINTS, Probe
 
 pytestmark = pytest.mark.kernel
 

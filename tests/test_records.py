@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support import PROJECT
 
-from webpf import records
+from webpf.kernel import decoder
+from webpf.kernel.decoder import Decoder, settled
 from webpf.model.events import Event, Exec, Exit, Fork, Free, text
-from webpf.records import Decoder, settled
 
 FORK, EXEC, EXIT, FREE = range(4)
 U64 = ("time", "start", "parent_start", "cgroup", "cpu", "max_rss_kib")
@@ -327,7 +327,7 @@ def test_the_layout_here_is_that_of_the_kernel_program(tmp_path: Path) -> None:
     places = [8 * i for i in range(len(U64))] + [48 + 4 * i for i in range(len(U32))] + [size - 16]
     places += [places[(*U64, *U32).index(name)] for name in ("cpu", "ppid", "status")] + [size]
     assert [int(line.split()[1]) for line in lines] == places
-    assert records._FACT.size == HEADER.size + size
+    assert decoder._FACT.size == HEADER.size + size
 
 
 @settings(max_examples=150, deadline=None)

@@ -14,8 +14,8 @@ from fates import Fate, Query, now, reap, rows_of
 from support import MS, SLOWNESS, Recorder, wait_until
 
 from webpf.host import clock
+from webpf.kernel.probe import Probe
 from webpf.model.events import Event, Exit, Free
-from webpf.probe import Probe
 
 pytestmark = pytest.mark.kernel
 

@@ -12,9 +12,9 @@ import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from .errors import UsageError
-from .model import argv
-from .model.events import Alive, text
+from ..errors import UsageError
+from ..model import argv
+from ..model.events import Alive, text
 
 _COMM_BYTES = 16  # TASK_COMM_LEN, include/linux/sched.h: 15 and a NUL
 _TWO_WORDS = struct.Struct("=QQ")

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
-from .errors import Unavailable
+from ..errors import Unavailable
 
 # Debian and Ubuntu; Fedora, RHEL, Arch, Alpine, openSUSE.
 _PLACES = (

@@ -13,15 +13,15 @@ from operator import add, sub
 from pathlib import Path
 from typing import Any
 
-from . import bcclib, btf
-from .errors import Unavailable
+from ..errors import Unavailable
+from ..host import clock, syscalls
+from ..model.events import KINDS, Event
+from ..model.source import Counts
+from . import bcc_loader, btf
+from .decoder import Decoder
 from .filters import Filters
-from .host import clock, syscalls
-from .machine import kernel_version
-from .model.events import KINDS, Event
-from .model.source import Counts
-from .records import Decoder
-from .ring import Ring
+from .preflight import kernel_version
+from .ring_buffer import Ring
 
 TRACEPOINTS = ("sched_process_fork", "sched_process_exec", "sched_process_exit", "sched_process_free")
 
@@ -183,7 +183,7 @@ def _version_code() -> int:
 
 def _compile(macros: dict[str, int | str]) -> Any:
     """The bcc.BPF object of bpf/process.c, loaded and attached."""
-    bcc = bcclib.load()
+    bcc = bcc_loader.load()
     folder = Path(str(files("webpf.bpf")))
     # BCC looks for kernel headers here, and finds a few small ones of our own: none of the kernel's are needed.
     os.environ["BCC_KERNEL_SOURCE"] = str(folder)
@@ -198,7 +198,7 @@ def _compile(macros: dict[str, int | str]) -> Any:
 
 def _attach_second(bpf: Any, tracepoint: str) -> int:
     """A descriptor that keeps the second program attached. BCC itself knows but one for each tracepoint."""
-    bcc = bcclib.load()
+    bcc = bcc_loader.load()
     name = tracepoint.replace("sched_process", "second")
     descriptor: int = bcc.lib.bpf_attach_raw_tracepoint(
         bpf.load_func(name.encode(), bcc.BPF.RAW_TRACEPOINT).fd, tracepoint.encode()

@@ -14,7 +14,7 @@ import select
 import threading
 from collections.abc import Callable
 
-from . import records
+from . import decoder
 
 DRAIN_BYTES = 4 * 1024 * 1024  # at once; a larger buffer would become gigabytes of Python's objects
 
@@ -65,7 +65,7 @@ class Ring:
         start = position % self._size
         end = start + min(waiting, DRAIN_BYTES)
         if self._barrier:
-            end = records.settled(self._data, start, end)
+            end = decoder.settled(self._data, start, end)
             with self._barrier:  # taking a lock is a load barrier, giving it back a store barrier
                 pass
         reached = decode(self._data, start, end)

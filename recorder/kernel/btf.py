@@ -10,7 +10,7 @@ import ctypes
 from collections.abc import Iterator
 from pathlib import Path
 
-from .errors import Unavailable
+from ..errors import Unavailable
 
 VMLINUX = Path("/sys/kernel/btf/vmlinux")
 

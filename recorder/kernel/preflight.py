@@ -7,8 +7,8 @@ import platform
 import re
 from pathlib import Path
 
-from . import bcclib, btf
-from .errors import NoPermission, Unavailable
+from ..errors import NoPermission, Unavailable
+from . import bcc_loader, btf
 
 MIN_KERNEL = (5, 8)  # BPF_MAP_TYPE_RINGBUF, bpf_ktime_get_boot_ns()
 
@@ -77,4 +77,4 @@ def check_machine(sudo_command: str = "sudo webpf") -> None:
         raise Unavailable(f"Linux {platform.release()} is too old: webpf needs 5.8 or newer", "uname -r")
     if not btf.VMLINUX.exists():
         btf.Layouts()  # raises the error that says so
-    bcclib.find()
+    bcc_loader.find()

@@ -12,8 +12,8 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from .model.bounded import MIB, Remembered
-from .model.events import Event, Exec, Exit, Fork, Free, exact, text
+from ..model.bounded import MIB, Remembered
+from ..model.events import Event, Exec, Exit, Fork, Free, exact, text
 
 _FACT = struct.Struct("=I4x6Q8I16s")  # the header's length, then struct fact
 _FACT_LENGTH = _FACT.size - 8  # a header's length doesn't count the header

@@ -11,10 +11,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import bcclib, btf, machine, probe
-from .errors import WebpfError
-from .host import cgroups
-from .model import argv
+from ..errors import WebpfError
+from ..host import cgroups
+from ..model import argv
+from . import bcc_loader, btf, preflight, probe
 
 _LEAST_FREE = 100 * 2**20
 _MIN_SQLITE = (3, 37, 0)  # STRICT tables
@@ -52,7 +52,7 @@ def examine(db: Path, sudo_command: str) -> list[Check]:
 
 def _kernel() -> Check:
     release = platform.release()
-    new_enough = machine.kernel_version() >= machine.MIN_KERNEL
+    new_enough = preflight.kernel_version() >= preflight.MIN_KERNEL
     return Check("kernel", new_enough, f"Linux {release} {platform.machine()} (needs 5.8)", "update the kernel")
 
 
@@ -67,8 +67,8 @@ def _btf() -> Check:
 
 def _bcc() -> Check:
     try:
-        found = bcclib.find()
-        bcclib.load()
+        found = bcc_loader.find()
+        bcc_loader.load()
     except WebpfError as error:
         return Check("BCC", False, error.message, error.hint)
     return Check("BCC", True, f"{found.version} in {found.folder}")
@@ -76,20 +76,20 @@ def _bcc() -> Check:
 
 def _privileges(sudo_command: str) -> Check:
     who = f"uid {os.geteuid()}"
-    if machine.has_privileges():
-        if not machine.sees_all_processes():
+    if preflight.has_privileges():
+        if not preflight.sees_all_processes():
             return Check("privileges", False, f"{who}; /proc hides other users' processes (hidepid)", sudo_command)
         return Check("privileges", True, f"{who}, may load tracing programs")
     return Check("privileges", False, f"{who} may not load tracing programs", sudo_command)
 
 
 def _capabilities() -> Check:
-    lacking = [f"without {name}: no {lacks}" for name, lacks in machine.without_privileges().items()]
+    lacking = [f"without {name}: no {lacks}" for name, lacks in preflight.without_privileges().items()]
     return Check("capabilities", None if lacking else True, "; ".join(lacking) or "all that a recording can use")
 
 
 def _pids() -> Check:
-    if machine.sees_all_pids():
+    if preflight.sees_all_pids():
         return Check("pid namespace", True, "the host's")
     return Check("pid namespace", False, "a container's own", "run webpf on the host, or with --pid=host")
 
