@@ -11,7 +11,7 @@ from typing import Any
 from webpf.model.events import Alive, Event, Exec, Exit, Fork, Free
 from webpf.model.source import Replay
 from webpf.session import Session
-from webpf.store import Store
+from webpf.storage.recording_file import Store
 
 MS = 1_000_000
 BEGIN = 1_700_000_000_000_000_000

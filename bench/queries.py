@@ -17,7 +17,8 @@ from pathlib import Path
 
 import million
 
-from webpf import catalog, reader
+from webpf import catalog
+from webpf.storage import reader
 
 ROWS = 1001
 GIVEN = {"ancestors": {"pid": "2000"}, "execs": {"pid": "2000"}, "compare": {"against": "1"}}

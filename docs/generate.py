@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from webpf import catalog, dbfile, dictionary, schema
+from webpf import catalog
+from webpf.storage import data_dictionary, file_check, migrations
 
 HERE = Path(__file__).parent
 
@@ -14,10 +15,10 @@ def schema_page() -> str:
     lines = [
         "# Tables of a recording file",
         "",
-        "Made from `recorder/tables.py` by `make docs`. Times are nanoseconds; unknown is NULL. Schema version"
-        f" {dbfile.SCHEMA_VERSION}, `application_id` 0x{dbfile.APPLICATION_ID:08x}.",
+        "Made from `recorder/storage/ddl.py` by `make docs`. Times are nanoseconds; unknown is NULL. Schema version"
+        f" {file_check.SCHEMA_VERSION}, `application_id` 0x{file_check.APPLICATION_ID:08x}.",
     ]
-    for table in dictionary.all_tables():
+    for table in data_dictionary.all_tables():
         lines += ["", f"## {table.name}", "", table.description, ""]
         if table.select:
             lines += ["A view of", "", "```sql", table.select, "```"]
@@ -25,7 +26,7 @@ def schema_page() -> str:
         lines += ["| column | type | | |", "|---|---|---|---|"]
         lines += [f"| `{it.name}` | {it.type} | {_notes(it)} | {it.description} |" for it in table.columns]
     lines += ["", "## Indexes", ""]
-    lines += [f"- `{statement}`" for statement in schema.STATEMENTS if statement.startswith("CREATE INDEX")]
+    lines += [f"- `{statement}`" for statement in migrations.STATEMENTS if statement.startswith("CREATE INDEX")]
     return "\n".join(lines) + "\n"
 
 
@@ -52,7 +53,7 @@ def queries_page() -> str:
 PAGES = {HERE / "schema.md": schema_page, HERE / "queries.md": queries_page}
 
 
-def _notes(column: dictionary.Column) -> str:
+def _notes(column: data_dictionary.Column) -> str:
     notes = [
         "primary key" if column.is_key else "",
         "not null" if column.is_required else "",

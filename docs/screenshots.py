@@ -21,7 +21,8 @@ from pathlib import Path
 
 from playwright.sync_api import Page, sync_playwright
 
-from webpf import catalog, dictionary
+from webpf import catalog
+from webpf.storage import data_dictionary
 
 SHOWN = Path(__file__).parent / "pictures"
 OTHERS = Path(__file__).parent.parent / "build" / "pictures"
@@ -100,7 +101,7 @@ def take_tables(page: Page, site: str, make: int) -> None:
     for name, path in [("start", "/"), ("database", "/webpf"), ("process", "/webpf/processes/20")]:
         page.goto(site + path)
         take(page, name, OTHERS)
-    for table in dictionary.all_tables():
+    for table in data_dictionary.all_tables():
         page.goto(f"{site}/webpf/{table.name}")
         take(page, f"table-{table.name}", OTHERS)
 

@@ -50,7 +50,7 @@ def _supervised() -> int:
 
 
 def _as_recorder() -> int:
-    from . import sqlite_library
+    from .storage import sqlite_library
 
     sqlite_library.drop_locks()
     return _run()

@@ -17,9 +17,10 @@ from types import FrameType
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from . import browser, reader
+from . import browser
 from .errors import Unavailable, UsageError, WebpfError
 from .host.signals import ASKING
+from .storage import reader
 
 if TYPE_CHECKING:
     from .web import gate as gates

@@ -12,7 +12,7 @@ from typing import TextIO
 
 from . import slices
 from .model.argv import UNPRINTABLE
-from .reader import Row
+from .storage.reader import Row
 from .work import UNWATCHED, Work
 
 _ENCODER = json.JSONEncoder(ensure_ascii=False)

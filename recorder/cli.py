@@ -86,9 +86,10 @@ def query(
     ] = None,
 ) -> None:
     """Run a saved query over a recording, or list the saved queries."""
-    from . import catalog, pidowner, reader
+    from . import catalog, pidowner
     from .output import terminal
     from .spool import spooled
+    from .storage import reader
 
     if name is None:
         saved = [catalog.load(each).about() for each in catalog.names()]
@@ -114,8 +115,8 @@ def query(
 @app.command()
 def recordings(db: Db = DEFAULT_DB, format: RowFormat = Format.table) -> None:
     """List the recordings that a file holds."""
-    from . import reader
     from .output import terminal
+    from .storage import reader
 
     columns = ["id", "name", "status", "started", "seconds", "processes", "lost", "host", "kernel"]
     rows = [terminal.describe_recording(row, columns) for row in reader.recordings(db)]
@@ -125,9 +126,9 @@ def recordings(db: Db = DEFAULT_DB, format: RowFormat = Format.table) -> None:
 @app.command()
 def rebuild(db: Db = DEFAULT_DB, recording: Recording = None) -> None:
     """Make the processes of a recording again from its raw facts; default: of all recordings of the file."""
-    from . import rebuild as rebuilding
     from .longwork import LongWork
     from .output.terminal import say
+    from .storage import rebuild as rebuilding
 
     with LongWork("the rebuild") as work:
         rebuilt = rebuilding.rebuild(db, recording, work)
@@ -140,10 +141,10 @@ def verify(
     file: File = DEFAULT_DB,
 ) -> None:
     """Check a file: SQLite's integrity, balanced books, and processes that follow from the raw facts."""
-    from . import verify as verifying
     from .longwork import LongWork
     from .output.escape import safe
     from .spool import spooled
+    from .storage import verify as verifying
 
     problems: list[str] = []
     with LongWork("the verification") as work, spooled(sys.stdout) as output:
@@ -183,9 +184,9 @@ app.command()(treecli.tree)
 @app.command()
 def report(file: File = DEFAULT_DB, recording: Recording = None) -> None:
     """Tell the story of a recording: how busy it was, what ran alone, what decided the time, what was repeated."""
-    from . import reader
     from . import report as reports
     from .output import terminal
+    from .storage import reader
 
     with reader.reading(file) as connection:
         number = reader.which(connection, file, recording)

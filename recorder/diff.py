@@ -7,10 +7,11 @@ import sqlite3
 from dataclasses import replace
 from pathlib import Path
 
-from . import family, reader
+from . import family
 from .difference import Cost, Recorded
 from .output import command_label
-from .reader import Row
+from .storage import reader
+from .storage.reader import Row
 
 _RECORDING = re.compile(r"(?:(?P<file>.*):)?(?P<number>\d+)", re.DOTALL)
 

@@ -26,8 +26,9 @@ def diff(
 ) -> None:
     """Compare two recordings: what is new, gone, slower, hungrier, failing now. --fail-if makes it a test."""
     from . import diff as reading
-    from . import difference, reader
+    from . import difference
     from .output import terminal
+    from .storage import reader
 
     conditions = [difference.Condition.parse(text) for text in fail_if or []]
     if before is not None and after is None:

@@ -10,11 +10,12 @@ from pathlib import Path
 from types import ModuleType
 from typing import BinaryIO, TypeAlias
 
-from . import chrometrace, otlp, reader, soundness, stacks
+from . import chrometrace, otlp, stacks
 from .errors import Unavailable
 from .host.invocation import pip_install
 from .output import terminal
-from .reader import Row
+from .storage import reader, soundness
+from .storage.reader import Row
 from .work import UNWATCHED, Work, counted, processes
 
 Writer: TypeAlias = Callable[[sqlite3.Connection, Row, str, BinaryIO, Work], None]

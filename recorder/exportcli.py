@@ -65,17 +65,18 @@ def export(
     force: Force = False,
 ) -> None:
     """Write a recording for another tool: Perfetto, speedscope, flame graphs, spreadsheets, DuckDB, OpenTelemetry."""
-    from . import export, newfile, reader
+    from . import export
     from .longwork import LongWork
     from .output import terminal
+    from .storage import atomic_file, reader
 
-    if output is not None and newfile.is_same(output, file):
+    if output is not None and atomic_file.is_same(output, file):
         raise UsageError(f"{output} is the recording file itself", elsewhere("-o", output.with_suffix(".out")))
     inside = export.place(file, recording, to.value)
     if output is None:
         _check_output(to, file)
     path = output and output / (inside or "")
-    is_file = path is not None and not newfile.is_stream(path)
+    is_file = path is not None and not atomic_file.is_stream(path)
     with LongWork("the export", streams=not is_file) as work, _output(path, force, inside is not None) as out:
         export.export(file, recording, to.value, weight.value, out, work)
     written = f"{path}: {path.stat().st_size:,} bytes" if path is not None and is_file else None
@@ -99,15 +100,15 @@ def _check_output(to: To, file: Path) -> None:
 @contextmanager
 def _output(path: Path | None, replaces: bool, makes_folders: bool) -> Iterator[BinaryIO]:
     """Where an export is written: a new file, what is no file, or standard output."""
-    from . import newfile
     from .spool import spooled_bytes
+    from .storage import atomic_file
 
     if path is None:
         with spooled_bytes(sys.stdout.fileno(), "standard output") as output:
             yield cast(BinaryIO, output)
         return
-    with newfile.opened(path, replaces, makes_folders) as out:
-        if newfile.is_stream(path):
+    with atomic_file.opened(path, replaces, makes_folders) as out:
+        if atomic_file.is_stream(path):
             with spooled_bytes(out.fileno(), str(path)) as output:
                 yield cast(BinaryIO, output)
         else:
@@ -120,9 +121,9 @@ def merge(
     force: Force = False,
 ) -> None:
     """Join the recordings of several files, or hosts, into one new file."""
-    from . import merge as merging
     from .longwork import LongWork
     from .output.terminal import say
+    from .storage import merge as merging
 
     with LongWork("the merge") as work:
         merged = merging.merge(files, output, force, work)

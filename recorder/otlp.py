@@ -16,7 +16,7 @@ from . import __version__
 from .model import argv
 from .model.events import as_text, text
 from .output import command_label
-from .reader import Row
+from .storage.reader import Row
 from .work import UNWATCHED, Work, counted, processes
 
 LINE_BYTES = 1_000_000

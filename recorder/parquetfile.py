@@ -17,9 +17,9 @@ from urllib.parse import quote
 import pyarrow
 from pyarrow import parquet
 
-from . import soundness
 from .model.events import as_text
-from .reader import Row
+from .storage import soundness
+from .storage.reader import Row
 from .work import UNWATCHED, Work, counted, processes
 
 _ROWS = 65_536  # of a row group, which is what is in memory at a time

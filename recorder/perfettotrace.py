@@ -20,7 +20,7 @@ from perfetto.protos.perfetto.trace.perfetto_trace_pb2 import (
 from perfetto.trace_builder.proto_builder import StreamingTraceProtoBuilder
 
 from . import catalog, slices
-from .reader import Row
+from .storage.reader import Row
 from .work import UNWATCHED, Work
 
 _SEQUENCE = 1

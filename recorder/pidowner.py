@@ -6,7 +6,8 @@ import sqlite3
 from collections.abc import Mapping
 from pathlib import Path
 
-from . import catalog, reader
+from . import catalog
+from .storage import reader
 
 
 def find(connection: sqlite3.Connection, recording: int, pid: int) -> list[int]:

@@ -11,13 +11,14 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from . import channel, dbfile, recorder_columns, supervisor
+from . import channel, recorder_columns, supervisor
 from .errors import WebpfError
 from .host import clock, procfs
 from .kernel import probe
 from .lasting import Lasting
 from .model.source import Counts, Source
 from .redaction import Redacted, Redaction
+from .storage import file_check
 from .target import Machine, Target
 from .view import FirstLook, View
 
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
     from .incident_log import IncidentLog
     from .path_lookup import PathLookup
     from .session import Session
-    from .totals import Totals
-    from .write_queue import WriteQueue
+    from .storage.totals import Totals
+    from .storage.write_queue import WriteQueue
 
 DRAIN_SECONDS = 0.2  # with a commit after each drain, so that readers see rows within a quarter of a second
 HEARTBEAT_SECONDS = 1.0
@@ -107,7 +108,7 @@ def record(
 
     The file keeps what it has.
     """
-    dbfile.check_writable(options.db)
+    file_check.check_writable(options.db)
     redaction = redaction or Redaction()
     target = target or Machine()
     # Events are tuples by the hundred thousand and never form cycles: looking through them for garbage costs a tenth.
@@ -137,8 +138,8 @@ def record(
 @contextlib.contextmanager
 def _writing(path: Path, about: dict[str, Any], now: Callable[[], int]) -> Iterator[tuple[WriteQueue, int]]:
     """A new recording in this file, to be written, and how many others are being written to it."""
-    from .store import Store
-    from .write_queue import WriteQueue
+    from .storage.recording_file import Store
+    from .storage.write_queue import WriteQueue
 
     store = Store(path)
     queue = None

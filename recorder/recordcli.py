@@ -107,13 +107,13 @@ def record(
 
 
 def _check_machine(db: Path | None) -> None:
-    from . import dbfile
     from .host import resource_limits
     from .kernel import preflight
+    from .storage import file_check
 
     resource_limits.lift()
     if db is not None:
-        dbfile.check_writable(db)
+        file_check.check_writable(db)
     preflight.check_machine(sudo_command())
 
 
@@ -164,8 +164,9 @@ def _record_command(options: Options, redaction: Redaction, command: Command, ai
 
 def _tell(summary: Summary) -> None:
     """What a command came to."""
-    from . import ending, live_status, reader
+    from . import ending, live_status
     from .output.terminal import say
+    from .storage import reader
 
     with reader.reading(summary.db) as connection:
         lines = list(ending.lines(connection, summary.recording_id))

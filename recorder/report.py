@@ -11,7 +11,7 @@ from .analysis import Analysis, Stretch
 from .family import Node
 from .output.command_label import cut
 from .output.terminal import duration
-from .reader import Row
+from .storage.reader import Row
 
 _STEPS = 60
 _BARS = "▁▂▃▄▅▆▇█"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from . import rows
 from .host import clock
 from .host.procfs import State
 from .lastlook import LastLook, Look, look_at_none
@@ -15,8 +14,9 @@ from .model.process import RUNNING
 from .model.source import Counts, Source
 from .path_lookup import PathLookup
 from .places import Places
-from .recording_writer import RecordingWriter
-from .write_queue import WriteQueue
+from .storage import columns
+from .storage.recording_writer import RecordingWriter
+from .storage.write_queue import WriteQueue
 
 # The kernel frees a task some 20 ms after it was reaped, on a busy machine later; for a few it never says so (seen on a
 # virtual machine with Linux 6.18, where perf sees no sched_process_free for them either).
@@ -104,11 +104,11 @@ class Session:
         first_id = self.writer.reserve(len(events))
         owners = self._pairing.feed(events, first_id)
         changed = self._pairing.take_changed()
-        facts = rows.flatten(events, first_id, owners, self._pairing.telling)
+        facts = columns.flatten(events, first_id, owners, self._pairing.telling)
         self.processes += len([p for p in changed if p.id >= first_id and not p.kernel])
-        self.places.meet_cgroups(rows.cgroup_ids(facts))
-        if new := self.places.unknown_directories(rows.directories(facts)):
-            self.places.look_up_directories(rows.pids_in(facts, new))
+        self.places.meet_cgroups(columns.cgroup_ids(facts))
+        if new := self.places.unknown_directories(columns.directories(facts)):
+            self.places.look_up_directories(columns.pids_in(facts, new))
         self.places.take_answers()
         # Last, as it wakes the thread that writes: the two would get into each other's way.
         self.writer.write(facts, changed, self._until_ns, self._pairing.take_links())

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import yaml
 
-from . import dbfile
+from .storage import file_check
 from .web import describe
 
 
@@ -24,7 +24,7 @@ _Dumper.add_representer(str, _text)
 def config(db: Path) -> str:
     """Metadata and configuration for a file of this name, which need not be there yet. Raises DataError."""
     if db.exists():
-        dbfile.check_readable(db)
+        file_check.check_readable(db)
     lines = (
         "# What Datasette is to know of recordings by webpf. With 0.65: datasette -m FILE; with 1.0: -m FILE -c FILE.\n"
     )

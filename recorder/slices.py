@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from .model.events import as_text
 from .output import command_label
-from .reader import Row
+from .storage.reader import Row
 from .work import UNWATCHED, Work, counted, processes
 
 _FOREVER = 1 << 62

@@ -9,7 +9,7 @@ from typing import TextIO
 
 from .output import command_label
 from .output.escape import safe
-from .reader import Row
+from .storage.reader import Row
 from .work import UNWATCHED, Work, counted
 from .work import processes as work_of
 

@@ -26,9 +26,10 @@ def tree(
     folds: Annotated[bool, typer.Option("--fold/--no-fold", help="Siblings that did the same as one line.")] = True,
 ) -> None:
     """Show who started whom, with times and outcomes, folded where it repeats."""
-    from . import family, pidowner, reader
+    from . import family, pidowner
     from . import tree as trees
     from .output import terminal
+    from .storage import reader
 
     if pid is not None and id is not None:
         raise UsageError("--pid and --id both name the process at the top", f"webpf tree --id {id}")

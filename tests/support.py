@@ -15,7 +15,7 @@ from pathlib import Path
 from webpf.model.events import Alive, Event, Exec, Exit, Fork, Free, Gone
 from webpf.model.source import Counts, Replay
 from webpf.session import Session
-from webpf.store import Store
+from webpf.storage.recording_file import Store
 
 PROJECT = Path(__file__).resolve().parent.parent
 SLOWNESS = float(os.environ.get("WEBPF_TEST_SLOWNESS", "1"))

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from support import about
 
-from webpf.attempts import Attempts
-from webpf.store import Store
+from webpf.storage.attempts import Attempts
+from webpf.storage.recording_file import Store
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import pytest
 from support import MS, T0, about, alive, at, exec_, exit_, fork, free, wait_until
 from test_records import FORK, exec_fact, fact, record
 
-from webpf import reader, stream
+from webpf import stream
 from webpf.host import clock, procfs
 from webpf.host.pipe_writer import PipeWriter
 from webpf.kernel.decoder import Decoder
@@ -24,8 +24,9 @@ from webpf.model.pairing import Pairing
 from webpf.model.process import Process
 from webpf.model.source import Replay
 from webpf.session import Session
-from webpf.store import Store
-from webpf.verify import verify
+from webpf.storage import reader
+from webpf.storage.recording_file import Store
+from webpf.storage.verify import verify
 
 MANY = 100_000
 LONG = 30_000

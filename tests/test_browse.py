@@ -79,7 +79,7 @@ def test_a_file_that_is_not_there(webpf: Webpf) -> None:
 
 
 def test_a_file_without_a_recording(tmp_path: Path, webpf: Webpf) -> None:
-    from webpf.store import Store
+    from webpf.storage.recording_file import Store
 
     Store(tmp_path / "empty.db").close()
     answer = webpf("browse", "empty.db")

@@ -13,7 +13,8 @@ from sites import PYTHONS, Site, running
 from story import BUILD
 from support import Recorder, alive, exec_, exit_, fork, make_recording
 
-from webpf import catalog, dictionary
+from webpf import catalog
+from webpf.storage import data_dictionary
 
 TIMELINE = "/-/webpf/timeline/webpf/1"
 NEEDED = {"execs": "?pid=102", "ancestors": "?pid=102"}
@@ -74,7 +75,7 @@ def counted(page: Any) -> int:
 
 
 def test_tables_and_queries(page: Any) -> None:
-    pages = ["/", "/webpf", *(f"/webpf/{table.name}" for table in dictionary.all_tables()), "/webpf/processes/7"]
+    pages = ["/", "/webpf", *(f"/webpf/{table.name}" for table in data_dictionary.all_tables()), "/webpf/processes/7"]
     pages += [f"/webpf/{name}{NEEDED.get(name, '')}" for name in catalog.names()]
     for path in pages:
         page.goto(path)

@@ -15,8 +15,8 @@ import pytest
 from fates import Fate, now
 from support import MS, Recorder, wait_until
 
-from webpf import reader
-from webpf.verify import verify
+from webpf.storage import reader
+from webpf.storage.verify import verify
 
 pytestmark = pytest.mark.kernel
 

@@ -20,8 +20,9 @@ import pytest
 from damage import DAMAGES, good
 from support import SLOWNESS
 
-from webpf import __main__, catalog, dbfile
+from webpf import __main__, catalog
 from webpf.export import FORMATS
+from webpf.storage import file_check
 
 SECONDS = 30 * SLOWNESS
 MOST_KIB = 300 * 1024  # and ten times the file: the csv module takes four bytes a character, and twice
@@ -291,4 +292,4 @@ def test_what_is_no_file_is_not_waited_for(tmp_path: Path) -> None:
         for words in (["recordings", "--db"], ["verify"], ["tree"], ["rebuild", "--db"]):
             ended = run([*words, str(path)], tmp_path / "none.db")
             assert (ended.code, ended.stderr.count("\n"), "record" in ended.stderr) == (65, 1, False), ended
-    assert not dbfile.is_recording(tmp_path / "pipe")
+    assert not file_check.is_recording(tmp_path / "pipe")

@@ -16,11 +16,11 @@ from pathlib import Path
 import pytest
 from support import NOBODY, PROJECT, about, as_nobody, fork, make_recording
 
-from webpf import dbfile
 from webpf.errors import CannotCreate, DataError, NoPermission, NotFound, WebpfError
 from webpf.host import file_owner
 from webpf.host.invocation import sudo_command
-from webpf.store import Store
+from webpf.storage import file_check
+from webpf.storage.recording_file import Store
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 
@@ -72,7 +72,7 @@ def refusal(check: Callable[[Path], object], path: Path) -> tuple[type[WebpfErro
     return type(error), error.message.replace(str(path), "PATH"), error.hint.replace(str(path), "PATH")
 
 
-BOTH = pytest.mark.parametrize("check", [dbfile.check_readable, dbfile.check_writable])
+BOTH = pytest.mark.parametrize("check", [file_check.check_readable, file_check.check_writable])
 ELSEWHERE = "webpf record --db ~/webpf.db"
 NO_DATABASE = (DataError, "PATH is no SQLite database", ELSEWHERE)
 
@@ -99,20 +99,20 @@ def test_a_link_to_a_recording_file_is_taken(tmp_path: Path, check: Callable[[Pa
 
 
 def test_a_new_file_may_be_written(tmp_path: Path) -> None:
-    dbfile.check_writable(tmp_path / "webpf.db")
+    file_check.check_writable(tmp_path / "webpf.db")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_an_empty_file_may_be_written(tmp_path: Path) -> None:
     (tmp_path / "webpf.db").touch()
-    dbfile.check_writable(tmp_path / "webpf.db")
+    file_check.check_writable(tmp_path / "webpf.db")
 
 
 def test_a_name_without_a_folder_is_in_the_current_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    dbfile.check_writable(Path("webpf.db"))
+    file_check.check_writable(Path("webpf.db"))
     recording(Path("webpf.db"))
-    dbfile.check_readable(Path("webpf.db"))
+    file_check.check_readable(Path("webpf.db"))
 
 
 # What is refused: contents
@@ -132,9 +132,9 @@ def test_what_is_no_database(tmp_path: Path, check: Callable[[Path], None], cont
 
 
 @BOTH
-@pytest.mark.parametrize("application_id", [0, 1, dbfile.APPLICATION_ID + 1])
+@pytest.mark.parametrize("application_id", [0, 1, file_check.APPLICATION_ID + 1])
 def test_another_programs_database(tmp_path: Path, check: Callable[[Path], None], application_id: int) -> None:
-    path = database(tmp_path / "notes.db", application_id, dbfile.SCHEMA_VERSION)
+    path = database(tmp_path / "notes.db", application_id, file_check.SCHEMA_VERSION)
     assert refusal(check, path) == (
         DataError,
         "PATH is another program's SQLite database, and webpf doesn't touch it",
@@ -144,8 +144,8 @@ def test_another_programs_database(tmp_path: Path, check: Callable[[Path], None]
 
 @BOTH
 def test_a_file_of_a_newer_version(tmp_path: Path, check: Callable[[Path], None]) -> None:
-    known = dbfile.SCHEMA_VERSION
-    path = database(tmp_path / "webpf.db", dbfile.APPLICATION_ID, known + 1)
+    known = file_check.SCHEMA_VERSION
+    path = database(tmp_path / "webpf.db", file_check.APPLICATION_ID, known + 1)
     assert refusal(check, path) == (
         DataError,
         f"PATH comes from a newer webpf (schema {known + 1}; this one knows {known})",
@@ -156,7 +156,7 @@ def test_a_file_of_a_newer_version(tmp_path: Path, check: Callable[[Path], None]
 def test_the_header_is_where_sqlite_says(tmp_path: Path) -> None:
     """The numbers that tell a recording are in the file's first bytes, as sqlite.org/fileformat.html has them."""
     header = recording(tmp_path / "webpf.db").read_bytes()[:100]
-    assert struct.unpack_from(">I", header, 60) == (dbfile.SCHEMA_VERSION,)
+    assert struct.unpack_from(">I", header, 60) == (file_check.SCHEMA_VERSION,)
     assert header[68:72] == b"wbPF"
 
 
@@ -167,15 +167,15 @@ def test_the_header_is_where_sqlite_says(tmp_path: Path) -> None:
 def test_a_directory(tmp_path: Path, check: Callable[[Path], None]) -> None:
     path = tmp_path / "webpf.db"
     path.mkdir()
-    kind = CannotCreate if check is dbfile.check_writable else DataError
-    hint = "webpf record --db PATH/webpf.db" if check is dbfile.check_writable else "ls PATH"
-    said = "PATH is a directory" if check is dbfile.check_writable else "PATH is a directory, not a recording file"
+    kind = CannotCreate if check is file_check.check_writable else DataError
+    hint = "webpf record --db PATH/webpf.db" if check is file_check.check_writable else "ls PATH"
+    said = "PATH is a directory" if check is file_check.check_writable else "PATH is a directory, not a recording file"
     assert refusal(check, path) == (kind, said, hint)
 
 
 def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
     folder = tmp_path / "none"
-    assert refusal(dbfile.check_writable, folder / "webpf.db") == (
+    assert refusal(file_check.check_writable, folder / "webpf.db") == (
         CannotCreate,
         f"there is no folder {folder}",
         f"mkdir -p {folder}",
@@ -184,20 +184,20 @@ def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
 
 def test_a_folder_that_is_a_file(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    assert refusal(dbfile.check_writable, tmp_path / "file" / "webpf.db")[0] is CannotCreate
+    assert refusal(file_check.check_writable, tmp_path / "file" / "webpf.db")[0] is CannotCreate
 
 
 def test_a_file_that_is_not_there_can_not_be_read(tmp_path: Path) -> None:
     expected = (NotFound, "there is no recording file PATH", "sudo webpf record --db PATH")
-    assert refusal(dbfile.check_readable, tmp_path / "webpf.db") == expected
+    assert refusal(file_check.check_readable, tmp_path / "webpf.db") == expected
     (tmp_path / "link.db").symlink_to(tmp_path / "nowhere.db")
-    assert refusal(dbfile.check_readable, tmp_path / "link.db") == expected
+    assert refusal(file_check.check_readable, tmp_path / "link.db") == expected
 
 
 def test_an_empty_file_holds_nothing_to_read(tmp_path: Path) -> None:
     path = tmp_path / "webpf.db"
     path.touch()
-    assert refusal(dbfile.check_readable, path) == (
+    assert refusal(file_check.check_readable, path) == (
         DataError,
         "PATH is empty: nothing has been recorded in it yet",
         "sudo webpf record --db PATH",
@@ -215,12 +215,12 @@ def test_what_is_no_file(tmp_path: Path, kind: str) -> None:
             listener.bind(str(path))
     else:
         path = Path("/dev/null")
-    assert refusal(dbfile.check_writable, path) == (
+    assert refusal(file_check.check_writable, path) == (
         CannotCreate,
         "PATH is not a regular file",
         ELSEWHERE,
     )
-    assert refusal(dbfile.check_readable, path)[0] is DataError
+    assert refusal(file_check.check_readable, path)[0] is DataError
 
 
 @BOTH
@@ -236,7 +236,7 @@ def test_a_name_that_is_too_long(tmp_path: Path, check: Callable[[Path], None]) 
 def test_another_users_file_can_not_be_read(open_folder: Path) -> None:
     path = recording(open_folder / "webpf.db")
     with as_nobody():
-        assert refusal(dbfile.check_readable, path) == (
+        assert refusal(file_check.check_readable, path) == (
             NoPermission,
             "PATH is root's, and you may not read it",
             sudo_command(),
@@ -248,27 +248,27 @@ def test_another_users_folder_can_not_be_looked_into(open_folder: Path) -> None:
     path = recording(open_folder / "webpf.db")
     open_folder.chmod(0o700)
     with as_nobody():
-        assert refusal(dbfile.check_readable, path)[0] in (DataError, NotFound)
-        assert refusal(dbfile.check_writable, path)[0] in (CannotCreate, DataError)
+        assert refusal(file_check.check_readable, path)[0] in (DataError, NotFound)
+        assert refusal(file_check.check_writable, path)[0] in (CannotCreate, DataError)
 
 
 @needs_root
 def test_another_users_folder_can_not_be_written(open_folder: Path) -> None:
     expected = (CannotCreate, "PATH can't be written: permission denied", ELSEWHERE)
     with as_nobody():
-        assert refusal(dbfile.check_writable, open_folder / "webpf.db") == expected
+        assert refusal(file_check.check_writable, open_folder / "webpf.db") == expected
     path = recording(open_folder / "webpf.db")
     path.chmod(0o644)
     with as_nobody():
-        dbfile.check_readable(path)
-        assert refusal(dbfile.check_writable, path) == expected
+        file_check.check_readable(path)
+        assert refusal(file_check.check_writable, path) == expected
 
 
 @needs_root
 def test_a_file_that_could_not_be_created_after_all(open_folder: Path) -> None:
     """What the check didn't foresee, as when the folder's mode changes in between."""
     with as_nobody():
-        assert refusal(dbfile.create, open_folder / "webpf.db") == (
+        assert refusal(file_check.create, open_folder / "webpf.db") == (
             CannotCreate,
             "PATH can't be created: Permission denied",
             ELSEWHERE,
@@ -294,7 +294,7 @@ def read_only(tmp_path: Path) -> Iterator[Path]:
 @needs_root
 @pytest.mark.parametrize("name", ["webpf.db", "new.db"])
 def test_a_read_only_file_system(read_only: Path, name: str) -> None:
-    assert refusal(dbfile.check_writable, read_only / name) == (
+    assert refusal(file_check.check_writable, read_only / name) == (
         CannotCreate,
         "PATH can't be written: the file system is read-only",
         ELSEWHERE,
@@ -303,7 +303,7 @@ def test_a_read_only_file_system(read_only: Path, name: str) -> None:
 
 @needs_root
 def test_a_read_only_file_system_can_be_read(read_only: Path) -> None:
-    dbfile.check_readable(read_only / "webpf.db")
+    file_check.check_readable(read_only / "webpf.db")
 
 
 # New files
@@ -318,7 +318,7 @@ def mode(path: Path) -> int:
 def test_a_new_file_is_its_owners_only(tmp_path: Path, umask: int) -> None:
     before = os.umask(umask)
     try:
-        dbfile.create(tmp_path / "webpf.db")
+        file_check.create(tmp_path / "webpf.db")
     finally:
         os.umask(before)
     assert mode(tmp_path / "webpf.db") == 0o600
@@ -332,7 +332,7 @@ def test_side_files_are_its_owners_only_too(tmp_path: Path, umask: int) -> None:
     modes: dict[str, int] = {}
     before = os.umask(umask)
     try:
-        dbfile.create(path)
+        file_check.create(path)
         connection = sqlite3.connect(path, isolation_level=None)
         connection.execute("BEGIN")
         connection.execute("CREATE TABLE a (b)")
@@ -351,7 +351,7 @@ def test_an_empty_file_becomes_its_owners_only(tmp_path: Path) -> None:
     """As `touch` makes one: nothing was recorded in it yet, so nobody shares it on purpose."""
     path = tmp_path / "webpf.db"
     path.touch(0o644)
-    dbfile.create(path)
+    file_check.create(path)
     assert mode(path) == 0o600
 
 
@@ -359,7 +359,7 @@ def test_a_file_that_is_there_stays_as_it_is(tmp_path: Path) -> None:
     path = tmp_path / "webpf.db"
     path.write_bytes(b"content")
     path.chmod(0o640)
-    dbfile.create(path)
+    file_check.create(path)
     assert (path.read_bytes(), mode(path)) == (b"content", 0o640)
 
 
@@ -380,7 +380,7 @@ def test_a_file_made_through_a_link_is_its_owners_only_too(tmp_path: Path) -> No
 @needs_root
 @pytest.mark.usefixtures("under_sudo")
 def test_under_sudo_a_new_file_belongs_to_the_user_behind_it(tmp_path: Path) -> None:
-    dbfile.create(tmp_path / "webpf.db")
+    file_check.create(tmp_path / "webpf.db")
     status = (tmp_path / "webpf.db").stat()
     assert (status.st_uid, status.st_gid, mode(tmp_path / "webpf.db")) == (12345, 23456, 0o600)
     assert file_owner.invoking_user() == (12345, 23456)
@@ -399,7 +399,7 @@ def test_under_sudo_side_files_belong_to_the_user_too(tmp_path: Path) -> None:
 @needs_root
 def test_without_sudo_a_new_file_belongs_to_root(tmp_path: Path) -> None:
     assert file_owner.invoking_user() is None
-    dbfile.create(tmp_path / "webpf.db")
+    file_check.create(tmp_path / "webpf.db")
     assert (tmp_path / "webpf.db").stat().st_uid == 0
 
 
@@ -418,7 +418,7 @@ def test_a_user_can_not_give_files_to_another(open_folder: Path) -> None:
     open_folder.chmod(0o777)
     with as_nobody():
         assert file_owner.invoking_user() is None
-        dbfile.create(open_folder / "webpf.db")
+        file_check.create(open_folder / "webpf.db")
     assert (open_folder / "webpf.db").stat().st_uid == NOBODY
 
 
@@ -432,7 +432,7 @@ def test_under_sudo_links_are_not_followed(tmp_path: Path, exists: bool, monkeyp
         recording(target)
     path = tmp_path / "webpf.db"
     path.symlink_to(target)
-    assert refusal(dbfile.check_writable, path) == (
+    assert refusal(file_check.check_writable, path) == (
         CannotCreate,
         "PATH is a symbolic link, which webpf doesn't follow under sudo",
         f"webpf record --db {target} -- make",

@@ -12,7 +12,7 @@ import pytest
 from support import PROJECT, webpf_command
 
 import webpf
-from webpf import schema
+from webpf.storage import migrations
 
 
 def generator() -> ModuleType:
@@ -38,7 +38,7 @@ def test_every_column_of_the_processes_is_described() -> None:
     described = {name for name, text in rows if text}
     assert {name for name, _ in rows} - described == {"recording_id"}
     connection = sqlite3.connect(":memory:")
-    for statement in schema.STATEMENTS:
+    for statement in migrations.STATEMENTS:
         connection.execute(statement)
     assert [name for name, _ in rows] == [row[1] for row in connection.execute("PRAGMA table_xinfo(processes)")]
 

@@ -17,13 +17,13 @@ from support import about, alive, exec_, exit_, fork, free, make_recording
 
 from webpf import export
 from webpf.errors import DataError
-from webpf.merge import merge
 from webpf.model import json_lines
 from webpf.model.events import Event, as_text, exact
-from webpf.rebuild import rebuild
-from webpf.store import Store
-from webpf.tables import TABLES
-from webpf.verify import verify
+from webpf.storage.ddl import TABLES
+from webpf.storage.merge import merge
+from webpf.storage.rebuild import rebuild
+from webpf.storage.recording_file import Store
+from webpf.storage.verify import verify
 from webpf.web import cells
 
 Webpf = Callable[..., Any]

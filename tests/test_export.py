@@ -19,7 +19,8 @@ from sites import Site, running
 from story import BUILD
 from support import MS, exit_, fork, free, make_recording
 
-from webpf import export, exportcli, reader, stacks
+from webpf import export, exportcli, stacks
+from webpf.storage import reader
 
 Webpf = Callable[..., "subprocess.CompletedProcess[str]"]
 

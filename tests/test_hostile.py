@@ -21,7 +21,7 @@ import pytest
 from support import Recorder, about, fork, make_recording, webpf_command
 
 from webpf import catalog
-from webpf.store import Store
+from webpf.storage.recording_file import Store
 
 Webpf = Callable[..., "subprocess.CompletedProcess[str]"]
 Start = Callable[..., Recorder]

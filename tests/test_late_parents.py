@@ -19,17 +19,18 @@ import pytest
 from fates import Query
 from support import Recorder, about, alive, at, exec_, exit_, fork, free
 
-from webpf import family, otlp, reader, stacks
+from webpf import family, otlp, stacks
 from webpf.model import ordering
 from webpf.model.events import Event
 from webpf.model.late_parents import MOST_CHILDREN, MOST_PARENTS
 from webpf.model.pairing import Pairing
 from webpf.model.source import Replay
-from webpf.rebuild import rebuild
 from webpf.session import Session
-from webpf.store import Store
+from webpf.storage import reader
+from webpf.storage.rebuild import rebuild
+from webpf.storage.recording_file import Store
+from webpf.storage.verify import verify
 from webpf.tree import Tree
-from webpf.verify import verify
 
 CHILD: list[Event] = [fork(101, 10, ppid=100, parent_ms=0), exit_(101, 10, 20)]
 FREED: list[Event] = [*CHILD, free(101, 10, 30)]

@@ -13,7 +13,8 @@ import pytest
 from story import BUILD, run
 from support import Recorder, fork, make_recording
 
-from webpf import catalog, reader, verify
+from webpf import catalog
+from webpf.storage import reader, verify
 
 Webpf = Callable[..., "subprocess.CompletedProcess[str]"]
 

@@ -15,10 +15,10 @@ import pytest
 from support import make_recording
 
 from webpf.errors import StorageError
-from webpf.file_watch import FileLost
 from webpf.host import liveness, procfs
 from webpf.model import argv
-from webpf.rebuild import rebuild
+from webpf.storage.file_watch import FileLost
+from webpf.storage.rebuild import rebuild
 
 NAMES = [
     *("plain.db", "-x.db", "--db", "a b.db", "it's.db", '"$(touch pwned)".db', "a;b.db", "*.db", "~.db", "#.db", "!x"),

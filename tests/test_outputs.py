@@ -17,8 +17,8 @@ from pathlib import Path
 import pytest
 from support import DEADLINE_SECONDS, NOBODY, disposition, wait_until, webpf_command
 
-from webpf import newfile
 from webpf.errors import CannotCreate, UsageError
+from webpf.storage import atomic_file
 
 Webpf = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -202,7 +202,7 @@ def test_what_is_written_is_the_file_that_was_made(tmp_path: Path) -> None:
     (tmp_path / "victim").write_text("mine")
 
     def write() -> None:
-        with newfile.opened(tmp_path / "out", replaces=False) as out:
+        with atomic_file.opened(tmp_path / "out", replaces=False) as out:
             [made] = tmp_path.glob(".webpf-*")
             made.unlink()
             made.symlink_to("victim")
@@ -352,6 +352,6 @@ def test_a_folder_of_a_tree_that_is_a_device(built: Path, webpf: Webpf) -> None:
 
 def test_a_file_there_already(tmp_path: Path) -> None:
     (tmp_path / "out").write_text("mine")
-    with pytest.raises(UsageError), newfile.opened(tmp_path / "out", replaces=False):
+    with pytest.raises(UsageError), atomic_file.opened(tmp_path / "out", replaces=False):
         pass
     assert (tmp_path / "out").read_text() == "mine"

@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 from support import NOBODY, about, as_nobody, fork, make_recording
 
-from webpf import dbfile
 from webpf.errors import CannotCreate
 from webpf.host import file_owner
-from webpf.store import Store
+from webpf.storage import file_check
+from webpf.storage.recording_file import Store
 
 Webpf = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -145,7 +145,7 @@ def test_side_files_of_a_recording_under_way_are_taken(shared: Path) -> None:
 def test_what_was_swapped_after_the_check_is_found(shared: Path, victim: Path) -> None:
     """By what is really open: the name alone would not tell."""
     path = shared / "webpf.db"
-    identity = dbfile.create(path)
+    identity = file_check.create(path)
     before = file_owner.open_descriptors()
     with victim.open("rb"), pytest.raises(CannotCreate, match="was replaced"):
         file_owner.check_opened(path, identity, before)

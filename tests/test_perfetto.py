@@ -15,7 +15,7 @@ from sites import PYTHONS, WITHOUT_PERFETTO, Site, running
 from story import BUILD
 from support import MS, exit_, fork, make_recording
 
-from webpf import reader
+from webpf.storage import reader
 
 pytest.importorskip("perfetto", reason="the extra webpf[perfetto] isn't installed")
 from perfetto.protos.perfetto.trace.perfetto_trace_pb2 import Trace, TrackEvent

@@ -14,7 +14,7 @@ from support import alive, at, exec_, exit_, fork, free, gone, make_recording
 
 from webpf import catalog
 from webpf.model.events import Event
-from webpf.store import Store
+from webpf.storage.recording_file import Store
 
 NAMES = catalog.names()
 NEEDED = {"execs": {"pid": "100"}, "ancestors": {"pid": "100"}}

@@ -10,7 +10,7 @@ from support import about, alive, at, exit_, fork, free, make_recording
 
 from webpf.errors import NotFound
 from webpf.model.source import Counts
-from webpf.store import Store
+from webpf.storage.recording_file import Store
 
 
 def test_signals(built: Path) -> None:

@@ -10,10 +10,10 @@ from support import about, exit_, fork, free
 
 from webpf.model.events import Event
 from webpf.model.source import Replay
-from webpf.rebuild import rebuild
 from webpf.session import Session
-from webpf.store import Store
-from webpf.verify import verify
+from webpf.storage.rebuild import rebuild
+from webpf.storage.recording_file import Store
+from webpf.storage.verify import verify
 
 SIGKILL = 9
 

@@ -15,12 +15,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support import A_MIXED_LOT, about, alive, exec_, exit_, fork, free, gone, make_recording
 
-from webpf import rebuild
 from webpf.errors import DataError, NotFound, StorageError
 from webpf.host import liveness, procfs
 from webpf.model.events import Event
-from webpf.rows import TABLES, flatten
-from webpf.store import Store
+from webpf.storage import rebuild
+from webpf.storage.columns import TABLES, flatten
+from webpf.storage.recording_file import Store
 
 Rows: TypeAlias = dict[str, list[tuple[Any, ...]]]
 

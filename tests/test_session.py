@@ -15,8 +15,8 @@ from webpf.model.events import Event, Exec, Exit, Fork, Free
 from webpf.model.known_processes import MOST_GIVEN_UP
 from webpf.model.source import Counts, Replay
 from webpf.session import Session
-from webpf.store import Store
-from webpf.verify import verify
+from webpf.storage.recording_file import Store
+from webpf.storage.verify import verify
 
 
 def test_what_was_never_freed_is_let_go_of_once_it_is_long_gone(tmp_path: Path) -> None:

@@ -20,9 +20,10 @@ import pytest
 from support import exec_, exit_, fork, free, make_recording
 from typer.testing import CliRunner
 
-from webpf import catalog, diff, export, reader, verify
+from webpf import catalog, diff, export
 from webpf.cli import app
 from webpf.model.events import Event
+from webpf.storage import reader, verify
 from webpf.web import timeline
 
 N = 1_000

@@ -19,23 +19,23 @@ from hypothesis import strategies as st
 from sqlite_utils import Database
 from support import MS, about, alive, at, exec_, exit_, fork, free, gone, make_recording
 
-from webpf import schema
-from webpf.dbfile import APPLICATION_ID, SCHEMA_VERSION
 from webpf.errors import CannotCreate, DataError, StorageError
 from webpf.host import liveness, procfs
-from webpf.merge import merge
 from webpf.model.events import KINDS, Event
 from webpf.model.pairing import Pairing
 from webpf.model.process import Process
 from webpf.model.source import Counts, Replay
-from webpf.rebuild import rebuild
-from webpf.recording_writer import RecordingWriter
-from webpf.rows import flatten
 from webpf.session import Session
-from webpf.store import Store
-from webpf.tables import TABLES
-from webpf.totals import Totals
-from webpf.verify import verify
+from webpf.storage import migrations
+from webpf.storage.columns import flatten
+from webpf.storage.ddl import TABLES
+from webpf.storage.file_check import APPLICATION_ID, SCHEMA_VERSION
+from webpf.storage.merge import merge
+from webpf.storage.rebuild import rebuild
+from webpf.storage.recording_file import Store
+from webpf.storage.recording_writer import RecordingWriter
+from webpf.storage.totals import Totals
+from webpf.storage.verify import verify
 
 Query = Callable[..., list[dict[str, Any]]]
 
@@ -462,7 +462,7 @@ def test_the_file_is_one_plain_file_when_closed(path: Path) -> None:
 def test_a_file_of_the_first_schema_becomes_a_current_one(path: Path, tmp_path: Path) -> None:
     connection = sqlite3.connect(path)
     old = Database(connection)
-    schema.migrations.apply(old, stop_before="index_by_time")
+    migrations.migrations.apply(old, stop_before="index_by_time")
     old.execute(f"PRAGMA application_id = {APPLICATION_ID}")
     old.execute("PRAGMA user_version = 1")
     connection.close()

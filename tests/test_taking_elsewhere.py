@@ -25,7 +25,7 @@ from story import BUILD
 from support import DEADLINE_SECONDS, T0, about, fork, make_recording, wait_until
 
 from webpf import export, stacks
-from webpf.store import Store
+from webpf.storage.recording_file import Store
 
 Webpf = Callable[..., "subprocess.CompletedProcess[str]"]
 

@@ -369,7 +369,7 @@ def test_safe_leaves_plain_text_alone(text: str) -> None:
 
 
 def test_a_recording_in_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from webpf import reader
+    from webpf.storage import reader
 
     make_recording(tmp_path / "webpf.db", [fork(1, 0), fork(2, 0)], end_ms=1234, name="first")
     [row] = reader.recordings(tmp_path / "webpf.db")

@@ -20,7 +20,7 @@ from fates import check, row_of, run_program
 from hung_folder import hung_folder
 from support import DEADLINE_SECONDS, MS, Recorder, wait_until, webpf_command
 
-from webpf.verify import verify
+from webpf.storage.verify import verify
 
 pytestmark = pytest.mark.kernel
 

@@ -11,7 +11,7 @@ import pytest
 from support import A_MIXED_LOT, about, at, fork, make_recording
 
 from webpf.model.source import Counts
-from webpf.store import Store
+from webpf.storage.recording_file import Store
 
 Webpf = Callable[..., "subprocess.CompletedProcess[str]"]
 

@@ -20,7 +20,7 @@ from webpf.host import clock
 from webpf.model.events import Event
 from webpf.model.source import Replay
 from webpf.session import Session
-from webpf.store import Store
+from webpf.storage.recording_file import Store
 
 NAMES = catalog.names()
 NEEDED = {"execs": {"pid": "102"}, "ancestors": {"pid": "102"}}

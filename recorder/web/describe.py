@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from .. import catalog, dictionary
+from .. import catalog
+from ..storage import data_dictionary
 
 TITLE = "webpf: what ran on this machine"
 DESCRIPTION = (
@@ -23,7 +24,7 @@ _NEWEST_FIRST = ("recordings", "processes")
 def metadata() -> dict[str, Any]:
     """Of one database: title, description, and of each table its description and those of its columns."""
     tables: dict[str, dict[str, Any]] = {}
-    for table in dictionary.all_tables():
+    for table in data_dictionary.all_tables():
         tables[table.name] = {
             "description": table.description,
             "columns": {column.name: column.description for column in table.columns if column.description},

@@ -19,7 +19,7 @@ from weakref import WeakKeyDictionary
 from datasette.database import Database, QueryInterrupted
 from datasette.utils import sqlite3
 
-from .. import dbfile, dictionary
+from ..storage import data_dictionary, file_check
 
 Error = sqlite3.Error
 """What goes wrong with a connection. Datasette may have another sqlite3 than Python's own."""
@@ -140,7 +140,7 @@ def _identity(path: Path) -> tuple[int, ...]:
 
 
 def _look(database: Any, path: Path) -> State:
-    if not dbfile.is_recording(path):
+    if not file_check.is_recording(path):
         return State.OTHER
     try:
         with connection(database) as opened:
@@ -168,6 +168,6 @@ def _has_tables(opened: Any) -> bool:
 def _expected() -> dict[tuple[str, str], tuple[str, bool]]:
     return {
         (table.name, column.name): (column.type, column.is_required)
-        for table in dictionary.all_tables()
+        for table in data_dictionary.all_tables()
         for column in table.columns
     }

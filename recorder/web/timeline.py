@@ -12,8 +12,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from .. import catalog, family, reader
+from .. import catalog, family
 from ..output import command_label
+from ..storage import reader
 from ..work import UNWATCHED, Work
 
 MOST_BARS = 2500

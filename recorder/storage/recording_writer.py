@@ -17,20 +17,12 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias
 
+from ..model.events import KINDS, Exec, Exit, Fork, Free, exact
+from ..model.process import RUNNING, Process
+from ..model.source import Counts
 from . import totals
+from .columns import NO_PROGRAM, Facts, fact_inserts, payload_bytes, process_inserts, process_row, program_row
 from .incidents import Incident
-from .model.events import KINDS, Exec, Exit, Fork, Free, exact
-from .model.process import RUNNING, Process
-from .model.source import Counts
-from .rows import (
-    NO_PROGRAM,
-    Facts,
-    fact_inserts,
-    payload_bytes,
-    process_inserts,
-    process_row,
-    program_row,
-)
 from .totals import Totals
 
 Link: TypeAlias = tuple[int, int]

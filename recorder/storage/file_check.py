@@ -12,10 +12,10 @@ import stat
 import struct
 from pathlib import Path
 
-from .errors import CannotCreate, DataError, NoPermission, NotFound
-from .host import file_owner
-from .host.invocation import sudo_command, update_hint
-from .model import argv
+from ..errors import CannotCreate, DataError, NoPermission, NotFound
+from ..host import file_owner
+from ..host.invocation import sudo_command, update_hint
+from ..model import argv
 
 # Kept here and not in schema.py, which needs sqlite_utils: the check must be quick.
 APPLICATION_ID = 0x77625046  # "wbPF": tells a recording from any other SQLite database

@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from . import facts, opening, reader, soundness
-from .errors import NotFound, StorageError
-from .model import argv
+from ..errors import NotFound, StorageError
+from ..model import argv
+from ..work import UNWATCHED, Work
+from . import event_reader, opening, reader, soundness
+from .columns import TABLES
+from .recording_file import Store
 from .recording_writer import RecordingWriter
-from .rows import TABLES
-from .store import Store
-from .work import UNWATCHED, Work
 
 _BATCH = 10_000
 
@@ -63,11 +63,11 @@ def _check(path: Path, work: Work) -> None:
 def _rebuild_one(store: Store, recording: Mapping[str, Any], work: Work) -> int:
     db, recording_id = store.db, recording["id"]
     writer = RecordingWriter(store, recording_id)
-    pairing = facts.pairing_of(recording)
+    pairing = event_reader.pairing_of(recording)
     moved: list[tuple[str, int, int]] = []
     with db.atomic():
         db.execute("DELETE FROM processes WHERE recording_id = ?", [recording_id])
-        for number, (fact_id, owner, event) in enumerate(facts.watched(db.conn, recording_id, work), 1):
+        for number, (fact_id, owner, event) in enumerate(event_reader.watched(db.conn, recording_id, work), 1):
             [process_id] = pairing.feed([event], fact_id)
             if process_id != owner:
                 moved.append((TABLES[type(event)], fact_id, process_id))

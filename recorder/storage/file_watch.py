@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from . import dbfile
-from .errors import StorageError
-from .host import file_owner
-from .host.file_owner import Identity, identity_of
-from .model import argv
+from ..errors import StorageError
+from ..host import file_owner
+from ..host.file_owner import Identity, identity_of
+from ..model import argv
+from . import file_check
 
 
 class FileLost(StorageError):
@@ -39,11 +39,11 @@ class FileWatch:
         """Raises FileLost. It asks the file system, which may hang."""
         try:
             status = os.fstat(self._descriptor)
-            head = os.pread(self._descriptor, dbfile.HEADER_BYTES, 0)
+            head = os.pread(self._descriptor, file_check.HEADER_BYTES, 0)
         except OSError as error:
             raise FileLost(f"{self._path} can't be looked at: {error.strerror}", self._path) from None
-        is_smaller = status.st_size < self._size and status.st_size != dbfile.size_in_header(head)  # else: vacuumed
-        if is_smaller or not (dbfile.is_header(head) or self._size == status.st_size == 0):
+        is_smaller = status.st_size < self._size and status.st_size != file_check.size_in_header(head)  # else: vacuumed
+        if is_smaller or not (file_check.is_header(head) or self._size == status.st_size == 0):
             message = f"{self._path} was overwritten while it was recorded: what had been recorded is lost"
             raise FileLost(message, self._path, is_overwritten=True)
         self._size = status.st_size

@@ -12,16 +12,16 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, TypeAlias
 
+from ..errors import WebpfError
 from .attempts import Attempts
-from .errors import WebpfError
 
 if TYPE_CHECKING:
+    from ..model.process import Process
+    from ..model.source import Counts
+    from .columns import Facts
     from .incidents import Incident
-    from .model.process import Process
-    from .model.source import Counts
+    from .recording_file import Store
     from .recording_writer import Link, RecordingWriter
-    from .rows import Facts
-    from .store import Store
     from .totals import Totals
 
 MOST_BYTES = 64 << 20

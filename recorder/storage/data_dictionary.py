@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from functools import cache
 
-from . import tables
+from . import ddl
 
 _HEAD = re.compile(r"^-- (?P<doc>.*)\nCREATE (?P<kind>TABLE|VIEW) (?P<name>\w+)", re.MULTILINE)
 _COLUMN = re.compile(r"^    (?P<name>[a-z_]+) (?P<type>INTEGER|TEXT|BLOB|ANY)(?P<rest>.*)$")
@@ -38,7 +38,7 @@ class Table:
 @cache
 def all_tables() -> tuple[Table, ...]:
     """Tables and views of a recording file, in the order in which they are made."""
-    return tuple(_table(statement) for statement in tables.TABLES)
+    return tuple(_table(statement) for statement in ddl.TABLES)
 
 
 def _table(statement: str) -> Table:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from sqlite_utils import Database, Migrations
 
-from .dbfile import APPLICATION_ID, SCHEMA_VERSION
-from .errors import DataError
-from .tables import DIRECTORIES, INCIDENTS, TABLES
+from ..errors import DataError
+from .ddl import DIRECTORIES, INCIDENTS, TABLES
+from .file_check import APPLICATION_ID, SCHEMA_VERSION
 
 migrations = Migrations("webpf")
 

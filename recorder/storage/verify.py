@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from . import facts, opening, reader, soundness
-from .errors import DataError
-from .model.events import KINDS, Exec, Exit, Fork, Free
-from .model.process import Process
-from .rows import NO_PROGRAM, PROCESS_COLUMNS, TABLES, process_row, program_row
-from .work import UNWATCHED, Work
+from ..errors import DataError
+from ..model.events import KINDS, Exec, Exit, Fork, Free
+from ..model.process import Process
+from ..work import UNWATCHED, Work
+from . import event_reader, opening, reader, soundness
+from .columns import NO_PROGRAM, PROCESS_COLUMNS, TABLES, process_row, program_row
 
 _BATCH = 10_000
 # Blocks don't overlap, so only the last that begins at or before a number can hold it.
@@ -138,10 +138,10 @@ def _misplaced(connection: sqlite3.Connection, number: int) -> Iterator[str]:
 
 def _wrongly_paired(connection: sqlite3.Connection, recording: Mapping[str, Any], work: Work) -> Iterator[str]:
     """Pairs the facts again, and compares each process with its row."""
-    number, pairing = recording["id"], facts.pairing_of(recording)
+    number, pairing = recording["id"], event_reader.pairing_of(recording)
     comparison = _Comparison(connection, number)
     given_wrongly = 0
-    for count, (fact_id, owner, event) in enumerate(facts.watched(connection, number, work), 1):
+    for count, (fact_id, owner, event) in enumerate(event_reader.watched(connection, number, work), 1):
         given_wrongly += pairing.feed([event], fact_id) != [owner]
         if count % _BATCH == 0:
             comparison.add(pairing.take_changed(), pairing.take_links())

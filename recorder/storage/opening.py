@@ -10,10 +10,10 @@ import shlex
 import sqlite3
 from pathlib import Path
 
-from .dbfile import APPLICATION_ID
-from .errors import DataError
-from .host import file_owner
-from .model import argv
+from ..errors import DataError
+from ..host import file_owner
+from ..model import argv
+from .file_check import APPLICATION_ID
 from .soundness import TRIGGERS, columns, problems
 
 FAILURES = (sqlite3.Error, ArithmeticError, AttributeError, LookupError, MemoryError, TypeError, ValueError)

@@ -7,12 +7,12 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from ..errors import StorageError
 from . import incidents
-from .errors import StorageError
 from .incidents import Incident
 
 if TYPE_CHECKING:
-    from .store import Store
+    from .recording_file import Store
 
 _SLOW_NS = 3_000_000_000  # a write that takes longer is an incident
 _SLOW_LOOKS = 10  # and the recorder has run meanwhile: else it was stopped, or the machine was

@@ -8,10 +8,10 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from . import dbfile, opening, soundness
-from .errors import NotFound
-from .host import liveness
-from .model import argv
+from ..errors import NotFound
+from ..host import liveness
+from ..model import argv
+from . import file_check, opening, soundness
 
 Row: TypeAlias = dict[str, Any]
 """Of the table recordings, by column."""
@@ -23,7 +23,7 @@ def reading(path: Path) -> Iterator[sqlite3.Connection]:
 
     Values that can't be in a sound file make what uses them fail in any way, so every failure is explained here.
     """
-    dbfile.check_readable(path)
+    file_check.check_readable(path)
     try:
         with closing(opening.connect(path)) as connection:
             try:

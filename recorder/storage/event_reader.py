@@ -8,10 +8,10 @@ import sqlite3
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from .model.events import Event
-from .model.pairing import Pairing
-from .rows import TABLES
-from .work import Work, counted
+from ..model.events import Event
+from ..model.pairing import Pairing
+from ..work import Work, counted
+from .columns import TABLES
 
 
 def read(connection: sqlite3.Connection, recording_id: int) -> Iterator[tuple[int, int, Event]]:

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any, NamedTuple
 
-from .dbfile import SCHEMA_VERSION, SINCE
-from .tables import TABLES
+from .ddl import TABLES
+from .file_check import SCHEMA_VERSION, SINCE
 
 GREATEST = 2**62
 """Of an id, since those of merged files are added; and of a time in Unix ns: in the year 2116."""

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from . import newfile, opening, reader, soundness
-from .errors import DataError, UsageError
-from .model import argv
+from ..errors import DataError, UsageError
+from ..model import argv
+from ..work import UNWATCHED, Work
+from . import atomic_file, opening, reader, soundness
+from .recording_file import Store
 from .soundness import GREATEST
-from .store import Store
-from .work import UNWATCHED, Work
 
 _BY_ID = ("processes", "forks", "programs", "exits", "frees", "found", "missing")
 _TABLES = ("recordings", *_BY_ID, "cgroup_paths", "working_directories", "incidents", "fact_blocks")
@@ -43,7 +43,7 @@ def merge(
     looked_at = [_look_at(path) for path in sources]
     if max(sum(source.events for source in looked_at), sum(source.recordings for source in looked_at)) > GREATEST:
         raise DataError("all these files together have numbers that are too large for one")
-    with newfile.path(target, replaces) as made:
+    with atomic_file.path(target, replaces) as made:
         store = Store(made)
         work.watch(store.db.conn)
         copied = _Copied(work, sum(source.rows for source in looked_at))

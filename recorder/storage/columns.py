@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from .bulk import BulkInsert
-from .model import argv
-from .model.events import Alive, Event, Exec, Exit, Fork, Free, Gone
-from .model.process import Process, Program
+from ..model import argv
+from ..model.events import Alive, Event, Exec, Exit, Fork, Free, Gone
+from ..model.process import Process, Program
+from .bulk_insert import BulkInsert
 
 TABLES: dict[type[Event], str] = {
     Fork: "forks",

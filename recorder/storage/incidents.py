@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from .host import lock_holders
+from ..host import lock_holders
 
 LOCKED, FULL, FAILED, SLOW = "locked", "full", "failed", "slow"
 """Another process holds the file; there is no room; SQLite says something else; the disk doesn't answer."""

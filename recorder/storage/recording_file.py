@@ -14,12 +14,12 @@ from typing import Any
 
 from sqlite_utils import Database
 
-from . import dbfile, opening, schema
-from .errors import StorageError
+from ..errors import StorageError
+from ..host import file_owner, invocation, lock_holders
+from ..host.liveness import is_recorder_alive
+from ..model.events import storable
+from . import file_check, migrations, opening
 from .file_watch import FileLost, FileWatch
-from .host import file_owner, invocation, lock_holders
-from .host.liveness import is_recorder_alive
-from .model.events import storable
 from .recording_writer import RecordingWriter
 
 _BUSY_SECONDS = 5.0  # at the start, for who has it locked to let go
@@ -32,9 +32,9 @@ class Store:
     """An open recording file. Raises StorageError where writing fails; what was committed before stays."""
 
     def __init__(self, path: Path) -> None:
-        dbfile.check_writable(path)
+        file_check.check_writable(path)
         self.path = path
-        self._identity = dbfile.create(path)
+        self._identity = file_check.create(path)
         with self.writing():
             self.db = self._opened()
             self.db.execute("PRAGMA synchronous = NORMAL")
@@ -70,7 +70,7 @@ class Store:
         db = Database(connection, execute_plugins=False)
         try:
             file_owner.check_opened(self.path, self._identity, before)
-            schema.migrate(db)
+            migrations.migrate(db)
             db.execute("PRAGMA journal_mode = WAL")
             file_owner.check_opened(self.path, self._identity, before)  # with the files beside it
             opening.check_for_writing(connection, self.path)

@@ -17,10 +17,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from .errors import CannotCreate, StorageError, UsageError
-from .host import file_owner
-from .host.invocation import elsewhere
-from .model import argv
+from ..errors import CannotCreate, StorageError, UsageError
+from ..host import file_owner
+from ..host.invocation import elsewhere
+from ..model import argv
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG)
 _NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)  # as on FAT
