@@ -8,9 +8,9 @@ from heapq import heappop, heappush
 from pathlib import Path
 from typing import Any
 
+from webpf.capture.session import Session
 from webpf.model.events import Alive, Event, Exec, Exit, Fork, Free
 from webpf.model.source import Replay
-from webpf.session import Session
 from webpf.storage.recording_file import Store
 
 MS = 1_000_000

@@ -1,1 +1,1 @@
-"""The BPF program, which recorder/probe.py compiles on the machine where it runs."""
+"""The BPF program, which recorder/kernel/probe.py compiles on the machine where it runs."""

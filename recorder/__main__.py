@@ -44,7 +44,7 @@ def _alone() -> int:
 
 
 def _supervised() -> int:
-    from . import supervisor
+    from .capture import supervisor
 
     return supervisor.supervise(lambda: _with_means(_as_recorder))
 

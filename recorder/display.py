@@ -7,8 +7,8 @@ import threading
 from collections.abc import Callable
 from types import TracebackType
 
+from .capture.recorder import Status
 from .live_status import Quiet
-from .record import Status
 
 _MOST_WAITING = 100  # calls that a stopped terminal has not taken yet; more are left out
 _LEAVE_SECONDS = 1.0

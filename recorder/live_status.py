@@ -7,9 +7,9 @@ import sys
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from . import lasting
+from .capture import min_lifetime
+from .capture.recorder import Options, Status, Summary
 from .output import terminal
-from .record import Options, Status, Summary
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -174,7 +174,7 @@ def kept_short(summary: Summary) -> str:
     number = summary.counts.kept_short
     return (
         f"; {number:,} processes that ended sooner than --min-lifetime are in it, for they could not be held back:"
-        f" that takes at most {lasting.HELD_BYTES >> 20} MiB"
+        f" that takes at most {min_lifetime.HELD_BYTES >> 20} MiB"
         if number
         else ""
     )

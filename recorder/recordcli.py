@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from . import durations, limits
+from . import durations
+from .capture import limits
 from .errors import UsageError, WebpfError
 from .host.invocation import program, sudo_command
 from .model import argv
@@ -36,11 +37,11 @@ from .options import (
 )
 
 if TYPE_CHECKING:
-    from .aim import Aim
-    from .command import Command
-    from .record import Options, Summary
-    from .redaction import Redaction
-    from .target import Target
+    from .capture.command import Command
+    from .capture.plan import Aim
+    from .capture.recorder import Options, Summary
+    from .capture.redaction import Redaction
+    from .capture.targets import Target
 
 COMMAND_SETTINGS = {"allow_interspersed_args": False}  # what follows the command is its own
 CommandLine = Annotated[
@@ -86,8 +87,8 @@ def record(
     """
     limits.check(buffer_mib, max_args)
     seconds, shortest = durations.parse("--duration", duration), durations.parse("--min-lifetime", min_lifetime)
-    from .aim import Aim
-    from .redaction import Redaction
+    from .capture.plan import Aim
+    from .capture.redaction import Redaction
 
     aim = Aim(command_line or [], seconds, pid, all, as_root, cgroup, uid or [], comm or [], shortest)
     aim.check()
@@ -97,7 +98,7 @@ def record(
     if dry_run:
         _try(buffer_mib, max_args, quiet)
         return
-    from .record import Options
+    from .capture.recorder import Options
 
     kept = Options(db, seconds, name, buffer_mib, max_args, no_args, len(redact or []))
     options = replace(kept, of=aim.of, users=aim.users, names=aim.names, min_lifetime=shortest, cgroup=cgroup)
@@ -128,7 +129,7 @@ def _try(buffer_mib: int, max_args: int, quiet: bool) -> None:
 
 def _record(options: Options, redaction: Redaction, target: Target, quiet: bool) -> None:
     from . import live_status
-    from . import record as recording
+    from .capture import recorder as recording
     from .display import Display
     from .host import signals
 
@@ -143,7 +144,7 @@ def _record(options: Options, redaction: Redaction, target: Target, quiet: bool)
 def _record_command(options: Options, redaction: Redaction, command: Command, aim: Aim, quiet: bool) -> int:
     """Records a command. The supervisor waits for it, and has its exit code, whatever happens here."""
     from . import live_status
-    from . import record as recording
+    from .capture import recorder as recording
     from .display import Display
     from .host import signals
     from .output.terminal import say
@@ -196,12 +197,12 @@ def stream(
     """Print forks (F), execs (X) and exits (E) as JSON lines while they happen. Needs root or capabilities."""
     limits.check(buffer_mib, max_args)
     seconds = durations.parse("--duration", duration, "stream")
+    from .capture.redaction import Redaction
     from .kernel import preflight
-    from .redaction import Redaction
 
     redaction = Redaction(no_args, redact or [])
     preflight.check_machine(sudo_command())
-    from . import stream as streaming
+    from .capture import stream as streaming
     from .output.terminal import say
 
     started = "streaming, " + ("until Ctrl-C" if seconds is None else f"for {seconds:g} s")

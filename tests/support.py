@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from webpf.capture.session import Session
 from webpf.model.events import Alive, Event, Exec, Exit, Fork, Free, Gone
 from webpf.model.source import Counts, Replay
-from webpf.session import Session
 from webpf.storage.recording_file import Store
 
 PROJECT = Path(__file__).resolve().parent.parent

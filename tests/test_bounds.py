@@ -12,18 +12,18 @@ import pytest
 from support import MS, T0, about, alive, at, exec_, exit_, fork, free, wait_until
 from test_records import FORK, exec_fact, fact, record
 
-from webpf import stream
+from webpf.capture import stream
+from webpf.capture.min_lifetime import HELD_BYTES, Lasting
+from webpf.capture.session import Session
 from webpf.host import clock, procfs
 from webpf.host.pipe_writer import PipeWriter
 from webpf.kernel.decoder import Decoder
-from webpf.lasting import HELD_BYTES, Lasting
 from webpf.model import argv
 from webpf.model.bounded import MIB
 from webpf.model.events import Event, Exec, Exit
 from webpf.model.pairing import Pairing
 from webpf.model.process import Process
 from webpf.model.source import Replay
-from webpf.session import Session
 from webpf.storage import reader
 from webpf.storage.recording_file import Store
 from webpf.storage.verify import verify

@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 from support import DEADLINE_SECONDS, disposition, wait_until, webpf_command
 
-from webpf.record import DRAIN_SECONDS
+from webpf.capture.recorder import DRAIN_SECONDS
 
 Webpf = Callable[..., "subprocess.CompletedProcess[str]"]
 Query = Callable[..., list[dict[str, Any]]]

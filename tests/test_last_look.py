@@ -19,14 +19,14 @@ import pytest
 from fates import Query, check, programs_of, reap, row_of, run_child
 from support import NOBODY, Recorder, alive, at, exec_, exit_, fork
 
+from webpf.capture.last_look import LastLook
+from webpf.capture.proc_snapshot import View
+from webpf.capture.redaction import Redaction
+from webpf.capture.targets import Machine
 from webpf.host import procfs
-from webpf.lastlook import LastLook
 from webpf.model.events import Event, Fork
 from webpf.model.pairing import Pairing
 from webpf.model.process import Process
-from webpf.redaction import Redaction
-from webpf.target import Machine
-from webpf.view import View
 
 Start = Callable[..., Recorder]
 Webpf = Callable[..., "subprocess.CompletedProcess[str]"]

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support import MS, alive, at, exec_, exit_, fork, free
 
-from webpf.lasting import Lasting
+from webpf.capture.min_lifetime import Lasting
 from webpf.model.events import KINDS, Event
 from webpf.model.source import Counts, Replay
 

@@ -20,12 +20,12 @@ from fates import Query
 from support import Recorder, about, alive, at, exec_, exit_, fork, free
 
 from webpf import family, otlp, stacks
+from webpf.capture.session import Session
 from webpf.model import ordering
 from webpf.model.events import Event
 from webpf.model.late_parents import MOST_CHILDREN, MOST_PARENTS
 from webpf.model.pairing import Pairing
 from webpf.model.source import Replay
-from webpf.session import Session
 from webpf.storage import reader
 from webpf.storage.rebuild import rebuild
 from webpf.storage.recording_file import Store

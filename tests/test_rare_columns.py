@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from support import about, exit_, fork, free
 
+from webpf.capture.session import Session
 from webpf.model.events import Event
 from webpf.model.source import Replay
-from webpf.session import Session
 from webpf.storage.rebuild import rebuild
 from webpf.storage.recording_file import Store
 from webpf.storage.verify import verify

@@ -16,11 +16,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support import Recorder, alive, exec_, fork, wait_until, webpf_command
 
+from webpf.capture.redaction import Redacted, Redaction
 from webpf.errors import UsageError
 from webpf.model import argv as quoting
 from webpf.model.events import Event
 from webpf.model.source import Replay
-from webpf.redaction import Redacted, Redaction
 
 Webpf = Callable[..., "subprocess.CompletedProcess[str]"]
 Start = Callable[..., Recorder]

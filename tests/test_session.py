@@ -9,12 +9,12 @@ from typing import Any
 
 from support import MS, about, alive, at, exit_, fork, free
 
+from webpf.capture.session import Session
 from webpf.host import clock
 from webpf.host.procfs import State
 from webpf.model.events import Event, Exec, Exit, Fork, Free
 from webpf.model.known_processes import MOST_GIVEN_UP
 from webpf.model.source import Counts, Replay
-from webpf.session import Session
 from webpf.storage.recording_file import Store
 from webpf.storage.verify import verify
 

@@ -19,13 +19,13 @@ from hypothesis import strategies as st
 from sqlite_utils import Database
 from support import MS, about, alive, at, exec_, exit_, fork, free, gone, make_recording
 
+from webpf.capture.session import Session
 from webpf.errors import CannotCreate, DataError, StorageError
 from webpf.host import liveness, procfs
 from webpf.model.events import KINDS, Event
 from webpf.model.pairing import Pairing
 from webpf.model.process import Process
 from webpf.model.source import Counts, Replay
-from webpf.session import Session
 from webpf.storage import migrations
 from webpf.storage.columns import flatten
 from webpf.storage.ddl import TABLES

@@ -16,10 +16,10 @@ from story import BUILD, run
 from support import about, alive, exec_, exit_, fork, make_recording
 
 from webpf import catalog
+from webpf.capture.session import Session
 from webpf.host import clock
 from webpf.model.events import Event
 from webpf.model.source import Replay
-from webpf.session import Session
 from webpf.storage.recording_file import Store
 
 NAMES = catalog.names()

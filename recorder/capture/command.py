@@ -12,10 +12,10 @@ import select
 from collections.abc import Sequence
 from pathlib import Path
 
+from ..errors import CannotExecute, CommandNotFound, Signalled, Unavailable
+from ..host.sudo_user import Invoker, own_environment
 from . import channel
 from .channel import Channel
-from .errors import CannotExecute, CommandNotFound, Signalled, Unavailable
-from .host.sudo_user import Invoker, own_environment
 from .launch import Start
 
 _MISSING = (errno.ENOENT, errno.ENOTDIR)

@@ -14,9 +14,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TypeAlias
 
-from .model.bounded import MIB, BoundedDict, size_of
-from .model.events import KINDS, Event, Exec, Exit, Fork, Free
-from .model.source import Counts, Source
+from ..model.bounded import MIB, BoundedDict, size_of
+from ..model.events import KINDS, Event, Exec, Exit, Fork, Free
+from ..model.source import Counts, Source
 
 _Identity: TypeAlias = tuple[int, int]  # pid, start_ns
 HELD_BYTES = 64 * MIB

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from ..storage.incidents import Incident
+from ..storage.write_queue import WriteQueue
 from .session import Session
-from .storage.incidents import Incident
-from .storage.write_queue import WriteQueue
 
 _SHORTEST_NS = 1_000_000_000  # what is shorter, and cost no event, is not worth a word
 

@@ -13,8 +13,8 @@ import signal
 import socket
 from typing import NoReturn
 
+from ..host.inherited import close_all_but
 from . import channel
-from .host.inherited import close_all_but
 
 LONGEST_MESSAGE = 8192
 """Bytes of a request, a list of (numbers of a directory, pids that may be there), or an answer, (numbers, path)."""
@@ -47,7 +47,7 @@ def _work(requests: socket.socket) -> NoReturn:
             with contextlib.suppress(OSError):
                 signal.signal(number, signal.SIG_IGN)
         close_all_but({requests.fileno()})
-        from .host import working_dirs
+        from ..host import working_dirs
 
         while request := requests.recv(LONGEST_MESSAGE):
             for numbers, pids in marshal.loads(request):

@@ -7,8 +7,8 @@ import os
 import signal
 from typing import NamedTuple, NoReturn
 
-from .host import syscalls
-from .host.inherited import Inherited
+from ..host import syscalls
+from ..host.inherited import Inherited
 
 _ERRNO_BYTES = 4
 _GO_ON = (errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.ESTALE, errno.ENODEV, errno.ETIMEDOUT)  # as execvp(3) does

@@ -7,14 +7,14 @@ import select
 import time
 from collections.abc import Callable
 
-from .host import clock
-from .host.pipe_writer import PipeWriter
-from .host.signals import StopSignal
-from .kernel import probe
-from .model import json_lines
-from .model.bounded import MIB, BoundedDict
-from .model.events import Event, Exit, Free
-from .model.source import Source
+from ..host import clock
+from ..host.pipe_writer import PipeWriter
+from ..host.signals import StopSignal
+from ..kernel import probe
+from ..model import json_lines
+from ..model.bounded import MIB, BoundedDict
+from ..model.events import Event, Exit, Free
+from ..model.source import Source
 from .redaction import Redacted, Redaction
 
 _DRAIN_SECONDS = 0.05

@@ -9,7 +9,7 @@ import socket
 import time
 from collections.abc import Callable, Sequence
 
-from .host.working_dirs import Numbers
+from ..host.working_dirs import Numbers
 from .lookup_worker import LONGEST_MESSAGE
 
 _MOST_WORKERS = 4  # so many file systems may hang until no path is looked up any more

@@ -6,9 +6,9 @@ import os
 from collections.abc import Mapping
 from typing import Protocol
 
-from .host import cgroups, working_dirs
-from .model.bounded import MIB, BoundedDict
-from .model.pairing import Pairing
+from ..host import cgroups, working_dirs
+from ..model.bounded import MIB, BoundedDict
+from ..model.pairing import Pairing
 from .path_lookup import PathLookup
 
 _SEEN_BYTES = 4 * MIB  # each of the two: some 20,000

@@ -8,9 +8,9 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from .errors import NoPermission, Unavailable
-from .host import cgroups, procfs
-from .kernel.filters import Cgroup
+from ..errors import NoPermission, Unavailable
+from ..host import cgroups, procfs
+from ..kernel.filters import Cgroup
 
 _RELEASE_SECONDS = 0.5
 _PREFIX = "webpf-"

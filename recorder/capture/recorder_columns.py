@@ -10,9 +10,10 @@ import sqlite3
 from collections.abc import Mapping
 from typing import Any
 
-from . import __version__, supervisor
-from .host import liveness, procfs
-from .kernel import bcc_loader
+from .. import __version__
+from ..host import liveness, procfs
+from ..kernel import bcc_loader
+from . import supervisor
 
 
 def known_at_start(options: Mapping[str, Any], started_ns: int, offset: int, command: list[str]) -> dict[str, Any]:

@@ -11,10 +11,10 @@ import shlex
 from collections.abc import Iterable, Sequence
 from typing import TypeVar
 
-from .errors import UsageError
-from .model import argv as arguments
-from .model.events import Alive, Event, Exec
-from .model.source import Counts, Source
+from ..errors import UsageError
+from ..model import argv as arguments
+from ..model.events import Alive, Event, Exec
+from ..model.source import Counts, Source
 
 HIDDEN = "***"
 

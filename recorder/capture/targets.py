@@ -8,12 +8,12 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol
 
+from ..errors import NotFound
+from ..host import procfs
+from ..host.signals import ENDING, StopSignal, ignore
+from ..kernel.filters import Filters
+from ..model.events import Alive
 from .command import Command
-from .errors import NotFound
-from .host import procfs
-from .host.signals import ENDING, StopSignal, ignore
-from .kernel.filters import Filters
-from .model.events import Alive
 from .supervisor import Supervised
 
 NO_FILTERS = Filters()

@@ -5,18 +5,18 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from .host import clock
-from .host.procfs import State
-from .lastlook import LastLook, Look, look_at_none
-from .model.events import Alive, Event, Exec, Exit, Fork, Free, Gone
-from .model.pairing import Pairing
-from .model.process import RUNNING
-from .model.source import Counts, Source
+from ..host import clock
+from ..host.procfs import State
+from ..model.events import Alive, Event, Exec, Exit, Fork, Free, Gone
+from ..model.pairing import Pairing
+from ..model.process import RUNNING
+from ..model.source import Counts, Source
+from ..storage import columns
+from ..storage.recording_writer import RecordingWriter
+from ..storage.write_queue import WriteQueue
+from .last_look import LastLook, Look, look_at_none
 from .path_lookup import PathLookup
 from .places import Places
-from .storage import columns
-from .storage.recording_writer import RecordingWriter
-from .storage.write_queue import WriteQueue
 
 # The kernel frees a task some 20 ms after it was reaped, on a busy machine later; for a few it never says so (seen on a
 # virtual machine with Linux 6.18, where perf sees no sched_process_free for them either).

@@ -6,15 +6,15 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from . import lastlook
-from .host import clock, procfs
-from .model.source import Source
+from ..host import clock, procfs
+from ..model.source import Source
+from . import last_look
 from .redaction import Redaction
-from .target import Target
+from .targets import Target
 
 if TYPE_CHECKING:
-    from .model.events import Alive, Event
-    from .model.process import Process
+    from ..model.events import Alive, Event
+    from ..model.process import Process
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class View:
     def changed(self, processes: Iterable[Process]) -> tuple[list[Alive], dict[int, str | None]]:
         """At the end: which of these processes are not as they are known, and the paths of their cgroups, by id."""
         cgroup_ids: dict[str, int] = {}
-        alive = lastlook.changed(processes, lambda pids: self._read_all(pids, cgroup_ids), cgroup_ids)
+        alive = last_look.changed(processes, lambda pids: self._read_all(pids, cgroup_ids), cgroup_ids)
         return self._told(alive, cgroup_ids)
 
     def _read_all(self, pids: Iterable[int], cgroup_ids: dict[str, int]) -> Iterator[Alive]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .errors import UsageError
+from ..errors import UsageError
 
 _MIB = 1024 * 1024
 _MAX_ARGS = 2 * _MIB  # argv.LONGEST

@@ -18,11 +18,11 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from ..host import syscalls
+from ..host.inherited import Inherited, fill_standard_descriptors
+from ..host.signals import ENDING
 from . import channel, launch, lookup_worker
 from .channel import Channel
-from .host import syscalls
-from .host.inherited import Inherited, fill_standard_descriptors
-from .host.signals import ENDING
 
 _NOT_TAKEN = {signal.SIGKILL, signal.SIGSTOP, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU}
 _SI_KERNEL, _SI_QUEUE = 0x80, -1  # include/uapi/asm-generic/siginfo.h

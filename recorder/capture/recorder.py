@@ -11,23 +11,23 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from ..errors import WebpfError
+from ..host import clock, procfs
+from ..kernel import probe
+from ..model.source import Counts, Source
+from ..storage import file_check
 from . import channel, recorder_columns, supervisor
-from .errors import WebpfError
-from .host import clock, procfs
-from .kernel import probe
-from .lasting import Lasting
-from .model.source import Counts, Source
+from .min_lifetime import Lasting
+from .proc_snapshot import FirstLook, View
 from .redaction import Redacted, Redaction
-from .storage import file_check
-from .target import Machine, Target
-from .view import FirstLook, View
+from .targets import Machine, Target
 
 if TYPE_CHECKING:
+    from ..storage.totals import Totals
+    from ..storage.write_queue import WriteQueue
     from .incident_log import IncidentLog
     from .path_lookup import PathLookup
     from .session import Session
-    from .storage.totals import Totals
-    from .storage.write_queue import WriteQueue
 
 DRAIN_SECONDS = 0.2  # with a commit after each drain, so that readers see rows within a quarter of a second
 HEARTBEAT_SECONDS = 1.0
@@ -138,8 +138,8 @@ def record(
 @contextlib.contextmanager
 def _writing(path: Path, about: dict[str, Any], now: Callable[[], int]) -> Iterator[tuple[WriteQueue, int]]:
     """A new recording in this file, to be written, and how many others are being written to it."""
-    from .storage.recording_file import Store
-    from .storage.write_queue import WriteQueue
+    from ..storage.recording_file import Store
+    from ..storage.write_queue import WriteQueue
 
     store = Store(path)
     queue = None

@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from . import supervisor, target
+from ..errors import NotFound, Unavailable, UsageError
+from ..host import sudo_user
+from ..kernel import filters
+from ..output.terminal import say
+from . import supervisor, targets
 from .command import Command
-from .errors import NotFound, Unavailable, UsageError
-from .host import sudo_user
-from .kernel import filters
-from .output.terminal import say
-from .runcgroup import RunCgroup
+from .run_cgroup import RunCgroup
 
 
 @dataclass(frozen=True)
@@ -71,25 +71,25 @@ class Aim:
         command.check()
         return command
 
-    def machine(self) -> target.Target:
+    def machine(self) -> targets.Target:
         """Without a command. Raises NotFound."""
-        return target.Machine(self.filters()) if self.pid is None else target.Running(self.pid)
+        return targets.Machine(self.filters()) if self.pid is None else targets.Running(self.pid)
 
     @contextmanager
-    def around(self, command: Command) -> Iterator[target.Target]:
+    def around(self, command: Command) -> Iterator[targets.Target]:
         """The command, and what is recorded with it. Raises Unavailable or NoPermission if no cgroup can be made."""
         starter = supervisor.current()
         if starter is None:
             raise Unavailable("a command can only be recorded by the program webpf", "webpf record -- make")
         if self.all:
-            yield target.Commanded(command, starter, self.filters())
+            yield targets.Commanded(command, starter, self.filters())
         elif not self.cgroup:
-            yield target.Commanded(command, starter)
+            yield targets.Commanded(command, starter)
         else:
             made = RunCgroup()
             try:
                 inside = made.inside(starter.pid)
-                yield target.Commanded(command, starter, filters.Filters(cgroup=made.cgroup), inside)
+                yield targets.Commanded(command, starter, filters.Filters(cgroup=made.cgroup), inside)
             finally:
                 if not made.remove():
                     say(f"the cgroup {made.path} stays, for something still runs in it")

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
-from .host import procfs
-from .model.events import TICK_NS, Alive, Event, Exec
-from .model.process import Process
+from ..host import procfs
+from ..model.events import TICK_NS, Alive, Event, Exec
+from ..model.process import Process
 
 
 class Look(Protocol):
