@@ -17,7 +17,7 @@ from pathlib import Path
 
 import million
 
-from webpf import catalog
+from webpf.analysis import saved_queries
 from webpf.storage import reader
 
 ROWS = 1001
@@ -25,9 +25,9 @@ GIVEN = {"ancestors": {"pid": "2000"}, "execs": {"pid": "2000"}, "compare": {"ag
 """Parameters: `compare` compares the recording with itself, so it reads two million processes."""
 
 
-def seconds(db: Path, query: catalog.SavedQuery) -> tuple[float, int]:
+def seconds(db: Path, query: saved_queries.SavedQuery) -> tuple[float, int]:
     """Least time of three, and how many rows there were, at most ROWS."""
-    values = catalog.bind(query, GIVEN.get(query.name, {}))
+    values = saved_queries.bind(query, GIVEN.get(query.name, {}))
     times = []
     for _ in range(3):
         with reader.reading(db) as connection:
@@ -52,8 +52,8 @@ def measure(db: Path) -> None:
     """Prints the table."""
     print(f"SQLite {sqlite3.sqlite_version}, Python {platform.python_version()}, Linux {platform.release()}\n")
     print("| query | seconds | rows |\n|---|---|---|")
-    for name in catalog.names():
-        least, rows = seconds(db, catalog.load(name))
+    for name in saved_queries.names():
+        least, rows = seconds(db, saved_queries.load(name))
         print(f"| {name} | {f'**{least:.2f}**' if least > 1 else f'{least:.2f}'} | {rows:,} |", flush=True)
 
 

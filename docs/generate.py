@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from webpf import catalog
+from webpf.analysis import saved_queries
 from webpf.storage import data_dictionary, file_check, migrations
 
 HERE = Path(__file__).parent
@@ -38,8 +38,8 @@ def queries_page() -> str:
         "Made from the heads of the files in `queries/` by `make docs`. `webpf query NAME` runs one; one more file in"
         " that folder is one more query.",
     ]
-    for name in catalog.names():
-        query = catalog.load(name)
+    for name in saved_queries.names():
+        query = saved_queries.load(name)
         lines += ["", f"## {name}", "", query.description, ""]
         lines += ["| parameter | type | default | |", "|---|---|---|---|"]
         for parameter in query.parameters:

@@ -21,7 +21,7 @@ from pathlib import Path
 
 from playwright.sync_api import Page, sync_playwright
 
-from webpf import catalog
+from webpf.analysis import saved_queries
 from webpf.storage import data_dictionary
 
 SHOWN = Path(__file__).parent / "pictures"
@@ -94,7 +94,7 @@ def take(page: Page, name: str, folder: Path) -> None:
 
 def take_tables(page: Page, site: str, make: int) -> None:
     """Every saved query and table. make: pid of the build."""
-    for query in catalog.names():
+    for query in saved_queries.names():
         values = f"?pid={make}" if query in ("tree", "execs", "ancestors") else ""
         page.goto(f"{site}/webpf/{query}{values}")
         take(page, query, SHOWN if query in ("lifetimes", "tree") else OTHERS)
@@ -133,7 +133,7 @@ def main() -> None:
         folder = Path(name)
         write_project(folder)
         db = record_build(folder)
-        with catalog.run(db, catalog.load("lifetimes"), {}) as result:
+        with saved_queries.run(db, saved_queries.load("lifetimes"), {}) as result:
             make = next(row[0] for row in result.rows if row[1] == "make")
         browser = driver.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
         with browsing(db) as address:

@@ -28,9 +28,9 @@ app = typer.Typer(
 
 
 def _names() -> list[str]:
-    from . import catalog
+    from .analysis import saved_queries
 
-    return catalog.names()
+    return saved_queries.names()
 
 
 def _show_version(wanted: bool) -> None:
@@ -86,13 +86,13 @@ def query(
     ] = None,
 ) -> None:
     """Run a saved query over a recording, or list the saved queries."""
-    from . import catalog, pidowner
+    from .analysis import pid_owner, saved_queries
     from .output import terminal
     from .spool import spooled
     from .storage import reader
 
     if name is None:
-        saved = [catalog.load(each).about() for each in catalog.names()]
+        saved = [saved_queries.load(each).about() for each in saved_queries.names()]
         if format is Format.json:
             terminal.write_lines(json.dumps(saved, indent=2).splitlines())
         elif format is Format.ndjson:
@@ -101,13 +101,13 @@ def query(
             rows = [(each["name"], each["title"], each["description"]) for each in saved]
             terminal.write_rows(["name", "title", "description"], rows, format.value, limit, sys.stdout)
         return
-    wanted = catalog.load(name)
-    given = catalog.given(parameter or [])
+    wanted = saved_queries.load(name)
+    given = saved_queries.given(parameter or [])
     if recording is not None:
         given["recording"] = str(recording)
-    with spooled(sys.stdout) as output, catalog.run(db, wanted, given) as result:
+    with spooled(sys.stdout) as output, saved_queries.run(db, wanted, given) as result:
         terminal.write_rows(result.columns, result.rows, format.value, limit, output)
-    for line in (pidowner.note_of_query(db, wanted, given), reader.caveat(db, given.get("recording", ""))):
+    for line in (pid_owner.note_of_query(db, wanted, given), reader.caveat(db, given.get("recording", ""))):
         if line:
             terminal.say(line)
 
@@ -184,7 +184,7 @@ app.command()(treecli.tree)
 @app.command()
 def report(file: File = DEFAULT_DB, recording: Recording = None) -> None:
     """Tell the story of a recording: how busy it was, what ran alone, what decided the time, what was repeated."""
-    from . import report as reports
+    from .analysis import report as reports
     from .output import terminal
     from .storage import reader
 

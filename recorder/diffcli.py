@@ -25,8 +25,8 @@ def diff(
     ] = None,
 ) -> None:
     """Compare two recordings: what is new, gone, slower, hungrier, failing now. --fail-if makes it a test."""
-    from . import diff as reading
-    from . import difference
+    from .analysis import diff as reading
+    from .analysis import difference
     from .output import terminal
     from .storage import reader
 

@@ -19,7 +19,8 @@ from perfetto.protos.perfetto.trace.perfetto_trace_pb2 import (
 )
 from perfetto.trace_builder.proto_builder import StreamingTraceProtoBuilder
 
-from . import catalog, slices
+from . import slices
+from .analysis import saved_queries
 from .storage.reader import Row
 from .work import UNWATCHED, Work
 
@@ -71,8 +72,8 @@ def _alive(connection: sqlite3.Connection, about: Row, shift: int) -> Iterator[T
     track = TrackDescriptor(uuid=_ALIVE, name="alive")
     track.counter.SetInParent()
     yield _packet(track_descriptor=track)
-    query = catalog.load("concurrency")
-    values = catalog.bind(query, {"recording": str(about["id"]), "steps": str(_STEPS)})
+    query = saved_queries.load("concurrency")
+    values = saved_queries.bind(query, {"recording": str(about["id"]), "steps": str(_STEPS)})
     for time_ns, _, alive, *_ in connection.execute(query.sql, values):
         event = TrackEvent(type=TrackEvent.TYPE_COUNTER, track_uuid=_ALIVE, counter_value=alive)
         yield _packet(timestamp=time_ns - shift, track_event=event)

@@ -165,12 +165,13 @@ def _record_command(options: Options, redaction: Redaction, command: Command, ai
 
 def _tell(summary: Summary) -> None:
     """What a command came to."""
-    from . import ending, live_status
+    from . import live_status
+    from .analysis import command_summary
     from .output.terminal import say
     from .storage import reader
 
     with reader.reading(summary.db) as connection:
-        lines = list(ending.lines(connection, summary.recording_id))
+        lines = list(command_summary.lines(connection, summary.recording_id))
     for line in lines:
         say(line)
     say(f"recording {summary.recording_id} in {summary.db}: {live_status.completeness(summary)}")

@@ -26,8 +26,8 @@ def tree(
     folds: Annotated[bool, typer.Option("--fold/--no-fold", help="Siblings that did the same as one line.")] = True,
 ) -> None:
     """Show who started whom, with times and outcomes, folded where it repeats."""
-    from . import family, pidowner
-    from . import tree as trees
+    from .analysis import pid_owner, process_tree
+    from .analysis import tree_view as trees
     from .output import terminal
     from .storage import reader
 
@@ -35,15 +35,15 @@ def tree(
         raise UsageError("--pid and --id both name the process at the top", f"webpf tree --id {id}")
     with reader.reading(file) as connection:
         if id is not None and recording is None:
-            recording = pidowner.recording_of(connection, id)
+            recording = pid_owner.recording_of(connection, id)
         number = reader.which(connection, file, recording)
-        owners = [] if pid is None else pidowner.find(connection, number, pid)
-        shown = trees.Tree(family.read(connection, number), folds)
+        owners = [] if pid is None else pid_owner.find(connection, number, pid)
+        shown = trees.Tree(process_tree.read(connection, number), folds)
     top = owners[0] if owners else id
     if (pid is not None and top is None) or (top is not None and top not in shown):
         name = f"process {pid}" if id is None else f"process with the id {id}"
         raise NotFound(f"recording {number} has no {name}", f"webpf tree {argv.file_word(file)}")
-    note = None if pid is None else pidowner.note(pid, owners, "--id N")
+    note = None if pid is None else pid_owner.note(pid, owners, "--id N")
     if note:
         terminal.say(note)
     terminal.write_lines(shown.lines(top, depth, shutil.get_terminal_size().columns if sys.stdout.isatty() else None))

@@ -8,7 +8,7 @@ from typing import Any
 
 from support import alive, exec_, exit_, fork, free, gone
 
-from webpf import catalog
+from webpf.analysis import saved_queries
 from webpf.model.events import Event
 
 INIT = {"ppid": 1, "parent_ms": -5000}
@@ -73,7 +73,7 @@ BUILD: list[Event] = [
 
 def run(db: Path, name: str, **given: str) -> list[dict[str, Any]]:
     """Rows of a saved query, with its values as text."""
-    with catalog.run(db, catalog.load(name), given) as result:
+    with saved_queries.run(db, saved_queries.load(name), given) as result:
         return [dict(zip(result.columns, row, strict=True)) for row in result.rows]
 
 

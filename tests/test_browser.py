@@ -13,7 +13,7 @@ from sites import PYTHONS, Site, running
 from story import BUILD
 from support import Recorder, alive, exec_, exit_, fork, make_recording
 
-from webpf import catalog
+from webpf.analysis import saved_queries
 from webpf.storage import data_dictionary
 
 TIMELINE = "/-/webpf/timeline/webpf/1"
@@ -76,7 +76,7 @@ def counted(page: Any) -> int:
 
 def test_tables_and_queries(page: Any) -> None:
     pages = ["/", "/webpf", *(f"/webpf/{table.name}" for table in data_dictionary.all_tables()), "/webpf/processes/7"]
-    pages += [f"/webpf/{name}{NEEDED.get(name, '')}" for name in catalog.names()]
+    pages += [f"/webpf/{name}{NEEDED.get(name, '')}" for name in saved_queries.names()]
     for path in pages:
         page.goto(path)
         assert page.title()

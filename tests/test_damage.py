@@ -20,7 +20,8 @@ import pytest
 from damage import DAMAGES, good
 from support import SLOWNESS
 
-from webpf import __main__, catalog
+from webpf import __main__
+from webpf.analysis import saved_queries
 from webpf.export import FORMATS
 from webpf.storage import file_check
 
@@ -39,7 +40,7 @@ def commands() -> dict[str, list[str]]:
             *("query", name, "--db", "DB", "--format", ("table", "csv", "json", "ndjson")[number % 4]),
             *(word for key, value in QUERY_VALUES.get(name, {}).items() for word in ("-p", f"{key}={value}")),
         ]
-        for number, name in enumerate(catalog.names())
+        for number, name in enumerate(saved_queries.names())
     }
     for format in FORMATS:
         place = "TREE" if format == "parquet" else "OUT"

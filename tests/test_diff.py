@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from support import MS, exec_, exit_, fork, free, make_recording
 
-from webpf.difference import NOISE, Condition, Cost, Recorded, is_noise, lines
+from webpf.analysis.difference import NOISE, Condition, Cost, Recorded, is_noise, lines
 from webpf.errors import UsageError
 from webpf.model.events import Event
 

@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 from support import Recorder, about, fork, make_recording, webpf_command
 
-from webpf import catalog
+from webpf.analysis import saved_queries
 from webpf.storage.recording_file import Store
 
 Webpf = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -64,8 +64,8 @@ def pids(folder: Path) -> dict[str, int]:
 def commands() -> list[list[str]]:
     """Every way to show a recording."""
     shown = []
-    for name in catalog.names():
-        needed = ["-p", "pid=PID"] if any(each.required for each in catalog.load(name).parameters) else []
+    for name in saved_queries.names():
+        needed = ["-p", "pid=PID"] if any(each.required for each in saved_queries.load(name).parameters) else []
         shown.append(["query", name, *needed])
     return [*shown, ["recordings"]]
 

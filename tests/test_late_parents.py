@@ -19,7 +19,9 @@ import pytest
 from fates import Query
 from support import Recorder, about, alive, at, exec_, exit_, fork, free
 
-from webpf import family, otlp, stacks
+from webpf import otlp, stacks
+from webpf.analysis import process_tree
+from webpf.analysis.tree_view import Tree
 from webpf.capture.session import Session
 from webpf.model import ordering
 from webpf.model.events import Event
@@ -30,7 +32,6 @@ from webpf.storage import reader
 from webpf.storage.rebuild import rebuild
 from webpf.storage.recording_file import Store
 from webpf.storage.verify import verify
-from webpf.tree import Tree
 
 CHILD: list[Event] = [fork(101, 10, ppid=100, parent_ms=0), exit_(101, 10, 20)]
 FREED: list[Event] = [*CHILD, free(101, 10, 30)]
@@ -200,7 +201,7 @@ def test_reports_and_exports_of_such_a_recording(tmp_path: Path) -> None:
     db = tmp_path / "webpf.db"
     written(db, [*FREED, fork(102, 40, ppid=101, parent_ms=10), exit_(102, 40, 50), exit_(100, 0, 60, comm="top")], 1)
     with reader.reading(db) as connection:
-        assert [line.count("─") for line in Tree(family.read(connection, 1)).lines()] == [0, 1, 1]
+        assert [line.count("─") for line in Tree(process_tree.read(connection, 1)).lines()] == [0, 1, 1]
         (row,) = reader.recording_rows(connection)
         assert ("top", "true", "true") in stacks.read(connection, row, "count")
         with (tmp_path / "spans").open("w+") as out:

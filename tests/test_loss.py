@@ -14,7 +14,7 @@ import pytest
 from fates import Query, run_program
 from support import PROJECT, Recorder, wait_until
 
-from webpf import catalog
+from webpf.analysis import saved_queries
 from webpf.kernel.probe import TRACEPOINTS, Probe
 from webpf.model.events import Exec, Exit, Fork, Free
 
@@ -57,8 +57,8 @@ def test_losses_are_counted(start_recorder: Start, query: Query, webpf: Any, tmp
         assert recording[f"{kind}_attempted"] == recording[f"{kind}_written"] + recording[f"{kind}_lost"]
     assert query("SELECT count(*) AS n FROM processes WHERE state = 'exited' AND end_ns IS NULL")[0]["n"] == 0
     assert query("SELECT count(*) AS n FROM processes WHERE comm = 'true' AND state = 'running'")[0]["n"] == 0
-    for name in catalog.names():
-        needed = ["-p", "pid=1"] if any(each.required for each in catalog.load(name).parameters) else []
+    for name in saved_queries.names():
+        needed = ["-p", "pid=1"] if any(each.required for each in saved_queries.load(name).parameters) else []
         answer = webpf("query", name, *needed)
         assert "lower bound" in answer.stderr, name
     unknown = query("SELECT end_ns, lifetime_ns, exit_code FROM processes WHERE state = 'lost' AND status IS NULL")

@@ -13,7 +13,7 @@ import pytest
 from story import BUILD, run
 from support import Recorder, fork, make_recording
 
-from webpf import catalog
+from webpf.analysis import saved_queries
 from webpf.storage import reader, verify
 
 Webpf = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -61,7 +61,7 @@ def test_all_of_it(files: list[Path], webpf: Webpf, tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.db", "all.db", "b.db", "c.db"]
 
 
-@pytest.mark.parametrize("name", catalog.names())
+@pytest.mark.parametrize("name", saved_queries.names())
 def test_queries_say_the_same(name: str, files: list[Path], webpf: Webpf, tmp_path: Path) -> None:
     webpf("merge", *files, "-o", "all.db")
     given = {"pid": "102"} if name in ("execs", "ancestors") else {"against": "4"} if name == "compare" else {}

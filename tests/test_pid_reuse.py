@@ -13,7 +13,7 @@ from sites import PYTHONS, Site, running
 from story import run
 from support import alive, exec_, exit_, fork, make_recording
 
-from webpf import catalog
+from webpf.analysis import saved_queries
 from webpf.model.events import Event
 
 Webpf = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -99,7 +99,7 @@ def test_queries_say_whose_it_was(db: Path, webpf: Webpf) -> None:
 def test_every_query_that_takes_a_pid_takes_an_id(db: Path) -> None:
     """Blank text for the one that isn't given; the id is that of a process, whatever the recording."""
     make_recording(db, [])
-    by_name = {name: {each.name for each in catalog.load(name).parameters} for name in catalog.names()}
+    by_name = {name: {each.name for each in saved_queries.load(name).parameters} for name in saved_queries.names()}
     taking = [name for name, parameters in by_name.items() if "pid" in parameters]
     assert sorted(taking) == ["ancestors", "execs", "tree"]
     for name in taking:

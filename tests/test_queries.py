@@ -12,11 +12,11 @@ import pytest
 from story import BUILD, picked, run
 from support import alive, at, exec_, exit_, fork, free, gone, make_recording
 
-from webpf import catalog
+from webpf.analysis import saved_queries
 from webpf.model.events import Event
 from webpf.storage.recording_file import Store
 
-NAMES = catalog.names()
+NAMES = saved_queries.names()
 NEEDED = {"execs": {"pid": "100"}, "ancestors": {"pid": "100"}}
 """Values for the parameters that must be given."""
 NEVER_EMPTY = {"losses", "rate", "concurrency"}
@@ -323,7 +323,7 @@ def test_the_order_is_the_same_however_the_rows_are_found(tmp_path: Path, name: 
     db = tmp_path / "webpf.db"
     make_recording(db, ALIKE[:9])
     make_recording(db, ALIKE, end_ms=3000, batch=200)
-    query, given = catalog.load(name), NEEDED.get(name, {})
+    query, given = saved_queries.load(name), NEEDED.get(name, {})
     before = run(db, name, **given)
     assert len(before) >= 2
     connection = sqlite3.connect(db)
@@ -332,7 +332,7 @@ def test_the_order_is_the_same_however_the_rows_are_found(tmp_path: Path, name: 
     connection.execute("CREATE INDEX c ON processes (recording_id, state, pid DESC)")
     connection.execute("CREATE INDEX d ON programs (process_id, id DESC)")
     connection.execute("PRAGMA reverse_unordered_selects = ON")
-    after = connection.execute(query.sql, catalog.bind(query, given)).fetchall()
+    after = connection.execute(query.sql, saved_queries.bind(query, given)).fetchall()
     connection.close()
     assert after == [tuple(row.values()) for row in before]
 
@@ -360,15 +360,15 @@ def test_a_recording_without_processes_has_no_rows(tmp_path: Path, name: str) ->
 
 @pytest.mark.parametrize("name", NAMES)
 def test_columns_are_those_that_the_head_describes(db: Path, name: str) -> None:
-    query = catalog.load(name)
-    with catalog.run(db, query, NEEDED.get(name, {})) as result:
+    query = saved_queries.load(name)
+    with saved_queries.run(db, query, NEEDED.get(name, {})) as result:
         assert result.columns == list(query.columns)
     assert all(query.columns.values())
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_parameters_are_those_that_the_head_declares(name: str) -> None:
-    query = catalog.load(name)
+    query = saved_queries.load(name)
     declared = [parameter.name for parameter in query.parameters]
     assert len(set(declared)) == len(declared)
     assert set(re.findall(r"[:@$](\w+)", query.sql)) == set(declared)
@@ -377,7 +377,7 @@ def test_parameters_are_those_that_the_head_declares(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_blank_parameters_are_those_with_a_default_put_in(db: Path, name: str) -> None:
     """What the head calls the default is what the SQL takes for ''."""
-    query = catalog.load(name)
+    query = saved_queries.load(name)
     needed = NEEDED.get(name, {})
     values = {"latest": "1", "the one before it": ""}
     defaults = {p.name: values.get(p.default, p.default) for p in query.parameters if p.default is not None}
@@ -389,7 +389,7 @@ def test_blank_parameters_are_those_with_a_default_put_in(db: Path, name: str) -
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_query_is_one_select_that_only_reads(db: Path, name: str) -> None:
-    query = catalog.load(name)
+    query = saved_queries.load(name)
     assert re.match(r"(?i)(SELECT|WITH)\b", query.sql)
     assert ";" not in query.sql
     asked: set[int] = set()
@@ -401,7 +401,7 @@ def test_a_query_is_one_select_that_only_reads(db: Path, name: str) -> None:
 
     connection = sqlite3.connect(db)
     connection.set_authorizer(note)
-    connection.execute(query.sql, catalog.bind(query, NEEDED.get(name, {}))).fetchall()
+    connection.execute(query.sql, saved_queries.bind(query, NEEDED.get(name, {}))).fetchall()
     connection.close()
     assert asked <= {sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_FUNCTION, sqlite3.SQLITE_RECURSIVE}
 

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from story import BUILD
 from support import make_recording
 
-from webpf.analysis import Analysis
-from webpf.family import Node
+from webpf.analysis.critical_path import Analysis
+from webpf.analysis.process_tree import Node
 
 Webpf = Callable[..., "subprocess.CompletedProcess[str]"]
 

@@ -20,11 +20,11 @@ import pytest
 from support import exec_, exit_, fork, free, make_recording
 from typer.testing import CliRunner
 
-from webpf import catalog, diff, export
+from webpf import export
+from webpf.analysis import diff, saved_queries, timeline
 from webpf.cli import app
 from webpf.model.events import Event
 from webpf.storage import reader, verify
-from webpf.web import timeline
 
 N = 1_000
 """The smaller of two recordings; the other is twice as large."""
@@ -127,12 +127,12 @@ def _measured(db: Path, work: Callable[[Path, Work], int]) -> tuple[int, int, in
     return counter.pages, counter.calls, size
 
 
-@pytest.mark.parametrize("name", catalog.names())
+@pytest.mark.parametrize("name", saved_queries.names())
 def test_queries(name: str, pair: tuple[Path, Path]) -> None:
     """Of the last of a chain, the ancestors are all; from a pid down, and to any depth."""
 
     def work(db: Path, counter: Work) -> int:
-        query = catalog.load(name)
+        query = saved_queries.load(name)
         last = {"pid": str(1000 + (N if db == pair[0] else 2 * N) - 1)}
         given: list[dict[str, str]] = [{}]
         if name in ("ancestors", "execs"):
@@ -143,7 +143,7 @@ def test_queries(name: str, pair: tuple[Path, Path]) -> None:
         with reader.reading(db) as connection:
             counter.watch(connection)
             for values in given:
-                for row in connection.execute(query.sql, catalog.bind(query, values)):
+                for row in connection.execute(query.sql, saved_queries.bind(query, values)):
                     size += sum(len(str(value)) for value in row)
         return size
 
@@ -233,9 +233,9 @@ def test_what_is_too_deep_is_counted(tmp_path: Path) -> None:
     assert (len(lines), lines[-1].partition(" … ")[2]) == (101, "399 more processes below")
     lines = CliRunner().invoke(app, ["tree", str(tmp_path / "chain.db"), "--depth", "499"]).output.splitlines()
     assert (len(lines), "more process" in lines[-1]) == (500, False)
-    query = catalog.load("tree")
+    query = saved_queries.load("tree")
     with reader.reading(tmp_path / "chain.db") as connection:
-        rows = connection.execute(query.sql, catalog.bind(query, {})).fetchall()
+        rows = connection.execute(query.sql, saved_queries.bind(query, {})).fetchall()
     below = [row[[*query.columns].index("below")] for row in rows]
     assert (len(rows), below[-1], set(below[:-1])) == (101, 399, {None})
     out = io.BytesIO()
@@ -243,8 +243,8 @@ def test_what_is_too_deep_is_counted(tmp_path: Path) -> None:
     *_, last = sorted(out.getvalue().decode().splitlines(), key=len)
     assert last.endswith(";… 400 more processes below 400")
     make_recording(tmp_path / "execs.db", execs(50), end_ms=100, batch=1000)
-    query = catalog.load("exec_chains")
+    query = saved_queries.load("exec_chains")
     with reader.reading(tmp_path / "execs.db") as connection:
-        (row,) = connection.execute(query.sql, catalog.bind(query, {}))
+        (row,) = connection.execute(query.sql, saved_queries.bind(query, {}))
     assert row[0].split(" > ")[-2:] == ["p5", "… 30 more"]
     assert (len(row[0].split(" > ")), row[2]) == (21, 50)

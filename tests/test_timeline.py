@@ -16,8 +16,8 @@ from sites import PYTHONS, Site, running
 from story import BUILD
 from support import fork, make_recording
 
-from webpf.web import timeline
-from webpf.web.timeline import View
+from webpf.analysis import timeline
+from webpf.analysis.timeline import View
 
 WHOLE = View(0, 1000, 1000, residents=True)
 

@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support import alive, exec_, exit_, fork, free, make_recording
 
-from webpf.family import Node
+from webpf.analysis.process_tree import Node
+from webpf.analysis.tree_view import Tree
 from webpf.model.events import Event
 from webpf.output.command_label import cut
-from webpf.tree import Tree
 
 Webpf = Callable[..., "subprocess.CompletedProcess[str]"]
 

@@ -15,14 +15,14 @@ from sites import PYTHONS, WITHOUT_PLUGINS, Site, running
 from story import BUILD, run
 from support import about, alive, exec_, exit_, fork, make_recording
 
-from webpf import catalog
+from webpf.analysis import saved_queries
 from webpf.capture.session import Session
 from webpf.host import clock
 from webpf.model.events import Event
 from webpf.model.source import Replay
 from webpf.storage.recording_file import Store
 
-NAMES = catalog.names()
+NAMES = saved_queries.names()
 NEEDED = {"execs": {"pid": "102"}, "ancestors": {"pid": "102"}}
 HOSTILE = "<b>&\"'🙂"
 Webpf = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -63,7 +63,7 @@ def query_string(given: dict[str, str]) -> str:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_saved_query_has_a_page_with_the_same_rows(site: Site, files: list[Path], name: str) -> None:
-    query = catalog.load(name)
+    query = saved_queries.load(name)
     given = NEEDED.get(name, {})
     status, page = site.get(f"/webpf/{name}{query_string(given)}")
     assert status == 200
@@ -198,7 +198,7 @@ def test_a_datasette_without_the_plugin(version: str, files: list[Path], tmp_pat
     with running(version, [files[0], *options], start=WITHOUT_PLUGINS) as site:
         assert '"webpf"' not in site.get("/-/plugins.json")[1]
         for name in NAMES:
-            assert catalog.load(name).title in site.get(f"/webpf/{name}{query_string(NEEDED.get(name, {}))}")[1]
+            assert saved_queries.load(name).title in site.get(f"/webpf/{name}{query_string(NEEDED.get(name, {}))}")[1]
         assert site.rows("/webpf/short_lived?max_ms=10") == run(files[0], "short_lived", max_ms="10")
         assert "One row for each process (never for a thread)" in site.get("/webpf/processes")[1]
         ids = [int(row["id"]) for row in site.rows("/webpf/processes")]
@@ -217,7 +217,7 @@ def test_ids_in_sql_that_somebody_types_in_lead_nowhere(site: Site, sql: str) ->
     assert "/webpf/processes/" not in page
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if {"id", "of_id"} & catalog.load(name).columns.keys()])
+@pytest.mark.parametrize("name", [name for name in NAMES if {"id", "of_id"} & saved_queries.load(name).columns.keys()])
 def test_ids_in_saved_queries_lead_to_processes(site: Site, files: list[Path], name: str) -> None:
     """Each link to a row leads to one that is there, and has the pid that stands beside it."""
     path = f"/webpf/{name}{query_string(NEEDED.get(name, {}))}"

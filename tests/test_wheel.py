@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from support import PROJECT
 
-from webpf import catalog
+from webpf.analysis import saved_queries
 
 FOLDERS = {"recorder": "webpf", "bpf": "webpf/bpf", "queries": "webpf/queries"}
 
@@ -72,7 +72,7 @@ def test_the_wheel_runs_by_itself(wheel: Path, tmp_path: Path) -> None:
     borrowed = [path for path in sys.path if path.endswith("site-packages")]
     (site / "borrowed.pth").write_text("\n".join(borrowed) + "\n")
     code = (
-        f"import webpf, importlib.resources as r; from {catalog.__name__} import names;"
+        f"import webpf, importlib.resources as r; from {saved_queries.__name__} import names;"
         "print(webpf.__file__, names(), r.files('webpf.bpf').joinpath('process.c').is_file(),"
         "r.files('webpf.bpf').joinpath('include/linux/types.h').is_file())"
     )

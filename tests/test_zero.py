@@ -15,9 +15,8 @@ import pytest
 from story import run
 from support import alive, at, exec_, exit_, fork, free, make_recording
 
-from webpf import family
-from webpf.web import timeline
-from webpf.web.timeline import View
+from webpf.analysis import process_tree, timeline
+from webpf.analysis.timeline import View
 
 Webpf = Callable[..., "subprocess.CompletedProcess[str]"]
 RECORDER = 50
@@ -120,7 +119,7 @@ def test_against_proc(option: str | None, tmp_path: Path, webpf: Webpf) -> None:
     with closing(sqlite3.connect(tmp_path / "webpf.db")) as connection:
         about = timeline.recording(connection, 1)
         assert about is not None
-        command = family.command_id(connection, 1)
+        command = process_tree.command_id(connection, 1)
         window = timeline.window(connection, about, View(0, 2000, 2000))
         bars = {bar["id"]: bar for bar in window["bars"]}
         (child,) = (bar for bar in bars.values() if bar["title"] == "sleep 0.3" and bar["parent_id"] == command)

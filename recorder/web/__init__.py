@@ -12,7 +12,7 @@ from typing import Any
 from datasette import hookimpl
 from markupsafe import Markup
 
-from .. import catalog
+from ..analysis import saved_queries
 from . import access, cells, describe, served
 
 _FACET_DEFAULT_MS, _FACET_MS = 50, 5
@@ -178,7 +178,7 @@ def render_cell(row: Any, value: Any, column: str, table: str | None, database: 
     """Times, durations and sizes that can be read; links to rows, for those who may see them."""
     if not served.has(datasette, database):
         return None
-    is_saved_query = table is None and access.shown_name() in catalog.names()
+    is_saved_query = table is None and access.shown_name() in saved_queries.names()
     link = cells.link(column, value, table, is_saved_query, dict(row))
     if link is None:
         shown = cells.html(column, value)

@@ -14,8 +14,9 @@ from datasette.utils import tilde_decode
 from datasette.utils.asgi import BadRequest
 from datasette.views.base import DatasetteError
 
+from ..analysis import timeline
 from ..work import Work
-from . import cells, readers, served, timeline
+from . import cells, readers, served
 
 
 class Needs(NamedTuple):

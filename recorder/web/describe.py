@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .. import catalog
+from ..analysis import saved_queries
 from ..storage import data_dictionary
 
 TITLE = "webpf: what ran on this machine"
@@ -47,10 +47,10 @@ def settings() -> dict[str, Any]:
 
 def queries() -> dict[str, dict[str, Any]]:
     """The saved queries: name -> sql, title, description, names of the parameters."""
-    return {name: _query(catalog.load(name)) for name in catalog.names()}
+    return {name: _query(saved_queries.load(name)) for name in saved_queries.names()}
 
 
-def _query(query: catalog.SavedQuery) -> dict[str, Any]:
+def _query(query: saved_queries.SavedQuery) -> dict[str, Any]:
     return {
         "sql": query.sql,
         "title": query.title,
@@ -60,7 +60,7 @@ def _query(query: catalog.SavedQuery) -> dict[str, Any]:
     }
 
 
-def _parameter(parameter: catalog.Parameter) -> str:
+def _parameter(parameter: saved_queries.Parameter) -> str:
     value = parameter.presence if parameter.default is None else f"default {parameter.default}"
     return f"{parameter.name}: {parameter.description}{f' ({value})' if value else ''}."
 

@@ -9,9 +9,9 @@ from typing import Any, TypeAlias
 from datasette import Response
 from datasette.utils.asgi import BadRequest
 
-from .. import catalog
+from ..analysis import saved_queries, timeline
 from ..work import Work
-from . import access, readers, timeline, viewer
+from . import access, readers, viewer
 
 Handler: TypeAlias = Callable[..., Awaitable[Any]]
 
@@ -91,7 +91,7 @@ def _view(given: Any) -> timeline.View:
 
     def text(name: str, type: str) -> str:
         value = str(given.get(name) or "")
-        if not catalog.fits(value, type):
+        if not saved_queries.fits(value, type):
             raise BadRequest(f"{name} must be {type}: {value[:40]!r}")
         return value
 

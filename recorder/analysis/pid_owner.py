@@ -6,8 +6,8 @@ import sqlite3
 from collections.abc import Mapping
 from pathlib import Path
 
-from . import catalog
-from .storage import reader
+from ..storage import reader
+from . import saved_queries
 
 
 def find(connection: sqlite3.Connection, recording: int, pid: int) -> list[int]:
@@ -34,7 +34,7 @@ def note(pid: int, owners: list[int], option: str) -> str | None:
     return f"{latest}; {option} shows another: {others}"
 
 
-def note_of_query(db: Path, query: catalog.SavedQuery, given: Mapping[str, str]) -> str | None:
+def note_of_query(db: Path, query: saved_queries.SavedQuery, given: Mapping[str, str]) -> str | None:
     """What is said beside the result of a saved query that was asked about a pid."""
     names = {parameter.name for parameter in query.parameters}
     if not {"pid", "id", "recording"} <= names or not given.get("pid") or given.get("id"):

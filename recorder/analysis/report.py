@@ -6,12 +6,12 @@ import sqlite3
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from . import ending, family
-from .analysis import Analysis, Stretch
-from .family import Node
-from .output.command_label import cut
-from .output.terminal import duration
-from .storage.reader import Row
+from ..output.command_label import cut
+from ..output.terminal import duration
+from ..storage.reader import Row
+from . import command_summary, process_tree
+from .critical_path import Analysis, Stretch
+from .process_tree import Node
 
 _STEPS = 60
 _BARS = "▁▂▃▄▅▆▇█"
@@ -21,14 +21,14 @@ _WIDTH = 70
 
 def lines(connection: sqlite3.Connection, about: Row) -> Iterator[str]:
     """A report of a recording: of its command and all that came of it, or of all that was started in it."""
-    number = family.command_id(connection, about["id"])
-    nodes = family.members(connection, about["id"], number)
+    number = process_tree.command_id(connection, about["id"])
+    nodes = process_tree.members(connection, about["id"], number)
     command = next((node for node in nodes if node.id == number), None)
     start_ns = command.start_ns if command else about["started_ns"]
     recorded_until = about["ended_ns"] or about["updated_ns"]
     end_ns = (command.end_ns if command else None) or recorded_until
     if command:
-        yield from ending.lines(connection, about["id"])
+        yield from command_summary.lines(connection, about["id"])
     else:
         yield f"{len(nodes):,} processes started in {duration((end_ns - start_ns) / 1e9)}"
     if not nodes:

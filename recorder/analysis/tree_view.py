@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from .family import Node
-from .output.command_label import cut
-from .output.terminal import duration
+from ..output.command_label import cut
+from ..output.terminal import duration
+from .process_tree import Node
 
 DEPTH = 100
 """How many levels are drawn as branches before a line. Levels below that have "…" before it, and the last branches."""

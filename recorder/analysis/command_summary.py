@@ -7,10 +7,10 @@ from bisect import insort
 from collections.abc import Callable, Iterator
 from typing import Any, TypeAlias
 
-from .family import FAMILY, OWN_PEAK, command_id, outcome
-from .model.process import RUNNING
-from .output import command_label
-from .output.terminal import duration
+from ..model.process import RUNNING
+from ..output import command_label
+from ..output.terminal import duration
+from .process_tree import FAMILY, OWN_PEAK, command_id, outcome
 
 _SHOWN = 3  # of each list
 _WIDTH = 50  # characters of a command line

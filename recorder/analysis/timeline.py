@@ -12,10 +12,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from .. import catalog, family
 from ..output import command_label
 from ..storage import reader
 from ..work import UNWATCHED, Work
+from . import process_tree, saved_queries
 
 MOST_BARS = 2500
 OVERVIEW_STEPS = 1000
@@ -64,7 +64,7 @@ def recording(connection: sqlite3.Connection, number: int) -> Row | None:
     begin_ns in it is the zero of the timeline: the begin of the command that was recorded, or else of the recording.
     """
     about = next(iter(reader.recording_rows(connection, number)), None)
-    return None if about is None else about | {"begin_ns": family.begin_ns(connection, about)}
+    return None if about is None else about | {"begin_ns": process_tree.begin_ns(connection, about)}
 
 
 def overview(connection: sqlite3.Connection, about: Row) -> Row:
@@ -72,8 +72,8 @@ def overview(connection: sqlite3.Connection, about: Row) -> Row:
 
     lead_ms: how long the recording had gone on when its command began, from which times count.
     """
-    query = catalog.load("concurrency")
-    values = catalog.bind(query, {"recording": str(about["id"]), "steps": str(OVERVIEW_STEPS)})
+    query = saved_queries.load("concurrency")
+    values = saved_queries.bind(query, {"recording": str(about["id"]), "steps": str(OVERVIEW_STEPS)})
     alive = [row[3] for row in connection.execute(query.sql, values)]
     counted = "SELECT count(*) FROM processes WHERE recording_id = :recording AND kernel IS NOT 1"
     values = {"recording": about["id"], "begin": about["begin_ns"]}

@@ -7,16 +7,16 @@ import sqlite3
 from dataclasses import replace
 from pathlib import Path
 
-from . import family
+from ..output import command_label
+from ..storage import reader
+from ..storage.reader import Row
+from . import process_tree
 from .difference import Cost, Recorded
-from .output import command_label
-from .storage import reader
-from .storage.reader import Row
 
 _RECORDING = re.compile(r"(?:(?P<file>.*):)?(?P<number>\d+)", re.DOTALL)
 
 _PROCESSES = f"""
-SELECT p.argv, p.comm, p.lifetime_ns, p.cpu_ns, {family.OWN_PEAK}, p.max_rss_kib, p.status
+SELECT p.argv, p.comm, p.lifetime_ns, p.cpu_ns, {process_tree.OWN_PEAK}, p.max_rss_kib, p.status
 FROM family JOIN processes AS p USING (id)"""
 
 
@@ -43,7 +43,7 @@ def read(file: Path, recording: int | None) -> Recorded:
     with reader.reading(file) as connection:
         number = reader.which(connection, file, recording)
         about = next(row for row in reader.recording_rows(connection) if row["id"] == number)
-        command = family.command_id(connection, number)
+        command = process_tree.command_id(connection, number)
         activities = _by_activity(connection, number, command)
         wall = _wall(connection, about, command)
     whole = replace(sum(activities.values(), Cost()), wall=wall)
@@ -54,7 +54,7 @@ def _by_activity(connection: sqlite3.Connection, recording: int, command: int | 
     """What the processes came to, by what they did."""
     costs: dict[str, Cost] = {}
     values = {"recording": recording, "command": command}
-    for argv, comm, wall, cpu, own, peak, status in connection.execute(family.FAMILY + _PROCESSES, values):
+    for argv, comm, wall, cpu, own, peak, status in connection.execute(process_tree.FAMILY + _PROCESSES, values):
         name = command_label.of(argv, comm)
         costs[name] = costs.get(name, Cost()) + Cost(wall or 0, cpu or 0, own or 0, 1, int(bool(status)), peak or 0)
     return costs

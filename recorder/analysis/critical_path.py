@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from .family import Node
+from .process_tree import Node
 
 _NEVER = 2**63
 

@@ -6,8 +6,8 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from .errors import UsageError
-from .output.terminal import duration
+from ..errors import UsageError
+from ..output.terminal import duration
 
 NOISE_SHARE, NOISE_NS, NOISE_KIB = 0.1, 20_000_000, 2048
 # Of the whole, for a part: who happens to run beside whom changes how long each takes, and that from run to run.

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any
 
-from .model.events import as_text
-from .model.ordering import parents_first
-from .output import command_label
+from ..model.events import as_text
+from ..model.ordering import parents_first
+from ..output import command_label
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from .errors import UsageError
-from .storage import reader
+from ..errors import UsageError
+from ..storage import reader
 
 _HEAD_LINE = re.compile(r"-- ?(.*)")
 _PARAMETER = re.compile(
