@@ -65,20 +65,20 @@ def export(
     force: Force = False,
 ) -> None:
     """Write a recording for another tool: Perfetto, speedscope, flame graphs, spreadsheets, DuckDB, OpenTelemetry."""
-    from . import export
+    from .export import formats
     from .longwork import LongWork
     from .output import terminal
     from .storage import atomic_file, reader
 
     if output is not None and atomic_file.is_same(output, file):
         raise UsageError(f"{output} is the recording file itself", elsewhere("-o", output.with_suffix(".out")))
-    inside = export.place(file, recording, to.value)
+    inside = formats.place(file, recording, to.value)
     if output is None:
         _check_output(to, file)
     path = output and output / (inside or "")
     is_file = path is not None and not atomic_file.is_stream(path)
     with LongWork("the export", streams=not is_file) as work, _output(path, force, inside is not None) as out:
-        export.export(file, recording, to.value, weight.value, out, work)
+        formats.export(file, recording, to.value, weight.value, out, work)
     written = f"{path}: {path.stat().st_size:,} bytes" if path is not None and is_file else None
     for line in (written, reader.caveat(file, "" if recording is None else str(recording))):
         if line:

@@ -22,7 +22,7 @@ from support import SLOWNESS
 
 from webpf import __main__
 from webpf.analysis import saved_queries
-from webpf.export import FORMATS
+from webpf.export.formats import FORMATS
 from webpf.storage import file_check
 
 SECONDS = 30 * SLOWNESS

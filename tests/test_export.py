@@ -19,7 +19,8 @@ from sites import Site, running
 from story import BUILD
 from support import MS, exit_, fork, free, make_recording
 
-from webpf import export, exportcli, stacks
+from webpf import exportcli
+from webpf.export import formats, stacks
 from webpf.storage import reader
 
 Webpf = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -35,12 +36,12 @@ def db(tmp_path: Path) -> Path:
 def exported(db: Path, format: str, weight: str = "wall") -> bytes:
     """What is written in a format."""
     out = io.BytesIO()
-    export.export(db, None, format, weight, out)
+    formats.export(db, None, format, weight, out)
     return out.getvalue()
 
 
 def test_the_formats_that_are_offered() -> None:
-    assert [each.value for each in exportcli.To] == list(export.FORMATS)
+    assert [each.value for each in exportcli.To] == list(formats.FORMATS)
     assert [each.value for each in exportcli.Weight] == list(stacks.WEIGHTS)
 
 
@@ -69,7 +70,7 @@ def test_chrome_events(db: Path) -> None:
     assert {event["args"]["pid"] for event in shown if event["ph"] == "B"} == {1, 31, 110}
 
 
-@pytest.mark.parametrize("format", list(export.FORMATS))
+@pytest.mark.parametrize("format", list(formats.FORMATS))
 def test_a_recording_without_processes(format: str, tmp_path: Path) -> None:
     make_recording(tmp_path / "webpf.db", [])
     written = exported(tmp_path / "webpf.db", format)

@@ -18,7 +18,7 @@ from sites import Site, running
 from story import BUILD
 from support import exec_, exit_, fork, make_recording
 
-from webpf import export
+from webpf.export import formats
 from webpf.model.events import Event
 
 HOSTILE = "".join(chr(code) for code in (*range(1, 32), *range(127, 160), 0x061C, *range(0x200E, 0x2010)))
@@ -29,7 +29,7 @@ COLLECTORS_LIMIT = 1024 * 1024  # of a line: max_log_size of its file receivers
 def exported(db: Path, format: str, weight: str = "wall") -> str:
     """What is written in a format."""
     out = io.BytesIO()
-    export.export(db, None, format, weight, out)
+    formats.export(db, None, format, weight, out)
     return out.getvalue().decode()
 
 
@@ -156,7 +156,7 @@ def test_perfetto_shows_labels_and_failures(format: str, site: Site, chromium: A
     db = tmp_path / "webpf.db"
     make_recording(db, BUILD)
     out = io.BytesIO()
-    export.export(db, None, format, "wall", out)
+    formats.export(db, None, format, "wall", out)
     with closing(chromium.new_context(base_url=site.address)) as context:
         page = context.new_page()
         page.goto("/-/webpf/perfetto-ui/index.html#!/viewer?mode=embedded")

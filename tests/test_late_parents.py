@@ -19,10 +19,10 @@ import pytest
 from fates import Query
 from support import Recorder, about, alive, at, exec_, exit_, fork, free
 
-from webpf import otlp, stacks
 from webpf.analysis import process_tree
 from webpf.analysis.tree_view import Tree
 from webpf.capture.session import Session
+from webpf.export import otlp, stacks
 from webpf.model import ordering
 from webpf.model.events import Event
 from webpf.model.late_parents import MOST_CHILDREN, MOST_PARENTS

@@ -20,7 +20,7 @@ from webpf.storage import reader
 pytest.importorskip("perfetto", reason="the extra webpf[perfetto] isn't installed")
 from perfetto.protos.perfetto.trace.perfetto_trace_pb2 import Trace, TrackEvent
 
-from webpf import perfettotrace
+from webpf.export import perfetto
 from webpf.model.events import Event
 from webpf.web import viewer
 
@@ -31,7 +31,7 @@ def trace_of(db: Path, cuts: bool = False) -> Any:
     """The trace of a file's first recording."""
     out = io.BytesIO()
     with reader.reading(db) as connection:
-        perfettotrace.write(connection, reader.recording_rows(connection)[0], out, cuts)
+        perfetto.write(connection, reader.recording_rows(connection)[0], out, cuts)
     trace = Trace()
     trace.ParseFromString(out.getvalue())
     return trace

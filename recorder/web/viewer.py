@@ -74,14 +74,14 @@ async def page(datasette: Any, request: Any, receive: readers.Receive) -> Any:
 async def trace(datasette: Any, request: Any, receive: readers.Receive, send: Any) -> None:
     """The recording as Perfetto reads it."""
     _installed()
-    from .. import perfettotrace
+    from ..export import perfetto
 
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as temporary:
         file = Path(temporary) / "trace"
 
         def write(connection: Any, about: dict[str, Any], work: Work) -> None:
             with file.open("wb") as out:
-                perfettotrace.write(connection, about, out, cuts=True, work=work)
+                perfetto.write(connection, about, out, cuts=True, work=work)
 
         await access.read(datasette, request, receive, access.COUNTS, write, by=readers.TRACES)
         await asgi_send_file(send, file, content_type="application/octet-stream", chunk_size=_CHUNK)

@@ -10,10 +10,10 @@ import sqlite3
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from .model.events import as_text
-from .output import command_label
-from .storage.reader import Row
-from .work import UNWATCHED, Work, counted, processes
+from ..model.events import as_text
+from ..output import command_label
+from ..storage.reader import Row
+from ..work import UNWATCHED, Work, counted, processes
 
 _FOREVER = 1 << 62
 _TITLE, _ARGS = 200, 4096  # characters of a title but for the mark of a failure, and of a command line in arguments

@@ -12,12 +12,12 @@ import sqlite3
 from collections.abc import Iterator
 from typing import Any, TextIO
 
-from . import __version__
-from .model import argv
-from .model.events import as_text, text
-from .output import command_label
-from .storage.reader import Row
-from .work import UNWATCHED, Work, counted, processes
+from .. import __version__
+from ..model import argv
+from ..model.events import as_text, text
+from ..output import command_label
+from ..storage.reader import Row
+from ..work import UNWATCHED, Work, counted, processes
 
 LINE_BYTES = 1_000_000
 """A line is shorter than this: the Collector's file receiver takes 1 MiB (max_log_size) unless told otherwise."""

@@ -10,13 +10,13 @@ from pathlib import Path
 from types import ModuleType
 from typing import BinaryIO, TypeAlias
 
-from . import chrometrace, otlp, stacks
-from .errors import Unavailable
-from .host.invocation import pip_install
-from .output import terminal
-from .storage import reader, soundness
-from .storage.reader import Row
-from .work import UNWATCHED, Work, counted, processes
+from ..errors import Unavailable
+from ..host.invocation import pip_install
+from ..output import terminal
+from ..storage import reader, soundness
+from ..storage.reader import Row
+from ..work import UNWATCHED, Work, counted, processes
+from . import chrome, otlp, stacks
 
 Writer: TypeAlias = Callable[[sqlite3.Connection, Row, str, BinaryIO, Work], None]
 
@@ -63,15 +63,15 @@ def _rows(format: str) -> Writer:
 
 def _chrome(connection: sqlite3.Connection, about: Row, weight: str, out: BinaryIO, work: Work) -> None:
     with _as_text(out) as text:
-        chrometrace.write(connection, about, text, work)
+        chrome.write(connection, about, text, work)
 
 
 def _perfetto(connection: sqlite3.Connection, about: Row, weight: str, out: BinaryIO, work: Work) -> None:
     try:
-        from . import perfettotrace
+        from . import perfetto
     except ImportError:
         raise Unavailable("this format needs the Python package perfetto", pip_install("perfetto")) from None
-    perfettotrace.write(connection, about, out, work=work)
+    perfetto.write(connection, about, out, work=work)
 
 
 def _parquet(connection: sqlite3.Connection, about: Row, weight: str, out: BinaryIO, work: Work) -> None:
@@ -85,10 +85,10 @@ def _otlp(connection: sqlite3.Connection, about: Row, weight: str, out: BinaryIO
 
 def _parquetfile() -> ModuleType:
     try:
-        from . import parquetfile
+        from . import parquet
     except ImportError:
         raise Unavailable("this format needs the Python package pyarrow", pip_install("pyarrow")) from None
-    return parquetfile
+    return parquet
 
 
 def place(db: Path, recording: int | None, format: str) -> Path | None:

@@ -19,10 +19,10 @@ from perfetto.protos.perfetto.trace.perfetto_trace_pb2 import (
 )
 from perfetto.trace_builder.proto_builder import StreamingTraceProtoBuilder
 
-from . import slices
-from .analysis import saved_queries
-from .storage.reader import Row
-from .work import UNWATCHED, Work
+from ..analysis import saved_queries
+from ..storage.reader import Row
+from ..work import UNWATCHED, Work
+from . import tracks
 
 _SEQUENCE = 1
 _ALIVE, _FIRST_LANE = 1, 2  # ids of tracks
@@ -39,7 +39,7 @@ def write(
         is said of the wall clock.
     """
     builder = StreamingTraceProtoBuilder(out)
-    shift = slices.zero_ns(connection, about)
+    shift = tracks.zero_ns(connection, about)
     builder.write_packet(_names())
     if not cuts:  # with it, the UI shows a group "System", and folds the others
         builder.write_packet(_clocks(about, shift))
@@ -53,7 +53,7 @@ def _names() -> TracePacket:
     """What the arguments of slices are called: said once, then by number."""
     packet = TracePacket(trusted_packet_sequence_id=_SEQUENCE)
     packet.sequence_flags = TracePacket.SEQ_INCREMENTAL_STATE_CLEARED | TracePacket.SEQ_NEEDS_INCREMENTAL_STATE
-    for number, name in enumerate(slices.ARGUMENTS, 1):
+    for number, name in enumerate(tracks.ARGUMENTS, 1):
         packet.interned_data.debug_annotation_names.add(iid=number, name=name)
     return packet
 
@@ -83,7 +83,7 @@ def _processes(
     connection: sqlite3.Connection, about: Row, shift: int, earliest: int, work: Work
 ) -> Iterator[TracePacket]:
     """Begin and end of each, and before them the lane where it is the first in it."""
-    for each in slices.read(connection, about["id"], earliest, work):
+    for each in tracks.read(connection, about["id"], earliest, work):
         track = each.lane + _FIRST_LANE
         if each.is_first:
             yield _packet(track_descriptor=TrackDescriptor(uuid=track, name=each.track))
@@ -93,7 +93,7 @@ def _processes(
             yield _packet(timestamp=each.end_ns - shift, track_event=event)
 
 
-def _begin(track: int, each: slices.Slice) -> TrackEvent:
+def _begin(track: int, each: tracks.Slice) -> TrackEvent:
     event = TrackEvent(type=TrackEvent.TYPE_SLICE_BEGIN, track_uuid=track, name=each.title, categories=[each.outcome])
     for number, value in enumerate(each.values, 1):
         if isinstance(value, str):

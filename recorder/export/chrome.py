@@ -10,10 +10,10 @@ import sqlite3
 from collections.abc import Iterator
 from typing import TextIO
 
-from . import slices
-from .model.argv import UNPRINTABLE
-from .storage.reader import Row
-from .work import UNWATCHED, Work
+from ..model.argv import UNPRINTABLE
+from ..storage.reader import Row
+from ..work import UNWATCHED, Work
+from . import tracks
 
 _ENCODER = json.JSONEncoder(ensure_ascii=False)
 _COLOURS = {"failed": "bad", "signalled": "terrible"}  # chrome://tracing knows them; Perfetto takes colours from names
@@ -41,14 +41,14 @@ def _json(value: Row) -> str:
 
 def _events(connection: sqlite3.Connection, about: Row, work: Work) -> Iterator[Row]:
     numbers: dict[str, int] = {}
-    zero = slices.zero_ns(connection, about)
-    for each in slices.read(connection, about["id"], work=work):
+    zero = tracks.zero_ns(connection, about)
+    for each in tracks.read(connection, about["id"], work=work):
         track = numbers.setdefault(each.track, len(numbers) + 1)
         if each.is_first:
             name = {"ph": "M", "pid": track, "tid": each.lane + 1}
             yield name | {"name": "process_name", "args": {"name": each.track}}
             yield name | {"name": "thread_name", "args": {"name": each.track}}
-        given = {name: value for name, value in zip(slices.ARGUMENTS, each.values, strict=True) if value is not None}
+        given = {name: value for name, value in zip(tracks.ARGUMENTS, each.values, strict=True) if value is not None}
         event = {"name": each.title, "cat": each.outcome, "pid": track, "tid": each.lane + 1, "args": given}
         if each.outcome in _COLOURS:
             event["cname"] = _COLOURS[each.outcome]

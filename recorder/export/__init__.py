@@ -1,0 +1,4 @@
+"""Recordings in other tools' formats.
+
+Its face: `formats`; each format is a module of its own: `chrome`, `perfetto`, `stacks`, `otlp`, `parquet`.
+"""
