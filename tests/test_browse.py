@@ -16,7 +16,7 @@ from datasette.utils import tilde_decode
 from support import DEADLINE_SECONDS, disposition, webpf_command
 from visits import browsing
 
-from webpf.browse import encoded
+from webpf.web.browse import encoded
 
 Webpf = Callable[..., "subprocess.CompletedProcess[str]"]
 

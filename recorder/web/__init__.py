@@ -122,9 +122,9 @@ def actor_from_request(datasette: Any, request: Any) -> None:
 @hookimpl
 def register_routes() -> list[Any]:
     """The timeline, and Perfetto's UI."""
-    from . import pages, viewer
+    from . import perfetto_pages, timeline_pages
 
-    return pages.routes() + viewer.routes()
+    return timeline_pages.routes() + perfetto_pages.routes()
 
 
 @hookimpl

@@ -10,7 +10,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-from .host import sudo_user
+from ..host import sudo_user
 
 _GRAPHICAL = ("x-www-browser", "firefox", "chromium", "google-chrome", "chromium-browser", "brave-browser")
 # They would take over the terminal that webpf was called in, and without one use up an address that works once.

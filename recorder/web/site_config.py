@@ -6,8 +6,8 @@ from pathlib import Path
 
 import yaml
 
-from .storage import file_check
-from .web import describe
+from ..storage import file_check
+from . import describe
 
 
 class _Dumper(yaml.SafeDumper):

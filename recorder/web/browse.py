@@ -17,13 +17,13 @@ from types import FrameType
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from ..errors import Unavailable, UsageError, WebpfError
+from ..host.signals import ASKING
+from ..storage import reader
 from . import browser
-from .errors import Unavailable, UsageError, WebpfError
-from .host.signals import ASKING
-from .storage import reader
 
 if TYPE_CHECKING:
-    from .web import gate as gates
+    from . import gate as gates
 
 HOST = "127.0.0.1"
 FIRST_PORT = 8001
@@ -55,7 +55,7 @@ def serve(
     with _ended_by_signals(), _listening(port) as listener, _Silence() as silence:
 
         def announce(gate: gates.Gate) -> None:
-            from .web import server
+            from . import server
 
             number = listener.getsockname()[1]
             page = f"http://{HOST}:{number}/-/webpf/timeline/{encoded(server.name_of(db))}/{latest}"
@@ -64,7 +64,7 @@ def serve(
             silence.interrupt(lambda: on_ready(Served(address, is_open, _tunnel(desktop, number))))
 
         try:
-            from .web import server
+            from . import server
 
             server.serve(db, listener, served, announce)
         except WebpfError:

@@ -11,7 +11,7 @@ from datasette.utils.asgi import BadRequest
 
 from ..analysis import saved_queries, timeline
 from ..work import Work
-from . import access, readers, viewer
+from . import access, perfetto_pages, readers
 
 Handler: TypeAlias = Callable[..., Awaitable[Any]]
 
@@ -33,7 +33,7 @@ def routes() -> list[tuple[str, Handler]]:
 async def page(datasette: Any, request: Any, receive: readers.Receive) -> Any:
     """The page itself; it fetches what it shows."""
     name, about = await access.row(datasette, request, receive, access.BARS)
-    shows_perfetto = viewer.folder() and await access.may(datasette, request.actor, name, access.COUNTS)
+    shows_perfetto = perfetto_pages.folder() and await access.may(datasette, request.actor, name, access.COUNTS)
     context = {
         "database": name,
         "recording": about,
