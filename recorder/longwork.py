@@ -13,7 +13,7 @@ from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any
 
 from .host.signals import ASKING
-from .work import Interrupted
+from .progress import Interrupted
 
 if TYPE_CHECKING:
     from rich.progress import Progress

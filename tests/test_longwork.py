@@ -19,7 +19,7 @@ import pytest
 from support import DEADLINE_SECONDS, PROJECT, wait_until, webpf_command
 
 from webpf import longwork
-from webpf.work import Interrupted, counted
+from webpf.progress import Interrupted, counted
 
 Webpf = Callable[..., "subprocess.CompletedProcess[str]"]
 

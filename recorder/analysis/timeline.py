@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from ..output import command_label
+from ..progress import UNWATCHED, Work
 from ..storage import reader
-from ..work import UNWATCHED, Work
 from . import process_tree, saved_queries
 
 MOST_BARS = 2500

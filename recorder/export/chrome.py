@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from typing import TextIO
 
 from ..model.argv import UNPRINTABLE
+from ..progress import UNWATCHED, Work
 from ..storage.reader import Row
-from ..work import UNWATCHED, Work
 from . import tracks
 
 _ENCODER = json.JSONEncoder(ensure_ascii=False)

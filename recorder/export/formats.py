@@ -13,9 +13,9 @@ from typing import BinaryIO, TypeAlias
 from ..errors import Unavailable
 from ..host.invocation import pip_install
 from ..output import terminal
+from ..progress import UNWATCHED, Work, counted, processes
 from ..storage import reader, soundness
 from ..storage.reader import Row
-from ..work import UNWATCHED, Work, counted, processes
 from . import chrome, otlp, stacks
 
 Writer: TypeAlias = Callable[[sqlite3.Connection, Row, str, BinaryIO, Work], None]

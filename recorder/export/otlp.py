@@ -16,8 +16,8 @@ from .. import __version__
 from ..model import argv
 from ..model.events import as_text, text
 from ..output import command_label
+from ..progress import UNWATCHED, Work, counted, processes
 from ..storage.reader import Row
-from ..work import UNWATCHED, Work, counted, processes
 
 LINE_BYTES = 1_000_000
 """A line is shorter than this: the Collector's file receiver takes 1 MiB (max_log_size) unless told otherwise."""

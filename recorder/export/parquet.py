@@ -18,9 +18,9 @@ import pyarrow
 from pyarrow import parquet
 
 from ..model.events import as_text
+from ..progress import UNWATCHED, Work, counted, processes
 from ..storage import soundness
 from ..storage.reader import Row
-from ..work import UNWATCHED, Work, counted, processes
 
 _ROWS = 65_536  # of a row group, which is what is in memory at a time
 _TYPES = {"INTEGER": pyarrow.int64(), "TEXT": pyarrow.string(), "BLOB": pyarrow.binary(), "ANY": pyarrow.string()}

@@ -20,8 +20,8 @@ from perfetto.protos.perfetto.trace.perfetto_trace_pb2 import (
 from perfetto.trace_builder.proto_builder import StreamingTraceProtoBuilder
 
 from ..analysis import saved_queries
+from ..progress import UNWATCHED, Work
 from ..storage.reader import Row
-from ..work import UNWATCHED, Work
 from . import tracks
 
 _SEQUENCE = 1

@@ -9,9 +9,9 @@ from typing import TextIO
 
 from ..output import command_label
 from ..output.escape import safe
+from ..progress import UNWATCHED, Work, counted
+from ..progress import processes as work_of
 from ..storage.reader import Row
-from ..work import UNWATCHED, Work, counted
-from ..work import processes as work_of
 
 WEIGHTS = ("wall", "cpu", "count")
 """wall: ns that it lived while none of its children did; cpu: ns of CPU time; count: one for each."""

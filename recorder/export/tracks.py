@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 
 from ..model.events import as_text
 from ..output import command_label
+from ..progress import UNWATCHED, Work, counted, processes
 from ..storage.reader import Row
-from ..work import UNWATCHED, Work, counted, processes
 
 _FOREVER = 1 << 62
 _TITLE, _ARGS = 200, 4096  # characters of a title but for the mark of a failure, and of a command line in arguments

@@ -10,7 +10,7 @@ from typing import Any
 
 from ..model.events import Event
 from ..model.pairing import Pairing
-from ..work import Work, counted
+from ..progress import Work, counted
 from .columns import TABLES
 
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from ..errors import DataError, UsageError
 from ..model import argv
-from ..work import UNWATCHED, Work
+from ..progress import UNWATCHED, Work
 from . import atomic_file, opening, reader, soundness
 from .recording_file import Store
 from .soundness import GREATEST

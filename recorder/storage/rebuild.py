@@ -9,7 +9,7 @@ from typing import Any
 
 from ..errors import NotFound, StorageError
 from ..model import argv
-from ..work import UNWATCHED, Work
+from ..progress import UNWATCHED, Work
 from . import event_reader, opening, reader, soundness
 from .columns import TABLES
 from .recording_file import Store

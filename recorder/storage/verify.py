@@ -15,7 +15,7 @@ from typing import Any
 from ..errors import DataError
 from ..model.events import KINDS, Exec, Exit, Fork, Free
 from ..model.process import Process
-from ..work import UNWATCHED, Work
+from ..progress import UNWATCHED, Work
 from . import event_reader, opening, reader, soundness
 from .columns import NO_PROGRAM, PROCESS_COLUMNS, TABLES, process_row, program_row
 

@@ -15,7 +15,7 @@ from datasette.utils.asgi import BadRequest
 from datasette.views.base import DatasetteError
 
 from ..analysis import timeline
-from ..work import Work
+from ..progress import Work
 from . import cells, readers, served
 
 

@@ -16,7 +16,7 @@ from datasette import NotFound, Response
 from datasette.utils.asgi import asgi_send_file
 
 from ..host.invocation import pip_install
-from ..work import Work
+from ..progress import Work
 from . import access, readers
 
 _BASE = rf"^/-/webpf/perfetto/{access.RECORDING}"

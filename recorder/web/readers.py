@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from typing import Any, TypeAlias, TypeVar
 
-from ..work import Work
+from ..progress import Work
 from . import served
 
 Receive: TypeAlias = Callable[[], Awaitable[Any]]

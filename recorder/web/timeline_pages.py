@@ -10,7 +10,7 @@ from datasette import Response
 from datasette.utils.asgi import BadRequest
 
 from ..analysis import saved_queries, timeline
-from ..work import Work
+from ..progress import Work
 from . import access, perfetto_pages, readers
 
 Handler: TypeAlias = Callable[..., Awaitable[Any]]
