@@ -89,9 +89,9 @@ def _run() -> int:
 
 def _run_command() -> int:
     # Here, for it takes a tenth of a second, in which Ctrl-C may come.
-    from . import cli
+    from .cli import app
 
-    return cli.run()
+    return app.run()
 
 
 def _exit_code(step: "Callable[[], int | None]") -> int:

@@ -19,7 +19,7 @@ from sites import Site, running
 from story import BUILD
 from support import MS, exit_, fork, free, make_recording
 
-from webpf import exportcli
+from webpf.cli import export
 from webpf.export import formats, stacks
 from webpf.storage import reader
 
@@ -41,8 +41,8 @@ def exported(db: Path, format: str, weight: str = "wall") -> bytes:
 
 
 def test_the_formats_that_are_offered() -> None:
-    assert [each.value for each in exportcli.To] == list(formats.FORMATS)
-    assert [each.value for each in exportcli.Weight] == list(stacks.WEIGHTS)
+    assert [each.value for each in export.To] == list(formats.FORMATS)
+    assert [each.value for each in export.Weight] == list(stacks.WEIGHTS)
 
 
 def test_rows(db: Path) -> None:

@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 from support import DEADLINE_SECONDS, PROJECT, wait_until, webpf_command
 
-from webpf import longwork
+from webpf.cli import progress_bar
 from webpf.progress import Interrupted, counted
 
 Webpf = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -154,18 +154,18 @@ def test_a_bar_at_a_terminal(large: Path, tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def work() -> Iterator[longwork.LongWork]:
+def work() -> Iterator[progress_bar.LongWork]:
     """Under way."""
-    with longwork.LongWork("the work") as work:
+    with progress_bar.LongWork("the work") as work:
         yield work
 
 
-def test_a_long_statement_ends(work: longwork.LongWork) -> None:
+def test_a_long_statement_ends(work: progress_bar.LongWork) -> None:
     """Also one that gives no row for a long time; and what is said is what happened, not how."""
     connection = sqlite3.connect(":memory:")
     work.watch(connection)
     endless = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n"
-    with pytest.raises(Interrupted) as found, longwork.LongWork("the count") as inner:
+    with pytest.raises(Interrupted) as found, progress_bar.LongWork("the count") as inner:
         inner.watch(connection)
         # The handler first: on a busy machine the time may be up before the next line, and SIGALRM ends the process.
         handler = signal.signal(signal.SIGALRM, lambda *_: os.kill(os.getpid(), signal.SIGTERM))

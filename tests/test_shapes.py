@@ -21,7 +21,7 @@ from support import exec_, exit_, fork, free, make_recording
 from typer.testing import CliRunner
 
 from webpf.analysis import diff, saved_queries, timeline
-from webpf.cli import app
+from webpf.cli.app import app
 from webpf.export import formats
 from webpf.model.events import Event
 from webpf.storage import reader, verify

@@ -23,8 +23,8 @@ from pathlib import Path
 import pytest
 from support import DEADLINE_SECONDS, Recorder, exit_, fork, make_recording, wait_until, webpf_command
 
-from webpf import spool
-from webpf.spool import spooled
+from webpf.cli import spool
+from webpf.cli.spool import spooled
 
 PROCESSES = 12_000
 LONG = {

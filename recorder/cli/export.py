@@ -11,9 +11,9 @@ from typing import Annotated, BinaryIO, cast
 
 import typer
 
-from .errors import UsageError
-from .host.invocation import elsewhere
-from .model import argv
+from ..errors import UsageError
+from ..host.invocation import elsewhere
+from ..model import argv
 from .options import DEFAULT_DB, File, Recording
 
 Force = Annotated[bool, typer.Option("--force", help="Replace FILE if it is there.")]
@@ -65,10 +65,10 @@ def export(
     force: Force = False,
 ) -> None:
     """Write a recording for another tool: Perfetto, speedscope, flame graphs, spreadsheets, DuckDB, OpenTelemetry."""
-    from .export import formats
-    from .longwork import LongWork
-    from .output import terminal
-    from .storage import atomic_file, reader
+    from ..export import formats
+    from ..output import terminal
+    from ..storage import atomic_file, reader
+    from .progress_bar import LongWork
 
     if output is not None and atomic_file.is_same(output, file):
         raise UsageError(f"{output} is the recording file itself", elsewhere("-o", output.with_suffix(".out")))
@@ -100,8 +100,8 @@ def _check_output(to: To, file: Path) -> None:
 @contextmanager
 def _output(path: Path | None, replaces: bool, makes_folders: bool) -> Iterator[BinaryIO]:
     """Where an export is written: a new file, what is no file, or standard output."""
+    from ..storage import atomic_file
     from .spool import spooled_bytes
-    from .storage import atomic_file
 
     if path is None:
         with spooled_bytes(sys.stdout.fileno(), "standard output") as output:
@@ -121,9 +121,9 @@ def merge(
     force: Force = False,
 ) -> None:
     """Join the recordings of several files, or hosts, into one new file."""
-    from .longwork import LongWork
-    from .output.terminal import say
-    from .storage import merge as merging
+    from ..output.terminal import say
+    from ..storage import merge as merging
+    from .progress_bar import LongWork
 
     with LongWork("the merge") as work:
         merged = merging.merge(files, output, force, work)

@@ -7,9 +7,9 @@ import sys
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from .capture import min_lifetime
-from .capture.recorder import Options, Status, Summary
-from .output import terminal
+from ..capture import min_lifetime
+from ..capture.recorder import Options, Status, Summary
+from ..output import terminal
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID

@@ -17,9 +17,9 @@ import tempfile
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, TextIO
 
-from .errors import CannotCreate, Signalled, WebpfError
-from .host import standard_streams
-from .host.invocation import program
+from ..errors import CannotCreate, Signalled, WebpfError
+from ..host import standard_streams
+from ..host.invocation import program
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer

@@ -12,8 +12,8 @@ import time
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any
 
-from .host.signals import ASKING
-from .progress import Interrupted
+from ..host.signals import ASKING
+from ..progress import Interrupted
 
 if TYPE_CHECKING:
     from rich.progress import Progress

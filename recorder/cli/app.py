@@ -8,10 +8,11 @@ from typing import Annotated
 
 import typer
 
-from . import __version__, diffcli, exportcli, recordcli, treecli, webcli
-from .errors import DataError, NoPermission, Unavailable
-from .host.invocation import sudo_command
-from .model import argv
+from .. import __version__
+from ..errors import DataError, NoPermission, Unavailable
+from ..host.invocation import sudo_command
+from ..model import argv
+from . import diff, export, record, tree, web
 from .options import DEFAULT_DB, Db, File, Format, Recording, RowFormat
 
 # What Typer raises for a command line that it can't parse. It has no public name of its own.
@@ -28,7 +29,7 @@ app = typer.Typer(
 
 
 def _names() -> list[str]:
-    from .analysis import saved_queries
+    from ..analysis import saved_queries
 
     return saved_queries.names()
 
@@ -65,8 +66,8 @@ def _main(
         typer.echo(context.get_help())
 
 
-app.command(cls=recordcli.RecordCommand, context_settings=recordcli.COMMAND_SETTINGS)(recordcli.record)
-app.command()(recordcli.stream)
+app.command(cls=record.RecordCommand, context_settings=record.COMMAND_SETTINGS)(record.record)
+app.command()(record.stream)
 
 
 @app.command()
@@ -86,10 +87,10 @@ def query(
     ] = None,
 ) -> None:
     """Run a saved query over a recording, or list the saved queries."""
-    from .analysis import pid_owner, saved_queries
-    from .output import terminal
+    from ..analysis import pid_owner, saved_queries
+    from ..output import terminal
+    from ..storage import reader
     from .spool import spooled
-    from .storage import reader
 
     if name is None:
         saved = [saved_queries.load(each).about() for each in saved_queries.names()]
@@ -115,8 +116,8 @@ def query(
 @app.command()
 def recordings(db: Db = DEFAULT_DB, format: RowFormat = Format.table) -> None:
     """List the recordings that a file holds."""
-    from .output import terminal
-    from .storage import reader
+    from ..output import terminal
+    from ..storage import reader
 
     columns = ["id", "name", "status", "started", "seconds", "processes", "lost", "host", "kernel"]
     rows = [terminal.describe_recording(row, columns) for row in reader.recordings(db)]
@@ -126,9 +127,9 @@ def recordings(db: Db = DEFAULT_DB, format: RowFormat = Format.table) -> None:
 @app.command()
 def rebuild(db: Db = DEFAULT_DB, recording: Recording = None) -> None:
     """Make the processes of a recording again from its raw facts; default: of all recordings of the file."""
-    from .longwork import LongWork
-    from .output.terminal import say
-    from .storage import rebuild as rebuilding
+    from ..output.terminal import say
+    from ..storage import rebuild as rebuilding
+    from .progress_bar import LongWork
 
     with LongWork("the rebuild") as work:
         rebuilt = rebuilding.rebuild(db, recording, work)
@@ -141,10 +142,10 @@ def verify(
     file: File = DEFAULT_DB,
 ) -> None:
     """Check a file: SQLite's integrity, balanced books, and processes that follow from the raw facts."""
-    from .longwork import LongWork
-    from .output.escape import safe
+    from ..output.escape import safe
+    from ..storage import verify as verifying
+    from .progress_bar import LongWork
     from .spool import spooled
-    from .storage import verify as verifying
 
     problems: list[str] = []
     with LongWork("the verification") as work, spooled(sys.stdout) as output:
@@ -164,8 +165,8 @@ def verify(
 @app.command()
 def doctor(db: Db = DEFAULT_DB) -> None:
     """Say what this machine has, and lacks, of what recording needs."""
-    from .kernel import doctor as examination
-    from .output.terminal import write_lines
+    from ..kernel import doctor as examination
+    from ..output.terminal import write_lines
 
     checks = examination.examine(db, sudo_command(["record", "--dry-run"]))
     for check in checks:
@@ -178,15 +179,15 @@ def doctor(db: Db = DEFAULT_DB) -> None:
         raise typer.Exit((NoPermission if missing == ["privileges"] else Unavailable).exit_code)
 
 
-app.command()(treecli.tree)
+app.command()(tree.tree)
 
 
 @app.command()
 def report(file: File = DEFAULT_DB, recording: Recording = None) -> None:
     """Tell the story of a recording: how busy it was, what ran alone, what decided the time, what was repeated."""
-    from .analysis import report as reports
-    from .output import terminal
-    from .storage import reader
+    from ..analysis import report as reports
+    from ..output import terminal
+    from ..storage import reader
 
     with reader.reading(file) as connection:
         number = reader.which(connection, file, recording)
@@ -198,8 +199,8 @@ def report(file: File = DEFAULT_DB, recording: Recording = None) -> None:
         terminal.say(caveat)
 
 
-app.command()(diffcli.diff)
-app.command()(exportcli.export)
-app.command()(exportcli.merge)
-app.command()(webcli.browse)
-app.command()(webcli.datasette_config)
+app.command()(diff.diff)
+app.command()(export.export)
+app.command()(export.merge)
+app.command()(web.browse)
+app.command()(web.datasette_config)

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-from .errors import UsageError
+from ..errors import UsageError
 
 _NEAR = 0.75  # of difflib: --durration for --duration, but not --quiet for --user
 _SAME = {"--user": "--uid", "--username": "--uid", "--file": "--db", "--database": "--db", "--time": "--duration"}

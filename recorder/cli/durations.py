@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from itertools import pairwise
 
-from .errors import UsageError
+from ..errors import UsageError
 
 METAVAR = "TIME"
 HELP = "as 90 (seconds), 250ms, 5m or 1h30m"

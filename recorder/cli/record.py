@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperCommand
 
+from ..capture import limits
+from ..errors import UsageError, WebpfError
+from ..host.invocation import program, sudo_command
+from ..model import argv
 from . import durations
-from .capture import limits
-from .errors import UsageError, WebpfError
-from .host.invocation import program, sudo_command
-from .model import argv
 from .options import (
     DEFAULT_DB,
     All,
@@ -37,11 +37,11 @@ from .options import (
 )
 
 if TYPE_CHECKING:
-    from .capture.command import Command
-    from .capture.plan import Aim
-    from .capture.recorder import Options, Summary
-    from .capture.redaction import Redaction
-    from .capture.targets import Target
+    from ..capture.command import Command
+    from ..capture.plan import Aim
+    from ..capture.recorder import Options, Summary
+    from ..capture.redaction import Redaction
+    from ..capture.targets import Target
 
 COMMAND_SETTINGS = {"allow_interspersed_args": False}  # what follows the command is its own
 CommandLine = Annotated[
@@ -87,8 +87,8 @@ def record(
     """
     limits.check(buffer_mib, max_args)
     seconds, shortest = durations.parse("--duration", duration), durations.parse("--min-lifetime", min_lifetime)
-    from .capture.plan import Aim
-    from .capture.redaction import Redaction
+    from ..capture.plan import Aim
+    from ..capture.redaction import Redaction
 
     aim = Aim(command_line or [], seconds, pid, all, as_root, cgroup, uid or [], comm or [], shortest)
     aim.check()
@@ -98,7 +98,7 @@ def record(
     if dry_run:
         _try(buffer_mib, max_args, quiet)
         return
-    from .capture.recorder import Options
+    from ..capture.recorder import Options
 
     kept = Options(db, seconds, name, buffer_mib, max_args, no_args, len(redact or []))
     options = replace(kept, of=aim.of, users=aim.users, names=aim.names, min_lifetime=shortest, cgroup=cgroup)
@@ -108,9 +108,9 @@ def record(
 
 
 def _check_machine(db: Path | None) -> None:
-    from .host import resource_limits
-    from .kernel import preflight
-    from .storage import file_check
+    from ..host import resource_limits
+    from ..kernel import preflight
+    from ..storage import file_check
 
     resource_limits.lift()
     if db is not None:
@@ -119,8 +119,8 @@ def _check_machine(db: Path | None) -> None:
 
 
 def _try(buffer_mib: int, max_args: int, quiet: bool) -> None:
-    from .kernel import probe
-    from .output.terminal import say
+    from ..kernel import probe
+    from ..output.terminal import say
 
     probe.Probe(0, buffer_mib, max_args).close()
     if not quiet:
@@ -128,10 +128,10 @@ def _try(buffer_mib: int, max_args: int, quiet: bool) -> None:
 
 
 def _record(options: Options, redaction: Redaction, target: Target, quiet: bool) -> None:
+    from ..capture import recorder as recording
+    from ..host import signals
     from . import live_status
-    from .capture import recorder as recording
     from .display import Display
-    from .host import signals
 
     with Display(live_status.observer(options, quiet)) as observer:
         summary = recording.record(options, observer, redaction, target)
@@ -143,11 +143,11 @@ def _record(options: Options, redaction: Redaction, target: Target, quiet: bool)
 
 def _record_command(options: Options, redaction: Redaction, command: Command, aim: Aim, quiet: bool) -> int:
     """Records a command. The supervisor waits for it, and has its exit code, whatever happens here."""
+    from ..capture import recorder as recording
+    from ..host import signals
+    from ..output.terminal import say
     from . import live_status
-    from .capture import recorder as recording
     from .display import Display
-    from .host import signals
-    from .output.terminal import say
 
     try:
         with aim.around(command) as target, Display(live_status.Quiet()) as observer:
@@ -165,10 +165,10 @@ def _record_command(options: Options, redaction: Redaction, command: Command, ai
 
 def _tell(summary: Summary) -> None:
     """What a command came to."""
+    from ..analysis import command_summary
+    from ..output.terminal import say
+    from ..storage import reader
     from . import live_status
-    from .analysis import command_summary
-    from .output.terminal import say
-    from .storage import reader
 
     with reader.reading(summary.db) as connection:
         lines = list(command_summary.lines(connection, summary.recording_id))
@@ -180,7 +180,7 @@ def _tell(summary: Summary) -> None:
 
 def _say_next(db: Path, query: str) -> None:
     """The commands to type next."""
-    from .output.terminal import say
+    from ..output.terminal import say
 
     webpf = program(sys.argv[0])
     file = None if db == DEFAULT_DB else argv.file_word(db)
@@ -198,13 +198,13 @@ def stream(
     """Print forks (F), execs (X) and exits (E) as JSON lines while they happen. Needs root or capabilities."""
     limits.check(buffer_mib, max_args)
     seconds = durations.parse("--duration", duration, "stream")
-    from .capture.redaction import Redaction
-    from .kernel import preflight
+    from ..capture.redaction import Redaction
+    from ..kernel import preflight
 
     redaction = Redaction(no_args, redact or [])
     preflight.check_machine(sudo_command())
-    from .capture import stream as streaming
-    from .output.terminal import say
+    from ..capture import stream as streaming
+    from ..output.terminal import say
 
     started = "streaming, " + ("until Ctrl-C" if seconds is None else f"for {seconds:g} s")
     output = sys.stdout.fileno()

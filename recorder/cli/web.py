@@ -25,8 +25,8 @@ def browse(
 
     The address that is printed lets in the first browser that opens it.
     """
-    from .output.terminal import say
-    from .web import browse as browsing
+    from ..output.terminal import say
+    from ..web import browse as browsing
 
     def tell(served: browsing.Served) -> None:
         where = "" if served.is_open or not opens else "no browser here: open "
@@ -39,6 +39,6 @@ def browse(
 
 def datasette_config(db: File = DEFAULT_DB) -> None:
     """Print what a Datasette without webpf's plugin needs to know of a file, as YAML for -m (and in 1.0 -c)."""
-    from .web import site_config
+    from ..web import site_config
 
     sys.stdout.buffer.write(site_config.config(db).encode())  # YAML is UTF-8, whatever the terminal shows

@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from .errors import NotFound, UsageError
-from .model import argv
+from ..errors import NotFound, UsageError
+from ..model import argv
 from .options import DEFAULT_DB, File, Recording
 
 
@@ -26,10 +26,10 @@ def tree(
     folds: Annotated[bool, typer.Option("--fold/--no-fold", help="Siblings that did the same as one line.")] = True,
 ) -> None:
     """Show who started whom, with times and outcomes, folded where it repeats."""
-    from .analysis import pid_owner, process_tree
-    from .analysis import tree_view as trees
-    from .output import terminal
-    from .storage import reader
+    from ..analysis import pid_owner, process_tree
+    from ..analysis import tree_view as trees
+    from ..output import terminal
+    from ..storage import reader
 
     if pid is not None and id is not None:
         raise UsageError("--pid and --id both name the process at the top", f"webpf tree --id {id}")

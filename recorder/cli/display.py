@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 from types import TracebackType
 
-from .capture.recorder import Status
+from ..capture.recorder import Status
 from .live_status import Quiet
 
 _MOST_WAITING = 100  # calls that a stopped terminal has not taken yet; more are left out

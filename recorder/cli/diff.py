@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from .errors import UsageError
+from ..errors import UsageError
 from .options import DEFAULT_DB, Db
 
 _EXCEEDED = 1
@@ -25,10 +25,10 @@ def diff(
     ] = None,
 ) -> None:
     """Compare two recordings: what is new, gone, slower, hungrier, failing now. --fail-if makes it a test."""
-    from .analysis import diff as reading
-    from .analysis import difference
-    from .output import terminal
-    from .storage import reader
+    from ..analysis import diff as reading
+    from ..analysis import difference
+    from ..output import terminal
+    from ..storage import reader
 
     conditions = [difference.Condition.parse(text) for text in fail_if or []]
     if before is not None and after is None:
