@@ -1,7 +1,13 @@
-"""Writes docs/schema.md and docs/queries.md from the schema and the saved queries. tests/test_docs.py checks them."""
+"""Writes docs/schema.md, docs/queries.md and the end of docs/how-it-works.md from what they describe.
+
+tests/test_docs.py checks that they are current.
+"""
 
 from __future__ import annotations
 
+import importlib
+import inspect
+import re
 from pathlib import Path
 
 from webpf.analysis import saved_queries
@@ -50,7 +56,23 @@ def queries_page() -> str:
     return "\n".join(lines) + "\n"
 
 
-PAGES = {HERE / "schema.md": schema_page, HERE / "queries.md": queries_page}
+def how_it_works_page() -> str:
+    """docs/how-it-works.md: as it is, but for the table of packages at its end, made of their docstrings."""
+    text, mark, _ = (HERE / "how-it-works.md").read_text(encoding="utf-8").partition(PACKAGES)
+    folders = re.findall(r"^    ([a-z ]+)$", text[text.index("\n## Layers\n") :], re.MULTILINE)
+    lines = [text.rstrip(), "", mark or PACKAGES, ""]
+    for name in (name for names in folders for name in names.split()):
+        about = (inspect.getdoc(importlib.import_module(f"webpf.{name}")) or "").replace("\n\n", " ").replace("\n", " ")
+        lines.append(f"- **{name}**: {about}")
+    return "\n".join(lines) + "\n"
+
+
+PACKAGES = "What each is for, and its face to the others (made by `make docs`):"
+PAGES = {
+    HERE / "schema.md": schema_page,
+    HERE / "queries.md": queries_page,
+    HERE / "how-it-works.md": how_it_works_page,
+}
 
 
 def _notes(column: data_dictionary.Column) -> str:

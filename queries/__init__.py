@@ -1,1 +1,1 @@
-"""The saved queries: one file each. recorder/catalog.py reads them."""
+"""The saved queries: one file each. recorder/analysis/saved_queries.py reads them."""

@@ -1,4 +1,4 @@
-"""Long work as those see it who do it: how far it is, and whether it shall stop."""
+"""Progress reporting and cancellation for long-running operations."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ def generator() -> ModuleType:
     return module
 
 
-@pytest.mark.parametrize("name", ["schema.md", "queries.md"])
+@pytest.mark.parametrize("name", ["schema.md", "queries.md", "how-it-works.md"])
 def test_generated_pages_are_current(name: str) -> None:
     pages = {path.name: (path, page) for path, page in generator().PAGES.items()}
     path, page = pages[name]

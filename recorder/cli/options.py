@@ -48,7 +48,7 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but er
 DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Compile, load and attach, then exit: can this machine record?")
 ]
-# Whether a file can be read, and whose it is, is said in dbfile.py: Typer's own check says less.
+# Whether a file can be read, and whose it is, is said in file_check.py: Typer's own check says less.
 File = Annotated[Path, typer.Argument(metavar="DB", envvar="WEBPF_DB", readable=False, help="Recording file.")]
 Db = Annotated[Path, typer.Option("--db", envvar="WEBPF_DB", readable=False, help="Recording file.", show_default=True)]
 Recording = Annotated[int | None, typer.Option("--recording", metavar="ID", help="Recording; default: the latest.")]

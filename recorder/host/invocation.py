@@ -57,7 +57,7 @@ def elsewhere(option: str, path: Path) -> str:
 
 def update_hint() -> str:
     """The command that brings a newer webpf, where it runs from a clone; '' elsewhere."""
-    clone = Path(__file__).resolve().parent.parent
+    clone = Path(__file__).resolve().parents[2]
     return shlex.join(["git", "-C", str(clone), "pull"]) if (clone / ".git").exists() else ""
 
 

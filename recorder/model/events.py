@@ -5,7 +5,7 @@ identity of a process within one boot: start_ns is task_struct.start_boottime of
 has the same pair. Names (comm, at most 15 bytes) are UTF-8 with anything else backslash-escaped. A file name is exact:
 text, or bytes where it is no UTF-8. So is argv, which is always bytes.
 
-The order of the fields is that of the columns in the tables of raw facts (see tables.py), so that a fact can be
+The order of the fields is that of the columns in the tables of raw facts (see ddl.py), so that a fact can be
 written as it is.
 """
 

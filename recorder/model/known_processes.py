@@ -1,7 +1,7 @@
 """The processes that pairing knows: those that are alive, or whose last event is still to come. Pure.
 
 A pid belongs to one process at a time, and to one more that has ended and waits for its free; who waits too long is
-given up. Whatever is held is bounded by the number of pids, by MOST_GIVEN_UP, or by what lateparents.py remembers.
+given up. Whatever is held is bounded by the number of pids, by MOST_GIVEN_UP, or by what late_parents.py remembers.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from .events import KINDS, Event
 class Counts:
     """What the kernel counted for each of KINDS: records it tried to write, and those for which there was no room.
 
-    kept_short: processes that came through though they lived shorter than was wanted (see lasting.py).
+    kept_short: processes that came through though they lived shorter than was wanted (see min_lifetime.py).
     """
 
     attempted: tuple[int, ...] = (0,) * len(KINDS)
@@ -59,7 +59,7 @@ class Source(Protocol):
 
 
 class Replay:
-    """Plays events from memory or from a file of JSON lines (see jsonlines.py), some at each drain."""
+    """Plays events from memory or from a file of JSON lines (see json_lines.py), some at each drain."""
 
     def __init__(self, events: Iterable[Event], batch: int = 1000, counts: Counts | None = None) -> None:
         self._events = iter(events)

@@ -21,7 +21,7 @@ TRIGGERS = "SELECT name, sql FROM sqlite_schema WHERE type = 'trigger'"
 
 
 class Column(NamedTuple):
-    """A column as tables.py has it. type: SQLite's."""
+    """A column as ddl.py has it. type: SQLite's."""
 
     type: str
     is_required: bool
