@@ -1,4 +1,4 @@
-"""The documents say what is: generated pages are current, commands in the README exist, nothing private is named."""
+"""The documents say what is: generated pages are current, commands and links exist, nothing private is named."""
 
 from __future__ import annotations
 
@@ -13,6 +13,17 @@ from support import PROJECT, webpf_command
 
 import webpf
 from webpf.storage import migrations
+
+# What users read, and what is checked in it.
+PAGES = ["README.md", "docs/usage.md", "docs/limits.md", "docs/security.md"]
+
+
+def text_of(page: str) -> str:
+    return (PROJECT / page).read_text(encoding="utf-8")
+
+
+def help_of(*command: str) -> str:
+    return subprocess.run([*webpf_command(), *command, "--help"], capture_output=True, text=True, check=True).stdout
 
 
 def generator() -> ModuleType:
@@ -47,27 +58,53 @@ def test_the_changelog_knows_this_version() -> None:
     assert f"## {webpf.__version__}" in (PROJECT / "CHANGELOG.md").read_text(encoding="utf-8")
 
 
-def test_commands_in_the_readme_exist() -> None:
-    readme = (PROJECT / "README.md").read_text(encoding="utf-8")
-    shown = set(re.findall(r"webpf (record|query|recordings|rebuild|verify|stream|doctor|\w+)\b", readme))
-    help_text = subprocess.run([*webpf_command(), "--help"], capture_output=True, text=True, check=True).stdout
-    commands = set(re.findall(r"^  ([a-z]+)  ", help_text, re.MULTILINE))
-    assert commands <= shown, "a command that the README doesn't show"
-    targets = set(re.findall(r"^([a-z-]+):", (PROJECT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
-    for target in re.findall(r"\bmake ([a-z]+)\b", " ".join(re.findall(r"`[^`]+`|^    .*$", readme, re.MULTILINE))):
-        assert target in targets, f"make {target} is not in the Makefile"
+def test_every_command_is_shown() -> None:
+    shown = {name for page in PAGES for name in re.findall(r"\bwebpf ([a-z][a-z-]*)\b", text_of(page))}
+    commands = set(re.findall(r"^  ([a-z][a-z-]*)  ", help_of(), re.MULTILINE))
+    assert {"record", "datasette-config"} <= commands <= shown, "a command that no page shows"
 
 
-def test_options_in_the_readme_exist() -> None:
-    readme = (PROJECT / "README.md").read_text(encoding="utf-8")
-    for command, line in re.findall(r"webpf (record|query|stream|recordings|rebuild|verify|doctor)\b([^`\n]*)", readme):
-        options = re.findall(r"(?<!\S)(--[a-z-]+)", line)
-        if options:
-            text = subprocess.run(
-                [*webpf_command(), command, "--help"], capture_output=True, text=True, check=True
-            ).stdout
-            for option in options:
-                assert option in text, f"webpf {command} has no {option}"
+@pytest.mark.parametrize("page", PAGES)
+def test_make_targets_exist(page: str) -> None:
+    targets = set(re.findall(r"^([a-z-]+):", text_of("Makefile"), re.MULTILINE))
+    code = re.findall(r"`[^`]+`|^    .*$", text_of(page), re.MULTILINE)
+    named = set(re.findall(r"\bmake ([a-z]+)\b", " ".join(code)))
+    assert named <= targets, f"not in the Makefile: {named - targets}"
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_commands_and_options_exist(page: str) -> None:
+    commands = set(re.findall(r"^  ([a-z][a-z-]*)  ", help_of(), re.MULTILINE))
+    helps: dict[str, str] = {}
+    for command, line in re.findall(r"(?:`|^    .*|bin/)webpf ([a-z][a-z-]*)\b([^`\n#]*)", text_of(page), re.MULTILINE):
+        assert command in commands, f"webpf {command}"
+        text = helps.setdefault(command, help_of(command))
+        for option in re.findall(r"(?<!\S)(--[a-z-]+)", line.partition(" -- ")[0]):
+            assert re.search(rf"{option}\b", text), f"webpf {command} has no {option}"
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_saved_queries_exist(page: str) -> None:
+    queries = {path.stem for path in (PROJECT / "queries").glob("*.sql")}
+    assert set(re.findall(r"webpf query ([a-z_]+)", text_of(page))) <= queries
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_lead_somewhere(page: str) -> None:
+    folder = (PROJECT / page).parent
+    for target in re.findall(r"\]\(([^)\s]+)\)", text_of(page)):
+        name, _, anchor = target.partition("#")
+        if "://" in target:
+            continue
+        path = folder / name if name else PROJECT / page
+        assert path.exists(), target
+        headings = re.findall(r"^#+ (.*)$", path.read_text(encoding="utf-8"), re.MULTILINE) if anchor else []
+        anchors = {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}
+        assert not anchor or anchor in anchors, target
+
+
+def test_the_readme_stays_short() -> None:
+    assert len(text_of("README.md").splitlines()) <= 150, "move it to docs/usage.md or docs/limits.md"
 
 
 def test_nothing_tells_of_one_machine() -> None:
