@@ -24,6 +24,7 @@ from webpf.capture.proc_snapshot import View
 from webpf.capture.redaction import Redaction
 from webpf.capture.targets import Machine
 from webpf.host import procfs
+from webpf.host.signals import ENDING
 from webpf.model.events import Event, Fork
 from webpf.model.pairing import Pairing
 from webpf.model.process import Process
@@ -319,8 +320,11 @@ def test_arguments_of_all_that_changed_have_a_bound(monkeypatch: pytest.MonkeyPa
             process.execs, process.comm = 0, "python3"
         monkeypatch.setattr(procfs, "ALL_ARGS", 10)
         monkeypatch.setattr(procfs, "SHORT_ARGS", 100)
+        handlers = {number: signal.getsignal(number) for number in ENDING}
         view = View(Machine(), Redaction(), 0, 32768)
         found, _ = view.changed(known)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
     assert [(it.pid, it.comm) for it in found] == [(first, "renamed"), (second, "renamed")]
     assert found[1].argv == (found[0].argv or b"")[:100]
     assert found[1].argv_bytes == found[0].argv_bytes == len(found[0].argv or b"") > 100

@@ -216,10 +216,10 @@ def test_what_is_written_is_the_file_that_was_made(tmp_path: Path) -> None:
 
 MEANWHILE = """
 import pathlib, sys
-from webpf import newfile
+from webpf.storage import atomic_file
 from webpf.errors import UsageError
 def write(meanwhile):
-    with newfile.opened(pathlib.Path("out"), replaces=False) as out:
+    with atomic_file.opened(pathlib.Path("out"), replaces=False) as out:
         out.write(b"ours")
         if meanwhile: pathlib.Path("out").write_text("theirs")
 try: write(True)

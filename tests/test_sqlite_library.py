@@ -8,7 +8,7 @@ from pathlib import Path
 
 LOOK = """
 import ctypes, sqlite3, sys, threading
-from webpf import sqlite_library
+from webpf.storage import sqlite_library
 
 library = ctypes.CDLL("libsqlite3.so.0")
 library.sqlite3_db_mutex.restype = ctypes.c_void_p
