@@ -23,14 +23,14 @@ AS_USER := $(if $(and $(filter 0,$(shell id -u)),$(filter-out root,$(SUDO_USER))
 PACKAGES := python3-bpfcc python3-venv
 TEST_PACKAGES := $(PACKAGES) gcc libc6-dev git clang llvm libbpf-dev libelf-dev zlib1g-dev bpftool chromium sudo \
 	strace dosfstools exfat-fuse exfatprogs
-PROOF_PACKAGES := $(PACKAGES) gcc libc6-dev git debootstrap debian-archive-keyring qemu-system-x86 cpio
+COMPAT_PACKAGES := $(PACKAGES) gcc libc6-dev git debootstrap debian-archive-keyring qemu-system-x86 cpio
 BUILD_PACKAGES := $(PACKAGES) gcc g++ make cmake ninja-build strace dpkg-dev debian-archive-keyring
 # What `make kernels` and `make distros` go through; `own` is the kernel that runs here.
 KERNELS ?= own 5.10 6.1 6.12 7.2
 DISTROS ?= bookworm trixie sid
 
 .PHONY: help record install test matrix check format docs screenshots bench bench-command bench-queries builds soak kernels distros clean \
-	packages test-packages proof-packages build-packages
+	packages test-packages compat-packages build-packages
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -47,7 +47,7 @@ test: test-packages $(VENV)/installed-dev $(VENV)/datasette-1 $(VENV)/speedscope
 	$(SUDO) $(PYTEST) -m "kernel and not matrix" || failed=1; \
 	exit $$failed
 
-matrix: test-packages $(VENV)/installed-dev ## Run every command on bad files and in odd surroundings (by hand: long)
+matrix: test-packages $(VENV)/installed-dev $(VENV)/datasette-1 $(VENV)/speedscope ## Run every command on bad files and in odd surroundings (by hand: long)
 	$(SUDO) $(PYTEST) --dist load -q -m "matrix and not kernel"
 	$(SUDO) $(PYTEST) -n 0 -q -m "matrix and kernel"
 
@@ -62,31 +62,31 @@ format: $(VENV)/installed-dev ## Put the code in the house's form
 	$(BIN)/ruff format .
 
 docs: $(VENV)/installed-dev ## Write docs/schema.md and docs/queries.md again
-	$(BIN)/python docs/generate.py
+	$(BIN)/python -m tools.docs.generate
 
 screenshots: test-packages $(VENV)/installed-dev ## Record a small build, and take the pictures of docs/ (needs root)
-	$(SUDO) $(BIN)/python docs/screenshots.py
+	$(SUDO) $(BIN)/python -m tools.docs.screenshots
 
 bench: $(VENV)/installed ## Compare speed with other recorders (needs root, gcc, linux-perf, forkstat, libbpf-tools)
-	$(SUDO) $(BIN)/python bench/compare.py
+	$(SUDO) $(BIN)/python -m tools.bench.compare
 
 bench-command: build-packages $(VENV)/installed ## Time real builds under webpf record and under strace (by hand: long)
-	$(SUDO) env PYTHONPATH=proofs WEBPF_PROOFS="$${WEBPF_PROOFS:-}" $(BIN)/python bench/command.py
+	$(SUDO) env WEBPF_TOOLS_CACHE="$${WEBPF_TOOLS_CACHE:-}" $(BIN)/python -m tools.bench.command
 
 bench-queries: $(VENV)/installed ## Time every saved query on a recording of a million processes (1 GB of disk)
-	$(BIN)/python bench/queries.py
+	$(BIN)/python -m tools.bench.queries
 
 builds: build-packages test-packages $(VENV)/installed-dev ## Record real builds, compare with their logs (by hand; root)
-	$(SUDO) env PYTHONPATH=docs WEBPF_PROOFS="$${WEBPF_PROOFS:-}" $(BIN)/python proofs/builds.py
+	$(SUDO) env WEBPF_TOOLS_CACHE="$${WEBPF_TOOLS_CACHE:-}" $(BIN)/python -m tools.builds.builds
 
 soak: $(VENV)/installed ## Record a steady load for 30 minutes: memory, losses, CPU (needs root, gcc, 1 GB of disk)
-	$(SUDO) $(BIN)/python bench/soak.py
+	$(SUDO) $(BIN)/python -m tools.bench.soak
 
-kernels: proof-packages $(VENV)/installed-dev ## Run the truth suite under KERNELS in qemu (by hand: long)
-	$(SUDO) env WEBPF_PROOFS="$${WEBPF_PROOFS:-}" $(BIN)/python proofs/kernels.py $(KERNELS)
+kernels: compat-packages $(VENV)/installed-dev ## Run the truth suite under KERNELS in qemu (by hand: long)
+	$(SUDO) env WEBPF_TOOLS_CACHE="$${WEBPF_TOOLS_CACHE:-}" $(BIN)/python -m tools.compat.kernels $(KERNELS)
 
-distros: proof-packages $(VENV)/installed-dev ## Run the truth suite in chroots of DISTROS (by hand: long)
-	$(SUDO) env WEBPF_PROOFS="$${WEBPF_PROOFS:-}" $(BIN)/python proofs/distros.py $(DISTROS)
+distros: compat-packages $(VENV)/installed-dev ## Run the truth suite in chroots of DISTROS (by hand: long)
+	$(SUDO) env WEBPF_TOOLS_CACHE="$${WEBPF_TOOLS_CACHE:-}" $(BIN)/python -m tools.compat.distros $(DISTROS)
 
 clean: ## Remove the virtual environment and what tools left behind
 	rm -rf $(VENV) build dist ./*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
@@ -94,7 +94,7 @@ clean: ## Remove the virtual environment and what tools left behind
 
 packages: ; @$(call apt_install,$(PACKAGES))
 test-packages: ; @$(call apt_install,$(TEST_PACKAGES))
-proof-packages: ; @$(call apt_install,$(PROOF_PACKAGES))
+compat-packages: ; @$(call apt_install,$(COMPAT_PACKAGES))
 build-packages: ; @$(call apt_install,$(BUILD_PACKAGES))
 
 $(VENV)/installed: pyproject.toml

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
 import sqlite3
 import subprocess
-from types import ModuleType
 
 import pytest
 from support import PROJECT, webpf_command
 
 import webpf
+from tools.docs import generate
 from webpf.storage import migrations
 
 # What users read, and what is checked in it.
@@ -26,24 +25,15 @@ def help_of(*command: str) -> str:
     return subprocess.run([*webpf_command(), *command, "--help"], capture_output=True, text=True, check=True).stdout
 
 
-def generator() -> ModuleType:
-    """docs/generate.py as a module."""
-    spec = importlib.util.spec_from_file_location("generate", PROJECT / "docs" / "generate.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.mark.parametrize("name", ["schema.md", "queries.md", "how-it-works.md"])
 def test_generated_pages_are_current(name: str) -> None:
-    pages = {path.name: (path, page) for path, page in generator().PAGES.items()}
+    pages = {path.name: (path, page) for path, page in generate.PAGES.items()}
     path, page = pages[name]
     assert path.read_text(encoding="utf-8") == page(), "run make docs"
 
 
 def test_every_column_of_the_processes_is_described() -> None:
-    page = generator().schema_page()
+    page = generate.schema_page()
     section = page.partition("## processes\n")[2].partition("\n## ")[0]
     rows = re.findall(r"^\| `(\w+)` \| \w+ \| [^|]* \| ([^|]*) \|$", section, re.MULTILINE)
     described = {name for name, text in rows if text}

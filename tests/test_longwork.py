@@ -28,9 +28,8 @@ Webpf = Callable[..., "subprocess.CompletedProcess[str]"]
 def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A recording that keeps any work busy for some seconds."""
     db = tmp_path_factory.mktemp("large") / "webpf.db"
-    script = "import sys, pathlib; from million import build; build(pathlib.Path(sys.argv[1]), 100_000)"
-    environment = os.environ | {"PYTHONPATH": str(PROJECT / "bench")}
-    subprocess.run([sys.executable, "-c", script, str(db)], check=True, env=environment)
+    script = "import sys, pathlib; from tools.bench.million import build; build(pathlib.Path(sys.argv[1]), 100_000)"
+    subprocess.run([sys.executable, "-c", script, str(db)], check=True, cwd=PROJECT)
     return db
 
 

@@ -104,7 +104,7 @@ def storm(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The program that makes processes as fast as it can."""
     program = tmp_path_factory.mktemp("storm") / "storm"
     try:
-        subprocess.run(["gcc", "-O2", "-o", program, PROJECT / "bench" / "storm.c"], check=True)
+        subprocess.run(["gcc", "-O2", "-o", program, PROJECT / "tools" / "bench" / "storm.c"], check=True)
     except FileNotFoundError:
         pytest.skip("no gcc")
     return program

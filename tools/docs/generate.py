@@ -8,12 +8,12 @@ from __future__ import annotations
 import importlib
 import inspect
 import re
-from pathlib import Path
 
+from tools.cache import PROJECT
 from webpf.analysis import saved_queries
 from webpf.storage import data_dictionary, file_check, migrations
 
-HERE = Path(__file__).parent
+DOCS = PROJECT / "docs"
 
 
 def schema_page() -> str:
@@ -58,7 +58,7 @@ def queries_page() -> str:
 
 def how_it_works_page() -> str:
     """docs/how-it-works.md: as it is, but for the table of packages at its end, made of their docstrings."""
-    text, mark, _ = (HERE / "how-it-works.md").read_text(encoding="utf-8").partition(PACKAGES)
+    text, mark, _ = (DOCS / "how-it-works.md").read_text(encoding="utf-8").partition(PACKAGES)
     folders = re.findall(r"^    ([a-z ]+)$", text[text.index("\n## Layers\n") :], re.MULTILINE)
     lines = [text.rstrip(), "", mark or PACKAGES, ""]
     for name in (name for names in folders for name in names.split()):
@@ -69,9 +69,9 @@ def how_it_works_page() -> str:
 
 PACKAGES = "What each is for, and its face to the others (made by `make docs`):"
 PAGES = {
-    HERE / "schema.md": schema_page,
-    HERE / "queries.md": queries_page,
-    HERE / "how-it-works.md": how_it_works_page,
+    DOCS / "schema.md": schema_page,
+    DOCS / "queries.md": queries_page,
+    DOCS / "how-it-works.md": how_it_works_page,
 }
 
 

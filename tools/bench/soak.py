@@ -1,6 +1,6 @@
 """Records a steady load for a long time: does memory grow, is anything lost, what does it cost? Prints Markdown.
 
-    sudo python bench/soak.py [--minutes N] [--rate EXECS]
+    sudo python -m tools.bench.soak [--minutes N] [--rate EXECS]
 
 Resident memory is read from /proc at regular times, and compared from the tenth of the run on, when caches are full.
 CPU time is the recorder's, in percent of one processor. At the end the file is verified.
@@ -18,7 +18,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from compare import HERE, cpu_seconds, family
+from tools.bench.compare import HERE, cpu_seconds, family
 
 SAMPLES = 20
 

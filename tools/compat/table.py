@@ -1,16 +1,16 @@
 """Writes what the last runs showed into docs/compatibility.md.
 
-python proofs/table.py
+python -m tools.compat.table
 """
 
 from __future__ import annotations
 
 import re
 
-from cache import PROJECT, Row, rows
+from tools.cache import PROJECT, Row, rows
 
 DOCUMENT = PROJECT / "docs" / "compatibility.md"
-BEGIN, END = "<!-- proofs/table.py: begin -->\n", "<!-- proofs/table.py: end -->\n"
+BEGIN, END = "<!-- tools/compat/table.py: begin -->\n", "<!-- tools/compat/table.py: end -->\n"
 COLUMNS = ("kernel", "distribution", "run", "BCC", "Python", "SQLite", "passed", "failed", "skipped", "date")
 
 

@@ -1,6 +1,6 @@
 """Root file systems of Debian's suites, with their own BCC and Python, and webpf's dependencies in a venv.
 
-    python proofs/rootfs.py SUITE...      makes them now
+    python -m tools.compat.rootfs SUITE...      makes them now
 
 They are made once and kept. The source tree is not part of them: it is put to its place at each run.
 """
@@ -16,8 +16,8 @@ import ssl
 import sys
 from pathlib import Path
 
-import mirror
-from cache import CACHE, PROJECT, copy_working_copy, run
+from tools import mirror
+from tools.cache import CACHE, PROJECT, copy_working_copy, run
 
 PACKAGES = ("python3", "python3-venv", "python3-bpfcc", "gcc", "libc6-dev", "iproute2")
 TREE = "srv/webpf"
@@ -72,7 +72,7 @@ def build(suite: str, root: Path) -> None:
     """Debian's smallest system, what webpf and its tests need, and the venv."""
     CACHE.mkdir(parents=True, exist_ok=True)
     run("debootstrap", "--variant=minbase", f"--keyring={mirror.KEYRING}", suite, root, mirror.address())
-    (root / "etc/apt/apt.conf.d/99proofs").write_text(mirror.settings())
+    (root / "etc/apt/apt.conf.d/99tools").write_text(mirror.settings())
     run(*enter(root, ["apt-get", "update", "-qq"]))
     run(*enter(root, ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *PACKAGES]))
     run(*enter(root, ["apt-get", "clean"]))

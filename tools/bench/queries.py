@@ -1,6 +1,6 @@
 """Times every saved query on a recording of a million processes, as Datasette asks: its first 1,001 rows. Markdown.
 
-    python bench/queries.py [--processes N] [--db FILE]
+    python -m tools.bench.queries [--processes N] [--db FILE]
 
 The recording is made up (million.py), and built by replay into FILE, unless that is there already; without --db, in a
 temporary folder. Each query is run three times, on a connection of its own; the least time counts.
@@ -15,8 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
-import million
-
+from tools.bench import million
 from webpf.analysis import saved_queries
 from webpf.storage import reader
 

@@ -1,6 +1,6 @@
 """Compares webpf with other process recorders under two storms, in turns on one machine; prints a Markdown table.
 
-    sudo python bench/compare.py [--rounds N] [--forks N] [--execs N]
+    sudo python -m tools.bench.compare [--rounds N] [--forks N] [--execs N]
 
 Needs gcc, and for the others the packages linux-perf, forkstat and libbpf-tools (who is missing is left out).
 Each round runs each storm without a recorder, then under each recorder; slow-down is the median of the ratios within

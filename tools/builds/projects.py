@@ -14,8 +14,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cache import CACHE, run
-from mirror import fetch_source
+from tools.cache import CACHE, run
+from tools.mirror import fetch_source
 
 FOLDER = CACHE / "builds"
 _BASE = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8", "HOME": "/root"}

@@ -1,10 +1,10 @@
 """How much longer real builds take under `webpf record --`, and under strace, in turns; prints a Markdown table.
 
-    sudo env PYTHONPATH=proofs python bench/command.py [--rounds N] [NAME ...]
+    sudo python -m tools.bench.command [--rounds N] [NAME ...]
 
-The builds are those of proofs/projects.py. Each round builds without a recorder and under webpf, in every other round
-in the other order, since a shared machine drifts; a ratio is the median of those within the rounds. Time is that of the
-whole command line: a recorder's own start and end count. strace is left out where it is missing, and runs once.
+The builds are those of tools/builds/projects.py. Each round builds without a recorder and under webpf, in every other
+round in the other order, since a shared machine drifts; a ratio is the median of those within the rounds. Time is that
+of the whole command line: a recorder's own start and end count. strace is left out where it is missing, and runs once.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from projects import PROJECTS, Project
+from tools.builds.projects import PROJECTS, Project
 
 
 def seconds(project: Project, command: list[str]) -> float:
@@ -92,7 +92,7 @@ def main() -> None:
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(names), default=names)
     options = parser.parse_args()
     if os.geteuid() != 0:
-        raise SystemExit("recording needs root: sudo env PYTHONPATH=proofs python bench/command.py")
+        raise SystemExit("recording needs root: sudo python -m tools.bench.command")
     with tempfile.TemporaryDirectory() as written:
         folder = Path(written)
         print(f"webpf record -- true: {cost_of_start(folder):.2f} s\n")

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 from xml.etree import ElementTree
 
-from projects import FOLDER
+from tools.builds.projects import FOLDER
 
 
 class Check(NamedTuple):

@@ -1,4 +1,4 @@
-"""Where the proofs keep what they fetch and find: $WEBPF_PROOFS, or a folder in /var/tmp."""
+"""Where tools keep what they fetch and find: $WEBPF_TOOLS_CACHE, or a folder in /var/tmp."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 PROJECT = Path(__file__).resolve().parent.parent
-CACHE = Path(os.environ.get("WEBPF_PROOFS") or "/var/tmp/webpf-proofs")
+CACHE = Path(os.environ.get("WEBPF_TOOLS_CACHE") or "/var/tmp/webpf-tools")
 ROWS = CACHE / "rows"
 
 Row = dict[str, Any]
-"""What one run showed; proofs/inside.py says which keys it has."""
+"""What one run showed; tools/compat/inside.py says which keys it has."""
 
 
 def run(*command: str | Path, stdin: str | None = None, environment: Mapping[str, str] | None = None) -> str:

@@ -2,7 +2,7 @@
 
 Those that the documents show go to docs/pictures, the others to build/pictures.
 
-    sudo python docs/screenshots.py
+    sudo python -m tools.docs.screenshots
 
 Needs root, gcc, make, chromium, and playwright (of the extra `dev`).
 """
@@ -21,11 +21,12 @@ from pathlib import Path
 
 from playwright.sync_api import Page, sync_playwright
 
+from tools.cache import PROJECT
 from webpf.analysis import saved_queries
 from webpf.storage import data_dictionary
 
-SHOWN = Path(__file__).parent / "pictures"
-OTHERS = Path(__file__).parent.parent / "build" / "pictures"
+SHOWN = PROJECT / "docs" / "pictures"
+OTHERS = PROJECT / "build" / "pictures"
 WIDTH, HEIGHT = 1280, 800
 
 MAKEFILE = """

@@ -1,6 +1,6 @@
 """Records real builds with `webpf record --`, checks them against their own logs, and writes docs/builds.md.
 
-sudo env PYTHONPATH=docs python proofs/builds.py [NAME ...]
+sudo python -m tools.builds.builds [NAME ...]
 """
 
 from __future__ import annotations
@@ -13,14 +13,15 @@ import sys
 from datetime import datetime, timezone
 from pathlib import Path
 
-import logs
-import screenshots
-from cache import PROJECT, run
 from playwright.sync_api import sync_playwright
-from projects import FOLDER, PROJECTS, Project
+
+from tools.builds import logs
+from tools.builds.projects import FOLDER, PROJECTS, Project
+from tools.cache import PROJECT, run
+from tools.docs import screenshots
 
 DOCUMENT = PROJECT / "docs" / "builds.md"
-BEGIN, END = "<!-- proofs/builds.py: begin -->\n", "<!-- proofs/builds.py: end -->\n"
+BEGIN, END = "<!-- tools/builds/builds.py: begin -->\n", "<!-- tools/builds/builds.py: end -->\n"
 WEBPF = str(Path(sys.executable).parent / "webpf")
 WIDTH = 118
 PICTURES = ("configure", "cmake", "failing")

@@ -1,6 +1,6 @@
 """Runs the truth suite in chroots of Debian's releases, with their own BCC and Python, on the kernel that runs here.
 
-sudo python proofs/distros.py [bookworm] [trixie] [sid]
+sudo python -m tools.compat.distros [bookworm] [trixie] [sid]
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ import os
 import subprocess
 import sys
 
-import rootfs
-from cache import Row, keep, report, succeeded
-from table import write_table
+from tools.cache import Row, keep, report, succeeded
+from tools.compat import rootfs
+from tools.compat.table import write_table
 
 
 def run_chroot(suite: str) -> Row | None:
@@ -20,7 +20,7 @@ def run_chroot(suite: str) -> Row | None:
     root = rootfs.make(suite)
     # Not in /tmp, which is another one within.
     result = root / rootfs.TREE / "result.json"
-    command = [f"/{rootfs.VENV}/bin/python", f"/{rootfs.TREE}/proofs/inside.py", f"/{rootfs.TREE}/{result.name}"]
+    command = [f"/{rootfs.VENV}/bin/python", f"/{rootfs.TREE}/tools/compat/inside.py", f"/{rootfs.TREE}/{result.name}"]
     subprocess.run(rootfs.enter(root, command), check=False)
     if not result.exists():
         print(f"Debian {suite} left no result")

@@ -1,6 +1,6 @@
 """Runs the truth suite under Debian's kernels, each booted in qemu by software emulation.
 
-    sudo python proofs/kernels.py [--suite SUITE] [own] [5.10] [6.1] [6.12] [7.2]
+    sudo python -m tools.compat.kernels [--suite SUITE] [own] [5.10] [6.1] [6.12] [7.2]
 
 `own` is the kernel that runs here, without qemu. A guest's whole root file system is its initrd, so that it needs no
 module and no disk. Its console goes to a file in the cache, its result comes through a second serial port.
@@ -18,10 +18,10 @@ import tempfile
 import time
 from pathlib import Path
 
-import mirror
-import rootfs
-from cache import CACHE, PROJECT, Row, keep, report, run, succeeded
-from table import write_table
+from tools import mirror
+from tools.cache import CACHE, PROJECT, Row, keep, report, run, succeeded
+from tools.compat import rootfs
+from tools.compat.table import write_table
 
 MEMORY_MIB = 4096
 LIMIT_SECONDS = 3600
@@ -46,7 +46,7 @@ exec > /dev/console 2>&1
 export PATH={rootfs.PATH} HOME=/root LANG=C.UTF-8 WEBPF_TEST_SLOWNESS={SLOWNESS}
 ip link set lo up
 cd /{rootfs.TREE}
-/{rootfs.VENV}/bin/python proofs/inside.py /tmp/result
+/{rootfs.VENV}/bin/python tools/compat/inside.py /tmp/result
 stty -F /dev/ttyS1 raw
 cat /tmp/result > /dev/ttyS1
 echo o > /proc/sysrq-trigger
@@ -177,7 +177,7 @@ def run_here() -> Row:
     """The row of the kernel that runs here, with the virtual environment of this working copy."""
     with tempfile.TemporaryDirectory() as folder:
         result = Path(folder) / "result"
-        run_shown([sys.executable, str(PROJECT / "proofs/inside.py"), str(result)])
+        run_shown([sys.executable, str(PROJECT / "tools/compat/inside.py"), str(result)])
         return keep(json.loads(result.read_text()), "as it is")
 
 

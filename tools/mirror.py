@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from cache import CACHE, run
+from tools.cache import CACHE, run
 
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 SUITES = ("bullseye", "bookworm", "sid")
@@ -21,7 +21,7 @@ def address(label: str = "Debian") -> str:
         found, _, uri = line.rpartition(" ")
         if found == label:
             return uri
-    raise SystemExit(f"apt knows no mirror of {label} here: these proofs need a Debian machine, after `apt-get update`")
+    raise SystemExit(f"apt knows no mirror of {label} here: this needs a Debian machine, after `apt-get update`")
 
 
 def settings() -> str:

@@ -1,8 +1,8 @@
 """Runs the truth suite on the system where it stands, and writes what came of it as one JSON object.
 
-    python proofs/inside.py RESULT
+    python -m tools.compat.inside RESULT
 
-Is run by proofs/kernels.py and proofs/distros.py, within the guest or the chroot.
+Is run by tools/compat/kernels.py and tools/compat/distros.py, within the guest or the chroot.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-PROJECT = Path(__file__).resolve().parent.parent
+PROJECT = Path(__file__).resolve().parents[2]
 SUITE = "tests/truth"
 """The truth suite: what pytest is told to run."""
 

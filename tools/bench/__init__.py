@@ -1,0 +1,1 @@
+"""What webpf costs, beside other recorders, and how long its queries take."""

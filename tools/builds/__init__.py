@@ -1,0 +1,1 @@
+"""Real builds, recorded and compared with what their own logs say."""
