@@ -55,7 +55,7 @@ check: $(VENV)/installed-dev ## Lint, check types and layers
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -q tests/test_layers.py tests/test_docs.py
+	$(BIN)/python -m pytest -q tests/house
 
 format: $(VENV)/installed-dev ## Put the code in the house's form
 	$(BIN)/ruff check --fix .

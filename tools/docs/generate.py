@@ -1,6 +1,6 @@
 """Writes docs/schema.md, docs/queries.md and the end of docs/how-it-works.md from what they describe.
 
-tests/test_docs.py checks that they are current.
+tests/house/test_docs.py checks that they are current.
 """
 
 from __future__ import annotations

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from ring_records import FORK, exec_fact, fact, record
 from support import MS, T0, about, alive, at, exec_, exit_, fork, free, wait_until
-from test_records import FORK, exec_fact, fact, record
 
 from webpf.capture import stream
 from webpf.capture.min_lifetime import HELD_BYTES, Lasting

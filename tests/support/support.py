@@ -17,7 +17,7 @@ from webpf.model.events import Alive, Event, Exec, Exit, Fork, Free, Gone
 from webpf.model.source import Counts, Replay
 from webpf.storage.recording_file import Store
 
-PROJECT = Path(__file__).resolve().parent.parent
+PROJECT = Path(__file__).resolve().parents[2]
 SLOWNESS = float(os.environ.get("WEBPF_TEST_SLOWNESS", "1"))
 """How many times slower than usual this machine is: an emulated one, for instance."""
 DEADLINE_SECONDS = 20.0 * SLOWNESS
