@@ -211,5 +211,5 @@ def test_every_page_leads_to_it(site: Site) -> None:
 
 
 def test_its_files_are_served(site: Site) -> None:
-    for name in ("timeline.js", "timeline.css"):
+    for name in ("timeline.js", "timeline/view.js", "timeline.css"):
         assert site.get(f"/-/static-plugins/webpf/{name}")[0] == 200

@@ -1,0 +1,45 @@
+// The box that describes the process below the mouse.
+
+import { duration, printable } from "./format.js";
+import { OUTCOMES } from "./recording.js";
+
+const LOST = OUTCOMES.indexOf("lost");
+
+function endText(bar) {
+  if (bar.signal !== null) return "signal " + bar.signal + (bar.core_dumped ? " (core dumped)" : "");
+  return bar.exit_code !== null ? "exit " + bar.exit_code : OUTCOMES[bar.outcome];
+}
+
+function describe(bar) {
+  const lifetime = bar.outcome === LOST ? "lifetime not known" : duration(bar.end_ms - bar.start_ms);
+  const lines = [
+    printable(bar.args || bar.comm || "?"),
+    printable(bar.comm || "?") + ", pid " + bar.pid + " of " + bar.ppid + ", user " + bar.uid,
+    endText(bar) + ", " + lifetime + ", from " + duration(bar.start_ms),
+  ];
+  if (bar.cpu_ms !== null) lines.push("CPU " + duration(bar.cpu_ms));
+  if (bar.max_rss_kib !== null) lines.push("peak memory " + (bar.max_rss_kib / 1024).toFixed(1) + " MiB");
+  return lines.join("\n");
+}
+
+export class Tooltip {
+  #element;
+
+  constructor(element) {
+    this.#element = element;
+  }
+
+  // Beside the mouse, inside of the window; hidden where there is no bar.
+  show(bar, event) {
+    const tip = this.#element;
+    tip.hidden = !bar;
+    if (!bar) return;
+    tip.textContent = describe(bar);
+    tip.style.left = Math.min(event.clientX + 14, innerWidth - tip.offsetWidth - 8) + "px";
+    tip.style.top = Math.min(event.clientY + 16, innerHeight - tip.offsetHeight - 8) + "px";
+  }
+
+  hide() {
+    this.#element.hidden = true;
+  }
+}
