@@ -44,6 +44,16 @@ def test_the_wheel_holds_what_git_tracks(wheel: Path) -> None:
     assert packed == expected
 
 
+def test_the_wheel_holds_every_static_file(wheel: Path) -> None:
+    """In sub-folders too: what a module imports is served from there, byte for byte."""
+    static = PROJECT / "recorder" / "web" / "static"
+    files = {path.relative_to(static).as_posix(): path.read_bytes() for path in static.rglob("*") if path.is_file()}
+    archive, folder = zipfile.ZipFile(wheel), "webpf/web/static/"
+    packed = {name.removeprefix(folder): archive.read(name) for name in archive.namelist() if name.startswith(folder)}
+    assert packed == files
+    assert {"timeline.js", "timeline/view.js", "timeline.css"} <= set(packed)
+
+
 def test_only_webpf_lands_in_site_packages(wheel: Path) -> None:
     tops = {name.partition("/")[0] for name in zipfile.ZipFile(wheel).namelist()}
     assert tops - {top for top in tops if top.endswith(".dist-info")} == {"webpf"}
