@@ -28,6 +28,7 @@ PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 # The mounts belong to a namespace of their own, so they are gone with the command, however it ends.
 ENTER = """
+mount --bind {root} {root}
 for folder in proc sys dev; do mount --rbind /$folder {root}/$folder; done
 for folder in tmp run; do mount -t tmpfs tmpfs {root}/$folder; done
 exec chroot {root} /usr/bin/env -i {environment} {command}
