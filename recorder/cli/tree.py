@@ -39,17 +39,18 @@ def tree(
         number = reader.which(connection, file, recording)
         owners = [] if pid is None else pid_owner.find(connection, number, pid)
         shown = trees.Tree(process_tree.read(connection, number), folds)
-    top = owners[0] if owners else id
-    if (pid is not None and top is None) or (top is not None and top not in shown):
-        name = f"process {pid}" if id is None else f"process with the id {id}"
-        raise NotFound(f"recording {number} has no {name}", f"webpf tree {argv.file_word(file)}")
-    note = None if pid is None else pid_owner.note(pid, owners, "--id N")
-    if note:
+        top = owners[0] if owners else id
+        if (pid is not None and top is None) or (top is not None and top not in shown):
+            name = f"process {pid}" if id is None else f"process with the id {id}"
+            raise NotFound(f"recording {number} has no {name}", f"webpf tree {argv.file_word(file)}")
+        # While the file is open: what is wrong with its values shows here, and is explained there.
+        lines = list(shown.lines(top, depth, shutil.get_terminal_size().columns if sys.stdout.isatty() else None))
+    caveat = reader.caveat(file, str(number))
+    if note := None if pid is None else pid_owner.note(pid, owners, "--id N"):
         terminal.say(note)
-    terminal.write_lines(shown.lines(top, depth, shutil.get_terminal_size().columns if sys.stdout.isatty() else None))
+    terminal.write_lines(lines)
     if top is None and shown.idle:
         what = "1 process" if shown.idle == 1 else f"{shown.idle:,} processes"
         terminal.say(f"left out: {what} that ran all the time and started nothing")
-    caveat = reader.caveat(file, str(number))
     if caveat:
         terminal.say(caveat)

@@ -38,7 +38,7 @@ def parse(line: bytes) -> Event:
     """The event of one line of JSON. Raises DataError if it holds none."""
     try:
         fields = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(f"not a line of JSON: {line[:80]!r} ({error})") from error
     return decode(fields)
 

@@ -107,6 +107,7 @@ def _fallback(comm: str | None) -> str:
 def _names(argv: bytes | None) -> _Names:
     if not argv:
         return _Names("", "", "")
+    argv = argv[: arguments.LONGEST]
     return _names_remembered(argv) if len(argv) <= _REMEMBERED_BYTES else _find_names(argv)
 
 

@@ -10,7 +10,7 @@ import re
 import shlex
 from collections.abc import Sequence
 
-from ..model.argv import split
+from ..model.argv import LONGEST, split
 from ..model.events import text
 
 _LONGEST = 60  # characters of a name
@@ -84,7 +84,7 @@ def loaded(words: list[bytes]) -> list[bytes]:
 
 def loaded_name(argv: bytes | None) -> str:
     """The name of what the dynamic loader was called to run; empty if argv isn't the loader's."""
-    words = split(argv) if argv else []
+    words = split(argv[:LONGEST]) if argv else []
     program = loaded(words) if words else words
     return name_of(program[0]) if program is not words else ""
 

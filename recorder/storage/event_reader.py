@@ -40,7 +40,7 @@ def pairing_of(recording: Mapping[str, Any]) -> Pairing:
     """What pairs the facts of this row of `recordings` as its recorder did."""
     try:
         options = json.loads(recording["options"])
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, RecursionError):
         options = None  # a damaged file: verify tells it
     names = ("users", "names", "cgroup")
     return Pairing(is_filtered=isinstance(options, dict) and any(options.get(name) for name in names))

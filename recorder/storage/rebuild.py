@@ -55,6 +55,7 @@ def _check(path: Path, work: Work) -> None:
             soundness.lacks(connection),
             soundness.wrong_values(connection, in_strict=False),
             soundness.problems_of_ids(connection),
+            soundness.lost_references(connection, "recordings"),
         )
         for problem in problems:
             raise opening.damaged(path, problem)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator, Mapping
 from functools import cache
+from itertools import islice
 from typing import Any, NamedTuple
 
 from .ddl import TABLES
@@ -146,6 +147,13 @@ def problems_of_blocks(connection: sqlite3.Connection) -> Iterator[str]:
         if first < end:
             yield f"fact_blocks: the block at {first} begins within another"
         end = max(end, first + size)
+
+
+def lost_references(connection: sqlite3.Connection, only: str | None = None) -> Iterator[str]:
+    """Rows that point to a row that is not there: the first ten; only: of those that point to this table."""
+    found = (row for row in connection.execute("PRAGMA foreign_key_check") if only in (None, row[2]))
+    for table, row, target, _ in islice(found, 10):
+        yield f"row {row} of {table} points to a row of {target} that is not there"
 
 
 def problems_of_ids(connection: sqlite3.Connection) -> Iterator[str]:

@@ -107,8 +107,7 @@ def _unsound(connection: sqlite3.Connection) -> Iterator[str]:
     for (message,) in connection.execute("PRAGMA integrity_check(10)"):
         if message != "ok":
             yield f"SQLite: {message}"
-    for table, row, target, _ in connection.execute("PRAGMA foreign_key_check").fetchmany(10):
-        yield f"row {row} of {table} points to a row of {target} that is not there"
+    yield from soundness.lost_references(connection)
 
 
 def _unbalanced(recording: Mapping[str, Any], counts: Iterable[int]) -> Iterator[str]:
