@@ -46,9 +46,9 @@ def test_the_wheel_holds_what_git_tracks(wheel: Path) -> None:
 
 def test_the_wheel_holds_every_static_file(wheel: Path) -> None:
     """In sub-folders too: what a module imports is served from there, byte for byte."""
-    static = PROJECT / "recorder" / "web" / "static"
+    static = PROJECT / "recorder" / "web" / "plugin" / "static"
     files = {path.relative_to(static).as_posix(): path.read_bytes() for path in static.rglob("*") if path.is_file()}
-    archive, folder = zipfile.ZipFile(wheel), "webpf/web/static/"
+    archive, folder = zipfile.ZipFile(wheel), "webpf/web/plugin/static/"
     packed = {name.removeprefix(folder): archive.read(name) for name in archive.namelist() if name.startswith(folder)}
     assert packed == files
     assert {"timeline.js", "timeline/view.js", "timeline.css"} <= set(packed)

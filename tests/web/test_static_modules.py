@@ -15,8 +15,8 @@ from story import BUILD
 from support import PROJECT, make_recording
 from visits import browsing
 
-STATIC = PROJECT / "recorder" / "web" / "static"
-TEMPLATES = PROJECT / "recorder" / "web" / "templates"
+STATIC = PROJECT / "recorder" / "web" / "plugin" / "static"
+TEMPLATES = PROJECT / "recorder" / "web" / "plugin" / "templates"
 MODULES = sorted(path.relative_to(STATIC).as_posix() for path in STATIC.rglob("*.js"))
 ADDRESS = "/-/static-plugins/webpf/"
 # What the HTML standard takes for a module; anything else, such as text/plain, is refused.
