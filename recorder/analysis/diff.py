@@ -41,8 +41,8 @@ def last_two(db: Path) -> tuple[str, str]:
 def read(file: Path, recording: int | None) -> Recorded:
     """What a recording came to: its command and all that came of it, or all that was started in it."""
     with reader.reading(file) as connection:
-        number = reader.which(connection, file, recording)
-        about = next(row for row in reader.recording_rows(connection) if row["id"] == number)
+        about = reader.find(connection, file, recording)
+        number = about["id"]
         command = process_tree.command_id(connection, number)
         activities = _by_activity(connection, number, command)
         wall = _wall(connection, about, command)

@@ -190,11 +190,10 @@ def report(file: File = DEFAULT_DB, recording: Recording = None) -> None:
     from ..storage import reader
 
     with reader.reading(file) as connection:
-        number = reader.which(connection, file, recording)
-        about = next(row for row in reader.recording_rows(connection) if row["id"] == number)
+        about = reader.find(connection, file, recording)
         lines = list(reports.lines(connection, about))
     terminal.write_lines(lines)
-    caveat = reader.caveat(file, str(number))
+    caveat = reader.caveat(file, str(about["id"]))
     if caveat:
         terminal.say(caveat)
 

@@ -46,7 +46,8 @@ def tree(
         # While the file is open: what is wrong with its values shows here, and is explained there.
         lines = list(shown.lines(top, depth, shutil.get_terminal_size().columns if sys.stdout.isatty() else None))
     caveat = reader.caveat(file, str(number))
-    if note := None if pid is None else pid_owner.note(pid, owners, "--id N"):
+    note = None if pid is None else pid_owner.note(pid, owners, "--id N")
+    if note:
         terminal.say(note)
     terminal.write_lines(lines)
     if top is None and shown.idle:

@@ -30,7 +30,7 @@ def export(db: Path, recording: int | None, format: str, weight: str, out: Binar
     """
     with reader.reading(db) as connection:
         work.watch(connection)
-        FORMATS[format](connection, _about(connection, db, recording), weight, out, work)
+        FORMATS[format](connection, reader.find(connection, db, recording), weight, out, work)
 
 
 class _Text(io.TextIOWrapper):
@@ -96,13 +96,8 @@ def place(db: Path, recording: int | None, format: str) -> Path | None:
     if format != "parquet":
         return None
     with reader.reading(db) as connection:
-        found: Path = _parquetfile().place(_about(connection, db, recording))
+        found: Path = _parquetfile().place(reader.find(connection, db, recording))
         return found
-
-
-def _about(connection: sqlite3.Connection, db: Path, recording: int | None) -> Row:
-    number = reader.which(connection, db, recording)
-    return next(row for row in reader.recording_rows(connection) if row["id"] == number)
 
 
 def _folded(connection: sqlite3.Connection, about: Row, weight: str, out: BinaryIO, work: Work) -> None:

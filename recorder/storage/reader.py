@@ -54,6 +54,11 @@ def which(connection: sqlite3.Connection, path: Path, wanted: int | None) -> int
     return int(known[-1] if wanted is None else wanted)
 
 
+def find(connection: sqlite3.Connection, path: Path, wanted: int | None) -> Row:
+    """The row of a recording, by default the latest. Raises NotFound if the file hasn't it."""
+    return recording_rows(connection, which(connection, path, wanted))[0]
+
+
 def caveat(path: Path, recording: str) -> str | None:
     """What a reader of any result from this recording should know; None if nothing was lost."""
     with reading(path) as connection:

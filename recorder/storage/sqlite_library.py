@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import sqlite3  # first: so the library that it uses is the one that is found by this name
+import sqlite3  # noqa: F401 - first, so that the library which it uses is the one that is found by this name
 
 _LIBRARY = "libsqlite3.so.0"
 _CONFIG_MULTITHREAD, _CONFIG_MEMSTATUS = 2, 9  # sqlite3.h
@@ -16,7 +16,6 @@ def drop_locks() -> None:
     Of all CPU time that a recorder takes, these locks are a twentieth. To be called while no connection is open. Where
     Python doesn't use SQLite as a shared library, nothing changes.
     """
-    assert sqlite3.threadsafety
     with contextlib.suppress(OSError, AttributeError):
         library = ctypes.CDLL(_LIBRARY)
         library.sqlite3_shutdown()
