@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import base64
 import csv
 import io
 import json
 import os
 import sqlite3
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import perfetto_ui
 import pytest
-from sites import Site, running
+from sites import Site
 from story import BUILD
 from support import MS, exit_, fork, free, make_recording
 
@@ -192,19 +192,6 @@ def test_a_disk_that_is_full(db: Path, tmp_path: Path) -> None:
 # Perfetto's engine.
 
 
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """A place from which Perfetto's UI is served."""
-    db = tmp_path_factory.mktemp("export") / "webpf.db"
-    make_recording(db, BUILD)
-    with running("0.65", [db]) as site:
-        yield site
-
-
-READ = """async text => {
-    const bytes = Uint8Array.from(atob(text), each => each.charCodeAt(0));
-    app.openTraceFromBuffer({ title: "export", buffer: bytes.buffer });
-}"""
 COUNT = """async () => {
     const answer = await app.trace.engine.query(
         "SELECT count(*) AS n, sum(max(dur, 0)) AS ns, sum(dur < 0) AS running FROM slice");
@@ -220,11 +207,6 @@ def test_perfetto_counts_what_sqlite_counts(format: str, site: Site, chromium: A
         expected = connection.execute(
             "SELECT count(*), sum(lifetime_ns), sum(state = 'running') FROM processes WHERE kernel IS NOT 1"
         ).fetchone()
-    with closing(chromium.new_context(base_url=site.address)) as context:
-        page = context.new_page()
-        page.goto("/-/webpf/perfetto-ui/index.html#!/viewer?mode=embedded")
-        page.wait_for_function("() => window.app")
-        page.evaluate(READ, base64.b64encode(exported(db, format)).decode())
-        page.wait_for_function("() => app.trace", timeout=60_000)
+    with perfetto_ui.opened(chromium, site, exported(db, format)) as page:
         number, ns, still = page.evaluate(COUNT)
     assert (number, int(ns), still) == tuple(expected)

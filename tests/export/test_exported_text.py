@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import base64
 import io
 import json
 import re
 import sqlite3
 import unicodedata
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import perfetto_ui
 import pytest
-from sites import Site, running
+from sites import Site
 from story import BUILD
 from support import exec_, exit_, fork, make_recording
 
@@ -127,20 +126,6 @@ def test_parents_that_were_seen_after_their_children(tmp_path: Path) -> None:
 # Perfetto.
 
 
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """A place from which Perfetto's UI is served."""
-    pytest.importorskip("perfetto", reason="the extra webpf[perfetto] isn't installed")
-    db = tmp_path_factory.mktemp("exported") / "webpf.db"
-    make_recording(db, BUILD)
-    with running("0.65", [db]) as site:
-        yield site
-
-
-READ = """async text => {
-    const bytes = Uint8Array.from(atob(text), each => each.charCodeAt(0));
-    app.openTraceFromBuffer({ title: "export", buffer: bytes.buffer });
-}"""
 NAMES = """async () => {
     const answer = await app.trace.engine.query("SELECT name, category FROM slice ORDER BY ts, id");
     const found = [];
@@ -157,12 +142,7 @@ def test_perfetto_shows_labels_and_failures(format: str, site: Site, chromium: A
     make_recording(db, BUILD)
     out = io.BytesIO()
     formats.export(db, None, format, "wall", out)
-    with closing(chromium.new_context(base_url=site.address)) as context:
-        page = context.new_page()
-        page.goto("/-/webpf/perfetto-ui/index.html#!/viewer?mode=embedded")
-        page.wait_for_function("() => window.app")
-        page.evaluate(READ, base64.b64encode(out.getvalue()).decode())
-        page.wait_for_function("() => app.trace", timeout=60_000)
+    with perfetto_ui.opened(chromium, site, out.getvalue()) as page:
         found = page.evaluate(NAMES)
     assert found == [
         ["init", "running"],

@@ -1,0 +1,20 @@
+"""What tests of exports share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from sites import Site, running
+from story import BUILD
+from support import make_recording
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """A place from which Perfetto's UI is served."""
+    pytest.importorskip("perfetto", reason="the extra webpf[perfetto] isn't installed")
+    db = tmp_path_factory.mktemp("export") / "webpf.db"
+    make_recording(db, BUILD)
+    with running("0.65", [db]) as site:
+        yield site
