@@ -114,9 +114,9 @@ def _exit_code(step: "Callable[[], int | None]") -> int:
 
 def _tell(error: "WebpfError") -> int:
     from .host import invocation
-    from .output import terminal
+    from .output import messages
 
-    terminal.say(error.message + (f"; try: {invocation.as_called(error.hint)}" if error.hint else ""))
+    messages.say(error.message + (f"; try: {invocation.as_called(error.hint)}" if error.hint else ""))
     return error.exit_code
 
 

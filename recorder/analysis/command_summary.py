@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterator
 from typing import Any, TypeAlias
 
 from ..model.process import RUNNING
+from ..model.recording import Recording
 from ..output import command_label
-from ..output.terminal import duration
+from ..output.units import duration, size
 from .process_tree import FAMILY, OWN_PEAK, command_id, outcome
 
 _SHOWN = 3  # of each list
@@ -86,18 +87,18 @@ class _Family:
         return dict(zip((column[0] for column in cursor.description), cursor.fetchone(), strict=True))
 
 
-def lines(connection: sqlite3.Connection, recording: int) -> Iterator[str]:
+def lines(connection: sqlite3.Connection, recording: Recording) -> Iterator[str]:
     """A report of a recording of a command, line by line. Nothing, if the command isn't in it (its fork was lost)."""
     command = command_id(connection, recording)
     if command is None:
         return
-    family = _Family(connection, recording, command)
+    family = _Family(connection, recording.id, command)
     failed, running = family.failed, family.running
     yield _whole(family, family.told(command))
     for title, found, value in (
-        (f"slowest {_LEAVES}", family.slowest, lambda row: duration(row["lifetime_ns"] / 1e9)),
-        ("most CPU", family.busiest, lambda row: duration(row["cpu_ns"] / 1e9)),
-        (f"most memory {_OWN}", family.largest, lambda row: f"{row['max_rss_kib'] / 1024:,.0f} MiB"),
+        (f"slowest {_LEAVES}", family.slowest, lambda row: duration(row["lifetime_ns"])),
+        ("most CPU", family.busiest, lambda row: duration(row["cpu_ns"])),
+        (f"most memory {_OWN}", family.largest, lambda row: size(row["max_rss_kib"])),
         (f"failed: {failed.count:,}, first", failed, lambda row: f"({_how(row)})"),
         (f"STILL RUNNING: {running.count:,}", running, lambda row: f"(pid {row['pid']})"),
     ):
@@ -112,11 +113,11 @@ def _whole(family: _Family, command: _Row) -> str:
     parts = [f"{_short(command)}: {_how(command)}"]
     wall_ns = command["lifetime_ns"]
     if wall_ns:
-        parts[0] += f" after {duration(wall_ns / 1e9)}"
+        parts[0] += f" after {duration(wall_ns)}"
     parts.append(f"{family.processes:,} process{'' if family.processes == 1 else 'es'}")
     if family.cpu_ns:
         busy = f" ({family.cpu_ns / wall_ns:.1f} cores busy)" if wall_ns else ""
-        parts.append(f"CPU {duration(family.cpu_ns / 1e9)}{busy}")
+        parts.append(f"CPU {duration(family.cpu_ns)}{busy}")
     return "; ".join(parts)
 
 

@@ -7,9 +7,9 @@ import sqlite3
 from dataclasses import replace
 from pathlib import Path
 
+from ..model.recording import Recording
 from ..output import command_label
 from ..storage import reader
-from ..storage.reader import Row
 from . import process_tree
 from .difference import Cost, Recorded
 
@@ -33,21 +33,22 @@ def find(reference: str, db: Path) -> tuple[Path, int | None]:
 def last_two(db: Path) -> tuple[str, str]:
     """The latest recording of a file and the one before it. Raises NotFound if there are not two."""
     with reader.reading(db) as connection:
-        latest = reader.which(connection, db, None)
-        earlier = [row["id"] for row in reader.recording_rows(connection) if row["id"] != latest]
-        return str(reader.which(connection, db, earlier[-1] if earlier else latest - 1)), str(latest)
+        latest = reader.find(connection, db)
+        earlier = [each.id for each in reader.recordings(connection)[:-1]]
+        return str(reader.find(connection, db, earlier[-1] if earlier else latest.id - 1).id), str(latest.id)
 
 
-def read(file: Path, recording: int | None) -> Recorded:
+def read(file: Path, recording: int | str | None) -> Recorded:
     """What a recording came to: its command and all that came of it, or all that was started in it."""
     with reader.reading(file) as connection:
-        about = reader.find(connection, file, recording)
-        number = about["id"]
-        command = process_tree.command_id(connection, number)
+        found = reader.find(connection, file, recording)
+        number = found.id
+        command = process_tree.command_id(connection, found)
         activities = _by_activity(connection, number, command)
-        wall = _wall(connection, about, command)
+        wall = _wall(connection, found, command)
     whole = replace(sum(activities.values(), Cost()), wall=wall)
-    return Recorded(f"{file}:{number}" + (f" ({about['name']})" if about["name"] else ""), whole, activities)
+    name = f"{file}:{number}" + (f" ({found.name})" if found.name else "")
+    return Recorded(name, whole, activities, found.caveat)
 
 
 def _by_activity(connection: sqlite3.Connection, recording: int, command: int | None) -> dict[str, Cost]:
@@ -60,10 +61,10 @@ def _by_activity(connection: sqlite3.Connection, recording: int, command: int | 
     return costs
 
 
-def _wall(connection: sqlite3.Connection, about: Row, command: int | None) -> int:
+def _wall(connection: sqlite3.Connection, recording: Recording, command: int | None) -> int:
     """How long the command lived, or the recording took."""
     sql = "SELECT lifetime_ns FROM processes WHERE id = ?"
     lifetime = connection.execute(sql, [command]).fetchone() if command is not None else None
     if lifetime and lifetime[0] is not None:
         return int(lifetime[0])
-    return int(about["ended_ns"] or about["updated_ns"]) - int(about["started_ns"])
+    return recording.until_ns - recording.started_ns

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from ..errors import UsageError
-from ..output.terminal import duration
+from ..output.units import duration, size
 
 NOISE_SHARE, NOISE_NS, NOISE_KIB = 0.1, 20_000_000, 2048
 # Of the whole, for a part: who happens to run beside whom changes how long each takes, and that from run to run.
@@ -52,6 +52,7 @@ class Recorded:
     name: str
     whole: Cost
     activities: dict[str, Cost]
+    caveat: str | None = None
 
 
 @dataclass(frozen=True)
@@ -139,8 +140,8 @@ def _listed(title: str, items: Sequence[str]) -> Iterator[str]:
 
 
 def _time(ns: int) -> str:
-    return duration(ns / 1e9)
+    return duration(ns)
 
 
 def _memory(kib: int) -> str:
-    return f"{kib / 1024:,.1f} MiB" if kib else "not known"
+    return size(kib) if kib else "not known"

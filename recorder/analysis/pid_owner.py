@@ -41,5 +41,5 @@ def note_of_query(db: Path, query: saved_queries.SavedQuery, given: Mapping[str,
         return None
     pid = int(given["pid"])
     with reader.reading(db) as connection:
-        number = reader.which(connection, db, int(given["recording"]) if given.get("recording") else None)
+        number = reader.find(connection, db, given.get("recording") or None).id
         return note(pid, find(connection, number, pid), "-p id=N")

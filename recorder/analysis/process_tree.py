@@ -7,10 +7,10 @@ import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
 from operator import itemgetter
-from typing import Any
 
 from ..model.events import as_text
 from ..model.ordering import parents_first
+from ..model.recording import Recording
 from ..output import command_label
 
 
@@ -104,25 +104,21 @@ def members(connection: sqlite3.Connection, recording: int, command: int | None)
     return [node for node in read(connection, recording, with_places=True) if node.id in ids]
 
 
-def command_id(connection: sqlite3.Connection, recording: int) -> int | None:
+def command_id(connection: sqlite3.Connection, recording: Recording) -> int | None:
     """Row of the command that was recorded, which is what the recorder itself started; None if there was none."""
     # In the order of the index over time, so that it is found at once. The queries concurrency and timeline do so too.
     sql = """SELECT p.id FROM recordings AS r
         JOIN processes AS p ON p.recording_id = r.id AND p.ppid = r.recorder_pid AND p.start_ns >= r.started_ns
-        WHERE r.id = ? AND CASE WHEN json_valid(r.options) THEN json_extract(r.options, '$.of') END = 'command'
-        ORDER BY p.start_ns, p.id LIMIT 1"""
-    found = connection.execute(sql, [recording]).fetchone()
+        WHERE r.id = ? ORDER BY p.start_ns, p.id LIMIT 1"""
+    found = connection.execute(sql, [recording.id]).fetchone() if recording.is_of_command else None
     return None if found is None else int(found[0])
 
 
-def begin_ns(connection: sqlite3.Connection, about: dict[str, Any]) -> int:
-    """Unix ns from which the times in reports and pictures count: where the command began, or else the recording.
-
-    about: the recording's row.
-    """
-    command = command_id(connection, about["id"])
+def begin_ns(connection: sqlite3.Connection, recording: Recording) -> int:
+    """Unix ns from which the times in reports and pictures count: where the command began, or else the recording."""
+    command = command_id(connection, recording)
     sql = "SELECT start_ns FROM processes WHERE id = ?"
-    return int(about["started_ns"] if command is None else connection.execute(sql, [command]).fetchone()[0])
+    return int(recording.started_ns if command is None else connection.execute(sql, [command]).fetchone()[0])
 
 
 def outcome(exit_code: int | None, signal: int | None, state: str) -> str:

@@ -6,9 +6,9 @@ import sqlite3
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
+from ..model.recording import Recording
 from ..output.command_label import cut
-from ..output.terminal import duration
-from ..storage.reader import Row
+from ..output.units import duration
 from . import command_summary, process_tree
 from .critical_path import Analysis, Stretch
 from .process_tree import Node
@@ -19,18 +19,17 @@ _SHOWN = 5
 _WIDTH = 70
 
 
-def lines(connection: sqlite3.Connection, about: Row) -> Iterator[str]:
+def lines(connection: sqlite3.Connection, recording: Recording) -> Iterator[str]:
     """A report of a recording: of its command and all that came of it, or of all that was started in it."""
-    number = process_tree.command_id(connection, about["id"])
-    nodes = process_tree.members(connection, about["id"], number)
+    number = process_tree.command_id(connection, recording)
+    nodes = process_tree.members(connection, recording.id, number)
     command = next((node for node in nodes if node.id == number), None)
-    start_ns = command.start_ns if command else about["started_ns"]
-    recorded_until = about["ended_ns"] or about["updated_ns"]
-    end_ns = (command.end_ns if command else None) or recorded_until
+    start_ns = command.start_ns if command else recording.started_ns
+    end_ns = (command.end_ns if command else None) or recording.until_ns
     if command:
-        yield from command_summary.lines(connection, about["id"])
+        yield from command_summary.lines(connection, recording)
     else:
-        yield f"{len(nodes):,} processes started in {duration((end_ns - start_ns) / 1e9)}"
+        yield f"{len(nodes):,} processes started in {duration(end_ns - start_ns)}"
     if not nodes:
         return
     analysis = Analysis(nodes, start_ns, end_ns)
@@ -59,7 +58,7 @@ def _listed(title: str, items: Sequence[str]) -> Iterator[str]:
 
 def _stretches(found: Sequence[Stretch], analysis: Analysis) -> list[str]:
     return [
-        f"{duration(each.ns / 1e9):>10}  from {duration((each.start_ns - analysis.start_ns) / 1e9)} on:"
+        f"{duration(each.ns):>10}  from {duration(each.start_ns - analysis.start_ns)} on:"
         f" {cut(each.node.title, _WIDTH)}"
         for each in found[:_SHOWN]
     ]
@@ -74,10 +73,7 @@ def _chain(analysis: Analysis) -> list[str]:
         number.setdefault(each.node.activity, set()).add(each.node.id)
     whole = analysis.end_ns - analysis.start_ns
     most = sorted(spent, key=lambda name: (-spent[name], name))[:_SHOWN]
-    return [
-        f"{duration(spent[name] / 1e9):>10}  {spent[name] / whole:4.0%}  {len(number[name]):,} x {name}"
-        for name in most
-    ]
+    return [f"{duration(spent[name]):>10}  {spent[name] / whole:4.0%}  {len(number[name]):,} x {name}" for name in most]
 
 
 def _where(place: str) -> str:
@@ -96,7 +92,7 @@ def _repeated(nodes: Sequence[Node]) -> list[str]:
     again = {key: sum(times) - sum(times) // len(times) for key, times in runs.items() if len(times) > 1}
     most = sorted(again, key=lambda key: (-again[key], lines[key[0]], key[1] or ""))[:_SHOWN]
     return [
-        f"{duration(again[command, place] / 1e9):>10}  {len(runs[command, place]):,} x {cut(lines[command], _WIDTH)}"
+        f"{duration(again[command, place]):>10}  {len(runs[command, place]):,} x {cut(lines[command], _WIDTH)}"
         + (f"  in {_where(place)}" if place else "")
         for command, place in most
     ]
@@ -119,14 +115,14 @@ class _Costs:
     @property
     def whole(self) -> str:
         """Of all of them."""
-        working, waiting = (duration(sum(of.values()) / 1e9) for of in (self._cpu, self._waiting))
+        working, waiting = (duration(sum(of.values())) for of in (self._cpu, self._waiting))
         return f"working: {working} of CPU time; waiting: {waiting}, by those that started nothing and didn't run"
 
     def lines(self) -> list[str]:
         """The most expensive, by what they did."""
         most = sorted(self._number, key=lambda name: (-self._cpu[name] - self._waiting[name], name))[: 2 * _SHOWN]
         return [
-            f"{duration(self._cpu[name] / 1e9):>10}  {duration(self._waiting[name] / 1e9):>10} waiting"
+            f"{duration(self._cpu[name]):>10}  {duration(self._waiting[name]):>10} waiting"
             f"  {self._number[name]:,} x {name}"
             for name in most
         ]

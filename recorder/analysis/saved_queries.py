@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import UsageError
+from ..model.recording import Recording
 from ..storage import reader
 
 _HEAD_LINE = re.compile(r"-- ?(.*)")
@@ -65,10 +66,14 @@ class SavedQuery:
 
 @dataclass(frozen=True)
 class Result:
-    """Rows of a query as they come from the file: read them within the `with` that opened it."""
+    """Rows of a query as they come from the file: read them within the `with` that opened it.
+
+    recordings: those that it is about.
+    """
 
     columns: list[str]
     rows: Iterator[tuple[Any, ...]]
+    recordings: tuple[Recording, ...]
 
 
 @cache
@@ -158,13 +163,16 @@ def run(path: Path, query: SavedQuery, given: Mapping[str, str]) -> Iterator[Res
     """Runs a saved query. Raises UsageError, NotFound or DataError."""
     values = bind(query, given)
     with reader.reading(path) as connection:
-        for name in _RECORDING_PARAMETERS:
-            reader.which(connection, path, int(values[name]) if values.get(name) else None)
+        recordings = {
+            name: reader.find(connection, path, values[name] or None) for name in _RECORDING_PARAMETERS & values.keys()
+        }
+        if not recordings:  # what is asked for by an id, say
+            reader.find(connection, path)
         cursor = connection.execute(query.sql, values)
-        yield Result([column[0] for column in cursor.description], cursor)
+        yield Result([column[0] for column in cursor.description], cursor, tuple(recordings.values()))
 
 
-_RECORDING_PARAMETERS = ("recording", "against")
+_RECORDING_PARAMETERS = {"recording", "against"}
 _NUMBERS = {"integer": r"[+-]?[0-9]{1,18}", "number": r"[+-]?[0-9]+(\.[0-9]*)?([eE][+-]?[0-9]+)?"}
 _EXAMPLE = {"integer": "1", "number": "0.5", "text": "word"}
 

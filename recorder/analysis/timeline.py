@@ -12,9 +12,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+from ..model.recording import Recording
 from ..output import command_label
 from ..progress import UNWATCHED, Work
-from ..storage import reader
 from . import process_tree, saved_queries
 
 MOST_BARS = 2500
@@ -43,7 +43,7 @@ _LENGTH = "coalesce(end_ns, CASE state WHEN 'running' THEN :now_ns ELSE start_ns
 
 @dataclass(frozen=True)
 class View:
-    """What is looked at: ms from the zero (see recording()), width in pixels; comm, uid and outcome filter.
+    """What is looked at: ms from the begin of the command or the recording, width in pixels; filters.
 
     residents: whether those that ran all the time are shown too; on most machines they are many, and say little.
     """
@@ -58,60 +58,52 @@ class View:
     residents: bool = False
 
 
-def recording(connection: sqlite3.Connection, number: int) -> Row | None:
-    """The row of a recording, with its current status; None if there is none of this number.
-
-    begin_ns in it is the zero of the timeline: the begin of the command that was recorded, or else of the recording.
-    """
-    about = next(iter(reader.recording_rows(connection, number)), None)
-    return None if about is None else about | {"begin_ns": process_tree.begin_ns(connection, about)}
-
-
-def overview(connection: sqlite3.Connection, about: Row) -> Row:
+def overview(connection: sqlite3.Connection, recording: Recording) -> Row:
     """Of the whole recording: how many processes there are, and how many were alive at each of OVERVIEW_STEPS steps.
 
     lead_ms: how long the recording had gone on when its command began, from which times count.
     """
+    begin = process_tree.begin_ns(connection, recording)
     query = saved_queries.load("concurrency")
-    values = saved_queries.bind(query, {"recording": str(about["id"]), "steps": str(OVERVIEW_STEPS)})
+    values = saved_queries.bind(query, {"recording": str(recording.id), "steps": str(OVERVIEW_STEPS)})
     alive = [row[3] for row in connection.execute(query.sql, values)]
     counted = "SELECT count(*) FROM processes WHERE recording_id = :recording AND kernel IS NOT 1"
-    values = {"recording": about["id"], "begin": about["begin_ns"]}
+    of_counts = {"recording": recording.id, "begin": begin}
     return {
-        "length_ms": length_ns(about) / 1e6,
-        "lead_ms": (about["begin_ns"] - about["started_ns"]) / 1e6,
-        "status": about["status"],
-        "lost": about["lost"],
-        "processes": connection.execute(counted, values).fetchone()[0],
+        "length_ms": length_ns(connection, recording) / 1e6,
+        "lead_ms": (begin - recording.started_ns) / 1e6,
+        "status": recording.status,
+        "lost": recording.lost,
+        "processes": connection.execute(counted, of_counts).fetchone()[0],
         "alive": alive,
-        "residents": connection.execute(f"{counted} AND {_RESIDENT}", values).fetchone()[0],
+        "residents": connection.execute(f"{counted} AND {_RESIDENT}", of_counts).fetchone()[0],
     }
 
 
-def choices(connection: sqlite3.Connection, about: Row) -> Row:
+def choices(connection: sqlite3.Connection, recording: Recording) -> Row:
     """Names and users to choose from, with how many processes each has; most first."""
     names: Counter[str | None] = Counter()
     users: Counter[int | None] = Counter()
     for name, user, count in connection.execute(
         """SELECT comm, uid, count(*) FROM processes WHERE recording_id = ? AND kernel IS NOT 1
         GROUP BY 1, 2 ORDER BY 1, 2""",
-        [about["id"]],
+        [recording.id],
     ):
         names[name] += count
         users[user] += count
     return {"names": names.most_common(_NAMES), "users": users.most_common()}
 
 
-def window(connection: sqlite3.Connection, about: Row, view: View, work: Work = UNWATCHED) -> Row:
+def window(connection: sqlite3.Connection, recording: Recording, view: View, work: Work = UNWATCHED) -> Row:
     """Bars in lanes for a stretch, and how many are too short for one, by column and outcome. Raises as `work`."""
-    begin = about["begin_ns"]
+    begin = process_tree.begin_ns(connection, recording)
     pixel = max((view.to_ms - view.from_ms) * 1e6 / max(view.width, 1), 1)
     columns = max(view.width // _COLUMN_PIXELS, 1)
     values = {
-        "recording": about["id"],
+        "recording": recording.id,
         "from_ns": _in_64_bits(begin + view.from_ms * 1e6),
         "to_ns": _in_64_bits(begin + view.to_ms * 1e6),
-        "now_ns": _in_64_bits(begin + length_ns(about)),
+        "now_ns": _in_64_bits(begin + length_ns(connection, recording)),
         "pixel": pixel,
         "column": pixel * _COLUMN_PIXELS,
         "columns": columns,
@@ -128,8 +120,8 @@ def window(connection: sqlite3.Connection, about: Row, view: View, work: Work = 
     # Where not all that are wide enough have a bar, the others count as short.
     values["pixel"] = max(pixel, shortest) if len(bars) == MOST_BARS else pixel
     return {
-        "length_ms": length_ns(about) / 1e6,
-        "status": about["status"],
+        "length_ms": length_ns(connection, recording) / 1e6,
+        "status": recording.status,
         "lanes": pack(bars),
         "bars": bars,
         "columns": columns,
@@ -177,9 +169,9 @@ class _Lanes:
         return lane
 
 
-def length_ns(about: Row) -> int:
-    """How long the recording took, or has taken so far, from the zero on."""
-    return max(int(about["ended_ns"] or about["updated_ns"]) - int(about["begin_ns"]), 1)
+def length_ns(connection: sqlite3.Connection, recording: Recording) -> int:
+    """How long the recording took, or has taken so far, from where its command began on."""
+    return max(recording.until_ns - process_tree.begin_ns(connection, recording), 1)
 
 
 def _in_64_bits(ns: float) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from ..output.command_label import cut
-from ..output.terminal import duration
+from ..output.units import duration
 from .process_tree import Node
 
 DEPTH = 100
@@ -126,12 +126,12 @@ def _figures(nodes: list[Node]) -> Iterator[str]:
     """Times of processes that did the same, and how they ended."""
     known = [node.lifetime_ns for node in nodes if node.lifetime_ns is not None]
     if len(nodes) > 1 and known:
-        yield f"{duration(sum(known) / 1e9)} in all"
-        yield f"longest {duration(max(known) / 1e9)}"
+        yield f"{duration(sum(known))} in all"
+        yield f"longest {duration(max(known))}"
     elif known:
-        yield duration(known[0] / 1e9)
+        yield duration(known[0])
     cpu = [node.cpu_ns for node in nodes if node.cpu_ns is not None]
     if cpu:
-        yield f"CPU {duration(sum(cpu) / 1e9)}"
+        yield f"CPU {duration(sum(cpu))}"
     if nodes[0].outcome != "exit 0":
         yield nodes[0].outcome

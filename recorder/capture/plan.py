@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from ..errors import NotFound, Unavailable, UsageError
 from ..host import sudo_user
 from ..kernel import filters
-from ..output.terminal import say
+from ..output.messages import say
 from . import supervisor, targets
 from .command import Command
 from .run_cgroup import RunCgroup

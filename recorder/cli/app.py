@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,6 +14,9 @@ from ..host.invocation import sudo_command
 from ..model import argv
 from . import diff, export, record, tree, web
 from .options import DEFAULT_DB, Db, File, Format, Recording, RowFormat
+
+if TYPE_CHECKING:
+    from ..model.recording import Recording as Recorded
 
 # What Typer raises for a command line that it can't parse. It has no public name of its own.
 _ParseError: type[Exception] = typer.BadParameter.__mro__[1]
@@ -88,46 +91,69 @@ def query(
 ) -> None:
     """Run a saved query over a recording, or list the saved queries."""
     from ..analysis import pid_owner, saved_queries
-    from ..output import terminal
-    from ..storage import reader
+    from ..output.messages import say, write_lines
+    from ..output.rows import write_rows
     from .spool import spooled
 
     if name is None:
         saved = [saved_queries.load(each).about() for each in saved_queries.names()]
         if format is Format.json:
-            terminal.write_lines(json.dumps(saved, indent=2).splitlines())
+            write_lines(json.dumps(saved, indent=2).splitlines())
         elif format is Format.ndjson:
-            terminal.write_lines(map(json.dumps, saved))
+            write_lines(map(json.dumps, saved))
         else:
             rows = [(each["name"], each["title"], each["description"]) for each in saved]
-            terminal.write_rows(["name", "title", "description"], rows, format.value, limit, sys.stdout)
+            write_rows(["name", "title", "description"], rows, format.value, limit, sys.stdout)
         return
     wanted = saved_queries.load(name)
     given = saved_queries.given(parameter or [])
     if recording is not None:
         given["recording"] = str(recording)
     with spooled(sys.stdout) as output, saved_queries.run(db, wanted, given) as result:
-        terminal.write_rows(result.columns, result.rows, format.value, limit, output)
-    for line in (pid_owner.note_of_query(db, wanted, given), reader.caveat(db, given.get("recording", ""))):
+        write_rows(result.columns, result.rows, format.value, limit, output)
+        lines = [pid_owner.note_of_query(db, wanted, given), *(each.caveat for each in result.recordings)]
+    for line in lines:
         if line:
-            terminal.say(line)
+            say(line)
 
 
 @app.command()
 def recordings(db: Db = DEFAULT_DB, format: RowFormat = Format.table) -> None:
     """List the recordings that a file holds."""
-    from ..output import terminal
+    from ..output.rows import write_rows
     from ..storage import reader
 
-    columns = ["id", "name", "status", "started", "seconds", "processes", "lost", "host", "kernel"]
-    rows = [terminal.describe_recording(row, columns) for row in reader.recordings(db)]
-    terminal.write_rows(columns, rows, format.value, None, sys.stdout)
+    with reader.reading(db) as connection:
+        counts = reader.process_counts(connection)
+        rows = [_listed(recording, counts.get(recording.id, 0)) for recording in reader.recordings(connection)]
+    write_rows(_LISTED, rows, format.value, None, sys.stdout)
+
+
+_LISTED = ["id", "name", "status", "started", "seconds", "processes", "lost", "host", "kernel"]
+
+
+def _listed(recording: Recorded, processes: int) -> tuple[Any, ...]:
+    """What is listed of a recording: its start in local time, its length in seconds."""
+    from ..output import units
+
+    known = recording.started_ns is not None and recording.until_ns is not None  # else the file is damaged
+    return (
+        recording.id,
+        recording.name,
+        recording.status,
+        units.zoned_moment(recording.started_ns) if recording.started_ns is not None else None,
+        round((recording.until_ns - recording.started_ns) / 1e9, 1) if known else None,
+        processes,
+        recording.lost,
+        recording.host,
+        recording.kernel,
+    )
 
 
 @app.command()
 def rebuild(db: Db = DEFAULT_DB, recording: Recording = None) -> None:
     """Make the processes of a recording again from its raw facts; default: of all recordings of the file."""
-    from ..output.terminal import say
+    from ..output.messages import say
     from ..storage import rebuild as rebuilding
     from .progress_bar import LongWork
 
@@ -166,7 +192,7 @@ def verify(
 def doctor(db: Db = DEFAULT_DB) -> None:
     """Say what this machine has, and lacks, of what recording needs."""
     from ..kernel import doctor as examination
-    from ..output.terminal import write_lines
+    from ..output.messages import write_lines
 
     checks = examination.examine(db, sudo_command(["record", "--dry-run"]))
     for check in checks:
@@ -186,16 +212,15 @@ app.command()(tree.tree)
 def report(file: File = DEFAULT_DB, recording: Recording = None) -> None:
     """Tell the story of a recording: how busy it was, what ran alone, what decided the time, what was repeated."""
     from ..analysis import report as reports
-    from ..output import terminal
+    from ..output.messages import say, write_lines
     from ..storage import reader
 
     with reader.reading(file) as connection:
-        about = reader.find(connection, file, recording)
-        lines = list(reports.lines(connection, about))
-    terminal.write_lines(lines)
-    caveat = reader.caveat(file, str(about["id"]))
-    if caveat:
-        terminal.say(caveat)
+        found = reader.find(connection, file, recording)
+        lines = list(reports.lines(connection, found))
+    write_lines(lines)
+    if found.caveat:
+        say(found.caveat)
 
 
 app.command()(diff.diff)

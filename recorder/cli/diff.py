@@ -27,21 +27,18 @@ def diff(
     """Compare two recordings: what is new, gone, slower, hungrier, failing now. --fail-if makes it a test."""
     from ..analysis import diff as reading
     from ..analysis import difference
-    from ..output import terminal
-    from ..storage import reader
+    from ..output.messages import say, write_lines
 
     conditions = [difference.Condition.parse(text) for text in fail_if or []]
     if before is not None and after is None:
         raise UsageError("diff takes two recordings, or none for the last two", "webpf diff 1 2")
     references = (before, after) if before is not None and after is not None else reading.last_two(db)
     one, other = (reading.read(*reading.find(reference, db)) for reference in references)
-    terminal.write_lines(difference.lines(one, other))
-    for reference in references:
-        file, number = reading.find(reference, db)
-        caveat = reader.caveat(file, "" if number is None else str(number))
-        if caveat:
-            terminal.say(f"{file}: {caveat}")
+    write_lines(difference.lines(one, other))
+    for each in (one, other):
+        if each.caveat:
+            say(f"{each.name}: {each.caveat}")
     met = [condition.text for condition in conditions if condition.is_met(one.whole, other.whole)]
     if met:
-        terminal.say(f"more than allowed: {', '.join(met)}")
+        say(f"more than allowed: {', '.join(met)}")
         raise typer.Exit(_EXCEEDED)

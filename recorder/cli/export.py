@@ -66,8 +66,8 @@ def export(
 ) -> None:
     """Write a recording for another tool: Perfetto, speedscope, flame graphs, spreadsheets, DuckDB, OpenTelemetry."""
     from ..export import formats
-    from ..output import terminal
-    from ..storage import atomic_file, reader
+    from ..output.messages import say
+    from ..storage import atomic_file
     from .progress_bar import LongWork
 
     if output is not None and atomic_file.is_same(output, file):
@@ -78,11 +78,11 @@ def export(
     path = output and output / (inside or "")
     is_file = path is not None and not atomic_file.is_stream(path)
     with LongWork("the export", streams=not is_file) as work, _output(path, force, inside is not None) as out:
-        formats.export(file, recording, to.value, weight.value, out, work)
+        exported = formats.export(file, recording, to.value, weight.value, out, work)
     written = f"{path}: {path.stat().st_size:,} bytes" if path is not None and is_file else None
-    for line in (written, reader.caveat(file, "" if recording is None else str(recording))):
+    for line in (written, exported.caveat):
         if line:
-            terminal.say(line)
+            say(line)
 
 
 def _check_output(to: To, file: Path) -> None:
@@ -121,7 +121,7 @@ def merge(
     force: Force = False,
 ) -> None:
     """Join the recordings of several files, or hosts, into one new file."""
-    from ..output.terminal import say
+    from ..output.messages import say
     from ..storage import merge as merging
     from .progress_bar import LongWork
 

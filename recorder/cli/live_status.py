@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from ..capture import min_lifetime
 from ..capture.recorder import Options, Status, Summary
-from ..output import terminal
+from ..output import units
+from ..output.messages import say
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -40,7 +41,7 @@ class Quiet:
         pass
 
     def told(self, message: str) -> None:
-        terminal.say(message)
+        say(message)
 
 
 class Plain(Quiet):
@@ -55,14 +56,14 @@ class Plain(Quiet):
 
     def started(self, recording_id: int, others: int) -> None:
         until = "until Ctrl-C" if self._options.duration is None else f"for {self._options.duration:g} s"
-        terminal.say(f"recording {recording_id} goes to {self._options.db}, {until}")
+        say(f"recording {recording_id} goes to {self._options.db}, {until}")
         if others:
-            terminal.say(f"{others} more recording goes to this file: both go on, each under its own number")
+            say(f"{others} more recording goes to this file: both go on, each under its own number")
 
     def status(self, status: Status) -> None:
         if status.elapsed >= self._next:
             self._next += _PLAIN_SECONDS
-            terminal.say(f"{status.elapsed:.0f} s: {describe(status, self._rate.of(status))}")
+            say(f"{status.elapsed:.0f} s: {describe(status, self._rate.of(status))}")
 
 
 class Live(Plain):
@@ -145,17 +146,17 @@ def describe(status: Status, rate: float) -> str:
 def report(summary: Summary) -> None:
     """What a recording came to."""
     totals = summary.totals
-    terminal.say(
+    say(
         f"recording {summary.recording_id} in {summary.db}: {totals.processes:,} processes in"
-        f" {terminal.duration(summary.seconds)} ({totals.exited:,} exited, {totals.running:,} still running"
+        f" {units.duration(summary.seconds * 1e9)} ({totals.exited:,} exited, {totals.running:,} still running"
         + (f", {totals.lost:,} whose exit was lost)" if totals.lost else ")")
     )
     longest = ""
     if totals.longest:
         comm, pid, lifetime_ns = totals.longest
-        longest = f"longest: {comm} (pid {pid}) {terminal.duration(lifetime_ns / 1e9)}; "
+        longest = f"longest: {comm} (pid {pid}) {units.duration(lifetime_ns)}; "
     unknown = f"; CPU time of {totals.cpu_unknown:,} unknown" if totals.cpu_unknown else ""
-    terminal.say(f"{longest}failed: {totals.failed:,}; {completeness(summary)}{unknown}")
+    say(f"{longest}failed: {totals.failed:,}; {completeness(summary)}{unknown}")
 
 
 def completeness(summary: Summary) -> str:

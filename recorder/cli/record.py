@@ -120,7 +120,7 @@ def _check_machine(db: Path | None) -> None:
 
 def _try(buffer_mib: int, max_args: int, quiet: bool) -> None:
     from ..kernel import probe
-    from ..output.terminal import say
+    from ..output.messages import say
 
     probe.Probe(0, buffer_mib, max_args).close()
     if not quiet:
@@ -145,7 +145,7 @@ def _record_command(options: Options, redaction: Redaction, command: Command, ai
     """Records a command. The supervisor waits for it, and has its exit code, whatever happens here."""
     from ..capture import recorder as recording
     from ..host import signals
-    from ..output.terminal import say
+    from ..output.messages import say
     from . import live_status
     from .display import Display
 
@@ -166,12 +166,12 @@ def _record_command(options: Options, redaction: Redaction, command: Command, ai
 def _tell(summary: Summary) -> None:
     """What a command came to."""
     from ..analysis import command_summary
-    from ..output.terminal import say
+    from ..output.messages import say
     from ..storage import reader
     from . import live_status
 
     with reader.reading(summary.db) as connection:
-        lines = list(command_summary.lines(connection, summary.recording_id))
+        lines = list(command_summary.lines(connection, reader.find(connection, summary.db, summary.recording_id)))
     for line in lines:
         say(line)
     say(f"recording {summary.recording_id} in {summary.db}: {live_status.completeness(summary)}")
@@ -180,7 +180,7 @@ def _tell(summary: Summary) -> None:
 
 def _say_next(db: Path, query: str) -> None:
     """The commands to type next."""
-    from ..output.terminal import say
+    from ..output.messages import say
 
     webpf = program(sys.argv[0])
     file = None if db == DEFAULT_DB else argv.file_word(db)
@@ -204,7 +204,7 @@ def stream(
     redaction = Redaction(no_args, redact or [])
     preflight.check_machine(sudo_command())
     from ..capture import stream as streaming
-    from ..output.terminal import say
+    from ..output.messages import say
 
     started = "streaming, " + ("until Ctrl-C" if seconds is None else f"for {seconds:g} s")
     output = sys.stdout.fileno()

@@ -28,7 +28,7 @@ def tree(
     """Show who started whom, with times and outcomes, folded where it repeats."""
     from ..analysis import pid_owner, process_tree
     from ..analysis import tree_view as trees
-    from ..output import terminal
+    from ..output.messages import say, write_lines
     from ..storage import reader
 
     if pid is not None and id is not None:
@@ -36,7 +36,8 @@ def tree(
     with reader.reading(file) as connection:
         if id is not None and recording is None:
             recording = pid_owner.recording_of(connection, id)
-        number = reader.which(connection, file, recording)
+        found = reader.find(connection, file, recording)
+        number = found.id
         owners = [] if pid is None else pid_owner.find(connection, number, pid)
         shown = trees.Tree(process_tree.read(connection, number), folds)
         top = owners[0] if owners else id
@@ -45,13 +46,12 @@ def tree(
             raise NotFound(f"recording {number} has no {name}", f"webpf tree {argv.file_word(file)}")
         # While the file is open: what is wrong with its values shows here, and is explained there.
         lines = list(shown.lines(top, depth, shutil.get_terminal_size().columns if sys.stdout.isatty() else None))
-    caveat = reader.caveat(file, str(number))
     note = None if pid is None else pid_owner.note(pid, owners, "--id N")
     if note:
-        terminal.say(note)
-    terminal.write_lines(lines)
+        say(note)
+    write_lines(lines)
     if top is None and shown.idle:
         what = "1 process" if shown.idle == 1 else f"{shown.idle:,} processes"
-        terminal.say(f"left out: {what} that ran all the time and started nothing")
-    if caveat:
-        terminal.say(caveat)
+        say(f"left out: {what} that ran all the time and started nothing")
+    if found.caveat:
+        say(found.caveat)

@@ -25,7 +25,7 @@ def browse(
 
     The address that is printed lets in the first browser that opens it.
     """
-    from ..output.terminal import say
+    from ..output.messages import say
     from ..web import browse as browsing
 
     def tell(served: browsing.Served) -> None:

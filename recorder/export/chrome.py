@@ -8,41 +8,41 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterator
-from typing import TextIO
+from typing import Any, TextIO
 
 from ..model.argv import UNPRINTABLE
+from ..model.recording import Recording
 from ..progress import UNWATCHED, Work
-from ..storage.reader import Row
 from . import tracks
 
 _ENCODER = json.JSONEncoder(ensure_ascii=False)
 _COLOURS = {"failed": "bad", "signalled": "terrible"}  # chrome://tracing knows them; Perfetto takes colours from names
 
 
-def write(connection: sqlite3.Connection, about: Row, out: TextIO, work: Work = UNWATCHED) -> None:
+def write(connection: sqlite3.Connection, recording: Recording, out: TextIO, work: Work = UNWATCHED) -> None:
     """Writes the trace: a `process` for each track, a `thread` for each lane, an event for each process.
 
     Who runs at the end has a begin (B) without an end. Times are us since the boot, exact to the ns.
     """
     separator = '{"traceEvents": [\n'
-    for event in _events(connection, about, work):
+    for event in _events(connection, recording, work):
         out.write(separator + _json(event))
         separator = ",\n"
-    head = {"host": about["host"], "kernel": about["kernel"], "recording": about["id"]}
+    head = {"host": recording.host, "kernel": recording.kernel, "recording": recording.id}
     if separator.startswith("{"):  # there was none
         out.write(separator)
     out.write(f'\n], "displayTimeUnit": "ms", "otherData": {_json(head)}}}\n')
 
 
-def _json(value: Row) -> str:
+def _json(value: dict[str, Any]) -> str:
     """As UTF-8, since Perfetto shows \\u2717 in a name as it stands; only what a terminal would act on is escaped."""
     return UNPRINTABLE.sub(lambda match: f"\\u{ord(match[0]):04x}", _ENCODER.encode(value))
 
 
-def _events(connection: sqlite3.Connection, about: Row, work: Work) -> Iterator[Row]:
+def _events(connection: sqlite3.Connection, recording: Recording, work: Work) -> Iterator[dict[str, Any]]:
     numbers: dict[str, int] = {}
-    zero = tracks.zero_ns(connection, about)
-    for each in tracks.read(connection, about["id"], work=work):
+    zero = tracks.zero_ns(connection, recording)
+    for each in tracks.read(connection, recording.id, work=work):
         track = numbers.setdefault(each.track, len(numbers) + 1)
         if each.is_first:
             name = {"ph": "M", "pid": track, "tid": each.lane + 1}

@@ -12,25 +12,29 @@ from typing import BinaryIO, TypeAlias
 
 from ..errors import Unavailable
 from ..host.invocation import pip_install
-from ..output import terminal
+from ..model.recording import Recording
+from ..output.rows import write_rows
 from ..progress import UNWATCHED, Work, counted, processes
 from ..storage import reader, soundness
-from ..storage.reader import Row
 from . import chrome, otlp, stacks
 
-Writer: TypeAlias = Callable[[sqlite3.Connection, Row, str, BinaryIO, Work], None]
+Writer: TypeAlias = Callable[[sqlite3.Connection, Recording, str, BinaryIO, Work], None]
 
 _ROWS = "SELECT {} FROM processes WHERE recording_id = ? ORDER BY id"
 
 
-def export(db: Path, recording: int | None, format: str, weight: str, out: BinaryIO, work: Work = UNWATCHED) -> None:
-    """Writes a recording in one of FORMATS. weight: of stacks, one of stacks.WEIGHTS.
+def export(
+    db: Path, recording: int | str | None, format: str, weight: str, out: BinaryIO, work: Work = UNWATCHED
+) -> Recording:
+    """Writes a recording in one of FORMATS, and returns which it was. weight: of stacks, one of stacks.WEIGHTS.
 
     Raises NotFound or DataError for the file, work's Interrupted, Unavailable for a format whose package is missing.
     """
     with reader.reading(db) as connection:
         work.watch(connection)
-        FORMATS[format](connection, reader.find(connection, db, recording), weight, out, work)
+        found = reader.find(connection, db, recording)
+        FORMATS[format](connection, found, weight, out, work)
+        return found
 
 
 class _Text(io.TextIOWrapper):
@@ -51,36 +55,36 @@ def _as_text(out: BinaryIO) -> Iterator[io.TextIOWrapper]:
 
 
 def _rows(format: str) -> Writer:
-    def write(connection: sqlite3.Connection, about: Row, weight: str, out: BinaryIO, work: Work) -> None:
+    def write(connection: sqlite3.Connection, recording: Recording, weight: str, out: BinaryIO, work: Work) -> None:
         columns = soundness.there(connection, "processes")
-        cursor = connection.execute(_ROWS.format(", ".join(columns)), [about["id"]])
+        cursor = connection.execute(_ROWS.format(", ".join(columns)), [recording.id])
         with _as_text(out) as text:
-            rows = counted(cursor, work, processes(connection, about["id"]))
-            terminal.write_rows(columns, rows, format, None, text)
+            rows = counted(cursor, work, processes(connection, recording.id))
+            write_rows(columns, rows, format, None, text)
 
     return write
 
 
-def _chrome(connection: sqlite3.Connection, about: Row, weight: str, out: BinaryIO, work: Work) -> None:
+def _chrome(connection: sqlite3.Connection, recording: Recording, weight: str, out: BinaryIO, work: Work) -> None:
     with _as_text(out) as text:
-        chrome.write(connection, about, text, work)
+        chrome.write(connection, recording, text, work)
 
 
-def _perfetto(connection: sqlite3.Connection, about: Row, weight: str, out: BinaryIO, work: Work) -> None:
+def _perfetto(connection: sqlite3.Connection, recording: Recording, weight: str, out: BinaryIO, work: Work) -> None:
     try:
         from . import perfetto
     except ImportError:
         raise Unavailable("this format needs the Python package perfetto", pip_install("perfetto")) from None
-    perfetto.write(connection, about, out, work=work)
+    perfetto.write(connection, recording, out, work=work)
 
 
-def _parquet(connection: sqlite3.Connection, about: Row, weight: str, out: BinaryIO, work: Work) -> None:
-    _parquetfile().write(connection, about, out, work)
+def _parquet(connection: sqlite3.Connection, recording: Recording, weight: str, out: BinaryIO, work: Work) -> None:
+    _parquetfile().write(connection, recording, out, work)
 
 
-def _otlp(connection: sqlite3.Connection, about: Row, weight: str, out: BinaryIO, work: Work) -> None:
+def _otlp(connection: sqlite3.Connection, recording: Recording, weight: str, out: BinaryIO, work: Work) -> None:
     with _as_text(out) as text:
-        otlp.write(connection, about, text, work)
+        otlp.write(connection, recording, text, work)
 
 
 def _parquetfile() -> ModuleType:
@@ -91,7 +95,7 @@ def _parquetfile() -> ModuleType:
     return parquet
 
 
-def place(db: Path, recording: int | None, format: str) -> Path | None:
+def place(db: Path, recording: int | str | None, format: str) -> Path | None:
     """Where a recording's file is within a folder, for a format that goes into one; raises what export() does."""
     if format != "parquet":
         return None
@@ -100,14 +104,14 @@ def place(db: Path, recording: int | None, format: str) -> Path | None:
         return found
 
 
-def _folded(connection: sqlite3.Connection, about: Row, weight: str, out: BinaryIO, work: Work) -> None:
+def _folded(connection: sqlite3.Connection, recording: Recording, weight: str, out: BinaryIO, work: Work) -> None:
     with _as_text(out) as text:
-        stacks.write_folded(stacks.read(connection, about, weight, work), text)
+        stacks.write_folded(stacks.read(connection, recording, weight, work), text)
 
 
-def _speedscope(connection: sqlite3.Connection, about: Row, weight: str, out: BinaryIO, work: Work) -> None:
+def _speedscope(connection: sqlite3.Connection, recording: Recording, weight: str, out: BinaryIO, work: Work) -> None:
     with _as_text(out) as text:
-        stacks.write_speedscope(stacks.read(connection, about, weight, work), about, weight, text)
+        stacks.write_speedscope(stacks.read(connection, recording, weight, work), recording, weight, text)
 
 
 FORMATS: dict[str, Writer] = {

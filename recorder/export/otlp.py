@@ -15,9 +15,9 @@ from typing import Any, TextIO
 from .. import __version__
 from ..model import argv
 from ..model.events import as_text, text
+from ..model.recording import Recording
 from ..output import command_label
 from ..progress import UNWATCHED, Work, counted, processes
-from ..storage.reader import Row
 
 LINE_BYTES = 1_000_000
 """A line is shorter than this: the Collector's file receiver takes 1 MiB (max_log_size) unless told otherwise."""
@@ -36,13 +36,13 @@ WHERE recording_id = :id AND kernel IS NOT 1 AND start_ns >= :started"""
 _PROGRAMS = "SELECT time_ns, filename, comm FROM programs WHERE process_id = ? ORDER BY id"
 
 
-def write(connection: sqlite3.Connection, about: Row, out: TextIO, work: Work = UNWATCHED) -> None:
+def write(connection: sqlite3.Connection, recording: Recording, out: TextIO, work: Work = UNWATCHED) -> None:
     """Writes all processes of a recording but kernel threads. Who runs on has a span to the end of the recording.
 
     What makes a span too long for a line is cut, and says so: arguments, paths, and the programs of a process.
     """
-    spans = counted(_spans(connection, about), work, processes(connection, about["id"]))
-    resource = {"attributes": _attributes(_resource(about))}
+    spans = counted(_spans(connection, recording), work, processes(connection, recording.id))
+    resource = {"attributes": _attributes(_resource(recording))}
     scope = {"name": "webpf", "version": __version__}
     frame = _json({"resourceSpans": [{"resource": resource, "scopeSpans": [{"scope": scope, "spans": []}]}]})
     head, tail = frame[: -len("]}]}]}")], "]}]}]}\n"
@@ -64,25 +64,24 @@ def _json(value: Any) -> str:
     return _ENCODER.encode(value)
 
 
-def _resource(about: Row) -> dict[str, Any]:
+def _resource(recording: Recording) -> dict[str, Any]:
     return {
         "service.name": "webpf",
-        "service.instance.id": f"{about['boot_id']}/{about['recorder_pid']}",
-        "host.name": about["host"],
-        "host.arch": about["machine"],
+        "service.instance.id": f"{recording.boot_id}/{recording.recorder_pid}",
+        "host.name": recording.host,
+        "host.arch": recording.machine,
         "os.type": "linux",
-        "os.version": about["kernel"],
-        "webpf.recording.name": about["name"],
-        "webpf.recording.command": about["command"],
-        "webpf.recording.lost": about["lost"],
+        "os.version": recording.kernel,
+        "webpf.recording.name": recording.name,
+        "webpf.recording.command": recording.command,
+        "webpf.recording.lost": recording.lost,
     }
 
 
-def _spans(connection: sqlite3.Connection, about: Row) -> Iterator[dict[str, Any]]:
+def _spans(connection: sqlite3.Connection, recording: Recording) -> Iterator[dict[str, Any]]:
     cursor = connection.cursor()
     cursor.row_factory = sqlite3.Row
-    recorded_until = about["ended_ns"] or about["updated_ns"]
-    values = {"id": about["id"], "started": about["started_ns"]}
+    values = {"id": recording.id, "started": recording.started_ns}
     # Who was there before is no part of what happened: else all would be one trace, that of init.
     new = {id: (above, pid, start) for id, above, pid, start in connection.execute(_STARTED, values)}
     tops: dict[int, int] = {}
@@ -92,11 +91,11 @@ def _spans(connection: sqlite3.Connection, about: Row) -> Iterator[dict[str, Any
         above = new.get(row["parent_id"]) if row["id"] in new and row["id"] != top else None
         end = row["end_ns"]
         if end is None:
-            end = recorded_until if row["state"] == "running" else row["start_ns"]
+            end = recording.until_ns if row["state"] == "running" else row["start_ns"]
         yield {
-            "traceId": _identity(about, pid, start, 16),
-            "spanId": _identity(about, row["pid"], row["start_ns"], 8),
-            **({"parentSpanId": _identity(about, *above[1:], 8)} if above else {}),
+            "traceId": _identity(recording, pid, start, 16),
+            "spanId": _identity(recording, row["pid"], row["start_ns"], 8),
+            **({"parentSpanId": _identity(recording, *above[1:], 8)} if above else {}),
             "name": command_label.name(row["argv"], row["comm"]),
             "kind": _INTERNAL,
             "startTimeUnixNano": str(row["start_ns"]),
@@ -122,9 +121,9 @@ def _top(id: int, new: dict[int, tuple[int | None, int, int]], tops: dict[int, i
     return top
 
 
-def _identity(about: Row, pid: int, start_ns: int, size: int) -> str:
+def _identity(recording: Recording, pid: int, start_ns: int, size: int) -> str:
     """The same for the same process whenever it is exported: of boot, pid and start, in hex."""
-    name = f"{about['boot_id']}/{pid}/{start_ns}"
+    name = f"{recording.boot_id}/{pid}/{start_ns}"
     return hashlib.blake2b(name.encode(), digest_size=size).hexdigest()
 
 

@@ -18,9 +18,9 @@ import pyarrow
 from pyarrow import parquet
 
 from ..model.events import as_text
+from ..model.recording import Recording
 from ..progress import UNWATCHED, Work, counted, processes
 from ..storage import soundness
-from ..storage.reader import Row
 
 _ROWS = 65_536  # of a row group, which is what is in memory at a time
 _TYPES = {"INTEGER": pyarrow.int64(), "TEXT": pyarrow.string(), "BLOB": pyarrow.binary(), "ANY": pyarrow.string()}
@@ -30,28 +30,28 @@ _TIMES = {"started": "start_ns", "ended": "end_ns"}
 _TIME = pyarrow.timestamp("us", tz="UTC")
 
 
-def place(about: Row) -> Path:
+def place(recording: Recording) -> Path:
     """Where in the tree a recording's file is. Its start (UTC) tells it from others of its host."""
-    started = datetime.fromtimestamp(about["started_ns"] // 1000 / 1e6, timezone.utc)
-    name = about["host"] or "unknown"
+    started = datetime.fromtimestamp(recording.started_ns // 1000 / 1e6, timezone.utc)
+    name = recording.host or "unknown"
     host = quote(name, safe="").replace(".", "%2E" if set(name) == {"."} else ".")
     return Path(f"host={host}") / f"recording={started:%Y%m%dT%H%M%S.%fZ}" / "processes.parquet"
 
 
-def write(connection: sqlite3.Connection, about: Row, out: BinaryIO, work: Work = UNWATCHED) -> None:
+def write(connection: sqlite3.Connection, recording: Recording, out: BinaryIO, work: Work = UNWATCHED) -> None:
     """Writes all processes of a recording, kernel threads too. What is said of the recording goes into the metadata."""
     columns = {
         name: _TYPES[soundness.columns()["processes"][name].type] for name in soundness.there(connection, "processes")
     }
     names = [name for name in columns if name not in _LEFT_OUT]
-    metadata = {"webpf": json.dumps(dict(about), default=str)}
+    metadata = {"webpf": json.dumps(dict(recording.row), default=str)}
     fields = [(name, columns[name]) for name in names] + [(name, _TIME) for name in _TIMES]
     schema = pyarrow.schema(fields, metadata=metadata)
     rows = connection.execute(
-        f"SELECT {', '.join(names)} FROM processes WHERE recording_id = ? ORDER BY id", [about["id"]]
+        f"SELECT {', '.join(names)} FROM processes WHERE recording_id = ? ORDER BY id", [recording.id]
     )
     with parquet.ParquetWriter(out, schema, compression="zstd") as writer:
-        through = counted(rows, work, processes(connection, about["id"]))
+        through = counted(rows, work, processes(connection, recording.id))
         while batch := list(islice(through, _ROWS)):
             values: dict[str, Any] = dict(zip(names, zip(*batch, strict=True), strict=True))
             for name, source in _TIMES.items():

@@ -20,8 +20,8 @@ from perfetto.protos.perfetto.trace.perfetto_trace_pb2 import (
 from perfetto.trace_builder.proto_builder import StreamingTraceProtoBuilder
 
 from ..analysis import saved_queries
+from ..model.recording import Recording
 from ..progress import UNWATCHED, Work
-from ..storage.reader import Row
 from . import tracks
 
 _SEQUENCE = 1
@@ -30,22 +30,22 @@ _STEPS = 1000
 
 
 def write(
-    connection: sqlite3.Connection, about: Row, out: BinaryIO, cuts: bool = False, work: Work = UNWATCHED
+    connection: sqlite3.Connection, recording: Recording, out: BinaryIO, cuts: bool = False, work: Work = UNWATCHED
 ) -> None:
     """Writes the trace of a recording: all its processes but kernel threads.
 
-    about: its row. Who runs at the end has a slice without an end; who was lost, one of no length.
+    A process that still runs at the end has a slice without an end; one whose exit was lost has one of no length.
     cuts: slices of those that were alive before the recording begin with it, so that it fills the picture; and nothing
         is said of the wall clock.
     """
     builder = StreamingTraceProtoBuilder(out)
-    shift = tracks.zero_ns(connection, about)
+    shift = tracks.zero_ns(connection, recording)
     builder.write_packet(_names())
     if not cuts:  # with it, the UI shows a group "System", and folds the others
-        builder.write_packet(_clocks(about, shift))
-    for packet in _alive(connection, about, shift):
+        builder.write_packet(_clocks(recording, shift))
+    for packet in _alive(connection, recording, shift):
         builder.write_packet(packet)
-    for packet in _processes(connection, about, shift, about["started_ns"] if cuts else 0, work):
+    for packet in _processes(connection, recording, shift, recording.started_ns if cuts else 0, work):
         builder.write_packet(packet)
 
 
@@ -58,32 +58,32 @@ def _names() -> TracePacket:
     return packet
 
 
-def _clocks(about: Row, shift: int) -> TracePacket:
+def _clocks(recording: Recording, shift: int) -> TracePacket:
     """Which moment of the boot clock is which of the wall clock."""
     packet = TracePacket()
     packet.clock_snapshot.primary_trace_clock = BUILTIN_CLOCK_BOOTTIME
-    packet.clock_snapshot.clocks.add(clock_id=BUILTIN_CLOCK_BOOTTIME, timestamp=about["started_ns"] - shift)
-    packet.clock_snapshot.clocks.add(clock_id=BUILTIN_CLOCK_REALTIME, timestamp=about["started_ns"])
+    packet.clock_snapshot.clocks.add(clock_id=BUILTIN_CLOCK_BOOTTIME, timestamp=recording.started_ns - shift)
+    packet.clock_snapshot.clocks.add(clock_id=BUILTIN_CLOCK_REALTIME, timestamp=recording.started_ns)
     return packet
 
 
-def _alive(connection: sqlite3.Connection, about: Row, shift: int) -> Iterator[TracePacket]:
+def _alive(connection: sqlite3.Connection, recording: Recording, shift: int) -> Iterator[TracePacket]:
     """How many are alive, as the saved query concurrency counts them."""
     track = TrackDescriptor(uuid=_ALIVE, name="alive")
     track.counter.SetInParent()
     yield _packet(track_descriptor=track)
     query = saved_queries.load("concurrency")
-    values = saved_queries.bind(query, {"recording": str(about["id"]), "steps": str(_STEPS)})
+    values = saved_queries.bind(query, {"recording": str(recording.id), "steps": str(_STEPS)})
     for time_ns, _, alive, *_ in connection.execute(query.sql, values):
         event = TrackEvent(type=TrackEvent.TYPE_COUNTER, track_uuid=_ALIVE, counter_value=alive)
         yield _packet(timestamp=time_ns - shift, track_event=event)
 
 
 def _processes(
-    connection: sqlite3.Connection, about: Row, shift: int, earliest: int, work: Work
+    connection: sqlite3.Connection, recording: Recording, shift: int, earliest: int, work: Work
 ) -> Iterator[TracePacket]:
     """Begin and end of each, and before them the lane where it is the first in it."""
-    for each in tracks.read(connection, about["id"], earliest, work):
+    for each in tracks.read(connection, recording.id, earliest, work):
         track = each.lane + _FIRST_LANE
         if each.is_first:
             yield _packet(track_descriptor=TrackDescriptor(uuid=track, name=each.track))

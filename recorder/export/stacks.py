@@ -7,11 +7,11 @@ import sqlite3
 from dataclasses import dataclass
 from typing import TextIO
 
+from ..model.recording import Recording
 from ..output import command_label
 from ..output.escape import safe
 from ..progress import UNWATCHED, Work, counted
 from ..progress import processes as work_of
-from ..storage.reader import Row
 
 WEIGHTS = ("wall", "cpu", "count")
 """wall: ns that it lived while none of its children did; cpu: ns of CPU time; count: one for each."""
@@ -87,26 +87,27 @@ class _Stacks:
         return tuple(reversed(names))
 
 
-def read(connection: sqlite3.Connection, about: Row, weight: str, work: Work = UNWATCHED) -> dict[tuple[str, ...], int]:
+def read(
+    connection: sqlite3.Connection, recording: Recording, weight: str, work: Work = UNWATCHED
+) -> dict[tuple[str, ...], int]:
     """Stack (names of programs, the oldest ancestor first) -> weight. Without kernel threads, in a stable order."""
-    ended_ns = about["ended_ns"] or about["updated_ns"]
     sql = """SELECT id, parent_id, comm, CASE WHEN comm GLOB 'ld*' THEN argv END, start_ns,
             coalesce(end_ns, CASE state WHEN 'running' THEN ? ELSE start_ns END), coalesce(cpu_ns, 0)
         FROM processes WHERE recording_id = ? AND kernel IS NOT 1 ORDER BY start_ns, id"""
-    rows = counted(connection.execute(sql, [ended_ns, about["id"]]), work, work_of(connection, about["id"]))
+    rows = counted(connection.execute(sql, [recording.until_ns, recording.id]), work, work_of(connection, recording.id))
     processes = {
         id: _Process(parent, command_label.name(argv, comm), start_ns, end_ns, cpu_ns)
         for id, parent, comm, argv, start_ns, end_ns, cpu_ns in rows
     }
     if weight == "wall":
-        _cover(processes, about["started_ns"])
+        _cover(processes, recording.started_ns)
     stacks = _Stacks()
     for each in processes.values():
         _place(each, processes, stacks)
         above = processes[each.parent].place if each.parent in processes else None
         cost = 1 if weight == "count" else each.cpu_ns
         if weight == "wall":
-            cost = each.end_ns - max(each.start_ns, about["started_ns"]) - each.covered_ns
+            cost = each.end_ns - max(each.start_ns, recording.started_ns) - each.covered_ns
         stacks.add(each.place or _TOP, above or _TOP, max(cost, 0))
     return stacks.weights()
 
@@ -143,14 +144,14 @@ def write_folded(stacks: dict[tuple[str, ...], int], out: TextIO) -> None:
     out.writelines(f"{';'.join(map(_frame, stack))} {cost}\n" for stack, cost in stacks.items())
 
 
-def write_speedscope(stacks: dict[tuple[str, ...], int], about: Row, weight: str, out: TextIO) -> None:
+def write_speedscope(stacks: dict[tuple[str, ...], int], recording: Recording, weight: str, out: TextIO) -> None:
     """For speedscope.app, by its schema."""
     frames = list(dict.fromkeys(name for stack in stacks for name in stack))
     index = {name: number for number, name in enumerate(frames)}
     document = {
         "$schema": SPEEDSCOPE_SCHEMA,
         "exporter": "webpf",
-        "name": f"recording {about['id']} of {about['host']}, {weight}",
+        "name": f"recording {recording.id} of {recording.host}, {weight}",
         "activeProfileIndex": 0,
         "shared": {"frames": [{"name": name} for name in frames]},
         "profiles": [

@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from ..model.events import as_text
+from ..model.recording import Recording
 from ..output import command_label
 from ..progress import UNWATCHED, Work, counted, processes
-from ..storage.reader import Row
 
 _FOREVER = 1 << 62
 _TITLE, _ARGS = 200, 4096  # characters of a title but for the mark of a failure, and of a command line in arguments
@@ -85,8 +85,8 @@ def _outcome(state: str, exit_code: int | None, signal: int | None) -> tuple[str
     return ("ok" if state == "exited" else state), ""
 
 
-def zero_ns(connection: sqlite3.Connection, about: Row) -> int:
+def zero_ns(connection: sqlite3.Connection, recording: Recording) -> int:
     """Unix ns at the zero of the trace's clock: the boot, or the first start if that is earlier (files are made up)."""
     sql = "SELECT min(start_ns) FROM processes WHERE recording_id = ?"
-    first = connection.execute(sql, [about["id"]]).fetchone()[0]
-    return int(min(about["clock_offset_ns"] or 0, about["started_ns"], _FOREVER if first is None else first))
+    first = connection.execute(sql, [recording.id]).fetchone()[0]
+    return int(min(recording.clock_offset_ns or 0, recording.started_ns, _FOREVER if first is None else first))

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator, Sequence
-from datetime import datetime
 from itertools import islice
 from typing import Any, TextIO
 
@@ -15,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from .escape import safe
+from .units import short_moment
 
 _GAP = 2  # between columns: the padding and the box's own
 _SHORT = 18  # text up to this width is shown whole
@@ -58,8 +57,7 @@ def _cell(value: Any, is_time: bool) -> str:
     if value is None:
         return ""
     if is_time and isinstance(value, int):
-        with contextlib.suppress(OSError, OverflowError, ValueError):  # no time that a calendar has
-            return datetime.fromtimestamp(value / 1e9).strftime("%m-%d %H:%M:%S.%f")[:-3]
+        return short_moment(value)
     if isinstance(value, float):
         return f"{value:.3f}"
     return safe(str(value)[:_LONGEST])

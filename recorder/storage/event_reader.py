@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import heapq
-import json
 import sqlite3
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
 from ..model.events import Event
 from ..model.pairing import Pairing
+from ..model.recording import Recording
 from ..progress import Work, counted
 from .columns import TABLES
 
@@ -36,11 +35,7 @@ def watched(connection: sqlite3.Connection, recording_id: int, work: Work) -> It
     return counted(read(connection, recording_id), work, total)
 
 
-def pairing_of(recording: Mapping[str, Any]) -> Pairing:
-    """What pairs the facts of this row of `recordings` as its recorder did."""
-    try:
-        options = json.loads(recording["options"])
-    except (TypeError, ValueError, RecursionError):
-        options = None  # a damaged file: verify tells it
+def pairing_of(recording: Recording) -> Pairing:
+    """What pairs the events of a recording as its recorder did."""
     names = ("users", "names", "cgroup")
-    return Pairing(is_filtered=isinstance(options, dict) and any(options.get(name) for name in names))
+    return Pairing(is_filtered=any(recording.options.get(name) for name in names))

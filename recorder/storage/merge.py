@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from ..errors import DataError, UsageError
 from ..model import argv
+from ..model.recording import GOING_ON
 from ..progress import UNWATCHED, Work
 from . import atomic_file, opening, reader, soundness
 from .recording_file import Store
@@ -65,11 +66,11 @@ def merge(
 def _look_at(path: Path) -> _Source:
     """Raises UsageError for a file that is still being written, DataError for one with numbers that can't be."""
     with reader.reading(path) as connection:
-        reader.which(connection, path, None)
-        for row in reader.recording_rows(connection):
-            if row["status"] == "recording":
+        reader.find(connection, path)
+        for recording in reader.recordings(connection):
+            if recording.status == GOING_ON:
                 hint = f"webpf recordings --db {argv.file_word(path)}"
-                raise UsageError(f"recording {row['id']} of {path} goes on: merge it when it has ended", hint)
+                raise UsageError(f"recording {recording.id} of {path} goes on: merge it when it has ended", hint)
         for problem in (*soundness.problems_of_blocks(connection), *soundness.problems_of_ids(connection)):
             raise opening.damaged(path, problem)
         last = {table: _number(connection, f"max(id) FROM {table}") for table in ("recordings", *_BY_ID)}

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from ..errors import NotFound, StorageError
 from ..model import argv
+from ..model.recording import GOING_ON, Recording
 from ..progress import UNWATCHED, Work
 from . import event_reader, opening, reader, soundness
 from .columns import TABLES
@@ -29,17 +28,17 @@ def rebuild(path: Path, recording: int | None = None, work: Work = UNWATCHED) ->
     try:
         store.db.conn.text_factory = opening.decoded
         store.mark_interrupted()
-        rows = list(store.db["recordings"].rows)
+        known = reader.recordings(store.db.conn)
         hint = f"webpf recordings --db {argv.file_word(path)}"
-        if recording is not None and recording not in {row["id"] for row in rows}:
+        if recording is not None and recording not in {each.id for each in known}:
             raise NotFound(f"{path} has no recording {recording}", hint)
-        wanted = [row for row in rows if recording in (None, row["id"])]
-        for row in wanted:
-            if row["status"] == "recording":
-                raise StorageError(f"recording {row['id']} goes on: end it first", hint)
+        wanted = [each for each in known if recording in (None, each.id)]
+        for each in wanted:
+            if each.status == GOING_ON:
+                raise StorageError(f"recording {each.id} goes on: end it first", hint)
         with store.writing(), store.db.atomic():
             work.watch(store.db.conn)
-            return {row["id"]: _rebuild_one(store, row, work) for row in wanted}
+            return {each.id: _rebuild_one(store, each, work) for each in wanted}
     finally:
         store.close()
 
@@ -61,8 +60,8 @@ def _check(path: Path, work: Work) -> None:
             raise opening.damaged(path, problem)
 
 
-def _rebuild_one(store: Store, recording: Mapping[str, Any], work: Work) -> int:
-    db, recording_id = store.db, recording["id"]
+def _rebuild_one(store: Store, recording: Recording, work: Work) -> int:
+    db, recording_id = store.db, recording.id
     writer = RecordingWriter(store, recording_id)
     pairing = event_reader.pairing_of(recording)
     moved: list[tuple[str, int, int]] = []
@@ -79,5 +78,5 @@ def _rebuild_one(store: Store, recording: Mapping[str, Any], work: Work) -> int:
         writer.write_processes(pairing.take_changed(), pairing.take_links())
         for table, fact_id, process_id in moved:
             db.execute(f"UPDATE {table} SET process_id = nullif(?, 0) WHERE id = ?", [process_id, fact_id])
-        count: Any = db.execute("SELECT count(*) FROM processes WHERE recording_id = ?", [recording_id]).fetchone()
+        count = db.execute("SELECT count(*) FROM processes WHERE recording_id = ?", [recording_id]).fetchone()
     return int(count[0])

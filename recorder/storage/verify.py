@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ..errors import DataError
-from ..model.events import KINDS, Exec, Exit, Fork, Free
+from ..model.events import Exec, Exit, Fork, Free
 from ..model.process import Process
+from ..model.recording import COMPLETE, INTERRUPTED, Recording
 from ..progress import UNWATCHED, Work
 from . import event_reader, opening, reader, soundness
 from .columns import NO_PROGRAM, PROCESS_COLUMNS, TABLES, process_row, program_row
@@ -45,7 +46,7 @@ def verify(path: Path, work: Work = UNWATCHED) -> Iterator[Finding]:
         checks = (lambda: _unsound(connection), lambda: soundness.problems(connection, in_strict=False))
         problems = [problem for check in checks for problem in _as_far_as_possible(connection, path, check)]
         yield Finding("the file", tuple(problems))
-        for recording in reader.recording_rows(connection):
+        for recording in reader.recordings(connection):
             yield _verify_one(connection, path, recording, work)
 
 
@@ -79,8 +80,8 @@ def _extend(found: list[str], connection: sqlite3.Connection, check: Callable[[]
     found.extend(check())
 
 
-def _verify_one(connection: sqlite3.Connection, path: Path, recording: Mapping[str, Any], work: Work) -> Finding:
-    number = recording["id"]
+def _verify_one(connection: sqlite3.Connection, path: Path, recording: Recording, work: Work) -> Finding:
+    number = recording.id
     counts = [0] * len(_COUNTED)
     processes = 0
 
@@ -93,13 +94,11 @@ def _verify_one(connection: sqlite3.Connection, path: Path, recording: Mapping[s
         yield from _wrongly_paired(connection, recording, work)
 
     problems = tuple(_as_far_as_possible(connection, path, check))
-    lost = recording["lost"]
+    lost = recording.lost
     verdict = f"{lost:,} events were lost, so counts are a lower bound" if lost else "no event was lost"
-    if not lost and recording["status"] != "complete":
-        verdict = "what is after its last commit is missing" if recording["status"] == "interrupted" else "it goes on"
-    summary = (
-        f"recording {number}: {recording['status']}, {processes:,} processes from {sum(counts):,} events; {verdict}"
-    )
+    if not lost and recording.status != COMPLETE:
+        verdict = "what is after its last commit is missing" if recording.status == INTERRUPTED else "it goes on"
+    summary = f"recording {number}: {recording.status}, {processes:,} processes from {sum(counts):,} events; {verdict}"
     return Finding(summary, problems)
 
 
@@ -110,20 +109,19 @@ def _unsound(connection: sqlite3.Connection) -> Iterator[str]:
     yield from soundness.lost_references(connection)
 
 
-def _unbalanced(recording: Mapping[str, Any], counts: Iterable[int]) -> Iterator[str]:
+def _unbalanced(recording: Recording, counts: Iterable[int]) -> Iterator[str]:
     """attempted = written + lost, for each kind, and written is what the tables hold.
 
     Only once a recording has ended: until then the counts are brought up to date once a second.
     """
-    for kind, found in zip(KINDS, counts, strict=True):
-        attempted, written, lost = (recording[f"{kind}s_{what}"] for what in ("attempted", "written", "lost"))
-        if recording["status"] == "complete":
-            if None in (attempted, written, lost) or attempted != written + lost:
-                yield f"{kind}s: {attempted} attempted is not {written} written and {lost} lost"
-            if found != written:
-                yield f"{kind}s: {found} are there, {written} were written"
-        elif found < (written or 0):
-            yield f"{kind}s: {found} are there, at least {written} were written"
+    for (kind, told), found in zip(recording.counts.items(), counts, strict=True):
+        if recording.status == COMPLETE:
+            if not told.are_balanced:
+                yield f"{kind}s: {told.attempted} attempted is not {told.written} written and {told.lost} lost"
+            if found != told.written:
+                yield f"{kind}s: {found} are there, {told.written} were written"
+        elif found < (told.written or 0):
+            yield f"{kind}s: {found} are there, at least {told.written} were written"
 
 
 def _misplaced(connection: sqlite3.Connection, number: int) -> Iterator[str]:
@@ -135,9 +133,9 @@ def _misplaced(connection: sqlite3.Connection, number: int) -> Iterator[str]:
             yield f"{table}: {outside} rows have numbers that are not this recording's"
 
 
-def _wrongly_paired(connection: sqlite3.Connection, recording: Mapping[str, Any], work: Work) -> Iterator[str]:
+def _wrongly_paired(connection: sqlite3.Connection, recording: Recording, work: Work) -> Iterator[str]:
     """Pairs the facts again, and compares each process with its row."""
-    number, pairing = recording["id"], event_reader.pairing_of(recording)
+    number, pairing = recording.id, event_reader.pairing_of(recording)
     comparison = _Comparison(connection, number)
     given_wrongly = 0
     for count, (fact_id, owner, event) in enumerate(event_reader.watched(connection, number, work), 1):

@@ -14,8 +14,9 @@ from datasette.utils import tilde_decode
 from datasette.utils.asgi import BadRequest
 from datasette.views.base import DatasetteError
 
-from ..analysis import timeline
+from ..model.recording import Recording
 from ..progress import Work
+from ..storage import reader
 from . import cells, readers, served
 
 
@@ -80,10 +81,10 @@ async def read(
     request: Any,
     receive: readers.Receive,
     needs: Needs,
-    read: Callable[[Any, dict[str, Any], Work], Result],
+    read: Callable[[Any, Recording, Work], Result],
     by: readers.Readers = readers.PICTURES,
 ) -> Result:
-    """What `read` makes of a connection and the recording's row.
+    """What `read` makes of a connection and the recording.
 
     Raises Datasette's NotFound, Forbidden and BadRequest; and DatasetteError for what can't be read, or not in time.
     """
@@ -94,21 +95,15 @@ async def read(
     found = await database(datasette, request, needs)
 
     def of_recording(connection: Any, work: Work) -> Result:
-        about = timeline.recording(connection, number)
-        if about is None:
+        recordings = reader.recordings(connection, number)
+        if not recordings:
             raise NotFound(f"{found.name} has no recording {number}")
-        return read(connection, about, work)
+        return read(connection, recordings[0], work)
 
     try:
         return await by.read(found, of_recording, page, receive)
     except readers.NotRead as error:
         raise DatasetteError(error.message, status=error.status) from error
-
-
-async def row(datasette: Any, request: Any, receive: readers.Receive, needs: Needs) -> tuple[str, dict[str, Any]]:
-    """The database's name and the recording's row. Raises as read()."""
-    about = await read(datasette, request, receive, needs, lambda connection, about, work: about, readers.ROWS)
-    return (await database(datasette, request, needs)).name, about
 
 
 async def may(datasette: Any, actor: Any, database: str, needs: Needs) -> bool:

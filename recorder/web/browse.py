@@ -50,7 +50,7 @@ def serve(
     """
     served = [_checked_host(host.lower()) for host in hosts]
     with reader.reading(db) as connection:
-        latest = reader.which(connection, db, None)
+        latest = reader.find(connection, db).id
     desktop = browser.Desktop()
     with _ended_by_signals(), _listening(port) as listener, _Silence() as silence:
 

@@ -5,13 +5,12 @@ A cell becomes HTML only by way of escape(): names and arguments are anybody's t
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Mapping
-from datetime import datetime
 from html import escape
 from typing import Any, NamedTuple
 
 from ..model import argv
+from ..output import units
 
 TIMELINE = "timeline"
 """The page of a link that leads to a recording's timeline."""
@@ -20,7 +19,6 @@ _DURATIONS = {"lifetime_ns", "cpu_ns", "step_ns"}
 _OFFSETS = {"clock_offset_ns", "recorder_start_ns"}
 _PROCESS_IDS = {"id", "of_id"}  # in saved queries; tables, and queries that somebody types in, have ids of other things
 _POINTERS = {"process_id", "parent_id"}
-_UNITS = ((1e9, "s"), (1e6, "ms"), (1e3, "µs"))
 
 
 class Link(NamedTuple):
@@ -64,46 +62,14 @@ def html(column: str, value: Any) -> str | None:
     if isinstance(value, bool) or not isinstance(value, int):
         return None
     if column in _DURATIONS:
-        return _titled(duration(value), value)
+        return _titled(units.duration(value), value)
     if column.endswith("_ns") and column not in _OFFSETS:
-        return _titled(moment(value), value)
+        return _titled(units.moment(value), value)
     if column.removesuffix("_before").endswith("_rss_kib"):
-        return _titled(size(value), value)
+        return _titled(units.size(value), value)
     if column == "signal":
-        return _titled(signal_name(value), value)
+        return _titled(units.signal_name(value), value)
     return None
-
-
-def duration(ns: int) -> str:
-    """Nanoseconds in the unit that suits them."""
-    for unit, name in _UNITS:
-        if abs(ns) >= unit:
-            return f"{ns / unit:,.3f} {name}"
-    return f"{ns} ns"
-
-
-def moment(ns: int) -> str:
-    """Unix ns as local time, to the microsecond."""
-    seconds, rest = divmod(ns, 1_000_000_000)
-    try:
-        return f"{datetime.fromtimestamp(seconds):%Y-%m-%d %H:%M:%S}.{rest // 1000:06d}"
-    except (ValueError, OverflowError, OSError):
-        return str(ns)
-
-
-def size(kib: int) -> str:
-    """KiB in the unit that suits them."""
-    if kib < 1024:
-        return f"{kib:,} KiB"
-    return f"{kib / 1024:,.1f} MiB" if kib < 1024 * 1024 else f"{kib / 1024 / 1024:,.2f} GiB"
-
-
-def signal_name(number: int) -> str:
-    """Number and name of a signal."""
-    try:
-        return f"{number} {signal.Signals(number).name.removeprefix('SIG')}"
-    except ValueError:
-        return str(number)
 
 
 def _plain(value: Any) -> Any:

@@ -16,6 +16,7 @@ from datasette import NotFound, Response
 from datasette.utils.asgi import asgi_send_file
 
 from ..host.invocation import pip_install
+from ..model.recording import Recording
 from ..progress import Work
 from . import access, readers
 
@@ -60,10 +61,13 @@ def folder() -> Path | None:
 async def page(datasette: Any, request: Any, receive: readers.Receive) -> Any:
     """The UI in a frame, to which the page hands the trace."""
     _installed()
-    name, about = await access.row(datasette, request, receive, access.COUNTS)
+    name = (await access.database(datasette, request, access.COUNTS)).name
+    recording = await access.read(
+        datasette, request, receive, access.COUNTS, lambda connection, recording, work: recording, by=readers.ROWS
+    )
     context = {
         "database": name,
-        "recording": about,
+        "recording": recording,
         "ui_path": datasette.urls.path(f"{_UI}/index.html#!/viewer?mode=embedded"),
         "trace_path": access.path(datasette, request, "perfetto") + "/trace",
         "timeline_path": access.path(datasette, request, "timeline"),
@@ -79,9 +83,9 @@ async def trace(datasette: Any, request: Any, receive: readers.Receive, send: An
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as temporary:
         file = Path(temporary) / "trace"
 
-        def write(connection: Any, about: dict[str, Any], work: Work) -> None:
+        def write(connection: Any, recording: Recording, work: Work) -> None:
             with file.open("wb") as out:
-                perfetto.write(connection, about, out, cuts=True, work=work)
+                perfetto.write(connection, recording, out, cuts=True, work=work)
 
         await access.read(datasette, request, receive, access.COUNTS, write, by=readers.TRACES)
         await asgi_send_file(send, file, content_type="application/octet-stream", chunk_size=_CHUNK)

@@ -10,6 +10,7 @@ from datasette import Response
 from datasette.utils.asgi import BadRequest
 
 from ..analysis import saved_queries, timeline
+from ..model.recording import Recording
 from ..progress import Work
 from . import access, perfetto_pages, readers
 
@@ -32,15 +33,23 @@ def routes() -> list[tuple[str, Handler]]:
 
 async def page(datasette: Any, request: Any, receive: readers.Receive) -> Any:
     """The page itself; it fetches what it shows."""
-    name, about = await access.row(datasette, request, receive, access.BARS)
+    name = (await access.database(datasette, request, access.BARS)).name
+    recording, length_ns = await access.read(
+        datasette,
+        request,
+        receive,
+        access.BARS,
+        lambda connection, recording, work: (recording, timeline.length_ns(connection, recording)),
+        by=readers.ROWS,
+    )
     shows_perfetto = perfetto_pages.folder() and await access.may(datasette, request.actor, name, access.COUNTS)
     context = {
         "database": name,
-        "recording": about,
+        "recording": recording,
         "rows_path": datasette.urls.table(name, "processes"),
         "data_path": access.path(datasette, request, "timeline"),
         "outcomes": timeline.OUTCOMES,
-        "length_ms": timeline.length_ns(about) / 1e6,
+        "length_ms": length_ns / 1e6,
         "perfetto_path": access.path(datasette, request, "perfetto") if shows_perfetto else None,
     }
     return Response.html(await datasette.render_template("webpf_timeline.html", context, request=request))
@@ -49,14 +58,22 @@ async def page(datasette: Any, request: Any, receive: readers.Receive) -> Any:
 async def overview(datasette: Any, request: Any, receive: readers.Receive) -> Any:
     """What is shown of the whole recording."""
     return await _answer(
-        datasette, request, receive, access.COUNTS, lambda connection, about, work: timeline.overview(connection, about)
+        datasette,
+        request,
+        receive,
+        access.COUNTS,
+        lambda connection, recording, work: timeline.overview(connection, recording),
     )
 
 
 async def choices(datasette: Any, request: Any, receive: readers.Receive) -> Any:
     """What the filters offer."""
     return await _answer(
-        datasette, request, receive, access.BARS, lambda connection, about, work: timeline.choices(connection, about)
+        datasette,
+        request,
+        receive,
+        access.BARS,
+        lambda connection, recording, work: timeline.choices(connection, recording),
     )
 
 
@@ -68,7 +85,7 @@ async def window(datasette: Any, request: Any, receive: readers.Receive) -> Any:
         request,
         receive,
         access.BARS,
-        lambda connection, about, work: timeline.window(connection, about, view, work),
+        lambda connection, recording, work: timeline.window(connection, recording, view, work),
     )
 
 
@@ -77,10 +94,10 @@ async def _answer(
     request: Any,
     receive: readers.Receive,
     needs: access.Needs,
-    read: Callable[[Any, dict[str, Any], Work], Any],
+    read: Callable[[Any, Recording, Work], Any],
 ) -> Any:
-    def as_text(connection: Any, about: dict[str, Any], work: Work) -> str:
-        return json.dumps(read(connection, about, work))  # a megabyte: not in the thread that serves all pages
+    def as_text(connection: Any, recording: Recording, work: Work) -> str:
+        return json.dumps(read(connection, recording, work))  # a megabyte: not in the thread that serves all pages
 
     text = await access.read(datasette, request, receive, needs, as_text)
     return Response(text, content_type="application/json; charset=utf-8")

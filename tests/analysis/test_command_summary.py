@@ -11,6 +11,7 @@ from support import at, exec_, exit_, fork, free, make_recording
 
 from webpf.analysis import command_summary
 from webpf.model.events import Event
+from webpf.storage import reader
 
 COMMAND = 100
 PAGE = 100  # of SQLite's instructions
@@ -49,7 +50,7 @@ def recorded(db: Path, children: int) -> Path:
 
 def test_the_first_three_of_each(tmp_path: Path) -> None:
     with closing(sqlite3.connect(recorded(tmp_path / "a.db", 300))) as connection:
-        lines = list(command_summary.lines(connection, 1))
+        lines = list(command_summary.lines(connection, reader.recordings(connection, 1)[0]))
     assert lines == [
         "make: exit 2 after 600.00 ms; 301 processes; CPU 45.00 s (75.0 cores busy)",
         "slowest (of those that started nothing): cc 299 30.10 ms; cc 298 30.00 ms; cc 297 29.90 ms",
@@ -68,8 +69,12 @@ def test_memory_that_may_be_of_the_image_before_is_not_told(tmp_path: Path) -> N
             """UPDATE programs SET carried_rss_kib = p.max_rss_kib FROM processes AS p
             WHERE p.id = process_id AND p.max_rss_kib > 7 * 2048"""
         )
-        (line,) = (line for line in command_summary.lines(connection, 1) if line.startswith("most memory"))
-    assert line == "most memory (of those whose own peak is known): cc 6 14 MiB; cc 4 10 MiB; cc 3 8 MiB"
+        (line,) = (
+            line
+            for line in command_summary.lines(connection, reader.recordings(connection, 1)[0])
+            if line.startswith("most memory")
+        )
+    assert line == "most memory (of those whose own peak is known): cc 6 14.0 MiB; cc 4 10.0 MiB; cc 3 8.00 MiB"
 
 
 def test_it_takes_no_longer_for_each(tmp_path: Path) -> None:
@@ -88,5 +93,5 @@ def work(db: Path) -> int:
 
     with closing(sqlite3.connect(db)) as connection:
         connection.set_progress_handler(count, PAGE)
-        assert list(command_summary.lines(connection, 1))
+        assert list(command_summary.lines(connection, reader.recordings(connection, 1)[0]))
     return pages

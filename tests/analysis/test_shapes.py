@@ -196,10 +196,11 @@ def test_the_timeline(pair: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) 
     def work(db: Path, counter: Work) -> int:
         with closing(sqlite3.connect(db)) as connection:
             counter.watch(connection)
-            about = timeline.recording(connection, 1)
-            assert about is not None
-            view = timeline.View(0, timeline.length_ns(about) / 1e6, 1000)
-            return len(str(timeline.window(connection, about, view))) + len(str(timeline.overview(connection, about)))
+            (recording,) = reader.recordings(connection, 1)
+            view = timeline.View(0, timeline.length_ns(connection, recording) / 1e6, 1000)
+            return len(str(timeline.window(connection, recording, view))) + len(
+                str(timeline.overview(connection, recording))
+            )
 
     grows_as_it_should(pair, work)
 

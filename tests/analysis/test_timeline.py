@@ -18,6 +18,7 @@ from support import fork, make_recording
 
 from webpf.analysis import timeline
 from webpf.analysis.timeline import View
+from webpf.storage import reader
 
 WHOLE = View(0, 1000, 1000, residents=True)
 
@@ -34,9 +35,8 @@ def connection(tmp_path: Path) -> Iterator[sqlite3.Connection]:
 
 def seen(connection: sqlite3.Connection, view: View, number: int = 1) -> dict[str, Any]:
     """What a view shows of a recording."""
-    about = timeline.recording(connection, number)
-    assert about is not None
-    return timeline.window(connection, about, view)
+    (recording,) = reader.recordings(connection, number)
+    return timeline.window(connection, recording, view)
 
 
 def test_bars_of_the_whole_recording(connection: sqlite3.Connection) -> None:
@@ -79,9 +79,8 @@ def test_a_stretch_shows_what_overlaps_it(connection: sqlite3.Connection) -> Non
 
 def test_what_ran_all_the_time_is_shown_when_asked(connection: sqlite3.Connection) -> None:
     assert [bar["pid"] for bar in seen(connection, View(600, 700, 100))["bars"]] == [110]
-    about = timeline.recording(connection, 1)
-    assert about is not None
-    assert timeline.overview(connection, about)["residents"] == 2
+    (recording,) = reader.recordings(connection, 1)
+    assert timeline.overview(connection, recording)["residents"] == 2
 
 
 @pytest.mark.parametrize(
@@ -108,28 +107,25 @@ def test_a_search_marks_bars_and_counts_what_has_none(connection: sqlite3.Connec
 
 
 def test_the_overview(connection: sqlite3.Connection) -> None:
-    about = timeline.recording(connection, 1)
-    assert about is not None
-    data = timeline.overview(connection, about)
+    (recording,) = reader.recordings(connection, 1)
+    data = timeline.overview(connection, recording)
     assert (data["processes"], data["length_ms"], data["lost"], len(data["alive"])) == (15, 1000.0, 0, 1000)
     assert data["alive"][5] == 4.0
 
 
 def test_what_the_filters_offer(connection: sqlite3.Connection) -> None:
-    about = timeline.recording(connection, 1)
-    assert about is not None
-    data = timeline.choices(connection, about)
+    (recording,) = reader.recordings(connection, 1)
+    data = timeline.choices(connection, recording)
     assert data["names"][0] == ("init", 3)
     assert data["users"] == [(1000, 8), (33, 4), (0, 3)]
 
 
 def test_a_recording_without_processes(connection: sqlite3.Connection) -> None:
-    about = timeline.recording(connection, 2)
-    assert about is not None
-    assert timeline.overview(connection, about)["processes"] == 0
+    (recording,) = reader.recordings(connection, 2)
+    assert timeline.overview(connection, recording)["processes"] == 0
     data = seen(connection, WHOLE, number=2)
     assert (data["bars"], data["short"], data["lanes"]) == ([], [], 0)
-    assert timeline.recording(connection, 3) is None
+    assert reader.recordings(connection, 3) == []
 
 
 def test_not_all_bars_are_sent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

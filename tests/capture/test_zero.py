@@ -17,6 +17,7 @@ from support import alive, at, exec_, exit_, fork, free, make_recording
 
 from webpf.analysis import process_tree, timeline
 from webpf.analysis.timeline import View
+from webpf.storage import reader
 
 Webpf = Callable[..., "subprocess.CompletedProcess[str]"]
 RECORDER = 50
@@ -52,9 +53,8 @@ def db(tmp_path: Path) -> Path:
 def shown(db: Path, view: View) -> tuple[dict[str, Any], dict[str, Any]]:
     """The timeline's overview and window."""
     with closing(sqlite3.connect(db)) as connection:
-        about = timeline.recording(connection, 1)
-        assert about is not None
-        return timeline.overview(connection, about), timeline.window(connection, about, view)
+        (recording,) = reader.recordings(connection, 1)
+        return timeline.overview(connection, recording), timeline.window(connection, recording, view)
 
 
 def test_the_timeline_begins_with_the_command(db: Path) -> None:
@@ -117,10 +117,9 @@ def test_against_proc(option: str | None, tmp_path: Path, webpf: Webpf) -> None:
     assert recorded.returncode == 0, recorded.stderr
     after_ms = int(recorded.stdout)
     with closing(sqlite3.connect(tmp_path / "webpf.db")) as connection:
-        about = timeline.recording(connection, 1)
-        assert about is not None
-        command = process_tree.command_id(connection, 1)
-        window = timeline.window(connection, about, View(0, 2000, 2000))
+        (recording,) = reader.recordings(connection, 1)
+        command = process_tree.command_id(connection, recording)
+        window = timeline.window(connection, recording, View(0, 2000, 2000))
         bars = {bar["id"]: bar for bar in window["bars"]}
         (child,) = (bar for bar in bars.values() if bar["title"] == "sleep 0.3" and bar["parent_id"] == command)
         assert command is not None

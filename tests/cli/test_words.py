@@ -21,7 +21,7 @@ from webpf import errors
 from webpf.cli import app, durations
 from webpf.errors import UsageError
 from webpf.host import invocation
-from webpf.output import terminal
+from webpf.output import messages
 from webpf.storage import file_check, reader
 
 Webpf = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -134,7 +134,7 @@ def test_a_file_of_roots(tmp_path: Path) -> None:
     for folder in [tmp_path, *tmp_path.parents]:
         folder.chmod(folder.stat().st_mode | 0o011)
     make_recording(tmp_path / "webpf.db", [fork(100, 1)])
-    needed = ", ".join(module.__name__ for module in (app, reader, terminal, errors, file_check))
+    needed = ", ".join(module.__name__ for module in (app, reader, messages, errors, file_check))
     script = (
         f"import os, sys, {needed}; from webpf import __main__\n"
         f"os.setresuid({NOBODY}, {NOBODY}, {NOBODY}); sys.argv = ['webpf', 'recordings']; __main__.main()"

@@ -31,7 +31,7 @@ def trace_of(db: Path, cuts: bool = False) -> Any:
     """The trace of a file's first recording."""
     out = io.BytesIO()
     with reader.reading(db) as connection:
-        perfetto.write(connection, reader.recording_rows(connection)[0], out, cuts)
+        perfetto.write(connection, reader.recordings(connection)[0], out, cuts)
     trace = Trace()
     trace.ParseFromString(out.getvalue())
     return trace

@@ -202,7 +202,7 @@ def test_reports_and_exports_of_such_a_recording(tmp_path: Path) -> None:
     written(db, [*FREED, fork(102, 40, ppid=101, parent_ms=10), exit_(102, 40, 50), exit_(100, 0, 60, comm="top")], 1)
     with reader.reading(db) as connection:
         assert [line.count("─") for line in Tree(process_tree.read(connection, 1)).lines()] == [0, 1, 1]
-        (row,) = reader.recording_rows(connection)
+        (row,) = reader.recordings(connection)
         assert ("top", "true", "true") in stacks.read(connection, row, "count")
         with (tmp_path / "spans").open("w+") as out:
             otlp.write(connection, row, out)

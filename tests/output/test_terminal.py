@@ -8,19 +8,24 @@ import io
 import json
 import os
 import re
+import sqlite3
+import subprocess
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from support import fork, make_recording
+from support import fork, make_recording, webpf_command
 
 from webpf.model import argv
 from webpf.output.escape import safe
-from webpf.output.terminal import TABLE_ROWS, describe_recording, duration, say, write_rows
+from webpf.output.messages import say
+from webpf.output.rows import TABLE_ROWS, write_rows
+from webpf.output.units import duration
 
 COLUMNS = ["pid", "comm", "lifetime_ms", "args"]
 ROWS: list[tuple[Any, ...]] = [(7, "true", 1.5, "true 'a b'"), (8, "sh", None, None), (9, 'x"y,z', 0.25, "é\n")]
@@ -327,13 +332,13 @@ def test_columns_without_room_are_named(on_terminal: Run) -> None:
     ],
 )
 def test_durations(seconds: float, text: str) -> None:
-    assert duration(seconds) == text
+    assert duration(seconds * 1e9) == text
 
 
 @pytest.mark.parametrize("seconds", [0.0009999, 0.999999, 59.9999])
 def test_durations_are_rounded_into_the_next_unit(seconds: float) -> None:
     """Nobody writes 1000 us, 1000 ms or 60 s."""
-    number, unit = duration(seconds).split()[:2]
+    number, unit = duration(seconds * 1e9).split()[:2]
     assert float(number) < {"us": 1000, "ms": 1000, "s": 60, "min": 60}[unit]
 
 
@@ -369,17 +374,18 @@ def test_safe_leaves_plain_text_alone(text: str) -> None:
 
 
 def test_a_recording_in_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from webpf.storage import reader
-
-    make_recording(tmp_path / "webpf.db", [fork(1, 0), fork(2, 0)], end_ms=1234, name="first")
-    [row] = reader.recordings(tmp_path / "webpf.db")
-    columns = ["id", "name", "status", "started", "seconds", "processes", "lost"]
+    db = tmp_path / "webpf.db"
+    make_recording(db, [fork(1, 0), fork(2, 0)], end_ms=1234, name="first")
+    make_recording(db, [fork(3, 0)], end_ms=5000)
+    with closing(sqlite3.connect(db)) as connection, connection:
+        connection.execute(
+            """UPDATE recordings SET ended_ns = NULL, updated_ns = started_ns + 5000000000, status = 'interrupted'
+            WHERE id = 2"""
+        )
     monkeypatch.setenv("TZ", "UTC")
-    time.tzset()
-    try:
-        assert describe_recording(row, columns) == (1, "first", "complete", "2023-11-14 22:13:20+00:00", 1.2, 2, 0)
-        going_on = row | {"ended_ns": None, "updated_ns": row["started_ns"] + 5_000_000_000}
-        assert describe_recording(going_on, ["seconds"]) == (5.0,)
-    finally:
-        monkeypatch.undo()
-        time.tzset()
+    first, second = json.loads(
+        subprocess.check_output([*webpf_command(), "recordings", "--db", db, "--format", "json"])
+    )
+    known = ("first", "complete", "2023-11-14 22:13:20+00:00", 1.2, 2, 0)
+    assert tuple(first[each] for each in ("name", "status", "started", "seconds", "processes", "lost")) == known
+    assert (second["name"], second["status"], second["seconds"]) == (None, "interrupted", 5.0)

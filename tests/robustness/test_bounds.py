@@ -266,4 +266,6 @@ def test_a_recording_says_how_many_short_ones_it_kept(tmp_path: Path) -> None:
     assert [row["kept_short"] for row in store.db["recordings"].rows] == [1]
     store.close()
     assert [finding.problems for finding in verify(db)] == [(), ()]
-    assert reader.caveat(db, "") == "recording 1 holds 1 processes that ended sooner than --min-lifetime"
+    with reader.reading(db) as connection:
+        caveat = reader.find(connection, db).caveat
+    assert caveat == "recording 1 holds 1 processes that ended sooner than --min-lifetime"

@@ -83,7 +83,8 @@ def test_kill_9_at_any_moment(seed: int, told: Callable[[], list[Fate]], query: 
     going = [it["updated_ns"] for it in recordings if it["updated_ns"] - it["started_ns"] > START_MS * MS]
     ages = [min(at for at in killed if at > updated_ns - MS) - updated_ns for updated_ns in going]
     assert sorted(ages)[len(ages) // 2] < 250 * MS
-    assert {row["status"] for row in reader.recordings(db)} == {"interrupted"}
+    with reader.reading(db) as connection:
+        assert {each.status for each in reader.recordings(connection)} == {"interrupted"}
 
 
 @pytest.mark.parametrize("kib", [300, 500, 900, 1_700, 3_100])
@@ -105,6 +106,7 @@ def test_a_disk_that_fills_at_any_moment(
     finally:
         subprocess.run(["umount", "-l", disk], check=True)
     assert_right(tmp_path / "webpf.db")
-    [recording] = reader.recordings(tmp_path / "webpf.db")
-    assert recording["status"] == "interrupted"
-    assert recording["processes"] > 10
+    with reader.reading(tmp_path / "webpf.db") as connection:
+        [recording] = reader.recordings(connection)
+        assert recording.status == "interrupted"
+        assert reader.process_counts(connection)[recording.id] > 10

@@ -90,7 +90,8 @@ def test_bad_input(files: list[Path], webpf: Webpf, tmp_path: Path) -> None:
     assert (tmp_path / "there.db").read_text() == "mine"
     assert not (tmp_path / "x.db").exists()
     assert webpf("merge", "a.db", "b.db", "-o", "there.db", "--force").returncode == 0
-    assert len(reader.recordings(tmp_path / "there.db")) == 3
+    with reader.reading(tmp_path / "there.db") as connection:
+        assert len(reader.recordings(connection)) == 3
 
 
 @pytest.mark.kernel

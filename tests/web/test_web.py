@@ -109,8 +109,8 @@ def test_times_durations_and_signals_can_be_read(site: Site) -> None:
     _, page = site.get("/webpf/processes?pid=104")
     assert '<span title="139">' not in page
     assert '<span title="11">11 SEGV</span>' in page
-    assert '<span title="10000000">10.000 ms</span>' in page
-    assert '<span title="3000">2.9 MiB</span>' in page
+    assert '<span title="10000000">10.00 ms</span>' in page
+    assert '<span title="3000">2.93 MiB</span>' in page
     assert ":20.070000</span>" in page
     assert "/usr/bin/gcc -c a.c" in site.get("/webpf/execs?pid=103")[1]
     _, page = site.get("/webpf/crashes")

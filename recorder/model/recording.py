@@ -1,0 +1,86 @@
+"""A recording: what its row in the table `recordings` says of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, NamedTuple
+
+from .events import KINDS
+
+GOING_ON: Final = "recording"
+COMPLETE: Final = "complete"
+INTERRUPTED: Final = "interrupted"
+"""Values of Recording.status: a recorder writes it now; it came to its end; its recorder was killed."""
+
+
+class StoredCounts(NamedTuple):
+    """Of one kind of events, how many the kernel attempted to report, were written, and were lost. None: unknown."""
+
+    attempted: int | None
+    written: int | None
+    lost: int | None
+
+    @property
+    def are_balanced(self) -> bool:
+        """Whether each event that was attempted was either written or lost."""
+        if self.attempted is None or self.written is None or self.lost is None:
+            return False
+        return self.attempted == self.written + self.lost
+
+
+@dataclass(frozen=True)
+class Recording:
+    """A recording. Times are Unix ns; ended_ns is None while it goes on, and if it was interrupted.
+
+    options: those of its recorder. counts: by kind of event. lost: events of all kinds. kept_short: processes that
+    were kept though they ended sooner than --min-lifetime. row: all columns of the table, by name.
+    Of a damaged file any value may be None.
+    """
+
+    id: int
+    name: str | None
+    status: str
+    started_ns: int
+    updated_ns: int
+    ended_ns: int | None
+    host: str
+    boot_id: str
+    kernel: str
+    machine: str
+    command: str
+    options: Mapping[str, Any]
+    recorder_pid: int
+    clock_offset_ns: int
+    counts: Mapping[str, StoredCounts]
+    lost: int | None
+    kept_short: int | None
+    row: Mapping[str, Any] = field(repr=False, compare=False)
+
+    @classmethod
+    def from_row(cls, row: Mapping[str, Any], status: str, options: Mapping[str, Any]) -> Recording:
+        """Of a row of `recordings`. status: as it is now, which the row of an interrupted recording can't say."""
+        counts = {kind: StoredCounts(*(row[f"{kind}s_{name}"] for name in StoredCounts._fields)) for kind in KINDS}
+        given = {name: row[name] for name in cls.__dataclass_fields__ if name in row}
+        return cls(**(given | {"status": status, "options": options}), counts=counts, row={**row, "status": status})
+
+    @property
+    def until_ns(self) -> int:
+        """Up to when it knows everything: its end, or the last commit of one that has no end."""
+        return self.ended_ns or self.updated_ns
+
+    @property
+    def is_of_command(self) -> bool:
+        """Whether it was made with a command line to run."""
+        return self.options.get("of") == "command"
+
+    @property
+    def caveat(self) -> str | None:
+        """What a reader of any result from it should know; None if it is complete."""
+        if self.lost:
+            return f"recording {self.id} lost {self.lost} events: counts and sums are a lower bound"
+        if self.status == INTERRUPTED:
+            return f"recording {self.id} was broken off: what came after its last commit is missing"
+        if self.kept_short:
+            return f"recording {self.id} holds {self.kept_short} processes that ended sooner than --min-lifetime"
+        return None

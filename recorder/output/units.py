@@ -1,0 +1,66 @@
+"""One way to write a duration, a size, a moment and a signal for people."""
+
+from __future__ import annotations
+
+import signal
+from datetime import datetime
+
+_NOT_A_TIME = (ValueError, OverflowError, OSError)  # what datetime raises for a time that no calendar has
+
+
+def duration(ns: float) -> str:
+    """Nanoseconds as 812 us, 3.20 ms, 1.52 s, 2 min 5 s or 3 h 12 min."""
+    if ns < 0:
+        return f"-{duration(-ns)}"
+    if ns < 999.5e3:
+        return f"{ns / 1e3:.0f} us"
+    if ns < 999.995e6:
+        return f"{ns / 1e6:.2f} ms"
+    if ns < 59.995e9:
+        return f"{ns / 1e9:.2f} s"
+    minutes, seconds = divmod(round(ns / 1e9), 60)
+    if minutes < 60:
+        return f"{minutes} min {seconds} s"
+    return f"{minutes // 60:,} h {minutes % 60} min"
+
+
+def size(kib: int) -> str:
+    """KiB as 812 KiB, 8.05 MiB, 82.1 MiB or 1.52 GiB: from a MiB on, three digits."""
+    if kib < 1024:
+        return f"{kib} KiB"
+    number, unit = (kib / 1024, "MiB") if kib < 1023.5 * 1024 else (kib / 1024 / 1024, "GiB")
+    decimals = 2 if number < 9.995 else 1 if number < 99.95 else 0
+    return f"{number:,.{decimals}f} {unit}"
+
+
+def moment(ns: int) -> str:
+    """Unix ns as local time, to the microsecond; the number itself if no calendar has it."""
+    seconds, rest = divmod(ns, 1_000_000_000)
+    try:
+        return f"{datetime.fromtimestamp(seconds):%Y-%m-%d %H:%M:%S}.{rest // 1000:06d}"
+    except _NOT_A_TIME:
+        return str(ns)
+
+
+def short_moment(ns: int) -> str:
+    """Unix ns as local time without the year, to the millisecond: for narrow tables."""
+    try:
+        return datetime.fromtimestamp(ns / 1e9).strftime("%m-%d %H:%M:%S.%f")[:-3]
+    except _NOT_A_TIME:
+        return str(ns)
+
+
+def zoned_moment(ns: int) -> str | None:
+    """Unix ns as local time with its offset from UTC, to the second; None if no calendar has it."""
+    try:
+        return datetime.fromtimestamp(ns / 1e9).astimezone().isoformat(sep=" ", timespec="seconds")
+    except _NOT_A_TIME:
+        return None
+
+
+def signal_name(number: int) -> str:
+    """Number and name of a signal, as 9 KILL; only the number of one that has no name."""
+    try:
+        return f"{number} {signal.Signals(number).name.removeprefix('SIG')}"
+    except ValueError:
+        return str(number)
