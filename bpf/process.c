@@ -80,7 +80,9 @@ struct exec_fact {
 	char data[];
 };
 
-enum { FORK, EXEC, EXIT, FREE, KINDS };
+/* The loader numbers the kinds from 0 on: FORK, EXEC, EXIT, FREE. HEAD_BYTES is the size that its decoder reads. */
+#define KINDS 4
+_Static_assert(sizeof(struct fact) == HEAD_BYTES, "recorder/kernel/decoder.py reads another struct fact");
 
 BPF_RINGBUF_OUTPUT(ring, RING_BYTES / PAGE_SIZE);
 

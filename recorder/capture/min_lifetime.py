@@ -15,7 +15,7 @@ from dataclasses import replace
 from typing import TypeAlias
 
 from ..model.bounded import MIB, BoundedDict, size_of
-from ..model.events import KINDS, Event, Exec, Exit, Fork, Free
+from ..model.events import KERNEL_KINDS, NUMBERS, Event, Exec, Exit, Fork, Free
 from ..model.source import Counts, Source
 
 _Identity: TypeAlias = tuple[int, int]  # pid, start_ns
@@ -23,7 +23,6 @@ HELD_BYTES = 64 * MIB
 _DROPPED_BYTES = 16 * MIB
 _AT_ONCE = 4 * MIB  # of what was held back, at one drain()
 _EVENT, _PROCESS = 600, 500  # bytes of an event without its texts, and of a process that is held
-_KINDS: dict[type[Event], int] = {Fork: 0, Exec: 1, Exit: 2, Free: 3}
 
 
 class Lasting:
@@ -45,7 +44,7 @@ class Lasting:
         self._kept_short = 0
         # Whose free is still to come; for some it never does.
         self._dropped: BoundedDict[_Identity, None] = BoundedDict(_DROPPED_BYTES)
-        self._left_out = [0] * len(KINDS)
+        self._left_out = [0] * len(KERNEL_KINDS)
         self._holds = True
 
     def wait(self, seconds: float) -> None:
@@ -130,7 +129,7 @@ class Lasting:
         self._dropped[identity] = None
 
     def _leave_out(self, event: Event) -> None:
-        self._left_out[_KINDS[type(event)]] += 1
+        self._left_out[NUMBERS[type(event)]] += 1
 
     def _grown_up(self, now: int) -> list[Event]:
         """The facts of those that are old enough by now; once it holds back no more, of all."""

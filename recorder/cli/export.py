@@ -12,6 +12,7 @@ from typing import Annotated, BinaryIO, cast
 import typer
 
 from ..errors import UsageError
+from ..export.formats import FORMATS
 from ..host.invocation import elsewhere
 from ..model import argv
 from .options import DEFAULT_DB, File, Recording
@@ -19,17 +20,8 @@ from .options import DEFAULT_DB, File, Recording
 Force = Annotated[bool, typer.Option("--force", help="Replace FILE if it is there.")]
 
 
-class To(str, Enum):
-    """Formats, by the names of export.FORMATS."""
-
-    chrome = "chrome"
-    perfetto = "perfetto"
-    speedscope = "speedscope"
-    folded = "folded"
-    csv = "csv"
-    ndjson = "ndjson"
-    parquet = "parquet"
-    otlp = "otlp"
+To = Enum("To", {name: name for name in FORMATS}, type=str)  # type: ignore[misc]
+_CHROME = To("chrome")
 
 
 class Weight(str, Enum):
@@ -46,10 +38,9 @@ def export(
         To,
         typer.Option(
             "--to",
-            help="chrome: Trace Event JSON; perfetto: its protobuf; speedscope, folded: stacks by ancestry; csv,"
-            " ndjson, parquet: a row for each process; otlp: OpenTelemetry spans, as lines of JSON.",
+            help="; ".join(f"{each.name}: {each.description}" for each in FORMATS.values()) + ".",
         ),
-    ] = To.chrome,
+    ] = _CHROME,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -65,36 +56,37 @@ def export(
     force: Force = False,
 ) -> None:
     """Write a recording for another tool: Perfetto, speedscope, flame graphs, spreadsheets, DuckDB, OpenTelemetry."""
-    from ..export import formats
+    from ..export import exporter
     from ..output.messages import say
     from ..storage import atomic_file
     from .progress_bar import LongWork
 
     if output is not None and atomic_file.is_same(output, file):
         raise UsageError(f"{output} is the recording file itself", elsewhere("-o", output.with_suffix(".out")))
-    inside = formats.place(file, recording, to.value)
+    inside = exporter.place(file, recording, to.value)
     if output is None:
-        _check_output(to, file)
+        _check_output(to.value, file)
     path = output and output / (inside or "")
     is_file = path is not None and not atomic_file.is_stream(path)
     with LongWork("the export", streams=not is_file) as work, _output(path, force, inside is not None) as out:
-        exported = formats.export(file, recording, to.value, weight.value, out, work)
+        exported = exporter.export(file, recording, to.value, weight.value, out, work)
     written = f"{path}: {path.stat().st_size:,} bytes" if path is not None and is_file else None
     for line in (written, exported.caveat):
         if line:
             say(line)
 
 
-def _check_output(to: To, file: Path) -> None:
+def _check_output(to: str, file: Path) -> None:
     """Raises UsageError for a format that standard output can't take."""
-    if to == To.parquet:
+    format = FORMATS[to]
+    if format.place is not None:
         raise UsageError(
-            "parquet goes into a folder, not to standard output",
-            f"webpf export {argv.file_word(file)} --to parquet -o all",
+            f"{to} goes into a folder, not to standard output",
+            f"webpf export {argv.file_word(file)} --to {to} -o all",
         )
-    if to == To.perfetto and sys.stdout.isatty():
-        hint = f"webpf export {argv.file_word(file)} --to perfetto -o trace.pftrace"
-        raise UsageError("a terminal can't show Perfetto's format", hint)
+    if format.is_binary and sys.stdout.isatty():
+        hint = f"webpf export {argv.file_word(file)} --to {to} -o trace.pftrace"
+        raise UsageError(f"{to} is a binary format, which a terminal can't show", hint)
 
 
 @contextmanager

@@ -1,126 +1,98 @@
-"""Recordings in other tools' formats."""
+"""The formats that a recording can be exported to: a new one is a module that writes it, and an entry here."""
 
 from __future__ import annotations
 
-import contextlib
-import io
-import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
-from typing import BinaryIO, TypeAlias
+from typing import TypeAlias
 
-from ..errors import Unavailable
-from ..host.invocation import pip_install
 from ..model.recording import Recording
-from ..output.rows import write_rows
-from ..progress import UNWATCHED, Work, counted, processes
-from ..storage import reader, soundness
-from . import chrome, otlp, stacks
 
-Writer: TypeAlias = Callable[[sqlite3.Connection, Recording, str, BinaryIO, Work], None]
-
-_ROWS = "SELECT {} FROM processes WHERE recording_id = ? ORDER BY id"
+Writer: TypeAlias = Callable[..., None]
+"""write(connection, recording, out, work), and weight= for a format that takes one. out: text or binary."""
 
 
-def export(
-    db: Path, recording: int | str | None, format: str, weight: str, out: BinaryIO, work: Work = UNWATCHED
-) -> Recording:
-    """Writes a recording in one of FORMATS, and returns which it was. weight: of stacks, one of stacks.WEIGHTS.
+def _chrome() -> Writer:
+    from . import chrome
 
-    Raises NotFound or DataError for the file, work's Interrupted, Unavailable for a format whose package is missing.
+    return chrome.write
+
+
+def _perfetto() -> Writer:
+    from . import perfetto
+
+    return perfetto.write
+
+
+def _speedscope() -> Writer:
+    from . import stacks
+
+    return stacks.write_speedscope
+
+
+def _folded() -> Writer:
+    from . import stacks
+
+    return stacks.write_folded
+
+
+def _csv() -> Writer:
+    from . import process_rows
+
+    return process_rows.write_csv
+
+
+def _ndjson() -> Writer:
+    from . import process_rows
+
+    return process_rows.write_ndjson
+
+
+def _parquet() -> Writer:
+    from . import parquet
+
+    return parquet.write
+
+
+def _otlp() -> Writer:
+    from . import otlp
+
+    return otlp.write
+
+
+def _place_of_parquet(recording: Recording) -> Path:
+    from . import parquet
+
+    return parquet.place(recording)
+
+
+@dataclass(frozen=True)
+class Format:
+    """A format. description: for --help. load: imports what is needed, and returns what writes it.
+
+    is_binary: it is no text, and nothing for a terminal. takes_weight: see stacks.WEIGHTS. package: of the Python
+    index, which it needs besides. place: for a format that goes into a folder, the path of a recording's file in it.
     """
-    with reader.reading(db) as connection:
-        work.watch(connection)
-        found = reader.find(connection, db, recording)
-        FORMATS[format](connection, found, weight, out, work)
-        return found
+
+    name: str
+    description: str
+    load: Callable[[], Writer]
+    is_binary: bool = False
+    takes_weight: bool = False
+    package: str | None = None
+    place: Callable[[Recording], Path] | None = None
 
 
-class _Text(io.TextIOWrapper):
-    """Without DEL: the one control character that JSON doesn't escape, and terminals take."""
-
-    def write(self, text: str) -> int:
-        return super().write(text.replace("\x7f", "\\u007f"))
-
-
-@contextlib.contextmanager
-def _as_text(out: BinaryIO) -> Iterator[io.TextIOWrapper]:
-    # Names are any bytes: what is no text is written as \\udcff, as JSON has it.
-    text = _Text(out, encoding="utf-8", errors="backslashreplace", newline="\n", write_through=False)
-    try:
-        yield text
-    finally:
-        text.detach()  # which flushes it, and leaves `out` open
-
-
-def _rows(format: str) -> Writer:
-    def write(connection: sqlite3.Connection, recording: Recording, weight: str, out: BinaryIO, work: Work) -> None:
-        columns = soundness.there(connection, "processes")
-        cursor = connection.execute(_ROWS.format(", ".join(columns)), [recording.id])
-        with _as_text(out) as text:
-            rows = counted(cursor, work, processes(connection, recording.id))
-            write_rows(columns, rows, format, None, text)
-
-    return write
-
-
-def _chrome(connection: sqlite3.Connection, recording: Recording, weight: str, out: BinaryIO, work: Work) -> None:
-    with _as_text(out) as text:
-        chrome.write(connection, recording, text, work)
-
-
-def _perfetto(connection: sqlite3.Connection, recording: Recording, weight: str, out: BinaryIO, work: Work) -> None:
-    try:
-        from . import perfetto
-    except ImportError:
-        raise Unavailable("this format needs the Python package perfetto", pip_install("perfetto")) from None
-    perfetto.write(connection, recording, out, work=work)
-
-
-def _parquet(connection: sqlite3.Connection, recording: Recording, weight: str, out: BinaryIO, work: Work) -> None:
-    _parquetfile().write(connection, recording, out, work)
-
-
-def _otlp(connection: sqlite3.Connection, recording: Recording, weight: str, out: BinaryIO, work: Work) -> None:
-    with _as_text(out) as text:
-        otlp.write(connection, recording, text, work)
-
-
-def _parquetfile() -> ModuleType:
-    try:
-        from . import parquet
-    except ImportError:
-        raise Unavailable("this format needs the Python package pyarrow", pip_install("pyarrow")) from None
-    return parquet
-
-
-def place(db: Path, recording: int | str | None, format: str) -> Path | None:
-    """Where a recording's file is within a folder, for a format that goes into one; raises what export() does."""
-    if format != "parquet":
-        return None
-    with reader.reading(db) as connection:
-        found: Path = _parquetfile().place(reader.find(connection, db, recording))
-        return found
-
-
-def _folded(connection: sqlite3.Connection, recording: Recording, weight: str, out: BinaryIO, work: Work) -> None:
-    with _as_text(out) as text:
-        stacks.write_folded(stacks.read(connection, recording, weight, work), text)
-
-
-def _speedscope(connection: sqlite3.Connection, recording: Recording, weight: str, out: BinaryIO, work: Work) -> None:
-    with _as_text(out) as text:
-        stacks.write_speedscope(stacks.read(connection, recording, weight, work), recording, weight, text)
-
-
-FORMATS: dict[str, Writer] = {
-    "chrome": _chrome,
-    "perfetto": _perfetto,
-    "speedscope": _speedscope,
-    "folded": _folded,
-    "csv": _rows("csv"),
-    "ndjson": _rows("ndjson"),
-    "parquet": _parquet,
-    "otlp": _otlp,
-}
+_ALL = (
+    Format("chrome", "Trace Event JSON", _chrome),
+    Format("perfetto", "Perfetto's protobuf", _perfetto, is_binary=True, package="perfetto"),
+    Format("speedscope", "stacks by ancestry, as JSON", _speedscope, takes_weight=True),
+    Format("folded", "the same for flame graphs", _folded, takes_weight=True),
+    Format("csv", "a row for each process", _csv),
+    Format("ndjson", "the same as lines of JSON", _ndjson),
+    Format("parquet", "the same for DuckDB or Spark", _parquet, True, package="pyarrow", place=_place_of_parquet),
+    Format("otlp", "OpenTelemetry spans, as lines of JSON", _otlp),
+)
+FORMATS = {format.name: format for format in _ALL}
+"""By name."""

@@ -18,6 +18,7 @@ from ..model.events import as_text, text
 from ..model.recording import Recording
 from ..output import command_label
 from ..progress import UNWATCHED, Work, counted, processes
+from ..storage import data_dictionary
 
 LINE_BYTES = 1_000_000
 """A line is shorter than this: the Collector's file receiver takes 1 MiB (max_log_size) unless told otherwise."""
@@ -28,9 +29,13 @@ _TEXT_BYTES = 20_000  # of any other text: a path has at most 4,096 bytes, which
 _ENCODER = json.JSONEncoder(separators=(",", ":"))
 _INTERNAL, _ERROR = 1, 2  # SpanKind, StatusCode
 
-_PROCESSES = """SELECT id, parent_id, pid, ppid, start_ns, end_ns, state, comm, filename, argv, execs,
-    exit_code, signal, uid, cpu_ns, max_rss_kib, start_ns < :started AS is_old
-FROM processes WHERE recording_id = :id AND kernel IS NOT 1 ORDER BY id"""
+_PROCESSES = """SELECT * FROM processes WHERE recording_id = :id AND kernel IS NOT 1 ORDER BY id"""
+# Those that have no name in OpenTelemetry, nor a place of their own in a span.
+_ELSEWHERE = {
+    "recording_id", "parent_id", "pid", "ppid", "start_ns", "end_ns", "lifetime_ns", "comm", "filename", "args", "argv",
+    "argv_bytes", "execs", "status", "exit_code", "core_dumped", "uid", "cgroup_id", "end_ppid", "kernel",
+}  # fmt: skip
+_OTHERS = [column.name for column in data_dictionary.columns("processes") if column.name not in _ELSEWHERE]
 _STARTED = """SELECT id, parent_id, pid, start_ns FROM processes
 WHERE recording_id = :id AND kernel IS NOT 1 AND start_ns >= :started"""
 _PROGRAMS = "SELECT time_ns, filename, comm FROM programs WHERE process_id = ? ORDER BY id"
@@ -140,11 +145,7 @@ def _about_process(row: sqlite3.Row) -> dict[str, Any]:
         "process.command_args": words,
         "process.exit.code": row["exit_code"],
         "process.real_user.id": row["uid"],
-        "webpf.id": row["id"],
-        "webpf.state": row["state"],
-        "webpf.signal": row["signal"],
-        "webpf.cpu_ns": row["cpu_ns"],
-        "webpf.max_rss_kib": row["max_rss_kib"],
+        **{f"webpf.{name}": row[name] for name in _OTHERS},
     }
 
 

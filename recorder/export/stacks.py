@@ -139,13 +139,19 @@ def _cover(processes: dict[int, _Process], started_ns: int) -> None:
             parent.covered_until_ns = max(parent.covered_until_ns, end)
 
 
-def write_folded(stacks: dict[tuple[str, ...], int], out: TextIO) -> None:
+def write_folded(
+    connection: sqlite3.Connection, recording: Recording, out: TextIO, weight: str, work: Work = UNWATCHED
+) -> None:
     """One stack a line, names joined by ; as flamegraph.pl reads them."""
+    stacks = read(connection, recording, weight, work)
     out.writelines(f"{';'.join(map(_frame, stack))} {cost}\n" for stack, cost in stacks.items())
 
 
-def write_speedscope(stacks: dict[tuple[str, ...], int], recording: Recording, weight: str, out: TextIO) -> None:
+def write_speedscope(
+    connection: sqlite3.Connection, recording: Recording, out: TextIO, weight: str, work: Work = UNWATCHED
+) -> None:
     """For speedscope.app, by its schema."""
+    stacks = read(connection, recording, weight, work)
     frames = list(dict.fromkeys(name for stack in stacks for name in stack))
     index = {name: number for number, name in enumerate(frames)}
     document = {

@@ -14,19 +14,23 @@ from ..model.events import as_text
 from ..model.recording import Recording
 from ..output import command_label
 from ..progress import UNWATCHED, Work, counted, processes
+from ..storage import data_dictionary
 
 _FOREVER = 1 << 62
 _TITLE, _ARGS = 200, 4096  # characters of a title but for the mark of a failure, and of a command line in arguments
 
-ARGUMENTS = (
-    "pid", "ppid", "args", "filename", "state", "exit_code", "signal", "core_dumped", "uid", "cpu_ns", "max_rss_kib",
-    "row",
-)  # fmt: skip
-"""What is said of each process; row: its id in the table processes."""
+# What the slice itself shows, and what says little without the file.
+_LEFT_OUT = {
+    "id", "recording_id", "parent_id", "start_ns", "end_ns", "lifetime_ns", "comm", "argv", "argv_bytes", "execs",
+    "status", "cgroup_id", "end_ppid", "kernel",
+}  # fmt: skip
+_SHOWN = tuple(column.name for column in data_dictionary.columns("processes") if column.name not in _LEFT_OUT)
+ARGUMENTS = (*_SHOWN, "row")
+"""What is said of each process, by column of the table processes; row: its id there."""
 _FILENAME = ARGUMENTS.index("filename")
+_ENDING = [ARGUMENTS.index(name) for name in ("state", "exit_code", "signal")]
 
-_COLUMNS = f"""comm, start_ns, end_ns, {", ".join(ARGUMENTS[:2])}, substr(args, 1, {_ARGS}),
-    {", ".join(ARGUMENTS[3:-1])}, id, argv"""
+_COLUMNS = ", ".join(f"substr(args, 1, {_ARGS})" if name == "args" else name for name in _SHOWN)
 
 
 class Slice(NamedTuple):
@@ -55,13 +59,12 @@ def read(
     """
     lanes: dict[str, list[tuple[int, int]]] = {}  # of each track: from when each of its lanes is free
     last = -1
-    rows = connection.execute(
-        f"SELECT {_COLUMNS} FROM processes WHERE recording_id = ? AND kernel IS NOT 1 ORDER BY start_ns, id",
-        [recording],
-    )
+    sql = f"""SELECT comm, start_ns, end_ns, {_COLUMNS}, id, argv FROM processes
+        WHERE recording_id = ? AND kernel IS NOT 1 ORDER BY start_ns, id"""
+    rows = connection.execute(sql, [recording])
     for comm, began, ended, *values, argv in counted(rows, work, processes(connection, recording)):
         track, start, end = command_label.name(argv, comm), max(began, earliest_ns), ended
-        outcome, mark = _outcome(*values[4:7])
+        outcome, mark = _outcome(*(values[at] for at in _ENDING))
         if end is None and outcome != "running":
             end = start
         free = lanes.setdefault(track, [])

@@ -13,12 +13,14 @@ from collections.abc import Callable
 from typing import Any
 
 from ..model.bounded import MIB, Remembered
-from ..model.events import Event, Exec, Exit, Fork, Free, exact, text
+from ..model.events import NUMBERS, Event, Exec, Exit, Fork, Free, exact, text
 
 _FACT = struct.Struct("=I4x6Q8I16s")  # the header's length, then struct fact
-_FACT_LENGTH = _FACT.size - 8  # a header's length doesn't count the header
+HEAD_BYTES = _FACT.size - 8
+"""Size of `struct fact`; bpf/process.c is compiled only if it agrees. A header's length doesn't count the header."""
+
 _BUSY = 1 << 31  # BPF_RINGBUF_BUSY_BIT: reserved, not submitted yet
-_EXIT, _FREE = 2, 3  # of the enum in bpf/process.c
+_EXIT, _FREE = NUMBERS[Exit], NUMBERS[Free]
 
 _NAMES_BYTES = 4 * MIB
 
@@ -45,7 +47,7 @@ class Decoder:
             run = memory[position : position + (end - position) // size * size]
             for (length, time, born, parent_born, cgroup, cpu, max_rss, kind, pid, ppid, uid, euid, status,
                  kernel, begun, comm) in _FACT.iter_unpack(run):
-                if length != _FACT_LENGTH:
+                if length != HEAD_BYTES:
                     break
                 position += size
                 if kind == _FREE:

@@ -15,15 +15,14 @@ from typing import Any
 
 from ..errors import Unavailable
 from ..host import clock, syscalls
-from ..model.events import KINDS, Event
+from ..model.events import KERNEL_KINDS, NUMBERS, Event
 from ..model.source import Counts
-from . import bcc_loader, btf
-from .decoder import Decoder
+from . import bcc_loader, btf, decoder
 from .filters import Filters
 from .preflight import kernel_version
 from .ring_buffer import Ring
 
-TRACEPOINTS = ("sched_process_fork", "sched_process_exec", "sched_process_exit", "sched_process_free")
+TRACEPOINTS = tuple(str(kind.tracepoint) for kind in KERNEL_KINDS)
 
 _MIB = 1024 * 1024
 _GATE_OPEN, _GATE_FREES_ONLY = 1, 2  # bpf/process.c
@@ -53,16 +52,15 @@ class Probe:
     ) -> None:
         if interruptible is None:
             interruptible = kernel_version() >= (7, 0, 0)
-        self._decoder = Decoder()
+        self._decoder = decoder.Decoder()
         ring_bytes = buffer_mib * _MIB
         macros: dict[str, int | str] = {
-            **btf.definitions(),
+            **_of_machine(),
+            **{kind.macro: number for number, kind in enumerate(KERNEL_KINDS)},
             "INTERRUPTIBLE": int(interruptible),
             "FOLLOWS": int(follows),
             **(filters or Filters()).macros(),
             "CLOCK_OFFSET": f"{clock_offset}ULL",
-            "WEBPF_PAGE_SIZE": mmap.PAGESIZE,
-            "WEBPF_LINUX_VERSION_CODE": _version_code(),
             "RING_BYTES": ring_bytes,
             "WAKE_BYTES": max(ring_bytes // 4 // (os.cpu_count() or 1), 4096),
             "MAX_ARGS": max_args,
@@ -82,7 +80,7 @@ class Probe:
         # Not before: on a slow machine, what began in between would be missing from a recording that seems to hold it.
         self.started_ns = clock.boot_ns() + clock_offset
         # What is reported from between belongs to no recording: who was born then is found alive, or has ended.
-        self._early = [0] * len(KINDS)
+        self._early = [0] * len(KERNEL_KINDS)
         self._may_be_early = True
 
     def adopt(self, pid: int) -> None:
@@ -120,7 +118,7 @@ class Probe:
         """Those from started_ns on. The others are counted: the books are kept without them."""
         for event in events:
             if event.time_ns < self.started_ns:
-                self._early[KINDS.index(type(event).__name__.lower())] += 1
+                self._early[NUMBERS[type(event)]] += 1
             elif event.time_ns > self.started_ns + _SETTLED_NS:
                 self._may_be_early = False
         return [event for event in events if event.time_ns >= self.started_ns]
@@ -135,8 +133,8 @@ class Probe:
     def _cells(self) -> list[list[int]]:
         """By kind: attempts, failures, rescued."""
         table = self._bpf[b"counts"]
-        totals = [sum(table[ctypes.c_int(slot)]) for slot in range(3 * len(KINDS))]
-        return [totals[at : at + len(KINDS)] for at in range(0, len(totals), len(KINDS))]
+        totals = [sum(table[ctypes.c_int(slot)]) for slot in range(3 * len(KERNEL_KINDS))]
+        return [totals[at : at + len(KERNEL_KINDS)] for at in range(0, len(totals), len(KERNEL_KINDS))]
 
     def _skipped(self, rescued: list[int]) -> list[int]:
         """By kind, how often the kernel passed over a program and no second one stepped in (see bpf/process.c).
@@ -176,9 +174,15 @@ def _misses(program_fd: int) -> int:
     return int(found[1]) if found else 0
 
 
-def _version_code() -> int:
+def _of_machine() -> dict[str, int]:
+    """Macros that depend on the machine and on nothing that was asked for."""
     major, minor, patch = kernel_version()
-    return (major << 16) + (minor << 8) + min(patch, 255)
+    return {
+        **btf.definitions(),
+        "HEAD_BYTES": decoder.HEAD_BYTES,
+        "WEBPF_PAGE_SIZE": mmap.PAGESIZE,
+        "WEBPF_LINUX_VERSION_CODE": (major << 16) + (minor << 8) + min(patch, 255),
+    }
 
 
 def _compile(macros: dict[str, int | str]) -> Any:

@@ -119,8 +119,38 @@ class Gone(NamedTuple):
 
 Event: TypeAlias = Fork | Exec | Exit | Free | Alive | Gone
 
-KINDS = ("fork", "exec", "exit", "free")
-"""The kinds that the kernel reports, in the order of the enum in bpf/process.c."""
+
+class Kind(NamedTuple):
+    """A kind of event, and what it is called elsewhere.
+
+    name: in the view `events`, and in front of `s_lost` in `recordings`. table: where its rows are. letter: in lines of
+    JSON. tracepoint: where the kernel reports it; None for what is looked up in /proc.
+    """
+
+    name: str
+    type: type[Event]
+    table: str
+    letter: str
+    tracepoint: str | None = None
+
+    @property
+    def macro(self) -> str:
+        """Its name in bpf/process.c, which numbers the kinds in the order of KERNEL_KINDS."""
+        return self.name.upper()
+
+
+ALL_KINDS = (
+    Kind("fork", Fork, "forks", "F", "sched_process_fork"),
+    Kind("exec", Exec, "programs", "X", "sched_process_exec"),
+    Kind("exit", Exit, "exits", "E", "sched_process_exit"),
+    Kind("free", Free, "frees", "R", "sched_process_free"),
+    Kind("found", Alive, "found", "A"),
+    Kind("missing", Gone, "missing", "G"),
+)
+KERNEL_KINDS = tuple(kind for kind in ALL_KINDS if kind.tracepoint is not None)
+"""The kinds that the kernel reports. Whatever is counted by kind is in this order, also in the kernel."""
+NUMBERS = {kind.type: number for number, kind in enumerate(KERNEL_KINDS)}
+"""By type of event, the place of its kind among KERNEL_KINDS."""
 
 TICK_NS = 10_000_000
 """Resolution of the start times in /proc (USER_HZ is 100 on every architecture that BPF runs on)."""

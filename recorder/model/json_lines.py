@@ -8,10 +8,10 @@ from typing import Any
 
 from ..errors import DataError
 from . import argv
-from .events import Alive, Event, Exec, Exit, Fork, Free, Gone, text
+from .events import ALL_KINDS, Alive, Event, Exec, text
 
-_LETTERS: dict[type[Event], str] = {Fork: "F", Exec: "X", Exit: "E", Free: "R", Alive: "A", Gone: "G"}
-_TYPES = {letter: kind for kind, letter in _LETTERS.items()}
+_LETTERS: dict[type[Event], str] = {kind.type: kind.letter for kind in ALL_KINDS}
+_TYPES = {kind.letter: kind.type for kind in ALL_KINDS}
 
 
 def encode(event: Event) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
-from .events import KINDS
+from .events import KERNEL_KINDS
 
 GOING_ON: Final = "recording"
 COMPLETE: Final = "complete"
@@ -60,7 +60,10 @@ class Recording:
     @classmethod
     def from_row(cls, row: Mapping[str, Any], status: str, options: Mapping[str, Any]) -> Recording:
         """Of a row of `recordings`. status: as it is now, which the row of an interrupted recording can't say."""
-        counts = {kind: StoredCounts(*(row[f"{kind}s_{name}"] for name in StoredCounts._fields)) for kind in KINDS}
+        counts = {
+            kind.name: StoredCounts(*(row[f"{kind.name}s_{name}"] for name in StoredCounts._fields))
+            for kind in KERNEL_KINDS
+        }
         given = {name: row[name] for name in cls.__dataclass_fields__ if name in row}
         return cls(**(given | {"status": status, "options": options}), counts=counts, row={**row, "status": status})
 

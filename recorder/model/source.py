@@ -9,18 +9,18 @@ from pathlib import Path
 from typing import Protocol
 
 from . import json_lines
-from .events import KINDS, Event
+from .events import KERNEL_KINDS, NUMBERS, Event
 
 
 @dataclass(frozen=True)
 class Counts:
-    """What the kernel counted for each of KINDS: records it tried to write, and those for which there was no room.
+    """What the kernel counted for each of KERNEL_KINDS: events it tried to write, and those it had no room for.
 
     kept_short: processes that came through though they lived shorter than was wanted (see min_lifetime.py).
     """
 
-    attempted: tuple[int, ...] = (0,) * len(KINDS)
-    lost: tuple[int, ...] = (0,) * len(KINDS)
+    attempted: tuple[int, ...] = (0,) * len(KERNEL_KINDS)
+    lost: tuple[int, ...] = (0,) * len(KERNEL_KINDS)
     kept_short: int = 0
 
     @property
@@ -65,7 +65,7 @@ class Replay:
         self._events = iter(events)
         self._batch = batch
         self._given = counts
-        self._seen = dict.fromkeys(KINDS, 0)
+        self._seen = [0] * len(KERNEL_KINDS)
         self.exhausted = False
 
     @classmethod
@@ -80,9 +80,9 @@ class Replay:
         batch = []
         for event in self._events:
             batch.append(event)
-            kind = type(event).__name__.lower()
-            if kind in self._seen:
-                self._seen[kind] += 1
+            number = NUMBERS.get(type(event))
+            if number is not None:
+                self._seen[number] += 1
             if len(batch) == self._batch:
                 return batch
         self.exhausted = True
@@ -92,7 +92,7 @@ class Replay:
         return not self.exhausted
 
     def counts(self) -> Counts:
-        return self._given or Counts(attempted=tuple(self._seen.values()))
+        return self._given or Counts(attempted=tuple(self._seen))
 
     def stop_intake(self) -> None:
         """A replay ends by itself."""

@@ -1,33 +1,36 @@
-"""How facts and processes become rows: their tables, columns and values."""
+"""How events and processes become rows: their tables, columns and values."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from operator import attrgetter
 from typing import Any
 
 from ..model import argv
-from ..model.events import Alive, Event, Exec, Exit, Fork, Free, Gone
+from ..model.events import ALL_KINDS, Event, Exec, Exit, Fork, Free
 from ..model.process import Process, Program
+from . import data_dictionary
 from .bulk_insert import BulkInsert
 
-TABLES: dict[type[Event], str] = {
-    Fork: "forks",
-    Exec: "programs",
-    Exit: "exits",
-    Free: "frees",
-    Alive: "found",
-    Gone: "missing",
-}
-"""The table of each kind of fact."""
+TABLES: dict[type[Event], str] = {kind.type: kind.table for kind in ALL_KINDS}
+"""The table of each kind of event."""
 
-_COLUMNS = (
-    "id", "pid", "ppid", "parent_id", "start_ns", "end_ns", "state", "comm", "execs", "status", "uid", "cgroup_id",
-    "max_rss_kib", "end_ppid", "kernel", "cpu_ns",
-)  # fmt: skip
-_ID_AND_PROCESS = ("id", "process_id")  # these come first in the row of a fact
-_PROGRAM = ("filename", "args", "argv", "argv_bytes")
+_ID_AND_PROCESS = ("id", "process_id")  # these come first in the row of an event
+_PROGRAM = ("filename", "args", "argv", "argv_bytes")  # of its latest program: long, and written once for each
+OF_FREE = ("cpu_ns",)
+"""Columns of a process that its free brings: often alone, some time after its end."""
+
+
+def _of_process() -> tuple[str, ...]:
+    """The other columns of `processes`; those that come with its free are the last."""
+    columns = [column.name for column in data_dictionary.stored_columns("processes")]
+    first = [name for name in columns if name not in ("recording_id", *_PROGRAM, *OF_FREE)]
+    return (*first, *OF_FREE)
+
+
+_COLUMNS = _of_process()
 PROCESS_COLUMNS = _COLUMNS + _PROGRAM
 """All columns of `processes` but recording_id and what SQLite derives."""
 
@@ -167,17 +170,12 @@ NO_PROGRAM: Program = (None, None, None)
 """That of a process of which none is known."""
 
 
-def process_row(process: Process) -> tuple[Any, ...]:
-    """Values for _COLUMNS. The last, the CPU time, often comes alone: by a free, some time after the end."""
-    return (
-        process.id, process.pid, process.ppid, process.parent_id, process.start_ns, process.end_ns, process.state,
-        process.comm, process.execs, process.status, process.uid, process.cgroup_id,
-        process.max_rss_kib, process.end_ppid, process.kernel, process.cpu_ns,
-    )  # fmt: skip
+process_row: Callable[[Process], tuple[Any, ...]] = attrgetter(*_COLUMNS)
+"""Values for the columns of a process but those of its program; the last are those that its free brings."""
 
 
 def program_row(program: Program) -> tuple[Any, ...]:
-    """Values for the columns of PROCESS_COLUMNS that are not those of process_row()."""
+    """Values for the columns of PROCESS_COLUMNS that process_row() leaves out."""
     filename, raw, argv_bytes = program
     if raw is None or argv_bytes is None:
         return (filename, None, None, argv_bytes)

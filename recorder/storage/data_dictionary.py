@@ -41,6 +41,21 @@ def all_tables() -> tuple[Table, ...]:
     return tuple(_table(statement) for statement in ddl.TABLES)
 
 
+def columns(table: str) -> tuple[Column, ...]:
+    """All columns of a table, in order. Raises KeyError."""
+    return _by_name()[table].columns
+
+
+def stored_columns(table: str) -> tuple[Column, ...]:
+    """The columns of a table but those that SQLite derives from others, in order. Raises KeyError."""
+    return tuple(column for column in columns(table) if not column.is_derived)
+
+
+@cache
+def _by_name() -> dict[str, Table]:
+    return {table.name: table for table in all_tables()}
+
+
 def _table(statement: str) -> Table:
     head = _HEAD.search(statement)
     assert head, statement

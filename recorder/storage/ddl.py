@@ -6,6 +6,8 @@ No table has the name of a saved query (so `programs`, not `execs`): Datasette g
 
 from __future__ import annotations
 
+from ..model.events import ALL_KINDS
+
 _RECORDINGS = """
 -- One row for each recording.
 CREATE TABLE recordings (
@@ -233,15 +235,11 @@ CREATE TABLE fact_blocks (
 """
 
 _EVENTS = """
--- Every raw fact in order (ORDER BY id), whatever its kind.
+-- Every event in order (ORDER BY id), whatever its kind.
 CREATE VIEW events AS
-    SELECT id, recording_id, 'fork' AS kind, time_ns, pid, process_id FROM forks
-    UNION ALL SELECT id, recording_id, 'exec', time_ns, pid, process_id FROM programs
-    UNION ALL SELECT id, recording_id, 'exit', time_ns, pid, process_id FROM exits
-    UNION ALL SELECT id, recording_id, 'free', time_ns, pid, process_id FROM frees
-    UNION ALL SELECT id, recording_id, 'found', time_ns, pid, process_id FROM found
-    UNION ALL SELECT id, recording_id, 'missing', time_ns, pid, process_id FROM missing
-"""
+    """ + "\n    UNION ALL ".join(
+    f"SELECT id, recording_id, '{kind.name}' AS kind, time_ns, pid, process_id FROM {kind.table}" for kind in ALL_KINDS
+)
 
 TABLES = (
     _RECORDINGS, _PROCESSES, _FORKS, _PROGRAMS, _EXITS, _FREES, _FOUND, _MISSING, _CGROUPS, DIRECTORIES,

@@ -9,13 +9,14 @@ from typing import NamedTuple
 
 from ..errors import DataError, UsageError
 from ..model import argv
+from ..model.events import ALL_KINDS
 from ..model.recording import GOING_ON
 from ..progress import UNWATCHED, Work
 from . import atomic_file, opening, reader, soundness
 from .recording_file import Store
 from .soundness import GREATEST
 
-_BY_ID = ("processes", "forks", "programs", "exits", "frees", "found", "missing")
+_BY_ID = ("processes", *(kind.table for kind in ALL_KINDS))
 _TABLES = ("recordings", *_BY_ID, "cgroup_paths", "working_directories", "incidents", "fact_blocks")
 _STEP = 50_000  # rows
 _FACT_IDS = ("id", "process_id", "parent_id", "first_id")

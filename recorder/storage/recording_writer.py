@@ -17,24 +17,26 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias
 
-from ..model.events import KINDS, Exec, Exit, Fork, Free, exact
+from ..model.events import KERNEL_KINDS, exact
 from ..model.process import RUNNING, Process
 from ..model.source import Counts
 from . import totals
-from .columns import NO_PROGRAM, Facts, fact_inserts, payload_bytes, process_inserts, process_row, program_row
+from .columns import NO_PROGRAM, OF_FREE, Facts, fact_inserts, payload_bytes, process_inserts, process_row, program_row
 from .incidents import Incident
 from .totals import Totals
 
 Link: TypeAlias = tuple[int, int]
 """A row whose parent became known late, and the row of that."""
 
-_COUNTED = (Fork, Exec, Exit, Free)
+_COUNTED = tuple(kind.type for kind in KERNEL_KINDS)
 _BLOCK = 1 << 20  # ids: more than what can wait to be written
 _VALUE_BYTES = 40  # what a number takes in a list: 8 of the pointer, 32 of the number
 
 _UPDATE_COUNTS = "UPDATE recordings SET {}, kept_short = ?, updated_ns = ? WHERE id = ?".format(
-    ", ".join(f"{kind}s_{what} = ?" for what in ("attempted", "written", "lost") for kind in KINDS)
+    ", ".join(f"{kind.name}s_{what} = ?" for what in ("attempted", "written", "lost") for kind in KERNEL_KINDS)
 )
+_FREED = -len(OF_FREE)
+_UPDATE_FREED = f"UPDATE processes SET {', '.join(f'{name} = ?' for name in OF_FREE)} WHERE id = ?"
 
 
 class RecordingFile(Protocol):
@@ -51,13 +53,13 @@ class ProcessRows:
 
     new: tuple[list[Any], list[Any]] = field(default_factory=lambda: ([], []))
     known: tuple[list[Any], list[Any]] = field(default_factory=lambda: ([], []))
-    cpu_only: list[tuple[int | None, int]] = field(default_factory=list)
+    of_frees: list[tuple[Any, ...]] = field(default_factory=list)
     links: list[Link] = field(default_factory=list)
 
     @property
     def values(self) -> int:
         """How many values they have."""
-        return sum(map(len, (*self.new, *self.known))) + 2 * len(self.cpu_only) + 2 * len(self.links)
+        return sum(map(len, (*self.new, *self.known))) + len(self.of_frees) * (len(OF_FREE) + 1) + 2 * len(self.links)
 
 
 @dataclass(frozen=True)
@@ -177,10 +179,10 @@ class RecordingWriter:
             if program is not None and (before is not None or program != NO_PROGRAM):
                 whole += row
                 whole += program_row(program)
-            elif before is None or before[:-1] != row[:-1]:
+            elif before is None or before[:_FREED] != row[:_FREED]:
                 plain += row
             else:
-                rows.cpu_only.append((process.cpu_ns, process.id))
+                rows.of_frees.append((*row[_FREED:], process.id))
         return rows
 
     def _write_rows(self, rows: ProcessRows) -> None:
@@ -188,7 +190,7 @@ class RecordingWriter:
         for inserts, values in ((self._insert_processes, rows.new), (self._update_processes, rows.known)):
             for insert, of_one_shape in zip(inserts, values, strict=True):
                 insert(self._db.conn, of_one_shape)
-        self._db.conn.executemany("UPDATE processes SET cpu_ns = ? WHERE id = ?", rows.cpu_only)
+        self._db.conn.executemany(_UPDATE_FREED, rows.of_frees)
         self._db.conn.executemany("UPDATE processes SET parent_id = ?2 WHERE id = ?1", rows.links)
 
     def forget(self, process_id: int) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import DataError
-from ..model.events import Exec, Exit, Fork, Free
+from ..model.events import KERNEL_KINDS
 from ..model.process import Process
 from ..model.recording import COMPLETE, INTERRUPTED, Recording
 from ..progress import UNWATCHED, Work
@@ -27,7 +27,7 @@ _OWNER = (
     " WHERE first_id <= fact.id ORDER BY first_id DESC LIMIT 1"
 )
 _PARENT = PROCESS_COLUMNS.index("parent_id")
-_COUNTED = tuple(TABLES[kind] for kind in (Fork, Exec, Exit, Free))
+_COUNTED = tuple(kind.table for kind in KERNEL_KINDS)
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from typer.testing import CliRunner
 
 from webpf.analysis import diff, saved_queries, timeline
 from webpf.cli.app import app
-from webpf.export import formats
+from webpf.export import exporter, formats
 from webpf.model.events import Event
 from webpf.storage import reader, verify
 
@@ -157,7 +157,7 @@ WEIGHED = [(format, weight) for format in ("folded", "speedscope") for weight in
 def test_exports(format: str, weight: str, pair: tuple[Path, Path]) -> None:
     def work(db: Path, counter: Work) -> int:
         out = io.BytesIO()
-        formats.export(db, None, format, weight, out, counter)
+        exporter.export(db, None, format, weight, out, counter)
         return len(out.getvalue())
 
     grows_as_it_should(pair, work)
@@ -240,7 +240,7 @@ def test_what_is_too_deep_is_counted(tmp_path: Path) -> None:
     below = [row[[*query.columns].index("below")] for row in rows]
     assert (len(rows), below[-1], set(below[:-1])) == (101, 399, {None})
     out = io.BytesIO()
-    formats.export(tmp_path / "chain.db", None, "folded", "count", out)
+    exporter.export(tmp_path / "chain.db", None, "folded", "count", out)
     *_, last = sorted(out.getvalue().decode().splitlines(), key=len)
     assert last.endswith(";… 400 more processes below 400")
     make_recording(tmp_path / "execs.db", execs(50), end_ms=100, batch=1000)

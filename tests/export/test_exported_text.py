@@ -17,7 +17,7 @@ from sites import Site
 from story import BUILD
 from support import exec_, exit_, fork, make_recording
 
-from webpf.export import formats
+from webpf.export import exporter
 from webpf.model.events import Event
 
 HOSTILE = "".join(chr(code) for code in (*range(1, 32), *range(127, 160), 0x061C, *range(0x200E, 0x2010)))
@@ -28,7 +28,7 @@ COLLECTORS_LIMIT = 1024 * 1024  # of a line: max_log_size of its file receivers
 def exported(db: Path, format: str, weight: str = "wall") -> str:
     """What is written in a format."""
     out = io.BytesIO()
-    formats.export(db, None, format, weight, out)
+    exporter.export(db, None, format, weight, out)
     return out.getvalue().decode()
 
 
@@ -141,7 +141,7 @@ def test_perfetto_shows_labels_and_failures(format: str, site: Site, chromium: A
     db = tmp_path / "webpf.db"
     make_recording(db, BUILD)
     out = io.BytesIO()
-    formats.export(db, None, format, "wall", out)
+    exporter.export(db, None, format, "wall", out)
     with perfetto_ui.opened(chromium, site, out.getvalue()) as page:
         found = page.evaluate(NAMES)
     assert found == [

@@ -24,7 +24,7 @@ import pytest
 from story import BUILD
 from support import DEADLINE_SECONDS, T0, about, fork, make_recording, wait_until
 
-from webpf.export import formats, stacks
+from webpf.export import exporter, stacks
 from webpf.storage.recording_file import Store
 
 Webpf = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -178,7 +178,7 @@ def receiver() -> Iterator[tuple[str, Received]]:
 def sent(db: Path) -> Received:
     """What arrives when each line of an export is sent."""
     out = io.BytesIO()
-    formats.export(db, None, "otlp", "wall", out)
+    exporter.export(db, None, "otlp", "wall", out)
     with receiver() as (address, received):
         for line in out.getvalue().splitlines():
             headers = {"Content-Type": "application/json"}
@@ -256,7 +256,7 @@ def test_the_programs_of_a_process(db: Path) -> None:
 def test_many_spans_are_many_requests(tmp_path: Path) -> None:
     make_recording(tmp_path / "webpf.db", [fork(100 + n, n / 10) for n in range(1200)])
     out = io.BytesIO()
-    formats.export(tmp_path / "webpf.db", None, "otlp", "wall", out)
+    exporter.export(tmp_path / "webpf.db", None, "otlp", "wall", out)
     assert len(out.getvalue().splitlines()) == 3
     assert len(sent(tmp_path / "webpf.db").spans) == 1200
 
@@ -278,7 +278,7 @@ def test_speedscopes_schema(weight: str, db: Path, speedscope: Path) -> None:
     import jsonschema
 
     out = io.BytesIO()
-    formats.export(db, None, "speedscope", weight, out)
+    exporter.export(db, None, "speedscope", weight, out)
     schema = json.loads((speedscope / "file-format-schema.json").read_text())
     jsonschema.validate(json.loads(out.getvalue()), schema)
 

@@ -114,7 +114,7 @@ def test_what_is_written_of_a_process_that_changes(tmp_path: Path) -> None:
     def change(*events: Event) -> list[int]:
         pairing.feed(events, writer.reserve(len(events)))
         rows = writer._sort(pairing.take_changed(), ())
-        return [*(bool(values) for values in (*rows.new, *rows.known)), len(rows.cpu_only)]
+        return [*(bool(values) for values in (*rows.new, *rows.known)), len(rows.of_frees)]
 
     assert change(alive(5, 0)) == [0, 1, 0, 0, 0]
     assert change(fork(5, 0)) == [0, 0, 0, 1, 0], "it was still being forked when /proc was read"

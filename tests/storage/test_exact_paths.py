@@ -16,7 +16,7 @@ import pytest
 from support import about, alive, exec_, exit_, fork, free, make_recording
 
 from webpf.errors import DataError
-from webpf.export import formats
+from webpf.export import exporter
 from webpf.model import json_lines
 from webpf.model.events import Event, as_text, exact
 from webpf.storage.ddl import TABLES
@@ -104,7 +104,7 @@ def test_verify_rebuild_and_merge(db: Path, tmp_path: Path) -> None:
 def exported(db: Path, format: str) -> bytes:
     """A recording in a format."""
     out = io.BytesIO()
-    formats.export(db, None, format, "count", out)
+    exporter.export(db, None, format, "count", out)
     return out.getvalue()
 
 
