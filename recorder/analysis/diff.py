@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sqlite3
 from dataclasses import replace
 from pathlib import Path
@@ -13,29 +12,17 @@ from ..storage import reader
 from . import process_tree
 from .difference import Cost, Recorded
 
-_RECORDING = re.compile(r"(?:(?P<file>.*):)?(?P<number>\d+)", re.DOTALL)
-
 _PROCESSES = f"""
 SELECT p.argv, p.comm, p.lifetime_ns, p.cpu_ns, {process_tree.OWN_PEAK}, p.max_rss_kib, p.status
 FROM family JOIN processes AS p USING (id)"""
 
 
-def find(reference: str, db: Path) -> tuple[Path, int | None]:
-    """File and recording of FILE, FILE:N, or N (in db). None: the latest."""
-    if not reference.isdigit() and Path(reference).exists():
-        return Path(reference), None
-    match = _RECORDING.fullmatch(reference)
-    if match is None:
-        return Path(reference), None
-    return Path(match["file"]) if match["file"] else db, int(match["number"])
-
-
-def last_two(db: Path) -> tuple[str, str]:
-    """The latest recording of a file and the one before it. Raises NotFound if there are not two."""
+def last_two(db: Path) -> tuple[int, int]:
+    """The recording before the latest of a file, and the latest. Raises NotFound if there are not two."""
     with reader.reading(db) as connection:
         latest = reader.find(connection, db)
         earlier = [each.id for each in reader.recordings(connection)[:-1]]
-        return str(reader.find(connection, db, earlier[-1] if earlier else latest.id - 1).id), str(latest.id)
+        return reader.find(connection, db, earlier[-1] if earlier else latest.id - 1).id, latest.id
 
 
 def read(file: Path, recording: int | str | None) -> Recorded:

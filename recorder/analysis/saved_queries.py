@@ -161,15 +161,15 @@ def given(pairs: Iterable[str]) -> dict[str, str]:
 @contextmanager
 def run(path: Path, query: SavedQuery, given: Mapping[str, str]) -> Iterator[Result]:
     """Runs a saved query. Raises UsageError, NotFound or DataError."""
-    values = bind(query, given)
+    named = {name: given[name] for name in _RECORDING_PARAMETERS & given.keys() if given[name]}
+    values = bind(query, {**given, **dict.fromkeys(named, "1")})  # names of recordings are looked up in the file
     with reader.reading(path) as connection:
-        recordings = {
-            name: reader.find(connection, path, values[name] or None) for name in _RECORDING_PARAMETERS & values.keys()
-        }
-        if not recordings:  # what is asked for by an id, say
-            reader.find(connection, path)
+        latest = reader.find(connection, path)
+        recordings = {name: reader.find(connection, path, wanted) for name, wanted in named.items()}
+        values |= {name: str(recordings[name].id) for name in named}
+        about = tuple(recordings.values()) or ((latest,) if "recording" in values else ())
         cursor = connection.execute(query.sql, values)
-        yield Result([column[0] for column in cursor.description], cursor, tuple(recordings.values()))
+        yield Result([column[0] for column in cursor.description], cursor, about)
 
 
 _RECORDING_PARAMETERS = {"recording", "against"}

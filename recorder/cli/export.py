@@ -1,4 +1,4 @@
-"""The commands that take recordings elsewhere: options in, a file out. Nothing else."""
+"""The command that takes a recording elsewhere: options in, a file out."""
 
 from __future__ import annotations
 
@@ -15,13 +15,22 @@ from ..errors import UsageError
 from ..export.formats import FORMATS
 from ..host.invocation import elsewhere
 from ..model import argv
-from .options import DEFAULT_DB, File, Recording
-
-Force = Annotated[bool, typer.Option("--force", help="Replace FILE if it is there.")]
-
+from .options import Force
+from .recording_choice import Db, File, Recording, choose
 
 To = Enum("To", {name: name for name in FORMATS}, type=str)  # type: ignore[misc]
 _CHROME = To("chrome")
+_DESCRIPTIONS = "; ".join(f"{each.name}: {each.description}" for each in FORMATS.values()) + "."
+Output = Annotated[
+    Path | None,
+    typer.Option(
+        "--output",
+        "-o",
+        metavar="FILE",
+        readable=False,
+        help="Where to (parquet: a folder); default: standard output.",
+    ),
+]
 
 
 class Weight(str, Enum):
@@ -33,43 +42,33 @@ class Weight(str, Enum):
 
 
 def export(
-    file: File = DEFAULT_DB,
-    to: Annotated[
-        To,
-        typer.Option(
-            "--to",
-            help="; ".join(f"{each.name}: {each.description}" for each in FORMATS.values()) + ".",
-        ),
-    ] = _CHROME,
-    output: Annotated[
-        Path | None,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="FILE",
-            readable=False,
-            help="Where to (parquet: a folder); default: standard output.",
-        ),
-    ] = None,
+    file: File = None,
+    to: Annotated[To, typer.Option("--to", help=_DESCRIPTIONS)] = _CHROME,
+    output: Output = None,
     recording: Recording = None,
+    db: Db = None,
     weight: Annotated[Weight, typer.Option("--weight", help="Of stacks: own time, CPU time or number.")] = Weight.WALL,
     force: Force = False,
 ) -> None:
-    """Write a recording for another tool: Perfetto, speedscope, flame graphs, spreadsheets, DuckDB, OpenTelemetry."""
+    """Write a recording for another tool.
+
+    Perfetto, speedscope, flame graphs, spreadsheets, DuckDB, OpenTelemetry.
+    """
     from ..export import exporter
     from ..output.messages import say
     from ..storage import atomic_file
     from .progress_bar import LongWork
 
-    if output is not None and atomic_file.is_same(output, file):
+    path_of_db, wanted = choose(file, db, recording)
+    if output is not None and atomic_file.is_same(output, path_of_db):
         raise UsageError(f"{output} is the recording file itself", elsewhere("-o", output.with_suffix(".out")))
-    inside = exporter.place(file, recording, to.value)
+    inside = exporter.place(path_of_db, wanted, to.value)
     if output is None:
-        _check_output(to.value, file)
+        _check_output(to.value, path_of_db)
     path = output and output / (inside or "")
     is_file = path is not None and not atomic_file.is_stream(path)
     with LongWork("the export", streams=not is_file) as work, _output(path, force, inside is not None) as out:
-        exported = exporter.export(file, recording, to.value, weight.value, out, work)
+        exported = exporter.export(path_of_db, wanted, to.value, weight.value, out, work)
     written = f"{path}: {path.stat().st_size:,} bytes" if path is not None and is_file else None
     for line in (written, exported.caveat):
         if line:
@@ -105,19 +104,3 @@ def _output(path: Path | None, replaces: bool, makes_folders: bool) -> Iterator[
                 yield cast(BinaryIO, output)
         else:
             yield out
-
-
-def merge(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", readable=False, help="Recording files.")],
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", readable=False, help="The new file.")],
-    force: Force = False,
-) -> None:
-    """Join the recordings of several files, or hosts, into one new file."""
-    from ..output.messages import say
-    from ..storage import merge as merging
-    from .progress_bar import LongWork
-
-    with LongWork("the merge") as work:
-        merged = merging.merge(files, output, force, work)
-    for source, numbers in merged.items():
-        say(f"{source}: now recording {', '.join(map(str, numbers))} of {output}")

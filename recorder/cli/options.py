@@ -10,8 +10,7 @@ import typer
 
 from .durations import HELP as AS
 from .durations import METAVAR as TIME
-
-DEFAULT_DB = Path("webpf.db")
+from .recording_choice import ENVIRONMENT
 
 
 class Format(str, Enum):
@@ -48,10 +47,11 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but er
 DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Compile, load and attach, then exit: can this machine record?")
 ]
-# Whether a file can be read, and whose it is, is said in file_check.py: Typer's own check says less.
-File = Annotated[Path, typer.Argument(metavar="DB", envvar="WEBPF_DB", readable=False, help="Recording file.")]
-Db = Annotated[Path, typer.Option("--db", envvar="WEBPF_DB", readable=False, help="Recording file.", show_default=True)]
-Recording = Annotated[int | None, typer.Option("--recording", metavar="ID", help="Recording; default: the latest.")]
+# Whether it can be written is said in file_check.py: Typer's own check says less.
+NewDb = Annotated[
+    Path, typer.Option("--db", metavar="FILE", envvar=ENVIRONMENT, readable=False, help="Recording file.")
+]
+Force = Annotated[bool, typer.Option("--force", help="Replace FILE if it is there.")]
 Duration = Annotated[
     str | None, typer.Option("--duration", metavar=TIME, help=f"Stop after TIME, {AS}; default: at Ctrl-C.")
 ]

@@ -17,17 +17,16 @@ from ..host.invocation import program, sudo_command
 from ..model import argv
 from . import durations
 from .options import (
-    DEFAULT_DB,
     All,
     AsRoot,
     BufferMib,
-    Db,
     DryRun,
     Duration,
     MaxArgs,
     MinLifetime,
     Name,
     Names,
+    NewDb,
     NoArgs,
     OfCgroup,
     Pid,
@@ -35,6 +34,7 @@ from .options import (
     Redact,
     Users,
 )
+from .recording_choice import DEFAULT_DB
 
 if TYPE_CHECKING:
     from ..capture.command import Command
@@ -64,7 +64,7 @@ class RecordCommand(TyperCommand):
 
 def record(
     command_line: CommandLine = None,
-    db: Db = DEFAULT_DB,
+    db: NewDb = DEFAULT_DB,
     duration: Duration = None,
     pid: Pid = None,
     all: All = False,

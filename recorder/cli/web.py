@@ -7,11 +7,13 @@ from typing import Annotated
 
 import typer
 
-from .options import DEFAULT_DB, File
+from .recording_choice import Db, File, Recording, choose, choose_file
 
 
 def browse(
-    db: File = DEFAULT_DB,
+    file: File = None,
+    recording: Recording = None,
+    db: Db = None,
     port: Annotated[
         int | None, typer.Option("--port", metavar="N", help="Default: the first free one from 8001.")
     ] = None,
@@ -21,9 +23,9 @@ def browse(
         typer.Option("--allow-host", metavar="NAME", help="Answer to this name too, for a proxy; may be given again."),
     ] = None,
 ) -> None:
-    """Show a recording in the browser, with Datasette; for one browser only. It may go on while you look.
+    """Show a recording in the browser, with Datasette.
 
-    The address that is printed lets in the first browser that opens it.
+    It may go on while you look. The address that is printed lets in the first browser that opens it, and no other.
     """
     from ..output.messages import say
     from ..web import browse as browsing
@@ -34,11 +36,16 @@ def browse(
         if served.tunnel:
             say(f"from another machine, first there: {served.tunnel}")
 
-    raise typer.Exit(browsing.serve(db, port, opens, tell, allow_host or []))
+    raise typer.Exit(browsing.serve(*choose(file, db, recording), port, opens, tell, allow_host or []))
 
 
-def datasette_config(db: File = DEFAULT_DB) -> None:
-    """Print what a Datasette without webpf's plugin needs to know of a file, as YAML for -m (and in 1.0 -c)."""
+def datasette_config(file: File = None, db: Db = None) -> None:
+    """Print a configuration for Datasette.
+
+    For a Datasette without webpf's plugin: queries, titles and descriptions, as YAML for -m (and in 1.0 -c).
+    """
     from ..web import site_config
 
-    sys.stdout.buffer.write(site_config.config(db).encode())  # YAML is UTF-8, whatever the terminal shows
+    sys.stdout.buffer.write(
+        site_config.config(choose_file(file, db)).encode()
+    )  # YAML is UTF-8, whatever the terminal shows

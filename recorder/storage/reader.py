@@ -56,7 +56,7 @@ def find(connection: sqlite3.Connection, path: Path, wanted: int | str | None = 
     by_number = [each for each in known if str(each.id) == str(wanted)]
     found = by_number or [each for each in known if each.name == str(wanted)]
     if not found:
-        hint = f"webpf recordings --db {argv.file_word(path)}"
+        hint = f"webpf recordings {argv.file_word(path)}"
         raise NotFound(f"{path} has no recording {wanted}: the latest is {known[-1].id}", hint)
     return found[-1]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from pathlib import Path
 
-from ..errors import NotFound, StorageError
+from ..errors import StorageError
 from ..model import argv
 from ..model.recording import GOING_ON, Recording
 from ..progress import UNWATCHED, Work
@@ -17,35 +17,37 @@ from .recording_writer import RecordingWriter
 _BATCH = 10_000
 
 
-def rebuild(path: Path, recording: int | None = None, work: Work = UNWATCHED) -> dict[int, int]:
+def rebuild(path: Path, recording: int | str | None = None, work: Work = UNWATCHED) -> dict[int, int]:
     """Rebuilds one recording, or all that the file holds; returns how many processes each then has.
 
     All in one transaction: if anything fails, the file is as before. Raises NotFound for a recording that isn't
     there, StorageError for one that is still being written, and work's Interrupted.
     """
-    _check(path, work)
+    only = _check(path, recording, work)
     store = Store(path)
     try:
         store.db.conn.text_factory = opening.decoded
         store.mark_interrupted()
-        known = reader.recordings(store.db.conn)
-        hint = f"webpf recordings --db {argv.file_word(path)}"
-        if recording is not None and recording not in {each.id for each in known}:
-            raise NotFound(f"{path} has no recording {recording}", hint)
-        wanted = [each for each in known if recording in (None, each.id)]
-        for each in wanted:
+        known = [each for each in reader.recordings(store.db.conn) if only in (None, each.id)]
+        for each in known:
             if each.status == GOING_ON:
-                raise StorageError(f"recording {each.id} goes on: end it first", hint)
+                raise StorageError(
+                    f"recording {each.id} goes on: end it first", f"webpf recordings {argv.file_word(path)}"
+                )
         with store.writing(), store.db.atomic():
             work.watch(store.db.conn)
-            return {each.id: _rebuild_one(store, each, work) for each in wanted}
+            return {each.id: _rebuild_one(store, each, work) for each in known}
     finally:
         store.close()
 
 
-def _check(path: Path, work: Work) -> None:
-    """Raises DataError for a file that is damaged: it is left as it is, for whatever can still be read of it."""
+def _check(path: Path, recording: int | str | None, work: Work) -> int | None:
+    """The number of the recording that is named. Raises NotFound, and DataError for a file that is damaged.
+
+    Such a file is left as it is, for whatever can still be read of it.
+    """
     with reader.reading(path) as connection:
+        only = None if recording is None else reader.find(connection, path, recording).id
         work.watch(connection)
         opening.check_for_writing(connection, path)
         [(message,)] = connection.execute("PRAGMA integrity_check(1)")
@@ -58,6 +60,7 @@ def _check(path: Path, work: Work) -> None:
         )
         for problem in problems:
             raise opening.damaged(path, problem)
+        return only
 
 
 def _rebuild_one(store: Store, recording: Recording, work: Work) -> int:

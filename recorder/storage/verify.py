@@ -38,15 +38,16 @@ class Finding:
     problems: tuple[str, ...]
 
 
-def verify(path: Path, work: Work = UNWATCHED) -> Iterator[Finding]:
+def verify(path: Path, work: Work = UNWATCHED, only: int | str | None = None) -> Iterator[Finding]:
     """Looks at the file, then at each recording. Raises NotFound or DataError if it can't be read; Interrupted."""
     with reader.reading(path) as connection:
         work.watch(connection)
         connection.execute("BEGIN")
+        recordings = reader.recordings(connection) if only is None else [reader.find(connection, path, only)]
         checks = (lambda: _unsound(connection), lambda: soundness.problems(connection, in_strict=False))
         problems = [problem for check in checks for problem in _as_far_as_possible(connection, path, check)]
         yield Finding("the file", tuple(problems))
-        for recording in reader.recordings(connection):
+        for recording in recordings:
             yield _verify_one(connection, path, recording, work)
 
 

@@ -41,7 +41,12 @@ class Served:
 
 
 def serve(
-    db: Path, port: int | None, opens: bool, on_ready: Callable[[Served], None], hosts: Collection[str] = ()
+    db: Path,
+    recording: str | None,
+    port: int | None,
+    opens: bool,
+    on_ready: Callable[[Served], None],
+    hosts: Collection[str] = (),
 ) -> int:
     """Serves the file until Ctrl-C, SIGTERM or SIGHUP; returns the exit code.
 
@@ -50,7 +55,7 @@ def serve(
     """
     served = [_checked_host(host.lower()) for host in hosts]
     with reader.reading(db) as connection:
-        latest = reader.find(connection, db).id
+        shown = reader.find(connection, db, recording).id
     desktop = browser.Desktop()
     with _ended_by_signals(), _listening(port) as listener, _Silence() as silence:
 
@@ -58,7 +63,7 @@ def serve(
             from . import server
 
             number = listener.getsockname()[1]
-            page = f"http://{HOST}:{number}/-/webpf/timeline/{encoded(server.name_of(db))}/{latest}"
+            page = f"http://{HOST}:{number}/-/webpf/timeline/{encoded(server.name_of(db))}/{shown}"
             address = gate.address(page)
             is_open = opens and _open(desktop, gate, address)
             silence.interrupt(lambda: on_ready(Served(address, is_open, _tunnel(desktop, number))))

@@ -84,7 +84,7 @@ def test_the_hint_where_a_recording_goes_on(name: str, tmp_path: Path) -> None:
     with pytest.raises(StorageError) as caught:
         rebuild(db)
     words = read_by_a_shell(caught.value.hint, tmp_path)
-    assert words == [b"webpf", b"recordings", b"--db", os.fsencode(db)]
+    assert words == [b"webpf", b"recordings", os.fsencode(db)]
 
 
 @pytest.mark.parametrize("name", NAMES)

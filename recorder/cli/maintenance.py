@@ -1,0 +1,126 @@
+"""The commands that look after recording files and the machine: options in, text and exit code out."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ..errors import DataError, NoPermission, Unavailable
+from ..host.invocation import sudo_command
+from ..model import argv
+from .options import Force, Format, RowFormat
+from .recording_choice import Db, File, Recording, choose, choose_file
+
+if TYPE_CHECKING:
+    from ..model.recording import Recording as Recorded
+
+_LISTED = ["id", "name", "status", "started", "seconds", "processes", "lost", "host", "kernel"]
+
+
+def recordings(file: File = None, recording: Recording = None, db: Db = None, format: RowFormat = Format.table) -> None:
+    """List the recordings in a file."""
+    from ..output.rows import write_rows
+    from ..storage import reader
+
+    chosen = choose(file, db, recording)
+    with reader.reading(chosen.path) as connection:
+        counts = reader.process_counts(connection)
+        shown = reader.recordings(connection)
+        if chosen.recording is not None:
+            shown = [reader.find(connection, chosen.path, chosen.recording)]
+        rows = [_listed(each, counts.get(each.id, 0)) for each in shown]
+    write_rows(_LISTED, rows, format.value, None, sys.stdout)
+
+
+def _listed(recording: Recorded, processes: int) -> tuple[Any, ...]:
+    """What is listed of a recording: its start in local time, its length in seconds."""
+    from ..output import units
+
+    known = recording.started_ns is not None and recording.until_ns is not None  # else the file is damaged
+    return (
+        recording.id,
+        recording.name,
+        recording.status,
+        units.zoned_moment(recording.started_ns) if recording.started_ns is not None else None,
+        round((recording.until_ns - recording.started_ns) / 1e9, 1) if known else None,
+        processes,
+        recording.lost,
+        recording.host,
+        recording.kernel,
+    )
+
+
+def rebuild(file: File = None, recording: Recording = None, db: Db = None) -> None:
+    """Make the rows of processes from events again.
+
+    Without --recording, for all recordings of the file.
+    """
+    from ..output.messages import say
+    from ..storage import rebuild as rebuilding
+    from .progress_bar import LongWork
+
+    chosen = choose(file, db, recording)
+    with LongWork("the rebuild") as work:
+        rebuilt = rebuilding.rebuild(chosen.path, chosen.recording, work)
+    for number, processes in rebuilt.items():
+        say(f"recording {number}: {processes:,} processes rebuilt")
+
+
+def verify(file: File = None, recording: Recording = None, db: Db = None) -> None:
+    """Check that a file is sound and complete.
+
+    SQLite's own integrity check, event counts that match, and processes that follow from the events.
+    """
+    from ..output.escape import safe
+    from ..storage import verify as verifying
+    from .progress_bar import LongWork
+    from .spool import spooled
+
+    chosen = choose(file, db, recording)
+    problems: list[str] = []
+    with LongWork("the verification") as work, spooled(sys.stdout) as output:
+        for finding in verifying.verify(chosen.path, work, chosen.recording):
+            work.clear()
+            output.write(safe(f"{'WRONG' if finding.problems else 'ok':6} {finding.summary}") + "\n")
+            output.writelines(safe(f"{'':6} {problem}") + "\n" for problem in finding.problems)
+            output.flush()
+            problems += finding.problems
+    if problems:
+        is_mendable = all(each.startswith("pairing") for each in problems)
+        mending = f"webpf rebuild --db {argv.file_word(chosen.path)}" if is_mendable else ""
+        raise DataError(f"{chosen.path} is not what it should be, in {len(problems)} ways", mending)
+
+
+def doctor(file: File = None, db: Db = None) -> None:
+    """Tell what this machine lacks for recording."""
+    from ..kernel import doctor as examination
+    from ..output.messages import write_lines
+
+    checks = examination.examine(choose_file(file, db), sudo_command(["record", "--dry-run"]))
+    for check in checks:
+        mark = {True: "ok", False: "MISSING", None: "-"}[check.ok]
+        write_lines([f"{mark:8} {check.name:14} {check.found}"])
+        if check.ok is False and check.mend:
+            write_lines([f"{'':8} {'':14} -> {check.mend}"])
+    missing = [check.name for check in checks if check.ok is False]
+    if missing:
+        raise typer.Exit((NoPermission if missing == ["privileges"] else Unavailable).exit_code)
+
+
+def merge(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", readable=False, help="Recording files.")],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", readable=False, help="The new file.")],
+    force: Force = False,
+) -> None:
+    """Join several files, or hosts, in a new file."""
+    from ..output.messages import say
+    from ..storage import merge as merging
+    from .progress_bar import LongWork
+
+    with LongWork("the merge") as work:
+        merged = merging.merge(files, output, force, work)
+    for source, numbers in merged.items():
+        say(f"{source}: now recording {', '.join(map(str, numbers))} of {output}")
