@@ -8,10 +8,11 @@ from typing import Annotated
 
 import typer
 
+from ..capture.record_options import RecordOptions
 from .durations import HELP as AS
 from .durations import METAVAR as TIME
 
-DEFAULT_DB = Path("webpf.db")
+DEFAULT_DB = RecordOptions.db
 
 
 class Format(str, Enum):
