@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 Message: TypeAlias = tuple[Any, ...]
 
 START, WORKER, DONE = "start", "worker", "done"
-"""From the recorder: start this command (launch.Start); fork one more lookup worker; I end with this exit code."""
+"""From the recorder: start this command (launch.Start); fork one more directory worker; I end with this exit code."""
 
 STARTED, FAILED, REFUSED, ENDED = "started", "failed", "refused", "ended"
 """From the supervisor: the command runs (pid), can't be executed (errno), isn't started for a signal came (number),
@@ -26,7 +26,7 @@ _CHUNK = 1 << 16
 
 
 class Channel:
-    """One end."""
+    """One end of a channel."""
 
     def __init__(self, end: socket.socket) -> None:
         self._end = end
@@ -37,7 +37,7 @@ class Channel:
         return self._end.fileno()
 
     def send(self, *message: Any) -> None:
-        """Waits until it is taken. Nothing happens if the other end is gone."""
+        """Send a message; waits until it is taken. Does nothing if the other end is gone."""
         data = marshal.dumps(message)
         with contextlib.suppress(OSError):
             self._end.sendall(_LENGTH.pack(len(data)) + data, socket.MSG_NOSIGNAL)

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..errors import CannotExecute, CommandNotFound, Signalled, Unavailable
+from ..host import sudo_user
 from ..host.sudo_user import Invoker, own_environment
 from . import channel
 from .channel import Channel
@@ -22,7 +23,7 @@ _MISSING = (errno.ENOENT, errno.ENOTDIR)
 
 
 class Command:
-    """A command line, to be run once. invoker: as whom; None: as whoever runs webpf."""
+    """A command line, to be run once. invoker: the user to run it as; None: the user of webpf."""
 
     def __init__(self, argv: Sequence[str], invoker: Invoker | None = None) -> None:
         self.argv = list(argv)
@@ -88,6 +89,18 @@ class Command:
                 raise CommandNotFound(f"{self.argv[0]}: no such command, or its interpreter is missing")
             else:
                 raise CannotExecute(f"{self.argv[0]}: {os.strerror(value)}")
+
+
+def find_command(argv: Sequence[str], as_root: bool) -> Command | None:
+    """The command of a command line, if there is one; under sudo run as the user behind it, unless as_root.
+
+    Raises CommandNotFound or CannotExecute.
+    """
+    if not argv:
+        return None
+    command = Command(argv, None if as_root else sudo_user.find())
+    command.check()
+    return command
 
 
 def _exists(path: Path) -> bool:

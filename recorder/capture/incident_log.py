@@ -1,4 +1,4 @@
-"""Tells of times in which a recording's file could not be written, and writes them down when they are over."""
+"""Reports times in which a recording's file could not be written, and records them when they are over."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ _SHORTEST_NS = 1_000_000_000  # what is shorter, and cost no event, is not worth
 
 
 class IncidentLog:
-    """Of one recording. tell gets one line for each incident that is over."""
+    """The incidents of one recording. report: gets one line for each incident that is over."""
 
-    def __init__(self, session: Session, queue: WriteQueue, path: Path, tell: Callable[[str], None]) -> None:
+    def __init__(self, session: Session, queue: WriteQueue, path: Path, report: Callable[[str], None]) -> None:
         self._session = session
         self._queue = queue
         self._path = path
-        self._tell = tell
+        self._report = report
         self._over: list[Incident] = []
         self._lost_before = 0
 
     def look(self) -> None:
-        """To be called often: in the thread that records."""
+        """Take in incidents that are over. Call it often, in the thread that records."""
         self._over += self._queue.take_incidents()
         if not self._over:
             if self._queue.trouble is None:
@@ -40,6 +40,6 @@ class IncidentLog:
             ended = replace(incident, lost=lost if incident is longest else 0)
             if ended.lost or ended.until_ns - ended.from_ns >= _SHORTEST_NS:
                 self._queue.write_incident(ended)
-                self._tell(ended.describe(self._path))
+                self._report(ended.describe(self._path))
         self._over = []
         self._lost_before += lost

@@ -1,10 +1,10 @@
-"""Only processes that last: the facts of a process are held back until it is old enough, and dropped if it ends before.
+"""`--min-lifetime`: buffers a process's events until it is old enough to keep; discards them if it exits first.
 
-This is done in user space: the kernel side can't hold back what varies in size. So it takes as much of the recorder's
-time as all of them would, but not the space in the file.
+This is done in user space, since the kernel side can't buffer what varies in size. So it saves space in the file, but
+not the recorder's time.
 
-What is held back has a bound in bytes. Beyond it, the oldest are let through early: nothing is lost, but who ends too
-soon after that is kept. How many these are is counted.
+The buffer has a bound in bytes. Beyond it, the events of the oldest processes pass early: nothing is lost, but a
+process that exits too soon after that is kept. The number of these is counted.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from ..model.source import Counts, Source
 _Identity: TypeAlias = tuple[int, int]  # pid, start_ns
 HELD_BYTES = 64 * MIB
 _DROPPED_BYTES = 16 * MIB
-_AT_ONCE = 4 * MIB  # of what was held back, at one drain()
-_EVENT, _PROCESS = 600, 500  # bytes of an event without its texts, and of a process that is held
+_AT_ONCE = 4 * MIB  # of buffered events, at one drain()
+_EVENT, _PROCESS = 600, 500  # bytes of an event without its texts, and of a process in the buffer
 
 
-class Lasting:
+class MinLifetimeFilter:
     """A Source without the processes that started at since_ns or later, and lived shorter than min_ns.
 
     now: Unix ns by the clock of the events.
@@ -36,15 +36,15 @@ class Lasting:
         self._min_ns = min_ns
         self._since_ns = since_ns
         self._now = now
-        self._held: dict[_Identity, list[Event]] = {}  # the oldest first: in the order of their first facts
+        self._held: dict[_Identity, list[Event]] = {}  # the oldest first: in the order of their first events
         self._bytes = 0  # of _held
-        self._released = 0  # bytes of those that no longer are since the source was drained
-        self._ready: deque[Event] = deque()  # what is let through, where it is too much at once
-        self._through_ns = 0  # who started until then is let through, however young
+        self._released = 0  # bytes that left it since the source was drained
+        self._ready: deque[Event] = deque()  # what passes, where it is too much at once
+        self._through_ns = 0  # processes that started until then pass, however young
         self._kept_short = 0
-        # Whose free is still to come; for some it never does.
+        # Discarded processes whose free is still to come; for some it never does.
         self._dropped: BoundedDict[_Identity, None] = BoundedDict(_DROPPED_BYTES)
-        self._left_out = [0] * len(KERNEL_KINDS)
+        self._discarded = [0] * len(KERNEL_KINDS)
         self._holds = True
 
     def wait(self, seconds: float) -> None:
@@ -53,7 +53,7 @@ class Lasting:
     def drain(self) -> list[Event]:
         if not self._ready:
             self._released = 0
-            passed = self._sifted()
+            passed = self._passing()
             if self._released <= _AT_ONCE:
                 return passed
             self._ready.extend(passed)
@@ -64,17 +64,17 @@ class Lasting:
             size += _size(batch[-1])
         return batch
 
-    def _sifted(self) -> list[Event]:
-        """What comes through; nothing only if the source has no more."""
+    def _passing(self) -> list[Event]:
+        """Events that pass; none only if the source has no more."""
         passed: list[Event] = []
         while True:
-            now = self._now()  # before: who has ended by then is in what is drained
+            now = self._now()  # before: all that have ended by then are in what is drained
             for event in self._source.drain():
                 self._sort(event, passed)
             if self._bytes > HELD_BYTES:
                 self._make_room(passed)
             if not self._source.has_more():
-                passed += self._grown_up(now)
+                passed += self._take_old_enough(now)
             if passed or not self._source.has_more():
                 return passed
 
@@ -84,29 +84,29 @@ class Lasting:
     def _sort(self, event: Event, passed: list[Event]) -> None:
         identity = (event.pid, event.start_ns)
         is_young = event.start_ns >= self._since_ns and event.time_ns - event.start_ns < self._min_ns
-        is_sifted = is_young and event.start_ns > self._through_ns
+        is_short_so_far = is_young and event.start_ns > self._through_ns
         held = self._held.get(identity)
         if identity in self._dropped:
             if isinstance(event, Free):
                 del self._dropped[identity]
-            self._leave_out(event)
+            self._discard(event)
         elif isinstance(event, Exit):
-            if is_sifted and (held is not None or self._holds):
-                self._drop(identity, event)
+            if is_short_so_far and (held is not None or self._holds):
+                self._drop_process(identity, event)
             else:
-                self._kept_short += is_young and not is_sifted
+                self._kept_short += is_young and not is_short_so_far
                 passed += [*self._release(identity), event]
         elif held is not None:
             held.append(event)
             self._bytes += _size(event)
-        elif is_sifted and isinstance(event, Fork | Exec):
+        elif is_short_so_far and isinstance(event, Fork | Exec):
             self._held[identity] = [event]
             self._bytes += _size(event) + _PROCESS
         else:
             passed.append(event)
 
     def _release(self, identity: _Identity) -> list[Event]:
-        """What was held back of a process. It no longer is."""
+        """Take the events of a process out of the buffer."""
         events = self._held.pop(identity, [])
         if events:
             size = sum(map(_size, events)) + _PROCESS
@@ -115,37 +115,37 @@ class Lasting:
         return events
 
     def _make_room(self, passed: list[Event]) -> None:
-        """Lets the oldest through until half of the room is free, and with them all that started before the last."""
+        """Pass the oldest until half of the buffer is free, and with them all that started before the last of them."""
         for identity in list(self._held):
             if self._bytes > HELD_BYTES // 2:
                 self._through_ns = max(self._through_ns, identity[1])
                 passed += self._release(identity)
-            elif identity[1] <= self._through_ns:  # its first fact came late
+            elif identity[1] <= self._through_ns:  # its first event came late
                 passed += self._release(identity)
 
-    def _drop(self, identity: _Identity, exit: Exit) -> None:
+    def _drop_process(self, identity: _Identity, exit: Exit) -> None:
         for event in (*self._release(identity), exit):
-            self._leave_out(event)
+            self._discard(event)
         self._dropped[identity] = None
 
-    def _leave_out(self, event: Event) -> None:
-        self._left_out[NUMBERS[type(event)]] += 1
+    def _discard(self, event: Event) -> None:
+        self._discarded[NUMBERS[type(event)]] += 1
 
-    def _grown_up(self, now: int) -> list[Event]:
-        """The facts of those that are old enough by now; once it holds back no more, of all."""
-        grown: list[Event] = []
+    def _take_old_enough(self, now: int) -> list[Event]:
+        """Take out the events of processes that are old enough by now; after the end of intake, of all."""
+        old: list[Event] = []
         for identity in list(self._held):
             if self._holds and now - identity[1] < self._min_ns:
                 break
-            grown += self._release(identity)
-        return grown
+            old += self._release(identity)
+        return old
 
     def counts(self) -> Counts:
-        return replace(self._source.counts().without(self._left_out), kept_short=self._kept_short)
+        return replace(self._source.counts().without(self._discarded), kept_short=self._kept_short)
 
     def stop_intake(self) -> None:
         self._source.stop_intake()
-        self._holds = False  # who is still young may yet last
+        self._holds = False  # processes that are still young may yet last
 
     def detach(self) -> None:
         self._source.detach()

@@ -1,7 +1,7 @@
-"""What is left out of arguments before anything is written: all of them, or what regular expressions match.
+"""`--no-args` and `--redact`: leaves arguments out before anything is written, or hides what patterns match in them.
 
-It happens between the kernel and the pairing, so nothing behind it ever holds what was left out. Without --no-args and
---redact none of this is in the way of an event.
+It happens between the kernel and the pairing, so nothing behind it ever holds what was left out. Without these options
+events don't pass through here.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from ..model.source import Counts, Source
 
 HIDDEN = "***"
 
-_Fact = TypeVar("_Fact", Exec, Alive)
+_WithArguments = TypeVar("_WithArguments", Exec, Alive)
 _Spans = list[tuple[int, int]]
 
 
@@ -46,18 +46,18 @@ class Redaction:
     def events(self, events: Iterable[Event]) -> list[Event]:
         """The events, without what is to be hidden."""
         return [
-            self.fact(event) if isinstance(event, Exec) else self.fact(event) if isinstance(event, Alive) else event
+            self.redact(event) if isinstance(event, Exec) else self.redact(event) if isinstance(event, Alive) else event
             for event in events
         ]
 
-    def fact(self, fact: _Fact) -> _Fact:
+    def redact(self, event: _WithArguments) -> _WithArguments:
         """An event with arguments, without what is to be hidden of them."""
-        if fact.argv is None or fact.argv_bytes is None:
-            return fact
+        if event.argv is None or event.argv_bytes is None:
+            return event
         if self.no_args:
-            return fact._replace(argv=None)
-        argv, argv_bytes = self.argv(fact.argv, fact.argv_bytes)
-        return fact._replace(argv=argv, argv_bytes=argv_bytes)
+            return event._replace(argv=None)
+        argv, argv_bytes = self.argv(event.argv, event.argv_bytes)
+        return event._replace(argv=argv, argv_bytes=argv_bytes)
 
     def argv(self, argv: bytes, argv_bytes: int) -> tuple[bytes, int]:
         """argv with *** for what is hidden, and its length before it was cut, counted as if nothing had been hidden.
@@ -96,7 +96,7 @@ class Redaction:
         return [_without(text, found) for text, found in zip(texts, spans, strict=True)]
 
 
-class Redacted:
+class RedactedSource:
     """A source whose events come without what is to be hidden."""
 
     def __init__(self, source: Source, redaction: Redaction) -> None:

@@ -1,4 +1,4 @@
-"""A cgroup v2 that is made for one run, so that whatever gets into it is known to belong to the run."""
+"""A cgroup v2 that is made for one run, so that all processes that get into it belong to the run."""
 
 from __future__ import annotations
 
@@ -7,23 +7,33 @@ import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import TracebackType
 
 from ..errors import NoPermission, Unavailable
 from ..host import cgroups, procfs
 from ..kernel.filters import Cgroup
+from ..output.messages import say
 
 _RELEASE_SECONDS = 0.5
 _PREFIX = "webpf-"
 
 
 class RunCgroup:
-    """Below the cgroup of this process. Raises Unavailable or NoPermission if none can be made."""
+    """Below the cgroup of this process, within its block; it stays if something still runs in it at the end.
+
+    The block raises Unavailable or NoPermission if no cgroup can be made.
+    """
 
     def __init__(self) -> None:
+        self._own = _own_path()
+        self._home = self._folder = Path()
+
+    def __enter__(self) -> RunCgroup:
         mount = cgroups.mount_point()
         if mount is None:
-            raise Unavailable("--cgroup needs cgroup v2, but this machine has mounted only v1", "webpf record -- make")
-        self._own = _own_path()
+            raise Unavailable(
+                "--own-cgroup needs cgroup v2, but this machine has mounted only v1", "webpf record -- make"
+            )
         self._home = mount / self._own.lstrip("/")
         _remove_left_over(self._home)
         self._folder = self._home / f"{_PREFIX}{_identity(os.getpid())}"
@@ -31,12 +41,23 @@ class RunCgroup:
             self._folder.mkdir()
         except PermissionError:
             raise NoPermission(
-                f"no cgroup can be made below {self._own}", "sudo webpf record --cgroup -- make"
+                f"no cgroup can be made below {self._own}", "sudo webpf record --own-cgroup -- make"
             ) from None
         except OSError as error:
             hint = "webpf record -- make"
             raise Unavailable(f"no cgroup can be made below {self._own}: {error.strerror}", hint) from None
-        self.cgroup = Cgroup(self._folder.stat().st_ino, level=len(self.path.strip("/").split("/")))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if not self._remove():
+            say(f"the cgroup {self.path} stays, for something still runs in it")
+
+    @property
+    def cgroup(self) -> Cgroup:
+        """As a filter."""
+        return Cgroup(self._folder.stat().st_ino, level=len(self.path.strip("/").split("/")))
 
     @property
     def path(self) -> str:
@@ -52,7 +73,7 @@ class RunCgroup:
         finally:
             _move(pid, self._home)
 
-    def remove(self) -> bool:
+    def _remove(self) -> bool:
         """False if something still runs in it: then it stays."""
         _remove_within(self._folder)
         deadline = time.monotonic() + _RELEASE_SECONDS

@@ -1,72 +1,66 @@
-"""A recording under way: takes events in, pairs them, writes them; and closes the books when it ends."""
+"""A recording under way: takes events in, pairs them and writes them; and completes the recording at its end."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from ..host import clock
-from ..host.procfs import State
-from ..model.events import Alive, Event, Exec, Exit, Fork, Free, Gone
+from ..model.events import Event, Exec, Exit, Fork, Free, Gone
 from ..model.pairing import Pairing
-from ..model.process import RUNNING
+from ..model.process import RUNNING, Process
 from ..model.source import Counts, Source
 from ..storage import columns
 from ..storage.recording_writer import RecordingWriter
 from ..storage.write_queue import WriteQueue
-from .last_look import LastLook, Look, look_at_none
-from .path_lookup import PathLookup
-from .places import Places
+from .path_recorder import PathRecorder
+from .proc_changes import PendingChanges
+from .surroundings import NOTHING_SEEN, Scan, Surroundings
 
 # The kernel frees a task some 20 ms after it was reaped, on a busy machine later; for a few it never says so (seen on a
 # virtual machine with Linux 6.18, where perf sees no sched_process_free for them either).
 FREES_SECONDS = 5.0
 QUIET_SECONDS = 0.3
-OLD_QUIET_SECONDS = 0.05  # if all who are still waited for ended so long ago that they will hardly ever be freed
-SETTLE_SECONDS = 2.0  # a record may be half written by a task that was interrupted
+OLD_QUIET_SECONDS = 0.05  # if all that are waited for ended so long ago that they will hardly ever be freed
+SETTLE_SECONDS = 2.0  # an event may be half written by a task that was interrupted
 _MOST_DRAINS = 16  # in a row: signals, and the time, are to be looked at too
 
 
 class Session:
-    """Joins a source, the pairing and a writer. clock_offset: ns from boot time to Unix time.
+    """Joins a source, the pairing and a writer. machine: the one that the events come from.
 
-    lookup: finds paths of working directories; without one they stay unknown. is_filtered: whether a process can be
-    reported later than its fork.
+    is_filtered: whether a process can be reported later than its fork.
     """
 
     def __init__(
         self,
         source: Source,
         writer: RecordingWriter | WriteQueue,
-        clock_offset: int,
-        lookup: PathLookup | None = None,
+        machine: Surroundings,
         is_filtered: bool = False,
     ) -> None:
         self.source = source
         self.writer = writer
         self.counts = Counts()
         self.processes = 0
-        self._stop_ns = self._ended_ns = 0  # Unix ns: when intake is stopped, and of the last that was taken in
-        self._suspects: set[tuple[int, int]] = set()  # who was gone at the stop, though the exit was not seen yet
-        self._last_look = LastLook()
+        self.now = machine.now
+        """Unix ns by the clock of the events."""
+        self._machine = machine
+        self._stop_ns = self._ended_ns = 0  # Unix ns: when intake is stopped, and of the last event that was taken in
+        self._suspects: set[tuple[int, int]] = set()  # processes gone at the stop, whose exit was not seen yet
+        self._changes = PendingChanges()
         self._until_ns = 0
         self._late_frees = 0
         self._is_finished = False
-        self._offset = clock_offset
         self._pairing = Pairing(is_filtered)
-        self.places = Places(writer, self._pairing, lookup)
+        self.paths = PathRecorder(writer, self._pairing, machine)
         self._gone: set[int] = set()  # ids of processes that were reaped, but not freed, when last looked at
 
     def is_anyone_alive(self) -> bool:
         """Whether a process is known that has not ended."""
         return any(True for _ in self._pairing.running())
 
-    def now(self) -> int:
-        """Unix ns by the clock of the events."""
-        return clock.boot_ns() + self._offset
-
     def drain(self) -> None:
-        """Takes in what the source has, as long as there is room for it."""
+        """Take in what the source has, as long as there is room for it."""
         if not self.writer.has_room:
             return
         until_ns = self.now()  # before it is drained: what comes meanwhile is not in the file yet
@@ -74,7 +68,7 @@ class Session:
         for _ in range(_MOST_DRAINS):
             next_until_ns = self.now()
             following = self.source.drain() if events else []
-            # Only with the last of them all is in the file that happened until then.
+            # Only with the last of them the file holds all that happened until then.
             self.take_in(events, self._until_ns if following else until_ns)
             until_ns, events = next_until_ns, following
             if not events or not self.writer.has_room:
@@ -94,9 +88,9 @@ class Session:
                 return
 
     def take_in(self, events: Sequence[Event], until_ns: int | None = None) -> None:
-        """Pairs events and writes them, with the processes that they changed, in one transaction.
+        """Pair events and write them, with the processes that they changed, in one transaction.
 
-        until_ns: Unix ns up to which these, and those before, are all that happened; default: now.
+        until_ns: Unix ns up to which these events, and those before, are all that happened; default: now.
         """
         self._until_ns = self.now() if until_ns is None else until_ns
         if not events:
@@ -104,64 +98,68 @@ class Session:
         first_id = self.writer.reserve(len(events))
         owners = self._pairing.feed(events, first_id)
         changed = self._pairing.take_changed()
-        facts = columns.flatten(events, first_id, owners, self._pairing.telling)
+        rows = columns.flatten(events, first_id, owners, self._pairing.telling)
         self.processes += len([p for p in changed if p.id >= first_id and not p.kernel])
-        self.places.meet_cgroups(columns.cgroup_ids(facts))
-        if new := self.places.unknown_directories(columns.directories(facts)):
-            self.places.look_up_directories(columns.pids_in(facts, new))
-        self.places.take_answers()
+        self.paths.look_up_cgroups(columns.cgroup_ids(rows))
+        if new := self.paths.unknown_directories(columns.directories(rows)):
+            self.paths.look_up_directories(columns.pids_in(rows, new))
+        self.paths.write_answers()
         # Last, as it wakes the thread that writes: the two would get into each other's way.
-        self.writer.write(facts, changed, self._until_ns, self._pairing.take_links())
+        self.writer.write(rows, changed, self._until_ns, self._pairing.take_links())
 
-    def take_in_found(self, alive: list[Alive], cgroup_paths: Mapping[int, str | None]) -> None:
-        """Takes in who was found in /proc, but for those that are known."""
-        self.places.know_cgroups(cgroup_paths)
-        self.take_in([process for process in alive if not self._pairing.is_known(process)])
+    def take_in_scan(self, scan: Scan) -> None:
+        """Take in processes that were seen in /proc, unless they are known."""
+        self.paths.write_cgroups(scan.cgroup_paths)
+        self.take_in([process for process in scan.alive if not self._pairing.is_known(process)])
 
-    def finish(self, state_of: Callable[[int, int], State], look: Look = look_at_none) -> int:
-        """Takes in the rest, finds out what is still alive, and closes the books. Returns the end in Unix ns.
+    def finish(self, find_changed: Callable[[Iterable[Process]], Scan] = lambda processes: NOTHING_SEEN) -> int:
+        """Take in the rest, find out which processes are alive, and end the recording. Returns its end in Unix ns.
 
-        state_of says how a process (pid, start_ns) stands now, look who has become another.
+        find_changed: see Surroundings.
         """
         for events in self._drained():
             self.take_in(events)
-        suspects = [p for p in self._pairing.running() if state_of(p.pid, p.start_ns) != "alive"]
+        suspects = [p for p in self._pairing.running() if not self._machine.is_alive(p)]
         self._suspects = {(p.pid, p.start_ns) for p in suspects}
-        found, cgroup_paths = look(p for p in self._pairing.running() if (p.pid, p.start_ns) not in self._suspects)
-        self._last_look = LastLook(found)
-        self.places.know_cgroups(cgroup_paths)
+        scan = find_changed(p for p in self._pairing.running() if (p.pid, p.start_ns) not in self._suspects)
+        self._changes = PendingChanges(scan.alive)
+        self.paths.write_cgroups(scan.cgroup_paths)
         # Before intake stops, not after: what happened in between would be missing from what seems to be recorded.
         self._stop_ns = self._ended_ns = self.now()
         self.source.stop_intake()
-        self._await_frees(state_of)
+        self._await_frees()
         self.counts = self._settle()
         ended_ns = self._ended_ns
-        # Whoever ended before the check has reported its exit by now, unless that was lost.
+        # A process that ended before the check has reported its exit by now, unless that was lost.
         gone: list[Event] = [Gone(ended_ns, p.pid, p.start_ns) for p in suspects if p.state == RUNNING]
-        self.take_in([*gone, *self._last_look.events(self._pairing.is_alive)])
-        self.places.take_answers(is_last=True)
+        self.take_in([*gone, *self._changes.events(self._pairing.is_alive)])
+        self.paths.write_answers(is_last=True)
         self._until_ns = ended_ns
         self._is_finished = True
         self.writer.write_counts(self.counts, ended_ns)
         self.writer.finish("complete", ended_ns)
         return ended_ns
 
-    def forget_unfreed(self, state_of: Callable[[int, int], State]) -> None:
-        """Lets go of those that were reaped at the last call already, but never freed: they would fill the memory.
+    def forget_unfreed(self) -> None:
+        """Forget processes that were reaped at the last call already, but never freed: they would fill the memory.
 
-        To be called so seldom that no free can still be on its way.
+        Call it so seldom that no free can still be on its way.
         """
-        gone = {p.id: p for p in self._pairing.unfreed() if state_of(p.pid, p.start_ns) == "gone"}
+        gone = {p.id: p for p in self._unfreed()}
         for id in gone.keys() & self._gone:
             self._pairing.give_up(gone.pop(id))
         self._gone = set(gone)
         for id in self._pairing.take_forgotten():
             self.writer.forget(id)
 
-    def _await_frees(self, state_of: Callable[[int, int], State]) -> None:
-        """Who has been reaped will be freed, and then its CPU time is known. Zombies are not waited for."""
+    def _unfreed(self) -> list[Process]:
+        """Processes that have been reaped, but not freed. Zombies are not among them."""
+        return [p for p in self._pairing.unfreed() if self._machine.is_reaped(p)]
+
+    def _await_frees(self) -> None:
+        """Wait for the frees of reaped processes, since these bring their CPU time."""
         begun = last = time.monotonic()
-        while gone := [p for p in self._pairing.unfreed() if state_of(p.pid, p.start_ns) == "gone"]:
+        while gone := self._unfreed():
             self.source.wait(0.01)
             has_come = self._take_rest()
             now = time.monotonic()
@@ -172,7 +170,7 @@ class Session:
                 break
 
     def _take_rest(self) -> bool:
-        """Takes in what came after the end was near; whatever that still holds, the recording goes on until then.
+        """Drain events that arrived during shutdown, and extend the end of the recording to the last of them.
 
         Returns whether anything came.
         """
@@ -182,7 +180,7 @@ class Session:
         return has_come
 
     def _take_late(self, drained: list[Event]) -> bool:
-        self._last_look.compare(drained)
+        self._changes.drop_outdated(drained)
         ended = {(event.pid, event.start_ns) for event in drained if type(event) is Exit}
         begun = {(event.pid, event.start_ns) for event in drained if type(event) in (Fork, Exec)}
         events = [e for e in drained if type(e) is not Free or not self._is_after_the_end(e, ended, begun)]
@@ -192,9 +190,9 @@ class Session:
         return bool(events)
 
     def _is_after_the_end(self, free: Free, ended: set[tuple[int, int]], begun: set[tuple[int, int]]) -> bool:
-        """Whether this process was alive, or not yet born, at the end: its free is then no fact of this recording.
+        """Whether this process was alive, or not yet born, at the end: its free is then no event of this recording.
 
-        ended, begun: pid and start of those whose exit, and fork or exec, the same batch brings.
+        ended, begun: pid and start of processes whose exit, and fork or exec, the same batch brings.
         """
         process = (free.pid, free.start_ns)
         if free.time_ns <= self._stop_ns or process in ended or process in self._suspects:
@@ -202,15 +200,15 @@ class Session:
         return free.start_ns > self._stop_ns or process in begun or self._pairing.is_running(*process)
 
     def update_counts(self) -> None:
-        """Brings the counts in the file up to date with the kernel's."""
+        """Bring the counts in the file up to date with the kernel's."""
         if self._is_finished:
             return  # they are final, and without what came too late
         self.counts = self.source.counts()
-        self.places.take_answers()
+        self.paths.write_answers()
         self.writer.write_counts(self.counts, self._until_ns)
 
     def _settle(self) -> Counts:
-        """Ends the source, and takes in records that were still being written when it did."""
+        """End the source, and take in events that were still being written when it ended."""
         self.source.detach()
         deadline = time.monotonic() + SETTLE_SECONDS
         while True:

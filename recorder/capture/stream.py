@@ -15,30 +15,28 @@ from ..model import json_lines
 from ..model.bounded import MIB, BoundedDict
 from ..model.events import Event, Exit, Free
 from ..model.source import Source
-from .redaction import Redacted, Redaction
+from .record_options import RecordOptions
+from .redaction import RedactedSource
 
 _DRAIN_SECONDS = 0.05
 _SETTLE_SECONDS = 0.25
 
 
-def stream(
-    output: int,
-    duration: float | None = None,
-    buffer_mib: int = 16,
-    max_args: int = 32768,
-    redaction: Redaction | None = None,
-    on_start: Callable[[], None] = lambda: None,
-) -> int:
-    """Prints fork (F), exec (X) and exit (E) of every process until a signal, or for so many seconds.
+def stream(output: int, options: RecordOptions, on_start: Callable[[], None] = lambda: None) -> int:
+    """Prints fork (F), exec (X) and exit (E) of every process, until a signal comes or options.duration is over.
 
-    output: a descriptor. on_start is called when events begin to be collected. Returns how many were lost because they
-    came faster than they were read: the kernel had no room for them, or the reader took no more when all ended.
+    output: a descriptor. on_start is called when events begin to be collected. Returns the number of lost events: the
+    kernel had no room for them, or the reader took no more at the end.
     """
-    stop = StopSignal()
-    redaction = redaction or Redaction()
-    source: Source = probe.Probe(clock.measure_offset(), buffer_mib, 0 if redaction.no_args else max_args)
+    with StopSignal() as stop:
+        return _stream(output, options, stop, on_start)
+
+
+def _stream(output: int, options: RecordOptions, stop: StopSignal, on_start: Callable[[], None]) -> int:
+    redaction, duration = options.redaction(), options.duration
+    source: Source = probe.Probe(clock.measure_offset(), options.buffer_mib, options.max_args_of_kernel)
     if redaction.active:
-        source = Redacted(source, redaction)
+        source = RedactedSource(source, redaction)
     end = float("inf")
 
     def is_ending() -> bool:
@@ -55,7 +53,7 @@ def stream(
             printer.print(source.drain())
         source.detach()
         settled = time.monotonic() + _SETTLE_SECONDS
-        # A record may still be being written; behind it may be others.
+        # An event may still be being written; behind it may be others.
         while printer.taken < sum(source.counts().arrived) and time.monotonic() < settled:
             if events := source.drain():
                 printer.print(events)
@@ -66,7 +64,7 @@ def stream(
 
 
 class _Printer:
-    """Prints events as lines. taken: how many it was given; unread: how many of them the reader hasn't taken."""
+    """Prints events as lines. taken: number of events that it got; unread: those that the reader hasn't taken."""
 
     def __init__(self, output: PipeWriter) -> None:
         self.taken = 0

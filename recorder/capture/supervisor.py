@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from ..host import syscalls
 from ..host.inherited import Inherited, fill_standard_descriptors
 from ..host.signals import ENDING
-from . import channel, launch, lookup_worker
+from . import channel, directory_worker, launch
 from .channel import Channel
 
 _NOT_TAKEN = {signal.SIGKILL, signal.SIGSTOP, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU}
@@ -32,7 +32,7 @@ _LEAVE_SECONDS = 1.0  # for which a recorder that is done is waited for
 
 @dataclass(frozen=True)
 class Supervised:
-    """What a recorder has of its supervisor: its pid, messages to it, and the socket of the lookup workers."""
+    """What a recorder has of its supervisor: its pid, messages to it, and the socket of the directory workers."""
 
     pid: int
     channel: Channel
@@ -43,7 +43,7 @@ _current: Supervised | None = None
 
 
 def current() -> Supervised | None:
-    """Of this process; None if it has no supervisor."""
+    """The supervisor of this process; None if it has none."""
     return _current
 
 
@@ -64,26 +64,31 @@ def supervise(record: Callable[[], int]) -> int:
 
 class _Supervisor:
     def __init__(self, record: Callable[[], int]) -> None:
+        self._record = record
         self._inherited = Inherited.take()
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # ignored, it would take the children's exit codes away
-        taken = signal.valid_signals() - _NOT_TAKEN
-        signal.pthread_sigmask(signal.SIG_BLOCK, taken)
-        self._signals = syscalls.signalfd({int(number) for number in taken})
-        self._channel, recorders = channel.pair()
-        self._workers = lookup_worker.Workers()
-        self._workers.fork()  # now: while the command is started, what this process forks is taken for that
+        self._channel, self._recorders_end = channel.pair()
+        self._workers = directory_worker.Workers()
+        self._signals = self._recorder = -1
         self._command: int | None = None
         self._command_code: int | None = None
         self._recorder_code: int | None = None
         self._is_done = self._is_gone = False
         self._asked: int | None = None  # a signal that came before the command was started
+
+    def _fork(self) -> None:
+        """Take over the signals, for as long as this process lives, and fork a worker and the recorder."""
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # ignored, it would take the children's exit codes away
+        taken = signal.valid_signals() - _NOT_TAKEN
+        signal.pthread_sigmask(signal.SIG_BLOCK, taken)
+        self._signals = syscalls.signalfd({int(number) for number in taken})
+        self._workers.fork()  # now: while the command is started, what this process forks is taken for that
         self._recorder = os.fork()
         if self._recorder == 0:
-            self._become_recorder(record, recorders)
-        recorders.close()
+            self._become_recorder(self._recorders_end)
+        self._recorders_end.close()
         self._workers.keep_their_end()
 
-    def _become_recorder(self, record: Callable[[], int], end: Channel) -> None:
+    def _become_recorder(self, end: Channel) -> None:
         global _current
         _current = Supervised(os.getppid(), end, self._workers.ours)
         code = os.EX_SOFTWARE
@@ -98,7 +103,7 @@ class _Supervisor:
                     if signal.getsignal(number) == signal.SIG_DFL:
                         signal.signal(number, signal.SIG_IGN)
             signal.pthread_sigmask(signal.SIG_SETMASK, self._inherited.blocked)
-            code = record()
+            code = self._record()
         except KeyboardInterrupt:  # at a moment at which nobody else expects it
             code = 128 + signal.SIGINT
         except BaseException:
@@ -109,7 +114,8 @@ class _Supervisor:
             os._exit(code)
 
     def run(self) -> int:
-        """Until the command, or else the recorder, has ended, and there is nothing more to come from the other."""
+        """Returns when the command, or else the recorder, has ended, and the other has nothing more to say."""
+        self._fork()
         poll = select.poll()
         poll.register(self._channel.fileno(), select.POLLIN)
         poll.register(self._signals, select.POLLIN)

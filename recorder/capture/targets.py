@@ -1,26 +1,31 @@
-"""What is recorded: the whole machine, a command with all that it starts, or a process that is there already."""
+"""What is recorded: the whole machine, a command with all that it starts, or a process that runs already."""
 
 from __future__ import annotations
 
 import os
 import select
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
-from typing import Protocol
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from types import TracebackType
+from typing import Protocol, TypeVar
 
-from ..errors import NotFound
+from ..errors import NotFound, Unavailable
 from ..host import procfs
-from ..host.signals import ENDING, StopSignal, ignore
+from ..host.signals import ENDING, StopSignal, ignored
 from ..kernel.filters import Filters
 from ..model.events import Alive
+from . import supervisor
 from .command import Command
+from .record_options import RecordOptions
+from .run_cgroup import RunCgroup
 from .supervisor import Supervised
 
 NO_FILTERS = Filters()
+_Self = TypeVar("_Self", bound="Target")
 
 
-class Followable(Protocol):
-    """The part of a Probe that a target uses."""
+class ProbeControl(Protocol):
+    """The part of a Probe that says which processes it reports."""
 
     def adopt(self, pid: int) -> None: ...
     def follow(self, pid: int) -> None: ...
@@ -28,85 +33,101 @@ class Followable(Protocol):
     def wake_on(self, descriptor: int) -> None: ...
 
 
-class Target(Protocol):
-    """What is recorded, and for how long. follows: who is named, and what comes of it. filters: who is wanted."""
+class Target:
+    """What is recorded, and for how long. It handles signals as long as its block lasts.
 
-    follows: bool
-    filters: Filters
-
-    def scan(self, clock_offset: int, max_args: int, cgroup_ids: dict[str, int]) -> list[Alive]:
-        """Who of it is alive; see procfs.scan(). At the start, and with filters later too."""
-
-    def aim(self, probe: Followable) -> None:
-        """Points the probe at it, before the scan."""
-
-    def start(self, probe: Followable) -> None:
-        """Sets it going, once everything else is ready."""
-
-    def is_over(self, is_anyone_alive: Callable[[], bool]) -> bool:
-        """Whether there is nothing more to record."""
-
-
-class Machine:
-    """All processes, or those that filters want, until a signal comes."""
+    follows: the kernel side reports only processes that are named to it, and their descendants. filters: it reports
+    only processes that match them.
+    """
 
     follows = False
+    filters = NO_FILTERS
 
-    def __init__(self, filters: Filters = NO_FILTERS) -> None:
-        self.filters = filters
-        self._probe: Followable | None = None
-        self._stop = StopSignal(ENDING)
+    def __init__(self) -> None:
+        self._probe: ProbeControl | None = None
+        self._undone_at_exit = ExitStack()
+
+    def __enter__(self: _Self) -> _Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._undone_at_exit.close()
 
     def scan(self, clock_offset: int, max_args: int, cgroup_ids: dict[str, int]) -> list[Alive]:
+        """Its processes that are alive; see procfs.scan(). At the start, and with filters later too."""
         return _scan(self.filters, self._probe, clock_offset, max_args, cgroup_ids)
 
-    def aim(self, probe: Followable) -> None:
-        """At everything, or what the filters want."""
+    def configure(self, probe: ProbeControl) -> None:
+        """Tell the probe which processes to report. Called once, before scan()."""
         self._probe = probe
 
-    def start(self, probe: Followable) -> None:
-        """It runs already."""
+    def start(self) -> None:
+        """Called when all else is ready. Does nothing for a target that runs already."""
+
+    def is_over(self, is_anyone_alive: Callable[[], bool]) -> bool:
+        """Whether there is nothing more to record. is_anyone_alive: whether a recorded process is alive."""
+        raise NotImplementedError
+
+
+class WholeMachine(Target):
+    """All processes, or those that match the filters, until a signal comes."""
+
+    def __init__(self, filters: Filters = NO_FILTERS) -> None:
+        super().__init__()
+        self.filters = filters
+        self._stop = StopSignal(ENDING)
+
+    def __enter__(self) -> WholeMachine:
+        self._undone_at_exit.enter_context(self._stop)
+        return self
 
     def is_over(self, is_anyone_alive: Callable[[], bool]) -> bool:
         return self._stop.received is not None
 
 
-class Running:
-    """A process and what it starts from now on, until they have ended or a signal comes. Raises NotFound."""
+class RunningProcess(Target):
+    """A process and what it starts from now on, until they have ended or a signal comes. Its block raises NotFound."""
 
     follows = True
-    filters = NO_FILTERS
 
     def __init__(self, pid: int) -> None:
+        super().__init__()
         self._pid = pid
+        self._pidfd = -1
         self._stop = StopSignal(ENDING)
+
+    def __enter__(self) -> RunningProcess:
         try:
-            self._pidfd = os.pidfd_open(pid)
+            self._pidfd = os.pidfd_open(self._pid)
         except (OSError, OverflowError):
-            raise NotFound(f"there is no process {pid}", "ps -e") from None
+            raise NotFound(f"there is no process {self._pid}", "ps -e") from None
+        self._undone_at_exit.callback(os.close, self._pidfd)
+        self._undone_at_exit.enter_context(self._stop)
+        return self
 
     def scan(self, clock_offset: int, max_args: int, cgroup_ids: dict[str, int]) -> list[Alive]:
-        found = procfs.read_alive(self._pid, clock_offset, max_args, cgroup_ids)
-        # By the descriptor, for another may have got the pid: this one was alive after the probe was aimed at it.
-        if found is None or select.select([self._pidfd], [], [], 0)[0]:
+        alive = procfs.read_alive(self._pid, clock_offset, max_args, cgroup_ids)
+        # By the descriptor, as the pid may have a new owner: this process was alive after the probe followed the pid.
+        if alive is None or select.select([self._pidfd], [], [], 0)[0]:
             raise NotFound(f"process {self._pid} has ended just now", "ps -e")
-        return [found]
+        return [alive]
 
-    def aim(self, probe: Followable) -> None:
+    def configure(self, probe: ProbeControl) -> None:
+        super().configure(probe)
         probe.follow(self._pid)
         probe.wake_on(self._pidfd)
-
-    def start(self, probe: Followable) -> None:
-        """It runs already."""
 
     def is_over(self, is_anyone_alive: Callable[[], bool]) -> bool:
         return self._stop.received is not None or not is_anyone_alive()
 
 
-class Commanded:
-    """A command, until it has ended, and all that it starts; or what filters want meanwhile (without any: everything).
+class CommandTarget(Target):
+    """A command and all that it starts, until it has ended. With filters: all processes that match them meanwhile.
 
-    supervisor: starts it, and gets the signals that are meant for it. inside: where to start it; a cgroup for instance.
+    supervisor: starts the command, and gets the signals that are meant for it. inside: the block in which the command
+    is started; a cgroup for instance.
     """
 
     def __init__(
@@ -116,48 +137,75 @@ class Commanded:
         filters: Filters | None = None,
         inside: AbstractContextManager[None] | None = None,
     ) -> None:
+        super().__init__()
         self.follows = filters is None
         self.filters = filters or NO_FILTERS
         self._command = command
         self._supervisor = supervisor
         self._inside = inside or nullcontext()
-        self._probe: Followable | None = None
-        ignore(ENDING)
+
+    def __enter__(self) -> CommandTarget:
+        self._undone_at_exit.enter_context(ignored(ENDING))
+        return self
 
     def scan(self, clock_offset: int, max_args: int, cgroup_ids: dict[str, int]) -> list[Alive]:
-        return [] if self.follows else _scan(self.filters, self._probe, clock_offset, max_args, cgroup_ids)
+        return [] if self.follows else super().scan(clock_offset, max_args, cgroup_ids)
 
-    def aim(self, probe: Followable) -> None:
-        """There is nothing yet to aim at, but what the filters want."""
-        self._probe = probe
-
-    def start(self, probe: Followable) -> None:
-        """Starts the command: its fork is the first event."""
+    def start(self) -> None:
+        """Start the command: its fork is the first event."""
+        assert self._probe is not None
         if self.follows:
-            probe.adopt(self._supervisor.pid)
+            self._probe.adopt(self._supervisor.pid)
         with self._inside:
             self._command.start(self._supervisor.channel)
         if self.follows:
-            probe.adopt(0)
-        probe.wake_on(self._supervisor.channel.fileno())
+            self._probe.adopt(0)
+        self._probe.wake_on(self._supervisor.channel.fileno())
 
     def is_over(self, is_anyone_alive: Callable[[], bool]) -> bool:
         return self._command.has_ended()
 
 
+@contextmanager
+def open_target(options: RecordOptions, command: Command | None) -> Iterator[Target]:
+    """The target that the options name. command: the one that they have, found.
+
+    Raises NotFound for a process that isn't there, Unavailable or NoPermission if no cgroup can be made.
+    """
+    with ExitStack() as stack:
+        target: Target
+        if command is None:
+            target = WholeMachine(options.filters.parse()) if options.pid is None else RunningProcess(options.pid)
+        else:
+            target = _command_target(options, command, stack)
+        yield stack.enter_context(target)
+
+
+def _command_target(options: RecordOptions, command: Command, stack: ExitStack) -> CommandTarget:
+    starter = supervisor.current()
+    if starter is None:
+        raise Unavailable("a command can only be recorded by the program webpf", "webpf record -- make")
+    if options.all:
+        return CommandTarget(command, starter, options.filters.parse())
+    if not options.own_cgroup:
+        return CommandTarget(command, starter)
+    own = stack.enter_context(RunCgroup())
+    return CommandTarget(command, starter, Filters(cgroup=own.cgroup), own.inside(starter.pid))
+
+
 def _scan(
-    filters: Filters, probe: Followable | None, clock_offset: int, max_args: int, cgroup_ids: dict[str, int]
+    filters: Filters, probe: ProbeControl | None, clock_offset: int, max_args: int, cgroup_ids: dict[str, int]
 ) -> list[Alive]:
-    """Who is alive and wanted. Each is followed from then on, whatever becomes of it."""
-    found = procfs.scan(clock_offset, max_args, cgroup_ids)
+    """Processes that are alive and match. The kernel side follows each of them from then on, whatever it becomes."""
+    alive = procfs.scan(clock_offset, max_args, cgroup_ids)
     if not filters.active or probe is None:
-        return found
-    wanted = {process.pid: process.start_ns for process in filter(filters.accepts, found)}
-    for pid in wanted:
+        return alive
+    starts = {process.pid: process.start_ns for process in filter(filters.accepts, alive)}
+    for pid in starts:
         probe.follow(pid)
-    # Again, for until then the kernel side passed over what they did.
-    again = procfs.read_all(list(wanted), clock_offset, max_args, cgroup_ids)
-    followed = [process for process in again if wanted[process.pid] == process.start_ns and filters.accepts(process)]
-    for pid in wanted.keys() - {process.pid for process in followed}:
+    # Read them once more, since the kernel side left out what they did until they were followed.
+    reread = procfs.read_all(list(starts), clock_offset, max_args, cgroup_ids)
+    followed = [process for process in reread if starts[process.pid] == process.start_ns and filters.accepts(process)]
+    for pid in starts.keys() - {process.pid for process in followed}:
         probe.unfollow(pid)
     return followed

@@ -39,8 +39,8 @@ class Display:
     def finishing(self) -> None:
         self._put(self._shown.finishing)
 
-    def told(self, message: str) -> None:
-        self._put(lambda: self._shown.told(message))
+    def message(self, text: str) -> None:
+        self._put(lambda: self._shown.message(text))
 
     def __enter__(self) -> Display:
         self._thread.start()

@@ -8,7 +8,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from ..capture import min_lifetime
-from ..capture.recorder import Options, Status, Summary
+from ..capture.record_options import RecordOptions
+from ..capture.recorder import Status, Summary
 from ..output import units
 from ..output.messages import say
 
@@ -40,8 +41,8 @@ class Quiet:
     def finishing(self) -> None:
         pass
 
-    def told(self, message: str) -> None:
-        say(message)
+    def message(self, text: str) -> None:
+        say(text)
 
 
 class Plain(Quiet):
@@ -49,7 +50,7 @@ class Plain(Quiet):
 
     shows_status = True
 
-    def __init__(self, options: Options) -> None:
+    def __init__(self, options: RecordOptions) -> None:
         self._options = options
         self._next = _PLAIN_SECONDS
         self._rate = Rate()
@@ -69,7 +70,7 @@ class Plain(Quiet):
 class Live(Plain):
     """A progress bar that is drawn again four times a second, and leaves nothing behind."""
 
-    def __init__(self, options: Options) -> None:
+    def __init__(self, options: RecordOptions) -> None:
         super().__init__(options)
         self._progress: Progress | None = None
         self._task: TaskID | None = None
@@ -130,7 +131,7 @@ class Rate:
         return (status.events - events) / max(status.elapsed - elapsed, 0.01)
 
 
-def observer(options: Options, quiet: bool) -> Quiet:
+def observer(options: RecordOptions, quiet: bool) -> Quiet:
     """The one that suits where stderr goes."""
     if quiet:
         return Quiet()

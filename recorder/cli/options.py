@@ -29,11 +29,13 @@ All = Annotated[bool, typer.Option("--all", help="With a command: record the who
 AsRoot = Annotated[
     bool, typer.Option("--as-root", help="Under sudo: run the command as root, not as the user behind sudo.")
 ]
-OfCgroup = Annotated[
-    bool, typer.Option("--cgroup", help="With a command: record all that gets into a cgroup made for it.")
+OwnCgroup = Annotated[
+    bool, typer.Option("--own-cgroup", help="With a command: record all that gets into a cgroup made for it.")
 ]
+OldOwnCgroup = Annotated[bool, typer.Option("--cgroup", hidden=True)]  # what --own-cgroup was called at first
 Users = Annotated[
-    list[str] | None, typer.Option("--uid", metavar="USER", help="Only processes of this user; may be given again.")
+    list[str] | None,
+    typer.Option("--user", "--uid", metavar="USER", help="Only processes of this user; may be given again."),
 ]
 Names = Annotated[
     list[str] | None, typer.Option("--comm", metavar="NAME", help="Only processes of this name; may be given again.")

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import shlex
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperCommand
 
-from ..capture import limits
+from ..capture.record_options import RecordOptions
 from ..errors import UsageError, WebpfError
 from ..host.invocation import program, sudo_command
+from ..kernel.filters import FilterOptions
 from ..model import argv
 from . import durations
 from .options import (
@@ -28,7 +28,8 @@ from .options import (
     Names,
     NewDb,
     NoArgs,
-    OfCgroup,
+    OldOwnCgroup,
+    OwnCgroup,
     Pid,
     Quiet,
     Redact,
@@ -38,10 +39,7 @@ from .recording_choice import DEFAULT_DB
 
 if TYPE_CHECKING:
     from ..capture.command import Command
-    from ..capture.plan import Aim
-    from ..capture.recorder import Options, Summary
-    from ..capture.redaction import Redaction
-    from ..capture.targets import Target
+    from ..capture.recorder import Summary
 
 COMMAND_SETTINGS = {"allow_interspersed_args": False}  # what follows the command is its own
 CommandLine = Annotated[
@@ -69,13 +67,14 @@ def record(
     pid: Pid = None,
     all: All = False,
     as_root: AsRoot = False,
-    cgroup: OfCgroup = False,
-    uid: Users = None,
+    own_cgroup: OwnCgroup = False,
+    cgroup: OldOwnCgroup = False,
+    user: Users = None,
     comm: Names = None,
     min_lifetime: MinLifetime = None,
     name: Name = None,
-    buffer_mib: BufferMib = 16,
-    max_args: MaxArgs = 32768,
+    buffer_mib: BufferMib = RecordOptions.buffer_mib,
+    max_args: MaxArgs = RecordOptions.max_args,
     no_args: NoArgs = False,
     redact: Redact = None,
     quiet: Quiet = False,
@@ -85,26 +84,37 @@ def record(
 
     Needs root or capabilities. With a command, the exit code is the command's.
     """
-    limits.check(buffer_mib, max_args)
-    seconds, shortest = durations.parse("--duration", duration), durations.parse("--min-lifetime", min_lifetime)
-    from ..capture.plan import Aim
-    from ..capture.redaction import Redaction
+    options = RecordOptions(
+        command=tuple(command_line or ()),
+        db=db,
+        duration=durations.parse("--duration", duration),
+        pid=pid,
+        all=all,
+        as_root=as_root,
+        own_cgroup=own_cgroup or cgroup,
+        filters=FilterOptions(users=tuple(user or ()), names=tuple(comm or ())),
+        min_lifetime=durations.parse("--min-lifetime", min_lifetime),
+        name=name,
+        buffer_mib=buffer_mib,
+        max_args=max_args,
+        no_args=no_args,
+        redact=tuple(redact or ()),
+    )
+    options.validate()
+    _run(options, quiet, dry_run)
 
-    aim = Aim(command_line or [], seconds, pid, all, as_root, cgroup, uid or [], comm or [], shortest)
-    aim.check()
-    redaction = Redaction(no_args, redact or [])
-    command = aim.command()
-    _check_machine(None if dry_run else db)
+
+def _run(options: RecordOptions, quiet: bool, dry_run: bool) -> None:
+    from ..capture.command import find_command
+
+    command = find_command(options.command, options.as_root)
+    _check_machine(None if dry_run else options.db)
     if dry_run:
-        _try(buffer_mib, max_args, quiet)
-        return
-    from ..capture.recorder import Options
-
-    kept = Options(db, seconds, name, buffer_mib, max_args, no_args, len(redact or []))
-    options = replace(kept, of=aim.of, users=aim.users, names=aim.names, min_lifetime=shortest, cgroup=cgroup)
-    if command is not None:
-        raise typer.Exit(_record_command(options, redaction, command, aim, quiet))
-    _record(options, redaction, aim.machine(), quiet)
+        _try(options, quiet)
+    elif command is not None:
+        raise typer.Exit(_record_command(options, command, quiet))
+    else:
+        _record(options, quiet)
 
 
 def _check_machine(db: Path | None) -> None:
@@ -118,41 +128,39 @@ def _check_machine(db: Path | None) -> None:
     preflight.check_machine(sudo_command())
 
 
-def _try(buffer_mib: int, max_args: int, quiet: bool) -> None:
+def _try(options: RecordOptions, quiet: bool) -> None:
     from ..kernel import probe
     from ..output.messages import say
 
-    probe.Probe(0, buffer_mib, max_args).close()
+    probe.Probe(0, options.buffer_mib, options.max_args).close()
     if not quiet:
-        say("this machine can record: the programs were compiled, loaded and attached")
+        say("this machine can record: the BPF programs were compiled, loaded and attached")
 
 
-def _record(options: Options, redaction: Redaction, target: Target, quiet: bool) -> None:
-    from ..capture import recorder as recording
-    from ..host import signals
+def _record(options: RecordOptions, quiet: bool) -> None:
+    from ..capture.live_recording import record_this_machine
+    from ..capture.targets import open_target
     from . import live_status
     from .display import Display
 
-    with Display(live_status.observer(options, quiet)) as observer:
-        summary = recording.record(options, observer, redaction, target)
-    signals.restore(signals.ENDING)
+    with open_target(options, None) as target, Display(live_status.observer(options, quiet)) as observer:
+        summary = record_this_machine(options, target, observer)
     if not quiet:
         live_status.report(summary)
         _say_next(options.db, "lifetimes")
 
 
-def _record_command(options: Options, redaction: Redaction, command: Command, aim: Aim, quiet: bool) -> int:
+def _record_command(options: RecordOptions, command: Command, quiet: bool) -> int:
     """Records a command. The supervisor waits for it, and has its exit code, whatever happens here."""
-    from ..capture import recorder as recording
-    from ..host import signals
+    from ..capture.live_recording import record_this_machine
+    from ..capture.targets import open_target
     from ..output.messages import say
     from . import live_status
     from .display import Display
 
     try:
-        with aim.around(command) as target, Display(live_status.Quiet()) as observer:
-            summary = recording.record(options, observer, redaction, target)
-        signals.restore(signals.ENDING)
+        with open_target(options, command) as target, Display(live_status.Quiet()) as observer:
+            summary = record_this_machine(options, target, observer)
         if not quiet:
             _tell(summary)
     except Exception as error:  # whatever it is, the command is none the worse for it
@@ -190,24 +198,24 @@ def _say_next(db: Path, query: str) -> None:
 
 def stream(
     duration: Duration = None,
-    buffer_mib: BufferMib = 16,
-    max_args: MaxArgs = 32768,
+    buffer_mib: BufferMib = RecordOptions.buffer_mib,
+    max_args: MaxArgs = RecordOptions.max_args,
     no_args: NoArgs = False,
     redact: Redact = None,
 ) -> None:
     """Print forks (F), execs (X) and exits (E) as JSON lines while they happen. Needs root or capabilities."""
-    limits.check(buffer_mib, max_args)
     seconds = durations.parse("--duration", duration, "stream")
-    from ..capture.redaction import Redaction
+    options = RecordOptions(
+        duration=seconds, buffer_mib=buffer_mib, max_args=max_args, no_args=no_args, redact=tuple(redact or ())
+    )
+    options.validate()
     from ..kernel import preflight
 
-    redaction = Redaction(no_args, redact or [])
     preflight.check_machine(sudo_command())
     from ..capture import stream as streaming
     from ..output.messages import say
 
     started = "streaming, " + ("until Ctrl-C" if seconds is None else f"for {seconds:g} s")
-    output = sys.stdout.fileno()
-    lost = streaming.stream(output, seconds, buffer_mib, max_args, redaction, on_start=lambda: say(started))
+    lost = streaming.stream(sys.stdout.fileno(), options, on_start=lambda: say(started))
     if lost:
         say(f"LOST {lost:,} events: they came faster than they were read; a larger --buffer-mib helps")

@@ -8,9 +8,10 @@ from typing import Annotated, NamedTuple
 
 import typer
 
+from ..capture.record_options import RecordOptions
 from ..errors import UsageError
 
-DEFAULT_DB = Path("webpf.db")
+DEFAULT_DB = RecordOptions.db
 ENVIRONMENT = "WEBPF_DB"
 
 _FILE_HELP = f"Recording file; FILE:N is recording N in it. Default: ${ENVIRONMENT}, or {DEFAULT_DB} here."

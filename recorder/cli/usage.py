@@ -11,7 +11,7 @@ from typing import Any
 from ..errors import UsageError
 
 _NEAR = 0.75  # of difflib: --durration for --duration, but not --quiet for --user
-_SAME = {"--user": "--uid", "--username": "--uid", "--file": "--db", "--database": "--db", "--time": "--duration"}
+_SAME = {"--username": "--user", "--file": "--db", "--database": "--db", "--time": "--duration"}
 _SAME |= {"--seconds": "--duration", "--timeout": "--duration", "--out": "--output", "--id": "--recording"}
 """What people call options that have another name here."""
 

@@ -1,10 +1,12 @@
-"""Signals that ask a recorder to end, noted instead of died of."""
+"""Signals that ask a recorder to end: noted within a block, or ignored, and then handled as before."""
 
 from __future__ import annotations
 
+import contextlib
 import signal
-from collections.abc import Sequence
-from types import FrameType
+from collections.abc import Callable, Iterator, Sequence
+from types import FrameType, TracebackType
+from typing import Any, TypeAlias
 
 ASKING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """Those that ask a program to end."""
@@ -12,29 +14,43 @@ ASKING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 ENDING = (*ASKING, signal.SIGQUIT)
 """The same, and that of Ctrl-\\."""
 
+_Handler: TypeAlias = Callable[[int, FrameType | None], Any] | int | None
+
 
 class StopSignal:
-    """Notes signals instead of dying of them. A handler only sets a flag."""
+    """Within its block, a signal is noted and doesn't end the process. The handlers of before come back at the end."""
 
     def __init__(self, numbers: Sequence[signal.Signals] = ASKING) -> None:
         self.received: int | None = None
-        for number in numbers:
-            # nohup ignores SIGHUP, and means it. An ignored SIGINT is only what shells do to background jobs.
-            if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
-                signal.signal(number, self._note)
+        self._numbers = numbers
+        self._handlers = contextlib.ExitStack()
+
+    def __enter__(self) -> StopSignal:
+        # nohup ignores SIGHUP, and means it. An ignored SIGINT is only what shells do to background jobs.
+        is_ignored = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+        noted = [number for number in self._numbers if number != signal.SIGHUP or not is_ignored]
+        self._handlers.enter_context(_handled(noted, self._note))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._handlers.close()
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         self.received = number
 
 
-def ignore(numbers: Sequence[signal.Signals]) -> None:
-    """They are meant for somebody else, who gets them too."""
-    for number in numbers:
-        signal.signal(number, signal.SIG_IGN)
+def ignored(numbers: Sequence[signal.Signals]) -> contextlib.AbstractContextManager[None]:
+    """Within the block these signals do nothing here: they are meant for another process, which gets them too."""
+    return _handled(numbers, signal.SIG_IGN)
 
 
-def restore(numbers: Sequence[signal.Signals]) -> None:
-    """They end this process again: what is left to do is only to tell."""
-    for number in numbers:
-        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
-            signal.signal(number, signal.SIG_DFL)
+@contextlib.contextmanager
+def _handled(numbers: Sequence[signal.Signals], handler: _Handler) -> Iterator[None]:
+    before = {number: signal.signal(number, handler) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, previous in before.items():
+            signal.signal(number, signal.SIG_DFL if previous is None else previous)

@@ -1,7 +1,7 @@
-"""Which processes of a machine are recorded: those that, at some time, are all that is asked for.
+"""Filters: only processes that match all of them at some time are recorded.
 
-The kernel side decides, with conditions that are compiled into it; what was there before the recording is looked up in
-/proc, and decided here.
+The kernel side decides, with conditions that are compiled into it. Processes that are older than the recording are
+read from /proc, and this module decides.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ import os
 import pwd
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
 
 from ..errors import UsageError
 from ..model import argv
@@ -30,7 +31,7 @@ class Cgroup:
 
 @dataclass(frozen=True)
 class Filters:
-    """uids: real user ids; names: as the kernel keeps them, of 15 bytes at most. None of them: any."""
+    """uids: real user ids; names: as the kernel keeps them, at most 15 bytes. An empty tuple or None matches all."""
 
     uids: tuple[int, ...] = ()
     names: tuple[bytes, ...] = ()
@@ -38,11 +39,11 @@ class Filters:
 
     @property
     def active(self) -> bool:
-        """Whether they leave anything out."""
-        return bool(self.uids or self.names or self.cgroup)
+        """Whether they leave any process out."""
+        return self != Filters()
 
     def accepts(self, process: Alive) -> bool:
-        """Whether this process is wanted, as it is now. Of cgroups below the one asked for nothing is known here."""
+        """Whether this process matches as it is now. For processes in cgroups below `cgroup` it is False, always."""
         return (
             (not self.uids or process.uid in self.uids)
             and (not self.names or process.comm in map(text, self.names))
@@ -61,11 +62,30 @@ class Filters:
         }
 
 
-def parse(users: Sequence[str], names: Sequence[str]) -> Filters:
-    """Of users' names or numbers, and processes' names. Raises UsageError for what can't be one."""
-    if "" in names:
-        raise UsageError("--comm needs the name of a process", "webpf record --comm make")
-    return Filters(tuple(_uid(user) for user in users), tuple(_comm(name) for name in names))
+@dataclass(frozen=True)
+class FilterOptions:
+    """Filters as they are given: users by name or number, processes by name. Each field names its option.
+
+    A new filter is one more field here, and what the kernel side makes of it in Filters.
+    """
+
+    users: tuple[str, ...] = field(default=(), metadata={"option": "--user"})
+    names: tuple[str, ...] = field(default=(), metadata={"option": "--comm"})
+
+    def in_use(self) -> dict[str, str]:
+        """The options that are given, each with its first value."""
+        values = {each.metadata["option"]: getattr(self, each.name) for each in fields(self)}
+        return {option: value[0] for option, value in values.items() if value}
+
+    def recorded(self) -> dict[str, Any]:
+        """By field, as `recordings.options` keeps them."""
+        return asdict(self)
+
+    def parse(self) -> Filters:
+        """Raises UsageError for a user that doesn't exist, and for a name that a process can't have."""
+        if "" in self.names:
+            raise UsageError("--comm needs the name of a process", "webpf record --comm make")
+        return Filters(tuple(map(_uid, self.users)), tuple(map(_comm, self.names)))
 
 
 def _comm(name: str) -> bytes:
@@ -84,7 +104,7 @@ def _uid(user: str) -> int:
     except (KeyError, ValueError):
         if user.isascii() and user.isdigit() and int(user) < 2**32 - 1:
             return int(user)
-    raise UsageError(f"--uid {user}: there is no such user", "getent passwd")
+    raise UsageError(f"--user {user}: there is no such user", "getent passwd")
 
 
 def _any_of(conditions: Sequence[str]) -> str:

@@ -37,5 +37,7 @@ def watched(connection: sqlite3.Connection, recording_id: int, work: Work) -> It
 
 def pairing_of(recording: Recording) -> Pairing:
     """What pairs the events of a recording as its recorder did."""
-    names = ("users", "names", "cgroup")
-    return Pairing(is_filtered=any(recording.options.get(name) for name in names))
+    # Recorders of before don't say whether they filtered, but have had just these filters.
+    filters = ("users", "names", "cgroup")
+    was_filtered = recording.options.get("filtered", any(recording.options.get(name) for name in filters))
+    return Pairing(is_filtered=bool(was_filtered))

@@ -24,7 +24,7 @@ def lines(text: str, begin: str) -> list[str]:
 
 
 @pytest.mark.kernel
-@pytest.mark.parametrize("option", [None, "--cgroup"])
+@pytest.mark.parametrize("option", [None, "--own-cgroup"])
 def test_a_command_that_fails_is_counted(option: str | None, tmp_path: Path, webpf: Webpf) -> None:
     """wait4() tells the shell of three failures, and us of its own; SQLite counts four."""
     script = "/bin/sh -c 'exit 3'; echo $?; /bin/false; echo $?; /bin/sh -c 'kill -9 $$'; echo $?; exit 5"

@@ -282,7 +282,7 @@ def test_a_current_folder_that_is_gone(tmp_path: Path, query: Query) -> None:
 
 def test_a_cgroup_that_a_killed_recorder_left(tmp_path: Path) -> None:
     """The next one that makes a cgroup removes it; not one that is in use."""
-    command = [*RECORD, "--cgroup", "--db", str(tmp_path / "webpf.db"), "--", "sh", "-c", "echo ready; read word"]
+    command = [*RECORD, "--own-cgroup", "--db", str(tmp_path / "webpf.db"), "--", "sh", "-c", "echo ready; read word"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout is not None
         if process.stdout.readline() != b"ready\n":
@@ -290,11 +290,11 @@ def test_a_cgroup_that_a_killed_recorder_left(tmp_path: Path) -> None:
         line = Path("/proc/self/cgroup").read_text().rpartition("0::")[2].strip()
         mount = cgroups.mount_point()
         (mine,) = Path(f"{mount}{line}").glob("webpf-*")
-        assert shell("$WEBPF record -q --cgroup -- true", tmp_path).returncode == 0
+        assert shell("$WEBPF record -q --own-cgroup -- true", tmp_path).returncode == 0
         assert mine.exists(), "it is in use"
         for pid in [*children(process.pid), process.pid]:
             os.kill(pid, signal.SIGKILL)
     wait_until(lambda: not (mine / "cgroup.procs").read_text(), "something is in it still")
     assert mine.exists()
-    assert shell("$WEBPF record -q --cgroup -- true", tmp_path).returncode == 0
+    assert shell("$WEBPF record -q --own-cgroup -- true", tmp_path).returncode == 0
     assert not mine.exists()

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support import MS, alive, at, exec_, exit_, fork, free
 
-from webpf.capture.min_lifetime import Lasting
+from webpf.capture.min_lifetime import MinLifetimeFilter
 from webpf.model.events import Event
 from webpf.model.source import Counts, Replay
 
@@ -15,7 +15,7 @@ MIN_MS = 100
 
 def sifted(events: list[Event], now_ms: float, since_ms: float = 0) -> tuple[list[Event], Counts]:
     """What passes of these events by that time, and what is counted."""
-    source = Lasting(Replay(events), MIN_MS * MS, at(since_ms), lambda: at(now_ms))
+    source = MinLifetimeFilter(Replay(events), MIN_MS * MS, at(since_ms), lambda: at(now_ms))
     return source.drain(), source.counts()
 
 
@@ -49,7 +49,7 @@ def test_a_pid_that_is_used_again() -> None:
 def test_at_the_end_who_is_young_stays() -> None:
     """He may last yet; but not who has ended by then."""
     events: list[Event] = [fork(7, 0), fork(8, 0), exit_(8, 0, 1)]
-    source = Lasting(Replay(events), MIN_MS * MS, at(0), lambda: at(10))
+    source = MinLifetimeFilter(Replay(events), MIN_MS * MS, at(0), lambda: at(10))
     source.stop_intake()
     assert source.drain() == [fork(7, 0)]
 
@@ -65,7 +65,7 @@ def test_nothing_gets_lost(lives: list[tuple[int, int]], batch: int) -> None:
     replay = Replay(events, batch)
     last_of_batches = [events[:batch][-1], *events[2 * batch - 1 :: batch], *events[-1:]] if events else []
     times = iter([at(0), *(event.time_ns for event in last_of_batches)])
-    source = Lasting(replay, MIN_MS * MS, at(0), lambda: next(times, at(10_000)))
+    source = MinLifetimeFilter(replay, MIN_MS * MS, at(0), lambda: next(times, at(10_000)))
     passed: list[Event] = []
     while not replay.exhausted:
         passed += source.drain()

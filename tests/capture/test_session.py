@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from support import MS, about, alive, at, exit_, fork, free
+from support import MS, Machine, about, alive, at, exit_, fork, free
 
 from webpf.capture.session import Session
 from webpf.host import clock
@@ -23,9 +23,6 @@ def test_what_was_never_freed_is_let_go_of_once_it_is_long_gone(tmp_path: Path) 
     """Not what is a zombie still, not what was reaped just now; and what it says in the file is not touched."""
     states: dict[int, State] = {100: "gone", 101: "zombie", 102: "gone"}
 
-    def state_of(pid: int, start_ns: int) -> State:
-        return states[pid]
-
     def held() -> set[int]:
         return {process.pid for process in session._pairing.unfreed()}
 
@@ -38,16 +35,16 @@ def test_what_was_never_freed_is_let_go_of_once_it_is_long_gone(tmp_path: Path) 
         exit_(102, 2, 5),
     ]
     store = Store(tmp_path / "webpf.db")
-    session = Session(Replay(events), store.begin(about()), 0)
+    session = Session(Replay(events), store.begin(about()), Machine(states.__getitem__))
     session.take_in(session.source.drain())
-    session.forget_unfreed(state_of)
+    session.forget_unfreed()
     assert held() == {100, 101, 102}
     session.take_in([free(102, 2, 90)])
     states[101] = "gone"
-    session.forget_unfreed(state_of)
+    session.forget_unfreed()
     assert held() == {101}
     session.take_in([free(101, 1, 99)])
-    session.forget_unfreed(state_of)
+    session.forget_unfreed()
     assert (held(), session._gone) == (set(), set())
     session.writer.write_counts(session.source.counts(), 0)
     store.close()
@@ -58,8 +55,8 @@ def test_a_recording_ends_with_what_it_still_took_in(tmp_path: Path) -> None:
     """Not with a moment after intake stopped, of which it knows nothing; and a free belongs to an end before it."""
     store = Store(tmp_path / "webpf.db")
     events: list[Event] = [fork(100, 0), exit_(100, 0, 5), free(100, 0, 9)]
-    session = Session(Replay(events, batch=1), store.begin(about()), clock_offset=0)
-    assert session.finish(lambda pid, start_ns: "gone") == at(5)
+    session = Session(Replay(events, batch=1), store.begin(about()), Machine(lambda pid: "gone"))
+    assert session.finish() == at(5)
     assert [row["ended_ns"] for row in store.db["recordings"].rows] == [at(5)]
     store.close()
 
@@ -94,9 +91,10 @@ def finished(db: Path, events: list[Event], *later: list[Event], gone: Iterable[
     """
     store = Store(db)
     offset = at(END) - clock.boot_ns()
-    session = Session(Latecomers(events, list(later)), store.begin(about()), offset)
+    machine = Machine(lambda pid: "gone" if pid in gone else "alive", offset)
+    session = Session(Latecomers(events, list(later)), store.begin(about()), machine)
     session.take_in(session.source.drain())
-    session.finish(lambda pid, start_ns: "gone" if pid in gone else "alive")
+    session.finish()
     assert session.counts.arrived == session.writer.written
     rows = store.db["processes"].rows_where(order_by="pid")
     found = [(row["pid"], row["state"], row["cpu_ns"] and row["cpu_ns"] / MS) for row in rows]
@@ -141,10 +139,10 @@ def test_a_start_that_only_a_late_free_tells_is_not_taken_over(tmp_path: Path) -
 
 def test_a_free_that_comes_after_all_for_who_was_given_up(tmp_path: Path) -> None:
     store = Store(tmp_path / "db")
-    session = Session(Replay([]), store.begin(about()), clock_offset=0)
+    session = Session(Replay([]), store.begin(about()), Machine(lambda pid: "gone"))
     session.take_in([fork(100, 0), exit_(100, 0, 3)])
     for _ in range(2):
-        session.forget_unfreed(lambda pid, start_ns: "gone")
+        session.forget_unfreed()
     session.take_in([free(100, 0, 200_000, cpu_ms=3)])
     session.writer.write_counts(Counts((1, 0, 1, 1)), 0)
     assert [row["cpu_ns"] for row in store.db["processes"].rows] == [3 * MS]
@@ -156,11 +154,11 @@ def test_a_free_that_never_comes_costs_no_memory_for_ever(tmp_path: Path) -> Non
     """Also where pids come round so soon that no sweep sees a process that was never freed."""
     store = Store(tmp_path / "db")
     writer = store.begin(about())
-    session = Session(Replay([]), writer, clock_offset=0)
+    session = Session(Replay([]), writer, Machine())
     for round in range(2 * MOST_GIVEN_UP):
         session.take_in([fork(100, round), exit_(100, round, round + 0.5)])
         if round % 1000 == 0:
-            session.forget_unfreed(lambda pid, start_ns: "alive")
-    session.forget_unfreed(lambda pid, start_ns: "alive")
+            session.forget_unfreed()
+    session.forget_unfreed()
     assert len(writer._open) <= MOST_GIVEN_UP + 2
     store.close()

@@ -110,7 +110,7 @@ child.wait()
 
 
 @pytest.mark.kernel
-@pytest.mark.parametrize("option", ["--cgroup", "--all", None])
+@pytest.mark.parametrize("option", ["--own-cgroup", "--all", None])
 def test_against_proc(option: str | None, tmp_path: Path, webpf: Webpf) -> None:
     arguments = [option] if option else []
     recorded = webpf("record", *arguments, "--", sys.executable, "-c", SCRIPT)

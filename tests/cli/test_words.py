@@ -78,7 +78,7 @@ WRONG = {
     "merge a.db": "webpf merge needs --output",
     "recrod": "webpf has no command 'recrod': did you mean record",
     "frobnicate": "webpf has no command 'frobnicate'",
-    "record --user root": "webpf record has no option --user: did you mean --uid?",
+    "record --usr root": "webpf record has no option --usr: did you mean --user?",
     "record --duraton 5": "webpf record has no option --duraton: did you mean --duration?",
     "tree --quick": "webpf tree has no option --quick",
     "diff 1": "diff takes two recordings, or none for the last two",
@@ -100,7 +100,7 @@ def test_wrong_calls(line: str, webpf: Webpf, tmp_path: Path) -> None:
     assert "(" not in hint and shlex.split(hint)[:3] == webpf_command()
 
 
-@pytest.mark.parametrize("line", ["query lifetimes --format yaml", "merge", "tree --quick", "record --user root"])
+@pytest.mark.parametrize("line", ["query lifetimes --format yaml", "merge", "tree --quick", "record --usr root"])
 def test_a_hint_can_be_pasted(line: str, webpf: Webpf, tmp_path: Path) -> None:
     """By a shell, in the folder in which webpf was called."""
     hint = webpf(*line.split()).stderr.rstrip("\n").partition("; try: ")[2]

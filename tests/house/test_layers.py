@@ -23,7 +23,7 @@ DOORS = {
     "sqlite_utils": {"storage"},
     "sqlite3": {
         *("storage", "analysis", "export", "progress"),
-        *("kernel.doctor", "capture.recorder_columns", "cli.progress_bar"),
+        *("kernel.doctor", "capture.host_description", "cli.progress_bar"),
     },
     "datasette": {"web"},
     "uvicorn": {"web.server"},

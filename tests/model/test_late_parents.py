@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 from fates import Query
-from support import Recorder, about, alive, at, exec_, exit_, fork, free
+from support import Machine, Recorder, about, alive, at, exec_, exit_, fork, free
 
 from webpf.analysis import process_tree
 from webpf.analysis.tree_view import Tree
@@ -48,10 +48,10 @@ def written(db: Path, events: Iterable[Event], batch: int, is_filtered: bool = T
     store = Store(db)
     options = {"users": [], "names": ["x"] if is_filtered else [], "cgroup": False}
     source = Replay(events, batch)
-    session = Session(source, store.begin(about() | {"options": options}), 0, is_filtered=is_filtered)
+    session = Session(source, store.begin(about() | {"options": options}), Machine(), is_filtered=is_filtered)
     while not source.exhausted:
         session.take_in(source.drain())
-    session.finish(lambda pid, start_ns: "alive")
+    session.finish()
     store.close()
     return parents(db)
 

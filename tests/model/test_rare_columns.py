@@ -6,7 +6,7 @@ import sqlite3
 from pathlib import Path
 
 import pytest
-from support import about, exit_, fork, free
+from support import Machine, about, exit_, fork, free
 
 from webpf.capture.session import Session
 from webpf.model.events import Event
@@ -48,7 +48,7 @@ def values_of(path: Path, sql: str) -> list[tuple[object, ...]]:
 def test_what_says_nothing_is_left_out(tmp_path: Path, batch: int) -> None:
     path = tmp_path / "w.db"
     store = Store(path)
-    session = Session(Replay([]), store.begin(about()), 0)
+    session = Session(Replay([]), store.begin(about()), Machine())
     events = [
         *(born(pid, *numbers) for pid, numbers in FORKS.items()),
         *(ended(pid, *rest) for pid, rest in EXITS.items()),

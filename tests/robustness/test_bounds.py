@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 from ring_records import FORK, exec_fact, fact, record
-from support import MS, T0, about, alive, at, exec_, exit_, fork, free, wait_until
+from support import MS, T0, Machine, about, alive, at, exec_, exit_, fork, free, wait_until
 
 from webpf.capture import stream
-from webpf.capture.min_lifetime import HELD_BYTES, Lasting
+from webpf.capture.min_lifetime import HELD_BYTES, MinLifetimeFilter
 from webpf.capture.session import Session
 from webpf.host import clock, procfs
 from webpf.host.pipe_writer import PipeWriter
@@ -84,7 +84,7 @@ def test_a_process_that_lives_does_not_hold_its_arguments(tmp_path: Path) -> Non
     """Nor does its row; and its end doesn't write them again, nor anything less than they were."""
     count = 2_000
     store = Store(tmp_path / "webpf.db")
-    live = Session(Replay([]), store.begin(about()), clock_offset=0)
+    live = Session(Replay([]), store.begin(about()), Machine())
     with at_most(6):
         for pid in range(1000, 1000 + count):
             live.take_in([fork(pid, pid), exec_(pid, pid, pid, b"%d" % pid + b"x" * LONG)])
@@ -141,11 +141,11 @@ def test_a_program_is_taken_once() -> None:
 
 def test_cgroups(tmp_path: Path) -> None:
     store = Store(tmp_path / "webpf.db")
-    live = Session(Replay([]), store.begin(about()), clock_offset=0)
+    live = Session(Replay([]), store.begin(about()), Machine())
     with at_most(8):
         for first in range(0, MANY, 1000):
-            live.places.know_cgroups({number: f"/a/{number}" for number in range(first, first + 1000)})
-    live.places.know_cgroups({7: "/another", MANY: None})
+            live.paths.write_cgroups({number: f"/a/{number}" for number in range(first, first + 1000)})
+    live.paths.write_cgroups({7: "/another", MANY: None})
     assert store.db.execute("SELECT count(*) FROM cgroup_paths").fetchone() == (MANY + 1,)
     assert store.db.execute("SELECT path FROM cgroup_paths WHERE cgroup_id = 7").fetchone() == ("/a/7",)
     store.close()
@@ -154,11 +154,11 @@ def test_cgroups(tmp_path: Path) -> None:
 def test_directories(tmp_path: Path) -> None:
     """What has been forgotten may be found again, and is in the file once."""
     store = Store(tmp_path / "webpf.db")
-    live = Session(Replay([]), store.begin(about()), clock_offset=0)
+    live = Session(Replay([]), store.begin(about()), Machine())
     with at_most(8):
         for first in range(0, MANY, 1000):
-            live.places.know_directories({(8, number): f"/a/{number}" for number in range(first, first + 1000)})
-    live.places.know_directories({(8, 7): b"/a/7\xff", (9, 7): b"/a/7\xff"})
+            live.paths.write_directories({(8, number): f"/a/{number}" for number in range(first, first + 1000)})
+    live.paths.write_directories({(8, 7): b"/a/7\xff", (9, 7): b"/a/7\xff"})
     assert store.db.execute("SELECT count(*) FROM working_directories").fetchone() == (MANY + 1,)
     sql = "SELECT path FROM working_directories WHERE inode = 7 ORDER BY device"
     assert list(store.db.execute(sql)) == [("/a/7",), (b"/a/7\xff",)]
@@ -188,7 +188,7 @@ def test_arguments_of_all_that_are_alive(monkeypatch: pytest.MonkeyPatch) -> Non
 # What --min-lifetime holds back
 
 
-def drained(source: Lasting) -> list[Event]:
+def drained(source: MinLifetimeFilter) -> list[Event]:
     """All that comes, some at a time."""
     passed: list[Event] = []
     while True:
@@ -211,7 +211,7 @@ def lives(count: int, short: int, size: int) -> Iterator[Event]:
 
 @pytest.mark.parametrize(("count", "size"), [(MANY, 100), (5_000, LONG)])
 def test_what_is_held_back_has_a_bound(count: int, size: int) -> None:
-    source = Lasting(Replay(lives(count, 10, size), batch=100), 10**6 * MS, T0, lambda: at(count))
+    source = MinLifetimeFilter(Replay(lives(count, 10, size), batch=100), 10**6 * MS, T0, lambda: at(count))
     passed = 0
     with at_most(HELD_BYTES / MIB + 5):
         while events := source.drain():
@@ -224,7 +224,7 @@ def test_what_is_held_back_has_a_bound(count: int, size: int) -> None:
 
 def test_who_is_let_through_early_is_whole_and_counted() -> None:
     events = list(lives(5_000, 10, LONG))
-    source = Lasting(Replay(events, batch=100), 10**6 * MS, T0, lambda: at(5_000))
+    source = MinLifetimeFilter(Replay(events, batch=100), 10**6 * MS, T0, lambda: at(5_000))
     passed = drained(source)
     assert sum(len(event.argv or b"") for event in passed if isinstance(event, Exec)) > 30 * MIB
     through = {event.pid for event in passed}
@@ -247,7 +247,7 @@ def test_one_process_that_never_stops_to_take_on_programs() -> None:
     """Its own events fill the bound. Then it is there, with its end, though it lived too short."""
     execs: list[Event] = [exec_(7, 0, 1 + number / 100, b"%09d" % number + b"x" * LONG) for number in range(4_000)]
     events = [fork(7, 0), *execs, exit_(7, 0, 50), free(7, 0, 60), fork(8, 55), exit_(8, 55, 56), free(8, 55, 57)]
-    source = Lasting(Replay(events, batch=100), 1000 * MS, T0, lambda: at(60))
+    source = MinLifetimeFilter(Replay(events, batch=100), 1000 * MS, T0, lambda: at(60))
     assert drained(source) == events[:-3]
     assert source.counts().kept_short == 1
     assert source.counts().arrived == (1, 4_000, 1, 1)
@@ -258,11 +258,11 @@ def test_a_recording_says_how_many_short_ones_it_kept(tmp_path: Path) -> None:
     store = Store(db)
     execs: list[Event] = [exec_(7, 0, 1 + number / 100, b"%09d" % number + b"x" * LONG) for number in range(3_000)]
     replay = Replay([fork(7, 0), *execs, exit_(7, 0, 50)], batch=100)
-    source = Lasting(replay, 1000 * MS, T0, lambda: at(60))
-    live = Session(source, store.begin(about()), clock_offset=at(60) - clock.boot_ns())
+    source = MinLifetimeFilter(replay, 1000 * MS, T0, lambda: at(60))
+    live = Session(source, store.begin(about()), Machine(clock_offset=at(60) - clock.boot_ns()))
     while source.has_more():
         live.drain()
-    live.finish(lambda pid, start_ns: "alive")
+    live.finish()
     assert [row["kept_short"] for row in store.db["recordings"].rows] == [1]
     store.close()
     assert [finding.problems for finding in verify(db)] == [(), ()]

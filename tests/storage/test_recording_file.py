@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlite_utils import Database
-from support import MS, about, alive, at, exec_, exit_, fork, free, gone, make_recording
+from support import MS, Machine, about, alive, at, exec_, exit_, fork, free, gone, make_recording
 
 from webpf.capture.session import Session
 from webpf.errors import CannotCreate, DataError, StorageError
@@ -372,7 +372,7 @@ def blocks(query: Query) -> list[tuple[int, int, int]]:
 def test_two_recorders_write_one_file_in_turns(path: Path, query: Query) -> None:
     stores = Store(path), Store(path)
     writers = [store.begin(about()) for store in stores]
-    sessions = [Session(Replay([]), writer, 0) for writer in writers]
+    sessions = [Session(Replay([]), writer, Machine()) for writer in writers]
     mine: list[list[Event]] = [[], []]
     for turn in range(40):
         which = turn % 3 % 2
@@ -380,7 +380,7 @@ def test_two_recorders_write_one_file_in_turns(path: Path, query: Query) -> None
         mine[which] += events
         sessions[which].take_in(events)
     for store, session in zip(stores, sessions, strict=True):
-        session.finish(lambda pid, start_ns: "alive")
+        session.finish()
         store.close()
 
     assert [writer.id for writer in writers] == [1, 2]

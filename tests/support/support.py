@@ -12,8 +12,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from webpf.capture.replayed_machine import ReplayedMachine
 from webpf.capture.session import Session
+from webpf.host import clock
+from webpf.host.procfs import State
 from webpf.model.events import Alive, Event, Exec, Exit, Fork, Free, Gone
+from webpf.model.process import Process
 from webpf.model.source import Counts, Replay
 from webpf.storage.recording_file import Store
 
@@ -201,15 +205,33 @@ def make_recording(
     source = Replay(events, batch, counts)
     try:
         writer = store.begin(about(name))
-        session = Session(source, writer, clock_offset=0)
+        session = Session(source, writer, Machine())
         while not source.exhausted:
             session.take_in(source.drain())
-        session.finish(state_of=lambda pid, start_ns: "alive")
+        session.finish()
         with store.db.atomic():
             store.db.execute("UPDATE recordings SET ended_ns = ? WHERE id = ?", [at(end_ms), writer.id])
         return writer.id
     finally:
         store.close()
+
+
+class Machine(ReplayedMachine):
+    """A machine that replayed events come from, with a clock and states of processes that a test can set."""
+
+    def __init__(self, state_of: Callable[[int], State] = lambda pid: "alive", clock_offset: int = 0) -> None:
+        super().__init__()
+        self._state_of = state_of
+        self._clock_offset = clock_offset
+
+    def now(self) -> int:
+        return clock.boot_ns() + self._clock_offset
+
+    def is_alive(self, process: Process) -> bool:
+        return self._state_of(process.pid) == "alive"
+
+    def is_reaped(self, process: Process) -> bool:
+        return self._state_of(process.pid) == "gone"
 
 
 def about(name: str = "") -> dict[str, object]:

@@ -8,6 +8,7 @@ from heapq import heappop, heappush
 from pathlib import Path
 from typing import Any
 
+from webpf.capture.replayed_machine import ReplayedMachine
 from webpf.capture.session import Session
 from webpf.model.events import Alive, Event, Exec, Exit, Fork, Free
 from webpf.model.source import Replay
@@ -108,11 +109,11 @@ def build(path: Path, processes: int) -> None:
     try:
         writer = store.begin(_about())
         source = Replay(events(processes), BATCH)
-        session = Session(source, writer, clock_offset=0)
+        session = Session(source, writer, ReplayedMachine())
         while not source.exhausted:
             session.take_in(source.drain())
-        session.places.know_cgroups({number: f"/system.slice/service{number}.service" for number in range(64)})
-        session.finish(state_of=lambda pid, start_ns: "alive")
+        session.paths.write_cgroups({number: f"/system.slice/service{number}.service" for number in range(64)})
+        session.finish()
         last = store.db.execute("SELECT max(time_ns) FROM exits").fetchone()[0]
         with store.db.atomic():
             store.db.execute("UPDATE recordings SET ended_ns = ?, updated_ns = ? WHERE id = ?", [last, last, writer.id])

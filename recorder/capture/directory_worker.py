@@ -1,7 +1,7 @@
-"""Processes that look at working directories for the recorder: on a file system that hangs, whoever looks hangs too.
+"""Worker processes that read the paths of working directories for the recorder, since a file system may hang.
 
-Some of that can't be interrupted, not even by SIGKILL, and a process with one such thread can't end. So it is left to
-small processes that nobody waits for. They share a socket: a request goes to whichever is free.
+A process that looks at a directory there hangs too. Sometimes not even SIGKILL ends it, and a process with one such
+thread can't end. So small processes do it that nobody waits for. They share a socket: a free worker takes a request.
 """
 
 from __future__ import annotations

@@ -19,12 +19,11 @@ import pytest
 from fates import Query, check, programs_of, reap, row_of, run_child
 from support import NOBODY, Recorder, alive, at, exec_, exit_, fork
 
-from webpf.capture.last_look import LastLook
-from webpf.capture.proc_snapshot import View
+from webpf.capture.live_machine import LiveMachine
+from webpf.capture.proc_changes import PendingChanges
 from webpf.capture.redaction import Redaction
-from webpf.capture.targets import Machine
+from webpf.capture.targets import WholeMachine
 from webpf.host import procfs
-from webpf.host.signals import ENDING
 from webpf.model.events import Event, Fork
 from webpf.model.pairing import Pairing
 from webpf.model.process import Process
@@ -92,8 +91,8 @@ def test_what_is_found_of_a_known_process_is_its_name_now_and_the_program_that_i
 
 def test_a_program_that_came_after_the_look_counts_more() -> None:
     looks = [alive(pid, 0)._replace(time_ns=at(10)) for pid in (100, 101, 102, 103)]
-    look = LastLook(looks)
-    look.compare([exec_(100, 0, 9), exec_(101, 0, 10), fork(102, 11)])
+    look = PendingChanges(looks)
+    look.drop_outdated([exec_(100, 0, 9), exec_(101, 0, 10), fork(102, 11)])
     assert look.events(lambda found: found.pid != 103) == [looks[0], looks[2]]
 
 
@@ -320,11 +319,7 @@ def test_arguments_of_all_that_changed_have_a_bound(monkeypatch: pytest.MonkeyPa
             process.execs, process.comm = 0, "python3"
         monkeypatch.setattr(procfs, "ALL_ARGS", 10)
         monkeypatch.setattr(procfs, "SHORT_ARGS", 100)
-        handlers = {number: signal.getsignal(number) for number in ENDING}
-        view = View(Machine(), Redaction(), 0, 32768)
-        found, _ = view.changed(known)
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
+        found, _ = LiveMachine(WholeMachine(), Redaction(), 0, 32768).find_changed(known)
     assert [(it.pid, it.comm) for it in found] == [(first, "renamed"), (second, "renamed")]
     assert found[1].argv == (found[0].argv or b"")[:100]
     assert found[1].argv_bytes == found[0].argv_bytes == len(found[0].argv or b"") > 100

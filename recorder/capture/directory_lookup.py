@@ -1,4 +1,4 @@
-"""Asks for the paths of working directories, without ever waiting for one that hangs: see lookup_worker.py."""
+"""Asks workers for the paths of working directories, and never waits for one that hangs: see directory_worker.py."""
 
 from __future__ import annotations
 
@@ -10,35 +10,37 @@ import time
 from collections.abc import Callable, Sequence
 
 from ..host.working_dirs import Numbers
-from .lookup_worker import LONGEST_MESSAGE
+from .directory_worker import LONGEST_MESSAGE
 
-_MOST_WORKERS = 4  # so many file systems may hang until no path is looked up any more
+_MOST_WORKERS = 4  # when so many file systems hang, no more paths are looked up
 _SLOW_SECONDS = 0.5  # a worker that takes longer is thought to hang, and another one begins
-_MOST_WAITING = 1024  # directories that are yet to be asked for
+_MOST_WAITING = 1024  # directories that wait for a request
 _MOST_ASKED, _MOST_PIDS = 32, 8  # directories of one request, and pids of each: less than LONGEST_MESSAGE
 
 
 class PathLookup:
-    """The recorder's side. requests: its end of the socket of a worker; add_worker starts one more at the other.
+    """The recorder's side. requests: its end of the workers' socket; add_worker: starts one more worker.
 
-    A file system is asked for again when it has answered: so one that hangs keeps one worker.
+    own_pids: processes that may be in any directory that is asked for. A file system gets its next request when it has
+    answered the one before, so one that hangs keeps one worker.
     """
 
-    def __init__(self, requests: socket.socket, add_worker: Callable[[], None]) -> None:
+    def __init__(self, requests: socket.socket, add_worker: Callable[[], None], own_pids: Sequence[int] = ()) -> None:
         self._requests = requests
         self._requests.setblocking(False)
         self._add_worker = add_worker
+        self._own_pids = own_pids
         self._workers = 1
         self._asked: dict[int, tuple[set[Numbers], float]] = {}  # by device: what isn't answered, and since when
         self._waiting: dict[Numbers, list[int]] = {}
 
     def ask(self, numbers: Numbers, pids: Sequence[int]) -> None:
-        """Asks for the path of a directory in which these pids may be. If too much waits already, it doesn't."""
+        """Ask for the path of a directory in which these processes may be. Does nothing if too many requests wait."""
         if len(self._waiting) < _MOST_WAITING:
-            self._waiting[numbers] = list(pids[:_MOST_PIDS])
+            self._waiting[numbers] = [*pids, *self._own_pids][:_MOST_PIDS]
 
     def answers(self) -> dict[Numbers, str | bytes]:
-        """Sends what was asked; returns the paths that have been found since the last call."""
+        """Send the requests that wait; return the paths that have been found since the last call."""
         found: dict[Numbers, str | bytes] = {}
         if not self._asked and not self._waiting:  # as nearly always
             return found
@@ -55,7 +57,7 @@ class PathLookup:
         return found
 
     def last_answers(self, seconds: float) -> dict[Numbers, str | bytes]:
-        """The same, at the end: what is asked is waited for, at most so long."""
+        """The same, at the end of the recording: wait for requests under way, up to `seconds`."""
         deadline = time.monotonic() + seconds
         found = self.answers()
         while self._asked and (left := deadline - time.monotonic()) > 0:

@@ -1,0 +1,64 @@
+"""Describes the machine and the recorder: the columns of `recordings` that a recording knows from its start."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shlex
+import socket
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from .. import __version__
+from ..host import liveness, procfs
+from ..kernel import bcc_loader
+from . import supervisor
+
+
+@dataclass(frozen=True)
+class HostDescription:
+    """A machine and the recorder on it. The fields are columns of `recordings`, where they are explained.
+
+    None: unknown, as of events that were recorded elsewhere.
+    """
+
+    host: str | None = None
+    boot_id: str | None = None
+    kernel: str | None = None
+    machine: str | None = None
+    cpus: int | None = None
+    command: str | None = None
+    recorder_pid: int | None = None
+    recorder_start_ns: int | None = None
+    clock_offset_ns: int | None = None
+    webpf_version: str | None = None
+    bcc_version: str | None = None
+    python_version: str | None = None
+    sqlite_version: str | None = None
+
+
+def describe_this_host(clock_offset: int, command: Sequence[str]) -> HostDescription:
+    """This machine, and this process as the recorder.
+
+    clock_offset: ns from boot time to Unix time. command: the recorder's command line, without what is to be hidden.
+    """
+    supervised = supervisor.current()
+    pid = supervised.pid if supervised else os.getpid()
+    stat = procfs.read_stat(pid)
+    assert stat is not None
+    return HostDescription(
+        host=socket.gethostname(),
+        boot_id=liveness.boot_id(),
+        kernel=platform.release(),
+        machine=platform.machine(),
+        cpus=os.cpu_count() or 1,
+        command=shlex.join(command),
+        recorder_pid=pid,
+        recorder_start_ns=stat.start_ns,
+        clock_offset_ns=clock_offset,
+        webpf_version=__version__,
+        bcc_version=bcc_loader.find().version,
+        python_version=platform.python_version(),
+        sqlite_version=sqlite3.sqlite_version,
+    )

@@ -1,0 +1,115 @@
+"""This machine, as the surroundings of a recording: its clock, /proc, cgroups and working directories."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+from ..host import cgroups, clock, procfs
+from ..model.source import Source
+from . import channel, host_description, proc_changes, supervisor
+from .host_description import HostDescription
+from .redaction import Redaction
+from .surroundings import NOTHING_SEEN, Scan, Snapshot
+from .targets import Target
+
+if TYPE_CHECKING:
+    from ..host.procfs import State
+    from ..model.events import Alive, Event
+    from ..model.process import Process
+    from .directory_lookup import PathLookup
+
+
+class LiveMachine:
+    """This machine; see Surroundings for what it tells.
+
+    target: which processes are looked for in /proc. redaction: what is left out of their arguments, of which at most
+    max_args bytes are kept. clock_offset: ns from boot time to Unix time. min_age_ns: rescan() leaves out processes
+    that are younger.
+    """
+
+    sweep_seconds = 60.0
+
+    def __init__(
+        self,
+        target: Target,
+        redaction: Redaction,
+        clock_offset: int,
+        max_args: int,
+        started_ns: int = 0,
+        min_age_ns: int = 0,
+    ) -> None:
+        self.started_ns = started_ns
+        self._target = target
+        self._redaction = redaction
+        self._clock_offset = clock_offset
+        self._max_args = max_args
+        self._min_age_ns = min_age_ns
+
+    def now(self) -> int:
+        return clock.boot_ns() + self._clock_offset
+
+    def describe_host(self) -> HostDescription:
+        return host_description.describe_this_host(self._clock_offset, self._redaction.command(sys.argv))
+
+    def snapshot(self, source: Source) -> Snapshot:
+        alive, paths = self._scan_target()
+        until_ns = self.now()
+        events: list[Event] = []
+        while batch := source.drain():
+            events += batch
+            if not source.has_more() or batch[-1].time_ns > until_ns:  # what came later can't be in both
+                break
+        return Snapshot([*procfs.without_doubles(alive, events), *events], until_ns, paths)
+
+    def rescan(self) -> Scan:
+        """With filters, the kernel side reports a process only at its next exec or its end. Those that match are here.
+
+        Without filters there are none.
+        """
+        if not self._target.filters.active:
+            return NOTHING_SEEN
+        alive, paths = self._scan_target()
+        newest_ns = self.now() - self._min_age_ns
+        return Scan([process for process in alive if process.start_ns <= newest_ns], paths)
+
+    def find_changed(self, processes: Iterable[Process]) -> Scan:
+        cgroup_ids: dict[str, int] = {}
+        alive = proc_changes.find_changed(processes, lambda pids: self._read_all(pids, cgroup_ids), cgroup_ids)
+        return self._redacted(alive, cgroup_ids)
+
+    def is_alive(self, process: Process) -> bool:
+        return self._state_of(process) == "alive"
+
+    def is_reaped(self, process: Process) -> bool:
+        return self._state_of(process) == "gone"
+
+    def cgroup_path(self, cgroup_id: int) -> str | None:
+        return cgroups.path_of(cgroup_id)
+
+    def directory_lookup(self) -> PathLookup | None:
+        from .directory_lookup import PathLookup
+
+        supervised = supervisor.current()
+        if supervised is None:
+            return None
+        # What starts the command is asked about too: it is where the command begins.
+        own_pids = [os.getppid(), os.getpid()]
+        return PathLookup(supervised.lookups, lambda: supervised.channel.send(channel.WORKER), own_pids)
+
+    def _state_of(self, process: Process) -> State:
+        return procfs.state_of(process.pid, process.start_ns, self._clock_offset)
+
+    def _read_all(self, pids: Iterable[int], cgroup_ids: dict[str, int]) -> Iterator[Alive]:
+        return procfs.read_all(pids, self._clock_offset, self._max_args, cgroup_ids)
+
+    def _scan_target(self) -> Scan:
+        cgroup_ids: dict[str, int] = {}
+        return self._redacted(self._target.scan(self._clock_offset, self._max_args, cgroup_ids), cgroup_ids)
+
+    def _redacted(self, alive: list[Alive], cgroup_ids: dict[str, int]) -> Scan:
+        if self._redaction.active:
+            alive = [self._redaction.redact(each) for each in alive]
+        return Scan(alive, {number: path for path, number in cgroup_ids.items()})

@@ -1,0 +1,64 @@
+"""A recording of this machine, from the kernel's events."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from ..host import clock
+from ..kernel import probe
+from ..storage import file_check
+from .live_machine import LiveMachine
+from .min_lifetime import MinLifetimeFilter
+from .recorder import record
+from .redaction import RedactedSource, Redaction
+
+if TYPE_CHECKING:
+    from ..model.source import Source
+    from .record_options import RecordOptions
+    from .recorder import Observer, Summary
+    from .targets import Target
+
+_GC_THRESHOLD = 1_000_000
+
+
+def record_this_machine(options: RecordOptions, target: Target, observer: Observer) -> Summary:
+    """Records a target. Raises a WebpfError if it can't, or can't go on; the file keeps what it has."""
+    file_check.check_writable(options.db)
+    redaction = options.redaction()
+    with _rare_garbage_collection():
+        offset = clock.measure_offset()
+        max_args = options.max_args_of_kernel
+        attached = probe.Probe(offset, options.buffer_mib, max_args, follows=target.follows, filters=target.filters)
+        try:
+            target.configure(attached)
+            min_lifetime_ns = round((options.min_lifetime or 0) * 1e9)
+            machine = LiveMachine(target, redaction, offset, max_args, attached.started_ns, min_lifetime_ns)
+            source = _filtered(attached, redaction, machine, min_lifetime_ns)
+            return record(options, source, machine, target, observer)
+        finally:
+            attached.close()
+
+
+def _filtered(source: Source, redaction: Redaction, machine: LiveMachine, min_lifetime_ns: int) -> Source:
+    """The source, without what is not to be written."""
+    if redaction.active:
+        source = RedactedSource(source, redaction)
+    if min_lifetime_ns:
+        source = MinLifetimeFilter(source, min_lifetime_ns, machine.started_ns, machine.now)
+    return source
+
+
+@contextlib.contextmanager
+def _rare_garbage_collection() -> Iterator[None]:
+    """Events are tuples by the hundred thousand and never form cycles: to look through them for garbage costs 10 %."""
+    thresholds = gc.get_threshold()
+    gc.freeze()
+    gc.set_threshold(_GC_THRESHOLD)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*thresholds)
+        gc.unfreeze()

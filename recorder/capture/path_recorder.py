@@ -1,0 +1,73 @@
+"""Records the paths of cgroups and working directories: looks them up when they are first met, and writes them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Protocol
+
+from ..model.bounded import MIB, BoundedDict
+from ..model.pairing import Pairing
+from .surroundings import Surroundings
+
+if TYPE_CHECKING:
+    from ..host.working_dirs import Numbers
+
+_KNOWN_BYTES = 4 * MIB  # of cgroups, and of directories: some 20,000 each
+_LAST_SECONDS = 0.1  # for which the end of a recording waits for directories that are being looked up
+
+
+class PathWriter(Protocol):
+    """The part of a RecordingWriter that writes paths."""
+
+    def write_cgroups(self, paths: Mapping[int, str | None]) -> None: ...
+    def write_directories(self, paths: Mapping[tuple[int, int], str | bytes]) -> None: ...
+
+
+class PathRecorder:
+    """The paths of one recording. machine: the one to ask for them."""
+
+    def __init__(self, writer: PathWriter, pairing: Pairing, machine: Surroundings) -> None:
+        self._writer = writer
+        self._pairing = pairing
+        self._machine = machine
+        self._lookup = machine.directory_lookup()
+        # What is written already. A path that is forgotten here is looked up again; the file keeps the first answer.
+        self._cgroups: BoundedDict[int, None] = BoundedDict(_KNOWN_BYTES)
+        self._directories: BoundedDict[Numbers, None] = BoundedDict(_KNOWN_BYTES)
+
+    def write_cgroups(self, paths: Mapping[int, str | None]) -> None:
+        """Write the paths of cgroups: id -> path."""
+        for cgroup_id in paths:
+            self._cgroups[cgroup_id] = None
+        self._writer.write_cgroups(paths)
+
+    def look_up_cgroups(self, ids: set[int]) -> None:
+        """Look up the cgroups that are not known yet, and write their paths."""
+        new = ids - self._cgroups.keys()
+        if new:
+            self.write_cgroups({cgroup_id: self._machine.cgroup_path(cgroup_id) for cgroup_id in new})
+
+    def unknown_directories(self, met: set[Numbers]) -> set[Numbers]:
+        """Those of these directories that are to be looked up."""
+        return met - self._directories.keys() if self._lookup is not None else set()
+
+    def look_up_directories(self, pids_there: Mapping[Numbers, list[int]]) -> None:
+        """Ask for the paths of directories. One that isn't found is tried again when the next program starts there."""
+        if self._lookup is None:
+            return
+        for numbers, pids in pids_there.items():
+            self._lookup.ask(numbers, [*pids, *self._pairing.parents_of(pids)])
+
+    def write_answers(self, is_last: bool = False) -> None:
+        """Write the paths of directories that have been found by now; at the end, wait a moment for the rest."""
+        if self._lookup is None:
+            return
+        self.write_directories(self._lookup.last_answers(_LAST_SECONDS) if is_last else self._lookup.answers())
+
+    def write_directories(self, paths: Mapping[Numbers, str | bytes]) -> None:
+        """Write the paths of working directories: numbers -> path."""
+        new = {numbers: path for numbers, path in paths.items() if numbers not in self._directories}
+        if new:
+            for numbers in new:
+                self._directories[numbers] = None
+            self._writer.write_directories(new)

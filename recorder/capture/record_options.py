@@ -1,0 +1,123 @@
+"""The options of a recording: one container for all of them, with their defaults and the checks of their values."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ..errors import NotFound, UsageError
+from ..kernel.filters import FilterOptions
+from .redaction import Redaction
+
+_MIB = 1024 * 1024
+_MOST_MIB = 1024
+_MOST_ARGS = 2 * _MIB  # argv.LONGEST
+
+
+@dataclass(frozen=True)
+class RecordOptions:
+    """The options of `webpf record`, as they are given. `webpf stream` has some of them.
+
+    command: empty to record the whole machine. duration and min_lifetime are in seconds; duration None: until a
+    signal comes. max_args: bytes of the arguments of one exec. redact: regular expressions.
+    """
+
+    command: tuple[str, ...] = ()
+    db: Path = Path("webpf.db")
+    duration: float | None = None
+    pid: int | None = None
+    all: bool = False
+    as_root: bool = False
+    own_cgroup: bool = False
+    filters: FilterOptions = field(default_factory=FilterOptions)
+    min_lifetime: float | None = None
+    name: str | None = None
+    buffer_mib: int = 16
+    max_args: int = 32768
+    no_args: bool = False
+    redact: tuple[str, ...] = ()
+
+    def validate(self) -> None:
+        """Raises UsageError for values that can't be, or that don't go together, and NotFound for an impossible pid."""
+        self._check_sizes()
+        self._check_command()
+        self._check_filters()
+        self.filters.parse()
+        self.redaction()
+        if self.pid is not None and self.pid < 1:
+            raise NotFound(f"there is no process {self.pid}", "ps -e")
+
+    def _check_sizes(self) -> None:
+        if not 1 <= self.buffer_mib <= _MOST_MIB or self.buffer_mib & (self.buffer_mib - 1):
+            message = f"--buffer-mib must be a power of two from 1 to {_MOST_MIB}, not {self.buffer_mib}"
+            raise UsageError(message, "webpf record --buffer-mib 16")
+        if not 0 <= self.max_args <= _MOST_ARGS:
+            message = f"--max-args must be from 0 to {_MOST_ARGS}, not {self.max_args}"
+            raise UsageError(message, "webpf record --max-args 32768")
+        if self.max_args * 4 > self.buffer_mib * _MIB:
+            message = f"--max-args {self.max_args} needs a larger buffer than {self.buffer_mib} MiB"
+            raise UsageError(message, "webpf record --buffer-mib 16")
+
+    def _check_command(self) -> None:
+        if self.command and self.pid is not None:
+            raise UsageError("a command and --pid don't go together", f"webpf record --pid {self.pid}")
+        if self.command and self.duration is not None:
+            message = "a command is recorded until it ends, so --duration doesn't go with it"
+            raise UsageError(message, shlex.join(["webpf", "record", "--", "timeout", "60", *self.command]))
+        for option, is_set in (("--all", self.all), ("--as-root", self.as_root), ("--own-cgroup", self.own_cgroup)):
+            if is_set and not self.command:
+                raise UsageError(f"{option} needs a command", f"webpf record {option} -- make")
+        if self.all and self.own_cgroup:
+            raise UsageError("--all and --own-cgroup don't go together", "webpf record --own-cgroup -- make")
+
+    def _check_filters(self) -> None:
+        if self.pid is None and (not self.command or self.all):
+            return
+        in_use = self.filters.in_use()
+        if self.min_lifetime:
+            in_use["--min-lifetime"] = str(self.min_lifetime)
+        for option, value in in_use.items():
+            whole_machine = ["--all", "--", *self.command] if self.command else []
+            message = f"{option} is for recordings of the whole machine, not of one process or command"
+            raise UsageError(message, shlex.join(["webpf", "record", option, value, *whole_machine]))
+
+    @property
+    def target_name(self) -> str:
+        """What is recorded: `command`, `machine`, or `pid` and its number."""
+        return "command" if self.command else "machine" if self.pid is None else f"pid {self.pid}"
+
+    @property
+    def is_filtered(self) -> bool:
+        """Whether a process can be reported later than its fork, since it didn't match a filter before."""
+        return bool(self.own_cgroup or self.filters.in_use())
+
+    @property
+    def max_args_of_kernel(self) -> int:
+        """Bytes of the arguments of one exec that the kernel side reads: none if they are not kept."""
+        return 0 if self.no_args else self.max_args
+
+    def redaction(self) -> Redaction:
+        """What is left out of arguments. Raises UsageError for a pattern that is no regular expression."""
+        return Redaction(self.no_args, self.redact)
+
+    def recorded(self) -> dict[str, Any]:
+        """What `recordings.options` keeps, as plain values. Saved queries and readers rely on these keys.
+
+        Of `redact` it keeps only the number of patterns, because they may be secrets.
+        """
+        return {
+            "db": str(self.db),
+            "duration": self.duration,
+            "name": self.name,
+            "buffer_mib": self.buffer_mib,
+            "max_args": self.max_args,
+            "no_args": self.no_args,
+            "redact": len(self.redact),
+            "of": self.target_name,
+            **self.filters.recorded(),
+            "min_lifetime": self.min_lifetime,
+            "cgroup": self.own_cgroup,
+            "filtered": self.is_filtered,
+        }
