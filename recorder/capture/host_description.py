@@ -10,9 +10,9 @@ import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from .. import __version__
 from ..host import liveness, procfs
 from ..kernel import bcc_loader
+from ..version import __version__
 from . import supervisor
 
 

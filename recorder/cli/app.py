@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from .. import __version__
+from ..version import __version__
 from . import diff, export, maintenance, query, record, reports, web
 
 # What Typer raises for a command line that it can't parse. It has no public name of its own.

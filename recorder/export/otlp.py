@@ -12,13 +12,13 @@ import sqlite3
 from collections.abc import Iterator
 from typing import Any, TextIO
 
-from .. import __version__
 from ..model import argv
 from ..model.events import as_text, text
 from ..model.recording import Recording
 from ..output import command_label
 from ..progress import UNWATCHED, Work, counted, processes
 from ..storage import data_dictionary
+from ..version import __version__
 
 LINE_BYTES = 1_000_000
 """A line is shorter than this: the Collector's file receiver takes 1 MiB (max_log_size) unless told otherwise."""

@@ -13,16 +13,16 @@ from support import PROJECT
 
 RECORDER = PROJECT / "recorder"
 
-# From the ground up, which is webpf itself. A folder may import what is in lower ones, and its neighbours inside.
+# From the ground up: a folder may import what is in lower ones, and its neighbours inside. The package itself is on top.
 _PICTURE = (PROJECT / "docs" / "how-it-works.md").read_text(encoding="utf-8").partition("\n## Layers\n")[2]
-LAYERS = [{""}, *(set(line.split()) for line in reversed(re.findall(r"^    ([a-z_ ]+)$", _PICTURE, re.MULTILINE)))]
+LAYERS = [*(set(line.split()) for line in reversed(re.findall(r"^    ([a-z_ ]+)$", _PICTURE, re.MULTILINE))), {""}]
 # Who imports a third party, or SQLite: folders or modules.
 DOORS = {
     "typer": {"cli"},
     "rich": {"cli", "output"},
     "sqlite_utils": {"storage"},
     "sqlite3": {
-        *("storage", "analysis", "export", "progress"),
+        *("storage", "analysis", "export", "library", "progress"),
         *("kernel.doctor", "capture.host_description", "cli.progress_bar"),
     },
     "datasette": {"web"},

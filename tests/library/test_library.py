@@ -1,0 +1,73 @@
+"""webpf as a library: the page about it is true, and it imports nothing before it is used."""
+
+from __future__ import annotations
+
+import doctest
+import json
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from story import BUILD
+from support import PROJECT, make_recording, webpf_command
+
+import webpf
+
+
+@pytest.fixture
+def db(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A file with two recordings of a build, in the current folder."""
+    file = tmp_path / "webpf.db"
+    make_recording(file, BUILD, name="before")
+    make_recording(file, BUILD, name="after")
+    monkeypatch.chdir(tmp_path)
+    return file
+
+
+def test_the_page_is_true(db: Path) -> None:
+    with closing(sqlite3.connect(db)) as connection, connection:
+        connection.execute("UPDATE recordings SET host = 'here'")
+    page = PROJECT / "docs" / "python.md"
+    failed, tried = doctest.testfile(str(page), module_relative=False, optionflags=doctest.REPORT_ONLY_FIRST_FAILURE)
+    assert not failed
+    assert tried > 10
+
+
+@pytest.mark.parametrize("name", ["lifetimes", "summary", "tree", "concurrency"])
+def test_queries_say_what_the_command_line_says(db: Path, name: str) -> None:
+    recording = webpf.open(db).recording("before")
+    shown = subprocess.check_output([*webpf_command(), "query", name, "webpf.db:1", "--format", "json"])
+    assert recording.query(name) == json.loads(shown)
+
+
+def test_processes_are_the_rows_of_the_table(db: Path) -> None:
+    with closing(sqlite3.connect(db)) as connection:
+        connection.row_factory = sqlite3.Row
+        rows = [dict(row) for row in connection.execute("SELECT * FROM processes WHERE recording_id = 1 ORDER BY id")]
+    assert list(webpf.open(db).recording(1).processes()) == rows
+
+
+def test_an_export_is_that_of_the_command_line(db: Path, tmp_path: Path) -> None:
+    recording = webpf.open(str(db)).recording(1)
+    path = recording.export(tmp_path / "here.ndjson", "ndjson")
+    assert path.read_bytes() == subprocess.check_output([*webpf_command(), "export", "webpf.db:1", "--to", "ndjson"])
+    with pytest.raises(webpf.WebpfError, match="is there already"):
+        recording.export(path, "ndjson")
+    with pytest.raises(webpf.WebpfError, match="there is no format 'xml'"):
+        recording.export("there", "xml")
+
+
+def test_nothing_is_imported_before_it_is_used() -> None:
+    code = "import sys; before = set(sys.modules); import webpf; print(*sorted(set(sys.modules) - before))"
+    found = subprocess.check_output([sys.executable, "-c", code], text=True)
+    assert set(found.split()) == {"webpf", "webpf.version"}
+
+
+def test_what_is_not_there() -> None:
+    with pytest.raises(AttributeError, match="has no attribute 'nosuch'"):
+        _ = webpf.nosuch
+    assert {"open", "File", "Recording", "WebpfError", "__version__"} <= set(webpf.__all__)
+    assert all(hasattr(webpf, name) for name in webpf.__all__)
