@@ -13,7 +13,7 @@ from support import PROJECT
 
 RECORDER = PROJECT / "recorder"
 
-# From the ground up: a folder may import what is in lower ones, and its neighbours inside. The package itself is on top.
+# From the ground up: a folder may import from lower ones and from itself. The package itself is on top of all.
 _PICTURE = (PROJECT / "docs" / "how-it-works.md").read_text(encoding="utf-8").partition("\n## Layers\n")[2]
 LAYERS = [*(set(line.split()) for line in reversed(re.findall(r"^    ([a-z_ ]+)$", _PICTURE, re.MULTILINE))), {""}]
 # Who imports a third party, or SQLite: folders or modules.
