@@ -1,6 +1,6 @@
 -- title: Containers and services
--- description: What ran in each cgroup (a container, a service, a login), and what did it cost? Most CPU time first. Base:
---   processes but kernel threads; CPU times of those that ended.
+-- description: What ran in each cgroup (a container, a service, a login), and what did it cost? Most CPU time first.
+--   Base: processes but kernel threads; CPU times are of those that ended.
 -- param recording: integer, default latest; number of the recording
 -- column cgroup: path in the cgroup v2 hierarchy; null if it was gone before it could be looked up
 -- column processes: how many processes
@@ -9,7 +9,7 @@
 -- column cpu_ms: sum of the CPU times, in milliseconds
 -- column total_ms: sum of the lifetimes
 -- column max_rss_kib: highest peak memory, in KiB
--- column programs: programs that they took on
+-- column programs: how many programs they ran
 -- column cgroup_id: its id
 WITH counted AS (
     SELECT
@@ -23,8 +23,8 @@ WITH counted AS (
         max(max_rss_kib) AS max_rss_kib,
         sum(execs) AS programs
     FROM processes
-    WHERE recording_id = CAST(coalesce(nullif(:recording, ''), (SELECT max(id) FROM recordings)) AS INTEGER)
-        AND kernel IS NOT 1
+    WHERE recording_id = param!(recording)
+        AND is_counted!(processes)
     GROUP BY cgroup_id
 )
 SELECT

@@ -1,7 +1,8 @@
 -- title: Compare
--- description: What is new, gone, more often, slower or hungrier than in another recording of this file? By name, largest
---   change of total lifetime first; without another recording, nothing. Base: processes but kernel threads that were
---   started within their recording. Of a million processes each it takes two seconds.
+-- description: Which programs are new, gone, more frequent, slower or need more memory than in another recording of
+--   this file? By name, largest change of total lifetime first. It has no rows without another recording. Base:
+--   processes but kernel threads that started within their recording. With a million processes in each, it takes two
+--   seconds.
 -- param recording: integer, default latest; number of the recording
 -- param against: integer, default the one before it; number of the recording to compare with
 -- column comm: name
@@ -20,14 +21,8 @@
 -- column failed_before: the same in the other
 WITH pair (id, is_before) AS MATERIALIZED (
     VALUES
-        (CAST(coalesce(nullif(:recording, ''), (SELECT max(id) FROM recordings)) AS INTEGER), 0),
-        (
-            coalesce(
-                CAST(nullif(:against, '') AS INTEGER),
-                (SELECT max(id) FROM recordings WHERE id < CAST(coalesce(nullif(:recording, ''), (SELECT max(id) FROM recordings)) AS INTEGER))
-            ),
-            1
-        )
+        (param!(recording), 0),
+        (param!(against), 1)
 ),
 counted AS MATERIALIZED (
     SELECT
@@ -40,10 +35,10 @@ counted AS MATERIALIZED (
         coalesce(sum(p.status <> 0), 0) AS failed
     FROM pair
     JOIN recordings AS r ON r.id = pair.id
-    -- By the ranges of ids, since nearly every column is read: quicker than row by row through an index.
+    -- By ranges of ids, since nearly every column is read: that is quicker than row by row through an index.
     CROSS JOIN fact_blocks AS block ON block.recording_id = r.id
     CROSS JOIN processes AS p ON p.id BETWEEN block.first_id AND block.first_id + block.size - 1
-    WHERE p.kernel IS NOT 1
+    WHERE is_counted!(p)
         AND p.start_ns >= r.started_ns
         AND (SELECT count(*) FROM pair JOIN recordings USING (id)) = 2
     GROUP BY p.comm, pair.is_before

@@ -1,34 +1,23 @@
 -- title: Concurrency
--- description: How many processes were alive, step by step, from the begin of the recording or of its command? Base: processes but kernel threads that exited or are running
---   (when those ended whose exit was lost isn't known).
+-- description: How many processes were alive, step by step, from the start of the recording or of its command? Base:
+--   processes but kernel threads that exited or are running; when the others ended isn't known, since their exit was
+--   lost.
 -- param recording: integer, default latest; number of the recording
 -- param steps: integer, default 200; how many steps the recording is divided into, at most 10000
--- column time_ns: begin of the step, in nanoseconds since 1970 (Unix time)
--- column seconds: the same from the begin of the recording, or of the command that was recorded
--- column alive: processes alive at the begin of the step
+-- column time_ns: start of the step, in nanoseconds since 1970 (Unix time)
+-- column seconds: the same, from the start of the recording or of the command that was recorded
+-- column alive: processes alive at the start of the step
 -- column mean_alive: how many were alive in the step, on average over its time
 -- column starts: processes that started in the step
 -- column ends: processes that ended in it
 WITH RECURSIVE chosen AS MATERIALIZED (
     SELECT
         r.id,
-        coalesce(
-            (
-                SELECT p.start_ns
-                FROM processes AS p
-                WHERE p.recording_id = r.id
-                    AND p.start_ns >= r.started_ns
-                    AND p.ppid = r.recorder_pid
-                    AND CASE WHEN json_valid(r.options) THEN json_extract(r.options, '$.of') END = 'command'
-                ORDER BY p.start_ns, p.id
-                LIMIT 1
-            ),
-            r.started_ns
-        ) AS begin_ns,
-        coalesce(r.ended_ns, r.updated_ns) AS ended_ns,
-        min(max(CAST(coalesce(nullif(:steps, ''), 200) AS INTEGER), 1), 10000) AS steps
+        begin_ns!(r) AS begin_ns,
+        until_ns!(r) AS ended_ns,
+        min(max(param!(steps), 1), 10000) AS steps
     FROM recordings AS r
-    WHERE r.id = CAST(coalesce(nullif(:recording, ''), (SELECT max(id) FROM recordings)) AS INTEGER)
+    WHERE r.id = param!(recording)
 ),
 recording AS MATERIALIZED (
     SELECT id, begin_ns, steps, max((ended_ns - begin_ns) / steps, 1) AS step_ns FROM chosen
@@ -38,7 +27,7 @@ steps (step) AS (
     UNION ALL
     SELECT steps.step + 1 FROM steps, recording WHERE steps.step + 1 < recording.steps
 ),
--- Of each step, how many started in it, and for how long they are there until it ends.
+-- For each step: how many processes started in it, and how long they were alive in it if none ended.
 started AS MATERIALIZED (
     SELECT
         max((p.start_ns - recording.begin_ns) / recording.step_ns, -1) AS step,
@@ -46,7 +35,7 @@ started AS MATERIALIZED (
         sum(recording.step_ns - (p.start_ns - recording.begin_ns) % recording.step_ns) AS ns
     FROM recording
     JOIN processes AS p ON p.recording_id = recording.id
-    WHERE p.kernel IS NOT 1
+    WHERE is_counted!(p)
         AND p.state <> 'lost'
         AND p.start_ns >= recording.begin_ns
     GROUP BY 1
@@ -58,7 +47,7 @@ ended AS MATERIALIZED (
         sum(recording.step_ns - (p.end_ns - recording.begin_ns) % recording.step_ns) AS ns
     FROM recording
     JOIN processes AS p ON p.recording_id = recording.id
-    WHERE p.kernel IS NOT 1
+    WHERE is_counted!(p)
         AND p.end_ns >= recording.begin_ns
     GROUP BY 1
 ),
@@ -66,7 +55,7 @@ before AS MATERIALIZED (
     SELECT count(*) AS alive
     FROM recording
     JOIN processes AS p ON p.recording_id = recording.id
-    WHERE p.kernel IS NOT 1
+    WHERE is_counted!(p)
         AND p.state <> 'lost'
         AND p.start_ns < recording.begin_ns
         AND (p.end_ns IS NULL OR p.end_ns >= recording.begin_ns)

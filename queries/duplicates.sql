@@ -1,11 +1,11 @@
 -- title: Duplicates
--- description: Which command lines ran again and again, and what did that cost? Most total lifetime first. Base: processes
---   that took on a program and whose arguments are known.
+-- description: Which command lines ran more than once, and what did that cost? Most total lifetime first. Base:
+--   processes that ran a program and whose arguments are known.
 -- param recording: integer, default latest; number of the recording
 -- column runs: how many processes ran this command line
 -- column args: the command line, quoted for a shell
 -- column total_ms: sum of the lifetimes, in milliseconds
--- column again_ms: the same without one run of mean length: what the repetitions cost
+-- column again_ms: the same less one run of mean length: what the repetitions cost
 -- column cpu_ms: sum of the CPU times
 -- column mean_ms: mean lifetime
 -- column failed: how many ended with a non-zero exit code or by a signal
@@ -20,9 +20,9 @@ SELECT
     coalesce(sum(status <> 0), 0) AS failed,
     count(DISTINCT parent_id) AS parents
 FROM fact_blocks AS block
--- By the ranges of ids, since nearly every column is read: quicker than row by row through an index.
+-- By ranges of ids, since nearly every column is read: that is quicker than row by row through an index.
 CROSS JOIN processes ON processes.id BETWEEN block.first_id AND block.first_id + block.size - 1
-WHERE block.recording_id = CAST(coalesce(nullif(:recording, ''), (SELECT max(id) FROM recordings)) AS INTEGER)
+WHERE block.recording_id = param!(recording)
     AND args IS NOT NULL
 GROUP BY args
 HAVING count(*) > 1

@@ -1,5 +1,5 @@
 -- title: Chains of programs
--- description: Which processes took on one program after another (sh, then env, then python)? By the chain of names, most
+-- description: Which processes ran one program after another (sh, then env, then python)? By the chain of names, most
 --   processes first. Base: processes with two programs or more within the recording.
 -- param recording: integer, default latest; number of the recording
 -- column chain: names of the first 20 programs, in order, and how many more there were
@@ -16,7 +16,7 @@ WITH numbered AS (
         row_number() OVER chain AS number
     FROM processes AS p
     JOIN programs AS e ON e.process_id = p.id
-    WHERE p.recording_id = CAST(coalesce(nullif(:recording, ''), (SELECT max(id) FROM recordings)) AS INTEGER)
+    WHERE p.recording_id = param!(recording)
         AND p.execs > 1
     WINDOW chain AS (PARTITION BY e.process_id ORDER BY e.id)
 ),

@@ -1,6 +1,6 @@
 -- title: Lifetimes
--- description: How long did every process live, and how did it end? Longest first, then what is still running by
---   age. Base: all processes but kernel threads, from before the recording too.
+-- description: How long did each process live, and how did it end? Longest first, then those that are still running,
+--   oldest first. Base: all processes but kernel threads, also those from before the recording.
 -- param recording: integer, default latest; number of the recording
 -- param kernel: integer, default 0; 1 shows the kernel's own threads too
 -- column pid: process id
@@ -8,22 +8,22 @@
 -- column lifetime_ms: from start to end, in milliseconds; null if it is running or its end was lost
 -- column state: exited, running (at the end of the recording) or lost (gone, but its exit was not seen)
 -- column exit_code: exit code, null if it is running or was ended by a signal
--- column args: command line of its latest program, quoted for a shell; null if it never took on one
+-- column args: command line of its latest program, quoted for a shell; null if it ran no program of its own
 -- column signal: number of the signal that ended it
 -- column cpu_ms: CPU time of all its threads, without children
--- column max_rss_kib: peak memory in KiB, with that of the program it was before
+-- column max_rss_kib: peak memory in KiB, also of the programs that it ran before
 -- column age_ms: of a running process, its age at the end of the recording
 -- column ppid: process id of the parent
 -- column start_ns: start, in nanoseconds since 1970 (Unix time)
 -- column filename: path of its latest program, as it was called
 -- column uid: user id
 -- column id: its row in the table processes
--- Only ids are sorted: whole rows would take three times as long.
 WITH ordered AS (
+    -- Only ids are sorted: whole rows would take three times as long.
     SELECT id, row_number() OVER (ORDER BY start_ns - end_ns NULLS LAST, start_ns, id) AS position
     FROM processes
-    WHERE recording_id = CAST(coalesce(nullif(:recording, ''), (SELECT max(id) FROM recordings)) AS INTEGER)
-        AND (kernel IS NOT 1 OR CAST(coalesce(nullif(:kernel, ''), 0) AS INTEGER))
+    WHERE recording_id = param!(recording)
+        AND is_counted_or_kernel!(processes, param!(kernel))
 )
 SELECT
     p.pid,
@@ -35,7 +35,7 @@ SELECT
     p.signal,
     round(p.cpu_ns / 1e6, 3) AS cpu_ms,
     p.max_rss_kib,
-    CASE WHEN p.state = 'running' THEN round((coalesce(r.ended_ns, r.updated_ns) - p.start_ns) / 1e6, 3) END AS age_ms,
+    CASE WHEN p.state = 'running' THEN round((until_ns!(r) - p.start_ns) / 1e6, 3) END AS age_ms,
     p.ppid,
     p.start_ns,
     p.filename,

@@ -1,18 +1,18 @@
 -- title: Losses
--- description: Is the recording complete, or are its counts a lower bound, and why? By kind of event. Base: everything that
---   the kernel had to report, from threads of its own too.
+-- description: Is the recording complete, or are its counts a lower bound, and why? By kind of event. Base: all events
+--   that the kernel had to report, also those of its own threads.
 -- param recording: integer, default latest; number of the recording
 -- column kind: fork, exec, exit or free
 -- column attempted: events of this kind that the kernel had to report
 -- column written: how many of them are in the file
 -- column lost: how many of them are not
 -- column lost_percent: the same in percent
--- column verdict: complete; lower bound; or what else is to be said
--- column touches: what can't be trusted to be whole where events of this kind are lost
+-- column verdict: complete, lower bound and why, or that it isn't known
+-- column touches: what may be incomplete where events of this kind are lost
 WITH r AS MATERIALIZED (
     SELECT *
     FROM recordings
-    WHERE id = CAST(coalesce(nullif(:recording, ''), (SELECT max(id) FROM recordings)) AS INTEGER)
+    WHERE id = param!(recording)
 ),
 kinds (position, kind, attempted, written, lost, touches) AS (
     SELECT 1, 'fork', forks_attempted, forks_written, forks_lost, 'parents, processes that never took on a program' FROM r

@@ -1,15 +1,16 @@
 -- title: Peak memory
--- description: Which processes needed most memory? Linux carries a peak over an exec, so a small program that a large one
---   started shows that one's: such a process says so. Base: processes but kernel threads whose exit was seen.
+-- description: Which processes needed most memory? Linux carries a peak over an exec, so a small program that a large
+--   one started shows the peak of the large one: own_peak is 0 then. Base: processes but kernel threads whose exit was
+--   seen.
 -- param recording: integer, default latest; number of the recording
--- param limit: integer, default 100; at most so many
+-- param limit: integer, default 100; how many rows at most
 -- column pid: process id
 -- column comm: name
 -- column max_rss_kib: peak memory, in KiB
--- column carried_rss_kib: of what it was before its latest exec, the peak; null if it took on no program
+-- column carried_rss_kib: peak memory before its latest exec; null if it ran no program of its own
 -- column own_peak: 1 if the peak is that of its latest program, 0 if it may be that of the one before
 -- column lifetime_ms: from start to end, in milliseconds
--- column args: command line of its latest program, quoted for a shell; null if it never took on one
+-- column args: command line of its latest program, quoted for a shell; null if it ran no program of its own
 -- column exit_code: exit code; null if a signal ended it
 -- column signal: number of the signal that ended it; 9 may be the work of the OOM killer
 -- column uid: user id
@@ -18,11 +19,11 @@
 WITH largest AS MATERIALIZED (
     SELECT id
     FROM processes
-    WHERE recording_id = CAST(coalesce(nullif(:recording, ''), (SELECT max(id) FROM recordings)) AS INTEGER)
-        AND kernel IS NOT 1
+    WHERE recording_id = param!(recording)
+        AND is_counted!(processes)
         AND max_rss_kib IS NOT NULL
     ORDER BY max_rss_kib DESC, id
-    LIMIT CAST(coalesce(nullif(:limit, ''), 100) AS INTEGER)
+    LIMIT param!(limit)
 )
 SELECT
     p.pid,

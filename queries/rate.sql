@@ -1,10 +1,10 @@
 -- title: Rate
--- description: How many processes start and end, second by second? Steps without any are in it. Base: processes but kernel
---   threads, with the starts and ends that lie within the recording.
+-- description: How many processes start and end, second by second? Steps without any are shown too. Base: processes but
+--   kernel threads, with the starts and ends that lie within the recording.
 -- param recording: integer, default latest; number of the recording
 -- param step_ms: number, default 1000; length of a step, in milliseconds, at least 1, and a millionth of the recording
--- column time_ns: begin of the step, in nanoseconds since 1970 (Unix time)
--- column seconds: the same from the begin of the recording
+-- column time_ns: start of the step, in nanoseconds since 1970 (Unix time)
+-- column seconds: the same, from the start of the recording
 -- column starts: processes that started in this step
 -- column ends: processes that ended in it
 -- column failures: how many of those with a non-zero exit code or by a signal
@@ -12,13 +12,13 @@ WITH RECURSIVE recording AS MATERIALIZED (
     SELECT
         id,
         started_ns,
-        coalesce(ended_ns, updated_ns) AS ended_ns,
+        until_ns!(recordings) AS ended_ns,
         CAST(max(
-            max(CAST(coalesce(nullif(:step_ms, ''), 1000) AS REAL), 1) * 1e6,
-            (coalesce(ended_ns, updated_ns) - started_ns) / 1e6
+            max(param!(step_ms), 1) * 1e6,
+            (until_ns!(recordings) - started_ns) / 1e6
         ) AS INTEGER) AS step_ns
     FROM recordings
-    WHERE id = CAST(coalesce(nullif(:recording, ''), (SELECT max(id) FROM recordings)) AS INTEGER)
+    WHERE id = param!(recording)
 ),
 steps (step) AS (
     SELECT 0
@@ -31,7 +31,7 @@ started AS MATERIALIZED (
     SELECT (p.start_ns - recording.started_ns) / recording.step_ns AS step, count(*) AS starts
     FROM recording
     JOIN processes AS p ON p.recording_id = recording.id
-    WHERE p.kernel IS NOT 1
+    WHERE is_counted!(p)
         AND p.start_ns >= recording.started_ns
     GROUP BY 1
 ),
@@ -39,7 +39,7 @@ ended AS MATERIALIZED (
     SELECT (p.end_ns - recording.started_ns) / recording.step_ns AS step, count(*) AS ends, sum(p.status <> 0) AS failures
     FROM recording
     JOIN processes AS p ON p.recording_id = recording.id
-    WHERE p.kernel IS NOT 1
+    WHERE is_counted!(p)
         AND p.end_ns IS NOT NULL
     GROUP BY 1
 )

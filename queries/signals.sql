@@ -1,5 +1,6 @@
 -- title: Signals
--- description: Which signals ended processes, and of which name? Most first. Base: processes that a signal ended.
+-- description: Which signals ended processes, and of which name? Most processes first. Base: processes that a signal
+--   ended.
 -- param recording: integer, default latest; number of the recording
 -- column signal: number of the signal
 -- column name: its name, without SIG, as on x86 and arm; null for a real-time signal
@@ -9,9 +10,7 @@
 -- column median_age_ms: how old they were, at the median (the lower one of two), in milliseconds; null if not known
 -- column last_ns: latest end, in nanoseconds since 1970 (Unix time)
 WITH signals (number, name) AS (
-    VALUES (1, 'HUP'), (2, 'INT'), (3, 'QUIT'), (4, 'ILL'), (5, 'TRAP'), (6, 'ABRT'), (7, 'BUS'), (8, 'FPE'), (9, 'KILL'),
-        (10, 'USR1'), (11, 'SEGV'), (12, 'USR2'), (13, 'PIPE'), (14, 'ALRM'), (15, 'TERM'), (16, 'STKFLT'), (24, 'XCPU'),
-        (25, 'XFSZ'), (26, 'VTALRM'), (27, 'PROF'), (29, 'IO'), (30, 'PWR'), (31, 'SYS')
+    signal_names!()
 ),
 ended AS (
     SELECT
@@ -23,7 +22,7 @@ ended AS (
         row_number() OVER (PARTITION BY signal, comm ORDER BY lifetime_ns IS NULL, lifetime_ns) AS rank,
         count(lifetime_ns) OVER (PARTITION BY signal, comm) AS known
     FROM processes
-    WHERE recording_id = CAST(coalesce(nullif(:recording, ''), (SELECT max(id) FROM recordings)) AS INTEGER)
+    WHERE recording_id = param!(recording)
         AND status & 127
 )
 SELECT

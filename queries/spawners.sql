@@ -1,16 +1,16 @@
 -- title: Spawners
--- description: Who starts most processes? Base: processes but kernel threads that were started within the recording by a
---   parent that is in it.
+-- description: Which processes start most others? Base: processes but kernel threads that started within the recording,
+--   by a parent that is in it.
 -- param recording: integer, default latest; number of the recording
--- param limit: integer, default 100; at most so many
+-- param limit: integer, default 100; how many rows at most
 -- column pid: process id of the parent
 -- column comm: its name
 -- column children: how many processes it started
--- column children_per_s: the same by second of its life within the recording
+-- column children_per_s: the same for each second of its life within the recording
 -- column failed: how many of them ended with a non-zero exit code or by a signal
 -- column total_ms: sum of the children's lifetimes, in milliseconds
 -- column cpu_ms: sum of the children's CPU times
--- column args: command line of the parent's latest program, quoted for a shell; null if it never took on one
+-- column args: command line of the parent's latest program, quoted for a shell; null if it ran no program of its own
 -- column state: exited, running or lost
 -- column id: the parent's row in the table processes
 WITH counted AS MATERIALIZED (
@@ -21,20 +21,20 @@ WITH counted AS MATERIALIZED (
         sum(p.end_ns - p.start_ns) AS total_ns,
         sum(p.cpu_ns) AS cpu_ns
     FROM processes AS p
-    WHERE p.recording_id = CAST(coalesce(nullif(:recording, ''), (SELECT max(id) FROM recordings)) AS INTEGER)
-        AND p.kernel IS NOT 1
+    WHERE p.recording_id = param!(recording)
+        AND is_counted!(p)
         AND p.parent_id IS NOT NULL
-        AND p.start_ns >= (SELECT started_ns FROM recordings WHERE id = CAST(coalesce(nullif(:recording, ''), (SELECT max(id) FROM recordings)) AS INTEGER))
+        AND p.start_ns >= (SELECT started_ns FROM recordings WHERE id = param!(recording))
     GROUP BY p.parent_id
     ORDER BY 2 DESC, 1
-    LIMIT CAST(coalesce(nullif(:limit, ''), 100) AS INTEGER)
+    LIMIT param!(limit)
 )
 SELECT
     parent.pid,
     parent.comm,
     counted.children,
     round(counted.children * 1e9
-        / nullif(coalesce(parent.end_ns, r.ended_ns, r.updated_ns) - max(parent.start_ns, r.started_ns), 0), 1
+        / nullif(coalesce(parent.end_ns, until_ns!(r)) - max(parent.start_ns, r.started_ns), 0), 1
     ) AS children_per_s,
     coalesce(counted.failed, 0) AS failed,
     round(counted.total_ns / 1e6, 3) AS total_ms,

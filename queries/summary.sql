@@ -1,7 +1,7 @@
 -- title: Summary
--- description: What ran, by name: how often, how long, how it ended and what it cost? Most total lifetime first.
---   Counts are of all processes but kernel threads; lifetimes of those that exited. On a million
---   processes it takes two to three seconds.
+-- description: What ran, by name: how often, how long, how did it end and what did it cost? Most total lifetime first.
+--   Base: all processes but kernel threads; lifetimes are of those that exited. With a million processes it takes two
+--   to three seconds.
 -- param recording: integer, default latest; number of the recording
 -- column comm: name, at most 15 bytes
 -- column processes: how many processes had this name in the end
@@ -14,12 +14,12 @@
 -- column cpu_ms: sum of the CPU times
 -- column max_rss_kib: highest peak memory, in KiB
 WITH process AS NOT MATERIALIZED (
-    -- By the ranges of ids, since nearly every column is read: quicker than row by row through an index.
+    -- By ranges of ids, since nearly every column is read: that is quicker than row by row through an index.
     SELECT p.*
     FROM fact_blocks AS block
     CROSS JOIN processes AS p ON p.id BETWEEN block.first_id AND block.first_id + block.size - 1
-    WHERE block.recording_id = CAST(coalesce(nullif(:recording, ''), (SELECT max(id) FROM recordings)) AS INTEGER)
-        AND p.kernel IS NOT 1
+    WHERE block.recording_id = param!(recording)
+        AND is_counted!(p)
 ),
 counted AS MATERIALIZED (
     SELECT

@@ -1,24 +1,24 @@
 -- title: Survival
--- description: How long do processes of each name live, if those that are still running count too? The Kaplan-Meier curve:
---   when which share of them had ended. Those alive when the recording began come in late (left-truncated), those alive at
---   its end leave unseen (right-censored). Beside it the naive median, of those only that were seen to end. Base: processes
---   but kernel threads that exited or are running. Of more than 100,000 processes, lifetimes are taken to three digits. On a
---   million processes it takes two to three seconds.
+-- description: How long do processes of each name live, if those that are still running count too? This is the
+--   Kaplan-Meier curve: which share of them had ended at which age. Processes that were alive when the recording began
+--   enter late (left-truncated), those alive at its end leave early (right-censored). Beside it is the naive median, of
+--   those only whose end was seen. Base: processes but kernel threads that exited or are running. With more than
+--   100,000 processes, lifetimes are rounded to three digits. With a million processes it takes two to three seconds.
 -- param recording: integer, default latest; number of the recording
 -- param comm: text, optional; this name only
 -- column comm: name, at most 15 bytes
--- column survival: share that lives longer than time_ms: a step of the curve for each twentieth that it falls below
+-- column survival: share that lives longer than time_ms; one row for each twentieth that the curve falls below
 -- column time_ms: lifetime, in milliseconds
--- column at_risk: how many of those under observation had lived so long
--- column median_ms: lifetime that half of them reach, by this curve; null if it doesn't fall so low
+-- column at_risk: how many processes under observation had lived so long
+-- column median_ms: lifetime that half of them reach, by this curve; null if the curve doesn't fall so low
 -- column naive_median_ms: median of the lifetimes that were seen to end (the lower one of two)
 -- column processes: how many have this name
 -- column late: how many of them were alive before the recording
 -- column running: how many of them are alive at its end
 WITH RECURSIVE recording AS MATERIALIZED (
-    SELECT id, started_ns, coalesce(ended_ns, updated_ns) AS ended_ns
+    SELECT id, started_ns, until_ns!(recordings) AS ended_ns
     FROM recordings
-    WHERE id = CAST(coalesce(nullif(:recording, ''), (SELECT max(id) FROM recordings)) AS INTEGER)
+    WHERE id = param!(recording)
 ),
 observed AS (
     SELECT
@@ -28,11 +28,11 @@ observed AS (
         p.end_ns IS NOT NULL AS is_end
     FROM recording
     JOIN processes AS p ON p.recording_id = recording.id
-    WHERE p.kernel IS NOT 1
+    WHERE is_counted!(p)
         AND p.state <> 'lost'
-        AND (coalesce(:comm, '') = '' OR p.comm = :comm)
+        AND (param!(comm) IS NULL OR p.comm = param!(comm))
 ),
--- How many nanoseconds a lifetime is rounded to.
+-- Whether lifetimes are rounded to three digits.
 size AS MATERIALIZED (SELECT count(*) > 100000 AS is_large FROM observed),
 moments AS MATERIALIZED (
     SELECT
@@ -56,7 +56,7 @@ moments AS MATERIALIZED (
     FROM observed
     GROUP BY 1, 2
 ),
--- At a moment, at risk is who has entered before it and not left before it.
+-- A process is at risk at an age if it entered before that age and didn't leave before it.
 steps AS MATERIALIZED (
     SELECT
         comm,

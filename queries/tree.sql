@@ -1,11 +1,11 @@
 -- title: Tree
--- description: Who started whom? Depth first, children in the order of their starts, indented below their parent, by 100
---   levels at most. Base: all processes but kernel threads; from the given one down, or from all whose parent isn't in the
---   recording.
+-- description: Which process started which? Depth first, children in the order of their starts, indented below their
+--   parent, by 100 levels at most. Base: all processes but kernel threads, from the given one down, or from all whose
+--   parent isn't in the recording.
 -- param recording: integer, default latest; number of the recording
 -- param pid: integer, optional; process id at the top; if it was used again, the latest process that had it
--- param id: integer, optional; its row in the table processes, in place of recording and pid
--- param depth: integer, default 100; at most so many levels below the top
+-- param id: integer, optional; its row in the table processes, instead of recording and pid
+-- param depth: integer, default 100; how many levels below the top at most
 -- column tree: command line (or name), two spaces to the right for each level
 -- column pid: process id
 -- column lifetime_ms: from start to end, in milliseconds; null if it is running or its end was lost
@@ -20,29 +20,18 @@
 WITH RECURSIVE tops AS MATERIALIZED (
     SELECT id, start_ns
     FROM processes
-    WHERE :id <> ''
-        AND id = CAST(:id AS INTEGER)
-        AND kernel IS NOT 1
-    UNION ALL
-    SELECT id, start_ns
-    FROM (
-        SELECT id, start_ns
-        FROM processes
-        WHERE coalesce(:id, '') = ''
-            AND :pid <> ''
-            AND recording_id = CAST(coalesce(nullif(:recording, ''), (SELECT max(id) FROM recordings)) AS INTEGER)
-            AND kernel IS NOT 1
-            AND pid = CAST(:pid AS INTEGER)
-        ORDER BY start_ns DESC, id DESC
-        LIMIT 1
-    )
+    WHERE id = coalesce(
+            param!(id),
+            CASE WHEN param!(pid) IS NOT NULL THEN latest_owner!(param!(recording), param!(pid)) END
+        )
+        AND is_counted!(processes)
     UNION ALL
     SELECT id, start_ns
     FROM processes
-    WHERE coalesce(:id, '') = ''
-        AND coalesce(:pid, '') = ''
-        AND recording_id = CAST(coalesce(nullif(:recording, ''), (SELECT max(id) FROM recordings)) AS INTEGER)
-        AND kernel IS NOT 1
+    WHERE param!(id) IS NULL
+        AND param!(pid) IS NULL
+        AND recording_id = param!(recording)
+        AND is_counted!(processes)
         AND parent_id IS NULL
 ),
 family (id, depth, start_ns) AS (
@@ -51,11 +40,11 @@ family (id, depth, start_ns) AS (
     SELECT child.id, family.depth + 1, child.start_ns
     FROM family
     JOIN processes AS child ON child.parent_id = family.id
-    WHERE family.depth < CAST(coalesce(nullif(:depth, ''), 100) AS INTEGER)
-        AND child.kernel IS NOT 1
-    -- Of what is found but not yet followed the deepest next, of siblings the first: that is depth first.
+    WHERE family.depth < param!(depth)
+        AND is_counted!(child)
+    -- Next comes the deepest process whose children weren't looked for yet, of siblings the first: that is depth first.
     ORDER BY 2 DESC, 3, 1
-    -- Without a limit SQLite takes this order for one that nobody needs.
+    -- Without a limit SQLite leaves this order out, as if nothing depended on it.
     LIMIT -1
 )
 SELECT
@@ -68,14 +57,14 @@ SELECT
     round(p.cpu_ns / 1e6, 3) AS cpu_ms,
     family.depth,
     CASE
-        WHEN family.depth >= CAST(coalesce(nullif(:depth, ''), 100) AS INTEGER) THEN (
+        WHEN family.depth >= param!(depth) THEN (
             WITH RECURSIVE under (id) AS (
                 SELECT family.id
                 UNION
                 SELECT child.id
                 FROM under
                 JOIN processes AS child ON child.parent_id = under.id
-                WHERE child.kernel IS NOT 1
+                WHERE is_counted!(child)
             )
             SELECT count(*) - 1 FROM under
         )

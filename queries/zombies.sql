@@ -1,25 +1,25 @@
 -- title: Zombies
--- description: Which processes had ended, but were not waited for by their parent? Longest first, then those that were still
---   to be reaped at the end of the recording (or whose reaping the kernel didn't report: of a busy machine, up to 4 of
---   1,000). The kernel reports it some 20 ms late. Base: processes whose exit was seen.
+-- description: Which processes had ended, but were not waited for by their parent? Longest first, then those that were
+--   not yet reaped at the end of the recording (or whose reaping the kernel didn't report: on a busy machine up to 4 of
+--   1,000). The kernel reports it some 20 ms late. Base: processes but kernel threads whose exit was seen.
 -- param recording: integer, default latest; number of the recording
 -- param min_ms: number, default 100; shortest time, in milliseconds
 -- column pid: process id
 -- column comm: name
 -- column zombie_ms: from exit to reap, in milliseconds; null if it wasn't reaped
 -- column at_least_ms: from exit to reap or to the end of the recording
--- column args: command line of its latest program, quoted for a shell; null if it never took on one
--- column parent: name of the parent that ought to have waited
+-- column args: command line of its latest program, quoted for a shell; null if it ran no program of its own
+-- column parent: name of the parent that should have waited
 -- column end_ppid: its process id
 -- column end_ns: exit, in nanoseconds since 1970 (Unix time)
 -- column id: its row in the table processes
 WITH recording AS MATERIALIZED (
     SELECT
         id,
-        coalesce(ended_ns, updated_ns) AS ended_ns,
-        CAST(coalesce(nullif(:min_ms, ''), 100) AS REAL) * 1e6 AS min_ns
+        until_ns!(recordings) AS ended_ns,
+        param!(min_ms) * 1e6 AS min_ns
     FROM recordings
-    WHERE id = CAST(coalesce(nullif(:recording, ''), (SELECT max(id) FROM recordings)) AS INTEGER)
+    WHERE id = param!(recording)
 ),
 waiting AS (
     SELECT p.id, f.time_ns - p.end_ns AS ns, f.time_ns - p.end_ns AS least_ns
@@ -52,5 +52,5 @@ SELECT
     p.id
 FROM waiting
 JOIN processes AS p ON p.id = waiting.id
-WHERE p.kernel IS NOT 1
+WHERE is_counted!(p)
 ORDER BY waiting.ns IS NULL, waiting.least_ns DESC, p.id

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,45 +13,35 @@ from typing import Any
 
 from ..errors import UsageError
 from ..model.recording import Recording
-from ..storage import reader
-
-_HEAD_LINE = re.compile(r"-- ?(.*)")
-_PARAMETER = re.compile(
-    r"(integer|number|text), "
-    r"(?:(?P<required>required)(?: unless (?P<instead>\w+))?|optional|default (?P<default>[^;]+)); (?P<description>.+)"
-)
-
-
-@dataclass(frozen=True)
-class Parameter:
-    """A value that a query takes. default is what its SQL puts in for an empty one; None if it must be given.
-
-    instead: name of the parameter that makes up for it, if it is required.
-    """
-
-    name: str
-    type: str
-    required: bool
-    default: str | None
-    description: str
-    instead: str | None = None
-
-    @property
-    def presence(self) -> str:
-        """Whether it must be given, in words; empty if it need not be."""
-        return "must be given" + (f", or {self.instead}" if self.instead else "") if self.required else ""
+from ..storage import reader, sql_macros
+from . import query_head
 
 
 @dataclass(frozen=True)
 class SavedQuery:
-    """One file of queries/. columns: name -> what it says."""
+    """One file of queries/. columns: name -> what it says. head: as it is in the file. sql: without macros."""
 
     name: str
     title: str
     description: str
-    parameters: tuple[Parameter, ...]
+    parameters: tuple[query_head.Parameter, ...]
     columns: Mapping[str, str]
+    head: str
     sql: str
+
+    @property
+    def script(self) -> str:
+        """Its head and its SQL, for any program that runs SQL: only the parameters are left to be set."""
+        ends_in_comment = "--" in self.sql.rpartition("\n")[2]
+        return f"{self.head}\n{self.sql}" + ("\n;" if ends_in_comment else ";")
+
+    @property
+    def example(self) -> list[str]:
+        """Options of an example call: the parameters that it needs, or else one that it takes."""
+        needed = [parameter for parameter in self.parameters if parameter.required]
+        own = [parameter for parameter in self.parameters if parameter.name not in _RECORDING_PARAMETERS]
+        shown = needed or own[:1]
+        return [word for each in shown for word in ("-p", f"{each.name}={each.example}")] or ["--recording", "1"]
 
     def about(self) -> dict[str, Any]:
         """Name, title, description and parameters, as `webpf query --format json` lists them."""
@@ -100,28 +89,16 @@ def _read(name: str) -> SavedQuery:
 
 
 def parse(name: str, source: str) -> SavedQuery:
-    """A query from the text of its file: a head of `-- key: value` lines, then one SELECT. Raises ValueError."""
-    entries: list[list[str]] = []
-    for line in source.splitlines():
-        match = _HEAD_LINE.fullmatch(line)
-        if not match:
-            break
-        if match[1].startswith("  "):
-            entries[-1][1] += " " + match[1].strip()
-        else:
-            key, _, value = match[1].partition(": ")
-            entries.append([key, value.strip()])
-    head = {key: value for key, value in entries if " " not in key}
-    if not {"title", "description"} <= head.keys():
-        raise ValueError(f"{name}: title or description is missing")
-    return SavedQuery(
-        name=name,
-        title=head["title"],
-        description=head["description"],
-        parameters=tuple(_parameter(key[6:], value) for key, value in entries if key.startswith("param ")),
-        columns={key[7:]: value for key, value in entries if key.startswith("column ")},
-        sql="\n".join(line for line in source.splitlines() if not _HEAD_LINE.fullmatch(line)).strip(),
-    )
+    """A query from the text of its file: a head (see query_head), then one SELECT. Raises ValueError."""
+    try:
+        head = query_head.parse(source)
+        lines = source.splitlines()
+        values = {parameter.name: parameter.sql for parameter in head.parameters}
+        sql = sql_macros.expand("\n".join(lines[head.lines :]), values, line=head.lines + 1).strip()
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from error
+    text = "\n".join(lines[: head.lines])
+    return SavedQuery(name, head.title, head.description, head.parameters, head.columns, text, sql)
 
 
 def bind(query: SavedQuery, given: Mapping[str, str]) -> dict[str, str]:
@@ -132,17 +109,17 @@ def bind(query: SavedQuery, given: Mapping[str, str]) -> dict[str, str]:
             near = difflib.get_close_matches(name, by_name, n=1)
             known = f"did you mean {near[0]}?" if near else f"it has {', '.join(by_name) or 'none'}"
             raise UsageError(f"query {query.name} has no parameter {name!r}: {known}", f"webpf query {query.name}")
-        if not fits(value, by_name[name].type):
+        if not query_head.fits(value, by_name[name].type):
             wanted = by_name[name].type
             raise UsageError(
                 f"parameter {name} of query {query.name} takes {_A[wanted]}, not {value!r}",
-                f"webpf query {query.name} -p {name}={_EXAMPLE[wanted]}",
+                f"webpf query {query.name} -p {name}={by_name[name].example}",
             )
     for parameter in query.parameters:
         if parameter.required and not given.get(parameter.name) and not given.get(parameter.instead or ""):
             raise UsageError(
                 f"query {query.name} needs the parameter {parameter.name} ({parameter.description})",
-                f"webpf query {query.name} -p {parameter.name}={_EXAMPLE[parameter.type]}",
+                f"webpf query {query.name} -p {parameter.name}={parameter.example}",
             )
     return {name: given.get(name, "") for name in by_name}
 
@@ -173,24 +150,4 @@ def run(path: Path, query: SavedQuery, given: Mapping[str, str]) -> Iterator[Res
 
 
 _RECORDING_PARAMETERS = {"recording", "against"}
-_NUMBERS = {"integer": r"[+-]?[0-9]{1,18}", "number": r"[+-]?[0-9]+(\.[0-9]*)?([eE][+-]?[0-9]+)?"}
-_EXAMPLE = {"integer": "1", "number": "0.5", "text": "word"}
-
-
 _A = {"integer": "a whole number", "number": "a number", "text": "text"}
-
-
-def fits(value: str, type: str) -> bool:
-    """Whether a text is a value of this type (integer, number, text), to SQLite as to Python; empty: none is given."""
-    if type == "text" or value == "":
-        return True
-    # Narrower than int() and float(), which take 1_000 and other scripts' digits: SQLite reads those otherwise.
-    return re.fullmatch(_NUMBERS[type], value) is not None
-
-
-def _parameter(name: str, value: str) -> Parameter:
-    match = _PARAMETER.fullmatch(value)
-    if not match:
-        raise ValueError(f"parameter {name}: {value!r} is not 'TYPE, required|optional|default VALUE; DESCRIPTION'")
-    required = match["required"] is not None
-    return Parameter(name, match[1], required, match["default"], match["description"], match["instead"])

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 from datasette import Response
 from datasette.utils.asgi import BadRequest
 
-from ..analysis import saved_queries, timeline
+from ..analysis import query_head, timeline
 from ..model.recording import Recording
 from ..progress import Work
 from . import access, perfetto_pages, readers
@@ -108,7 +108,7 @@ def _view(given: Any) -> timeline.View:
 
     def text(name: str, type: str) -> str:
         value = str(given.get(name) or "")
-        if not saved_queries.fits(value, type):
+        if not query_head.fits(value, type):
             raise BadRequest(f"{name} must be {type}: {value[:40]!r}")
         return value
 

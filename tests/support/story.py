@@ -71,6 +71,13 @@ BUILD: list[Event] = [
 """One second. Ids are numbers of facts: 1 init, 3 daemon, 4 server, 5 sh, 7 make, 9 and 13 gcc, and so on."""
 
 
+def needed(name: str, pid: str) -> dict[str, str]:
+    """Values for the parameters of a saved query that must be given, so that it asks about the process of a pid."""
+    values = {"pid": pid}
+    required = [parameter for parameter in saved_queries.load(name).parameters if parameter.required]
+    return {parameter.name: values.get(parameter.name, parameter.example) for parameter in required}
+
+
 def run(db: Path, name: str, **given: str) -> list[dict[str, Any]]:
     """Rows of a saved query, with its values as text."""
     with saved_queries.run(db, saved_queries.load(name), given) as result:

@@ -7,17 +7,17 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from sites import PYTHONS, Site, running
-from story import BUILD
+from story import BUILD, needed
 from support import Recorder, alive, exec_, exit_, fork, make_recording
 
 from webpf.analysis import saved_queries
 from webpf.storage import data_dictionary
 
 TIMELINE = "/-/webpf/timeline/webpf/1"
-NEEDED = {"execs": "?pid=102", "ancestors": "?pid=102"}
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +76,7 @@ def counted(page: Any) -> int:
 
 def test_tables_and_queries(page: Any) -> None:
     pages = ["/", "/webpf", *(f"/webpf/{table.name}" for table in data_dictionary.all_tables()), "/webpf/processes/7"]
-    pages += [f"/webpf/{name}{NEEDED.get(name, '')}" for name in saved_queries.names()]
+    pages += [f"/webpf/{name}?{urlencode(needed(name, '102'))}" for name in saved_queries.names()]
     for path in pages:
         page.goto(path)
         assert page.title()

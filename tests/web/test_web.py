@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from sites import PYTHONS, WITHOUT_PLUGINS, Site, running
-from story import BUILD, run
+from story import BUILD, needed, run
 from support import Machine, about, alive, exec_, exit_, fork, make_recording
 
 from webpf.analysis import saved_queries
@@ -23,7 +23,6 @@ from webpf.model.source import Replay
 from webpf.storage.recording_file import Store
 
 NAMES = saved_queries.names()
-NEEDED = {"execs": {"pid": "102"}, "ancestors": {"pid": "102"}}
 HOSTILE = "<b>&\"'🙂"
 Webpf = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -64,7 +63,7 @@ def query_string(given: dict[str, str]) -> str:
 @pytest.mark.parametrize("name", NAMES)
 def test_a_saved_query_has_a_page_with_the_same_rows(site: Site, files: list[Path], name: str) -> None:
     query = saved_queries.load(name)
-    given = NEEDED.get(name, {})
+    given = needed(name, "102")
     status, page = site.get(f"/webpf/{name}{query_string(given)}")
     assert status == 200
     assert query.title in page
@@ -153,7 +152,7 @@ def test_names_are_no_html(site: Site) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_recording_without_processes(site: Site, name: str) -> None:
-    assert site.get(f"/empty/{name}{query_string(NEEDED.get(name, {}))}")[0] == 200
+    assert site.get(f"/empty/{name}{query_string(needed(name, '102'))}")[0] == 200
 
 
 def test_other_databases_are_left_alone(site: Site) -> None:
@@ -198,7 +197,7 @@ def test_a_datasette_without_the_plugin(version: str, files: list[Path], tmp_pat
     with running(version, [files[0], *options], start=WITHOUT_PLUGINS) as site:
         assert '"webpf"' not in site.get("/-/plugins.json")[1]
         for name in NAMES:
-            assert saved_queries.load(name).title in site.get(f"/webpf/{name}{query_string(NEEDED.get(name, {}))}")[1]
+            assert saved_queries.load(name).title in site.get(f"/webpf/{name}{query_string(needed(name, '102'))}")[1]
         assert site.rows("/webpf/short_lived?max_ms=10") == run(files[0], "short_lived", max_ms="10")
         assert "One row for each process (never for a thread)" in site.get("/webpf/processes")[1]
         ids = [int(row["id"]) for row in site.rows("/webpf/processes")]
@@ -220,9 +219,9 @@ def test_ids_in_sql_that_somebody_types_in_lead_nowhere(site: Site, sql: str) ->
 @pytest.mark.parametrize("name", [name for name in NAMES if {"id", "of_id"} & saved_queries.load(name).columns.keys()])
 def test_ids_in_saved_queries_lead_to_processes(site: Site, files: list[Path], name: str) -> None:
     """Each link to a row leads to one that is there, and has the pid that stands beside it."""
-    path = f"/webpf/{name}{query_string(NEEDED.get(name, {}))}"
+    path = f"/webpf/{name}{query_string(needed(name, '102'))}"
     page = site.get(path)[1]
-    for row in run(files[0], name, **NEEDED.get(name, {})):
+    for row in run(files[0], name, **needed(name, "102")):
         assert f'href="/webpf/processes/{row["id"]}"' in page
         with closing(sqlite3.connect(files[0])) as connection:
             pid = connection.execute("SELECT pid FROM processes WHERE id = ?", [row["id"]]).fetchone()

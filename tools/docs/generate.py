@@ -11,7 +11,7 @@ import re
 
 from tools.cache import PROJECT
 from webpf.analysis import saved_queries
-from webpf.storage import data_dictionary, file_check, migrations
+from webpf.storage import data_dictionary, file_check, migrations, sql_macros
 
 DOCS = PROJECT / "docs"
 
@@ -41,8 +41,8 @@ def queries_page() -> str:
     lines = [
         "# Saved queries",
         "",
-        "Made from the heads of the files in `queries/` by `make docs`. `webpf query NAME` runs one; one more file in"
-        " that folder is one more query.",
+        "Made from the files in `queries/` by `make docs`. `webpf query NAME` runs a query, `webpf query NAME --help`"
+        " describes it, and `webpf query NAME --sql` prints its SQL. A new file in that folder is a new query.",
     ]
     for name in saved_queries.names():
         query = saved_queries.load(name)
@@ -53,7 +53,23 @@ def queries_page() -> str:
             lines.append(f"| `{parameter.name}` | {parameter.type} | {default} | {parameter.description} |")
         lines += ["", "| column | |", "|---|---|"]
         lines += [f"| `{column}` | {description} |" for column, description in query.columns.items()]
+        lines += ["", "<details><summary>SQL</summary>", "", "```sql", query.sql, "```", "", "</details>"]
+    lines += ["", "## Macros", "", *_macros()]
     return "\n".join(lines) + "\n"
+
+
+def _macros() -> list[str]:
+    example = '`webpf query execs --sql | sqlite3 -cmd ".parameter set :pid 1" webpf.db`'
+    lines = [
+        "Files in `queries/`, and the SQL in webpf's modules, write what many statements say as macros, from"
+        " `recorder/storage/sql_macros.py`. The SQL above, in Datasette and from `--sql` has none: any program can run"
+        f" it, as {example} does. A parameter that isn't set has its default.",
+        "",
+        "| macro | stands for |",
+        "|---|---|",
+        "| `param!(name)` | the value of a parameter, of the type and with the default that the query's head states |",
+    ]
+    return lines + [f"| `{macro.call}` | {macro.description} |" for macro in sql_macros.MACROS.values()]
 
 
 def how_it_works_page() -> str:

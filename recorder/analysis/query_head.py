@@ -1,0 +1,123 @@
+"""What the file of a saved query says about it: its title, description, parameters and columns, in comments on top."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+_COMMENT = re.compile(r"-- ?(.*)")
+_ENTRY = re.compile(r"(title|description|(?:param|column) \w+): (.+)")
+_PARAMETER = re.compile(
+    r"(integer|number|text), "
+    r"(?:(?P<required>required)(?: unless (?P<instead>\w+))?|optional|default (?P<default>[^;]+)); (?P<description>.+)"
+)
+_NUMBERS = {"integer": r"[+-]?[0-9]{1,18}", "number": r"[+-]?[0-9]+(\.[0-9]*)?([eE][+-]?[0-9]+)?"}
+_SQL_TYPE = {"integer": "INTEGER", "number": "REAL", "text": "TEXT"}
+_EXAMPLE = {"integer": "1", "number": "0.5", "text": "word"}
+_DEFAULTS = {"latest": "latest_recording!()", "the one before it": "recording_before!(param!(recording))"}
+"""Defaults that are no values but words, and what stands for them in the SQL."""
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A value that a query takes. default: as the head states it, what an empty value means; None: NULL.
+
+    type: integer, number or text. instead: name of the parameter that makes up for it, if it is required.
+    """
+
+    name: str
+    type: str
+    required: bool
+    default: str | None
+    description: str
+    instead: str | None = None
+
+    @property
+    def presence(self) -> str:
+        """Whether it must be given, in words; empty if it need not be."""
+        return "must be given" + (f", or {self.instead}" if self.instead else "") if self.required else ""
+
+    @property
+    def form(self) -> str:
+        """Its type, and whether it must be given or what its default is, as the head says it."""
+        unless = f" unless {self.instead}" if self.instead else ""
+        optional = "optional" if self.default is None else f"default {self.default}"
+        return f"{self.type}, {f'required{unless}' if self.required else optional}"
+
+    @property
+    def example(self) -> str:
+        """A value that can be given: its default if that is one."""
+        return self.default if self.default is not None and self.default not in _DEFAULTS else _EXAMPLE[self.type]
+
+    @property
+    def sql(self) -> str:
+        """Its value in SQL, which is what param!(name) means. It is passed as text, '' where none is given."""
+        if self.default is None:
+            given = f"nullif(:{self.name}, '')"
+            return given if self.type == "text" else f"CAST({given} AS {_SQL_TYPE[self.type]})"
+        literal = self.default if self.type != "text" else "'" + self.default.replace("'", "''") + "'"
+        default = _DEFAULTS.get(self.default, literal)
+        return f"CAST(coalesce(nullif(:{self.name}, ''), {default}) AS {_SQL_TYPE[self.type]})"
+
+
+@dataclass(frozen=True)
+class Head:
+    """The parts of a head. columns: name -> what it says. lines: how many lines of the file it takes."""
+
+    title: str
+    description: str
+    parameters: tuple[Parameter, ...]
+    columns: dict[str, str]
+    lines: int
+
+
+def parse(source: str) -> Head:
+    """The head of a file: comments like `-- key: value` down to the SQL; indented ones go on. Raises ValueError."""
+    lines = list(_comments(source))
+    entries: list[tuple[str, str]] = []
+    for line in lines:
+        match = _ENTRY.fullmatch(line)
+        if match:
+            entries.append((match[1], match[2]))
+        elif line.startswith("  ") and entries:
+            entries[-1] = (entries[-1][0], f"{entries[-1][1]} {line.strip()}")
+        else:
+            raise ValueError(f"{line!r} is no title, description, param or column")
+    by_key = dict(entries)
+    for key in ("title", "description"):
+        if key not in by_key:
+            raise ValueError(f"{key} is missing")
+    if len(by_key) < len(entries):
+        raise ValueError("something is said twice in the head")
+    columns = {key.removeprefix("column "): value for key, value in entries if key.startswith("column ")}
+    parameters = tuple(
+        _parameter(key.removeprefix("param "), text) for key, text in entries if key.startswith("param ")
+    )
+    return Head(by_key["title"], by_key["description"], parameters, columns, len(lines))
+
+
+def fits(value: str, type: str) -> bool:
+    """Whether a text is a value of this type (integer, number, text), to SQLite as to Python; empty: none is given."""
+    if type == "text" or value == "":
+        return True
+    # Narrower than int() and float(), which take 1_000 and other scripts' digits: SQLite reads those otherwise.
+    return re.fullmatch(_NUMBERS[type], value) is not None
+
+
+def _comments(source: str) -> Iterator[str]:
+    for line in source.splitlines():
+        match = _COMMENT.fullmatch(line)
+        if not match:
+            return
+        yield match[1]
+
+
+def _parameter(name: str, value: str) -> Parameter:
+    match = _PARAMETER.fullmatch(value)
+    if not match:
+        raise ValueError(f"parameter {name}: {value!r} is not 'TYPE, required|optional|default VALUE; DESCRIPTION'")
+    default = match["default"]
+    if default is not None and default not in _DEFAULTS and not fits(default, match[1]):
+        raise ValueError(f"parameter {name}: the default {default!r} is not of the type {match[1]}")
+    return Parameter(name, match[1], match["required"] is not None, default, match["description"], match["instead"])

@@ -1,0 +1,203 @@
+"""Macros for SQL, written `name!(argument, ...)`: the one home of what many statements say in the same way.
+
+No SQL has a `!` that isn't followed by `=`, so what is left unexpanded is a syntax error in every database. The result
+is plain SQL. Strings, quoted names and comments stay as they are.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Macro:
+    """A piece of SQL with a name. Its text holds {argument} for each argument, and may use other macros."""
+
+    name: str
+    arguments: tuple[str, ...]
+    description: str
+    text: str
+
+    @property
+    def call(self) -> str:
+        """How it is written: name!(argument, ...)."""
+        return f"{self.name}!({', '.join(self.arguments)})"
+
+
+MACROS = {
+    macro.name: macro
+    for macro in (
+        Macro("latest_recording", (), "the number of the latest recording", "(SELECT max(id) FROM recordings)"),
+        Macro(
+            "recording_before",
+            ("number",),
+            "the number of the recording before another",
+            """\
+(
+    SELECT max(id)
+    FROM recordings
+    WHERE id < {number}
+)""",
+        ),
+        Macro(
+            "until_ns",
+            ("r",),
+            "the end of a recording r; while it goes on, its latest commit",
+            "coalesce({r}.ended_ns, {r}.updated_ns)",
+        ),
+        Macro(
+            "option",
+            ("r", "name"),
+            "an option with which a recording r was made; NULL if it has none of this name",
+            "CASE WHEN json_valid({r}.options) THEN json_extract({r}.options, '$.{name}') END",
+        ),
+        Macro(
+            "command",
+            ("r", "column"),
+            "a column of the process that `record -- COMMAND` started, in a recording r; NULL if there was no command",
+            # In the order of the index over time, so that it is found at once.
+            """\
+(
+    SELECT of_command.{column}
+    FROM processes AS of_command
+    WHERE of_command.recording_id = {r}.id
+        AND of_command.start_ns >= {r}.started_ns
+        AND of_command.ppid = {r}.recorder_pid
+        AND option!({r}, of) = 'command'
+    ORDER BY of_command.start_ns, of_command.id
+    LIMIT 1
+)""",
+        ),
+        Macro(
+            "begin_ns",
+            ("r",),
+            "from when the times of a recording r count: the start of its command, or else of the recording",
+            "coalesce(command!({r}, start_ns), {r}.started_ns)",
+        ),
+        Macro(
+            "is_counted",
+            ("p",),
+            "whether a process p is one of those that queries count and show: not a thread of the kernel's own",
+            "{p}.kernel IS NOT 1",
+        ),
+        Macro(
+            "is_counted_or_kernel",
+            ("p", "shows_kernel"),
+            "the same, but with the kernel's own threads if the second argument is true",
+            "({p}.kernel IS NOT 1 OR {shows_kernel})",
+        ),
+        Macro(
+            "outcome",
+            ("p",),
+            "how a process p ended: ok, failed (by its exit code) or signalled; or its state: running or lost",
+            """\
+CASE
+    WHEN {p}.signal IS NOT NULL THEN 'signalled'
+    WHEN {p}.exit_code <> 0 THEN 'failed'
+    WHEN {p}.state = 'exited' THEN 'ok'
+    ELSE {p}.state
+END""",
+        ),
+        Macro(
+            "owners_of_pid",
+            ("recording", "pid"),
+            "a SELECT of the ids of the processes that had a pid in a recording, the latest first",
+            """\
+SELECT id
+FROM processes
+WHERE recording_id = {recording}
+    AND pid = {pid}
+ORDER BY start_ns DESC, id DESC""",
+        ),
+        Macro(
+            "latest_owner",
+            ("recording", "pid"),
+            "the id of the latest process that had a pid in a recording; NULL if none had it",
+            """\
+(
+    owners_of_pid!({recording}, {pid})
+    LIMIT 1
+)""",
+        ),
+        Macro(
+            "signal_names",
+            (),
+            "rows of the number and the name of each signal, without SIG, as on x86 and arm",
+            """\
+VALUES (1, 'HUP'), (2, 'INT'), (3, 'QUIT'), (4, 'ILL'), (5, 'TRAP'), (6, 'ABRT'), (7, 'BUS'), (8, 'FPE'), (9, 'KILL'),
+    (10, 'USR1'), (11, 'SEGV'), (12, 'USR2'), (13, 'PIPE'), (14, 'ALRM'), (15, 'TERM'), (16, 'STKFLT'), (24, 'XCPU'),
+    (25, 'XFSZ'), (26, 'VTALRM'), (27, 'PROF'), (29, 'IO'), (30, 'PWR'), (31, 'SYS')""",
+        ),
+    )
+}
+"""All macros, by name. To them comes `param!(name)`, which each saved query's head defines."""
+
+PARAMETER = "param"
+_QUOTED = r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|`(?:[^`]|``)*`|\[[^\]]*\]|--[^\n]*|/\*.*?(?:\*/|\Z)"""
+_CALL = re.compile(rf"{_QUOTED}|(?P<name>\w*)!(?!=)(?P<open>\(?)", re.DOTALL)
+_WITHIN = re.compile(rf"{_QUOTED}|[(),]", re.DOTALL)
+
+
+def expand(sql: str, parameters: Mapping[str, str] | None = None, line: int = 1) -> str:
+    """SQL with each macro replaced by its text. Raises ValueError, with the line, for what is no macro's right call.
+
+    parameters: the SQL of the value of each parameter, for param!(name); it may use macros too. line: the number of
+    the first line of the SQL, for messages.
+    """
+    return "".join(_pieces(sql, parameters or {}, line))
+
+
+def _pieces(sql: str, parameters: Mapping[str, str], line: int) -> Iterator[str]:
+    done = 0
+    while match := _next_call(sql, done):
+        here = line + sql.count("\n", 0, match.start())
+        arguments, end = _arguments(sql, match, here)
+        before = sql[: match.start()].rpartition("\n")[2]
+        indent = "\n" + before[: len(before) - len(before.lstrip())]
+        text, names = _definition(match["name"], arguments, parameters, here)
+        expanded = [expand(argument, parameters, here) for argument in arguments]
+        yield sql[done : match.start()]
+        yield expand(text, parameters, here).replace("\n", indent).format(**dict(zip(names, expanded, strict=True)))
+        done = end
+    yield sql[done:]
+
+
+def _next_call(sql: str, position: int) -> re.Match[str] | None:
+    return next((match for match in _CALL.finditer(sql, position) if match["name"] is not None), None)
+
+
+def _arguments(sql: str, call: re.Match[str], line: int) -> tuple[list[str], int]:
+    """The arguments of a call as they are written, and where the text goes on behind it."""
+    if not call["name"] or not call["open"]:
+        raise ValueError(f"line {line}: a macro is written name!(...), not {call[0]!r}")
+    found: list[str] = []
+    begin, depth = call.end(), 0
+    for match in _WITHIN.finditer(sql, begin):
+        if match[0] == ")" and depth == 0:
+            last = sql[begin : match.start()].strip()
+            return found + ([last] if found or last else []), match.end()
+        if match[0] == "," and depth == 0:
+            found.append(sql[begin : match.start()].strip())
+            begin = match.end()
+        depth += {"(": 1, ")": -1}.get(match[0], 0)
+    raise ValueError(f"line {line}: {call[0]} has no end")
+
+
+def _definition(
+    name: str, arguments: list[str], parameters: Mapping[str, str], line: int
+) -> tuple[str, tuple[str, ...]]:
+    """The text of a macro, and the names of its arguments. Raises ValueError."""
+    wanted = ("name",) if name == PARAMETER else MACROS[name].arguments if name in MACROS else None
+    if wanted is None:
+        near = difflib.get_close_matches(name, [*MACROS, PARAMETER], n=1)
+        raise ValueError(f"line {line}: there is no macro {name}!" + (f": did you mean {near[0]}!?" if near else ""))
+    if len(arguments) != len(wanted) or "" in arguments:
+        raise ValueError(f"line {line}: {name}! is called as {name}!({', '.join(wanted)}): {len(arguments)} given")
+    if name != PARAMETER:
+        return MACROS[name].text, wanted
+    if arguments[0] not in parameters:
+        raise ValueError(f"line {line}: there is no parameter {arguments[0]!r}")
+    return parameters[arguments[0]].replace("{", "{{").replace("}", "}}"), wanted

@@ -1,0 +1,102 @@
+"""Heads of saved queries: what they say is read as it is written, and what they can't mean is refused."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+
+import pytest
+
+from webpf.analysis import query_head, saved_queries
+
+SOURCE = """\
+-- title: Names
+-- description: A question? It goes on
+--   in the next line.
+-- param pid: integer, required unless id; process id
+-- param id: integer, optional; its row
+-- param share: number, default 0.25; a share
+-- param word: text, default it's; a word
+-- column a: first
+-- column b: second;
+--   with more
+-- column c: third
+-- column d: fourth
+-- A comment in the SQL would be part of the head here.
+"""
+SQL = "SELECT param!(pid), param!(id), param!(share), param!(word)"
+
+
+def source(*replaced: tuple[str, str]) -> str:
+    """A file like SOURCE, with the comment in its place, and texts replaced."""
+    text = SOURCE.replace("-- A comment in the SQL would be part of the head here.\n", f"{SQL}\n-- A comment: stays\n")
+    for old, new in replaced:
+        assert old in text
+        text = text.replace(old, new)
+    return text
+
+
+def test_a_query_is_read() -> None:
+    query = saved_queries.parse("names", source())
+    assert (query.title, query.description) == ("Names", "A question? It goes on in the next line.")
+    assert query.columns == {"a": "first", "b": "second; with more", "c": "third", "d": "fourth"}
+    assert [(each.name, each.type, each.required, each.default, each.form) for each in query.parameters] == [
+        ("pid", "integer", True, None, "integer, required unless id"),
+        ("id", "integer", False, None, "integer, optional"),
+        ("share", "number", False, "0.25", "number, default 0.25"),
+        ("word", "text", False, "it's", "text, default it's"),
+    ]
+    assert query.sql.endswith("\n-- A comment: stays")
+    assert query.script == f"{source().partition('SELECT')[0]}{query.sql}\n;"
+
+
+@pytest.mark.parametrize(
+    ("given", "row"),
+    [
+        ({}, (None, None, 0.25, "it's")),
+        ({"pid": "7", "id": "8", "share": "2", "word": "1"}, (7, 8, 2.0, "1")),
+        ({"pid": "+7"}, (7, None, 0.25, "it's")),
+    ],
+)
+def test_values_have_the_type_and_the_default_of_the_head(given: dict[str, str], row: tuple[object, ...]) -> None:
+    """Passed as text, where nothing is given as '' (as Datasette does) or NULL (as sqlite3 does)."""
+    sql = saved_queries.parse("names", source()).sql
+    connection = sqlite3.connect(":memory:")
+    for blank in ("", None):
+        values = dict.fromkeys(("pid", "id", "share", "word"), blank) | given
+        assert connection.execute(sql, values).fetchone() == row
+    connection.close()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("-- title: Names\n", "", "names: title is missing"),
+        ("-- description: A question? It goes on\n--   in the next line.\n", "", "names: description is missing"),
+        ("-- column a:", "-- colum a:", "names: 'colum a: first' is no title, description, param or column"),
+        ("-- column a: first", "-- column a:", "names: 'column a:' is no title"),
+        ("-- title: Names\n", "--   Names\n", "names: '  Names' is no title"),
+        ("-- column c:", "-- column a:", "names: something is said twice in the head"),
+        ("integer, optional;", "int, optional;", "names: parameter id: 'int, optional; its row' is not"),
+        (
+            "default 0.25",
+            "default a quarter",
+            "names: parameter share: the default 'a quarter' is not of the type number",
+        ),
+        ("param!(share)", "param!(shares)", "names: line 13: there is no parameter 'shares'"),
+        ("param!(share)", "parm!(share)", "names: line 13: there is no macro parm!: did you mean param!?"),
+        (
+            "integer, optional;",
+            "integer, default the one before it;",
+            "names: line 13: there is no parameter 'recording'",
+        ),
+    ],
+)
+def test_what_a_head_cannot_mean_is_refused(old: str, new: str, message: str) -> None:
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}"):
+        saved_queries.parse("names", source((old, new)))
+
+
+def test_a_comment_right_behind_the_head_is_refused() -> None:
+    with pytest.raises(ValueError, match="is no title, description, param or column"):
+        query_head.parse(SOURCE)

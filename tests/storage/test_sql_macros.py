@@ -1,0 +1,117 @@
+"""Macros in SQL: what they become, what they leave alone, and what SQLite says of one that wasn't expanded."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from pathlib import Path
+
+import pytest
+from support import PROJECT, make_recording
+
+from webpf.storage import sql_macros
+from webpf.storage.sql_macros import MACROS, expand
+
+ARGUMENTS = {
+    "number": "2", "r": "recordings", "name": "of", "column": "pid", "p": "processes", "shows_kernel": "1",
+    "recording": "1", "pid": "100",
+}  # fmt: skip
+"""A value for each argument of a macro."""
+
+
+@pytest.mark.parametrize(
+    ("sql", "expanded"),
+    [
+        ("is_counted!(p)", "p.kernel IS NOT 1"),
+        ("is_counted!( p )AND 1", "p.kernel IS NOT 1AND 1"),
+        ("until_ns!(r)+until_ns!(s)", "coalesce(r.ended_ns, r.updated_ns)+coalesce(s.ended_ns, s.updated_ns)"),
+        ("latest_recording!( )", "(SELECT max(id) FROM recordings)"),
+        ("is_counted_or_kernel!(p, max(1, 2))", "(p.kernel IS NOT 1 OR max(1, 2))"),
+        ("is_counted_or_kernel!(p, ')' = \",\")", "(p.kernel IS NOT 1 OR ')' = \",\")"),
+        ("is_counted_or_kernel!(p, is_counted!(q))", "(p.kernel IS NOT 1 OR q.kernel IS NOT 1)"),
+        ("is_counted_or_kernel!(p, '{r}')", "(p.kernel IS NOT 1 OR '{r}')"),
+        ("option!(r, of)", "CASE WHEN json_valid(r.options) THEN json_extract(r.options, '$.of') END"),
+        ("param!(low) < param!(high)", ":low < (SELECT max(id) FROM recordings)"),
+        ("param!(brace)", "'{} {0} {name}'"),
+        # A macro of several lines goes on where it begins.
+        (
+            "  x = latest_owner!(1, :pid)\n  y",
+            "  x = (\n      SELECT id\n      FROM processes\n      WHERE recording_id = 1\n          AND pid = :pid\n"
+            "      ORDER BY start_ns DESC, id DESC\n      LIMIT 1\n  )\n  y",
+        ),
+    ],
+)
+def test_a_macro_is_replaced_by_its_text(sql: str, expanded: str) -> None:
+    values = {"low": ":low", "high": "latest_recording!()", "brace": "'{} {0} {name}'"}
+    assert expand(sql, values) == expanded
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT 1",
+        "SELECT a != b, a!=(b), a <> b",
+        "SELECT 'is_counted!(p)', 'it''s is_counted!(p)', '--' ",
+        'SELECT "is_counted!(p)", `is_counted!(p)`, [is_counted!(p)]',
+        "SELECT 1 -- is_counted!(p), it's a comment\n, 2",
+        "SELECT 1 /* is_counted!(p) ' */, 2 /* nosuch!(",
+        "SELECT 'nosuch!('",
+    ],
+)
+def test_strings_names_and_comments_stay_as_they_are(sql: str) -> None:
+    assert expand(sql) == sql
+
+
+def test_what_follows_a_string_or_a_comment_is_expanded() -> None:
+    assert expand("'is_counted!(p)' -- '\nis_counted!(p)") == "'is_counted!(p)' -- '\np.kernel IS NOT 1"
+
+
+@pytest.mark.parametrize(
+    ("sql", "message"),
+    [
+        ("SELECT 1\nWHERE is_conted!(p)", "line 2: there is no macro is_conted!: did you mean is_counted!?"),
+        ("xyzzy!()", "line 1: there is no macro xyzzy!"),
+        ("is_counted!()", "line 1: is_counted! is called as is_counted!(p): 0 given"),
+        ("is_counted!(p, q)", "line 1: is_counted! is called as is_counted!(p): 2 given"),
+        ("is_counted_or_kernel!(p,)", "line 1: is_counted_or_kernel! is called as"),
+        ("latest_recording!(1)", "line 1: latest_recording! is called as latest_recording!(): 1 given"),
+        ("\n\nis_counted!(p", "line 3: is_counted!( has no end"),
+        ("is_counted!(p')'", "line 1: is_counted!( has no end"),
+        ("is_counted! (p)", "line 1: a macro is written name!(...), not 'is_counted!'"),
+        ("is_counted!", "line 1: a macro is written name!(...), not 'is_counted!'"),
+        ("NOT !(p)", "line 1: a macro is written name!(...), not '!('"),
+        ("is_counted_or_kernel!(p,\nnosuch!(q))", "line 1: there is no macro nosuch!"),
+        ("param!(x)", "line 1: there is no parameter 'x'"),
+        ("param!(known, 2)", "line 1: param! is called as param!(name): 2 given"),
+    ],
+)
+def test_what_is_no_right_call_is_refused_with_its_line(sql: str, message: str) -> None:
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}"):
+        expand(sql, {"known": "1"})
+
+
+@pytest.mark.parametrize("macro", MACROS.values(), ids=MACROS)
+def test_sqlite_refuses_each_macro_as_it_is_and_takes_it_expanded(tmp_path: Path, macro: sql_macros.Macro) -> None:
+    """Wherever it stands: as a value, as a condition, as a table."""
+    make_recording(tmp_path / "webpf.db", [])
+    call = f"{macro.name}!({', '.join(ARGUMENTS[argument] for argument in macro.arguments)})"
+    connection = sqlite3.connect(tmp_path / "webpf.db")
+    for place in ("SELECT {}", "SELECT 1 WHERE {}", "SELECT * FROM {}", "{}", "SELECT 1 LIMIT {}", "SELECT 1 IN {}"):
+        with pytest.raises(sqlite3.OperationalError, match=r'unrecognized token: "!"|syntax error'):
+            connection.execute(place.format(call))
+    expanded = expand(call)
+    statement = (
+        expanded if expanded.startswith(("SELECT", "VALUES")) else f"SELECT {expanded} FROM recordings, processes"
+    )
+    connection.execute(statement).fetchall()
+    connection.close()
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["kernel IS NOT 1", "max(id) FROM recordings", "json_extract(", "'USR1'", "start_ns DESC, id DESC", "nullif(:"],
+)
+def test_what_a_macro_says_is_written_nowhere_else_in_the_queries(text: str) -> None:
+    sources = {path.name: path.read_text(encoding="utf-8") for path in (PROJECT / "queries").glob("*.sql")}
+    assert len(sources) > 20
+    assert [name for name, source in sources.items() if text in source] == []
