@@ -55,9 +55,9 @@ def _main(
 
 
 app.command(cls=record.RecordCommand, context_settings=record.COMMAND_SETTINGS)(record.record)
+app.command()(record.stream)
+app.command(cls=query.QueryCommand)(query.query)
 for _command in (
-    record.stream,
-    query.query,
     reports.report,
     reports.tree,
     diff.diff,

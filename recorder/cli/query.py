@@ -1,54 +1,106 @@
-"""The command that runs saved queries: options in, rows out."""
+"""The command that runs saved queries: options in; rows, SQL or help out."""
 
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from ..errors import UsageError
+from . import completion
 from .options import Format, RowFormat
 from .recording_choice import Db, File, Recording, choose
 
+_HELP_IS_OF = "webpf.query"
+QueryName = Annotated[
+    str | None,
+    typer.Argument(metavar="NAME", help="Saved query; without it, they are listed.", autocompletion=completion.queries),
+]
+Parameters = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--param", "-p", metavar="KEY=VALUE", help="Value of a parameter.", autocompletion=completion.parameters
+    ),
+]
+Limit = Annotated[int | None, typer.Option("--limit", metavar="N", min=0, help="At most so many rows; a table: 50.")]
+ShowsSql = Annotated[bool, typer.Option("--sql", help="Print the SQL of the query; don't run it.")]
 
-def _names() -> list[str]:
-    from ..analysis import saved_queries
 
-    return saved_queries.names()
+class QueryCommand(TyperCommand):
+    """With the name of a saved query, --help is about that query: its parameters, its columns and an example."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """As the class it extends, which takes args to pieces. Raises UsageError for a query that there is not."""
+        if not ctx.resilient_parsing:
+            options, _, _ = self.make_parser(ctx).parse_args(list(args))
+            name = options.get("name")
+            if options.get("help") and isinstance(name, str):
+                from ..analysis import saved_queries
+
+                ctx.meta[_HELP_IS_OF] = saved_queries.load(name)
+        return super().parse_args(ctx, args)
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Writes the help of the query, if one is named; else that of the command."""
+        query = ctx.meta.get(_HELP_IS_OF)
+        if query is None:
+            super().format_help(ctx, formatter)
+            return
+        required = [f"-p {each.name}={each.type.upper()}" for each in query.parameters if each.required]
+        formatter.write_usage(
+            f"{ctx.command_path} {query.name}", " ".join([*required, "[-p KEY=VALUE]... [OPTIONS] [FILE]"])
+        )
+        formatter.write_paragraph()
+        with formatter.indentation():
+            formatter.write_text(query.title)
+            formatter.write_paragraph()
+            formatter.write_text(query.description)
+        with formatter.section("Parameters"):
+            formatter.write_dl([(each.name, f"{each.form}; {each.description}") for each in query.parameters])
+        with formatter.section("Columns"):
+            formatter.write_dl(list(query.columns.items()))
+        with formatter.section("Example"):
+            formatter.write_text(" ".join([ctx.command_path, query.name, *map(shlex.quote, query.example)]))
+        formatter.write_paragraph()
+        formatter.write_text(f"For the options see: {ctx.command_path} --help")
 
 
 def query(
-    name: Annotated[
-        str | None,
-        typer.Argument(metavar="NAME", help="Saved query; without it, they are listed.", autocompletion=_names),
-    ] = None,
+    name: QueryName = None,
     file: File = None,
-    parameter: Annotated[
-        list[str] | None, typer.Option("--param", "-p", metavar="KEY=VALUE", help="Value of a parameter.")
-    ] = None,
+    parameter: Parameters = None,
     recording: Recording = None,
     db: Db = None,
     format: RowFormat = Format.table,
-    limit: Annotated[
-        int | None, typer.Option("--limit", metavar="N", min=0, help="At most so many rows; a table: 50.")
-    ] = None,
+    limit: Limit = None,
+    shows_sql: ShowsSql = False,
 ) -> None:
-    """Run a saved query, or list them."""
+    """Run a saved query, or list them.
+
+    webpf query NAME --help shows the parameters and columns of a query.
+    """
     if name is None:
+        if shows_sql:
+            raise UsageError("--sql needs the name of a query", "webpf query lifetimes --sql")
         _list(format, limit)
         return
     from ..analysis import pid_owner, saved_queries
-    from ..output.messages import say
+    from ..output.messages import say, write_lines
     from ..output.rows import write_rows
     from .spool import spooled
 
     if file is not None and "=" in file and not Path(file).exists():
         raise UsageError(f"-p is missing before {file}", f"webpf query {name} -p {file}")
-    chosen = choose(file, db, recording)
     wanted = saved_queries.load(name)
+    if shows_sql:
+        write_lines(wanted.script.splitlines())
+        return
+    chosen = choose(file, db, recording)
     given = saved_queries.given(parameter or [])
     if chosen.recording is not None:
         given["recording"] = chosen.recording

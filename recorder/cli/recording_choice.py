@@ -10,11 +10,23 @@ import typer
 
 from ..capture.record_options import RecordOptions
 from ..errors import UsageError
+from . import completion
 
 DEFAULT_DB = RecordOptions.db
 ENVIRONMENT = "WEBPF_DB"
 
 _FILE_HELP = f"Recording file; FILE:N is recording N in it. Default: ${ENVIRONMENT}, or {DEFAULT_DB} here."
+
+
+def _offered(context: typer.Context) -> list[tuple[str, str]]:
+    """What the shell offers for --recording. Arguments are still to be assigned while an option lacks its value."""
+    arguments = [each.name for each in context.command.params if each.param_type_name == "argument"]
+    given = {**context.params, **dict(zip(arguments, context.args, strict=False))}
+    try:
+        return completion.recordings(choose(given.get("file"), given.get("db")).path)
+    except UsageError:
+        return []
+
 
 # Whether a file can be read, and whose it is, is said in file_check.py: Typer's own check says less.
 File = Annotated[str | None, typer.Argument(metavar="FILE", help=_FILE_HELP, show_default=False)]
@@ -25,6 +37,7 @@ Recording = Annotated[
         "--recording",
         metavar="N|NAME",
         help="Recording by its number or name, a shared name: its latest. Default: the latest.",
+        autocompletion=_offered,
     ),
 ]
 

@@ -28,9 +28,13 @@ def decoded(raw: bytes) -> str:
     return raw.decode("utf-8", "backslashreplace")
 
 
-def connect(path: Path) -> sqlite3.Connection:
+WAIT_SECONDS = 10.0
+"""How long reading waits for a file that is locked."""
+
+
+def connect(path: Path, wait_seconds: float = WAIT_SECONDS) -> sqlite3.Connection:
     """A read-only connection, to a file that may be anybody's."""
-    connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=10)
+    connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=wait_seconds)
     connection.text_factory = decoded
     if hasattr(connection, "setlimit"):  # since Python 3.11
         connection.setlimit(_LIMIT_LENGTH, max(_LONGEST, path.stat().st_size))

@@ -17,14 +17,14 @@ from . import file_check, opening, soundness
 
 
 @contextmanager
-def reading(path: Path) -> Iterator[sqlite3.Connection]:
+def reading(path: Path, wait_seconds: float = opening.WAIT_SECONDS) -> Iterator[sqlite3.Connection]:
     """A read-only connection to a recording file. Raises NotFound, and DataError also for what reading it meets.
 
     Values that can't be in a sound file make what uses them fail in any way, so every failure is explained here.
     """
     file_check.check_readable(path)
     try:
-        with closing(opening.connect(path)) as connection:
+        with closing(opening.connect(path, wait_seconds)) as connection:
             try:
                 opening.check(connection, path)
                 yield connection

@@ -1,0 +1,67 @@
+"""What the shell offers after a Tab: saved queries, their parameters, recordings; nothing where it can't tell.
+
+Each is a value with what it means, which some shells show beside it.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+if TYPE_CHECKING:
+    from ..model.recording import Recording
+
+_WAIT_SECONDS = 0.2  # for a file that is locked: somebody waits for an answer at a prompt
+_DESCRIPTION = 80  # characters
+_NAME = re.compile(r"\w[\w.@%+,/-]*")
+
+
+def queries() -> list[tuple[str, str]]:
+    """The names of the saved queries, with their titles."""
+    from ..analysis import saved_queries
+
+    return [(name, saved_queries.load(name).title) for name in saved_queries.names()]
+
+
+def parameters(context: typer.Context) -> list[tuple[str, str]]:
+    """`KEY=` for each parameter of the saved query on the command line, without those that it gives already."""
+    from ..analysis import saved_queries
+
+    words = [context.params.get("name"), *context.args]
+    name = next((word for word in words if word in saved_queries.names()), None)
+    if name is None:
+        return []
+    given = {pair.partition("=")[0] for pair in context.params.get("parameter") or ()}
+    wanted = [each for each in saved_queries.load(name).parameters if each.name not in given]
+    return [(f"{each.name}=", f"{each.form}; {each.description}") for each in wanted]
+
+
+def recordings(path: Path) -> list[tuple[str, str]]:
+    """The numbers and names of the recordings in a file, the latest first.
+
+    Names that a shell would take to pieces are only said beside the numbers.
+    """
+    from ..storage import reader
+
+    try:
+        with reader.reading(path, _WAIT_SECONDS) as connection:
+            found = reader.recordings(connection)[::-1]
+        offered = {str(each.id): _describe(each) for each in found}
+        for each in found:
+            if each.name and _NAME.fullmatch(each.name):
+                offered.setdefault(each.name, f"recording {each.id}: {_describe(each)}")
+        return list(offered.items())
+    except Exception:  # whatever is wrong with the file: it is said when the command runs, not at a Tab
+        return []
+
+
+def _describe(recording: Recording) -> str:
+    from ..output import units
+    from ..output.escape import safe
+
+    length = units.duration(recording.until_ns - recording.started_ns)
+    parts = [recording.name, recording.status, units.zoned_moment(recording.started_ns), length]
+    return safe(", ".join(part for part in parts if part))[:_DESCRIPTION]
