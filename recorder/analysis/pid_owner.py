@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ..storage import reader
+from ..storage.sql_macros import expand
 from . import saved_queries
 
 
 def find(connection: sqlite3.Connection, recording: int, pid: int) -> list[int]:
     """Rows in `processes` of the processes that had a pid, the latest first. The saved queries choose as this does."""
-    sql = "SELECT id FROM processes WHERE recording_id = ? AND pid = ? ORDER BY start_ns DESC, id DESC"
-    return [id for (id,) in connection.execute(sql, [recording, pid])]
+    return [id for (id,) in connection.execute(expand("owners_of_pid!(?, ?)"), [recording, pid])]
 
 
 def recording_of(connection: sqlite3.Connection, id: int) -> int | None:

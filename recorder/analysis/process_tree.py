@@ -12,6 +12,7 @@ from ..model.events import as_text
 from ..model.ordering import parents_first
 from ..model.recording import Recording
 from ..output import command_label
+from ..storage.sql_macros import expand
 
 
 @dataclass(frozen=True)
@@ -44,15 +45,16 @@ class Node:
 
 
 # Its command and all that came of it; or all that was started in it, if it is of no command, or of a cgroup.
-FAMILY = """WITH RECURSIVE family (id) AS (
+FAMILY = expand(
+    """WITH RECURSIVE family (id) AS (
     SELECT p.id FROM recordings AS r JOIN processes AS p ON p.recording_id = r.id
-    WHERE r.id = :recording AND p.kernel IS NOT 1 AND p.start_ns >= r.started_ns
-        AND (p.id = :command OR :command IS NULL
-            OR CASE WHEN json_valid(r.options) THEN json_extract(r.options, '$.cgroup') END)
+    WHERE r.id = :recording AND is_counted!(p) AND p.start_ns >= r.started_ns
+        AND (p.id = :command OR :command IS NULL OR option!(r, cgroup))
     UNION
     SELECT child.id FROM family JOIN processes AS child ON child.parent_id = family.id WHERE :command IS NOT NULL
 )
 """
+)
 """Of a recording, the processes that a report is about; takes :recording and :command (see command_id())."""
 
 OWN_PEAK = """CASE
@@ -80,8 +82,8 @@ def read(connection: sqlite3.Connection, recording: int, with_places: bool = Fal
             p.start_ns < r.started_ns, p.execs > 0, p.argv, p.comm,
             {_PLACE if with_places and knows_places else "NULL"}
         FROM processes AS p JOIN recordings AS r ON r.id = p.recording_id
-        WHERE p.recording_id = ? AND p.kernel IS NOT 1 ORDER BY p.start_ns, p.id"""
-    rows = parents_first(connection.execute(sql, [recording]), itemgetter(0), itemgetter(1))
+        WHERE p.recording_id = ? AND is_counted!(p) ORDER BY p.start_ns, p.id"""
+    rows = parents_first(connection.execute(expand(sql), [recording]), itemgetter(0), itemgetter(1))
     for id, above, pid, start, end, cpu, exit_code, signal, state, is_old, has_run, argv, comm, place in rows:
         ended = outcome(exit_code, signal, state)
         line, title = command_label.line(argv, comm), command_label.title(argv, comm)
@@ -106,19 +108,15 @@ def members(connection: sqlite3.Connection, recording: int, command: int | None)
 
 def command_id(connection: sqlite3.Connection, recording: Recording) -> int | None:
     """Row of the command that was recorded, which is what the recorder itself started; None if there was none."""
-    # In the order of the index over time, so that it is found at once. The queries concurrency and timeline do so too.
-    sql = """SELECT p.id FROM recordings AS r
-        JOIN processes AS p ON p.recording_id = r.id AND p.ppid = r.recorder_pid AND p.start_ns >= r.started_ns
-        WHERE r.id = ? ORDER BY p.start_ns, p.id LIMIT 1"""
-    found = connection.execute(sql, [recording.id]).fetchone() if recording.is_of_command else None
-    return None if found is None else int(found[0])
+    sql = expand("SELECT command!(r, id) FROM recordings AS r WHERE r.id = ?")
+    (found,) = connection.execute(sql, [recording.id]).fetchone()
+    return None if found is None else int(found)
 
 
 def begin_ns(connection: sqlite3.Connection, recording: Recording) -> int:
     """Unix ns from which the times in reports and pictures count: where the command began, or else the recording."""
-    command = command_id(connection, recording)
-    sql = "SELECT start_ns FROM processes WHERE id = ?"
-    return int(recording.started_ns if command is None else connection.execute(sql, [command]).fetchone()[0])
+    sql = expand("SELECT begin_ns!(r) FROM recordings AS r WHERE r.id = ?")
+    return int(connection.execute(sql, [recording.id]).fetchone()[0])
 
 
 def outcome(exit_code: int | None, signal: int | None, state: str) -> str:

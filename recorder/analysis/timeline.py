@@ -15,6 +15,7 @@ from typing import Any, TypeAlias
 from ..model.recording import Recording
 from ..output import command_label
 from ..progress import UNWATCHED, Work
+from ..storage.sql_macros import expand
 from . import process_tree, saved_queries
 
 MOST_BARS = 2500
@@ -25,20 +26,17 @@ _NAMES = 500
 _FARTHEST = 1 << 62
 
 OUTCOMES = ("ok", "failed", "signalled", "running", "lost")
+_NUMBERS = {outcome: number for number, outcome in enumerate(OUTCOMES)}
 Row: TypeAlias = dict[str, Any]
 
-_OUTCOME = """CASE
-    WHEN state = 'running' THEN 3
-    WHEN state = 'lost' THEN 4
-    WHEN status & 127 THEN 2
-    WHEN status <> 0 THEN 1
-    ELSE 0
-END"""
+# How long a process lived that is lost isn't known, and that is what its bar says, whatever its status was.
+_OUTCOME = "CASE WHEN state = 'lost' THEN 'lost' ELSE outcome!(processes) END"
+_LAST = "last_ns!(processes, :now_ns)"
 # start_ns and end_ns come first in the index that this is read from.
-_IN_WINDOW = """recording_id = :recording AND kernel IS NOT 1 AND start_ns <= :to_ns
-    AND coalesce(end_ns, CASE state WHEN 'running' THEN :now_ns ELSE start_ns END) >= :from_ns"""
+_IN_WINDOW = f"""recording_id = :recording AND is_counted!(processes) AND start_ns <= :to_ns
+    AND {_LAST} >= :from_ns"""
 _RESIDENT = "start_ns < :begin AND end_ns IS NULL AND state = 'running'"
-_LENGTH = "coalesce(end_ns, CASE state WHEN 'running' THEN :now_ns ELSE start_ns END) - start_ns"
+_LENGTH = f"{_LAST} - start_ns"
 
 
 @dataclass(frozen=True)
@@ -67,7 +65,7 @@ def overview(connection: sqlite3.Connection, recording: Recording) -> Row:
     query = saved_queries.load("concurrency")
     values = saved_queries.bind(query, {"recording": str(recording.id), "steps": str(OVERVIEW_STEPS)})
     alive = [row[3] for row in connection.execute(query.sql, values)]
-    counted = "SELECT count(*) FROM processes WHERE recording_id = :recording AND kernel IS NOT 1"
+    counted = expand("SELECT count(*) FROM processes WHERE recording_id = :recording AND is_counted!(processes)")
     of_counts = {"recording": recording.id, "begin": begin}
     return {
         "length_ms": length_ns(connection, recording) / 1e6,
@@ -85,8 +83,8 @@ def choices(connection: sqlite3.Connection, recording: Recording) -> Row:
     names: Counter[str | None] = Counter()
     users: Counter[int | None] = Counter()
     for name, user, count in connection.execute(
-        """SELECT comm, uid, count(*) FROM processes WHERE recording_id = ? AND kernel IS NOT 1
-        GROUP BY 1, 2 ORDER BY 1, 2""",
+        expand("""SELECT comm, uid, count(*) FROM processes WHERE recording_id = ? AND is_counted!(processes)
+        GROUP BY 1, 2 ORDER BY 1, 2"""),
         [recording.id],
     ):
         names[name] += count
@@ -109,12 +107,12 @@ def window(connection: sqlite3.Connection, recording: Recording, view: View, wor
         "columns": columns,
         "comm": view.comm,
         "uid": view.uid,
-        "outcome": view.outcome,
+        "outcome": next((name for name, number in _NUMBERS.items() if number == view.outcome), None),
         "begin": begin,
         "most": MOST_BARS,
         "pattern": view.search,
     }
-    wanted = " AND ".join([_IN_WINDOW, *_filters(view)])
+    wanted = expand(" AND ".join([_IN_WINDOW, *_filters(view)]))
     bars = _bars(connection, wanted, values, begin)
     shortest = min((bar["end_ms"] - bar["start_ms"] for bar in bars), default=0) * 1e6
     # Where not all that are wide enough have a bar, the others count as short.
@@ -191,24 +189,23 @@ def _filters(view: View) -> Iterable[str]:
 
 
 def _bars(connection: sqlite3.Connection, wanted: str, values: Row, begin: int) -> list[Row]:
-    cursor = connection.execute(
+    sql = expand(
         f"""WITH longest AS MATERIALIZED (
             SELECT id FROM processes WHERE {wanted} AND ({_LENGTH}) >= :pixel ORDER BY {_LENGTH} DESC, id LIMIT :most
         )
         SELECT id, parent_id, pid, ppid, comm, uid, argv, substr(coalesce(args, ''), 1, {_ARGS}) AS args, exit_code,
-            signal, core_dumped, max_rss_kib, cpu_ns / 1e6 AS cpu_ms, {_OUTCOME} AS outcome, start_ns, end_ns, state,
+            signal, core_dumped, max_rss_kib, cpu_ns / 1e6 AS cpu_ms, {_OUTCOME} AS outcome, start_ns,
+            {_LAST} AS last_ns,
             :pattern <> '' AND (instr(lower(comm), lower(:pattern)) OR instr(lower(args), lower(:pattern))) AS is_match
-        FROM processes JOIN longest USING (id) ORDER BY start_ns, id""",
-        values,
+        FROM processes JOIN longest USING (id) ORDER BY start_ns, id"""
     )
+    cursor = connection.execute(sql, values)
     names = [column[0] for column in cursor.description]
     bars = [dict(zip(names, row, strict=True)) for row in cursor]
     for bar in bars:
+        bar["outcome"] = _NUMBERS.get(bar["outcome"], 0)
         bar["title"] = command_label.title(bar.pop("argv"), bar["comm"])[:_ARGS]
-        start, end = bar.pop("start_ns"), bar.pop("end_ns")
-        last = end if end is not None else values["now_ns"] if bar.pop("state") == "running" else start
-        bar.pop("state", None)
-        bar["start_ms"], bar["end_ms"] = (start - begin) / 1e6, (last - begin) / 1e6
+        bar["start_ms"], bar["end_ms"] = ((bar.pop(name) - begin) / 1e6 for name in ("start_ns", "last_ns"))
     return bars
 
 
@@ -216,10 +213,13 @@ def _short(connection: sqlite3.Connection, wanted: str, values: Row, work: Work)
     """Column, outcome and how many, of those that are shorter than a bar.
 
     One statement per column, a range of the index over time each: a GROUP BY would sort all, and take twice as long.
+    Without the limit, the outcome would be worked out once for each sum.
     """
-    counted = f"""SELECT count(*), sum(state = 'exited' AND status <> 0), sum(state = 'exited' AND status & 127 <> 0),
-            sum(state = 'running'), sum(state = 'lost')
-        FROM processes WHERE {wanted} AND ({_LENGTH}) < :pixel AND start_ns >= :since"""
+    sums = ", ".join(f"sum(outcome = '{outcome}')" for outcome in OUTCOMES)
+    counted = expand(
+        f"""SELECT {sums} FROM (SELECT {_OUTCOME} AS outcome FROM processes
+        WHERE {wanted} AND ({_LENGTH}) < :pixel AND start_ns >= :since LIMIT -1)"""
+    )
     edges = [round(values["from_ns"] + number * values["column"]) for number in range(values["columns"])]
     # Who began before the first column, and reaches into it, is less than a bar's length away.
     since = [_in_64_bits(values["from_ns"] - values["pixel"]), *edges[1:]]
@@ -227,9 +227,7 @@ def _short(connection: sqlite3.Connection, wanted: str, values: Row, work: Work)
     for column, edge in enumerate(zip(since, until, strict=True)):
         work.at(column, values["columns"])
         row = connection.execute(counted, {**values, "since": edge[0], "to_ns": edge[1]}).fetchone()
-        count, not_ok, signalled, running, lost = (number or 0 for number in row)
-        ok = count - not_ok - running - lost
-        for outcome, number in enumerate((ok, not_ok - signalled, signalled, running, lost)):
+        for outcome, number in enumerate(row):
             if number:
                 yield column, outcome, number
 

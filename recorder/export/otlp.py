@@ -18,6 +18,7 @@ from ..model.recording import Recording
 from ..output import command_label
 from ..progress import UNWATCHED, Work, counted, processes
 from ..storage import data_dictionary
+from ..storage.sql_macros import expand
 from ..version import __version__
 
 LINE_BYTES = 1_000_000
@@ -29,15 +30,17 @@ _TEXT_BYTES = 20_000  # of any other text: a path has at most 4,096 bytes, which
 _ENCODER = json.JSONEncoder(separators=(",", ":"))
 _INTERNAL, _ERROR = 1, 2  # SpanKind, StatusCode
 
-_PROCESSES = """SELECT * FROM processes WHERE recording_id = :id AND kernel IS NOT 1 ORDER BY id"""
+_PROCESSES = expand("SELECT * FROM processes WHERE recording_id = :id AND is_counted!(processes) ORDER BY id")
 # Those that have no name in OpenTelemetry, nor a place of their own in a span.
 _ELSEWHERE = {
     "recording_id", "parent_id", "pid", "ppid", "start_ns", "end_ns", "lifetime_ns", "comm", "filename", "args", "argv",
     "argv_bytes", "execs", "status", "exit_code", "core_dumped", "uid", "cgroup_id", "end_ppid", "kernel",
 }  # fmt: skip
 _OTHERS = [column.name for column in data_dictionary.columns("processes") if column.name not in _ELSEWHERE]
-_STARTED = """SELECT id, parent_id, pid, start_ns FROM processes
-WHERE recording_id = :id AND kernel IS NOT 1 AND start_ns >= :started"""
+_STARTED = expand(
+    """SELECT id, parent_id, pid, start_ns FROM processes
+WHERE recording_id = :id AND is_counted!(processes) AND start_ns >= :started"""
+)
 _PROGRAMS = "SELECT time_ns, filename, comm FROM programs WHERE process_id = ? ORDER BY id"
 
 

@@ -12,6 +12,7 @@ from ..output import command_label
 from ..output.escape import safe
 from ..progress import UNWATCHED, Work, counted
 from ..progress import processes as work_of
+from ..storage.sql_macros import expand
 
 WEIGHTS = ("wall", "cpu", "count")
 """wall: ns that it lived while none of its children did; cpu: ns of CPU time; count: one for each."""
@@ -92,9 +93,10 @@ def read(
 ) -> dict[tuple[str, ...], int]:
     """Stack (names of programs, the oldest ancestor first) -> weight. Without kernel threads, in a stable order."""
     sql = """SELECT id, parent_id, comm, CASE WHEN comm GLOB 'ld*' THEN argv END, start_ns,
-            coalesce(end_ns, CASE state WHEN 'running' THEN ? ELSE start_ns END), coalesce(cpu_ns, 0)
-        FROM processes WHERE recording_id = ? AND kernel IS NOT 1 ORDER BY start_ns, id"""
-    rows = counted(connection.execute(sql, [recording.until_ns, recording.id]), work, work_of(connection, recording.id))
+            last_ns!(processes, ?), coalesce(cpu_ns, 0)
+        FROM processes WHERE recording_id = ? AND is_counted!(processes) ORDER BY start_ns, id"""
+    cursor = connection.execute(expand(sql), [recording.until_ns, recording.id])
+    rows = counted(cursor, work, work_of(connection, recording.id))
     processes = {
         id: _Process(parent, command_label.name(argv, comm), start_ns, end_ns, cpu_ns)
         for id, parent, comm, argv, start_ns, end_ns, cpu_ns in rows

@@ -15,6 +15,7 @@ from ..model.recording import Recording
 from ..output import command_label
 from ..progress import UNWATCHED, Work, counted, processes
 from ..storage import data_dictionary
+from ..storage.sql_macros import expand
 
 _FOREVER = 1 << 62
 _TITLE, _ARGS = 200, 4096  # characters of a title but for the mark of a failure, and of a command line in arguments
@@ -28,7 +29,7 @@ _SHOWN = tuple(column.name for column in data_dictionary.columns("processes") if
 ARGUMENTS = (*_SHOWN, "row")
 """What is said of each process, by column of the table processes; row: its id there."""
 _FILENAME = ARGUMENTS.index("filename")
-_ENDING = [ARGUMENTS.index(name) for name in ("state", "exit_code", "signal")]
+_ENDING = [ARGUMENTS.index(name) for name in ("exit_code", "signal")]
 
 _COLUMNS = ", ".join(f"substr(args, 1, {_ARGS})" if name == "args" else name for name in _SHOWN)
 
@@ -59,12 +60,11 @@ def read(
     """
     lanes: dict[str, list[tuple[int, int]]] = {}  # of each track: from when each of its lanes is free
     last = -1
-    sql = f"""SELECT comm, start_ns, end_ns, {_COLUMNS}, id, argv FROM processes
-        WHERE recording_id = ? AND kernel IS NOT 1 ORDER BY start_ns, id"""
-    rows = connection.execute(sql, [recording])
-    for comm, began, ended, *values, argv in counted(rows, work, processes(connection, recording)):
+    sql = f"""SELECT comm, start_ns, end_ns, {_COLUMNS}, id, argv, outcome!(processes) FROM processes
+        WHERE recording_id = ? AND is_counted!(processes) ORDER BY start_ns, id"""
+    rows = connection.execute(expand(sql), [recording])
+    for comm, began, ended, *values, argv, outcome in counted(rows, work, processes(connection, recording)):
         track, start, end = command_label.name(argv, comm), max(began, earliest_ns), ended
-        outcome, mark = _outcome(*(values[at] for at in _ENDING))
         if end is None and outcome != "running":
             end = start
         free = lanes.setdefault(track, [])
@@ -74,18 +74,16 @@ def read(
         else:
             lane = heapq.heappop(free)[1]
         heapq.heappush(free, (_FOREVER if end is None else end, lane))
-        title = command_label.cut(command_label.title(argv, comm), _TITLE) + mark
+        title = command_label.cut(command_label.title(argv, comm), _TITLE) + _mark(*(values[at] for at in _ENDING))
         values[_FILENAME] = as_text(values[_FILENAME])
         yield Slice(track, lane, is_first, title, outcome, start, end, tuple(values))
 
 
-def _outcome(state: str, exit_code: int | None, signal: int | None) -> tuple[str, str]:
-    """A word for how a process ended, and the mark that its title gets: none, if it didn't fail."""
+def _mark(exit_code: int | None, signal: int | None) -> str:
+    """What the title of a process that failed ends in; empty if it didn't fail."""
     if signal is not None:
-        return "signalled", f" ✗ signal {signal}"
-    if exit_code:
-        return "failed", f" ✗ exit {exit_code}"
-    return ("ok" if state == "exited" else state), ""
+        return f" ✗ signal {signal}"
+    return f" ✗ exit {exit_code}" if exit_code else ""
 
 
 def zero_ns(connection: sqlite3.Connection, recording: Recording) -> int:

@@ -73,11 +73,6 @@ class Recording:
         return self.ended_ns or self.updated_ns
 
     @property
-    def is_of_command(self) -> bool:
-        """Whether it was made with a command line to run."""
-        return self.options.get("of") == "command"
-
-    @property
     def caveat(self) -> str | None:
         """What a reader of any result from it should know; None if it is complete."""
         if self.lost:

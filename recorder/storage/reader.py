@@ -14,6 +14,7 @@ from ..host import liveness
 from ..model import argv
 from ..model.recording import Recording
 from . import file_check, opening, soundness
+from .sql_macros import expand
 
 
 @contextmanager
@@ -63,8 +64,8 @@ def find(connection: sqlite3.Connection, path: Path, wanted: int | str | None = 
 
 def process_counts(connection: sqlite3.Connection) -> dict[int, int]:
     """By number of a recording, how many processes it holds, without the kernel's own threads."""
-    sql = "SELECT recording_id, count(*) FROM processes WHERE kernel IS NOT 1 GROUP BY 1"
-    return dict(connection.execute(sql).fetchall())
+    sql = "SELECT recording_id, count(*) FROM processes WHERE is_counted!(processes) GROUP BY 1"
+    return dict(connection.execute(expand(sql)).fetchall())
 
 
 def _options(text: Any) -> dict[str, Any]:

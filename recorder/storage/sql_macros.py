@@ -95,11 +95,17 @@ MACROS = {
             "how a process p ended: ok, failed (by its exit code) or signalled; or its state: running or lost",
             """\
 CASE
-    WHEN {p}.signal IS NOT NULL THEN 'signalled'
-    WHEN {p}.exit_code <> 0 THEN 'failed'
+    WHEN {p}.status & 127 THEN 'signalled'
+    WHEN {p}.status <> 0 THEN 'failed'
     WHEN {p}.state = 'exited' THEN 'ok'
     ELSE {p}.state
 END""",
+        ),
+        Macro(
+            "last_ns",
+            ("p", "until_ns"),
+            "until when a process p is drawn: its end; the second argument if it is running; its start if it is lost",
+            "coalesce({p}.end_ns, CASE {p}.state WHEN 'running' THEN {until_ns} ELSE {p}.start_ns END)",
         ),
         Macro(
             "owners_of_pid",

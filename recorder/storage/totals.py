@@ -5,6 +5,8 @@ from __future__ import annotations
 import sqlite3
 from dataclasses import dataclass
 
+from .sql_macros import expand
+
 
 @dataclass(frozen=True)
 class Totals:
@@ -27,8 +29,10 @@ def of(connection: sqlite3.Connection, recording_id: int) -> Totals:
     """Counts a recording's processes, without the kernel's own threads."""
     exited = running = lost = failed = cpu_unknown = 0
     for state, count, unsuccessful, without_cpu in connection.execute(
-        "SELECT state, count(*), total(status <> 0), total(cpu_ns IS NULL) FROM processes"
-        " WHERE recording_id = ? AND kernel IS NOT 1 GROUP BY state",
+        expand(
+            "SELECT state, count(*), total(status <> 0), total(cpu_ns IS NULL) FROM processes"
+            " WHERE recording_id = ? AND is_counted!(processes) GROUP BY state"
+        ),
         [recording_id],
     ):
         exited += count if state == "exited" else 0
@@ -37,8 +41,10 @@ def of(connection: sqlite3.Connection, recording_id: int) -> Totals:
         failed += int(unsuccessful)
         cpu_unknown += int(without_cpu) if state == "exited" else 0
     longest = connection.execute(
-        "SELECT comm, pid, lifetime_ns FROM processes"
-        " WHERE recording_id = ? AND kernel IS NOT 1 AND lifetime_ns IS NOT NULL ORDER BY lifetime_ns DESC LIMIT 1",
+        expand(
+            "SELECT comm, pid, lifetime_ns FROM processes WHERE recording_id = ? AND is_counted!(processes)"
+            " AND lifetime_ns IS NOT NULL ORDER BY lifetime_ns DESC LIMIT 1"
+        ),
         [recording_id],
     ).fetchone()
     return Totals(exited + running + lost, exited, running, lost, failed, cpu_unknown, longest)
