@@ -6,7 +6,6 @@ from typing import Annotated
 
 import typer
 
-from ..version import __version__
 from . import diff, export, maintenance, query, record, reports, web
 
 # What Typer raises for a command line that it can't parse. It has no public name of its own.
@@ -24,7 +23,9 @@ app = typer.Typer(
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"webpf {__version__}")
+        from . import versions
+
+        typer.echo("\n".join(versions.lines()))
         raise typer.Exit
 
 
@@ -47,7 +48,13 @@ def run() -> int:
 def _main(
     context: typer.Context,
     version: Annotated[
-        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+        bool,
+        typer.Option(
+            "--version",
+            callback=_show_version,
+            is_eager=True,
+            help="Show the versions of webpf, BCC and so on, and exit.",
+        ),
     ] = False,
 ) -> None:
     if context.invoked_subcommand is None:

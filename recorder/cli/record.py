@@ -80,9 +80,9 @@ def record(
     quiet: Quiet = False,
     dry_run: DryRun = False,
 ) -> None:
-    """Record every process of this machine into a SQLite file, until Ctrl-C; or a command and all that it starts.
+    """Record every process into a SQLite file.
 
-    Needs root or capabilities. With a command, the exit code is the command's.
+    The whole machine until Ctrl-C; or a command and all that it starts, with its exit code. Needs root or capabilities.
     """
     options = RecordOptions(
         command=tuple(command_line or ()),
@@ -203,7 +203,10 @@ def stream(
     no_args: NoArgs = False,
     redact: Redact = None,
 ) -> None:
-    """Print forks (F), execs (X) and exits (E) as JSON lines while they happen. Needs root or capabilities."""
+    """Print events as JSON lines as they happen.
+
+    The events are forks (F), execs (X) and exits (E) of all processes. Needs root or capabilities.
+    """
     seconds = durations.parse("--duration", duration, "stream")
     options = RecordOptions(
         duration=seconds, buffer_mib=buffer_mib, max_args=max_args, no_args=no_args, redact=tuple(redact or ())
