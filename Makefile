@@ -22,7 +22,7 @@ AS_USER := $(if $(and $(filter 0,$(shell id -u)),$(filter-out root,$(SUDO_USER))
 
 PACKAGES := python3-bpfcc python3-venv
 TEST_PACKAGES := $(PACKAGES) gcc libc6-dev git clang llvm libbpf-dev libelf-dev zlib1g-dev bpftool chromium sudo \
-	strace dosfstools exfat-fuse exfatprogs
+	strace dosfstools exfat-fuse exfatprogs man-db mandoc
 COMPAT_PACKAGES := $(PACKAGES) gcc libc6-dev git debootstrap debian-archive-keyring qemu-system-x86 cpio
 BUILD_PACKAGES := $(PACKAGES) gcc g++ make cmake ninja-build strace dpkg-dev debian-archive-keyring
 # What `make kernels` and `make distros` go through; `own` is the kernel that runs here.
@@ -61,7 +61,7 @@ format: $(VENV)/installed-dev ## Put the code in the house's form
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-docs: $(VENV)/installed-dev ## Write docs/schema.md and docs/queries.md again
+docs: $(VENV)/installed-dev ## Write the generated pages of docs/ again, and the manual page
 	$(BIN)/python -m tools.docs.generate
 
 screenshots: test-packages $(VENV)/installed-dev ## Record a small build, and take the pictures of docs/ (needs root)
