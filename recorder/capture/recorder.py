@@ -26,13 +26,14 @@ HEARTBEAT_SECONDS = 1.0
 
 @dataclass(frozen=True)
 class Status:
-    """How a recording stands. Times in seconds; lost counts events of all kinds."""
+    """How a recording stands. Times in seconds; lost counts events of all kinds. waiting_bytes: not yet written."""
 
     elapsed: float
     duration: float | None
     processes: int
     events: int
     lost: int
+    waiting_bytes: int = 0
 
 
 @dataclass(frozen=True)

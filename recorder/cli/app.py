@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from . import diff, export, maintenance, query, record, reports, web
+from .verbose import Verbose, VerboseCommand
 
 # What Typer raises for a command line that it can't parse. It has no public name of its own.
 _ParseError: type[Exception] = typer.BadParameter.__mro__[1]
@@ -57,6 +58,7 @@ def _main(
             help="Show the versions of webpf, BCC and so on, and exit.",
         ),
     ] = False,
+    verbose: Verbose = False,
 ) -> None:
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())
@@ -76,7 +78,7 @@ _add(
     cls=record.RecordCommand,
     context_settings=record.COMMAND_SETTINGS,
 )
-_add(record.stream, "sudo webpf stream --duration 10 > events.ndjson")
+_add(record.stream, "sudo webpf stream --duration 10 > events.ndjson", cls=VerboseCommand)
 _add(query.query, "webpf query", "webpf query lifetimes --limit 10", "webpf query execs ci.db -p pid=4711")
 _add(reports.report, "webpf report", "webpf report ci.db:2")
 _add(reports.tree, "webpf tree", "webpf tree ci.db --pid 4711 --depth 3")

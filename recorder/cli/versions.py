@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 from ..errors import WebpfError
 from ..kernel import bcc_loader
+from ..log import get_logger
 from ..version import __version__
 
 
@@ -20,6 +21,11 @@ def lines() -> Iterator[str]:
     yield f"{system.sysname} {system.release} {system.machine}"
     yield f"Python {platform.python_version()}"
     yield f"SQLite {sqlite3.sqlite_version}"
+
+
+def log() -> None:
+    """The same, as one line of the log."""
+    get_logger(__name__).info("%s", ", ".join(lines()))
 
 
 def _bcc() -> str:
