@@ -22,7 +22,7 @@ from webpf.cli.app import app
 from webpf.storage import migrations
 
 # What users read, and what is checked in it.
-PAGES = ["README.md", "docs/usage.md", "docs/limits.md", "docs/security.md"]
+PAGES = ["README.md", "CONTRIBUTING.md", "docs/usage.md", "docs/limits.md", "docs/security.md"]
 
 
 def text_of(page: str) -> str:
