@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -28,6 +29,20 @@ def is_verbose() -> bool:
     import logging
 
     return get_logger(ROOT).isEnabledFor(logging.INFO)
+
+
+class Steps:
+    """Logs the steps of something that takes a while, each with the seconds that it took."""
+
+    def __init__(self, logger: logging.Logger) -> None:
+        self._logger = logger
+        self._since = time.monotonic()
+
+    def done(self, step: str) -> None:
+        """This step, which began when the one before was done, is done."""
+        now = time.monotonic()
+        self._logger.info("%s, in %.3f s", step, now - self._since)
+        self._since = now
 
 
 @contextlib.contextmanager

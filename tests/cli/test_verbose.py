@@ -60,6 +60,10 @@ def test_a_recording_tells_what_it_does(arguments: list[str], webpf: Webpf) -> N
         r"INFO webpf\.kernel\.compiler the BPF programs are compiled, loaded and attached, in \d+\.\d+ s",
         r"INFO webpf\.kernel\.probe a ring buffer of 16 MiB is mapped",
         r"INFO webpf\.cli\.log_observer recording 1 has begun",
+        r"INFO webpf\.capture\.recorder snapshot of /proc with [1-9]\d* events and \d+ cgroups, in \d+\.\d+ s",
+        r"INFO webpf\.capture\.session the buffer is drained, in \d+\.\d+ s",
+        r"INFO webpf\.capture\.session intake has stopped, and the last frees were waited for, in \d+\.\d+ s",
+        r"INFO webpf\.capture\.session the recording is written, in \d+\.\d+ s",
         r"INFO webpf\.kernel\.probe detached",
         r"INFO webpf\.storage\.recording_file webpf\.db is closed",
     ):
@@ -128,7 +132,8 @@ def test_a_locked_file_is_logged_when_that_begins(tmp_path: Path) -> None:
     connection.execute("ROLLBACK")
     connection.close()
     wait_until(lambda: "incident ends: locked for" in log.read_text(), "its end was not logged")
-    assert recorder.end(signal.SIGTERM)[0] == 0
+    assert recorder.end(signal.SIGHUP)[0] == 0
+    assert "webpf.host.signals" in log.read_text() and "SIGHUP has come" in log.read_text()
 
 
 @contextlib.contextmanager
