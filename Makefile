@@ -20,9 +20,13 @@ SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 # Under sudo, what is made here belongs to the user behind it.
 AS_USER := $(if $(and $(filter 0,$(shell id -u)),$(filter-out root,$(SUDO_USER))),sudo -u $(SUDO_USER) --preserve-env=PATH)
 
+# Checked where it is installed.
+CLANG_FORMAT := $(shell command -v clang-format)
+C_SOURCES := $(wildcard bpf/*.c tests/*/*.c tools/*/*.c)
+
 PACKAGES := python3-bpfcc python3-venv
 TEST_PACKAGES := $(PACKAGES) gcc libc6-dev git clang llvm libbpf-dev libelf-dev zlib1g-dev bpftool chromium sudo \
-	strace dosfstools exfat-fuse exfatprogs
+	strace dosfstools exfat-fuse exfatprogs man-db mandoc
 COMPAT_PACKAGES := $(PACKAGES) gcc libc6-dev git debootstrap debian-archive-keyring qemu-system-x86 cpio
 BUILD_PACKAGES := $(PACKAGES) gcc g++ make cmake ninja-build strace dpkg-dev debian-archive-keyring
 # What `make kernels` and `make distros` go through; `own` is the kernel that runs here.
@@ -35,8 +39,14 @@ DISTROS ?= bookworm trixie sid
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-record: install ## Install what is missing, record 10 s of this machine, print the lifetimes
-	$(SUDO) $(BIN)/webpf record --duration $(SECONDS_TO_RECORD)
+record: install ## Install what is missing, record 10 s of this machine and of a small build, print the lifetimes
+	@echo "Recording this machine for $(SECONDS_TO_RECORD) s, while a small example build runs: tools/example/build.sh"
+	@$(SUDO) true # asks for the password now, not while the example runs
+	@$(AS_USER) tools/example/build.sh $(SECONDS_TO_RECORD) & \
+	example=$$! code=0; \
+	$(SUDO) $(BIN)/webpf record --duration $(SECONDS_TO_RECORD) || code=$$?; \
+	kill $$example 2> /dev/null || true; \
+	exit $$code
 	$(BIN)/webpf query lifetimes
 
 install: packages $(VENV)/installed ## Install what recording needs, and webpf into .venv
@@ -55,13 +65,15 @@ check: $(VENV)/installed-dev ## Lint, check types and layers
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(if $(CLANG_FORMAT),$(CLANG_FORMAT) --dry-run -Werror $(C_SOURCES))
 	$(BIN)/python -m pytest -q tests/house
 
 format: $(VENV)/installed-dev ## Put the code in the house's form
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+	$(if $(CLANG_FORMAT),$(CLANG_FORMAT) -i $(C_SOURCES))
 
-docs: $(VENV)/installed-dev ## Write docs/schema.md and docs/queries.md again
+docs: $(VENV)/installed-dev ## Write the generated pages of docs/ again, and the manual page
 	$(BIN)/python -m tools.docs.generate
 
 screenshots: test-packages $(VENV)/installed-dev ## Record a small build, and take the pictures of docs/ (needs root)

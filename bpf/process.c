@@ -23,10 +23,12 @@
  */
 #include <linux/types.h>
 
+/* clang-format off */
 #define BPF_LICENSE Dual BSD/GPL
+/* clang-format on */
 #define __always_inline inline __attribute__((always_inline))
 
-#define SIGNAL_GROUP_EXIT 4 /* include/linux/sched/signal.h */
+#define SIGNAL_GROUP_EXIT 4   /* include/linux/sched/signal.h */
 #define PF_KTHREAD 0x00200000 /* include/linux/sched.h */
 
 /* Room for what varies in size at an exec. A record's size must be known when it is compiled, so there are four. */
@@ -37,7 +39,9 @@
 
 /* The head of every record. Its size is the same for all kinds, so that the reader can walk many of them in one
  * step; only an exec has more behind it. recorder/kernel/decoder.py reads it: change both together.
+ * (clang-format would align the comments of each run of lines for itself.)
  */
+/* clang-format off */
 struct fact {
 	u64 time;         /* Unix ns, as all times here */
 	u64 start;        /* when the process was created: with pid, its identity */
@@ -74,6 +78,7 @@ struct fact {
 	};
 	char comm[16];    /* not at free */
 };
+/* clang-format on */
 
 struct exec_fact {
 	struct fact head;

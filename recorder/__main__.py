@@ -33,7 +33,8 @@ def _drop_callers_paths() -> None:
 def main() -> None:
     """Runs webpf with sys.argv and exits."""
     _drop_callers_paths()
-    sys.exit(_with_means(_supervised if sys.argv[1:2] == ["record"] else _alone))
+    command = next((word for word in sys.argv[1:] if word not in ("--verbose", "-v")), None)
+    sys.exit(_with_means(_supervised if command == "record" else _alone))
 
 
 def _alone() -> int:

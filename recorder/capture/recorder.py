@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ..errors import WebpfError
+from ..log import Steps, get_logger
 from ..model.source import Counts, Source
 from . import supervisor
 from .record_options import RecordOptions
@@ -20,19 +21,22 @@ if TYPE_CHECKING:
     from .incident_log import IncidentLog
     from .session import Session
 
+_log = get_logger(__name__)
+
 DRAIN_SECONDS = 0.2  # with a commit after each drain, so that readers see rows within a quarter of a second
 HEARTBEAT_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
 class Status:
-    """How a recording stands. Times in seconds; lost counts events of all kinds."""
+    """How a recording stands. Times in seconds; lost counts events of all kinds. waiting_bytes: not yet written."""
 
     elapsed: float
     duration: float | None
     processes: int
     events: int
     lost: int
+    waiting_bytes: int = 0
 
 
 @dataclass(frozen=True)
@@ -85,7 +89,9 @@ def record(
 
     Raises a WebpfError if it can't record, or can't go on; the file keeps what it has.
     """
+    steps = Steps(_log)
     snapshot = machine.snapshot(source)
+    steps.done(f"snapshot of /proc with {len(snapshot.events)} events and {len(snapshot.cgroup_paths)} cgroups")
     # This takes a while to import: the source collects events meanwhile.
     from .session import Session
 
@@ -176,6 +182,5 @@ class _Run:
                 next_sweep = elapsed + self.machine.sweep_seconds
                 session.forget_unfreed()
                 session.take_in_scan(self.machine.rescan())
-            self.observer.status(
-                Status(elapsed, duration, session.processes, sum(session.writer.written), sum(session.counts.lost))
-            )
+            written, lost = sum(session.writer.written), sum(session.counts.lost)
+            self.observer.status(Status(elapsed, duration, session.processes, written, lost, self.queue.waiting_bytes))

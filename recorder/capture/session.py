@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
+from ..log import Steps, get_logger
 from ..model.events import Event, Exec, Exit, Fork, Free, Gone
 from ..model.pairing import Pairing
 from ..model.process import RUNNING, Process
@@ -15,6 +16,8 @@ from ..storage.write_queue import WriteQueue
 from .path_recorder import PathRecorder
 from .proc_changes import PendingChanges
 from .surroundings import NOTHING_SEEN, Scan, Surroundings
+
+_log = get_logger(__name__)
 
 # The kernel frees a task some 20 ms after it was reaped, on a busy machine later; for a few it never says so (seen on a
 # virtual machine with Linux 6.18, where perf sees no sched_process_free for them either).
@@ -117,18 +120,23 @@ class Session:
 
         find_changed: see Surroundings.
         """
+        steps = Steps(_log)
         for events in self._drained():
             self.take_in(events)
+        steps.done("the buffer is drained")
         suspects = [p for p in self._pairing.running() if not self._machine.is_alive(p)]
         self._suspects = {(p.pid, p.start_ns) for p in suspects}
         scan = find_changed(p for p in self._pairing.running() if (p.pid, p.start_ns) not in self._suspects)
         self._changes = PendingChanges(scan.alive)
         self.paths.write_cgroups(scan.cgroup_paths)
+        steps.done("processes that still run are looked up")
         # Before intake stops, not after: what happened in between would be missing from what seems to be recorded.
         self._stop_ns = self._ended_ns = self.now()
         self.source.stop_intake()
         self._await_frees()
+        steps.done("intake has stopped, and the last frees were waited for")
         self.counts = self._settle()
+        steps.done("the last events have settled")
         ended_ns = self._ended_ns
         # A process that ended before the check has reported its exit by now, unless that was lost.
         gone: list[Event] = [Gone(ended_ns, p.pid, p.start_ns) for p in suspects if p.state == RUNNING]
@@ -138,6 +146,7 @@ class Session:
         self._is_finished = True
         self.writer.write_counts(self.counts, ended_ns)
         self.writer.finish("complete", ended_ns)
+        steps.done("the recording is written")
         return ended_ns
 
     def forget_unfreed(self) -> None:

@@ -40,7 +40,7 @@ def _stream(output: int, options: RecordOptions, stop: StopSignal, on_start: Cal
     end = float("inf")
 
     def is_ending() -> bool:
-        return stop.received is not None or time.monotonic() >= end
+        return stop.has_come() or time.monotonic() >= end
 
     printer = _Printer(PipeWriter(output, is_ending))
     try:

@@ -84,7 +84,7 @@ class WholeMachine(Target):
         return self
 
     def is_over(self, is_anyone_alive: Callable[[], bool]) -> bool:
-        return self._stop.received is not None
+        return self._stop.has_come()
 
 
 class RunningProcess(Target):
@@ -120,7 +120,7 @@ class RunningProcess(Target):
         probe.wake_on(self._pidfd)
 
     def is_over(self, is_anyone_alive: Callable[[], bool]) -> bool:
-        return self._stop.received is not None or not is_anyone_alive()
+        return self._stop.has_come() or not is_anyone_alive()
 
 
 class CommandTarget(Target):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Callable
+from typing import Annotated, Any
 
 import typer
 
-from ..version import __version__
 from . import diff, export, maintenance, query, record, reports, web
+from .verbose import Verbose, VerboseCommand
 
 # What Typer raises for a command line that it can't parse. It has no public name of its own.
 _ParseError: type[Exception] = typer.BadParameter.__mro__[1]
@@ -24,7 +25,9 @@ app = typer.Typer(
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"webpf {__version__}")
+        from . import versions
+
+        typer.echo("\n".join(versions.lines()))
         raise typer.Exit
 
 
@@ -47,27 +50,50 @@ def run() -> int:
 def _main(
     context: typer.Context,
     version: Annotated[
-        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+        bool,
+        typer.Option(
+            "--version",
+            callback=_show_version,
+            is_eager=True,
+            help="Show the versions of webpf, BCC and so on, and exit.",
+        ),
     ] = False,
+    verbose: Verbose = False,
 ) -> None:
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())
 
 
-app.command(cls=record.RecordCommand, context_settings=record.COMMAND_SETTINGS)(record.record)
-app.command()(record.stream)
-app.command(cls=query.QueryCommand)(query.query)
-for _command in (
-    reports.report,
-    reports.tree,
-    diff.diff,
-    maintenance.recordings,
-    web.browse,
-    export.export,
-    maintenance.merge,
-    maintenance.verify,
-    maintenance.rebuild,
-    maintenance.doctor,
-    web.datasette_config,
-):
-    app.command()(_command)
+def _add(command: Callable[..., None], *examples: str, **settings: Any) -> None:
+    """A command. examples: command lines that can be pasted; they are at the end of its help."""
+    epilog = "\b\nExamples:\n" + "\n".join(f"  {example}" for example in examples)  # \b: as it is, line by line
+    app.command(epilog=epilog, **settings)(command)
+
+
+_add(
+    record.record,
+    "sudo webpf record --duration 5m",
+    "sudo webpf record -- make -j2",
+    "sudo webpf record --user www-data",
+    cls=record.RecordCommand,
+    context_settings=record.COMMAND_SETTINGS,
+)
+_add(record.stream, "sudo webpf stream --duration 10 > events.ndjson", cls=VerboseCommand)
+_add(
+    query.query,
+    "webpf query",
+    "webpf query lifetimes --limit 10",
+    "webpf query execs ci.db -p pid=4711",
+    cls=query.QueryCommand,
+)
+_add(reports.report, "webpf report", "webpf report ci.db:2")
+_add(reports.tree, "webpf tree", "webpf tree ci.db --pid 4711 --depth 3")
+_add(diff.diff, "webpf diff", "webpf diff 1 2 --fail-if 'wall>10%'", "webpf diff before.db after.db")
+_add(maintenance.recordings, "webpf recordings", "webpf recordings ci.db --format json")
+_add(web.browse, "webpf browse", "webpf browse ci.db --no-open --port 8001")
+_add(export.export, "webpf export -o trace.json", "webpf export ci.db --to parquet -o all")
+_add(maintenance.merge, "webpf merge host1.db host2.db -o all.db")
+_add(maintenance.verify, "webpf verify ci.db")
+_add(maintenance.rebuild, "webpf rebuild ci.db")
+_add(maintenance.doctor, "sudo webpf doctor")
+_add(web.datasette_config, "webpf datasette-config ci.db > webpf.yml")

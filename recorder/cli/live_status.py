@@ -7,6 +7,7 @@ import sys
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from .. import log
 from ..capture import min_lifetime
 from ..capture.record_options import RecordOptions
 from ..capture.recorder import Status, Summary
@@ -135,7 +136,8 @@ def observer(options: RecordOptions, quiet: bool) -> Quiet:
     """The one that suits where stderr goes."""
     if quiet:
         return Quiet()
-    return Live(options) if sys.stderr.isatty() else Plain(options)
+    # A line that is drawn again and again, and log lines, would get into each other's way.
+    return Live(options) if sys.stderr.isatty() and not log.is_verbose() else Plain(options)
 
 
 def describe(status: Status, rate: float) -> str:

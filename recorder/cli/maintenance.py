@@ -111,7 +111,7 @@ def doctor(file: File = None, db: Db = None) -> None:
 
 
 def merge(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", readable=False, help="Recording files.")],
+    files: Annotated[list[Path], typer.Argument(metavar="FILE", readable=False, help="Recording files.")],
     output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", readable=False, help="The new file.")],
     force: Force = False,
 ) -> None:

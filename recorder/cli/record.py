@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from typer.core import TyperCommand
 
 from ..capture.record_options import RecordOptions
 from ..errors import UsageError, WebpfError
@@ -36,6 +35,7 @@ from .options import (
     Users,
 )
 from .recording_choice import DEFAULT_DB
+from .verbose import VerboseCommand
 
 if TYPE_CHECKING:
     from ..capture.command import Command
@@ -48,7 +48,7 @@ CommandLine = Annotated[
 ]
 
 
-class RecordCommand(TyperCommand):
+class RecordCommand(VerboseCommand):
     """Refuses a `--` that nothing follows: with an empty $COMMAND, the whole machine would be recorded, without end."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
@@ -80,9 +80,9 @@ def record(
     quiet: Quiet = False,
     dry_run: DryRun = False,
 ) -> None:
-    """Record every process of this machine into a SQLite file, until Ctrl-C; or a command and all that it starts.
+    """Record every process into a SQLite file.
 
-    Needs root or capabilities. With a command, the exit code is the command's.
+    The whole machine until Ctrl-C; or a command and all that it starts, with its exit code. Needs root or capabilities.
     """
     options = RecordOptions(
         command=tuple(command_line or ()),
@@ -142,9 +142,10 @@ def _record(options: RecordOptions, quiet: bool) -> None:
     from ..capture.targets import open_target
     from . import live_status
     from .display import Display
+    from .log_observer import LogObserver
 
     with open_target(options, None) as target, Display(live_status.observer(options, quiet)) as observer:
-        summary = record_this_machine(options, target, observer)
+        summary = record_this_machine(options, target, LogObserver(observer))
     if not quiet:
         live_status.report(summary)
         _say_next(options.db, "lifetimes")
@@ -157,10 +158,11 @@ def _record_command(options: RecordOptions, command: Command, quiet: bool) -> in
     from ..output.messages import say
     from . import live_status
     from .display import Display
+    from .log_observer import LogObserver
 
     try:
         with open_target(options, command) as target, Display(live_status.Quiet()) as observer:
-            summary = record_this_machine(options, target, observer)
+            summary = record_this_machine(options, target, LogObserver(observer))
         if not quiet:
             _tell(summary)
     except Exception as error:  # whatever it is, the command is none the worse for it
@@ -203,7 +205,10 @@ def stream(
     no_args: NoArgs = False,
     redact: Redact = None,
 ) -> None:
-    """Print forks (F), execs (X) and exits (E) as JSON lines while they happen. Needs root or capabilities."""
+    """Print events as JSON lines as they happen.
+
+    The events are forks (F), execs (X) and exits (E) of all processes. Needs root or capabilities.
+    """
     seconds = durations.parse("--duration", duration, "stream")
     options = RecordOptions(
         duration=seconds, buffer_mib=buffer_mib, max_args=max_args, no_args=no_args, redact=tuple(redact or ())

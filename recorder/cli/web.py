@@ -23,7 +23,7 @@ def browse(
         typer.Option("--allow-host", metavar="NAME", help="Answer to this name too, for a proxy; may be given again."),
     ] = None,
 ) -> None:
-    """Show a recording in the browser, with Datasette.
+    """Show a recording in the browser.
 
     It may go on while you look. The address that is printed lets in the first browser that opens it, and no other.
     """

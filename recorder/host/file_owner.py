@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from ..errors import CannotCreate
+from ..log import suppressed
 from ..model import argv
 from .invocation import again_with, elsewhere
 
@@ -150,7 +151,7 @@ def give_to_invoking_user(path: Path, wanted: Identity) -> None:
     owner = invoking_user()
     if owner is None:
         return
-    with contextlib.suppress(OSError):  # it has gone, or a link took its place
+    with suppressed(__name__, f"giving {path} away", OSError):  # it has gone, or a link took its place
         fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
             status = os.fstat(fd)

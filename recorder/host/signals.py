@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator, Sequence
 from types import FrameType, TracebackType
 from typing import Any, TypeAlias
 
+from ..log import get_logger
+
 ASKING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """Those that ask a program to end."""
 
@@ -22,6 +24,7 @@ class StopSignal:
 
     def __init__(self, numbers: Sequence[signal.Signals] = ASKING) -> None:
         self.received: int | None = None
+        self._is_logged = False
         self._numbers = numbers
         self._handlers = contextlib.ExitStack()
 
@@ -36,6 +39,14 @@ class StopSignal:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._handlers.close()
+
+    def has_come(self) -> bool:
+        """Whether one has come; the log then says which."""
+        if self.received is not None and not self._is_logged:
+            self._is_logged = True
+            # Not in the handler: it may have interrupted the thread in the middle of a log line.
+            get_logger(__name__).info("%s has come", signal.Signals(self.received).name)
+        return self.received is not None
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         self.received = number

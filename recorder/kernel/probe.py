@@ -1,4 +1,4 @@
-"""The kernel side: compiles bpf/process.c with BCC, attaches it and drains it. The only importer of BCC."""
+"""The kernel side: attaches the BPF programs and drains their ring buffer."""
 
 from __future__ import annotations
 
@@ -7,27 +7,26 @@ import ctypes
 import mmap
 import os
 import re
-from collections.abc import Callable, Iterator
-from importlib.resources import files
 from operator import add, sub
-from pathlib import Path
 from typing import Any
 
 from ..errors import Unavailable
 from ..host import clock, syscalls
+from ..log import get_logger, suppressed
 from ..model.events import KERNEL_KINDS, NUMBERS, Event
 from ..model.source import Counts
-from . import bcc_loader, btf, decoder
+from . import bcc_loader, btf, compiler, decoder
 from .filters import Filters
 from .preflight import kernel_version
 from .ring_buffer import Ring
+
+_log = get_logger(__name__)
 
 TRACEPOINTS = tuple(str(kind.tracepoint) for kind in KERNEL_KINDS)
 
 _MIB = 1024 * 1024
 _GATE_OPEN, _GATE_FREES_ONLY = 1, 2  # bpf/process.c
 _SETTLED_NS = 1_000_000_000  # no record is written so long after its time
-_MOST_OUTPUT = 1 << 20  # bytes of what a compiler says
 _MISSES = re.compile(rb"^recursion_misses:\s*(\d+)$", re.MULTILINE)
 
 
@@ -65,14 +64,15 @@ class Probe:
             "WAKE_BYTES": max(ring_bytes // 4 // (os.cpu_count() or 1), 4096),
             "MAX_ARGS": max_args,
         }
-        self._bpf = _compile(macros)
+        self._bpf = compiler.load(macros)
         self._second_links = [_attach_second(self._bpf, tracepoint) for tracepoint in TRACEPOINTS if interruptible]
         try:
             self._ring = Ring(self._bpf[b"ring"].map_fd, ring_bytes)
         except OSError as error:
             self._bpf.cleanup()
             raise Unavailable(f"the buffer can't be mapped: {error.strerror}", "webpf record --buffer-mib 1") from None
-        self._closed = False
+        _log.info("a ring buffer of %d MiB is mapped, %d bytes of arguments are kept of an exec", buffer_mib, max_args)
+        self._closed = self._is_detached = False
         self._gate = self._bpf[b"gate"]
         self._skipped_before = self._skipped(self._cells()[2])
         self._skipped_at_stop: list[int] | None = None
@@ -154,11 +154,15 @@ class Probe:
 
     def detach(self) -> None:
         """Ends reporting. What is in the buffer can still be drained."""
+        if self._is_detached:
+            return
+        self._is_detached = True
         for tracepoint in TRACEPOINTS:
-            with contextlib.suppress(Exception):  # BCC raises a bare Exception for one that is detached already
+            with suppressed(__name__, f"detaching {tracepoint}", Exception):  # BCC raises nothing more exact
                 self._bpf.detach_raw_tracepoint(tracepoint.encode())
         while self._second_links:
             os.close(self._second_links.pop())
+        _log.info("detached from the tracepoints")
 
     def close(self) -> None:
         if not self._closed:
@@ -185,21 +189,6 @@ def _of_machine() -> dict[str, int]:
     }
 
 
-def _compile(macros: dict[str, int | str]) -> Any:
-    """The bcc.BPF object of bpf/process.c, loaded and attached."""
-    bcc = bcc_loader.load()
-    folder = Path(str(files("webpf.bpf")))
-    # BCC looks for kernel headers here, and finds a few small ones of our own: none of the kernel's are needed.
-    os.environ["BCC_KERNEL_SOURCE"] = str(folder)
-    flags = [f"-D{macro}={value}" for macro, value in macros.items()]
-    with _captured_stderr() as output, _in_root_folder():
-        try:
-            return bcc.BPF(text=(folder / "process.c").read_bytes(), cflags=flags)
-        except Exception as error:  # BCC raises bare Exceptions; clang's and the verifier's words go to stderr
-            reason = _reason(output()) or str(error)
-            raise Unavailable(f"BCC can't load the BPF program: {reason}", "webpf doctor") from error
-
-
 def _attach_second(bpf: Any, tracepoint: str) -> int:
     """A descriptor that keeps the second program attached. BCC itself knows but one for each tracepoint."""
     bcc = bcc_loader.load()
@@ -210,34 +199,3 @@ def _attach_second(bpf: Any, tracepoint: str) -> int:
     if descriptor < 0:
         raise Unavailable(f"the kernel takes no second program for {tracepoint}", "webpf doctor")
     return descriptor
-
-
-def _reason(output: str) -> str:
-    lines = [line.strip() for line in output.splitlines() if line.strip()]
-    return next((line for line in lines if "error:" in line or "ermitted" in line), lines[-1] if lines else "")
-
-
-@contextlib.contextmanager
-def _in_root_folder() -> Iterator[None]:
-    """BCC asks for the current folder, and knows no path of more than 255 bytes, nor a folder that was deleted."""
-    here = os.open(".", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.chdir("/")
-        yield
-    finally:
-        os.fchdir(here)
-        os.close(here)
-
-
-@contextlib.contextmanager
-def _captured_stderr() -> Iterator[Callable[[], str]]:
-    """Redirects file descriptor 2 into memory, and returns what reads that: clang inside of libbcc writes there."""
-    capture = os.memfd_create("stderr", os.MFD_CLOEXEC)
-    saved = os.dup(2)
-    try:
-        os.dup2(capture, 2)
-        yield lambda: os.pread(capture, _MOST_OUTPUT, 0).decode(errors="replace")
-    finally:
-        os.dup2(saved, 2)
-        os.close(saved)
-        os.close(capture)

@@ -8,12 +8,14 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from ..errors import StorageError
+from ..log import get_logger
 from . import incidents
 from .incidents import Incident
 
 if TYPE_CHECKING:
     from .recording_file import Store
 
+_log = get_logger(__name__)
 _SLOW_NS = 3_000_000_000  # a write that takes longer is an incident
 _SLOW_LOOKS = 10  # and the recorder has run meanwhile: else it was stopped, or the machine was
 
@@ -49,12 +51,15 @@ class Attempts:
             self.failure = error
             if self._incident is None:
                 self._incident = incidents.begun(error.__cause__, self._store.path, self._since_ns)
+                _log.warning("incident begins: %s", error.message)
             self._since_ns = 0
             return False
         if is_head or self._incident is None:
             incident = self._incident or self._slow()
             if incident is not None:
-                self._over.append(incident.ended(self._now()))
+                self._over.append(incident := incident.ended(self._now()))
+                seconds = (incident.until_ns - incident.from_ns) / 1e9
+                _log.warning("incident ends: %s for %.1f s, %s", incident.kind, seconds, incident.detail or "no detail")
             self._incident = self.failure = None
         self._since_ns = 0
         return True

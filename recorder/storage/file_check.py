@@ -15,6 +15,7 @@ from pathlib import Path
 from ..errors import CannotCreate, DataError, NoPermission, NotFound
 from ..host import file_owner
 from ..host.invocation import sudo_command, update_hint
+from ..log import suppressed
 from ..model import argv
 
 # Kept here and not in schema.py, which needs sqlite_utils: the check must be quick.
@@ -137,7 +138,7 @@ def create(path: Path) -> file_owner.Identity:
         if not is_new:
             file_owner.check_owner(path, status)
         elif owner is not None:
-            with contextlib.suppress(OSError):  # FAT knows no owners: who mounts it says whose its files are
+            with suppressed(__name__, f"giving {path} away", OSError):  # FAT knows no owners
                 os.fchown(fd, *owner)
         if status.st_size == 0:  # nothing has been recorded yet: nobody can mean it to be read by others
             _make_private(path, fd)

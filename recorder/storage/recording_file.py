@@ -17,11 +17,13 @@ from sqlite_utils import Database
 from ..errors import StorageError
 from ..host import file_owner, invocation, lock_holders
 from ..host.liveness import is_recorder_alive
+from ..log import get_logger, suppressed
 from ..model.events import storable
 from . import file_check, migrations, opening
 from .file_watch import FileLost, FileWatch
 from .recording_writer import RecordingWriter
 
+_log = get_logger(__name__)
 _BUSY_SECONDS = 5.0  # at the start, for who has it locked to let go
 _RETRY_MS = 250  # later: whoever writes tries again
 _CHECKPOINT_PAGES = 8192
@@ -117,10 +119,11 @@ class Store:
         except FileLost as lost:
             self._leave(lost)
             return
-        with contextlib.suppress(sqlite3.Error):
+        with suppressed(__name__, "making one plain file", sqlite3.Error):
             self.db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             self.db.execute("PRAGMA journal_mode = DELETE")
         self.db.close()
+        _log.info("%s is closed", self.path)
         file_owner.give_to_invoking_user(self.path, self._identity)
 
     def _leave(self, lost: FileLost) -> None:
@@ -130,10 +133,10 @@ class Store:
         """
         logs = [path for path in file_owner.side_files(self.path) if self._is_ours(path)]
         if not lost.is_overwritten:
-            with contextlib.suppress(sqlite3.Error):
+            with suppressed(__name__, "writing the log into the file", sqlite3.Error):
                 self.db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         for path in logs:
-            with contextlib.suppress(OSError):
+            with suppressed(__name__, f"removing {path}", OSError):
                 if path.name.endswith("-wal"):
                     os.truncate(path, 0)
                 if not lock_holders.find(self.path):  # else they are in use already, with what is there now

@@ -76,6 +76,11 @@ class WriteQueue:
         """Whether all is written."""
         return not self._jobs
 
+    @property
+    def waiting_bytes(self) -> int:
+        """How much waits to be written."""
+        return self._bytes
+
     def reserve(self, count: int) -> int:
         """See RecordingWriter.reserve(). It waits, if so many were not expected."""
         if not self._writer.can_reserve(count):

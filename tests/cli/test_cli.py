@@ -6,8 +6,10 @@ import csv
 import io
 import json
 import os
+import platform
 import re
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -117,7 +119,13 @@ def test_without_arguments_it_says_what_it_can_do(webpf: Webpf) -> None:
 
 
 def test_version(webpf: Webpf) -> None:
-    assert webpf("--version").stdout == f"webpf {package.__version__}\n"
+    """The first line is for scripts; the others are checked against what the programs themselves say."""
+    lines = webpf("--version").stdout.splitlines()
+    uname = subprocess.run(["uname", "-srm"], capture_output=True, text=True, check=True).stdout.strip()
+    library = sqlite3.connect(":memory:").execute("SELECT sqlite_version()").fetchone()[0]
+    assert lines[0] == f"webpf {package.__version__}"
+    assert lines[2:] == [uname, f"Python {platform.python_version()}", f"SQLite {library}"]
+    assert re.fullmatch(r"BCC (\d[\d.]+.*|unknown|not installed)", lines[1])
 
 
 def test_version_needs_nothing_heavy() -> None:
@@ -125,7 +133,7 @@ def test_version_needs_nothing_heavy() -> None:
     code = "import sys; sys.argv = ['webpf', '--version']; import webpf.__main__ as m; m._run(); print(*sys.modules)"
     output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     loaded = {name.partition(".")[0] for name in output.split()}
-    heavy = {"bcc", "datasette", "sqlite_utils", "sqlite3", "rich", "uvicorn", "perfetto", "pyarrow", "yaml", "asyncio"}
+    heavy = {"bcc", "datasette", "sqlite_utils", "rich", "uvicorn", "perfetto", "pyarrow", "yaml", "asyncio"}
     assert not loaded & {*heavy, "click"}
 
 

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shlex
+import shutil
 import sqlite3
 import subprocess
+import sys
+from pathlib import Path
 
 import pytest
+import typer.main
 from support import PROJECT, webpf_command
 
 import webpf
-from tools.docs import generate
+from tools.docs import command_line, generate, man_page
+from webpf import errors
+from webpf.cli.app import app
 from webpf.storage import migrations
 
 # What users read, and what is checked in it.
-PAGES = ["README.md", "docs/usage.md", "docs/limits.md", "docs/security.md"]
+PAGES = ["README.md", "CONTRIBUTING.md", "docs/usage.md", "docs/limits.md", "docs/security.md"]
 
 
 def text_of(page: str) -> str:
@@ -25,11 +33,65 @@ def help_of(*command: str) -> str:
     return subprocess.run([*webpf_command(), *command, "--help"], capture_output=True, text=True, check=True).stdout
 
 
-@pytest.mark.parametrize("name", ["schema.md", "queries.md", "how-it-works.md"])
-def test_generated_pages_are_current(name: str) -> None:
-    pages = {path.name: (path, page) for path, page in generate.PAGES.items()}
-    path, page = pages[name]
-    assert path.read_text(encoding="utf-8") == page(), "run make docs"
+def command_names() -> set[str]:
+    """All commands, as `webpf --help` lists them."""
+    return set(re.findall(r"^  ([a-z][a-z-]*)  ", help_of(), re.MULTILINE))
+
+
+@pytest.mark.parametrize("path", generate.PAGES, ids=lambda path: path.name)
+def test_generated_pages_are_current(path: Path) -> None:
+    assert path.read_text(encoding="utf-8") == generate.PAGES[path](), "run make docs"
+
+
+def test_each_command_has_its_help_in_the_reference() -> None:
+    page = text_of("docs/cli.md")
+    for name in command_names():
+        assert f"## webpf {name}\n" in page
+        answer = subprocess.run(
+            [Path(sys.executable).parent / "webpf", name, "--help"],
+            env=os.environ | {"COLUMNS": "80"}, capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        assert answer.stdout.strip() in page, f"webpf {name} --help"
+
+
+@pytest.mark.parametrize("command", list(command_line.commands())[1:], ids=lambda command: command.name)
+def test_each_command_has_examples_that_parse(command: command_line.Command) -> None:
+    """Its own parser takes them; what is recorded isn't run."""
+    parser = typer.main.get_group(app).commands[command.name]
+    assert command.examples, "give its registration in cli/app.py an epilog"
+    for example in command.examples:
+        words = shlex.split(example.removeprefix("sudo ").partition(" >")[0])
+        assert words[:2] == ["webpf", command.name]
+        parser.make_context(command.name, words[2:])
+
+
+MAN_PAGE = PROJECT / "docs" / "webpf.1"
+NO_DATE = 'WARNING: missing date, using "": TH'
+
+
+@pytest.mark.parametrize(
+    "checker",
+    ["groff -man -Tutf8 -ww -z", "man --warnings -l", "mandoc -T lint -W warning"],
+    ids=lambda checker: checker.split()[0],
+)
+def test_the_manual_page_is_sound(checker: str) -> None:
+    """The formatters have nothing to say of it, but that it has no date: that would change."""
+    if shutil.which(checker.split(maxsplit=1)[0]) is None:
+        pytest.skip(f"no {checker.split(maxsplit=1)[0]}")
+    answer = subprocess.run([*checker.split(), MAN_PAGE], capture_output=True, text=True, check=False)
+    warnings = answer.stderr if "mandoc" not in checker else answer.stdout + answer.stderr
+    assert [line for line in warnings.splitlines() if NO_DATE not in line] == []
+
+
+def test_the_manual_page_is_complete() -> None:
+    text = MAN_PAGE.read_text(encoding="utf-8").replace("\\-", "-")
+    for section in ("NAME", "SYNOPSIS", "DESCRIPTION", "COMMANDS", "EXIT STATUS", "ENVIRONMENT", "FILES", "EXAMPLES"):
+        assert f"\n.SH {section}\n" in text
+    for command in command_line.commands():
+        assert command.variables <= man_page.variables()
+        assert all(f"\n.B {label}\n" in text for label, _ in command.options), command.name
+    codes = {error.exit_code for error in vars(errors).values() if getattr(error, "exit_code", None)}
+    assert codes <= set(man_page.exit_codes())
 
 
 def test_every_column_of_the_processes_is_described() -> None:
@@ -50,7 +112,7 @@ def test_the_changelog_knows_this_version() -> None:
 
 def test_every_command_is_shown() -> None:
     shown = {name for page in PAGES for name in re.findall(r"\bwebpf ([a-z][a-z-]*)\b", text_of(page))}
-    commands = set(re.findall(r"^  ([a-z][a-z-]*)  ", help_of(), re.MULTILINE))
+    commands = command_names()
     assert {"record", "datasette-config"} <= commands <= shown, "a command that no page shows"
 
 
@@ -64,7 +126,7 @@ def test_make_targets_exist(page: str) -> None:
 
 @pytest.mark.parametrize("page", PAGES)
 def test_commands_and_options_exist(page: str) -> None:
-    commands = set(re.findall(r"^  ([a-z][a-z-]*)  ", help_of(), re.MULTILINE))
+    commands = command_names()
     helps: dict[str, str] = {}
     for command, line in re.findall(r"(?:`|^    .*|bin/)webpf ([a-z][a-z-]*)\b([^`\n#]*)", text_of(page), re.MULTILINE):
         assert command in commands, f"webpf {command}"

@@ -23,7 +23,7 @@ DOORS = {
     "sqlite_utils": {"storage"},
     "sqlite3": {
         *("storage", "analysis", "export", "library", "progress"),
-        *("kernel.doctor", "capture.host_description", "cli.progress_bar"),
+        *("kernel.doctor", "capture.host_description", "cli.progress_bar", "cli.versions"),
     },
     "datasette": {"web"},
     "uvicorn": {"web.server"},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import venv
@@ -13,6 +14,7 @@ from support import PROJECT
 
 from webpf.analysis import saved_queries
 
+INFO = re.compile(r"\.(dist-info|data)/")  # of the wheel itself, and what goes elsewhere
 FOLDERS = {"recorder": "webpf", "bpf": "webpf/bpf", "queries": "webpf/queries"}
 
 
@@ -40,7 +42,7 @@ def test_the_wheel_holds_what_git_tracks(wheel: Path) -> None:
         top, _, rest = name.partition("/")
         if top in FOLDERS and (PROJECT / name).exists():
             expected.add(f"{FOLDERS[top]}/{rest}")
-    packed = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
+    packed = {name for name in zipfile.ZipFile(wheel).namelist() if INFO.search(name) is None}
     assert packed == expected
 
 
@@ -56,7 +58,14 @@ def test_the_wheel_holds_every_static_file(wheel: Path) -> None:
 
 def test_only_webpf_lands_in_site_packages(wheel: Path) -> None:
     tops = {name.partition("/")[0] for name in zipfile.ZipFile(wheel).namelist()}
-    assert tops - {top for top in tops if top.endswith(".dist-info")} == {"webpf"}
+    assert {top for top in tops if INFO.search(f"{top}/") is None} == {"webpf"}
+
+
+def test_the_manual_page_is_installed(wheel: Path) -> None:
+    """Where man(1) finds it, below the prefix into which pip installs."""
+    archive = zipfile.ZipFile(wheel)
+    name = next(name for name in archive.namelist() if name.endswith(".data/data/share/man/man1/webpf.1"))
+    assert archive.read(name) == (PROJECT / "docs" / "webpf.1").read_bytes()
 
 
 def test_bcc_is_no_requirement(wheel: Path) -> None:

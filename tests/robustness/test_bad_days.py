@@ -367,6 +367,7 @@ def bcc_folder() -> Path:
 def test_no_bcc(tmp_path: Path) -> None:
     answer = hidden(bcc_folder(), tmp_path, "record", "--duration", "1")
     one_line(answer, 69, "BCC is not installed", bcc_loader.install_hint())
+    assert "BCC not installed" in hidden(bcc_folder(), tmp_path, "--version").stdout.splitlines()
 
 
 @is_root

@@ -70,7 +70,14 @@ def disposition(number: signal.Signals, handler: signal.Handlers) -> Iterator[No
 class Recorder:
     """A `webpf record` that runs beside the test."""
 
-    def __init__(self, db: Path, arguments: Sequence[str] = (), environment: dict[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        db: Path,
+        arguments: Sequence[str] = (),
+        environment: dict[str, str] | None = None,
+        stderr: Path | None = None,
+    ) -> None:
+        """stderr: the file that it goes to; default: a pipe, which end() reads."""
         self.db = db
         self._known = self._recordings()
         self.process = subprocess.Popen(
@@ -79,7 +86,7 @@ class Recorder:
             env=dict(os.environ) | (environment or {}),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=subprocess.PIPE if stderr is None else stderr.open("w"),
             text=True,
         )
 

@@ -18,7 +18,7 @@ static int show(void)
 	FILE *status = fopen("/proc/self/status", "r");
 	DIR *open_files;
 	struct dirent *entry;
-	int numbers[64] = {0};
+	int numbers[64] = { 0 };
 
 	for (char **each = environ; *each; each++)
 		printf("environment [%s]\n", *each);
@@ -39,7 +39,7 @@ static int show(void)
 
 static int run(char **command)
 {
-	char *odd[] = {"A=1", "A=2", "NO_PAIR", "=nameless", "B=\xff\x01", "LC_ALL=C", "PATH=/usr/bin:/bin", NULL};
+	char *odd[] = { "A=1", "A=2", "NO_PAIR", "=nameless", "B=\xff\x01", "LC_ALL=C", "PATH=/usr/bin:/bin", NULL };
 	sigset_t blocked;
 	int status;
 

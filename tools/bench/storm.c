@@ -31,7 +31,7 @@ static void forks(long count)
 
 static void execs(long count)
 {
-	char *argv[] = {"true", NULL}, *env[] = {NULL};
+	char *argv[] = { "true", NULL }, *env[] = { NULL };
 
 	for (long i = 0; i < count; i++) {
 		pid_t child;

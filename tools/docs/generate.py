@@ -1,4 +1,4 @@
-"""Writes docs/schema.md, docs/queries.md and the end of docs/how-it-works.md from what they describe.
+"""Writes the pages of docs/ that are made from what they describe, and the end of docs/how-it-works.md.
 
 tests/house/test_docs.py checks that they are current.
 """
@@ -10,6 +10,7 @@ import inspect
 import re
 
 from tools.cache import PROJECT
+from tools.docs import command_line, man_page
 from webpf.analysis import saved_queries
 from webpf.storage import data_dictionary, file_check, migrations, sql_macros
 
@@ -88,6 +89,8 @@ PAGES = {
     DOCS / "schema.md": schema_page,
     DOCS / "queries.md": queries_page,
     DOCS / "how-it-works.md": how_it_works_page,
+    DOCS / "cli.md": command_line.cli_page,
+    DOCS / "webpf.1": man_page.page,
 }
 
 

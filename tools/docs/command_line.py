@@ -1,0 +1,79 @@
+"""The commands of webpf with their options and examples, as `--help` has them; and docs/cli.md, made of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import typer
+import typer.main
+
+from webpf.cli.app import app
+
+WIDTH = 78
+"""Columns of the help texts in docs/cli.md: as on a terminal of 80."""
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command, or webpf itself with an empty name.
+
+    usage: the words behind the name. paragraphs: of its help, the first is one sentence. arguments, options: as `-o,
+    --output FILE` and what that is. variables: the environment variables that its parameters are read from. help: all
+    of it, as it is printed.
+    """
+
+    name: str
+    usage: str
+    paragraphs: list[str]
+    arguments: list[tuple[str, str]]
+    options: list[tuple[str, str]]
+    variables: set[str]
+    examples: list[str]
+    help: str
+
+
+def commands() -> Iterator[Command]:
+    """webpf itself, then each command in the order of `webpf --help`."""
+    group: Any = typer.main.get_command(app)
+    root = typer.Context(group, info_name="webpf", **_LAYOUT)
+    yield _described("", group, root)
+    for name, command in group.commands.items():
+        yield _described(name, command, typer.Context(command, info_name=name, parent=root, **_LAYOUT))
+
+
+_LAYOUT: dict[str, Any] = {
+    "terminal_width": WIDTH,
+    "max_content_width": WIDTH,
+    "help_option_names": ["-h", "--help"],
+}
+
+
+def _described(name: str, command: Any, context: Any) -> Command:
+    parameters = command.get_params(context)
+    records = [(each.param_type_name, record) for each in parameters if (record := each.get_help_record(context))]
+    return Command(
+        name=name,
+        usage=" ".join(command.collect_usage_pieces(context)),
+        paragraphs=[" ".join(text.split()) for text in (command.help or "").split("\n\n")],
+        arguments=[(label.partition(" <")[0], text) for kind, (label, text) in records if kind == "argument"],
+        options=[record for kind, record in records if kind == "option"],
+        variables={each.envvar for each in parameters if each.envvar},
+        examples=[line.strip() for line in (command.epilog or "").splitlines() if line.startswith("  ")],
+        help=str(command.get_help(context)),
+    )
+
+
+def cli_page() -> str:
+    """docs/cli.md: the help of each command."""
+    lines = [
+        "# The command line",
+        "",
+        "Made from `webpf --help` by `make docs`. [usage.md](usage.md) shows how the commands go together. The manual"
+        " page [webpf.1](webpf.1) has the same text, and also the exit codes, files and environment variables:"
+        " `man -l docs/webpf.1`.",
+    ]
+    for command in commands():
+        lines += ["", f"## webpf {command.name}".rstrip(), "", "```text", command.help, "```"]
+    return "\n".join(lines) + "\n"
