@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from ..version import __version__
-from . import diff, export, maintenance, query, record, reports, web
+from . import diff, export, maintenance, query, record, reports, upgrade, web
 
 # What Typer raises for a command line that it can't parse. It has no public name of its own.
 _ParseError: type[Exception] = typer.BadParameter.__mro__[1]
@@ -65,6 +65,7 @@ for _command in (
     web.browse,
     export.export,
     maintenance.merge,
+    upgrade.upgrade,
     maintenance.verify,
     maintenance.rebuild,
     maintenance.doctor,

@@ -11,7 +11,7 @@ from support import PROJECT, webpf_command
 
 import webpf
 from tools.docs import generate
-from webpf.storage import migrations
+from webpf.storage import schema
 
 # What users read, and what is checked in it.
 PAGES = ["README.md", "docs/usage.md", "docs/limits.md", "docs/security.md"]
@@ -39,7 +39,7 @@ def test_every_column_of_the_processes_is_described() -> None:
     described = {name for name, text in rows if text}
     assert {name for name, _ in rows} - described == {"recording_id"}
     connection = sqlite3.connect(":memory:")
-    for statement in migrations.STATEMENTS:
+    for statement in schema.STATEMENTS:
         connection.execute(statement)
     assert [name for name, _ in rows] == [row[1] for row in connection.execute("PRAGMA table_xinfo(processes)")]
 
