@@ -63,7 +63,7 @@ OWN_PEAK = """CASE
 END"""
 """Peak memory of a process p in KiB; NULL if it is no more than what an old image left: then its own isn't known."""
 
-# As it was when the last program started; in an older file it is not known.
+# As it was when the last program started; in what an older webpf recorded it is not known.
 _PLACE = """(SELECT coalesce(d.path, e.cwd_device || ':' || e.cwd_inode) FROM programs AS e
     LEFT JOIN working_directories AS d
         ON d.recording_id = e.recording_id AND d.device = e.cwd_device AND d.inode = e.cwd_inode
@@ -77,10 +77,9 @@ def read(connection: sqlite3.Connection, recording: int, with_places: bool = Fal
     a ring (a damaged file may have some).
     """
     known: set[int] = set()
-    knows_places = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'working_directories'").fetchone()
     sql = f"""SELECT p.id, p.parent_id, p.pid, p.start_ns, p.end_ns, p.cpu_ns, p.exit_code, p.signal, p.state,
             p.start_ns < r.started_ns, p.execs > 0, p.argv, p.comm,
-            {_PLACE if with_places and knows_places else "NULL"}
+            {_PLACE if with_places else "NULL"}
         FROM processes AS p JOIN recordings AS r ON r.id = p.recording_id
         WHERE p.recording_id = ? AND is_counted!(p) ORDER BY p.start_ns, p.id"""
     rows = parents_first(connection.execute(expand(sql), [recording]), itemgetter(0), itemgetter(1))

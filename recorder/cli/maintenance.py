@@ -11,6 +11,7 @@ import typer
 from ..errors import DataError, NoPermission, Unavailable
 from ..host.invocation import sudo_command
 from ..model import argv
+from . import upgrade
 from .options import Force, Format, RowFormat
 from .recording_choice import Db, File, Recording, choose, choose_file
 
@@ -63,6 +64,7 @@ def rebuild(file: File = None, recording: Recording = None, db: Db = None) -> No
     from .progress_bar import LongWork
 
     chosen = choose(file, db, recording)
+    upgrade.before_writing(chosen.path)
     with LongWork("the rebuild") as work:
         rebuilt = rebuilding.rebuild(chosen.path, chosen.recording, work)
     for number, processes in rebuilt.items():

@@ -14,7 +14,7 @@ from ..errors import UsageError, WebpfError
 from ..host.invocation import program, sudo_command
 from ..kernel.filters import FilterOptions
 from ..model import argv
-from . import durations
+from . import durations, upgrade
 from .options import (
     All,
     AsRoot,
@@ -108,7 +108,7 @@ def _run(options: RecordOptions, quiet: bool, dry_run: bool) -> None:
     from ..capture.command import find_command
 
     command = find_command(options.command, options.as_root)
-    _check_machine(None if dry_run else options.db)
+    _check_machine(None if dry_run else options.db, quiet)
     if dry_run:
         _try(options, quiet)
     elif command is not None:
@@ -117,7 +117,8 @@ def _run(options: RecordOptions, quiet: bool, dry_run: bool) -> None:
         _record(options, quiet)
 
 
-def _check_machine(db: Path | None) -> None:
+def _check_machine(db: Path | None, quiet: bool) -> None:
+    """Raises what keeps this machine from recording, to this file if there is one. A small older file is upgraded."""
     from ..host import resource_limits
     from ..kernel import preflight
     from ..storage import file_check
@@ -126,6 +127,8 @@ def _check_machine(db: Path | None) -> None:
     if db is not None:
         file_check.check_writable(db)
     preflight.check_machine(sudo_command())
+    if db is not None:
+        upgrade.before_writing(db, quiet)
 
 
 def _try(options: RecordOptions, quiet: bool) -> None:

@@ -40,9 +40,7 @@ def place(recording: Recording) -> Path:
 
 def write(connection: sqlite3.Connection, recording: Recording, out: BinaryIO, work: Work = UNWATCHED) -> None:
     """Writes all processes of a recording, kernel threads too. What is said of the recording goes into the metadata."""
-    columns = {
-        name: _TYPES[soundness.columns()["processes"][name].type] for name in soundness.there(connection, "processes")
-    }
+    columns = {name: _TYPES[column.type] for name, column in soundness.columns()["processes"].items()}
     names = [name for name in columns if name not in _LEFT_OUT]
     metadata = {"webpf": json.dumps(dict(recording.row), default=str)}
     fields = [(name, columns[name]) for name in names] + [(name, _TIME) for name in _TIMES]
@@ -56,6 +54,5 @@ def write(connection: sqlite3.Connection, recording: Recording, out: BinaryIO, w
             values: dict[str, Any] = dict(zip(names, zip(*batch, strict=True), strict=True))
             for name, source in _TIMES.items():
                 values[name] = [None if ns is None else ns // 1000 for ns in values[source]]
-            if "filename" in values:
-                values["filename"] = list(map(as_text, values["filename"]))
+            values["filename"] = list(map(as_text, values["filename"]))
             writer.write_batch(pyarrow.record_batch(values, schema=schema))

@@ -1,5 +1,5 @@
-"""The recording file: its tables, how they are written, read, checked, merged and made again. SQLite's home.
+"""The recording file: its tables, how they are written, read, checked, merged, upgraded and made again.
 
-Only importer of sqlite_utils. Its face: `recording_file.Store`, `write_queue.WriteQueue`, `reader`, `verify`,
-`rebuild`, `merge`, `file_check`, `atomic_file`.
+SQLite's home. Only importer of sqlite_utils. Its face: `recording_file.Store`, `write_queue.WriteQueue`, `reader`,
+`verify`, `rebuild`, `merge`, `upgrade`, `file_check`, `atomic_file`.
 """

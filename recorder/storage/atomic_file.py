@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import glob
 import os
 import stat
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -21,6 +19,7 @@ from ..errors import CannotCreate, StorageError, UsageError
 from ..host import file_owner
 from ..host.invocation import elsewhere
 from ..model import argv
+from . import temporary_file
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG)
 _NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)  # as on FAT
@@ -135,7 +134,7 @@ def _new(wanted: Path, replaces: bool, makes_folders: bool) -> Iterator[tuple[in
     try:
         if missing:
             missing[0].mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=".webpf-")
+        descriptor, name = temporary_file.make(target.parent)
         try:
             yield descriptor, Path(name)
             if not os.path.samestat(os.fstat(descriptor), Path(name).lstat()):
@@ -145,8 +144,7 @@ def _new(wanted: Path, replaces: bool, makes_folders: bool) -> Iterator[tuple[in
             _put(Path(name), target, replaces)
         finally:
             os.close(descriptor)
-            for left in target.parent.glob(f"{glob.escape(Path(name).name)}*"):  # with SQLite's files beside it
-                left.unlink(missing_ok=True)
+            temporary_file.remove(Path(name))
     finally:
         _remove_empty(missing)
 

@@ -17,8 +17,7 @@ def read(connection: sqlite3.Connection, recording_id: int) -> Iterator[tuple[in
     """The facts in order: id, the id of the process it was given to (0: none), and the fact."""
 
     def of(kind: type[Event], table: str) -> Iterator[tuple[int, int, Event]]:
-        there = {row[1] for row in connection.execute(f"PRAGMA table_info({table})")}  # fewer in an older file
-        columns = ", ".join(name if name in there else "NULL" for name in kind._fields)
+        columns = ", ".join(kind._fields)
         sql = f"SELECT id, coalesce(process_id, 0), {columns} FROM {table} WHERE recording_id = ? ORDER BY id"
         for fact_id, owner, *fields in connection.execute(sql, [recording_id]):
             yield fact_id, owner, kind(*fields)

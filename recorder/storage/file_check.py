@@ -18,15 +18,9 @@ from ..host.invocation import sudo_command, update_hint
 from ..log import suppressed
 from ..model import argv
 
-# Kept here and not in schema.py, which needs sqlite_utils: the check must be quick.
+# Kept here and not in schema.py, which needs sqlite3: the check must be quick.
 APPLICATION_ID = 0x77625046  # "wbPF": tells a recording from any other SQLite database
-SCHEMA_VERSION = 4  # PRAGMA user_version; grows with each migration
-SINCE = {
-    **dict.fromkeys(("working_directories", "programs.cwd_device", "programs.cwd_inode"), 3),
-    **dict.fromkeys(("incidents", "recordings.kept_short"), 4),
-    **dict.fromkeys(("forks.execs", "forks.begun", "exits.uid", "exits.begun"), 4),
-}
-"""Tables and columns that files of earlier schemas don't have, with the schema that brought them."""
+SCHEMA_VERSION = 4  # PRAGMA user_version; grows with each change of the tables
 
 _LONGEST_PATH = 504  # of MAX_PATHNAME in SQLite's os_unix.c, less what it appends for the files beside the database
 _MAGIC = b"SQLite format 3\0"
@@ -53,7 +47,7 @@ def _check_path(path: Path) -> None:
 
 
 def check_writable(path: Path) -> None:
-    """Raises CannotCreate or DataError if a recording can't be written to this path."""
+    """Raises CannotCreate or DataError if a recording can't be written to this path, not even after an upgrade."""
     _check_path(path)
     folder = path.parent
     if not folder.is_dir():
@@ -69,15 +63,18 @@ def check_writable(path: Path) -> None:
         if not path.is_file():
             raise CannotCreate(f"{path} is not a regular file", "webpf record --db ~/webpf.db")
         file_owner.check_owner(path, path.stat())
-        _check_header(path)
+        _check_header(path, accepts_older=True)
     file_owner.check_side_files(path.resolve())
     # The folder too: SQLite makes files beside the database while it is written.
     if not os.access(folder, os.W_OK) or (path.exists() and not os.access(path, os.W_OK)):
-        raise CannotCreate(f"{path} can't be written: {_why_not(folder)}", "webpf record --db ~/webpf.db")
+        raise CannotCreate(f"{path} can't be written: {why_not(folder)}", "webpf record --db ~/webpf.db")
 
 
-def check_readable(path: Path) -> None:
-    """Raises NotFound, DataError or CannotCreate if this path holds no recordings, or can't be opened."""
+def check_readable(path: Path, accepts_older: bool = False) -> None:
+    """Raises NotFound, DataError or CannotCreate if this path holds no recordings, or can't be opened.
+
+    accepts_older: whether a file of an older schema passes.
+    """
     _check_path(path)
     try:
         exists = path.exists()
@@ -91,11 +88,11 @@ def check_readable(path: Path) -> None:
         raise DataError(f"{path} is not a regular file", f"ls -l {argv.file_word(path)}")
     if path.stat().st_size == 0:
         raise DataError(f"{path} is empty: nothing has been recorded in it yet", _record_to(path))
-    _check_header(path)
+    _check_header(path, accepts_older)
 
 
 def is_recording(path: Path) -> bool:
-    """Whether this is a file of webpf's that this version can read."""
+    """Whether this is a file of webpf's that this version can read, or upgrade."""
     try:
         if not path.is_file():  # opening a pipe would wait
             return False
@@ -106,7 +103,7 @@ def is_recording(path: Path) -> bool:
 
 
 def is_header(header: bytes) -> bool:
-    """Whether a file of webpf's that this version can read begins so."""
+    """Whether a file of webpf's that this version can read, or upgrade, begins so."""
     if len(header) < HEADER_BYTES or not header.startswith(_MAGIC):
         return False
     version, application = _HEADER.unpack_from(header)
@@ -177,7 +174,13 @@ def _open(path: Path) -> tuple[int, bool]:
     return os.open(path, flags), False
 
 
-def _check_header(path: Path) -> None:
+def older(path: Path, version: int) -> DataError:
+    """What is said of a file of an older schema, or of an early form of the current one."""
+    current = f"this is schema {SCHEMA_VERSION}" if version < SCHEMA_VERSION else "before that was complete"
+    return DataError(f"{path} was made by webpf's schema {version}, {current}", f"webpf upgrade {argv.file_word(path)}")
+
+
+def _check_header(path: Path, accepts_older: bool) -> None:
     try:
         with path.open("rb") as file:
             header = file.read(HEADER_BYTES)
@@ -198,6 +201,8 @@ def _check_header(path: Path) -> None:
             f"{path} comes from a newer webpf (schema {version}; this one knows {SCHEMA_VERSION})",
             update_hint(),
         )
+    if 0 < version < SCHEMA_VERSION and not accepts_older:
+        raise older(path, version)
 
 
 def _owner(path: Path) -> str:
@@ -213,6 +218,7 @@ def _record_to(path: Path) -> str:
     return f"sudo webpf record --db {argv.file_word(path)}"
 
 
-def _why_not(folder: Path) -> str:
+def why_not(folder: Path) -> str:
+    """Why nothing can be written in a folder."""
     read_only = os.statvfs(folder).f_flag & os.ST_RDONLY
     return "the file system is read-only" if read_only else "permission denied"

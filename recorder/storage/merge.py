@@ -9,16 +9,13 @@ from typing import NamedTuple
 
 from ..errors import DataError, UsageError
 from ..model import argv
-from ..model.events import ALL_KINDS
 from ..model.recording import GOING_ON
 from ..progress import UNWATCHED, Work
-from . import atomic_file, opening, reader, soundness
+from . import atomic_file, opening, reader, soundness, table_copy
 from .recording_file import Store
 from .soundness import GREATEST
+from .table_copy import BY_ID, Copied
 
-_BY_ID = ("processes", *(kind.table for kind in ALL_KINDS))
-_TABLES = ("recordings", *_BY_ID, "cgroup_paths", "working_directories", "incidents", "fact_blocks")
-_STEP = 50_000  # rows
 _FACT_IDS = ("id", "process_id", "parent_id", "first_id")
 _FULL = ("full", "disk I/O", "readonly")  # what SQLite says where it is the new file that can't be written
 
@@ -38,7 +35,7 @@ def merge(
     """Writes all recordings of the sources into a new file; returns their numbers there, by source.
 
     replaces: whether a target that is there may be replaced. Raises NotFound or DataError for a source, UsageError for
-    one that is still being recorded, work's Interrupted, and what newfile.path() raises.
+    one that is still being recorded, work's Interrupted, and what atomic_file.path() raises.
     """
     if len({path.resolve() for path in sources}) < len(sources):
         raise UsageError("the same file is named twice", "webpf merge a.db b.db -o all.db")
@@ -48,7 +45,7 @@ def merge(
     with atomic_file.path(target, replaces) as made:
         store = Store(made)
         work.watch(store.db.conn)
-        copied = _Copied(work, sum(source.rows for source in looked_at))
+        copied = Copied(work, sum(source.rows for source in looked_at))
         try:
             with store.writing():  # once, not into a log first: nobody else reads it yet
                 store.db.execute("PRAGMA journal_mode = DELETE")
@@ -74,9 +71,9 @@ def _look_at(path: Path) -> _Source:
                 raise UsageError(f"recording {recording.id} of {path} goes on: merge it when it has ended", hint)
         for problem in (*soundness.problems_of_blocks(connection), *soundness.problems_of_ids(connection)):
             raise opening.damaged(path, problem)
-        last = {table: _number(connection, f"max(id) FROM {table}") for table in ("recordings", *_BY_ID)}
+        last = {table: _number(connection, f"max(id) FROM {table}") for table in ("recordings", *BY_ID)}
         reserved = _number(connection, "max(first_id + size) - 1 FROM fact_blocks")
-        rows = sum(_number(connection, f"count(*) FROM {table}") for table in _BY_ID)
+        rows = table_copy.count_rows(connection)
         return _Source(path, last.pop("recordings"), max(reserved, *last.values()), rows)
 
 
@@ -84,7 +81,7 @@ def _number(connection: sqlite3.Connection, selected: str) -> int:
     return int(connection.execute(f"SELECT {selected}").fetchone()[0] or 0)
 
 
-def _add(store: Store, source: _Source, taken: _Source, copied: _Copied) -> list[int]:
+def _add(store: Store, source: _Source, taken: _Source, copied: Copied) -> list[int]:
     connection = store.db.conn
     assert connection is not None
     with store.writing():
@@ -100,50 +97,15 @@ def _add(store: Store, source: _Source, taken: _Source, copied: _Copied) -> list
             connection.execute("DETACH source")
 
 
-class _Copied:
-    """How much is copied, counted in rows of the tables that have most."""
-
-    def __init__(self, work: Work, total: int) -> None:
-        self._work = work
-        self._total = total
-        self._done = 0
-
-    def add(self, rows: int) -> None:
-        self._done += rows
-        self._work.at(self._done, self._total)
-
-
-def _copy(connection: sqlite3.Connection, source: _Source, taken: _Source, copied: _Copied) -> list[int]:
+def _copy(connection: sqlite3.Connection, source: _Source, taken: _Source, copied: Copied) -> list[int]:
     """Every id moves by as much as is taken already, so what points to what stays."""
-    for table in _TABLES:
-        there = {row[1] for row in connection.execute(f"PRAGMA source.table_info({table})")}
-        columns = [row[1] for row in connection.execute(f"PRAGMA main.table_info({table})") if row[1] in there]
+    for table in table_copy.TABLES:
         moved = {"recording_id": taken.recordings} | dict.fromkeys(_FACT_IDS, taken.events)
         if table == "recordings":
             moved = {"id": taken.recordings}
-        values = ", ".join(f"{column} + {moved[column]}" if column in moved else column for column in columns)
-        insert = f"INSERT INTO main.{table} ({', '.join(columns)}) SELECT {values} FROM source.{table}"
-        if table in _BY_ID:
-            _copy_by_id(connection, source, table, insert, copied)
-        elif columns:  # else it comes from before there was such a table
-            connection.execute(f"{insert} ORDER BY 1")
+        columns = table_copy.stored_columns(connection, "main", table)
+        values = {name: f"{name} + {moved[name]}" if name in moved else name for name in columns}
+        table_copy.copy(connection, source.path, table, values, copied)
     connection.execute("UPDATE main.recordings SET status = 'interrupted' WHERE status = 'recording'")
     sql = "SELECT id FROM main.recordings WHERE id > ? ORDER BY id"
     return [row[0] for row in connection.execute(sql, [taken.recordings])]
-
-
-def _copy_by_id(connection: sqlite3.Connection, source: _Source, table: str, insert: str, copied: _Copied) -> None:
-    """So many rows at a time, by their ids, between which there may be gaps of any size."""
-    step = f"SELECT max(id), count(*) FROM (SELECT id FROM source.{table} WHERE id > ? ORDER BY id LIMIT {_STEP})"
-    its_own = "recording_id IN (SELECT id FROM source.recordings)"
-    after = 0
-    while True:
-        last, rows = connection.execute(step, [after]).fetchone()
-        if not rows:
-            return
-        # One that belonged to no recording here would belong to one of the next file there.
-        inserted = connection.execute(f"{insert} WHERE id > ? AND id <= ? AND {its_own} ORDER BY id", [after, last])
-        if inserted.rowcount != rows:
-            raise opening.damaged(source.path, f"rows of {table} belong to no recording")
-        copied.add(rows)
-        after = last

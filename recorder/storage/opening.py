@@ -13,8 +13,9 @@ from pathlib import Path
 from ..errors import DataError
 from ..host import file_owner
 from ..model import argv
+from . import file_check, schema_version
 from .file_check import APPLICATION_ID
-from .soundness import TRIGGERS, columns, problems
+from .soundness import TRIGGERS, columns, problems, version
 
 FAILURES = (sqlite3.Error, ArithmeticError, AttributeError, LookupError, MemoryError, TypeError, ValueError)
 """What values that can't be there make reading fail with."""
@@ -43,14 +44,19 @@ def connect(path: Path, wait_seconds: float = WAIT_SECONDS) -> sqlite3.Connectio
     return connection
 
 
-def check(connection: sqlite3.Connection, path: Path) -> None:
-    """Raises DataError for what would make SQLite read something else than webpf's own tables."""
+def check(connection: sqlite3.Connection, path: Path, accepts_older: bool = False) -> None:
+    """Raises DataError for what would make SQLite read something else than webpf's own tables, as they are now.
+
+    accepts_older: whether tables of an older schema pass.
+    """
     if connection.execute("PRAGMA application_id").fetchone() != (APPLICATION_ID,):
         log = argv.file_word(Path(f"{path}{file_owner.SIDE_FILES[0]}"))
         raise DataError(f"{path} can't be read: the log beside it is another database's", f"mv {log} {log}.away")
     for kind, name in connection.execute(_MASKS):
         if name.lower() in columns():
             raise DataError(f"{path} is not as webpf makes it: {name} is a {kind} and not a table", _verify(path))
+    if not accepts_older and schema_version.is_older(connection):
+        raise file_check.older(path, version(connection))
 
 
 def check_for_writing(connection: sqlite3.Connection, path: Path) -> None:

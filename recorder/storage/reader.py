@@ -18,16 +18,19 @@ from .sql_macros import expand
 
 
 @contextmanager
-def reading(path: Path, wait_seconds: float = opening.WAIT_SECONDS) -> Iterator[sqlite3.Connection]:
+def reading(
+    path: Path, wait_seconds: float = opening.WAIT_SECONDS, accepts_older: bool = False
+) -> Iterator[sqlite3.Connection]:
     """A read-only connection to a recording file. Raises NotFound, and DataError also for what reading it meets.
 
+    accepts_older: whether it may be of an older schema.
     Values that can't be in a sound file make what uses them fail in any way, so every failure is explained here.
     """
-    file_check.check_readable(path)
+    file_check.check_readable(path, accepts_older)
     try:
         with closing(opening.connect(path, wait_seconds)) as connection:
             try:
-                opening.check(connection, path)
+                opening.check(connection, path, accepts_older)
                 yield connection
             except opening.FAILURES as error:
                 raise opening.explained(connection, path, error) from error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from pathlib import Path
 
 from ..errors import StorageError
@@ -50,15 +49,7 @@ def _check(path: Path, recording: int | str | None, work: Work) -> int | None:
         only = None if recording is None else reader.find(connection, path, recording).id
         work.watch(connection)
         opening.check_for_writing(connection, path)
-        [(message,)] = connection.execute("PRAGMA integrity_check(1)")
-        problems = itertools.chain(
-            [] if message == "ok" else [f"SQLite: {message}"],
-            soundness.lacks(connection),
-            soundness.wrong_values(connection, in_strict=False),
-            soundness.problems_of_ids(connection),
-            soundness.lost_references(connection, "recordings"),
-        )
-        for problem in problems:
+        for problem in soundness.damage(connection):
             raise opening.damaged(path, problem)
         return only
 

@@ -19,7 +19,7 @@ from ..host import file_owner, invocation, lock_holders
 from ..host.liveness import is_recorder_alive
 from ..log import get_logger, suppressed
 from ..model.events import storable
-from . import file_check, migrations, opening
+from . import file_check, opening, schema
 from .file_watch import FileLost, FileWatch
 from .recording_writer import RecordingWriter
 
@@ -72,7 +72,8 @@ class Store:
         db = Database(connection, execute_plugins=False)
         try:
             file_owner.check_opened(self.path, self._identity, before)
-            migrations.migrate(db)
+            schema.create(connection)
+            opening.check(connection, self.path)  # before the next line changes what isn't for this version to change
             db.execute("PRAGMA journal_mode = WAL")
             file_owner.check_opened(self.path, self._identity, before)  # with the files beside it
             opening.check_for_writing(connection, self.path)

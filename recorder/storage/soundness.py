@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from functools import cache
 from itertools import islice
 from typing import Any, NamedTuple
 
 from .ddl import TABLES
-from .file_check import SCHEMA_VERSION, SINCE
+from .file_check import SCHEMA_VERSION
 
 GREATEST = 2**62
 """Of an id, since those of merged files are added; and of a time in Unix ns: in the year 2116."""
@@ -46,8 +46,8 @@ def columns() -> dict[str, dict[str, Column]]:
     return found
 
 
-def there(connection: sqlite3.Connection, table: str) -> list[str]:
-    """Of the columns that webpf knows, those that a table has (an older file has fewer), in order."""
+def _there(connection: sqlite3.Connection, table: str) -> list[str]:
+    """Of the columns that webpf knows, those that a table has, in order."""
     found = {row[1] for row in connection.execute(f"PRAGMA table_xinfo({table})")}
     return [name for name in columns()[table] if name in found]
 
@@ -57,32 +57,41 @@ def problems(connection: sqlite3.Connection, in_strict: bool = True) -> Iterator
     yield from lacks(connection)
     yield from _oddities(connection)
     yield from wrong_values(connection, in_strict)
-    if "options" in there(connection, "recordings"):
+    if "options" in _there(connection, "recordings"):
         for (number,) in connection.execute("SELECT id FROM recordings WHERE json_valid(options) IS NOT 1"):
             yield f"values: the options of recording {number} are no JSON"
-    if len(there(connection, "fact_blocks")) == len(columns()["fact_blocks"]):
+    if len(_there(connection, "fact_blocks")) == len(columns()["fact_blocks"]):
         yield from problems_of_blocks(connection)
     yield from problems_of_ids(connection)
 
 
-def lacks(connection: sqlite3.Connection) -> Iterator[str]:
-    """Tables and columns that a file of its schema has, and this one has not."""
-    version = _version(connection) or SCHEMA_VERSION
+def damage(connection: sqlite3.Connection, may_lack: Collection[str] = ()) -> Iterator[str]:
+    """What keeps a file from being written as a whole anew, by rebuild or upgrade. may_lack: see lacks()."""
+    [(message,)] = connection.execute("PRAGMA integrity_check(1)")
+    if message != "ok":
+        yield f"SQLite: {message}"
+    yield from lacks(connection, may_lack)
+    yield from wrong_values(connection, in_strict=False)
+    yield from problems_of_ids(connection)
+    yield from lost_references(connection, "recordings")
+
+
+def lacks(connection: sqlite3.Connection, may_lack: Collection[str] = ()) -> Iterator[str]:
+    """Tables and columns that are not there. may_lack: those that may be absent, as `table` and `table.column`."""
     for table, wanted in columns().items():
-        if SINCE.get(table, 1) <= version:
-            found = there(connection, table)
-            missing = [name for name in wanted if name not in found and SINCE.get(f"{table}.{name}", 1) <= version]
-            if not found:
-                yield f"schema: there is no table {table}"
-            else:
-                yield from (f"schema: {table} has no column {name}" for name in missing)
+        found = _there(connection, table)
+        if found:
+            missing = [name for name in wanted if name not in found and f"{table}.{name}" not in may_lack]
+            yield from (f"schema: {table} has no column {name}" for name in missing)
+        elif table not in may_lack:
+            yield f"schema: there is no table {table}"
 
 
 def _oddities(connection: sqlite3.Connection) -> Iterator[str]:
-    if _version(connection) < 1:
+    if version(connection) < 1:
         yield f"schema: its version is not one from 1 to {SCHEMA_VERSION}"
     for table in sorted(columns().keys() - _strict(connection)):
-        if there(connection, table):
+        if _there(connection, table):
             yield f"schema: {table} is not STRICT, so it can hold values of any type"
     for table, wanted in columns().items():
         for row in connection.execute(f"PRAGMA table_xinfo({table})"):
@@ -92,7 +101,8 @@ def _oddities(connection: sqlite3.Connection) -> Iterator[str]:
         yield f"schema: there is a trigger {name}, which is not webpf's"
 
 
-def _version(connection: sqlite3.Connection) -> int:
+def version(connection: sqlite3.Connection) -> int:
+    """The number of its schema, as the file has it."""
     return int(connection.execute("PRAGMA user_version").fetchone()[0])
 
 
@@ -107,7 +117,7 @@ def wrong_values(connection: sqlite3.Connection, in_strict: bool) -> Iterator[st
     """
     strict = set() if in_strict else _strict(connection)
     for table, known in columns().items():
-        names = there(connection, table)
+        names = _there(connection, table)
         if table in strict and table != "recordings":  # which has few rows
             names = [name for name in names if known[name].type == "ANY"]
         yield from _problems_of_values(connection, table, names)
@@ -159,7 +169,7 @@ def lost_references(connection: sqlite3.Connection, only: str | None = None) -> 
 def problems_of_ids(connection: sqlite3.Connection) -> Iterator[str]:
     """Ids that can't be: those of an event grow from 1 on."""
     for table, known in columns().items():
-        if "id" in known and "id" in there(connection, table):
+        if "id" in known and "id" in _there(connection, table):
             sql = f"SELECT (SELECT min(id) FROM {table}), (SELECT max(id) FROM {table})"
             first, last = connection.execute(sql).fetchone()
             if first is not None and not 0 < first <= last <= GREATEST:

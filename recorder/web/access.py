@@ -69,6 +69,9 @@ async def database(datasette: Any, request: Any, needs: Needs) -> Any:
         for asked in (Needs(tables=needs.tables), Needs(queries=needs.queries)):  # other files don't have the queries
             if not await _are_allowed(datasette, request.actor, found.name, asked):
                 raise Forbidden("view-table" if asked.tables else "view-query")
+            refusal = served.older(found)
+            if refusal:
+                raise DatasetteError(refusal, status=503)
             if not served.is_recording(found):
                 raise NotFound(f"{found.name} is no recording of webpf's that can be read")
     except _UNKNOWN as error:

@@ -19,16 +19,12 @@ from weakref import WeakKeyDictionary
 from datasette.database import Database, QueryInterrupted
 from datasette.utils import sqlite3
 
-from ..storage import data_dictionary, file_check
+from ..storage import data_dictionary, file_check, schema_version, soundness
 
 Error = sqlite3.Error
 """What goes wrong with a connection. Datasette may have another sqlite3 than Python's own."""
 
 _SHOWN = ("recordings", "processes")  # tables; what is shown of a recording comes from them
-_BY_NAME = {
-    *("id", "name", "status", "started_ns", "updated_ns", "ended_ns", "host", "boot_id", "kernel", "lost"),
-    *("recorder_pid", "recorder_start_ns", "clock_offset_ns"),
-}  # columns of recordings that are asked for in Python: where one of processes is missing, SQLite says so
 _AGAIN_SECONDS = 1.0
 
 
@@ -36,6 +32,7 @@ class State(enum.Enum):
     """What a database is."""
 
     RECORDING = enum.auto()
+    OLDER = enum.auto()  # a recording file that has to be upgraded first
     OTHER = enum.auto()
     UNREADABLE = enum.auto()  # it was a recording, or says that it is
 
@@ -66,6 +63,18 @@ def has(datasette: Any, name: str | None) -> bool:
 def is_recording(database: Any) -> bool:
     """Whether a database of Datasette's is one of webpf's files, and can be read."""
     return _state(database) is State.RECORDING
+
+
+def older(database: Any) -> str | None:
+    """What is said of a file of an older schema; None for any other. It doesn't tell in which folder the file is."""
+    if _state(database) is not State.OLDER:
+        return None
+    try:
+        with connection(database) as opened:
+            refusal = file_check.older(Path(Path(database.path).name), soundness.version(opened))
+    except Error:
+        return None
+    return f"{refusal.message}; try: {refusal.hint}"
 
 
 def leave_out_unreadable(datasette: Any) -> None:
@@ -145,13 +154,15 @@ def _look(database: Any, path: Path) -> State:
     try:
         with connection(database) as opened:
             opened.execute("PRAGMA busy_timeout = 0")
+            if schema_version.is_older(opened):
+                return State.OLDER
             return State.RECORDING if _has_tables(opened) else State.OTHER
     except Error as error:
         return State.RECORDING if "locked" in str(error) else State.UNREADABLE
 
 
 def _has_tables(opened: Any) -> bool:
-    """Whether the tables are webpf's, and no views of those names. Columns may be missing, as in an older file's."""
+    """Whether the tables are webpf's, and no views of those names."""
     strict = opened.execute("SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = 'table' AND strict")
     if not {name for (name,) in strict}.issuperset(_SHOWN):
         return False
@@ -159,9 +170,7 @@ def _has_tables(opened: Any) -> bool:
     columns = {
         (table, name): (type, bool(must)) for table in _SHOWN for name, type, must in opened.execute(sql, [table])
     }
-    return columns.keys() >= {("recordings", name) for name in _BY_NAME} and all(
-        columns.get(column, expected) == expected for column, expected in _expected().items()
-    )
+    return all(columns.get(column) == expected for column, expected in _expected().items())
 
 
 @functools.cache
@@ -169,5 +178,6 @@ def _expected() -> dict[tuple[str, str], tuple[str, bool]]:
     return {
         (table.name, column.name): (column.type, column.is_required)
         for table in data_dictionary.all_tables()
+        if table.name in _SHOWN
         for column in table.columns
     }

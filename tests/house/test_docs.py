@@ -19,7 +19,7 @@ import webpf
 from tools.docs import command_line, generate, man_page
 from webpf import errors
 from webpf.cli.app import app
-from webpf.storage import migrations
+from webpf.storage import schema
 
 # What users read, and what is checked in it.
 PAGES = ["README.md", "CONTRIBUTING.md", "docs/usage.md", "docs/limits.md", "docs/security.md"]
@@ -101,7 +101,7 @@ def test_every_column_of_the_processes_is_described() -> None:
     described = {name for name, text in rows if text}
     assert {name for name, _ in rows} - described == {"recording_id"}
     connection = sqlite3.connect(":memory:")
-    for statement in migrations.STATEMENTS:
+    for statement in schema.STATEMENTS:
         connection.execute(statement)
     assert [name for name, _ in rows] == [row[1] for row in connection.execute("PRAGMA table_xinfo(processes)")]
 

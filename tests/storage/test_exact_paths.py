@@ -13,16 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import about, alive, exec_, exit_, fork, free, make_recording
+from support import alive, exec_, exit_, fork, free, make_recording
 
-from webpf.errors import DataError
 from webpf.export import exporter
 from webpf.model import json_lines
 from webpf.model.events import Event, as_text, exact
-from webpf.storage.ddl import TABLES
 from webpf.storage.merge import merge
 from webpf.storage.rebuild import rebuild
-from webpf.storage.recording_file import Store
 from webpf.storage.verify import verify
 from webpf.web import cells
 
@@ -171,103 +168,6 @@ def test_a_line_of_json_has_it_for_people_and_exactly() -> None:
     assert json_lines.parse(json.dumps(line).encode()) == event
     plain = json_lines.encode(exec_(100, 1, 2))
     assert "filename_base64" not in plain
-
-
-# Files of before
-
-
-def as_before(path: Path, events: list[Event]) -> None:
-    """A file of the third schema, as webpf wrote it: such columns were text, and nothing counted kept_short."""
-    make_recording(path, events)
-    with closing(sqlite3.connect(path)) as connection:
-        kept = re.compile(r"    kept_short INTEGER,.*?\n(?=    lost )", re.DOTALL)
-        older = [kept.sub("", re.sub(r"(filename|path) ANY", r"\1 TEXT", sql)) for sql in TABLES]
-        assert "ANY" not in "".join(older).replace("Any", "")
-        connection.execute("PRAGMA writable_schema = ON")
-        for sql in older:
-            name = re.search(r"CREATE \w+ (\w+)", sql)
-            assert name
-            text = sql[sql.index("CREATE") :]
-            connection.execute("UPDATE sqlite_master SET sql = ? WHERE name = ?", [text, name[1]])
-        connection.execute("DELETE FROM _sqlite_migrations WHERE name IN ('exact_paths', 'count_of_kept_short')")
-        connection.commit()
-    with closing(sqlite3.connect(path)) as connection:
-        connection.execute("PRAGMA user_version = 3")
-        assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
-        with pytest.raises(sqlite3.IntegrityError, match="cannot store BLOB value in TEXT column"):
-            connection.execute("UPDATE processes SET filename = x'ff'")
-        with pytest.raises(sqlite3.OperationalError, match="no such column"):
-            connection.execute("SELECT kept_short FROM recordings")
-
-
-def types(path: Path) -> list[tuple[str, str, str]]:
-    """Declared types of all columns."""
-    sql = "SELECT m.name, c.name, c.type FROM sqlite_master AS m, pragma_table_info(m.name) AS c ORDER BY 1, 2"
-    return rows(path, sql)
-
-
-def test_an_older_file_is_read_as_it_is_and_becomes_a_current_one(tmp_path: Path) -> None:
-    path = tmp_path / "webpf.db"
-    older: list[Event] = [event for event in A_FEW if not isinstance(getattr(event, "filename", None), bytes)]
-    as_before(path, older)
-    assert [finding.problems for finding in verify(path)] == [(), ()]
-    before = path.read_bytes()
-    schema_of_before = types(path)
-    make_recording(path, A_FEW)
-    assert types(path) != schema_of_before
-    make_recording(tmp_path / "new.db", A_FEW)
-    assert types(path) == types(tmp_path / "new.db")
-    assert rows(path, "PRAGMA integrity_check") == [("ok",)]
-    assert [finding.problems for finding in verify(path)] == [(), (), ()]
-    assert [row[0] for row in rows(path, "SELECT filename FROM programs WHERE recording_id = 1")] == [WIDE, WIDE]
-    assert rows(path, "SELECT DISTINCT filename FROM programs WHERE recording_id = 2") == [(ODD,), (WIDE,)]
-    assert path.read_bytes() != before
-
-
-def test_rows_of_an_older_file_are_not_touched(tmp_path: Path) -> None:
-    """However large it is: only a few pages change when a recorder opens it."""
-    path = tmp_path / "webpf.db"
-    many: list[Event] = [exec_(pid, pid, pid, b"x" * 3000) for pid in range(1000, 2000)]
-    as_before(path, many)
-    before = path.read_bytes()
-    Store(path).close()
-    after = path.read_bytes()
-    page = 4096
-    changed = sum(before[at : at + page] != after[at : at + page] for at in range(0, len(before), page))
-    assert len(before) > 1000 * page
-    assert changed <= 8
-    assert len(after) - len(before) <= 4 * page
-
-
-def test_a_file_that_only_says_it_is_older(tmp_path: Path, webpf: Webpf) -> None:
-    """It is refused in one line, and stays as it is."""
-    path = tmp_path / "webpf.db"
-    as_before(path, [fork(100, 1)])
-    with closing(sqlite3.connect(path)) as connection:
-        connection.execute("DROP VIEW events")
-        connection.execute("DROP TABLE found")
-        connection.commit()
-    before = types(path)
-    answer = webpf("rebuild", "--db", path)
-    assert (answer.returncode, len(answer.stderr.splitlines())) in {(65, 1), (65, 2)}, answer.stderr
-    with pytest.raises(DataError, match="found has no column filename"):
-        Store(path)
-    assert types(path) == before
-
-
-def test_a_recorder_that_has_the_older_file_open_goes_on(tmp_path: Path) -> None:
-    path = tmp_path / "webpf.db"
-    as_before(path, [fork(100, 1)])
-    with closing(sqlite3.connect(path)) as other:
-        sql = "UPDATE processes SET filename = ? WHERE pid = 100"
-        other.execute(sql, ["/bin/sh"])
-        other.commit()
-        store = Store(path)
-        other.execute(sql, [b"\xff"])
-        other.commit()
-        store.begin(about())
-        store.close()
-    assert rows(path, "SELECT typeof(filename) FROM processes") == [("blob",)]
 
 
 def test_a_path_is_text_or_bytes_and_nothing_else(db: Path) -> None:

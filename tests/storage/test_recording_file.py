@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import os
-import re
-import shutil
 import sqlite3
 import stat
 from collections.abc import Callable
-from contextlib import closing
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -16,7 +13,6 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sqlite_utils import Database
 from support import MS, Machine, about, alive, at, exec_, exit_, fork, free, gone, make_recording
 
 from webpf.capture.session import Session
@@ -26,16 +22,11 @@ from webpf.model.events import Event
 from webpf.model.pairing import Pairing
 from webpf.model.process import Process
 from webpf.model.source import Counts, Replay
-from webpf.storage import migrations
 from webpf.storage.columns import flatten
-from webpf.storage.ddl import TABLES
 from webpf.storage.file_check import APPLICATION_ID, SCHEMA_VERSION
-from webpf.storage.merge import merge
-from webpf.storage.rebuild import rebuild
 from webpf.storage.recording_file import Store
 from webpf.storage.recording_writer import RecordingWriter
 from webpf.storage.totals import Totals
-from webpf.storage.verify import verify
 
 Query = Callable[..., list[dict[str, Any]]]
 
@@ -459,77 +450,6 @@ def test_the_file_is_one_plain_file_when_closed(path: Path) -> None:
     assert connection.execute("PRAGMA user_version").fetchone() == (SCHEMA_VERSION,)
     assert connection.execute("SELECT count(*) FROM processes").fetchone() == (3,)
     connection.close()
-
-
-def test_a_file_of_the_first_schema_becomes_a_current_one(path: Path, tmp_path: Path) -> None:
-    connection = sqlite3.connect(path)
-    old = Database(connection)
-    migrations.migrations.apply(old, stop_before="index_by_time")
-    old.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-    old.execute("PRAGMA user_version = 1")
-    connection.close()
-    make_recording(path, ONE_OF_EACH)
-    make_recording(tmp_path / "new.db", ONE_OF_EACH)
-
-    def objects(file: Path) -> list[tuple[str, str]]:
-        with closing(sqlite3.connect(file)) as connection:
-            assert connection.execute("PRAGMA user_version").fetchone() == (SCHEMA_VERSION,)
-            return connection.execute("SELECT name, sql FROM sqlite_master ORDER BY name").fetchall()
-
-    assert objects(path) == objects(tmp_path / "new.db")
-
-
-def test_a_file_from_before_working_directories(path: Path, tmp_path: Path) -> None:
-    """It is read as it is; a recorder adds what is missing."""
-    make_recording(path, ONE_OF_EACH)
-    with closing(sqlite3.connect(path)) as connection:
-        connection.execute("DROP TABLE working_directories")
-        connection.execute("PRAGMA legacy_alter_table = ON")  # the view stays as it is
-        connection.execute("ALTER TABLE programs RENAME TO newer")
-        (sql,) = (statement for statement in TABLES if "TABLE programs (" in statement)
-        older = re.sub(r",( +-- [^\n]*)\n +cwd_device.*\n\)", r"\1\n)", sql, flags=re.DOTALL)
-        assert "cwd" not in older
-        connection.execute(older)
-        columns = ", ".join(row[1] for row in connection.execute("PRAGMA table_info(programs)"))
-        connection.execute(f"INSERT INTO programs SELECT {columns} FROM newer")
-        connection.execute("DROP TABLE newer")
-        connection.execute("DELETE FROM _sqlite_migrations WHERE name = 'working_directories'")
-        connection.execute("PRAGMA user_version = 2")
-        connection.commit()
-    shutil.copy(path, tmp_path / "old.db")
-    assert [finding.problems for finding in verify(path)] == [(), ()]
-    make_recording(path, ONE_OF_EACH)
-    make_recording(tmp_path / "new.db", ONE_OF_EACH)
-    assert [finding.problems for finding in verify(path)] == [(), (), ()]
-    assert merge([tmp_path / "old.db", path], tmp_path / "all.db") == {tmp_path / "old.db": [1], path: [2, 3]}
-    assert [finding.problems for finding in verify(tmp_path / "all.db")] == [()] * 4
-
-    def shape(file: Path) -> list[tuple[str, str]]:
-        with closing(sqlite3.connect(file)) as connection:
-            sql = "SELECT m.name, c.name FROM sqlite_master AS m, pragma_table_info(m.name) AS c ORDER BY 1, 2"
-            return connection.execute(sql).fetchall()
-
-    assert shape(path) == shape(tmp_path / "new.db")
-
-
-def test_a_file_from_before_programs_begun_were_counted(path: Path, tmp_path: Path) -> None:
-    """It is read as it is; a recorder adds what is missing, and its processes stay as they are."""
-    make_recording(path, ONE_OF_EACH)
-    with closing(sqlite3.connect(path)) as connection:
-        for table, column in (("forks", "execs"), ("forks", "begun"), ("exits", "uid"), ("exits", "begun")):
-            connection.execute(f"ALTER TABLE {table} DROP COLUMN {column}")
-        connection.execute("DELETE FROM _sqlite_migrations WHERE name = 'programs_begun'")
-        connection.execute("PRAGMA user_version = 3")
-        connection.commit()
-        before = connection.execute("SELECT * FROM processes ORDER BY id").fetchall()
-    assert [finding.problems for finding in verify(path)] == [(), ()]
-    make_recording(path, ONE_OF_EACH)
-    assert [finding.problems for finding in verify(path)] == [(), (), ()]
-    rebuild(path, 1)
-    with closing(sqlite3.connect(path)) as connection:
-        assert connection.execute("SELECT * FROM processes WHERE recording_id = 1 ORDER BY id").fetchall() == before
-        assert connection.execute("PRAGMA user_version").fetchone() == (SCHEMA_VERSION,)
-        assert connection.execute("SELECT DISTINCT execs, begun FROM forks").fetchall() == [(None, None)]
 
 
 def test_the_last_of_two_recorders_makes_it_a_plain_file(path: Path) -> None:

@@ -12,7 +12,7 @@ import re
 from tools.cache import PROJECT
 from tools.docs import command_line, man_page
 from webpf.analysis import saved_queries
-from webpf.storage import data_dictionary, file_check, migrations, sql_macros
+from webpf.storage import data_dictionary, file_check, schema, sql_macros
 
 DOCS = PROJECT / "docs"
 
@@ -33,7 +33,7 @@ def schema_page() -> str:
         lines += ["| column | type | | |", "|---|---|---|---|"]
         lines += [f"| `{it.name}` | {it.type} | {_notes(it)} | {it.description} |" for it in table.columns]
     lines += ["", "## Indexes", ""]
-    lines += [f"- `{statement}`" for statement in migrations.STATEMENTS if statement.startswith("CREATE INDEX")]
+    lines += [f"- `{statement}`" for statement in schema.STATEMENTS if statement.startswith("CREATE INDEX")]
     return "\n".join(lines) + "\n"
 
 

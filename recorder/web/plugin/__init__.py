@@ -38,7 +38,14 @@ def get_metadata(datasette: Any) -> dict[str, Any]:
         for table, wanted in describe.settings().items():
             about["tables"].setdefault(table, {}).update(wanted)
         databases[name] = about
+    databases |= {name: {"description": refusal} for name, refusal in _older(datasette)}
     return {"databases": databases}
+
+
+def _older(datasette: Any) -> list[tuple[str, str]]:
+    """Files of older schemas, each with what is said of it."""
+    said = ((name, served.older(database)) for name, database in datasette.databases.items())
+    return [(name, refusal) for name, refusal in said if refusal]
 
 
 @hookimpl
@@ -52,6 +59,8 @@ def startup(datasette: Any) -> Callable[[], Awaitable[None]] | None:
     async def tell() -> None:
         for name in served.names(datasette):
             await _tell(datasette, name)
+        for name, refusal in _older(datasette):
+            await datasette.set_database_metadata(name, "description", refusal)
 
     return tell
 

@@ -1,0 +1,56 @@
+"""Files of older versions: the command that upgrades one, and what recorders do about one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .options import Force
+from .recording_choice import Db, File, choose_file
+
+_Output = Annotated[
+    Path | None,
+    typer.Option("--output", "-o", metavar="FILE", readable=False, help="Write a new file, and leave the old one."),
+]
+
+
+def upgrade(file: File = None, db: Db = None, output: _Output = None, force: Force = False) -> None:
+    """Make a file of an older webpf current.
+
+    The new file takes the old one's place when it is complete: until then, the old one stays as it is.
+    """
+    from ..output.messages import say
+    from ..storage import upgrade as upgrading
+    from ..storage.file_check import SCHEMA_VERSION
+    from .progress_bar import LongWork
+
+    path = choose_file(file, db)
+    with LongWork("the upgrade") as work:
+        before = upgrading.upgrade(path, output, force, work)
+    if before is None:
+        say(f"{path} is current already (schema {SCHEMA_VERSION})")
+    elif output is None:
+        say(_done(path, before))
+    else:
+        say(f"{output} is {path}, upgraded from schema {before} to schema {SCHEMA_VERSION}")
+
+
+def before_writing(db: Path, quiet: bool = False) -> None:
+    """Upgrades a small file of an older webpf that is going to be written to. Raises DataError for a large one."""
+    from ..output.messages import say
+    from ..storage import upgrade as upgrading
+    from .progress_bar import LongWork
+
+    with LongWork("the upgrade") as work:
+        before = upgrading.upgrade_if_small(db, work)
+    if before is not None and not quiet:
+        say(_done(db, before))
+
+
+def _done(file: Path, before: int) -> str:
+    from ..storage.file_check import SCHEMA_VERSION
+
+    former = f"schema {before}" if before < SCHEMA_VERSION else f"an early form of schema {before}"
+    return f"{file} is upgraded from {former} to schema {SCHEMA_VERSION}"

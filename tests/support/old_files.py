@@ -1,0 +1,34 @@
+"""Recording files of older schemas, as the webpf of their time made them."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+from support import PROJECT
+
+FOLDER = PROJECT / "tests" / "storage" / "old_files"
+CURRENT = "schema-4"
+OLDER = sorted(path.stem for path in FOLDER.glob("*.db") if path.stem != CURRENT)
+"""Names of the files that have to be upgraded."""
+
+
+def copy(name: str, path: Path) -> Path:
+    """Puts one of the files at a path, readable by its owner only."""
+    shutil.copyfile(FOLDER / f"{name}.db", path)
+    path.chmod(0o600)
+    return path
+
+
+def add_processes(path: Path, number: int) -> None:
+    """Makes a file larger: by some 600 bytes for each of so many processes."""
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute(
+            """WITH RECURSIVE c (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < ?)
+            INSERT INTO processes (id, recording_id, pid, start_ns, state, args, argv)
+            SELECT n + 1000000, 1, n, started_ns + n, 'lost', hex(randomblob(120)), randomblob(240)
+            FROM c, recordings WHERE recordings.id = 1""",
+            [number],
+        )
