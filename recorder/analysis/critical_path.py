@@ -1,6 +1,6 @@
-"""What decided how long a recording took: who worked side by side, who alone, and who one after another. Pure.
+"""What decided how long a recording took: concurrency, serial sections and the critical path. Pure.
 
-At any moment those processes are at the front that have no living child: the others wait for them, or could.
+A process that has no living child is active; one that has may be waiting for it. An active process may work or sleep.
 """
 
 from __future__ import annotations
@@ -9,51 +9,52 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from ..model.process import RUNNING
 from .process_tree import Node
 
 _NEVER = 2**63
 
 
 @dataclass(frozen=True)
-class Stretch:
-    """A time in which one process was alone at the front. In Unix ns."""
+class Section:
+    """A stretch of time that one process accounts for. In Unix ns."""
 
     node: Node
     start_ns: int
     end_ns: int
 
     @property
-    def ns(self) -> int:
-        """How long it was."""
+    def duration_ns(self) -> int:
+        """How long it is."""
         return self.end_ns - self.start_ns
 
 
 @dataclass(frozen=True)
-class _Front:
-    """From start_ns to end_ns, so many were at the front; alone: the only one, if there was but one."""
+class _Interval:
+    """A time in which the set of active processes doesn't change. only: its id if there is just one."""
 
     start_ns: int
     end_ns: int
-    size: int
-    alone: int | None
+    active: int
+    only: int | None
 
 
-class Analysis:
-    """Processes (parents before their children) between two moments, in Unix ns."""
+class Schedule:
+    """When each process lived, between two moments in Unix ns. nodes: parents before their children."""
 
     def __init__(self, nodes: Sequence[Node], start_ns: int, end_ns: int) -> None:
         self.start_ns, self.end_ns = start_ns, max(end_ns, start_ns + 1)
         self.nodes = {node.id: node for node in nodes}
         self._lives = {node.id: self._life(node) for node in nodes}
-        self._fronts = list(self._sweep())
+        self._intervals = list(self._find_intervals())
 
     def _life(self, node: Node) -> tuple[int, int]:
         """Start and end as far as they are between the two moments."""
         start = max(node.start_ns, self.start_ns)
         return start, max(start, min(_end(node), self.end_ns))
 
-    def _sweep(self) -> Iterator[_Front]:
-        """The front from change to change, in order."""
+    def _find_intervals(self) -> Iterator[_Interval]:
+        """All intervals, in order: a sweep over the starts and ends."""
         # At one moment ends come first, and of the starts those of parents.
         changes = sorted(
             change
@@ -63,88 +64,92 @@ class Analysis:
         )
         alive: set[int] = set()
         children: Counter[int] = Counter()  # living ones, by parent
-        front: set[int] = set()
+        active: set[int] = set()
         since = self.start_ns
         for time, begins, id in changes:
             if time > since:
-                yield _Front(since, time, len(front), next(iter(front)) if len(front) == 1 else None)
+                yield _Interval(since, time, len(active), next(iter(active)) if len(active) == 1 else None)
                 since = time
             above = self.nodes[id].parent_id
             if begins:
                 alive.add(id)
-                front.add(id)
+                active.add(id)
                 if above in alive:
                     children[above] += 1
-                    front.discard(above)
+                    active.discard(above)
             else:
                 alive.discard(id)
-                front.discard(id)
+                active.discard(id)
                 if above in alive:
                     children[above] -= 1
                     if not children[above]:
-                        front.add(above)
+                        active.add(above)
         if self.end_ns > since:
-            yield _Front(since, self.end_ns, len(front), next(iter(front)) if len(front) == 1 else None)
+            yield _Interval(since, self.end_ns, len(active), next(iter(active)) if len(active) == 1 else None)
 
-    def parallelism(self, steps: int) -> list[float]:
-        """How many were at the front, on average over each of so many equal steps."""
+    def concurrency(self, steps: int) -> list[float]:
+        """How many processes were active, on average over each of so many equal steps."""
         step = (self.end_ns - self.start_ns) / steps
         sums = [0.0] * steps
-        for front in self._fronts:
-            first, last = (front.start_ns - self.start_ns) / step, (front.end_ns - self.start_ns) / step
+        for each in self._intervals:
+            first, last = (each.start_ns - self.start_ns) / step, (each.end_ns - self.start_ns) / step
             for number in range(int(first), min(int(last) + 1, steps)):
-                sums[number] += front.size * max(min(last, number + 1) - max(first, number), 0)
+                sums[number] += each.active * max(min(last, number + 1) - max(first, number), 0)
         return sums
 
-    def alone(self) -> list[Stretch]:
-        """When one was alone at the front, longest first. Stretches of one process that follow each other are one."""
-        found: list[Stretch] = []
-        for front in self._fronts:
-            if front.alone is None:
-                continue
-            node = self.nodes[front.alone]
-            if found and found[-1].node is node and found[-1].end_ns == front.start_ns:
-                found[-1] = Stretch(node, found[-1].start_ns, front.end_ns)
-            else:
-                found.append(Stretch(node, front.start_ns, front.end_ns))
-        return sorted(found, key=lambda stretch: (-stretch.ns, stretch.start_ns))
+    def most_active(self) -> int:
+        """How many processes were active at most at one time."""
+        return max((each.active for each in self._intervals), default=0)
 
-    def chain(self) -> list[Stretch]:
-        """Who, one after another, decided the time, in its order: the critical chain.
+    def serial_sections(self) -> list[Section]:
+        """When only one process was active, longest first. Sections of one process that follow each other are one."""
+        found: list[Section] = []
+        for each in self._intervals:
+            if each.only is None:
+                continue
+            node = self.nodes[each.only]
+            if found and found[-1].node is node and found[-1].end_ns == each.start_ns:
+                found[-1] = Section(node, found[-1].start_ns, each.end_ns)
+            else:
+                found.append(Section(node, each.start_ns, each.end_ns))
+        return sorted(found, key=lambda section: (-section.duration_ns, section.start_ns))
+
+    def critical_path(self) -> list[Section]:
+        """The sections that decided the time, one after another, in the order of time.
 
         From the end back it is always the child that ended last; in between its parent, which then worked itself or
         slept; and within a child's life the same again. A child that outlived its parent, or whatever came after it,
-        has kept nobody waiting.
+        has kept nothing waiting.
         """
         children: dict[int | None, list[int]] = {}
         ends = {id: _end(node) for id, node in self.nodes.items()}
         for id in sorted(ends, key=lambda id: ends[id]):
-            above = self.nodes[id].parent_id
-            children.setdefault(above if above in self.nodes else None, []).append(id)
-        found: list[Stretch] = []
-        # Who, from when, until when, and what was there before it on the way back.
+            parent = self.nodes[id].parent_id
+            children.setdefault(parent if parent in self.nodes else None, []).append(id)
+        found: list[Section] = []
+        # A process (None: what is above all), and from when until when it is still to be looked at; the latest is last.
         todo: list[tuple[int | None, int, int]] = [(None, self.start_ns, self.end_ns)]
         while todo:
-            who, since, until = todo.pop()
-            below = children.get(who, [])
+            above, since, until = todo.pop()
+            below = children.get(above, [])
             while below and ends[below[-1]] > until:
                 below.pop()
             if not below or ends[below[-1]] <= since:
-                self._add(found, who, since, until)
+                self._add(found, above, since, until)
                 continue
             child = below.pop()
             start = max(self._lives[child][0], since)
-            self._add(found, who, ends[child], until)
-            todo += [(who, since, start), (child, start, ends[child])]
+            self._add(found, above, ends[child], until)
+            todo += [(above, since, start), (child, start, ends[child])]
         return found[::-1]
 
-    def _add(self, found: list[Stretch], id: int | None, since: int, until: int) -> None:
+    def _add(self, found: list[Section], id: int | None, since: int, until: int) -> None:
         if id is not None and until > since:
-            found.append(Stretch(self.nodes[id], since, until))
+            found.append(Section(self.nodes[id], since, until))
 
 
 def _end(node: Node) -> int:
-    """When it ended, also if that was later than what is looked at; of one that is lost, at once."""
+    """When it ended, also if that was later than what is looked at; of a process that is lost, at once."""
     if node.end_ns is not None:
         return node.end_ns
-    return _NEVER if node.outcome == "running" else node.start_ns
+    return _NEVER if node.state == RUNNING else node.start_ns

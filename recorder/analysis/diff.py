@@ -1,20 +1,179 @@
-"""Reads what two recordings came to, in one file or in two, to be compared."""
+"""Two recordings compared, in one file or in two: what is new, gone, slower, or needs more; and what of it is noise."""
 
 from __future__ import annotations
 
+import re
 import sqlite3
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
+from ..errors import UsageError
 from ..model.recording import Recording
 from ..output import command_label
 from ..storage import reader
 from . import process_tree
-from .difference import Cost, Recorded
 
-_PROCESSES = f"""
-SELECT p.argv, p.comm, p.lifetime_ns, p.cpu_ns, {process_tree.OWN_PEAK}, p.max_rss_kib, p.status
+NOISE_SHARE, NOISE_NS, NOISE_KIB = 0.1, 20_000_000, 2048
+"""A difference is noise if it is less than this share of the value before, or less than the other two."""
+NOISE_OF_WHOLE = 0.05
+"""The same for times of an activity, of the value of the whole: what runs at the same time changes from run to run."""
+
+NEW, GONE, SLOWER, MORE_CPU, MORE_MEMORY, FAILING_MORE = CHANGES = (
+    "new", "gone", "slower", "more_cpu", "more_memory", "failing_more",
+)  # fmt: skip
+"""What may have become of an activity."""
+
+_CONDITION = re.compile(r"(wall|cpu|rss|processes|failures)\s*>\s*(\d+(?:\.\d+)?)\s*(%?)")
+_PROCESSES = f"""{process_tree.FAMILY}
+SELECT p.id, p.argv, p.comm, p.lifetime_ns, p.cpu_ns, {process_tree.OWN_PEAK}, p.max_rss_kib, p.status
 FROM family JOIN processes AS p USING (id)"""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What some processes came to. wall_ns: the sum of their lifetimes.
+
+    own_rss_kib is the highest peak of those whose own is known (0: of none), rss_at_most_kib that of all: a program's
+    own peak can't be told from that of the program which ran before it, if that was higher.
+    """
+
+    wall_ns: int = 0
+    cpu_ns: int = 0
+    own_rss_kib: int = 0
+    processes: int = 0
+    failures: int = 0
+    rss_at_most_kib: int = 0
+    longest_ns: int = -1
+    longest_id: int | None = None  # the process that lived longest
+
+    def __add__(self, other: Cost) -> Cost:
+        """Of both together: memory is the higher peak."""
+        longest = self if self.longest_ns >= other.longest_ns else other
+        return Cost(
+            self.wall_ns + other.wall_ns,
+            self.cpu_ns + other.cpu_ns,
+            max(self.own_rss_kib, other.own_rss_kib),
+            self.processes + other.processes,
+            self.failures + other.failures,
+            max(self.rss_at_most_kib, other.rss_at_most_kib),
+            longest.longest_ns,
+            longest.longest_id,
+        )
+
+
+class Measure(NamedTuple):
+    """A number of the whole that is compared. condition: its name in --fail-if; least: what is no noise at least."""
+
+    condition: str
+    attribute: str
+    least: int
+
+
+MEASURES = (
+    Measure("wall", "wall_ns", NOISE_NS),
+    Measure("cpu", "cpu_ns", NOISE_NS),
+    Measure("rss", "own_rss_kib", NOISE_KIB),
+    Measure("processes", "processes", 0),
+    Measure("failures", "failures", 0),
+)
+"""All of them."""
+
+
+@dataclass(frozen=True)
+class RecordingCosts:
+    """What a recording came to: in all (wall_ns: how long it took), and by activity."""
+
+    file: Path
+    recording: Recording
+    whole: Cost
+    activities: dict[str, Cost]
+
+    @property
+    def name(self) -> str:
+        """File, number and name, for people."""
+        name = self.recording.name
+        return f"{self.file}:{self.recording.id}" + (f" ({name})" if name else "")
+
+
+@dataclass(frozen=True)
+class Condition:
+    """A limit to how much more of something there may be: a share of what there was, or a number."""
+
+    text: str
+    measure: Measure
+    limit: float
+    is_share: bool
+
+    @classmethod
+    def parse(cls, text: str) -> Condition:
+        """Of `wall>10%` or `failures>0`. Raises UsageError."""
+        match = _CONDITION.fullmatch(text.strip())
+        if match is None or (not match[3] and match[1] not in ("processes", "failures")):
+            message = f"--fail-if takes a share of wall, cpu or rss, or a number of processes or failures, not {text!r}"
+            raise UsageError(message, "webpf diff --fail-if 'wall>10%' --fail-if 'failures>0'")
+        measure = next(each for each in MEASURES if each.condition == match[1])
+        return cls(text.strip(), measure, float(match[2]) / (100 if match[3] else 1), bool(match[3]))
+
+    def is_met(self, before: Cost, after: Cost) -> bool:
+        """Whether there is more than allowed."""
+        old, new = (getattr(cost, self.measure.attribute) for cost in (before, after))
+        if self.measure.condition == "rss":
+            old = old or before.rss_at_most_kib
+        return bool(new - old > (self.limit * old if self.is_share else self.limit))
+
+
+@dataclass(frozen=True)
+class ActivityChange:
+    """What became of an activity. before, after: None if it is not in that recording. changes: some of CHANGES."""
+
+    activity: str
+    before: Cost | None
+    after: Cost | None
+    changes: tuple[str, ...]
+
+    @property
+    def wall_change_ns(self) -> int:
+        """How much longer its processes lived, in ns; negative: shorter."""
+        return (self.after or Cost()).wall_ns - (self.before or Cost()).wall_ns
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two recordings compared. activities: of both, by name."""
+
+    before: RecordingCosts
+    after: RecordingCosts
+    activities: tuple[ActivityChange, ...]
+
+
+def is_noise(old: float, new: float, least: float) -> bool:
+    """Whether a difference says nothing: it is small for what there was, or small at all."""
+    return abs(new - old) < max(NOISE_SHARE * old, least)
+
+
+def compare(before: RecordingCosts, after: RecordingCosts) -> Comparison:
+    """What became of each activity."""
+    found = []
+    for activity in sorted(before.activities.keys() | after.activities.keys()):
+        old, new = before.activities.get(activity), after.activities.get(activity)
+        changes = (NEW,) if old is None else (GONE,) if new is None else tuple(_changes(before.whole, old, new))
+        found.append(ActivityChange(activity, old, new, changes))
+    return Comparison(before, after, tuple(found))
+
+
+def _changes(whole: Cost, before: Cost, after: Cost) -> list[str]:
+    """What is worse, and no noise. whole: of the recording before."""
+    return [
+        change
+        for change, old, new, least in (
+            (SLOWER, before.wall_ns, after.wall_ns, max(NOISE_NS, NOISE_OF_WHOLE * whole.wall_ns)),
+            (MORE_CPU, before.cpu_ns, after.cpu_ns, max(NOISE_NS, NOISE_OF_WHOLE * whole.cpu_ns)),
+            (MORE_MEMORY, before.rss_at_most_kib, after.own_rss_kib, NOISE_KIB),  # only what is certain
+            (FAILING_MORE, before.failures, after.failures, 0),
+        )
+        if new > old and not is_noise(old, new, least)
+    ]
 
 
 def last_two(db: Path) -> tuple[int, int]:
@@ -25,30 +184,29 @@ def last_two(db: Path) -> tuple[int, int]:
         return reader.find(connection, db, earlier[-1] if earlier else latest.id - 1).id, latest.id
 
 
-def read(file: Path, recording: int | str | None) -> Recorded:
+def read(file: Path, recording: int | str | None) -> RecordingCosts:
     """What a recording came to: its command and all that came of it, or all that was started in it."""
     with reader.reading(file) as connection:
         found = reader.find(connection, file, recording)
-        number = found.id
         command = process_tree.command_id(connection, found)
-        activities = _by_activity(connection, number, command)
-        wall = _wall(connection, found, command)
-    whole = replace(sum(activities.values(), Cost()), wall=wall)
-    name = f"{file}:{number}" + (f" ({found.name})" if found.name else "")
-    return Recorded(name, whole, activities, found.caveat)
+        activities = _by_activity(connection, found.id, command)
+        wall_ns = _wall_ns(connection, found, command)
+    return RecordingCosts(file, found, replace(sum(activities.values(), Cost()), wall_ns=wall_ns), activities)
 
 
 def _by_activity(connection: sqlite3.Connection, recording: int, command: int | None) -> dict[str, Cost]:
-    """What the processes came to, by what they did."""
     costs: dict[str, Cost] = {}
     values = {"recording": recording, "command": command}
-    for argv, comm, wall, cpu, own, peak, status in connection.execute(process_tree.FAMILY + _PROCESSES, values):
-        name = command_label.of(argv, comm)
-        costs[name] = costs.get(name, Cost()) + Cost(wall or 0, cpu or 0, own or 0, 1, int(bool(status)), peak or 0)
+    for id, argv, comm, wall, cpu, own, peak, status in connection.execute(_PROCESSES, values):
+        activity = command_label.of(argv, comm)
+        # int() fails for what only a made-up file holds, while it can still be explained.
+        wall_ns, cpu_ns, own_kib, peak_kib = (int(value or 0) for value in (wall, cpu, own, peak))
+        cost = Cost(wall_ns, cpu_ns, own_kib, 1, int(bool(status)), peak_kib, wall_ns, id)
+        costs[activity] = costs.get(activity, Cost()) + cost
     return costs
 
 
-def _wall(connection: sqlite3.Connection, recording: Recording, command: int | None) -> int:
+def _wall_ns(connection: sqlite3.Connection, recording: Recording, command: int | None) -> int:
     """How long the command lived, or the recording took."""
     sql = "SELECT lifetime_ns FROM processes WHERE id = ?"
     lifetime = connection.execute(sql, [command]).fetchone() if command is not None else None

@@ -1,4 +1,4 @@
-"""Processes of a recording as reports look at them: who started whom, as what, and how it ended."""
+"""Processes of a recording as reports look at them: their parents, names and outcomes."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from ..storage.sql_macros import expand
 
 @dataclass(frozen=True)
 class Node:
-    """A process. Times in ns, None: not known, or (end_ns) still to come. is_old: it was alive before the recording.
+    """A process. start_ns and end_ns are Unix ns; None: not known, or (end_ns) still to come.
 
-    line: its latest command line as activity.line() shows it. command: the same for the same arguments.
+    line: its latest command line as command_label.line() shows it. command: the same for the same arguments.
     """
 
     id: int
@@ -29,8 +29,10 @@ class Node:
     start_ns: int
     end_ns: int | None
     cpu_ns: int | None
-    outcome: str  # exit 0, signal 9, running, lost
-    is_old: bool
+    state: str
+    exit_code: int | None = None
+    signal: int | None = None
+    is_old: bool = False  # it was alive before the recording
     has_run: bool = True  # a program of its own
     title: str = "?"  # its command line, or what it did if that says more
     activity: str = "?"  # what it did, normalised
@@ -39,12 +41,17 @@ class Node:
     command: bytes = b""
 
     @property
+    def outcome(self) -> str:
+        """How it ended, as outcome() says it."""
+        return outcome(self.exit_code, self.signal, self.state)
+
+    @property
     def lifetime_ns(self) -> int | None:
         """From start to end."""
         return None if self.end_ns is None else self.end_ns - self.start_ns
 
 
-# Its command and all that came of it; or all that was started in it, if it is of no command, or of a cgroup.
+# Its command and all descendants; or all that was started in it, if it is of no command, or of a cgroup.
 FAMILY = expand(
     """WITH RECURSIVE family (id) AS (
     SELECT p.id FROM recordings AS r JOIN processes AS p ON p.recording_id = r.id
@@ -84,13 +91,14 @@ def read(connection: sqlite3.Connection, recording: int, with_places: bool = Fal
         WHERE p.recording_id = ? AND is_counted!(p) ORDER BY p.start_ns, p.id"""
     rows = parents_first(connection.execute(expand(sql), [recording]), itemgetter(0), itemgetter(1))
     for id, above, pid, start, end, cpu, exit_code, signal, state, is_old, has_run, argv, comm, place in rows:
-        ended = outcome(exit_code, signal, state)
         line, title = command_label.line(argv, comm), command_label.title(argv, comm)
-        names = (title, command_label.of(argv, comm), as_text(place), command_label.program(argv, comm))
         command = _digest(argv, comm) if with_places else b""
         parent = above if above in known else None
         known.add(id)
-        yield Node(id, parent, pid, line, start, end, cpu, ended, bool(is_old), bool(has_run), *names, command)
+        ending = (end, cpu, state, exit_code, signal)
+        flags, program = (bool(is_old), bool(has_run)), command_label.program(argv, comm)
+        activity = command_label.of(argv, comm)
+        yield Node(id, parent, pid, line, start, *ending, *flags, title, activity, as_text(place), program, command)
 
 
 def _digest(argv: bytes | None, comm: str | None) -> bytes:
@@ -119,7 +127,7 @@ def begin_ns(connection: sqlite3.Connection, recording: Recording) -> int:
 
 
 def outcome(exit_code: int | None, signal: int | None, state: str) -> str:
-    """How a process ended, in two words; or its state."""
+    """How a process ended, as `exit 0` or `signal 9`; or its state, `running` or `lost`."""
     if signal is not None:
         return f"signal {signal}"
     return state if exit_code is None else f"exit {exit_code}"

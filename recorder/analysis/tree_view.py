@@ -1,4 +1,4 @@
-"""The tree of a recording's processes, folded where it repeats: siblings that did the same are one line. Pure.
+"""The tree of a recording's processes, folded where it repeats: siblings that did the same are one branch. Pure.
 
 Two processes did the same if their programs have one name, they ended alike, and what they started did the same.
 """
@@ -6,21 +6,40 @@ Two processes did the same if their programs have one name, they ended alike, an
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
-from ..output.command_label import cut
-from ..output.units import duration
+from ..model.process import RUNNING
 from .process_tree import Node
 
-DEPTH = 100
-"""How many levels are drawn as branches before a line. Levels below that have "…" before it, and the last branches."""
 
-_LEAST = 16  # characters of a command line, however narrow the terminal
-_BRANCH, _LAST, _PAST, _UNDER_LAST = "├─ ", "└─ ", "│  ", "   "
-_WIDEST = DEPTH * len(_PAST)
+@dataclass(frozen=True)
+class Branch:
+    """A process, or siblings that did the same, in a tree. level: how far below the top, which is 0.
+
+    parent_id: the first process of the branch above it. is_last: of the branches below that one.
+    hidden: how many processes below it are not shown, for they are too deep.
+    """
+
+    nodes: Sequence[Node]
+    parent_id: int | None
+    level: int
+    is_last: bool
+    hidden: int
+
+    @property
+    def lifetimes_ns(self) -> list[int]:
+        """The lifetimes that are known, in ns."""
+        return [node.lifetime_ns for node in self.nodes if node.lifetime_ns is not None]
+
+    @property
+    def cpu_ns(self) -> int | None:
+        """The CPU time of its processes, in ns; None if it is known of none."""
+        known = [node.cpu_ns for node in self.nodes if node.cpu_ns is not None]
+        return sum(known) if known else None
 
 
 class Tree:
-    """The processes of a recording."""
+    """The processes of a recording. idle: how many are left out, for they ran all the time and started nothing."""
 
     def __init__(self, nodes: Iterable[Node], folds: bool = True) -> None:
         self._nodes = {node.id: node for node in nodes}
@@ -37,18 +56,18 @@ class Tree:
 
     def _parents_first(self) -> list[int]:
         """All processes, parents before their children: mostly, but not always, in the order of their ids."""
-        order = self._with_those_below(self._children.setdefault(None, []))
+        order = self._with_descendants(self._children.setdefault(None, []))
         missing = self._nodes.keys() - order
         while missing:  # each other's ancestors, in a file that no recorder wrote
             top = min(missing)
             self._children[self._nodes[top].parent_id].remove(top)
             self._children[None].append(top)
-            below = self._with_those_below([top])
+            below = self._with_descendants([top])
             order += below
             missing.difference_update(below)
         return order
 
-    def _with_those_below(self, ids: Iterable[int]) -> list[int]:
+    def _with_descendants(self, ids: Iterable[int]) -> list[int]:
         found = list(ids)
         for id in found:  # which grows meanwhile
             found += self._children.get(id, [])
@@ -71,7 +90,7 @@ class Tree:
         return before - after
 
     def _is_idle(self, id: int) -> bool:
-        return self._nodes[id].is_old and self._nodes[id].outcome == "running"
+        return self._nodes[id].is_old and self._nodes[id].state == RUNNING
 
     def _find_shapes(self) -> dict[int, int]:
         """A number for each process, the same for those that did the same."""
@@ -83,26 +102,26 @@ class Tree:
             shapes[id] = numbers.setdefault((node.program, node.outcome, below), len(numbers))
         return shapes
 
-    def lines(self, top: int | None = None, depth: int | None = None, width: int | None = None) -> Iterator[str]:
-        """The tree as text, from the roots or from the process with the id `top` down.
+    def branches(self, top: int | None = None, depth: int | None = None) -> Iterator[Branch]:
+        """The branches, each followed by those below it, from the roots or from the process with the id `top` down.
 
-        depth: at most so many levels below; a line says how many processes are below it that aren't shown.
-        width: command lines are cut so that a line has so many characters.
+        depth: at most so many levels below.
         """
-        tops = self._children[None] if top is None else [top]
-        todo = [("", "", 0, group) for group in reversed(self._groups(tops))]
+        todo: list[tuple[list[int], int | None, int, bool]] = []  # the next one is last
+
+        def push(ids: Sequence[int], parent: int | None, level: int) -> None:
+            groups = self._groups(ids)
+            todo.extend(
+                (group, parent, level, number == len(groups)) for number, group in reversed([*enumerate(groups, 1)])
+            )
+
+        push(self._children[None] if top is None else [top], None, 0)
         while todo:
-            before, below, level, group = todo.pop()
-            if level > DEPTH:  # else a chain of n processes would take n * n characters
-                before = f"… {before}"
-            yield before + self._describe(group, level == depth, None if width is None else width - len(before))
-            if level == depth:
-                continue
-            groups = self._groups([child for id in group for child in self._children.get(id, [])])
-            for number, each in reversed(list(enumerate(groups, 1))):
-                is_last = number == len(groups)
-                branch, under = (_LAST, _UNDER_LAST) if is_last else (_BRANCH, _PAST)
-                todo.append(((below + branch)[-_WIDEST:], (below + under)[-_WIDEST:], level + 1, each))
+            group, parent, level, is_last = todo.pop()
+            hidden = len(self._with_descendants(group)) - len(group) if level == depth else 0
+            yield Branch([self._nodes[id] for id in group], parent, level, is_last, hidden)
+            if level != depth:
+                push([child for id in group for child in self._children.get(id, [])], group[0], level + 1)
 
     def _groups(self, ids: Sequence[int]) -> list[list[int]]:
         """Those that did the same together, in the order of their first."""
@@ -110,28 +129,3 @@ class Tree:
         for id in ids:
             groups.setdefault(self._shapes.get(id, -id), []).append(id)
         return list(groups.values())
-
-    def _describe(self, group: list[int], is_cut: bool, width: int | None) -> str:
-        nodes = [self._nodes[id] for id in group]
-        figures = f"  [{', '.join(_figures(nodes))}]"
-        hidden = len(self._with_those_below(group)) - len(group) if is_cut else 0
-        if hidden:
-            figures += f" … {hidden:,} more process{'' if hidden == 1 else 'es'} below"
-        if len(nodes) > 1:
-            return f"{len(nodes):,} x {nodes[0].program}{figures}"
-        return cut(nodes[0].line, None if width is None else max(width - len(figures), _LEAST)) + figures
-
-
-def _figures(nodes: list[Node]) -> Iterator[str]:
-    """Times of processes that did the same, and how they ended."""
-    known = [node.lifetime_ns for node in nodes if node.lifetime_ns is not None]
-    if len(nodes) > 1 and known:
-        yield f"{duration(sum(known))} in all"
-        yield f"longest {duration(max(known))}"
-    elif known:
-        yield duration(known[0])
-    cpu = [node.cpu_ns for node in nodes if node.cpu_ns is not None]
-    if cpu:
-        yield f"CPU {duration(sum(cpu))}"
-    if nodes[0].outcome != "exit 0":
-        yield nodes[0].outcome

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ..errors import UsageError
+from .options import AsReport, ReportFormat
 from .recording_choice import Chosen, Db, File, choose_file, split
+from .spool import spooled
+
+if TYPE_CHECKING:
+    from ..analysis.diff import Comparison, Condition
 
 _EXCEEDED = 1
 
@@ -32,25 +38,40 @@ def diff(
         list[str] | None,
         typer.Option("--fail-if", metavar="CONDITION", help="Exit with 1 if, as 'wall>10%'; may be given again."),
     ] = None,
+    format: AsReport = ReportFormat.text,
 ) -> None:
     """Compare two recordings.
 
-    What is new, gone, slower, hungrier, failing now. --fail-if makes it a test.
+    Lists what is new, gone or slower, needs more CPU time or memory, or fails more. --fail-if makes it a test.
     """
-    from ..analysis import diff as reading
-    from ..analysis import difference
-    from ..output.messages import say, write_lines
+    from ..analysis import diff as comparing
+    from ..output.messages import say
 
-    conditions = [difference.Condition.parse(text) for text in fail_if or []]
-    one, other = (reading.read(*chosen) for chosen in _chosen(before, after, file, db))
-    write_lines(difference.lines(one, other))
+    conditions = [comparing.Condition.parse(text) for text in fail_if or []]
+    one, other = (comparing.read(*chosen) for chosen in _chosen(before, after, file, db))
+    met = [condition for condition in conditions if condition.is_met(one.whole, other.whole)]
+    _write(comparing.compare(one, other), conditions, met, format)
     for each in (one, other):
-        if each.caveat:
-            say(f"{each.name}: {each.caveat}")
-    met = [condition.text for condition in conditions if condition.is_met(one.whole, other.whole)]
+        if each.recording.caveat:
+            say(f"{each.name}: {each.recording.caveat}")
     if met:
-        say(f"more than allowed: {', '.join(met)}")
+        say(f"more than allowed: {', '.join(condition.text for condition in met)}")
         raise typer.Exit(_EXCEEDED)
+
+
+def _write(comparison: Comparison, conditions: list[Condition], met: list[Condition], format: ReportFormat) -> None:
+    from ..output.messages import write_lines
+    from ..render import diff_json, diff_markdown, diff_text, json_document, markdown
+
+    encoding = markdown.ENCODING if format is ReportFormat.markdown else None
+    with spooled(sys.stdout, True, encoding) as output:
+        if format is ReportFormat.json:
+            listed = [(condition, condition in met) for condition in conditions]
+            json_document.write(diff_json.diff_document(comparison, listed), output)
+        elif format is ReportFormat.markdown:
+            write_lines(diff_markdown.lines(comparison, met), output)
+        else:
+            write_lines(diff_text.lines(comparison), output)
 
 
 def _chosen(before: str | None, after: str | None, file: str | None, db: str | None) -> tuple[Chosen, Chosen]:
@@ -61,9 +82,9 @@ def _chosen(before: str | None, after: str | None, file: str | None, db: str | N
     if before is None or after is None:
         if before is not None:
             raise UsageError("diff takes two recordings, or none for the last two", "webpf diff 1 2")
-        from ..analysis import diff as reading
+        from ..analysis import diff as comparing
 
-        older, latest = reading.last_two(path)
+        older, latest = comparing.last_two(path)
         return Chosen(path, str(older)), Chosen(path, str(latest))
     return _referred(before, path), _referred(after, path)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,11 +13,13 @@ from ..errors import DataError, NoPermission, Unavailable
 from ..host.invocation import sudo_command
 from ..model import argv
 from . import upgrade
-from .options import Force, Format, RowFormat
+from .options import AsText, Force, Format, RowFormat, TextFormat
 from .recording_choice import Db, File, Recording, choose, choose_file
+from .spool import spooled
 
 if TYPE_CHECKING:
     from ..model.recording import Recording as Recorded
+    from ..storage.verify import Finding
 
 _LISTED = ["id", "name", "status", "started", "seconds", "processes", "lost", "host", "kernel"]
 
@@ -71,42 +74,50 @@ def rebuild(file: File = None, recording: Recording = None, db: Db = None) -> No
         say(f"recording {number}: {processes:,} processes rebuilt")
 
 
-def verify(file: File = None, recording: Recording = None, db: Db = None) -> None:
+def verify(file: File = None, recording: Recording = None, db: Db = None, format: AsText = TextFormat.text) -> None:
     """Check that a file is sound and complete.
 
     SQLite's own integrity check, event counts that match, and processes that follow from the events.
     """
-    from ..output.escape import safe
+    from ..output.messages import write_lines
+    from ..render import checks_json, checks_text, json_document
     from ..storage import verify as verifying
     from .progress_bar import LongWork
-    from .spool import spooled
 
     chosen = choose(file, db, recording)
     problems: list[str] = []
-    with LongWork("the verification") as work, spooled(sys.stdout) as output:
-        for finding in verifying.verify(chosen.path, work, chosen.recording):
-            work.clear()
-            output.write(safe(f"{'WRONG' if finding.problems else 'ok':6} {finding.summary}") + "\n")
-            output.writelines(safe(f"{'':6} {problem}") + "\n" for problem in finding.problems)
-            output.flush()
-            problems += finding.problems
+    is_json = format is TextFormat.json
+    with LongWork("the verification") as work, spooled(sys.stdout, whole=is_json) as output:
+
+        def findings() -> Iterator[Finding]:
+            for finding in verifying.verify(chosen.path, work, chosen.recording):
+                work.clear()
+                problems.extend(finding.problems)
+                yield finding
+
+        if is_json:
+            json_document.write(checks_json.verify_document(chosen.path, findings()), output)
+        else:
+            for finding in findings():
+                write_lines(checks_text.finding_lines(finding), output)
+                output.flush()
     if problems:
         is_mendable = all(each.startswith("pairing") for each in problems)
         mending = f"webpf rebuild --db {argv.file_word(chosen.path)}" if is_mendable else ""
         raise DataError(f"{chosen.path} is not what it should be, in {len(problems)} ways", mending)
 
 
-def doctor(file: File = None, db: Db = None) -> None:
+def doctor(file: File = None, db: Db = None, format: AsText = TextFormat.text) -> None:
     """Tell what this machine lacks for recording."""
     from ..kernel import doctor as examination
     from ..output.messages import write_lines
+    from ..render import checks_json, checks_text, json_document
 
     checks = examination.examine(choose_file(file, db), sudo_command(["record", "--dry-run"]))
-    for check in checks:
-        mark = {True: "ok", False: "MISSING", None: "-"}[check.ok]
-        write_lines([f"{mark:8} {check.name:14} {check.found}"])
-        if check.ok is False and check.mend:
-            write_lines([f"{'':8} {'':14} -> {check.mend}"])
+    if format is TextFormat.json:
+        json_document.write(checks_json.doctor_document(checks), sys.stdout)
+    else:
+        write_lines(line for check in checks for line in checks_text.check_lines(check))
     missing = [check.name for check in checks if check.ok is False]
     if missing:
         raise typer.Exit((NoPermission if missing == ["privileges"] else Unavailable).exit_code)

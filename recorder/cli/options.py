@@ -22,6 +22,21 @@ class Format(str, Enum):
     ndjson = "ndjson"
 
 
+class TextFormat(str, Enum):
+    """How a result is written."""
+
+    text = "text"
+    json = "json"
+
+
+class ReportFormat(str, Enum):
+    """How a result is written that may also go into a pull request."""
+
+    text = "text"
+    json = "json"
+    markdown = "markdown"
+
+
 Pid = Annotated[
     int | None, typer.Option("--pid", metavar="N", help="Record this process and what it starts from now on.")
 ]
@@ -73,5 +88,12 @@ RowFormat = Annotated[
     typer.Option(
         "--format",
         help="How the rows are written. csv is safe for spreadsheets (a ' before = + - @), json and ndjson are exact.",
+    ),
+]
+AsText = Annotated[TextFormat, typer.Option("--format", help="How the result is written. docs/json.md describes json.")]
+AsReport = Annotated[
+    ReportFormat,
+    typer.Option(
+        "--format", help="How the result is written. docs/json.md describes json; markdown is for a comment on GitHub."
     ),
 ]

@@ -180,11 +180,13 @@ def _tell(summary: Summary) -> None:
     """What a command came to."""
     from ..analysis import command_summary
     from ..output.messages import say
+    from ..render import summary_text
     from ..storage import reader
     from . import live_status
 
     with reader.reading(summary.db) as connection:
-        lines = list(command_summary.lines(connection, reader.find(connection, summary.db, summary.recording_id)))
+        found = command_summary.read(connection, reader.find(connection, summary.db, summary.recording_id))
+        lines = list(summary_text.lines(found))
     for line in lines:
         say(line)
     say(f"recording {summary.recording_id} in {summary.db}: {live_status.completeness(summary)}")

@@ -5,15 +5,18 @@ from __future__ import annotations
 import shutil
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TextIO
 
 import typer
 
 from ..errors import NotFound, UsageError
 from ..model import argv
+from .options import AsReport, AsText, ReportFormat, TextFormat
 from .recording_choice import Db, File, Recording, choose
+from .spool import spooled
 
 if TYPE_CHECKING:
+    from ..analysis.tree_view import Tree
     from ..model.recording import Recording as Recorded
 
 
@@ -28,38 +31,51 @@ def tree(
     depth: Annotated[
         int, typer.Option("--depth", metavar="N", min=0, help="At most so many levels; what is below is counted.")
     ] = 100,
-    folds: Annotated[bool, typer.Option("--fold/--no-fold", help="Siblings that did the same as one line.")] = True,
+    folds: Annotated[
+        bool, typer.Option("--fold/--no-fold", help="Show siblings that did the same as one line.")
+    ] = True,
+    format: AsText = TextFormat.text,
 ) -> None:
     """Show which process started which.
 
-    With times and outcomes, and folded where it repeats.
+    Each line has times and the outcome. Siblings that did the same are one line.
     """
     from ..analysis import pid_owner, process_tree
     from ..analysis import tree_view as trees
-    from ..output.messages import say, write_lines
+    from ..output.messages import say
     from ..storage import reader
 
     if pid is not None and id is not None:
         raise UsageError("--pid and --id both name the process at the top", f"webpf tree --id {id}")
     path, wanted = choose(file, db, recording)
-    with reader.reading(path) as connection:
-        if id is not None and wanted is None:
-            own = pid_owner.recording_of(connection, id)
-            wanted = None if own is None else str(own)
-        found = reader.find(connection, path, wanted)
+    with spooled(sys.stdout, whole=True) as output, reader.reading(path) as connection:
+        own = pid_owner.recording_of(connection, id) if id is not None and wanted is None else None
+        found = reader.find(connection, path, wanted if own is None else own)
         owners = [] if pid is None else pid_owner.find(connection, found.id, pid)
         shown = trees.Tree(process_tree.read(connection, found.id), folds)
         top = owners[0] if owners else id
         if (pid is not None and top is None) or (top is not None and top not in shown):
             raise _no_such_process(found, path, pid, id)
         # While the file is open: what is wrong with its values shows here, and is explained there.
-        lines = list(shown.lines(top, depth, shutil.get_terminal_size().columns if sys.stdout.isatty() else None))
-    if note := None if pid is None else pid_owner.note(pid, owners, "--id N"):
-        say(note)
-    write_lines(lines)
-    for line in (_left_out(shown.idle if top is None else 0), found.caveat):
+        _write_tree(output, format, path, found, shown, top, depth)
+    note = None if pid is None else pid_owner.note(pid, owners, "--id N")
+    for line in (note, _left_out(shown.idle if top is None else 0), found.caveat):
         if line:
             say(line)
+
+
+def _write_tree(
+    output: TextIO, format: TextFormat, path: Path, recording: Recorded, tree: Tree, top: int | None, depth: int
+) -> None:
+    from ..output.messages import write_lines
+    from ..render import json_document, tree_json, tree_text
+
+    branches = tree.branches(top, depth)
+    if format is TextFormat.json:
+        json_document.write(tree_json.tree_document(path, recording, branches, top, tree.idle), output)
+    else:
+        width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+        write_lines(tree_text.lines(branches, width), output)
 
 
 def _left_out(idle: int) -> str | None:
@@ -72,19 +88,29 @@ def _no_such_process(recording: Recorded, path: Path, pid: int | None, id: int |
     return NotFound(f"recording {recording.id} has no {name}", f"webpf tree {argv.file_word(path)}")
 
 
-def report(file: File = None, recording: Recording = None, db: Db = None) -> None:
-    """Tell the story of a recording.
+def report(file: File = None, recording: Recording = None, db: Db = None, format: AsReport = ReportFormat.text) -> None:
+    """Show where the time of a recording went.
 
-    How busy it was, what ran alone, what decided the time, what was repeated.
+    The report has its concurrency, serial sections, critical path and repeated commands.
     """
+    from ..analysis import command_summary
     from ..analysis import report as reports
     from ..output.messages import say, write_lines
+    from ..render import json_document, markdown, report_json, report_markdown, report_text
     from ..storage import reader
 
     path, wanted = choose(file, db, recording)
-    with reader.reading(path) as connection:
+    shown = report_json.SUMMARY_SHOWN if format is ReportFormat.json else command_summary.SHOWN
+    encoding = markdown.ENCODING if format is ReportFormat.markdown else None
+    with spooled(sys.stdout, True, encoding) as output, reader.reading(path) as connection:
         found = reader.find(connection, path, wanted)
-        lines = list(reports.lines(connection, found))
-    write_lines(lines)
+        result = reports.read(connection, found, shown)
+        # While the file is open: what is wrong with its values shows here, and is explained there.
+        if format is ReportFormat.json:
+            json_document.write(report_json.report_document(path, result), output)
+        elif format is ReportFormat.markdown:
+            write_lines(report_markdown.lines(path, result), output)
+        else:
+            write_lines(report_text.lines(result), output)
     if found.caveat:
         say(found.caveat)

@@ -29,16 +29,19 @@ _IN_MEMORY = 2 * 2**20  # bytes; what is more goes into a temporary file
 
 
 @contextlib.contextmanager
-def spooled(output: TextIO) -> Iterator[TextIO]:
-    """A stream in place of standard output, for a block that reads a recording file; see spooled_bytes()."""
+def spooled(output: TextIO, whole: bool = False, encoding: str | None = None) -> Iterator[TextIO]:
+    """A stream in place of standard output, for a block that reads a recording file; see spooled_bytes().
+
+    encoding: the one of standard output, unless another one is given.
+    """
     output.flush()
     try:
         descriptor = output.fileno()
     except io.UnsupportedOperation:  # it is in memory, as where a program calls this one's functions
         yield output
         return
-    with spooled_bytes(descriptor, "standard output") as buffer:
-        text = io.TextIOWrapper(buffer, output.encoding, output.errors, newline="\n")
+    with spooled_bytes(descriptor, "standard output", whole) as buffer:
+        text = io.TextIOWrapper(buffer, encoding or output.encoding, output.errors, newline="\n")
         try:
             yield text
         finally:
@@ -46,13 +49,15 @@ def spooled(output: TextIO) -> Iterator[TextIO]:
 
 
 @contextlib.contextmanager
-def spooled_bytes(descriptor: int, name: str) -> Iterator[io.BufferedWriter[_Spool]]:
+def spooled_bytes(descriptor: int, name: str, whole: bool = False) -> Iterator[io.BufferedWriter[_Spool]]:
     """A stream in place of a descriptor, for a block that reads a recording file. name: of it, for messages.
 
     What is written to it goes out as far as that needs no waiting, and the rest when the block is left. A file must be
     opened, and closed, within the block. Raises StorageError, and CannotCreate where there is no place for the rest.
+
+    whole: nothing goes out before the block is left, and nothing at all if it fails: half a JSON document is of no use.
     """
-    spool = _Spool(descriptor, name)
+    spool = _Spool(descriptor, name, whole)
     buffer = io.BufferedWriter(spool, _CHUNK)
     try:
         try:
@@ -60,8 +65,9 @@ def spooled_bytes(descriptor: int, name: str) -> Iterator[io.BufferedWriter[_Spo
         except Signalled:
             raise
         except WebpfError:
-            buffer.flush()  # what could be read before
-            spool.write_out()
+            if not whole:
+                buffer.flush()  # what could be read before
+                spool.write_out()
             raise
         buffer.flush()
         spool.write_out()
@@ -72,10 +78,10 @@ def spooled_bytes(descriptor: int, name: str) -> Iterator[io.BufferedWriter[_Spo
 class _Spool(io.RawIOBase):
     """What is written to a descriptor, and in order what couldn't be written yet."""
 
-    def __init__(self, descriptor: int, name: str) -> None:
+    def __init__(self, descriptor: int, name: str, keeps_all: bool = False) -> None:
         self._descriptor = descriptor
         self._name = name
-        self._at_once = _without_waiting(descriptor)
+        self._at_once = None if keeps_all else _without_waiting(descriptor)
         self._is_discarded = False
         self._head = b""  # of what is kept, the first bytes; the others are in the file, from _begin to _end
         self._begin = self._end = 0

@@ -6,6 +6,7 @@ import contextlib
 import os
 import sys
 from collections.abc import Iterable
+from typing import TextIO
 
 from .escape import safe
 
@@ -21,7 +22,6 @@ def say(message: str) -> None:
             os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
 
 
-def write_lines(lines: Iterable[str]) -> None:
-    """Writes lines to standard output, with nothing in them that a terminal would act on."""
-    for line in lines:
-        sys.stdout.write(safe(line) + "\n")
+def write_lines(lines: Iterable[str], output: TextIO | None = None) -> None:
+    """Writes lines, to standard output if not told otherwise, with nothing in them that a terminal would act on."""
+    (output or sys.stdout).writelines(safe(line) + "\n" for line in lines)

@@ -15,7 +15,7 @@ from typing import Any
 from ..errors import DataError
 from ..model.events import KERNEL_KINDS
 from ..model.process import Process
-from ..model.recording import COMPLETE, INTERRUPTED, Recording
+from ..model.recording import COMPLETE, Recording
 from ..progress import UNWATCHED, Work
 from . import event_reader, opening, reader, soundness
 from .columns import NO_PROGRAM, PROCESS_COLUMNS, TABLES, process_row, program_row
@@ -32,10 +32,15 @@ _COUNTED = tuple(kind.table for kind in KERNEL_KINDS)
 
 @dataclass(frozen=True)
 class Finding:
-    """What was found of one recording, or of the file. problems: none if all is right."""
+    """What was found of one recording, or (recording is None) of the file. problems: none if all is right.
 
-    summary: str
+    processes, events: how many rows the recording has.
+    """
+
+    recording: Recording | None
     problems: tuple[str, ...]
+    processes: int = 0
+    events: int = 0
 
 
 def verify(path: Path, work: Work = UNWATCHED, only: int | str | None = None) -> Iterator[Finding]:
@@ -46,7 +51,7 @@ def verify(path: Path, work: Work = UNWATCHED, only: int | str | None = None) ->
         recordings = reader.recordings(connection) if only is None else [reader.find(connection, path, only)]
         checks = (lambda: _unsound(connection), lambda: soundness.problems(connection, in_strict=False))
         problems = [problem for check in checks for problem in _as_far_as_possible(connection, path, check)]
-        yield Finding("the file", tuple(problems))
+        yield Finding(None, tuple(problems))
         for recording in recordings:
             yield _verify_one(connection, path, recording, work)
 
@@ -95,12 +100,7 @@ def _verify_one(connection: sqlite3.Connection, path: Path, recording: Recording
         yield from _wrongly_paired(connection, recording, work)
 
     problems = tuple(_as_far_as_possible(connection, path, check))
-    lost = recording.lost
-    verdict = f"{lost:,} events were lost, so counts are a lower bound" if lost else "no event was lost"
-    if not lost and recording.status != COMPLETE:
-        verdict = "what is after its last commit is missing" if recording.status == INTERRUPTED else "it goes on"
-    summary = f"recording {number}: {recording.status}, {processes:,} processes from {sum(counts):,} events; {verdict}"
-    return Finding(summary, problems)
+    return Finding(recording, problems, processes, sum(counts))
 
 
 def _unsound(connection: sqlite3.Connection) -> Iterator[str]:

@@ -11,6 +11,7 @@ from support import at, exec_, exit_, fork, free, make_recording
 
 from webpf.analysis import command_summary
 from webpf.model.events import Event
+from webpf.render import summary_text
 from webpf.storage import reader
 
 COMMAND = 100
@@ -48,14 +49,19 @@ def recorded(db: Path, children: int) -> Path:
     return db
 
 
+def lines_of(connection: sqlite3.Connection) -> list[str]:
+    """The summary of the first recording as text."""
+    return list(summary_text.lines(command_summary.read(connection, reader.recordings(connection, 1)[0])))
+
+
 def test_the_first_three_of_each(tmp_path: Path) -> None:
     with closing(sqlite3.connect(recorded(tmp_path / "a.db", 300))) as connection:
-        lines = list(command_summary.lines(connection, reader.recordings(connection, 1)[0]))
+        lines = lines_of(connection)
     assert lines == [
         "make: exit 2 after 600.00 ms; 301 processes; CPU 45.00 s (75.0 cores busy)",
-        "slowest (of those that started nothing): cc 299 30.10 ms; cc 298 30.00 ms; cc 297 29.90 ms",
+        "slowest (processes without children): cc 299 30.10 ms; cc 298 30.00 ms; cc 297 29.90 ms",
         "most CPU: cc 0 300.00 ms; cc 1 299.00 ms; cc 2 298.00 ms",
-        "most memory (of those whose own peak is known): cc 299 600 MiB; cc 298 598 MiB; cc 297 596 MiB",
+        "most memory (processes whose own peak is known): cc 299 600 MiB; cc 298 598 MiB; cc 297 596 MiB",
         "failed: 31, first: cc 3 (exit 1); cc 13 (exit 1); cc 23 (exit 1)",
         "STILL RUNNING: 1: cc 150 (pid 1150)",
     ]
@@ -69,12 +75,8 @@ def test_memory_that_may_be_of_the_image_before_is_not_told(tmp_path: Path) -> N
             """UPDATE programs SET carried_rss_kib = p.max_rss_kib FROM processes AS p
             WHERE p.id = process_id AND p.max_rss_kib > 7 * 2048"""
         )
-        (line,) = (
-            line
-            for line in command_summary.lines(connection, reader.recordings(connection, 1)[0])
-            if line.startswith("most memory")
-        )
-    assert line == "most memory (of those whose own peak is known): cc 6 14.0 MiB; cc 4 10.0 MiB; cc 3 8.00 MiB"
+        (line,) = (line for line in lines_of(connection) if line.startswith("most memory"))
+    assert line == "most memory (processes whose own peak is known): cc 6 14.0 MiB; cc 4 10.0 MiB; cc 3 8.00 MiB"
 
 
 def test_it_takes_no_longer_for_each(tmp_path: Path) -> None:
@@ -93,5 +95,5 @@ def work(db: Path) -> int:
 
     with closing(sqlite3.connect(db)) as connection:
         connection.set_progress_handler(count, PAGE)
-        assert list(command_summary.lines(connection, reader.recordings(connection, 1)[0]))
+        assert lines_of(connection)
     return pages

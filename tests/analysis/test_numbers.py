@@ -49,9 +49,9 @@ def test_lists_say_what_they_leave_out(webpf: Webpf) -> None:
     """The shell lived longest, but started something; so it isn't among the slowest."""
     recorded = webpf("record", "--", "/bin/sh", "-c", "/bin/sleep 0.2; /bin/sleep 0.1")
     (line,) = lines(recorded.stderr, "slowest")
-    assert re.fullmatch(r"webpf: slowest \(of those that started nothing\): sleep 0\.2 [^;]*; sleep 0\.1 [^;]*", line)
+    assert re.fullmatch(r"webpf: slowest \(processes without children\): sleep 0\.2 [^;]*; sleep 0\.1 [^;]*", line)
     for line in lines(recorded.stderr, "most memory"):
-        assert "(of those whose own peak is known)" in line
+        assert "(processes whose own peak is known)" in line
 
 
 def test_the_tree_says_how_many_it_leaves_out(tmp_path: Path, webpf: Webpf) -> None:

@@ -1,4 +1,4 @@
-"""webpf report: who worked side by side, who alone, who one after another; against a slow and obvious count."""
+"""webpf report: concurrency, serial sections and the critical path, against a slow and obvious count."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from story import BUILD
 from support import make_recording
 
-from webpf.analysis.critical_path import Analysis
+from webpf.analysis.critical_path import Schedule
 from webpf.analysis.process_tree import Node
 
 Webpf = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -22,7 +22,8 @@ Webpf = Callable[..., "subprocess.CompletedProcess[str]"]
 
 def node(id: int, parent: int | None, start: int, end: int | None, line: str = "x") -> Node:
     """A process without what doesn't matter here."""
-    return Node(id, parent, id, line, start, end, None, "running" if end is None else "exit 0", False)
+    state, exit_code = ("running", None) if end is None else ("exited", 0)
+    return Node(id, parent, id, line, start, end, None, state, exit_code)
 
 
 MAKE = [
@@ -34,10 +35,10 @@ MAKE = [
 ]
 
 
-def test_who_was_alone() -> None:
+def test_serial_sections() -> None:
     """make before its compilers, the second of them after the first, make again, ld, and make at the end."""
-    alone = Analysis(MAKE, 0, 100).alone()
-    assert [(each.node.line, each.start_ns, each.end_ns) for each in alone] == [
+    sections = Schedule(MAKE, 0, 100).serial_sections()
+    assert [(each.node.line, each.start_ns, each.end_ns) for each in sections] == [
         ("ld", 70, 95),
         ("cc b.c", 40, 60),
         ("make", 0, 10),
@@ -46,10 +47,10 @@ def test_who_was_alone() -> None:
     ]
 
 
-def test_who_decided_the_time() -> None:
+def test_the_critical_path() -> None:
     """make waited for ld, and before it for cc b.c, which waited for as; cc a.c was done before."""
-    chain = Analysis(MAKE, 0, 100).chain()
-    assert [(each.node.line, each.start_ns, each.end_ns) for each in chain] == [
+    path = Schedule(MAKE, 0, 100).critical_path()
+    assert [(each.node.line, each.start_ns, each.end_ns) for each in path] == [
         ("make", 0, 10),
         ("cc b.c", 10, 20),
         ("as", 20, 30),
@@ -60,27 +61,27 @@ def test_who_decided_the_time() -> None:
     ]
 
 
-def test_who_is_left_behind_keeps_nobody_waiting() -> None:
+def test_a_process_left_behind_is_not_on_the_critical_path() -> None:
     nodes = [node(1, None, 0, 50, "sh"), node(2, 1, 10, 90, "daemon"), node(3, 1, 20, 40, "cat")]
-    chain = Analysis(nodes, 0, 50).chain()
-    assert [(each.node.line, each.start_ns, each.end_ns) for each in chain] == [
+    path = Schedule(nodes, 0, 50).critical_path()
+    assert [(each.node.line, each.start_ns, each.end_ns) for each in path] == [
         ("sh", 0, 20),
         ("cat", 20, 40),
         ("sh", 40, 50),
     ]
 
 
-def test_how_many_side_by_side() -> None:
-    assert Analysis(MAKE, 0, 100).parallelism(10) == [1, 2, 2, 2, 1, 1, 1, 1, 1, 1]
-    assert Analysis(MAKE, 0, 100).parallelism(1) == [1.3]
-    assert Analysis([], 0, 100).parallelism(2) == [0, 0]
+def test_concurrency() -> None:
+    assert Schedule(MAKE, 0, 100).concurrency(10) == [1, 2, 2, 2, 1, 1, 1, 1, 1, 1]
+    assert Schedule(MAKE, 0, 100).concurrency(1) == [1.3]
+    assert Schedule([], 0, 100).concurrency(2) == [0, 0]
 
 
 def test_only_what_is_looked_at_counts() -> None:
-    """Who began before, or runs on, does so at the edges."""
-    analysis = Analysis([node(1, None, -50, None, "sh"), node(2, 1, 20, 900, "sleep")], 0, 100)
-    assert analysis.parallelism(2) == [1, 1]
-    assert [(each.node.line, each.ns) for each in analysis.alone()] == [("sleep", 80), ("sh", 20)]
+    """A process that began before, or runs on, is cut at the edges."""
+    schedule = Schedule([node(1, None, -50, None, "sh"), node(2, 1, 20, 900, "sleep")], 0, 100)
+    assert schedule.concurrency(2) == [1, 1]
+    assert [(each.node.line, each.duration_ns) for each in schedule.serial_sections()] == [("sleep", 80), ("sh", 20)]
 
 
 @given(st.lists(st.tuples(st.integers(-1, 15), st.integers(0, 30), st.integers(0, 20)), max_size=16))
@@ -91,8 +92,8 @@ def test_every_moment(made: list[tuple[int, int, int]]) -> None:
         above = parent if 0 <= parent < id else None
         begin = max(start, nodes[above].start_ns) if above is not None else start
         nodes.append(node(id, above, begin, begin + length))
-    analysis = Analysis(nodes, 0, 60)
-    sizes = analysis.parallelism(60)
+    schedule = Schedule(nodes, 0, 60)
+    sizes = schedule.concurrency(60)
     lonely: dict[int, int] = {}
     for moment in range(60):
         alive = {each.id for each in nodes if each.start_ns <= moment < (each.end_ns or 0)}
@@ -101,19 +102,19 @@ def test_every_moment(made: list[tuple[int, int, int]]) -> None:
         if len(front) == 1:
             lonely[min(front)] = lonely.get(min(front), 0) + 1
     found: dict[int, int] = {}
-    for stretch in analysis.alone():
-        found[stretch.node.id] = found.get(stretch.node.id, 0) + stretch.ns
+    for section in schedule.serial_sections():
+        found[section.node.id] = found.get(section.node.id, 0) + section.duration_ns
     assert found == lonely
-    chain = analysis.chain()
-    assert all(one.end_ns <= other.start_ns for one, other in itertools.pairwise(chain))
+    path = schedule.critical_path()
+    assert all(one.end_ns <= other.start_ns for one, other in itertools.pairwise(path))
     lives = {each.id: (each.start_ns, each.end_ns or 0) for each in nodes}
-    assert all(lives[each.node.id][0] <= each.start_ns < each.end_ns <= lives[each.node.id][1] for each in chain)
+    assert all(lives[each.node.id][0] <= each.start_ns < each.end_ns <= lives[each.node.id][1] for each in path)
 
 
-def test_a_chain_through_all_generations() -> None:
+def test_a_critical_path_through_all_generations() -> None:
     nodes = [node(id, id - 1 if id else None, id, 20_000 - id, "x") for id in range(9_000)]
-    chain = Analysis(nodes, 0, 20_000).chain()
-    assert sum(each.ns for each in chain) == 20_000
+    path = Schedule(nodes, 0, 20_000).critical_path()
+    assert sum(each.duration_ns for each in path) == 20_000
 
 
 def test_a_report_of_the_machine(tmp_path: Path, webpf: Webpf) -> None:
@@ -122,7 +123,7 @@ def test_a_report_of_the_machine(tmp_path: Path, webpf: Webpf) -> None:
     lines = ended.stdout.splitlines()
     assert ended.returncode == 0
     assert lines[0] == "12 processes started in 1.00 s"
-    assert lines[1].startswith("side by side: |")
+    assert lines[1].startswith("concurrency: |")
     assert "   490.00 ms  from 510.00 ms on: tail -f '/var/log/a b'" in lines
     assert "    25.00 ms  2 x gcc -c a.c  in a directory whose path is not known" in lines
     assert any(line.endswith("2 x gcc a.c") for line in lines)
@@ -134,10 +135,10 @@ def test_a_report_of_a_command(webpf: Webpf) -> None:
     assert webpf("record", "-q", "--", "/bin/sh", "-c", script).returncode == 0
     lines = webpf("report").stdout.splitlines()
     assert ": exit 0 after " in lines[0]
-    alone = lines[lines.index("alone, while nothing else of it ran:") + 1].split()
+    alone = lines[lines.index("serial sections, in which only one process was active:") + 1].split()
     assert alone[1] == "s" or float(alone[0]) >= 400
     assert alone[-2:] == ["sleep", "0.4"]
-    spent = lines[lines.index("the critical chain, who one after another decided the time:") + 1]
+    spent = lines[lines.index("critical path, which decided the wall time, by activity:") + 1]
     assert spent.endswith("2 x sleep")
     assert int(spent.split("%")[0].split()[-1]) > 90
 

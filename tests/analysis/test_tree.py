@@ -15,6 +15,7 @@ from webpf.analysis.process_tree import Node
 from webpf.analysis.tree_view import Tree
 from webpf.model.events import Event
 from webpf.output.command_label import cut
+from webpf.render import tree_text
 
 Webpf = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -87,31 +88,29 @@ def test_an_empty_recording(tmp_path: Path, webpf: Webpf) -> None:
 
 
 def test_lines_fit_a_width() -> None:
-    tree = Tree([Node(1, None, 1, "x" * 100, 0, 5, None, "exit 0", False)])
-    (line,) = tree.lines(width=40)
+    tree = Tree([Node(1, None, 1, "x" * 100, 0, 5, None, "exited", 0)])
+    (line,) = tree_text.lines(tree.branches(), width=40)
     assert len(line) <= 40
     assert line.endswith("...  [0 us]")
     assert cut("cc /usr/x", None) == "cc /usr/x"
 
 
-@given(
-    st.lists(st.tuples(st.integers(-1, 30), st.sampled_from("ab"), st.sampled_from(["exit 0", "exit 1"])), max_size=31)
-)
-def test_nobody_is_left_out(made: list[tuple[int, str, str]]) -> None:
-    """made: parent (earlier, or none), name and outcome of each. The numbers in the lines add up."""
+@given(st.lists(st.tuples(st.integers(-1, 30), st.sampled_from("ab"), st.integers(0, 1)), max_size=31))
+def test_nobody_is_left_out(made: list[tuple[int, str, int]]) -> None:
+    """made: parent (earlier, or none), name and exit code of each. The numbers in the lines add up."""
     nodes = [
-        Node(id, parent if 0 <= parent < id else None, id, name, 0, 1, 1, outcome, False)
-        for id, (parent, name, outcome) in enumerate(made)
+        Node(id, parent if 0 <= parent < id else None, id, name, 0, 1, 1, "exited", exit_code)
+        for id, (parent, name, exit_code) in enumerate(made)
     ]
     counts = []
-    for line in Tree(nodes).lines():
+    for line in tree_text.lines(Tree(nodes).branches()):
         text = line.lstrip("├─└│ ")
         counts.append(int(text.split(" x ")[0]) if " x " in text else 1)
     assert sum(counts) == len(made)
-    assert len(list(Tree(nodes, folds=False).lines())) == len(made)
+    assert len(list(Tree(nodes, folds=False).branches())) == len(made)
 
 
 def test_a_deep_chain() -> None:
     """Deeper than Python's stack."""
-    nodes = [Node(id, id - 1 if id else None, id, "sh", 0, 1, None, "exit 0", False) for id in range(5000)]
-    assert len(list(Tree(nodes).lines())) == 5000
+    nodes = [Node(id, id - 1 if id else None, id, "sh", 0, 1, None, "exited", 0) for id in range(5000)]
+    assert len(list(tree_text.lines(Tree(nodes).branches()))) == 5000

@@ -334,7 +334,7 @@ def test_what_it_came_to(webpf: Webpf) -> None:
     assert first.startswith("webpf: sh -c '(sleep 600 > /dev/null ")
     assert ": exit 2 after " in first
     assert "5 processes; CPU " in first
-    assert any(line.startswith("webpf: slowest (of those that started nothing): sleep 0.05 ") for line in lines)
+    assert any(line.startswith("webpf: slowest (processes without children): sleep 0.05 ") for line in lines)
     (failed,) = (line for line in lines if line.startswith("webpf: failed: "))  # the command too
     assert failed.startswith("webpf: failed: 2, first: sh -c 'exit 3' (exit 3); sh -c '(sleep 600 > ")
     assert failed.endswith("(exit 2)")

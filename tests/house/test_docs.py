@@ -22,7 +22,7 @@ from webpf.cli.app import app
 from webpf.storage import schema
 
 # What users read, and what is checked in it.
-PAGES = ["README.md", "CONTRIBUTING.md", "docs/usage.md", "docs/limits.md", "docs/security.md"]
+PAGES = ["README.md", "CONTRIBUTING.md", "docs/usage.md", "docs/limits.md", "docs/security.md", "docs/json.md"]
 
 
 def text_of(page: str) -> str:

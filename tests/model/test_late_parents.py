@@ -28,6 +28,7 @@ from webpf.model.events import Event
 from webpf.model.late_parents import MOST_CHILDREN, MOST_PARENTS
 from webpf.model.pairing import Pairing
 from webpf.model.source import Replay
+from webpf.render import tree_text
 from webpf.storage import reader
 from webpf.storage.rebuild import rebuild
 from webpf.storage.recording_file import Store
@@ -201,7 +202,8 @@ def test_reports_and_exports_of_such_a_recording(tmp_path: Path) -> None:
     db = tmp_path / "webpf.db"
     written(db, [*FREED, fork(102, 40, ppid=101, parent_ms=10), exit_(102, 40, 50), exit_(100, 0, 60, comm="top")], 1)
     with reader.reading(db) as connection:
-        assert [line.count("─") for line in Tree(process_tree.read(connection, 1)).lines()] == [0, 1, 1]
+        drawn = tree_text.lines(Tree(process_tree.read(connection, 1)).branches())
+        assert [line.count("─") for line in drawn] == [0, 1, 1]
         (row,) = reader.recordings(connection)
         assert ("top", "true", "true") in stacks.read(connection, row, "count")
         with (tmp_path / "spans").open("w+") as out:

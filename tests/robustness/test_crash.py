@@ -43,7 +43,7 @@ def told(act: str, tmp_path: Path) -> Iterator[Callable[[], list[Fate]]]:
 def assert_right(db: Path) -> None:
     """The file opens, and nothing is wrong in it."""
     for finding in verify(db):
-        assert finding.problems == (), finding.summary
+        assert finding.problems == (), finding
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -1,0 +1,40 @@
+"""What `webpf verify` and `webpf doctor` found, as text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from ..model.recording import COMPLETE, INTERRUPTED
+
+if TYPE_CHECKING:
+    from ..kernel.doctor import Check
+    from ..storage.verify import Finding
+
+_MARKS = {True: "ok", False: "MISSING", None: "-"}
+
+
+def finding_lines(finding: Finding) -> Iterator[str]:
+    """A finding of verify, and below it its problems."""
+    yield f"{'WRONG' if finding.problems else 'ok':6} {_summary(finding)}"
+    yield from (f"{'':6} {problem}" for problem in finding.problems)
+
+
+def check_lines(check: Check) -> Iterator[str]:
+    """A check of doctor, and below it what mends it."""
+    yield f"{_MARKS[check.ok]:8} {check.name:14} {check.found}"
+    if check.ok is False and check.mend:
+        yield f"{'':8} {'':14} -> {check.mend}"
+
+
+def _summary(finding: Finding) -> str:
+    recording = finding.recording
+    if recording is None:
+        return "the file"
+    verdict = "no event was lost"
+    if recording.lost:
+        verdict = f"{recording.lost:,} events were lost, so counts are a lower bound"
+    elif recording.status != COMPLETE:
+        verdict = "what is after its last commit is missing" if recording.status == INTERRUPTED else "it goes on"
+    found = f"{finding.processes:,} processes from {finding.events:,} events"
+    return f"recording {recording.id}: {recording.status}, {found}; {verdict}"

@@ -1,0 +1,105 @@
+"""A comparison of two recordings as text."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+from ..analysis import diff
+from ..analysis.diff import ActivityChange, Comparison, Cost
+from ..output.units import duration, size
+
+NOISE = "less than 10 %, 20 ms, 2 MiB, or for an activity 5 % of the whole is taken for noise"
+_SHOWN = 8
+_SAME = "the same"
+
+
+def _time(ns: int) -> str:
+    return duration(ns)
+
+
+def _memory(kib: int) -> str:
+    return size(kib) if kib else "not known"
+
+
+MEASURES: dict[str, tuple[str, Callable[[int], str]]] = {
+    "wall": ("wall", _time), "cpu": ("CPU", _time), "rss": ("peak memory", _memory),
+    "processes": ("processes", str), "failures": ("failures", str),
+}  # fmt: skip
+"""By the name of a measure, what it is called, and how its values are written."""
+
+CHANGES = {
+    diff.NEW: "new", diff.GONE: "gone", diff.SLOWER: "slower", diff.MORE_CPU: "more CPU",
+    diff.MORE_MEMORY: "more memory", diff.FAILING_MORE: "failing more",
+}  # fmt: skip
+"""What the changes of an activity are called."""
+
+
+def lines(comparison: Comparison) -> Iterator[str]:
+    """The comparison, line by line."""
+    before, after = comparison.before, comparison.after
+    yield f"before: {before.name}; after: {after.name}; {NOISE}"
+    yield "; ".join(
+        f"{MEASURES[each.condition][0]} {_change(*change_parts(each, before.whole, after.whole))}"
+        for each in diff.MEASURES
+    )
+    for kind, title in CHANGES.items():
+        changed = [each for each in comparison.activities if kind in each.changes]
+        changed.sort(key=lambda each: _rank(each, kind))
+        yield from _listed(title, [f"{each.activity} {figures(each, kind)}" for each in changed])
+
+
+def change_parts(measure: diff.Measure, before: Cost, after: Cost) -> tuple[str, str, str]:
+    """What a measure was, what it is, and the change in percent; no change where one isn't known."""
+    old, new = (getattr(cost, measure.attribute) for cost in (before, after))
+    shown = MEASURES[measure.condition][1]
+    return shown(old), shown(new), _share(old, new, measure.least, is_known=shown is not _memory or bool(old and new))
+
+
+def figures(activity: ActivityChange, kind: str) -> str:
+    """What makes it a change of this kind: the values, or how many processes there were and how long they lived."""
+    if kind in (diff.NEW, diff.GONE):
+        cost = activity.after or activity.before or Cost()
+        return f"({cost.processes:,} x, {duration(cost.wall_ns)})"
+    shown = _memory if kind == diff.MORE_MEMORY else str if kind == diff.FAILING_MORE else _time
+    old, new = _values(activity, kind)
+    return f"{shown(old)} -> {shown(new)} ({_share(old, new, None)})"
+
+
+def _values(activity: ActivityChange, kind: str) -> tuple[int, int]:
+    """What is compared for a kind of changes."""
+    before, after = activity.before or Cost(), activity.after or Cost()
+    if kind == diff.MORE_CPU:
+        return before.cpu_ns, after.cpu_ns
+    if kind == diff.MORE_MEMORY:
+        return before.rss_at_most_kib, after.own_rss_kib
+    if kind == diff.FAILING_MORE:
+        return before.failures, after.failures
+    return before.wall_ns, after.wall_ns
+
+
+def _rank(activity: ActivityChange, kind: str) -> tuple[int, str]:
+    """The largest change first."""
+    old, new = _values(activity, kind)
+    return -abs(new - old), activity.activity
+
+
+def _change(old: str, new: str, how: str) -> str:
+    if how == _SAME:
+        return f"{new}, {how}"
+    return f"{old} -> {new}" + (f" ({how})" if how else "")
+
+
+def _share(old: int, new: int, least: int | None, is_known: bool = True) -> str:
+    """The change in percent. least: what is no noise at least; None: it is none. is_known: both values are."""
+    if old == new:
+        return _SAME
+    if not is_known:
+        return ""
+    share = f"{(new - old) / old:+.1%}" if old else "from nothing"
+    return share + (", noise" if least is not None and diff.is_noise(old, new, least) else "")
+
+
+def _listed(title: str, items: Sequence[str]) -> Iterator[str]:
+    if items:
+        more = f"; and {len(items) - _SHOWN:,} more" if len(items) > _SHOWN else ""
+        yield f"{title}: {'; '.join(items[:_SHOWN])}{more}"

@@ -1,0 +1,54 @@
+"""The summary of a recorded command as text: what `webpf record -- COMMAND` says at its end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+from ..analysis.command_summary import CommandSummary, ProcessDetails
+from ..output import command_label
+from ..output.units import duration, size
+
+WIDTH = 50  # characters of a command line
+
+
+def lines(summary: CommandSummary) -> Iterator[str]:
+    """The summary, line by line. Nothing, if it is of no command."""
+    if summary.command is None:
+        return
+    yield total(summary, summary.command)
+    yield from _listed("slowest (processes without children)", summary.slowest, _lifetime)
+    yield from _listed("most CPU", summary.most_cpu, lambda process: duration(process.cpu_ns or 0))
+    known = "most memory (processes whose own peak is known)"
+    yield from _listed(known, summary.most_memory, lambda process: size(process.max_rss_kib or 0))
+    yield from _listed(f"failed: {summary.failures:,}, first", summary.failed, lambda process: f"({process.outcome})")
+    still = f"STILL RUNNING: {summary.still_running:,}"
+    yield from _listed(still, summary.running, lambda process: f"(pid {process.pid})")
+
+
+def total(summary: CommandSummary, command: ProcessDetails) -> str:
+    """The first line: how the command ended, how many processes there were, and what they took."""
+    return f"{_short(command)}: {figures(summary, command)}"
+
+
+def figures(summary: CommandSummary, command: ProcessDetails) -> str:
+    """The same without the command's name."""
+    wall_ns = command.lifetime_ns
+    parts = [command.outcome + (f" after {duration(wall_ns)}" if wall_ns else "")]
+    parts.append(f"{summary.processes:,} process{'' if summary.processes == 1 else 'es'}")
+    if summary.cpu_ns:
+        busy = f" ({summary.cpu_ns / wall_ns:.1f} cores busy)" if wall_ns else ""
+        parts.append(f"CPU {duration(summary.cpu_ns)}{busy}")
+    return "; ".join(parts)
+
+
+def _listed(title: str, processes: Sequence[ProcessDetails], value: Callable[[ProcessDetails], str]) -> Iterator[str]:
+    if processes:
+        yield f"{title}: {'; '.join(f'{_short(process)} {value(process)}' for process in processes)}"
+
+
+def _lifetime(process: ProcessDetails) -> str:
+    return duration(process.lifetime_ns or 0)
+
+
+def _short(process: ProcessDetails) -> str:
+    return command_label.cut(process.title, WIDTH)
