@@ -165,7 +165,16 @@ def test_exports(format: str, weight: str, pair: tuple[Path, Path]) -> None:
 
 @pytest.mark.parametrize(
     "command",
-    ["tree", "tree --no-fold", "tree --depth 1", "tree --depth 100000", "report", "query tree", "query lifetimes"],
+    [
+        *("tree", "tree --no-fold", "tree --depth 1", "tree --depth 100000", "report", "query tree", "query lifetimes"),
+        *(
+            "tree --format json",
+            "tree --format json --depth 100000",
+            "report --format json",
+            "report --format markdown",
+        ),
+        "verify --format json",
+    ],
 )
 def test_commands(command: str, pair: tuple[Path, Path]) -> None:
     def work(db: Path, counter: Work) -> int:

@@ -35,6 +35,7 @@ LONG = {
     "a descriptor": ["export", "--to", "csv", "-o", "/dev/stdout"],
     "chrome": ["export", "--to", "chrome"],
     "tree": ["tree", "--no-fold"],
+    "tree as JSON": ["tree", "--no-fold", "--format", "json"],
     "recordings": ["recordings", "--format", "ndjson"],
     "verify": ["verify"],
 }

@@ -28,6 +28,7 @@ from webpf.storage import file_check
 SECONDS = 30 * SLOWNESS
 MOST_KIB = 300 * 1024  # and ten times the file: the csv module takes four bytes a character, and twice
 _MOST_BYTES = 6 << 30
+MOST_READ = 1 << 20  # bytes of what a command writes
 CODES = {0, 1, 64, 65, 66}
 
 QUERY_VALUES = {"execs": {"pid": "102"}, "ancestors": {"pid": "102"}, "compare": {"against": "1"}}
@@ -49,11 +50,17 @@ def commands() -> dict[str, list[str]]:
         "recordings": ["recordings", "--db", "DB"],
         "tree": ["tree", "DB"],
         "tree --pid": ["tree", "DB", "--pid", "102", "--no-fold"],
+        "tree JSON": ["tree", "DB", "--format", "json"],
         "report": ["report", "DB"],
+        "report JSON": ["report", "DB", "--format", "json"],
+        "report Markdown": ["report", "DB", "--format", "markdown"],
         "diff": ["diff", "--db", "DB", "1", "2"],
+        "diff JSON": ["diff", "--db", "DB", "1", "2", "--format", "json"],
+        "diff Markdown": ["diff", "--db", "DB", "1", "2", "--format", "markdown"],
         "export folded to stdout": ["export", "DB", "--to", "folded", "--weight", "count"],
         "merge": ["merge", "DB", "--force", "-o", "OUT"],
         "verify": ["verify", "DB"],
+        "verify JSON": ["verify", "DB", "--format", "json"],
         "browse": ["browse", "DB", "--no-open", "--port", "0"],  # a port that can't be: it looks at the file first
         "datasette-config": ["datasette-config", "DB"],
         "rebuild": ["rebuild", "--db", "DB"],  # the last, since it writes
@@ -82,7 +89,7 @@ def run(arguments: list[str], db: Path) -> Ended:
         _, status, usage = os.wait4(pid, 0)
         for stream in (stdout, stderr):
             stream.seek(0)
-        said, told = (stream.read(1 << 20).decode(errors="replace") for stream in (stdout, stderr))
+        said, told = (stream.read(MOST_READ).decode(errors="replace") for stream in (stdout, stderr))
     return Ended(os.waitstatus_to_exitcode(status), said, told, time.monotonic() - began, usage.ru_maxrss)
 
 
@@ -111,6 +118,17 @@ def _become(words: list[str], stdout: int, stderr: int) -> NoReturn:
         os._exit(code)
 
 
+def is_whole(document: str, code: int) -> bool:
+    """Whether this is JSON, or, of a command that failed, nothing."""
+    if code and not document:
+        return True
+    try:
+        json.loads(document, parse_constant=int)  # which NaN and Infinity are not
+    except ValueError:
+        return False
+    return True
+
+
 def faults(what: str, ended: Ended, size: int) -> Iterator[str]:
     """What is wrong with the way in which a command ended."""
     said = ended.stderr.splitlines()
@@ -120,6 +138,8 @@ def faults(what: str, ended: Ended, size: int) -> Iterator[str]:
         yield f"{what}: {len(said)} lines: {ended.stderr[:600]}"
     if any("\x1b" in line or not line.startswith("webpf: ") for line in said):
         yield f"{what}: {ended.stderr[:600]!r}"
+    if what.endswith("JSON") and len(ended.stdout) < MOST_READ and not is_whole(ended.stdout, ended.code):
+        yield f"{what}: {ended.code} {ended.stdout[-600:]}"
     if ended.seconds > SECONDS:
         yield f"{what}: {ended.seconds:.0f} s"
     if ended.peak_kib > MOST_KIB + 10 * size // 1024:
@@ -140,24 +160,24 @@ def check(damage: str, folder: Path, wanted: Iterable[str]) -> list[str]:
 SAMPLE = {
     "its own parent": ("tree", "report", "query ancestors", "query tree", "export folded"),
     "no strict and text": ("rebuild",),
-    "processes.pid 'init'": ("query lifetimes", "tree", "export perfetto", "diff", "verify"),
+    "processes.pid 'init'": ("query lifetimes", "tree", "tree JSON", "export perfetto", "diff", "verify"),
     "recordings.started_ns 9.4670856e+21": ("recordings", "query rate", "export parquet", "report"),
     "nulls in recordings": ("recordings", "query concurrency", "export otlp"),
     "column of recordings missing": ("recordings", "tree"),
     "args that are no text": ("query failures", "export csv", "verify"),
-    "options no object": ("report", "diff"),
+    "options no object": ("report", "diff", "diff Markdown"),
     "latest end": ("query rate", "query timeline", "export chrome"),
     "100 MB of empty arguments": ("query lifetimes", "export ndjson", "export chrome", "tree"),
     "rows of no recording": ("rebuild",),
     "column that is no text": ("tree",),
-    "nulls in processes": ("tree",),
+    "nulls in processes": ("tree", "report JSON", "report Markdown", "diff JSON"),
     "options deep": ("verify",),
     "endless view": ("recordings", "verify", "browse"),
     "triggers": ("verify", "rebuild"),
     "absurd block": ("merge",),
     "log of another program": ("verify", "rebuild"),
     "log of another recording": ("verify", "rebuild"),
-    "pages swapped": ("export ndjson", "merge", "verify", "rebuild"),
+    "pages swapped": ("export ndjson", "merge", "verify", "verify JSON", "report JSON", "rebuild"),
 }
 """Of the matrix, what each kind of damage was once fatal for."""
 
