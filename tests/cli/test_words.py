@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support import NOBODY, PROJECT, fork, make_recording, wait_until, webpf_command
+from support import NOBODY, PROJECT, fork, let_others_in, make_recording, wait_until, webpf_command
 
 from webpf import errors
 from webpf.cli import app, durations
@@ -130,8 +130,7 @@ def test_a_long_name_as_the_kernel_keeps_it(webpf: Webpf, tmp_path: Path) -> Non
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root to change users")
 def test_a_file_of_roots(tmp_path: Path) -> None:
     """It says whose it is, and the same call with sudo; nothing that gives the file away."""
-    for folder in [tmp_path, *tmp_path.parents]:
-        folder.chmod(folder.stat().st_mode | 0o011)
+    let_others_in(tmp_path / "webpf.db")
     make_recording(tmp_path / "webpf.db", [fork(100, 1)])
     needed = ", ".join(module.__name__ for module in (app, reader, messages, errors, file_check))
     script = (

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import Recorder, disposition, fork, make_recording, wait_until, webpf_command
+from support import Recorder, disposition, fork, let_others_in, make_recording, wait_until, webpf_command
 
 from webpf.errors import WebpfError
 from webpf.kernel import bcc_loader, btf
@@ -289,9 +289,7 @@ def test_two_recorders_that_begin_together(tmp_path: Path, query: Query) -> None
 def test_under_sudo_the_file_is_the_users(tmp_path: Path) -> None:
     """Owner, mode and readability for the user behind sudo, also while it is recorded."""
     tmp_path.chmod(0o777)
-    for folder in tmp_path.parents:
-        if folder != Path("/") and not folder.stat().st_mode & 0o001:
-            folder.chmod(folder.stat().st_mode | 0o011)
+    let_others_in(tmp_path)
     db = tmp_path / "webpf.db"
     recorder = Recorder(db, ["--quiet"], {"SUDO_UID": "65534", "SUDO_GID": "65534"})
     recorder.wait_until_recording()

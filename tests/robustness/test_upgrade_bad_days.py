@@ -14,7 +14,7 @@ from pathlib import Path
 
 import old_files
 import pytest
-from support import NOBODY, as_nobody, wait_until, webpf_command
+from support import NOBODY, as_nobody, let_others_in, wait_until, webpf_command
 
 from webpf.errors import CannotCreate
 from webpf.storage.upgrade import upgrade
@@ -181,8 +181,7 @@ def test_without_the_right_to_write(mode: tuple[int, int], folder: Path) -> None
     os.chown(path, NOBODY, NOBODY)
     folder.chmod(mode[0])
     path.chmod(mode[1])
-    for above in folder.parents[:3]:
-        above.chmod(0o755)
+    let_others_in(folder)
     before = digest(path)
     with as_nobody(), pytest.raises(CannotCreate, match="can't be written: permission denied"):
         upgrade(path)

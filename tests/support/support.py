@@ -35,6 +35,14 @@ def webpf_command() -> list[str]:
     return [sys.executable, "-m", "webpf"]
 
 
+def let_others_in(path: Path) -> None:
+    """Other users may reach this path: pytest's temporary folders, in which it is, are for their owner only."""
+    for folder in path.parents:
+        mode = folder.stat().st_mode
+        if mode & 0o055 != 0o055 and folder.stat().st_uid == os.geteuid():
+            folder.chmod(mode | 0o055)
+
+
 def wait_until(condition: Callable[[], object], what: str, seconds: float = DEADLINE_SECONDS) -> None:
     """Waits until the condition holds; fails if it doesn't in time."""
     deadline = time.monotonic() + seconds

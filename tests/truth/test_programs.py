@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from fates import Query, check, now, programs_of, reap, row_of, rows_of, run_child, run_program
-from support import Recorder, wait_until
+from support import Recorder, let_others_in, wait_until
 
 from webpf.model import argv as quoting
 
@@ -166,8 +166,7 @@ def test_a_program_of_another_user(act: str, start_recorder: Start, query: Query
 
         return become
 
-    for folder in Path(act).parents[:4]:  # pytest's temporary folders are for their owner only
-        folder.chmod(0o755)
+    let_others_in(Path(act))
     recorder = start_recorder()
     fates = {name: run_child(call(program)) for name, program in programs.items()}
     recorder.end()

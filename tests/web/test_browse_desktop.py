@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support import NOBODY, wait_until
+from support import NOBODY, let_others_in, wait_until
 from visits import browsing
 
 TEXT = ("w3m", "lynx", "links", "links2", "elinks", "www-browser")
@@ -28,8 +28,7 @@ class Browsers:
         self._log.touch()
         for path in (folder, self._log):
             path.chmod(0o777)
-        for path in folder.parents[:4]:  # pytest-xdist has one more
-            path.chmod(path.stat().st_mode | 0o011)
+        let_others_in(folder)
         for name in ("id", "sh", "touch"):
             (folder / name).symlink_to(shutil.which(name) or "")
 
