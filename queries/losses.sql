@@ -31,6 +31,7 @@ SELECT
     round(100.0 * kinds.lost / nullif(kinds.attempted, 0), 3) AS lost_percent,
     CASE
         WHEN kinds.lost > 0 THEN 'lower bound: the buffer was full, a larger --buffer-mib helps'
+        WHEN r.status = 'complete' AND kinds.lost IS NULL THEN 'not known: the stream didn''t say it'
         WHEN r.status = 'complete' THEN 'complete'
         WHEN r.status = 'recording' AND kinds.lost = 0 THEN 'nothing lost so far'
         ELSE 'not known: it was broken off'

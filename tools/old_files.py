@@ -18,11 +18,12 @@ COMMITS = {
     "schema-1": "f6e9cce",
     "schema-2": "6c6af42",
     "schema-3": "0f6dc49",
-    "schema-4-incidents": "e5e4760",  # while it was made, the fourth schema grew: these four were never released
+    "schema-4-incidents": "e5e4760",  # while it was made, the fourth schema grew: these five were never released
     "schema-4-exact-paths": "6c828d8",
     "schema-4-kept-short": "f95902a",
     "schema-4-begun": "1eff136",
-    "schema-4": "ac9a103",
+    "schema-4-known-machine": "ac9a103",
+    "schema-4": "HEAD",
 }
 """Name of a file, and the last commit of a webpf that makes such."""
 

@@ -34,8 +34,9 @@ FROM family JOIN processes AS p USING (id)"""
 class Cost:
     """What some processes came to. wall_ns: the sum of their lifetimes.
 
-    own_rss_kib is the highest peak of those whose own is known (0: of none), rss_at_most_kib that of all: a program's
-    own peak can't be told from that of the program which ran before it, if that was higher.
+    cpu_ns is 0 if it is known of none. own_rss_kib is the highest peak of those whose own is known (0: of none),
+    rss_at_most_kib that of all: a program's own peak can't be told from that of the program which ran before it, if
+    that was higher.
     """
 
     wall_ns: int = 0

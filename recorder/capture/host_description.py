@@ -8,34 +8,12 @@ import shlex
 import socket
 import sqlite3
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from ..host import liveness, procfs
 from ..kernel import bcc_loader
+from ..model.host_description import HostDescription
 from ..version import __version__
 from . import supervisor
-
-
-@dataclass(frozen=True)
-class HostDescription:
-    """A machine and the recorder on it. The fields are columns of `recordings`, where they are explained.
-
-    None: unknown, as of events that were recorded elsewhere.
-    """
-
-    host: str | None = None
-    boot_id: str | None = None
-    kernel: str | None = None
-    machine: str | None = None
-    cpus: int | None = None
-    command: str | None = None
-    recorder_pid: int | None = None
-    recorder_start_ns: int | None = None
-    clock_offset_ns: int | None = None
-    webpf_version: str | None = None
-    bcc_version: str | None = None
-    python_version: str | None = None
-    sqlite_version: str | None = None
 
 
 def describe_this_host(clock_offset: int, command: Sequence[str]) -> HostDescription:

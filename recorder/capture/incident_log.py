@@ -14,9 +14,12 @@ _SHORTEST_NS = 1_000_000_000  # what is shorter, and cost no event, is not worth
 
 
 class IncidentLog:
-    """The incidents of one recording. report: gets one line for each incident that is over."""
+    """The incidents of one recording. report: gets one line for each incident that is over.
 
-    def __init__(self, session: Session, queue: WriteQueue, path: Path, report: Callable[[str], None]) -> None:
+    Without report, nothing is recorded of them: what hinders a replay costs no event, and isn't of its machine.
+    """
+
+    def __init__(self, session: Session, queue: WriteQueue, path: Path, report: Callable[[str], None] | None) -> None:
         self._session = session
         self._queue = queue
         self._path = path
@@ -27,6 +30,9 @@ class IncidentLog:
     def look(self) -> None:
         """Take in incidents that are over. Call it often, in the thread that records."""
         self._over += self._queue.take_incidents()
+        if self._report is None:
+            self._over = []
+            return
         if not self._over:
             if self._queue.trouble is None:
                 self._lost_before = sum(self._session.counts.lost)

@@ -8,9 +8,9 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from ..host import cgroups, clock, procfs
+from ..model.host_description import HostDescription
 from ..model.source import Source
 from . import channel, host_description, proc_changes, supervisor
-from .host_description import HostDescription
 from .redaction import Redaction
 from .surroundings import NOTHING_SEEN, Scan, Snapshot
 from .targets import Target
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ..model.events import Alive, Event
     from ..model.process import Process
     from .directory_lookup import PathLookup
+    from .directory_worker import Workers
 
 
 class LiveMachine:
@@ -27,10 +28,12 @@ class LiveMachine:
 
     target: which processes are looked for in /proc. redaction: what is left out of their arguments, of which at most
     max_args bytes are kept. clock_offset: ns from boot time to Unix time. min_age_ns: rescan() leaves out processes
-    that are younger.
+    that are younger. workers: look at directories where this process has no supervisor.
     """
 
     sweep_seconds = 60.0
+    is_live = True
+    is_broken_off = False
 
     def __init__(
         self,
@@ -40,6 +43,7 @@ class LiveMachine:
         max_args: int,
         started_ns: int = 0,
         min_age_ns: int = 0,
+        workers: Workers | None = None,
     ) -> None:
         self.started_ns = started_ns
         self._target = target
@@ -47,6 +51,7 @@ class LiveMachine:
         self._clock_offset = clock_offset
         self._max_args = max_args
         self._min_age_ns = min_age_ns
+        self._workers = workers
 
     def now(self) -> int:
         return clock.boot_ns() + self._clock_offset
@@ -93,6 +98,8 @@ class LiveMachine:
         from .directory_lookup import PathLookup
 
         supervised = supervisor.current()
+        if self._workers is not None:
+            return PathLookup(self._workers.ours, self._workers.fork)
         if supervised is None:
             return None
         # What starts the command is asked about too: it is where the command begins.

@@ -17,6 +17,7 @@ from .redaction import RedactedSource, Redaction
 
 if TYPE_CHECKING:
     from ..model.source import Source
+    from .directory_worker import Workers
     from .record_options import RecordOptions
     from .recorder import Observer, Summary
     from .targets import Target
@@ -27,6 +28,15 @@ _GC_THRESHOLD = 1_000_000
 def record_this_machine(options: RecordOptions, target: Target, observer: Observer) -> Summary:
     """Records a target. Raises a WebpfError if it can't, or can't go on; the file keeps what it has."""
     file_check.check_writable(options.db)
+    with this_machine(options, target) as (source, machine):
+        return record(options, source, machine, target, observer)
+
+
+@contextlib.contextmanager
+def this_machine(
+    options: RecordOptions, target: Target, workers: Workers | None = None
+) -> Iterator[tuple[Source, LiveMachine]]:
+    """The events of a target from now on, and this machine. workers: see LiveMachine. Raises a WebpfError."""
     redaction = options.redaction()
     with _rare_garbage_collection():
         offset = clock.measure_offset()
@@ -35,9 +45,8 @@ def record_this_machine(options: RecordOptions, target: Target, observer: Observ
         try:
             target.configure(attached)
             min_lifetime_ns = round((options.min_lifetime or 0) * 1e9)
-            machine = LiveMachine(target, redaction, offset, max_args, attached.started_ns, min_lifetime_ns)
-            source = _filtered(attached, redaction, machine, min_lifetime_ns)
-            return record(options, source, machine, target, observer)
+            machine = LiveMachine(target, redaction, offset, max_args, attached.started_ns, min_lifetime_ns, workers)
+            yield _filtered(attached, redaction, machine, min_lifetime_ns), machine
         finally:
             attached.close()
 

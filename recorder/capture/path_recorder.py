@@ -19,7 +19,7 @@ _LAST_SECONDS = 0.1  # for which the end of a recording waits for directories th
 class PathWriter(Protocol):
     """The part of a RecordingWriter that writes paths."""
 
-    def write_cgroups(self, paths: Mapping[int, str | None]) -> None: ...
+    def write_cgroups(self, paths: Mapping[int, str | bytes | None]) -> None: ...
     def write_directories(self, paths: Mapping[tuple[int, int], str | bytes]) -> None: ...
 
 
@@ -35,7 +35,7 @@ class PathRecorder:
         self._cgroups: BoundedDict[int, None] = BoundedDict(_KNOWN_BYTES)
         self._directories: BoundedDict[Numbers, None] = BoundedDict(_KNOWN_BYTES)
 
-    def write_cgroups(self, paths: Mapping[int, str | None]) -> None:
+    def write_cgroups(self, paths: Mapping[int, str | bytes | None]) -> None:
         """Write the paths of cgroups: id -> path."""
         for cgroup_id in paths:
             self._cgroups[cgroup_id] = None

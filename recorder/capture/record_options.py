@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,8 @@ class RecordOptions:
     """The options of `webpf record`, as they are given. `webpf stream` has some of them.
 
     command: empty to record the whole machine. duration and min_lifetime are in seconds; duration None: until a
-    signal comes. max_args: bytes of the arguments of one exec. redact: regular expressions.
+    signal comes. max_args: bytes of the arguments of one exec. redact: regular expressions. streamed: of a recording
+    that is made of a stream, the options with which that was made; empty if they are unknown.
     """
 
     command: tuple[str, ...] = ()
@@ -38,6 +40,7 @@ class RecordOptions:
     max_args: int = 32768
     no_args: bool = False
     redact: tuple[str, ...] = ()
+    streamed: Mapping[str, Any] | None = None
 
     def validate(self) -> None:
         """Raises UsageError for values that can't be, or that don't go together, and NotFound for an impossible pid."""
@@ -105,8 +108,11 @@ class RecordOptions:
     def recorded(self) -> dict[str, Any]:
         """What `recordings.options` keeps, as plain values. Saved queries and readers rely on these keys.
 
-        Of `redact` it keeps only the number of patterns, because they may be secrets.
+        Of `redact` it keeps only the number of patterns, because they may be secrets. Of a replay it keeps nothing that
+        is of the machine on which it is replayed.
         """
+        if self.streamed is not None:
+            return {**self.streamed, "name": self.name, "of": "machine", "filtered": False, "replayed": True}
         return {
             "db": str(self.db),
             "duration": self.duration,

@@ -18,7 +18,6 @@ from .surroundings import Snapshot, Surroundings
 if TYPE_CHECKING:
     from ..storage.totals import Totals
     from ..storage.write_queue import WriteQueue
-    from .incident_log import IncidentLog
     from .session import Session
 
 _log = get_logger(__name__)
@@ -49,11 +48,13 @@ class Summary:
     counts: Counts
     written: tuple[int, ...]
     totals: Totals
+    is_broken_off: bool
 
     @property
     def complete(self) -> bool:
         """Nothing was lost, and what the kernel says it wrote is what the file holds."""
-        return not any(self.counts.lost) and self.counts.arrived == self.written
+        is_whole = self.counts.are_known and not self.is_broken_off
+        return is_whole and not any(self.counts.lost) and self.counts.arrived == self.written
 
 
 class Observer(Protocol):
@@ -93,6 +94,7 @@ def record(
     snapshot = machine.snapshot(source)
     steps.done(f"snapshot of /proc with {len(snapshot.events)} events and {len(snapshot.cgroup_paths)} cgroups")
     # This takes a while to import: the source collects events meanwhile.
+    from .incident_log import IncidentLog
     from .session import Session
 
     columns = {
@@ -105,7 +107,15 @@ def record(
     with _writing(options.db, columns, machine.now) as (queue, others):
         observer.started(queue.id, others)
         session = Session(source, queue, machine, options.is_filtered)
-        return _Run(session, queue, machine, target, options, observer).finish(snapshot)
+        log = IncidentLog(session, queue, options.db, observer.message if machine.is_live else None)
+        ended_ns = Run(session, machine, target, options, observer, log.look).finish(snapshot)
+        log.look()
+        queue.await_idle()
+        queue.check_file()
+        seconds = (ended_ns - machine.started_ns) / 1e9
+        return Summary(
+            queue.id, options.db, seconds, session.counts, queue.written, queue.totals(), machine.is_broken_off
+        )
 
 
 @contextlib.contextmanager
@@ -128,22 +138,19 @@ def _writing(path: Path, columns: dict[str, Any], now: Callable[[], int]) -> Ite
 
 
 @dataclass(frozen=True)
-class _Run:
-    """A recording whose file is open."""
+class Run:
+    """A session whose writer is ready. look: called often, in the thread that records."""
 
     session: Session
-    queue: WriteQueue
     machine: Surroundings
     target: Recordable
     options: RecordOptions
     observer: Observer
+    look: Callable[[], None] = lambda: None
 
-    def finish(self, snapshot: Snapshot) -> Summary:
-        """Writes all that happens from the snapshot to the end."""
-        from .incident_log import IncidentLog
-
-        session, queue = self.session, self.queue
-        log = IncidentLog(session, queue, self.options.db, self.observer.message)
+    def finish(self, snapshot: Snapshot) -> int:
+        """Writes all that happens from the snapshot to the end. Returns that, in Unix ns."""
+        session = self.session
         session.paths.write_cgroups(snapshot.cgroup_paths)
         session.take_in(snapshot.events, snapshot.until_ns)
         session.drain()  # what has come while the modules were imported, before anything is waited for
@@ -152,17 +159,12 @@ class _Run:
         except WebpfError:
             session.finish()
             raise
-        self._loop(log)
+        self._loop()
         self.observer.finishing()
         session.take_in_scan(self.machine.rescan())
-        ended_ns = session.finish(self.machine.find_changed)
-        log.look()
-        queue.await_idle()
-        queue.check_file()
-        seconds = (ended_ns - self.machine.started_ns) / 1e9
-        return Summary(queue.id, self.options.db, seconds, session.counts, queue.written, queue.totals())
+        return session.finish(self.machine.find_changed)
 
-    def _loop(self, log: IncidentLog) -> None:
+    def _loop(self) -> None:
         """Takes events in until the time or the target is over."""
         session, duration = self.session, self.options.duration
         next_heartbeat, next_sweep = 0.0, self.machine.sweep_seconds
@@ -173,7 +175,7 @@ class _Run:
                 return
             session.source.wait(min(left, DRAIN_SECONDS))
             session.drain()
-            log.look()
+            self.look()
             if elapsed >= next_heartbeat:
                 next_heartbeat = elapsed + HEARTBEAT_SECONDS
                 supervisor.stop_with_supervisor()
@@ -183,4 +185,6 @@ class _Run:
                 session.forget_unfreed()
                 session.take_in_scan(self.machine.rescan())
             written, lost = sum(session.writer.written), sum(session.counts.lost)
-            self.observer.status(Status(elapsed, duration, session.processes, written, lost, self.queue.waiting_bytes))
+            self.observer.status(
+                Status(elapsed, duration, session.processes, written, lost, session.writer.waiting_bytes)
+            )

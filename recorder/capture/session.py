@@ -9,10 +9,12 @@ from ..log import Steps, get_logger
 from ..model.events import Event, Exec, Exit, Fork, Free, Gone
 from ..model.pairing import Pairing
 from ..model.process import RUNNING, Process
+from ..model.recording import COMPLETE, INTERRUPTED
 from ..model.source import Counts, Source
 from ..storage import columns
 from ..storage.recording_writer import RecordingWriter
 from ..storage.write_queue import WriteQueue
+from .line_writer import LineWriter
 from .path_recorder import PathRecorder
 from .proc_changes import PendingChanges
 from .surroundings import NOTHING_SEEN, Scan, Surroundings
@@ -31,15 +33,17 @@ _MOST_DRAINS = 16  # in a row: signals, and the time, are to be looked at too
 class Session:
     """Joins a source, the pairing and a writer. machine: the one that the events come from.
 
-    is_filtered: whether a process can be reported later than its fork.
+    is_filtered: whether a process can be reported later than its fork. on_events: is given all events of the recording,
+    in order, before they are written.
     """
 
     def __init__(
         self,
         source: Source,
-        writer: RecordingWriter | WriteQueue,
+        writer: RecordingWriter | WriteQueue | LineWriter,
         machine: Surroundings,
         is_filtered: bool = False,
+        on_events: Callable[[Sequence[Event]], None] = lambda events: None,
     ) -> None:
         self.source = source
         self.writer = writer
@@ -48,6 +52,7 @@ class Session:
         self.now = machine.now
         """Unix ns by the clock of the events."""
         self._machine = machine
+        self._on_events = on_events
         self._stop_ns = self._ended_ns = 0  # Unix ns: when intake is stopped, and of the last event that was taken in
         self._suspects: set[tuple[int, int]] = set()  # processes gone at the stop, whose exit was not seen yet
         self._changes = PendingChanges()
@@ -107,6 +112,7 @@ class Session:
         if new := self.paths.unknown_directories(columns.directories(rows)):
             self.paths.look_up_directories(columns.pids_in(rows, new))
         self.paths.write_answers()
+        self._on_events(events)
         # Last, as it wakes the thread that writes: the two would get into each other's way.
         self.writer.write(rows, changed, self._until_ns, self._pairing.take_links())
 
@@ -145,7 +151,7 @@ class Session:
         self._until_ns = ended_ns
         self._is_finished = True
         self.writer.write_counts(self.counts, ended_ns)
-        self.writer.finish("complete", ended_ns)
+        self.writer.finish(INTERRUPTED if self._machine.is_broken_off else COMPLETE, ended_ns)
         steps.done("the recording is written")
         return ended_ns
 

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-import json
-import select
 import time
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from ..host import clock
 from ..host.pipe_writer import PipeWriter
 from ..host.signals import StopSignal
 from ..kernel import probe
-from ..model import json_lines
 from ..model.bounded import MIB, BoundedDict
 from ..model.events import Event, Exit, Free
 from ..model.source import Source
+from .directory_worker import Workers
+from .line_printer import LinePrinter
 from .record_options import RecordOptions
 from .redaction import RedactedSource
 
+if TYPE_CHECKING:
+    from .recorder import Observer
+
 _DRAIN_SECONDS = 0.05
 _SETTLE_SECONDS = 0.25
+_OF_A_FILE = ("db", "name")  # options that a stream has not
 
 
 def stream(output: int, options: RecordOptions, on_start: Callable[[], None] = lambda: None) -> int:
@@ -42,7 +46,7 @@ def _stream(output: int, options: RecordOptions, stop: StopSignal, on_start: Cal
     def is_ending() -> bool:
         return stop.has_come() or time.monotonic() >= end
 
-    printer = _Printer(PipeWriter(output, is_ending))
+    printer = _EventPrinter(LinePrinter(PipeWriter(output, is_ending)))
     try:
         on_start()
         if duration is not None:
@@ -63,30 +67,22 @@ def _stream(output: int, options: RecordOptions, stop: StopSignal, on_start: Cal
         source.close()
 
 
-class _Printer:
-    """Prints events as lines. taken: number of events that it got; unread: those that the reader hasn't taken."""
+class _EventPrinter:
+    """Prints those events that are wanted. taken: number of events that it got."""
 
-    def __init__(self, output: PipeWriter) -> None:
+    def __init__(self, lines: LinePrinter) -> None:
         self.taken = 0
-        self.unread = 0
-        self._output = output
+        self._lines = lines
         self._ended: BoundedDict[int, int] = BoundedDict(MIB)  # by pid, the starts of those that ended last
+
+    @property
+    def unread(self) -> int:
+        """Events that the reader hasn't taken."""
+        return self._lines.unread
 
     def print(self, events: list[Event]) -> None:
         self.taken += len(events)
-        block, number = b"", 0
-        for event in filter(self._is_wanted, events):
-            line = b"" if self.unread else json.dumps(json_lines.encode(event)).encode() + b"\n"
-            if len(block) + len(line) > select.PIPE_BUF:  # a pipe takes so much as a whole, or nothing
-                self._put(block, number)
-                block, number = b"", 0
-            block += line
-            number += 1
-        self._put(block, number)
-
-    def _put(self, block: bytes, events: int) -> None:
-        if self.unread or not self._output.put(block):
-            self.unread += events
+        self._lines.print([event for event in events if self._is_wanted(event)])
 
     def _is_wanted(self, event: Event) -> bool:
         if isinstance(event, Exit):
@@ -95,3 +91,34 @@ class _Printer:
                 return False
             self._ended[event.pid] = event.start_ns
         return not isinstance(event, Free)
+
+
+def stream_fully(output: int, options: RecordOptions, observer: Observer) -> int:
+    """Prints all that a recording of this machine would hold, from its head to its counts: see json_lines.encode().
+
+    Returns the number of lost events, as stream() does. If the reader took no more, the last lines are missing, and
+    with them the counts that end a whole stream.
+    """
+    workers = Workers()
+    workers.fork()  # now, while this process is small
+    from .line_writer import LineWriter
+    from .live_recording import this_machine
+    from .recorder import Run
+    from .session import Session
+    from .targets import WholeMachine
+
+    with WholeMachine() as target, this_machine(options, target, workers) as (source, machine):
+        end_ns = None if options.duration is None else machine.started_ns + round(options.duration * 1e9)
+
+        def is_ending() -> bool:
+            return target.is_over(lambda: True) or (end_ns is not None and machine.now() >= end_ns)
+
+        printer = LinePrinter(PipeWriter(output, is_ending))
+        writer = LineWriter(printer)
+        snapshot = machine.snapshot(source)
+        observer.started(0, 0)
+        kept = {name: value for name, value in options.recorded().items() if name not in _OF_A_FILE}
+        writer.print_head(machine, kept)
+        session = Session(source, writer, machine, on_events=writer.print_events)
+        Run(session, machine, target, options, observer).finish(snapshot)
+        return sum(session.counts.lost) + printer.unread

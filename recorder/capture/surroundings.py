@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 if TYPE_CHECKING:
     from ..host.working_dirs import Numbers
     from ..model.events import Alive, Event
+    from ..model.host_description import HostDescription
     from ..model.process import Process
     from ..model.source import Source
-    from .host_description import HostDescription
 
 
 class Scan(NamedTuple):
     """Processes as /proc shows them, and the paths of the cgroups that they are in, by id."""
 
     alive: list[Alive]
-    cgroup_paths: Mapping[int, str | None]
+    cgroup_paths: Mapping[int, str | bytes | None]
 
 
 NOTHING_SEEN = Scan([], {})
@@ -31,7 +31,7 @@ class Snapshot(NamedTuple):
 
     events: list[Event]
     until_ns: int
-    cgroup_paths: Mapping[int, str | None]
+    cgroup_paths: Mapping[int, str | bytes | None]
 
 
 class DirectoryLookup(Protocol):
@@ -48,13 +48,15 @@ class DirectoryLookup(Protocol):
 
 
 class Surroundings(Protocol):
-    """A machine: this one (live_machine.py), or the one that a stream of events came from (replay.py).
+    """A machine: this one (live_machine.py), or the one that a stream of events came from.
 
     started_ns: Unix ns when the recording began. sweep_seconds: how often a recording forgets unfreed processes.
+    is_live: whether its events are recorded while they happen: then it belongs to them what hindered the recorder.
     """
 
     started_ns: int
     sweep_seconds: float
+    is_live: bool
 
     def now(self) -> int:
         """Unix ns by the clock of the events."""
@@ -71,13 +73,17 @@ class Surroundings(Protocol):
     def find_changed(self, processes: Iterable[Process]) -> Scan:
         """At the end: those of these processes whose name, user or cgroup isn't what the events say."""
 
+    @property
+    def is_broken_off(self) -> bool:
+        """At the end: whether the last events are missing. False of a machine that is recorded live."""
+
     def is_alive(self, process: Process) -> bool:
         """Whether a process that has not reported its exit is alive now."""
 
     def is_reaped(self, process: Process) -> bool:
         """Whether a process that has ended is no zombie: then it has been freed, will be soon, or never will be."""
 
-    def cgroup_path(self, cgroup_id: int) -> str | None:
+    def cgroup_path(self, cgroup_id: int) -> str | bytes | None:
         """Path of a cgroup; None if it is unknown."""
 
     def directory_lookup(self) -> DirectoryLookup | None:

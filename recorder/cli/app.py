@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from . import diff, export, maintenance, query, record, reports, upgrade, web
+from . import diff, export, maintenance, query, record, replay, reports, upgrade, web
 from .verbose import Verbose, VerboseCommand
 
 # What Typer raises for a command line that it can't parse. It has no public name of its own.
@@ -78,7 +78,18 @@ _add(
     cls=record.RecordCommand,
     context_settings=record.COMMAND_SETTINGS,
 )
-_add(record.stream, "sudo webpf stream --duration 10 > events.ndjson", cls=VerboseCommand)
+_add(
+    record.stream,
+    "sudo webpf stream --duration 10 > events.ndjson",
+    "sudo webpf stream --full --duration 5m > events.ndjson",
+    cls=VerboseCommand,
+)
+_add(
+    replay.replay,
+    "webpf replay events.ndjson --db host.db",
+    "webpf replay - --db host.db --name host",
+    cls=VerboseCommand,
+)
 _add(
     query.query,
     "webpf query",

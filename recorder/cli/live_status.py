@@ -57,8 +57,7 @@ class Plain(Quiet):
         self._rate = Rate()
 
     def started(self, recording_id: int, others: int) -> None:
-        until = "until Ctrl-C" if self._options.duration is None else f"for {self._options.duration:g} s"
-        say(f"recording {recording_id} goes to {self._options.db}, {until}")
+        say(f"recording {recording_id} goes to {self._options.db}, {_until(self._options)}")
         if others:
             say(f"{others} more recording goes to this file: both go on, each under its own number")
 
@@ -66,6 +65,26 @@ class Plain(Quiet):
         if status.elapsed >= self._next:
             self._next += _PLAIN_SECONDS
             say(f"{status.elapsed:.0f} s: {describe(status, self._rate.of(status))}")
+
+
+class OfStream(Quiet):
+    """A line when events begin to be collected."""
+
+    def __init__(self, options: RecordOptions) -> None:
+        self._options = options
+
+    def started(self, recording_id: int, others: int) -> None:
+        say(f"streaming, {_until(self._options)}")
+
+
+class OfReplay(Quiet):
+    """A line at the start: how much time the events took says nothing of how long it takes to read them."""
+
+    def __init__(self, options: RecordOptions) -> None:
+        self._options = options
+
+    def started(self, recording_id: int, others: int) -> None:
+        say(f"recording {recording_id} goes to {self._options.db}, until the stream ends")
 
 
 class Live(Plain):
@@ -132,6 +151,10 @@ class Rate:
         return (status.events - events) / max(status.elapsed - elapsed, 0.01)
 
 
+def _until(options: RecordOptions) -> str:
+    return "until Ctrl-C" if options.duration is None else f"for {options.duration:g} s"
+
+
 def observer(options: RecordOptions, quiet: bool) -> Quiet:
     """The one that suits where stderr goes."""
     if quiet:
@@ -168,6 +191,10 @@ def completeness(summary: Summary) -> str:
     if lost:
         share = lost / sum(summary.counts.attempted)
         return f"LOST {lost:,} events ({share:.1%}): all counts are a lower bound; a larger --buffer-mib helps"
+    if summary.is_broken_off:
+        return "broken off: what came later is missing"
+    if not summary.counts.are_known:
+        return "it isn't known whether events were lost"
     if not summary.complete:
         return f"NOT complete: the kernel wrote {summary.counts.arrived} events, {summary.written} arrived"
     return "complete, no event was lost" + kept_short(summary)

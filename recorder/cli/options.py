@@ -79,6 +79,10 @@ MaxArgs = Annotated[
     int, typer.Option("--max-args", metavar="BYTES", help="How much is kept of the arguments of one exec.")
 ]
 NoArgs = Annotated[bool, typer.Option("--no-args", help="Keep no arguments at all, only their length.")]
+Full = Annotated[
+    bool,
+    typer.Option("--full", help="Print all that a recording holds, so that webpf replay can make one of it."),
+]
 Redact = Annotated[
     list[str] | None,
     typer.Option("--redact", metavar="REGEX", help="Write *** for what this matches in arguments; may be given again."),

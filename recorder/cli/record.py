@@ -21,6 +21,7 @@ from .options import (
     BufferMib,
     DryRun,
     Duration,
+    Full,
     MaxArgs,
     MinLifetime,
     Name,
@@ -209,6 +210,7 @@ def stream(
     max_args: MaxArgs = RecordOptions.max_args,
     no_args: NoArgs = False,
     redact: Redact = None,
+    full: Full = False,
 ) -> None:
     """Print events as JSON lines as they happen.
 
@@ -224,8 +226,12 @@ def stream(
     preflight.check_machine(sudo_command())
     from ..capture import stream as streaming
     from ..output.messages import say
+    from . import live_status
 
-    started = "streaming, " + ("until Ctrl-C" if seconds is None else f"for {seconds:g} s")
-    lost = streaming.stream(sys.stdout.fileno(), options, on_start=lambda: say(started))
+    observer = live_status.OfStream(options)
+    if full:
+        lost = streaming.stream_fully(sys.stdout.fileno(), options, observer)
+    else:
+        lost = streaming.stream(sys.stdout.fileno(), options, on_start=lambda: observer.started(0, 0))
     if lost:
         say(f"LOST {lost:,} events: they came faster than they were read; a larger --buffer-mib helps")

@@ -75,7 +75,7 @@ def _json(value: Any) -> str:
 def _resource(recording: Recording) -> dict[str, Any]:
     return {
         "service.name": "webpf",
-        "service.instance.id": f"{recording.boot_id}/{recording.recorder_pid}",
+        "service.instance.id": f"{_boot(recording)}/{recording.recorder_pid or recording.started_ns}",
         "host.name": recording.host,
         "host.arch": recording.machine,
         "os.type": "linux",
@@ -131,8 +131,12 @@ def _top(id: int, new: dict[int, tuple[int | None, int, int]], tops: dict[int, i
 
 def _identity(recording: Recording, pid: int, start_ns: int, size: int) -> str:
     """The same for the same process whenever it is exported: of boot, pid and start, in hex."""
-    name = f"{recording.boot_id}/{pid}/{start_ns}"
+    name = f"{_boot(recording)}/{pid}/{start_ns}"
     return hashlib.blake2b(name.encode(), digest_size=size).hexdigest()
+
+
+def _boot(recording: Recording) -> str:
+    return recording.boot_id or "unknown"
 
 
 def _about_process(row: sqlite3.Row) -> dict[str, Any]:

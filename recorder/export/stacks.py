@@ -159,7 +159,7 @@ def write_speedscope(
     document = {
         "$schema": SPEEDSCOPE_SCHEMA,
         "exporter": "webpf",
-        "name": f"recording {recording.id} of {recording.host}, {weight}",
+        "name": f"recording {recording.id} of {recording.machine_name}, {weight}",
         "activeProfileIndex": 0,
         "shared": {"frames": [{"name": name} for name in frames]},
         "profiles": [

@@ -87,7 +87,8 @@ def _mark(exit_code: int | None, signal: int | None) -> str:
 
 
 def zero_ns(connection: sqlite3.Connection, recording: Recording) -> int:
-    """Unix ns at the zero of the trace's clock: the boot, or the first start if that is earlier (files are made up)."""
+    """Unix ns at the zero of the trace's clock: the boot, or the first start if the boot is unknown or later."""
     sql = "SELECT min(start_ns) FROM processes WHERE recording_id = ?"
     first = connection.execute(sql, [recording.id]).fetchone()[0]
-    return int(min(recording.clock_offset_ns or 0, recording.started_ns, _FOREVER if first is None else first))
+    boot = recording.started_ns if recording.clock_offset_ns is None else recording.clock_offset_ns
+    return int(min(boot, recording.started_ns, _FOREVER if first is None else first))

@@ -7,6 +7,7 @@ reading of that clock goes through this module, and every start that /proc tells
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from functools import cache
@@ -44,6 +45,15 @@ def measure_offset(samples: int = _SAMPLES) -> int:
             best = (after - before, unix - (before + after) // 2)
     assert best is not None
     return best[1]
+
+
+def local_zone() -> tuple[str | None, int]:
+    """Name of the local time zone, as in the tz database, where it can be found out; and seconds ahead of UTC now."""
+    name = os.environ.get("TZ", "").removeprefix(":") or None
+    if name is None:
+        with contextlib.suppress(OSError):
+            name = os.readlink("/etc/localtime").partition("zoneinfo/")[2] or None  # noqa: PTH115 - only its text
+    return name, time.localtime().tm_gmtoff
 
 
 @cache

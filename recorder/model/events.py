@@ -152,6 +152,9 @@ KERNEL_KINDS = tuple(kind for kind in ALL_KINDS if kind.tracepoint is not None)
 NUMBERS = {kind.type: number for number, kind in enumerate(KERNEL_KINDS)}
 """By type of event, the place of its kind among KERNEL_KINDS."""
 
+GREATEST = 2**62
+"""Of a time in Unix ns, which is in the year 2116; and of an id, since those of merged files are added."""
+
 TICK_NS = 10_000_000
 """Resolution of the start times in /proc (USER_HZ is 100 on every architecture that BPF runs on)."""
 

@@ -1,57 +1,116 @@
-"""Events as JSON lines: what `webpf stream` prints, and files that can be replayed."""
+"""Lines of JSON: what `webpf stream` prints, and `webpf replay` reads."""
 
 from __future__ import annotations
 
 import base64
 import json
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import asdict
+from types import UnionType
+from typing import Any, TypeAlias, get_args, get_type_hints
 
 from ..errors import DataError
 from . import argv
-from .events import ALL_KINDS, Alive, Event, Exec, text
+from .events import ALL_KINDS, GREATEST, Alive, Event, Exec, text
+from .host_description import HostDescription
+from .stream_notes import NOTE_LETTERS, Head, Note
 
-_LETTERS: dict[type[Event], str] = {kind.type: kind.letter for kind in ALL_KINDS}
-_TYPES = {kind.letter: kind.type for kind in ALL_KINDS}
+Line: TypeAlias = Event | Note
+
+_TYPES: dict[str, type[Line]] = {**{kind.letter: kind.type for kind in ALL_KINDS}, **NOTE_LETTERS}
+_LETTERS = {type: letter for letter, type in _TYPES.items()}
+_INTEGERS = 1 << 63  # from here on SQLite can't keep them
 
 
-def encode(event: Event) -> dict[str, Any]:
-    """One event as a JSON object that begins with event, pid and comm.
+def encode(line: Line) -> dict[str, Any]:
+    """One line as a JSON object that begins with `event`, and where there are such with pid and comm.
 
     `event` is F (fork), X (exec), E (exit), R (free: the task was released), A (alive at the start) or G (gone at
-    the end). argv is base64, for it may hold any bytes; `args` is the same for people. A filename that is no UTF-8 has
-    what isn't escaped, and is there as filename_base64 too.
+    the end); or H (the machine), C (path of a cgroup), D (path of a directory) or N (numbers of events). argv is
+    base64, for it may hold any bytes; `args` is the same for people. A filename or path that is no UTF-8 has what isn't
+    escaped, and is there as filename_base64 or path_base64 too.
     """
-    fields = event._asdict()
-    line: dict[str, Any] = {"event": _LETTERS[type(event)], "pid": fields.pop("pid")}
-    if "comm" in fields:
-        line["comm"] = fields.pop("comm")
-    if isinstance(event, Exec | Alive) and event.argv is not None and event.argv_bytes is not None:
-        line["args"] = argv.quote(event.argv, event.argv_bytes)
-        fields["argv"] = base64.b64encode(event.argv).decode()
-    if isinstance(fields.get("filename"), bytes):
-        fields["filename_base64"] = base64.b64encode(fields["filename"]).decode()
-        fields["filename"] = text(fields["filename"])
-    return line | fields
+    fields = line._asdict()
+    head: dict[str, Any] = {"event": _LETTERS[type(line)]}
+    head |= {name: fields.pop(name) for name in ("pid", "comm") if name in fields}
+    if isinstance(line, Head):
+        fields = {"started_ns": line.started_ns, **asdict(fields.pop("host")), **fields}
+    if isinstance(line, Exec | Alive) and line.argv is not None and line.argv_bytes is not None:
+        head["args"] = argv.quote(line.argv, line.argv_bytes)
+        fields["argv"] = base64.b64encode(line.argv).decode()
+    for name in ("filename", "path"):
+        if isinstance(raw := fields.get(name), bytes):
+            fields[f"{name}_base64"] = base64.b64encode(raw).decode()
+            fields[name] = text(raw)
+    return head | fields
 
 
-def parse(line: bytes) -> Event:
-    """The event of one line of JSON. Raises DataError if it holds none."""
+def parse(line: bytes) -> Line:
+    """What one line of JSON says. Raises DataError if it isn't one of a stream."""
     try:
-        fields = json.loads(line)
+        fields = json.loads(line, parse_constant=_refuse)
     except (ValueError, RecursionError) as error:
         raise DataError(f"not a line of JSON: {line[:80]!r} ({error})") from error
     return decode(fields)
 
 
-def decode(line: dict[str, Any]) -> Event:
-    """The event of which encode() made this object. Raises DataError if it is none."""
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is no JSON")
+
+
+def decode(line: dict[str, Any]) -> Line:
+    """What encode() made this object of. Raises DataError if it is nothing that it makes, or can't be kept."""
     try:
         kind = _TYPES[line["event"]]
-        fields = {name: line[name] for name in kind._fields if name in line or name not in kind._field_defaults}
-        if fields.get("argv") is not None:
-            fields["argv"] = base64.b64decode(fields["argv"], validate=True)
-        if "filename_base64" in line:
-            fields["filename"] = base64.b64decode(line["filename_base64"], validate=True)
+        if kind is Head:
+            host = HostDescription(**_read(HostDescription, line))
+            return Head(**_read(Head, line | {"host": host}))
+        return kind(**_read(kind, line))
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(f"not an event: {json.dumps(line)[:80]} ({error!r})") from error
-    return kind(**fields)
+
+
+_Checks: TypeAlias = dict[str, tuple[type, ...]]
+
+
+def _checks_of(kind: type) -> _Checks:
+    """By name of a field, the types that it may have."""
+    hints = {name: hint for name, hint in get_type_hints(kind).items() if hint is not type(Any)}
+    return {name: get_args(hint) if isinstance(hint, UnionType) else (hint,) for name, hint in hints.items()}
+
+
+_FIELDS: dict[type, _Checks] = {
+    **{kind: _checks_of(kind) for kind in (*_LETTERS, HostDescription)},
+    Head: _checks_of(Head) | {"options": (dict,)},
+}
+_OPTIONAL: dict[type, frozenset[str]] = {
+    **{kind: frozenset(kind._field_defaults) for kind in _LETTERS},
+    HostDescription: frozenset(HostDescription.__dataclass_fields__),
+}
+
+
+def _read(kind: type, line: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of this kind in a line. Those that it doesn't know are left alone."""
+    optional = _OPTIONAL[kind]
+    return {
+        name: _value(name, line, types) for name, types in _FIELDS[kind].items() if name in line or name not in optional
+    }
+
+
+def _value(name: str, line: Mapping[str, Any], types: tuple[type, ...]) -> Any:
+    """A field as it was, of one of these types."""
+    value = line[name]
+    if type(value) is int:
+        least = GREATEST if name.endswith("_ns") else _INTEGERS - 1
+        if not -least <= value <= least:
+            raise ValueError(f"{name} is {value}")
+    elif type(value) is str:
+        if bytes in types:
+            encoded = value if str not in types else line.get(f"{name}_base64")
+            if encoded is not None:
+                return base64.b64decode(encoded, validate=True)
+        if not value.isascii():
+            value = value.encode("utf-8", "backslashreplace").decode()  # JSON can have halves of characters
+    if type(value) not in types:
+        raise TypeError(f"{name} is {value!r:.40}")
+    return value

@@ -28,6 +28,11 @@ class StoredCounts(NamedTuple):
             return False
         return self.attempted == self.written + self.lost
 
+    @property
+    def are_unknown(self) -> bool:
+        """Whether nobody said what was attempted and lost."""
+        return self.attempted is None and self.lost is None and self.written is not None
+
 
 @dataclass(frozen=True)
 class Recording:
@@ -35,7 +40,8 @@ class Recording:
 
     options: those of its recorder. counts: by kind of event. lost: events of all kinds. kept_short: processes that
     were kept though they ended sooner than --min-lifetime. row: all columns of the table, by name.
-    Of a damaged file any value may be None.
+    What describes the machine and the recorder is None if the recording was made of a stream that doesn't say it, and
+    so is lost. Of a damaged file any value may be None.
     """
 
     id: int
@@ -44,14 +50,14 @@ class Recording:
     started_ns: int
     updated_ns: int
     ended_ns: int | None
-    host: str
-    boot_id: str
-    kernel: str
-    machine: str
-    command: str
+    host: str | None
+    boot_id: str | None
+    kernel: str | None
+    machine: str | None
+    command: str | None
     options: Mapping[str, Any]
-    recorder_pid: int
-    clock_offset_ns: int
+    recorder_pid: int | None
+    clock_offset_ns: int | None
     counts: Mapping[str, StoredCounts]
     lost: int | None
     kept_short: int | None
@@ -73,12 +79,24 @@ class Recording:
         return self.ended_ns or self.updated_ns
 
     @property
+    def is_replayed(self) -> bool:
+        """Whether it was made of a stream. Only then can it be unknown what was attempted and lost."""
+        return self.options.get("replayed") is True
+
+    @property
+    def machine_name(self) -> str:
+        """The name of its machine, for people."""
+        return self.host or "an unknown machine"
+
+    @property
     def caveat(self) -> str | None:
         """What a reader of any result from it should know; None if it is complete."""
         if self.lost:
             return f"recording {self.id} lost {self.lost} events: counts and sums are a lower bound"
         if self.status == INTERRUPTED:
             return f"recording {self.id} was broken off: what came after its last commit is missing"
+        if self.lost is None and self.status == COMPLETE:
+            return f"recording {self.id} is of a stream that doesn't say whether events were lost"
         if self.kept_short:
             return f"recording {self.id} holds {self.kept_short} processes that ended sooner than --min-lifetime"
         return None

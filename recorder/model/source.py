@@ -1,14 +1,12 @@
-"""Where events come from: the protocol that the recorder reads, and a replay of recorded events for tests."""
+"""Where events come from: the protocol that the recorder reads, and events from memory for tests and benches."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from operator import sub
-from pathlib import Path
 from typing import Protocol
 
-from . import json_lines
 from .events import KERNEL_KINDS, NUMBERS, Event
 
 
@@ -17,11 +15,13 @@ class Counts:
     """What the kernel counted for each of KERNEL_KINDS: events it tried to write, and those it had no room for.
 
     kept_short: processes that came through though they lived shorter than was wanted (see min_lifetime.py).
+    are_known: False if nobody said what was attempted or lost; then they count what has come.
     """
 
     attempted: tuple[int, ...] = (0,) * len(KERNEL_KINDS)
     lost: tuple[int, ...] = (0,) * len(KERNEL_KINDS)
     kept_short: int = 0
+    are_known: bool = True
 
     @property
     def arrived(self) -> tuple[int, ...]:
@@ -59,7 +59,7 @@ class Source(Protocol):
 
 
 class Replay:
-    """Plays events from memory or from a file of JSON lines (see json_lines.py), some at each drain."""
+    """Plays events from memory, some at each drain."""
 
     def __init__(self, events: Iterable[Event], batch: int = 1000, counts: Counts | None = None) -> None:
         self._events = iter(events)
@@ -67,11 +67,6 @@ class Replay:
         self._given = counts
         self._seen = [0] * len(KERNEL_KINDS)
         self.exhausted = False
-
-    @classmethod
-    def from_file(cls, path: Path, batch: int = 1000) -> Replay:
-        """Raises DataError for a line that holds no event."""
-        return cls(_read(path), batch)
 
     def wait(self, seconds: float) -> None:
         """Nothing to wait for."""
@@ -102,8 +97,3 @@ class Replay:
 
     def close(self) -> None:
         """Nothing to give back."""
-
-
-def _read(path: Path) -> Iterator[Event]:
-    with path.open("rb") as lines:
-        yield from map(json_lines.parse, lines)

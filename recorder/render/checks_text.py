@@ -36,5 +36,7 @@ def _summary(finding: Finding) -> str:
         verdict = f"{recording.lost:,} events were lost, so counts are a lower bound"
     elif recording.status != COMPLETE:
         verdict = "what is after its last commit is missing" if recording.status == INTERRUPTED else "it goes on"
+    elif recording.lost is None:
+        verdict = "it isn't known whether events were lost"
     found = f"{finding.processes:,} processes from {finding.events:,} events"
     return f"recording {recording.id}: {recording.status}, {found}; {verdict}"

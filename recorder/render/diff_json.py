@@ -43,7 +43,7 @@ def _costs(costs: RecordingCosts) -> Document:
 def _cost(cost: Cost) -> Document:
     return {
         "wall_ns": cost.wall_ns,
-        "cpu_ns": cost.cpu_ns,
+        "cpu_ns": cost.cpu_ns or None,
         "own_rss_kib": cost.own_rss_kib or None,
         "rss_at_most_kib": cost.rss_at_most_kib or None,
         "processes": cost.processes,
@@ -59,6 +59,6 @@ def _activity_cost(cost: Cost | None) -> Document | None:
 def _is_noise(measure: Measure, before: Cost, after: Cost) -> bool | None:
     """None where one of the values isn't known."""
     old, new = (getattr(cost, measure.attribute) for cost in (before, after))
-    if measure.condition == "rss" and not (old and new):
+    if measure.condition in ("cpu", "rss") and not (old and new):
         return None
     return diff.is_noise(old, new, measure.least)

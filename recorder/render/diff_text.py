@@ -17,15 +17,21 @@ def _time(ns: int) -> str:
     return duration(ns)
 
 
+def _cpu(ns: int) -> str:
+    return duration(ns) if ns else "not known"
+
+
 def _memory(kib: int) -> str:
     return size(kib) if kib else "not known"
 
 
 MEASURES: dict[str, tuple[str, Callable[[int], str]]] = {
-    "wall": ("wall", _time), "cpu": ("CPU", _time), "rss": ("peak memory", _memory),
+    "wall": ("wall", _time), "cpu": ("CPU", _cpu), "rss": ("peak memory", _memory),
     "processes": ("processes", str), "failures": ("failures", str),
 }  # fmt: skip
 """By the name of a measure, what it is called, and how its values are written."""
+
+_MAY_BE_UNKNOWN = (_cpu, _memory)  # 0 then
 
 CHANGES = {
     diff.NEW: "new", diff.GONE: "gone", diff.SLOWER: "slower", diff.MORE_CPU: "more CPU",
@@ -52,7 +58,11 @@ def change_parts(measure: diff.Measure, before: Cost, after: Cost) -> tuple[str,
     """What a measure was, what it is, and the change in percent; no change where one isn't known."""
     old, new = (getattr(cost, measure.attribute) for cost in (before, after))
     shown = MEASURES[measure.condition][1]
-    return shown(old), shown(new), _share(old, new, measure.least, is_known=shown is not _memory or bool(old and new))
+    return (
+        shown(old),
+        shown(new),
+        _share(old, new, measure.least, is_known=shown not in _MAY_BE_UNKNOWN or bool(old and new)),
+    )
 
 
 def figures(activity: ActivityChange, kind: str) -> str:
@@ -86,12 +96,14 @@ def _rank(activity: ActivityChange, kind: str) -> tuple[int, str]:
 def _change(old: str, new: str, how: str) -> str:
     if how == _SAME:
         return f"{new}, {how}"
+    if old == new:
+        return new
     return f"{old} -> {new}" + (f" ({how})" if how else "")
 
 
 def _share(old: int, new: int, least: int | None, is_known: bool = True) -> str:
     """The change in percent. least: what is no noise at least; None: it is none. is_known: both values are."""
-    if old == new:
+    if old == new and (old or is_known):
         return _SAME
     if not is_known:
         return ""

@@ -23,8 +23,8 @@ def report_document(file: Path, report: Report) -> Document:
         "start_ns": report.start_ns,
         "end_ns": report.end_ns,
         "wall_ns": report.wall_ns,
-        "cpu_ns": report.cpu_ns,
-        "waiting_ns": report.waiting_ns,
+        "cpu_ns": report.cpu_ns or None,
+        "waiting_ns": report.waiting_ns if report.cpu_ns else None,
         **_summary(report.summary),
         "concurrency": {
             "average": sum(report.concurrency) / len(report.concurrency),

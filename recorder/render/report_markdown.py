@@ -20,7 +20,7 @@ def lines(file: Path, report: Report) -> Iterator[str]:
     about += f", {markdown.code(recording.name)}" if recording.name else ""
     yield f"## webpf report: {markdown.code(summary.command.title) if summary.command else 'all processes'}"
     yield ""
-    yield f"{about}, on {markdown.code(recording.host)}: {_total(report)}."
+    yield f"{about}, on {markdown.code(recording.machine_name)}: {_total(report)}."
     if recording.caveat:
         yield ""
         yield f"> {markdown.plain(recording.caveat)}"

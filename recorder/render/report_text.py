@@ -30,7 +30,10 @@ def lines(report: Report) -> Iterator[str]:
     yield from _listed("critical path, which decided the wall time, by activity", _path(report))
     yield from _listed("repeated commands, with the same arguments in the same directory", _repeated(report))
     waiting = "(wall time minus CPU time of processes without children)"
-    yield f"working: {duration(report.cpu_ns)} of CPU time; waiting: {duration(report.waiting_ns)} {waiting}"
+    if report.cpu_ns:
+        yield f"working: {duration(report.cpu_ns)} of CPU time; waiting: {duration(report.waiting_ns)} {waiting}"
+    else:
+        yield "working, waiting: not known, for the CPU time isn't"
     yield from _listed("activities (CPU time; waiting)", _activities(report))
 
 

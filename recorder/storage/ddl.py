@@ -15,23 +15,23 @@ CREATE TABLE recordings (
     name TEXT,                       -- as given with --name
     status TEXT NOT NULL             -- recording (or broken off just now), complete, interrupted (broken off)
         CHECK (status IN ('recording', 'complete', 'interrupted')),
-    started_ns INTEGER NOT NULL,     -- Unix ns when the programs were attached
+    started_ns INTEGER NOT NULL,     -- Unix ns when the programs were attached, or of the first event, as for host
     updated_ns INTEGER NOT NULL,     -- Unix ns up to which everything is in the file
     ended_ns INTEGER,                -- Unix ns when intake stopped; NULL while it goes on, or if it was broken off
-    host TEXT NOT NULL,              -- name of the machine
-    boot_id TEXT NOT NULL,           -- /proc/sys/kernel/random/boot_id: the boot that pids and starts belong to
-    kernel TEXT NOT NULL,            -- kernel release
-    machine TEXT NOT NULL,           -- processor architecture
-    cpus INTEGER NOT NULL,           -- processors online
-    command TEXT NOT NULL,           -- command line of the recorder; with --no-args only its name
-    options TEXT NOT NULL,           -- its options, as JSON; of --redact how many, for the patterns may be secrets
-    recorder_pid INTEGER NOT NULL,   -- the recorder's own pid
-    recorder_start_ns INTEGER NOT NULL,  -- its start: boot ns, known to 10 ms
-    clock_offset_ns INTEGER NOT NULL,    -- added to the kernel's boot time to get Unix time
-    webpf_version TEXT NOT NULL,
-    bcc_version TEXT NOT NULL,
-    python_version TEXT NOT NULL,
-    sqlite_version TEXT NOT NULL,
+    host TEXT,                       -- name of the machine; NULL, as all about it, of a stream that doesn't say it
+    boot_id TEXT,                    -- /proc/sys/kernel/random/boot_id: the boot that pids and starts belong to
+    kernel TEXT,                     -- kernel release
+    machine TEXT,                    -- processor architecture
+    cpus INTEGER,                    -- processors online
+    command TEXT,                    -- command line of the recorder; with --no-args only its name
+    options TEXT NOT NULL,           -- its options, as JSON (replayed: true, if made of a stream); of --redact how many
+    recorder_pid INTEGER,            -- the recorder's own pid
+    recorder_start_ns INTEGER,       -- its start: boot ns, known to 10 ms
+    clock_offset_ns INTEGER,         -- added to the kernel's boot time to get Unix time
+    webpf_version TEXT,
+    bcc_version TEXT,
+    python_version TEXT,
+    sqlite_version TEXT,
     forks_attempted INTEGER,         -- facts of this kind that the kernel had to report; while it goes on, a second old
     forks_written INTEGER,           -- facts of this kind in this file
     forks_lost INTEGER,              -- facts of this kind that the buffer had no room for, or the kernel passed over

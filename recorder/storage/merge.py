@@ -9,11 +9,11 @@ from typing import NamedTuple
 
 from ..errors import DataError, UsageError
 from ..model import argv
+from ..model.events import GREATEST
 from ..model.recording import GOING_ON
 from ..progress import UNWATCHED, Work
 from . import atomic_file, opening, reader, soundness, table_copy
 from .recording_file import Store
-from .soundness import GREATEST
 from .table_copy import BY_ID, Copied
 
 _FACT_IDS = ("id", "process_id", "parent_id", "first_id")

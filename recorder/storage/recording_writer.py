@@ -19,6 +19,7 @@ from typing import Any, Protocol, TypeAlias
 
 from ..model.events import KERNEL_KINDS, exact
 from ..model.process import RUNNING, Process
+from ..model.recording import INTERRUPTED
 from ..model.source import Counts
 from . import totals
 from .columns import NO_PROGRAM, OF_FREE, Facts, fact_inserts, payload_bytes, process_inserts, process_row, program_row
@@ -103,6 +104,7 @@ class RecordingWriter:
         return tuple(self._prepared.values())
 
     has_room = True  # what is written is written at once
+    waiting_bytes = 0
 
     def await_room(self) -> None:
         """There is always room."""
@@ -200,10 +202,13 @@ class RecordingWriter:
     def write_counts(self, counts: Counts, until_ns: int) -> None:
         """Brings the counts of attempted, written and lost events up to date."""
         with self._store.writing(), self._db.atomic():
-            values = (*counts.attempted, *self.written, *counts.lost, counts.kept_short, until_ns, self.id)
+            unknown = (None,) * len(_COUNTED)
+            attempted, lost = (counts.attempted, counts.lost) if counts.are_known else (unknown, unknown)
+            kept_short = counts.kept_short if counts.are_known else None
+            values = (*attempted, *self.written, *lost, kept_short, until_ns, self.id)
             self._db.execute(_UPDATE_COUNTS, values)
 
-    def write_cgroups(self, paths: Mapping[int, str | None]) -> None:
+    def write_cgroups(self, paths: Mapping[int, str | bytes | None]) -> None:
         """Adds cgroups: id -> path."""
         rows = [(self.id, number, path and exact(os.fsencode(path))) for number, path in paths.items()]
         self._add("INSERT OR IGNORE INTO cgroup_paths VALUES (?, ?, ?)", rows)
@@ -224,12 +229,12 @@ class RecordingWriter:
             self._db.conn.executemany(statement, rows)
 
     def finish(self, status: str, ended_ns: int) -> None:
-        """Ends the recording, and gives back the ids that it didn't need."""
+        """Ends the recording, and gives back the ids that it didn't need. One that was interrupted has no end."""
         with self._store.writing(), self._db.atomic():
             # A write first: after a read, another recorder's commit in between would be an error at once.
             self._db.execute(
                 "UPDATE recordings SET status = ?, ended_ns = ?, updated_ns = ? WHERE id = ?",
-                [status, ended_ns, ended_ns, self.id],
+                [status, None if status == INTERRUPTED else ended_ns, ended_ns, self.id],
             )
             for unused in self._ids:
                 self._db.execute(

@@ -24,8 +24,16 @@ def may_lack(number: int) -> set[str]:
 
 
 def is_older(connection: sqlite3.Connection) -> bool:
-    """Whether a file is of an older schema, or lacks a column that came into the current one later."""
+    """Whether a file is of an older schema, or of the current one, and not all that this has become."""
     number = version(connection)
     if number != SCHEMA_VERSION:
         return 0 < number < SCHEMA_VERSION
-    return any(True for _ in lacks(connection)) and not any(lacks(connection, may_lack(number)))
+    if any(lacks(connection, may_lack(number))):
+        return False
+    return any(True for _ in lacks(connection)) or _requires_machine(connection)
+
+
+def _requires_machine(connection: sqlite3.Connection) -> bool:
+    """Whether it can't hold a recording of an unknown machine, as the first files of the fourth schema."""
+    rows = connection.execute("PRAGMA table_info(recordings)").fetchall()
+    return any(name == "host" and is_required for _, name, _, is_required, *_ in rows)

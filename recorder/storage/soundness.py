@@ -8,11 +8,9 @@ from functools import cache
 from itertools import islice
 from typing import Any, NamedTuple
 
+from ..model.events import GREATEST
 from .ddl import TABLES
 from .file_check import SCHEMA_VERSION
-
-GREATEST = 2**62
-"""Of an id, since those of merged files are added; and of a time in Unix ns: in the year 2116."""
 
 # SQLite's type -> what typeof() says of such a value, and its Python type.
 _TYPES: dict[str, tuple[str, type]] = {"INTEGER": ("integer", int), "TEXT": ("text", str), "BLOB": ("blob", bytes)}

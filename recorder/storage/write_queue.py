@@ -98,7 +98,7 @@ class WriteQueue:
             self._counts = self._latest = (counts, until_ns)
             self._changed.notify_all()
 
-    def write_cgroups(self, paths: Mapping[int, str | None]) -> None:
+    def write_cgroups(self, paths: Mapping[int, str | bytes | None]) -> None:
         size = sum(len(path or "") for path in paths.values())
         self._put(lambda: self._writer.write_cgroups(paths), _SMALL + size)
 
@@ -120,7 +120,7 @@ class WriteQueue:
         self._await(lambda: self._counts is None and self.is_idle)
 
     def finish(self, status: str, ended_ns: int) -> None:
-        """Ends the recording, with the latest counts; waits until that is written."""
+        """Ends the recording, with the latest counts; waits until that is written. See RecordingWriter.finish()."""
         if (counts := self._latest) is not None:
             self._put(lambda: self._writer.write_counts(*counts), _SMALL)
         self._do(lambda: self._writer.finish(status, ended_ns))

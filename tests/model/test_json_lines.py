@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,9 +13,11 @@ from support import alive, exec_, exit_, fork, free, gone
 from webpf.errors import DataError
 from webpf.model import events, json_lines
 from webpf.model.events import Alive, Event, Exec, Exit, Fork, Free, Gone
+from webpf.model.host_description import HostDescription
 from webpf.model.source import Counts, Replay
+from webpf.model.stream_notes import CgroupPath, DirectoryPath, Head, StreamCounts
 
-NS = st.integers(0, 2**63 - 1)
+NS = st.integers(0, events.GREATEST)
 U32 = st.integers(0, 2**32 - 1)
 KIB = st.integers(0, 2**52)
 FLAG = st.integers(0, 1)
@@ -128,12 +129,6 @@ def test_fields_of_later_versions_are_left_alone() -> None:
     assert json_lines.decode(EXIT_LINE | {"something_new": 1}) == exit_(1, 2, 3)
 
 
-def write(path: Path, recorded: list[Event]) -> Path:
-    """A file of JSON lines."""
-    path.write_text("".join(json.dumps(json_lines.encode(event)) + "\n" for event in recorded), encoding="utf-8")
-    return path
-
-
 def play(source: Replay) -> list[list[Event]]:
     """All batches of a replay."""
     batches = []
@@ -145,8 +140,8 @@ def play(source: Replay) -> list[list[Event]]:
 @pytest.mark.parametrize(
     ("batch", "sizes"), [(1, [1] * 8 + [0]), (3, [3, 3, 2]), (8, [8, 0]), (100, [8])], ids=["1", "3", "8", "100"]
 )
-def test_a_file_is_played_back_in_batches(tmp_path: Path, batch: int, sizes: list[int]) -> None:
-    source = Replay.from_file(write(tmp_path / "events.jsonl", ONE_OF_EACH), batch)
+def test_events_are_played_back_in_batches(batch: int, sizes: list[int]) -> None:
+    source = Replay(ONE_OF_EACH, batch)
     batches = play(source)
     assert [event for played in batches for event in played] == ONE_OF_EACH
     assert [len(played) for played in batches] == sizes
@@ -163,10 +158,56 @@ def test_a_replay_counts_what_it_was_told_to() -> None:
     assert told.arrived == (4, 4, 1, 2)
 
 
-@pytest.mark.parametrize("line", [b"{}", b"[]", b'{"event": "F"}', b"no JSON", b"{", b"\xff"], ids=repr)
-def test_a_file_with_another_line_is_refused(tmp_path: Path, line: bytes) -> None:
-    path = write(tmp_path / "events.jsonl", ONE_OF_EACH[:1])
-    with path.open("ab") as file:
-        file.write(line + b"\n")
+@pytest.mark.parametrize("line", [b"{}", b"[]", b'{"event": "F"}', b"no JSON", b"{", b"\xff", b"[NaN]"], ids=repr)
+def test_another_line_is_refused(line: bytes) -> None:
     with pytest.raises(DataError):
-        play(Replay.from_file(path))
+        json_lines.parse(line)
+
+
+PATH = st.binary(max_size=20).map(events.exact)
+TEXT = st.none() | st.text(max_size=9)
+HOSTS = st.builds(
+    HostDescription, TEXT, TEXT, TEXT, TEXT, st.none() | U32, TEXT, st.none() | U32, st.none() | NS, st.none() | NS
+)
+OPTIONS = st.dictionaries(st.text(max_size=5), st.none() | st.text(max_size=5) | U32 | st.lists(U32, max_size=2))
+NOTES = st.one_of(
+    st.builds(Head, NS, HOSTS, OPTIONS, TEXT, st.none() | st.integers(-86400, 86400)),
+    st.builds(CgroupPath, NS, st.none() | PATH),
+    st.builds(DirectoryPath, NS, NS, PATH),
+    st.builds(StreamCounts, NS, st.none() | NS, *[U32] * 8),
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(NOTES)
+def test_what_is_no_event_comes_back_as_it_was(note: Head | CgroupPath | DirectoryPath | StreamCounts) -> None:
+    line = json.dumps(json_lines.encode(note))
+    assert line.isascii()
+    back = json_lines.parse(line.encode())
+    assert type(back) is type(note)
+    assert back == note
+
+
+def test_a_head_is_flat() -> None:
+    line = json_lines.encode(Head(5, HostDescription(host="here", cpus=2), {"redact": 1}, "Europe/Berlin", 7200))
+    assert (line["event"], line["started_ns"], line["host"], line["cpus"]) == ("H", 5, "here", 2)
+    assert (line["zone"], line["utc_offset_s"], line["options"]) == ("Europe/Berlin", 7200, {"redact": 1})
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"pid": "5"}, {"pid": True}, {"pid": 5.0}, {"pid": None}, {"pid": 2**63}, {"comm": 5}, {"comm": None},
+        {"time_ns": 2**62 + 1}, {"start_ns": -(2**63)}, {"status": []}, {"uid": "root"},
+    ],
+    ids=repr,
+)  # fmt: skip
+def test_values_that_a_file_could_not_keep_are_refused(changed: dict[str, Any]) -> None:
+    with pytest.raises(DataError, match=next(iter(changed))):
+        json_lines.decode(EXIT_LINE | changed)
+
+
+def test_half_a_character_is_kept_as_text() -> None:
+    event = json_lines.parse(json.dumps(EXIT_LINE | {"comm": "a\udcffb"}).encode())
+    assert isinstance(event, Exit)
+    assert event.comm == "a\\udcffb"

@@ -13,6 +13,7 @@ from ring_records import FORK, exec_fact, fact, record
 from support import MS, T0, Machine, about, alive, at, exec_, exit_, fork, free, wait_until
 
 from webpf.capture import stream
+from webpf.capture.line_printer import LinePrinter
 from webpf.capture.min_lifetime import HELD_BYTES, MinLifetimeFilter
 from webpf.capture.session import Session
 from webpf.host import clock, procfs
@@ -71,7 +72,7 @@ def test_command_lines() -> None:
 
 def test_exits_that_a_stream_has_seen(tmp_path: Path) -> None:
     with (tmp_path / "events").open("wb") as output, at_most(1.5):
-        printer = stream._Printer(PipeWriter(output.fileno(), lambda: False))
+        printer = stream._EventPrinter(LinePrinter(PipeWriter(output.fileno(), lambda: False)))
         for number in range(MANY):
             assert printer._is_wanted(exit_(number, number, number))
             assert not printer._is_wanted(exit_(number, number, number)), "the second thread's report"

@@ -1,0 +1,125 @@
+"""A stream of events from lines of JSON, as `webpf stream` prints them: from a file, or while they come."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator
+
+from ..errors import DataError
+from ..host.line_reader import LineReader
+from ..model import json_lines
+from ..model.bounded import MIB
+from ..model.events import KERNEL_KINDS, NUMBERS, Event
+from ..model.json_lines import Line
+from ..model.source import Counts
+from ..model.stream_notes import CgroupPath, DirectoryPath, Head, StreamCounts
+from .replayed_machine import ReplayedMachine
+
+_BATCH, _BATCH_BYTES = 1000, 4 * MIB  # lines at one drain(), and their bytes
+_REMEMBERED = 32768  # events among which doubles are looked for, and as many before them
+_PAUSE_SECONDS = 0.01
+
+
+class LineSource:
+    """A Source of lines. machine: gets all that isn't an event. first: lines that were read before.
+
+    An event that comes twice counts once. failure: what is wrong with the line at which it has ended.
+    """
+
+    def __init__(self, lines: LineReader, machine: ReplayedMachine, first: Iterable[Line] = ()) -> None:
+        self.failure: DataError | None = None
+        self._lines = lines
+        self._machine = machine
+        self._first = deque(first)
+        self._seen = [0] * len(KERNEL_KINDS)
+        self._recent: set[tuple[type, int, int]] = set()
+        self._before: set[tuple[type, int, int]] = set()
+        self._is_stopped = self._is_waiting = False
+
+    @property
+    def is_exhausted(self) -> bool:
+        """Whether nothing more comes."""
+        return self.failure is not None or (self._lines.is_at_end and not self._lines.has_more and not self._first)
+
+    def wait(self, seconds: float) -> None:
+        # Called again though nothing was taken: there is no room for it, or no more of it.
+        if self._is_waiting or self.is_exhausted:
+            time.sleep(min(seconds, _PAUSE_SECONDS))
+        else:
+            self._lines.wait(seconds)
+        self._is_waiting = True
+
+    def drain(self) -> list[Event]:
+        self._is_waiting = False
+        events: list[Event] = []
+        if not self._is_stopped and self.failure is None:
+            try:
+                for line in self._next():
+                    self._take(line, events)
+            except DataError as error:
+                self.failure = error
+                self._machine.has_failed = True
+        if events:
+            self._machine.advance(max(event.time_ns for event in events))
+        return events
+
+    def _next(self) -> Iterator[Line]:
+        while self._first:
+            yield self._first.popleft()
+        size = 0
+        for number, raw in enumerate(self._lines.take(), 1):
+            if raw and not raw.isspace():
+                yield parse(self._lines, raw)
+            size += len(raw)
+            if number == _BATCH or size > _BATCH_BYTES:
+                return
+
+    def _take(self, line: Line, events: list[Event]) -> None:
+        if isinstance(line, Head):
+            raise DataError(f"line {self._lines.number}: another stream begins here; replay each by itself")
+        if isinstance(line, CgroupPath | DirectoryPath | StreamCounts):
+            self._machine.take_note(line)
+            return
+        key = (type(line), line.pid, line.time_ns)
+        if key in self._recent or key in self._before:
+            return
+        self._recent.add(key)
+        if len(self._recent) == _REMEMBERED:
+            self._before, self._recent = self._recent, set()
+        number = NUMBERS.get(type(line))
+        if number is not None:
+            self._seen[number] += 1
+        events.append(line)
+
+    def has_more(self) -> bool:
+        return not self._is_stopped and self.failure is None and self._lines.has_more
+
+    def counts(self) -> Counts:
+        """As the stream says. What it says was reported, and hasn't come, is lost."""
+        told = self._machine.counts
+        if self._machine.head is None or told is None:
+            return Counts(tuple(self._seen), are_known=self._machine.head is not None)
+        lost = told.lost
+        if told.ended_ns is not None:
+            missing = (attempted - seen for attempted, seen in zip(told.attempted, self._seen, strict=True))
+            lost = tuple(map(max, lost, missing))
+        attempted = tuple(seen + each for seen, each in zip(self._seen, lost, strict=True))
+        return Counts(attempted, lost)
+
+    def stop_intake(self) -> None:
+        self._is_stopped = True
+
+    def detach(self) -> None:
+        self._is_stopped = True
+
+    def close(self) -> None:
+        """The descriptor is the caller's."""
+
+
+def parse(lines: LineReader, raw: bytes) -> Line:
+    """The line that was taken last. Raises DataError with its number if it isn't one of a stream."""
+    try:
+        return json_lines.parse(raw)
+    except DataError as error:
+        raise DataError(f"line {lines.number}: {error.message}") from error

@@ -1,0 +1,69 @@
+"""The command that makes a recording of a stream: options in, text and exit code out. Nothing else."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..capture.record_options import RecordOptions
+from ..errors import NotFound, UsageError, of_system
+from ..model import argv
+from . import upgrade
+from .options import Name, NewDb, Quiet
+from .recording_choice import DEFAULT_DB
+
+Events = Annotated[
+    Path | None,
+    typer.Argument(
+        metavar="FILE", readable=False, show_default=False, help="What webpf stream printed; - or none: standard input."
+    ),
+]
+
+
+def replay(events: Events = None, db: NewDb = DEFAULT_DB, name: Name = None, quiet: Quiet = False) -> None:
+    """Make a recording of streamed events.
+
+    It needs no privileges and no BCC, and keeps nothing of the machine on which it runs. Also through a pipe, while the
+    events happen: ssh HOST webpf stream --full | webpf replay. Without --full, a stream doesn't say which machine it is
+    of, nor what was lost.
+    """
+    from ..capture import replay as replaying
+    from ..storage import file_check
+    from . import live_status
+    from .display import Display
+
+    file_check.check_writable(db)
+    upgrade.before_writing(db, quiet)
+    options = RecordOptions(db=db, name=name)
+    shown = live_status.Quiet() if quiet else live_status.OfReplay(options)
+    with _opened(events) as (descriptor, called), Display(shown) as observer:
+        summary = replaying.replay(descriptor, called, options, observer)
+    if not quiet:
+        live_status.report(summary)
+
+
+@contextlib.contextmanager
+def _opened(events: Path | None) -> Iterator[tuple[int, str]]:
+    """A descriptor of the stream, and its name in messages."""
+    if events is None or str(events) == "-":
+        descriptor = sys.stdin.fileno()
+        if os.isatty(descriptor):
+            raise UsageError("no FILE is named, and standard input is a terminal", "webpf replay events.ndjson")
+        yield descriptor, "standard input"
+        return
+    try:
+        descriptor = os.open(events, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        raise NotFound(f"{events} is not there", f"sudo webpf stream --full > {argv.file_word(events)}") from None
+    except OSError as error:
+        raise of_system(error) from error
+    try:
+        yield descriptor, str(events)
+    finally:
+        os.close(descriptor)

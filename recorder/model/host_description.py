@@ -1,0 +1,27 @@
+"""The machine that a recording comes from, and the recorder on it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class HostDescription:
+    """A machine and the recorder on it. The fields are columns of `recordings`, where they are explained.
+
+    None: unknown, as of events that were recorded elsewhere.
+    """
+
+    host: str | None = None
+    boot_id: str | None = None
+    kernel: str | None = None
+    machine: str | None = None
+    cpus: int | None = None
+    command: str | None = None
+    recorder_pid: int | None = None
+    recorder_start_ns: int | None = None
+    clock_offset_ns: int | None = None
+    webpf_version: str | None = None
+    bcc_version: str | None = None
+    python_version: str | None = None
+    sqlite_version: str | None = None
