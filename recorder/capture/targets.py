@@ -27,7 +27,7 @@ _Self = TypeVar("_Self", bound="Target")
 class ProbeControl(Protocol):
     """The part of a Probe that says which processes it reports."""
 
-    def adopt(self, pid: int) -> None: ...
+    def follow_children(self, pid: int) -> None: ...
     def follow(self, pid: int) -> None: ...
     def unfollow(self, pid: int) -> None: ...
     def wake_on(self, descriptor: int) -> None: ...
@@ -155,11 +155,11 @@ class CommandTarget(Target):
         """Start the command: its fork is the first event."""
         assert self._probe is not None
         if self.follows:
-            self._probe.adopt(self._supervisor.pid)
+            self._probe.follow_children(self._supervisor.pid)
         with self._inside:
             self._command.start(self._supervisor.channel)
         if self.follows:
-            self._probe.adopt(0)
+            self._probe.follow_children(0)
         self._probe.wake_on(self._supervisor.channel.fileno())
 
     def is_over(self, is_anyone_alive: Callable[[], bool]) -> bool:

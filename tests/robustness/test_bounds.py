@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from ring_records import FORK, exec_fact, fact, record
+from ring_records import FORK, event_bytes, exec_event_bytes, record
 from support import MS, T0, Machine, about, alive, at, exec_, exit_, fork, free, wait_until
 
 from webpf.capture import stream
@@ -48,8 +48,8 @@ def at_most(mib: float) -> Iterator[None]:
 
 
 def test_names_and_paths() -> None:
-    names = [record(fact(FORK, b"%d" % number)) for number in range(MANY)]
-    paths = [record(exec_fact(b"/%d" % number + b"\xff" * 600, b"", (616, 0))) for number in range(MANY)]
+    names = [record(event_bytes(FORK, b"%d" % number)) for number in range(MANY)]
+    paths = [record(exec_event_bytes(b"/%d" % number + b"\xff" * 600, b"", (616, 0))) for number in range(MANY)]
     decoder = Decoder()
     with at_most(8.5):
         for first in range(0, MANY, 1000):
