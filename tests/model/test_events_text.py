@@ -1,4 +1,4 @@
-"""Names and paths from the kernel as text: never an error, never a surrogate, always the same."""
+"""Names and paths from the kernel are decoded to text without errors and surrogates."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from webpf.model.events import text
         (b"\0left over", ""),
         ("näme".encode(), "näme"),
         (b"\xff\xfe", "\\xff\\xfe"),
-        ("好".encode()[:2], "\\xe5\\xa5"),  # cut in the middle of a character, as comm is
-        (b"\xed\xa0\x80", "\\xed\\xa0\\x80"),  # a surrogate is no UTF-8
-        (b"a\nb", "a\nb"),  # stored as it is; what shows it makes it harmless
+        ("好".encode()[:2], "\\xe5\\xa5"),  # comm can be cut in the middle of a character
+        (b"\xed\xa0\x80", "\\xed\\xa0\\x80"),  # UTF-8 has no surrogates
+        (b"a\nb", "a\nb"),  # stored unchanged; the output escapes it
     ],
 )
 def test_examples(raw: bytes, expected: str) -> None:
