@@ -42,10 +42,10 @@ class StopSignal:
         self._handlers.close()
 
     def has_come(self) -> bool:
-        """Whether one has come; the log then says which."""
+        """Whether a signal was noted. The log then has its name."""
         if self.received is not None and not self._is_logged:
             self._is_logged = True
-            # Not in the handler: it may have interrupted the thread in the middle of a log line.
+            # It isn't logged in the handler, which may have interrupted its thread in the middle of a log line.
             get_logger(__name__).info("%s has come", signal.Signals(self.received).name)
         return self.received is not None
 
