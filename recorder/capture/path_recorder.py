@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Protocol
 
-from ..model.bounded import MIB, BoundedDict
+from ..model.bounded_cache import MIB, BoundedDict
 from ..model.pairing import Pairing
 from .surroundings import Surroundings
 

@@ -12,7 +12,7 @@ from ..host.pipe_writer import PipeWriter
 from ..host.signals import StopSignal
 from ..kernel import probe
 from ..model import json_lines
-from ..model.bounded import MIB, BoundedDict
+from ..model.bounded_cache import MIB, BoundedDict
 from ..model.events import Event, Exit, Free
 from ..model.source import Source
 from .record_options import RecordOptions

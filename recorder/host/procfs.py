@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Literal, NamedTuple, TypeAlias
 
-from ..model.bounded import MIB
+from ..model.bounded_cache import MIB
 from ..model.events import PF_EXITING, PF_FORKNOEXEC, PF_KTHREAD, TICK_NS, Alive, Event, Exec, Fork, exact, text
 from . import cgroups, clock, titles
 

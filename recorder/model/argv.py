@@ -7,7 +7,7 @@ import re
 import shlex
 from pathlib import Path
 
-from .bounded import MIB, Remembered
+from .bounded_cache import MIB, BoundedCache
 
 # What a terminal would act on instead of showing: C0 and C1 controls, and marks that change the reading direction.
 UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
@@ -91,7 +91,7 @@ def _size(text: str) -> int:
     return len(text) if text.isascii() else len(text.encode())
 
 
-_lines = Remembered(_quote, 4 * MIB)
+_lines = BoundedCache(_quote, 4 * MIB)
 
 
 # Within $'...', these and all bytes of what UNPRINTABLE matches are escaped.

@@ -19,7 +19,7 @@ from webpf.host import clock, procfs
 from webpf.host.pipe_writer import PipeWriter
 from webpf.kernel.decoder import Decoder
 from webpf.model import argv
-from webpf.model.bounded import MIB
+from webpf.model.bounded_cache import MIB
 from webpf.model.events import Event, Exec, Exit
 from webpf.model.pairing import Pairing
 from webpf.model.process import Process

@@ -72,7 +72,7 @@ class BoundedDict(dict[_Key, _Value]):
             del self[key]
 
 
-class Remembered(BoundedDict[_Key, _Value]):
+class BoundedCache(BoundedDict[_Key, _Value]):
     """A cache of a function with one argument: cache[argument] calls the function if it has no result yet."""
 
     def __init__(self, function: Callable[[_Key], _Value], budget: int) -> None:

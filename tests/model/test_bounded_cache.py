@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from webpf.model.bounded import MIB, BoundedDict, Remembered
+from webpf.model.bounded_cache import MIB, BoundedCache, BoundedDict
 
 MANY = 100_000
 KEYS: dict[str, Callable[[int], object]] = {
@@ -67,7 +67,7 @@ def test_results_of_a_function_are_cached() -> None:
         calls.append(raw)
         return raw.decode().upper()
 
-    names = Remembered(upper, 10_000)
+    names = BoundedCache(upper, 10_000)
     assert [names[b"a"], names[b"b"], names[b"a"]] == ["A", "B", "A"]
     assert calls == [b"a", b"b"]
     for number in range(1000):
@@ -78,7 +78,7 @@ def test_results_of_a_function_are_cached() -> None:
 
 
 def test_an_entry_that_is_too_large_is_not_kept() -> None:
-    names = Remembered(bytes.decode, 10_000)
+    names = BoundedCache(bytes.decode, 10_000)
     assert names[b"a"] == "a"
     assert names[b"x" * 9000] == "x" * 9000
     assert list(names) == [b"a"]
