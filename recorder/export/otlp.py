@@ -139,7 +139,7 @@ def _about_process(row: sqlite3.Row) -> dict[str, Any]:
     """Names that begin with process. are OpenTelemetry's: https://opentelemetry.io/docs/specs/semconv/registry/."""
     words = None
     if row["argv"] is not None:
-        words = _cut_words([text(word) for word in argv.split(row["argv"][: argv.LONGEST])])
+        words = _cut_words([text(word) for word in argv.split(row["argv"][: argv.MAX_ARGV_BYTES])])
     return {
         "process.pid": row["pid"],
         "process.parent_pid": row["ppid"],

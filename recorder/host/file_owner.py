@@ -23,7 +23,7 @@ from .invocation import again_with, elsewhere
 Identity: TypeAlias = tuple[int, int]
 """Device and inode number, which identify a file whatever its name is."""
 
-MOST_LINKS = 40  # MAXSYMLINKS in include/linux/namei.h
+MAX_LINKS = 40  # MAXSYMLINKS in include/linux/namei.h
 _NO_ID = 2**32 - 1  # for chown(2) and others it means "don't change the id"
 
 SIDE_FILES = ("-wal", "-shm", "-journal")
@@ -52,7 +52,7 @@ def follow(path: Path, option: str = "--db") -> Path:
 
     option: of the command line that chooses the path; the hint names it.
     """
-    for _ in range(MOST_LINKS):
+    for _ in range(MAX_LINKS):
         if not check_link(path, option):
             return path  # if somebody puts a link there now, it isn't followed when the file is opened
         if "SUDO_UID" in os.environ:

@@ -12,7 +12,7 @@ from .bounded_cache import MIB, BoundedCache
 # What a terminal would act on instead of showing: C0 and C1 controls, and marks that change the reading direction.
 UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
 
-LONGEST = 2 << 20
+MAX_ARGV_BYTES = 2 << 20
 """Longest argv in bytes that is split: the kernel side writes no longer one, but a damaged file can have it."""
 
 _MAX_CACHED_BYTES = 512

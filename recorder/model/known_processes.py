@@ -1,7 +1,7 @@
 """The processes that pairing holds in memory: those that are alive, or whose last event is still to come. Pure.
 
 For each pid it holds at most two: the one that has the pid now, and an earlier one that has ended and is not freed yet.
-An ended process whose free doesn't come is given up. So memory is bounded by the number of pids, by MOST_GIVEN_UP, and
+An ended process whose free doesn't come is given up. So memory is bounded by the number of pids, by MAX_GIVEN_UP, and
 by the bounds of late_parents.py.
 """
 
@@ -14,7 +14,7 @@ from .events import TICK_NS, Alive
 from .late_parents import LateParents
 from .process import LOST, RUNNING, Process
 
-MOST_GIVEN_UP: Final = 4096
+MAX_GIVEN_UP: Final = 4096
 
 
 class KnownProcesses:
@@ -85,7 +85,7 @@ class KnownProcesses:
         self._given_up[process.pid, process.start_ns] = process
         if self._is_filtered:
             self._late_parents.remember(process)
-        if len(self._given_up) > MOST_GIVEN_UP:
+        if len(self._given_up) > MAX_GIVEN_UP:
             oldest = next(iter(self._given_up))
             self._forgotten.append(self._given_up.pop(oldest).id)
 

@@ -1,8 +1,8 @@
 """Links parents to children if a parent is reported after its child, or has ended before its child is reported. Pure.
 
-Both happen with filters, because each process is reported when it matches. Only the latest are kept: MOST_CHILDREN
-children, with 48 bytes each and at most 200 bytes for each of their parents, and MOST_PARENTS ended parents, with at
-most 400 bytes each.
+Both happen with filters, because each process is reported when it matches. Only the latest are kept:
+MAX_WAITING_CHILDREN children, with 48 bytes each and at most 200 bytes for each of their parents, and
+MAX_ENDED_PARENTS ended parents, with at most 400 bytes each.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from typing import Final, TypeAlias
 
 from .process import Process
 
-MOST_CHILDREN: Final = 16_384
-MOST_PARENTS: Final = 16_384
+MAX_WAITING_CHILDREN: Final = 16_384
+MAX_ENDED_PARENTS: Final = 16_384
 _UNKNOWN: Final = -(1 << 63)
 _NONE: Final = -1
 
@@ -26,10 +26,10 @@ Child: TypeAlias = tuple[int, int]
 class LateParents:
     """The children that wait for their parent to be reported, and the parents that have ended.
 
-    Each child has a number, and its data is in arrays at the index number % MOST_CHILDREN, so that a new child replaces
-    the one that has waited longest. Arrays, because long-lived objects among the short-lived ones of a batch make the
-    garbage collector slower. by_pid: number of the last child that waits for a parent with this pid; outside of this
-    class, use it only to test whether a pid is in it.
+    Each child has a number, and its data is in arrays at the index number % MAX_WAITING_CHILDREN, so that a new child
+    replaces the one that has waited longest. Arrays, because long-lived objects among the short-lived ones of a batch
+    make the garbage collector slower. by_pid: number of the last child that waits for a parent with this pid; outside
+    of this class, use it only to test whether a pid is in it.
     """
 
     def __init__(self) -> None:
@@ -44,8 +44,8 @@ class LateParents:
     def add(self, child: Process, ppid: int, parent_start_ns: int | None) -> None:
         """Adds a process that waits for its parent. parent_start_ns: None if only the parent's pid is known."""
         number = self._next
-        index = number % MOST_CHILDREN
-        if number >= MOST_CHILDREN and self.by_pid.get(self._ppids[index]) == number - MOST_CHILDREN:
+        index = number % MAX_WAITING_CHILDREN
+        if number >= MAX_WAITING_CHILDREN and self.by_pid.get(self._ppids[index]) == number - MAX_WAITING_CHILDREN:
             del self.by_pid[self._ppids[index]]
         self._before[index] = self.by_pid.get(ppid, _NONE)
         self.by_pid[ppid] = number
@@ -82,8 +82,8 @@ class LateParents:
     def _children(self, ppid: int | None) -> Iterator[int]:
         """Yields the indexes of the children that wait for a parent with this pid, the last first."""
         number = _NONE if ppid is None else self.by_pid.get(ppid, _NONE)
-        while number >= max(self._next - MOST_CHILDREN, 0):
-            index = number % MOST_CHILDREN
+        while number >= max(self._next - MAX_WAITING_CHILDREN, 0):
+            index = number % MAX_WAITING_CHILDREN
             if self._ids[index] != _NONE:
                 yield index
             number = self._before[index]
@@ -93,7 +93,7 @@ class LateParents:
         identity = (parent.pid, parent.start_ns)
         self._ended[identity] = parent.id
         self._ended_in_order.append(identity)
-        if len(self._ended_in_order) > MOST_PARENTS:
+        if len(self._ended_in_order) > MAX_ENDED_PARENTS:
             self._ended.pop(self._ended_in_order.popleft(), None)
 
     def find_ended(self, pid: int, start_ns: int) -> int | None:
@@ -102,4 +102,4 @@ class LateParents:
 
 
 def _numbers() -> array[int]:
-    return array("q", [0]) * MOST_CHILDREN
+    return array("q", [0]) * MAX_WAITING_CHILDREN

@@ -107,7 +107,7 @@ def _fallback(comm: str | None) -> str:
 def _names(argv: bytes | None) -> _Names:
     if not argv:
         return _Names("", "", "")
-    argv = argv[: arguments.LONGEST]
+    argv = argv[: arguments.MAX_ARGV_BYTES]
     return _cached_names(argv) if len(argv) <= _MAX_CACHED_BYTES else _find_names(argv)
 
 

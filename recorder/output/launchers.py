@@ -10,7 +10,7 @@ import re
 import shlex
 from collections.abc import Sequence
 
-from ..model.argv import LONGEST, split
+from ..model.argv import MAX_ARGV_BYTES, split
 from ..model.events import text
 
 _MAX_NAME = 60  # characters
@@ -84,7 +84,7 @@ def loaded(words: list[bytes]) -> list[bytes]:
 
 def loaded_name(argv: bytes | None) -> str:
     """Returns the name of the program that the dynamic loader runs; empty if argv is not the loader's."""
-    words = split(argv[:LONGEST]) if argv else []
+    words = split(argv[:MAX_ARGV_BYTES]) if argv else []
     program = loaded(words) if words else words
     return name_of(program[0]) if program is not words else ""
 

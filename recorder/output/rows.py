@@ -25,7 +25,7 @@ def write_rows(
     limit: number of rows; None means 50 rows of a table, and all rows in other formats.
     """
     printable: Iterator[tuple[Any, ...]] = (
-        tuple(argv.quote(v[: argv.LONGEST], len(v)) if isinstance(v, bytes) else v for v in row) for row in rows
+        tuple(argv.quote(v[: argv.MAX_ARGV_BYTES], len(v)) if isinstance(v, bytes) else v for v in row) for row in rows
     )
     if format == "table":
         # Imported here because it imports rich, which is slow.

@@ -82,7 +82,7 @@ def is_same(wanted: Path, file: Path) -> bool:
 
 def _descriptor(wanted: Path) -> int | None:
     """The number of a descriptor of this process that a path leads to."""
-    for _ in range(file_owner.MOST_LINKS):
+    for _ in range(file_owner.MAX_LINKS):
         if os.path.realpath(wanted.parent) == f"/proc/{os.getpid()}/fd" and wanted.name.isdecimal():
             return int(wanted.name)
         try:

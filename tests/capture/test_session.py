@@ -13,7 +13,7 @@ from webpf.capture.session import Session
 from webpf.host import clock
 from webpf.host.procfs import State
 from webpf.model.events import Event, Exec, Exit, Fork, Free
-from webpf.model.known_processes import MOST_GIVEN_UP
+from webpf.model.known_processes import MAX_GIVEN_UP
 from webpf.model.source import Counts, Replay
 from webpf.storage.recording_file import Store
 from webpf.storage.verify import verify
@@ -155,10 +155,10 @@ def test_a_free_that_never_comes_costs_no_memory_for_ever(tmp_path: Path) -> Non
     store = Store(tmp_path / "db")
     writer = store.begin(about())
     session = Session(Replay([]), writer, Machine())
-    for round in range(2 * MOST_GIVEN_UP):
+    for round in range(2 * MAX_GIVEN_UP):
         session.take_in([fork(100, round), exit_(100, round, round + 0.5)])
         if round % 1000 == 0:
             session.forget_unfreed()
     session.forget_unfreed()
-    assert len(writer._open) <= MOST_GIVEN_UP + 2
+    assert len(writer._open) <= MAX_GIVEN_UP + 2
     store.close()

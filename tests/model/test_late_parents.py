@@ -25,7 +25,7 @@ from webpf.capture.session import Session
 from webpf.export import otlp, stacks
 from webpf.model import ordering
 from webpf.model.events import Event
-from webpf.model.late_parents import MOST_CHILDREN, MOST_PARENTS
+from webpf.model.late_parents import MAX_ENDED_PARENTS, MAX_WAITING_CHILDREN
 from webpf.model.pairing import Pairing
 from webpf.model.source import Replay
 from webpf.render import tree_text
@@ -157,20 +157,20 @@ def test_waiting_children_and_ended_parents_are_bounded() -> None:
     held, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     late = pairing._late_parents
-    assert len(late.by_pid) == MOST_CHILDREN
-    assert len(late._ended) == MOST_PARENTS
-    assert held < 250 * MOST_CHILDREN + 400 * MOST_PARENTS
+    assert len(late.by_pid) == MAX_WAITING_CHILDREN
+    assert len(late._ended) == MAX_ENDED_PARENTS
+    assert held < 250 * MAX_WAITING_CHILDREN + 400 * MAX_ENDED_PARENTS
     pairing.feed([fork(1000, -0.5), fork(100_999, 99_998.5)], 300_001)
     assert pairing.take_links() == [(299_998, 300_002)], "the last is linked, the first forgotten"
 
 
 def test_children_of_one_parent_are_bounded_too() -> None:
     pairing = Pairing()
-    for number in range(MOST_CHILDREN + 10):
+    for number in range(MAX_WAITING_CHILDREN + 10):
         pairing.feed([fork(101, number, ppid=50, parent_ms=-1), free(101, number, number + 0.2)], 2 * number + 1)
     pairing.take_changed()
     pairing.feed([fork(50, -1)], 10**9)
-    assert len(pairing.take_links()) == MOST_CHILDREN
+    assert len(pairing.take_links()) == MAX_WAITING_CHILDREN
     assert 50 not in pairing._late_parents.by_pid
 
 
