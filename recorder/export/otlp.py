@@ -104,7 +104,7 @@ def _spans(connection: sqlite3.Connection, recording: Recording) -> Iterator[dic
             "traceId": _identity(recording, pid, start, 16),
             "spanId": _identity(recording, row["pid"], row["start_ns"], 8),
             **({"parentSpanId": _identity(recording, *above[1:], 8)} if above else {}),
-            "name": command_label.name(row["argv"], row["comm"]),
+            "name": command_label.display_name(row["argv"], row["comm"]),
             "kind": _INTERNAL,
             "startTimeUnixNano": str(row["start_ns"]),
             "endTimeUnixNano": str(max(end, row["start_ns"])),

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from ..model import argv as arguments
 from .escape import safe
-from .launchers import is_written, loaded, loaded_name, name_of, unwrapped
+from .launchers import is_title, loaded_program_name, name_of, split_launchers, without_loader
 
 PROBE = "configure probe"
 
@@ -61,7 +61,7 @@ class _Names(NamedTuple):
     file: str = ""
 
 
-def of(argv: bytes | None, comm: str | None) -> str:
+def activity(argv: bytes | None, comm: str | None) -> str:
     """Returns what a process did, in a few words that are the same for the same activity; without argv, its name."""
     return _names(argv).activity or _fallback(comm)
 
@@ -71,7 +71,7 @@ def program(argv: bytes | None, comm: str | None) -> str:
     return _names(argv).program or _fallback(comm)
 
 
-def line(argv: bytes | None, comm: str | None) -> str:
+def command_line(argv: bytes | None, comm: str | None) -> str:
     """Returns its command line, quoted for a shell, without the folders of its program.
 
     It is one line without control characters, made from the first 4 KiB of argv.
@@ -79,15 +79,15 @@ def line(argv: bytes | None, comm: str | None) -> str:
     return _line(_names(argv), comm)
 
 
-def title(argv: bytes | None, comm: str | None) -> str:
+def short_title(argv: bytes | None, comm: str | None) -> str:
     """Returns its command line for narrow places; for a compiler its label, since its first options say little."""
     names = _names(argv)
     return names.file or _line(names, comm)
 
 
-def name(argv: bytes | None, comm: str | None) -> str:
+def display_name(argv: bytes | None, comm: str | None) -> str:
     """Returns the kernel's name of a process, unescaped; for the dynamic loader, the program that it runs."""
-    loaded_program = loaded_name(argv) if comm and comm.startswith("ld") else ""
+    loaded_program = loaded_program_name(argv) if comm and comm.startswith("ld") else ""
     return loaded_program or (comm if comm and comm.strip() else "?")
 
 
@@ -112,10 +112,10 @@ def _names(argv: bytes | None) -> _Names:
 
 
 def _find_names(argv: bytes) -> _Names:
-    words = loaded(arguments.split(argv))
+    words = without_loader(arguments.split(argv))
     if not name_of(words[0]).strip():
         return _Names("", "", _quoted(words[1:], argv, " "))
-    launchers, command = unwrapped(words)
+    launchers, command = split_launchers(words)
     called = name_of(command[0].lstrip(b"-") or command[0])
     label = _label(called, command, is_cut=not argv.endswith(b"\0") and len(command) > 1)
     is_probe = any(mark in word for word in words for mark in _TEMPORARY)
@@ -138,7 +138,7 @@ def _joined(launchers: list[str], label: str) -> str:
 
 def _shown(word: bytes) -> bytes:
     """Returns the first word of a command line: the program without folders, or the title that the process wrote."""
-    return word if is_written(word) else word.rstrip(b"/").rpartition(b"/")[2] or word
+    return word if is_title(word) else word.rstrip(b"/").rpartition(b"/")[2] or word
 
 
 def _quoted(words: list[bytes], argv: bytes, before: str = "") -> str:

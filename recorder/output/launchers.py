@@ -65,12 +65,12 @@ def name_of(path: bytes) -> str:
     return name if len(name) <= _MAX_NAME else name[: _MAX_NAME - 3] + "..."
 
 
-def is_written(word: bytes) -> bool:
+def is_title(word: bytes) -> bool:
     """Whether a word is a title that a process wrote over its arguments."""
     return _WRITTEN.match(word) is not None
 
 
-def loaded(words: list[bytes]) -> list[bytes]:
+def without_loader(words: list[bytes]) -> list[bytes]:
     """Returns the words without the dynamic loader and its options, if it runs a program."""
     for _ in range(_MAX_NESTED):
         if not _LOADER.fullmatch(words[0].rpartition(b"/")[2]):
@@ -82,14 +82,14 @@ def loaded(words: list[bytes]) -> list[bytes]:
     return words
 
 
-def loaded_name(argv: bytes | None) -> str:
+def loaded_program_name(argv: bytes | None) -> str:
     """Returns the name of the program that the dynamic loader runs; empty if argv is not the loader's."""
     words = split(argv[:MAX_ARGV_BYTES]) if argv else []
-    program = loaded(words) if words else words
+    program = without_loader(words) if words else words
     return name_of(program[0]) if program is not words else ""
 
 
-def unwrapped(words: list[bytes]) -> tuple[list[str], list[bytes]]:
+def split_launchers(words: list[bytes]) -> tuple[list[str], list[bytes]]:
     """Returns the names of the launchers at the beginning, and the words of the command that the last one runs."""
     names: list[str] = []
     for _ in range(_MAX_NESTED):
@@ -100,7 +100,7 @@ def unwrapped(words: list[bytes]) -> tuple[list[str], list[bytes]]:
         if not rest:
             break
         names.append(name)
-        words = loaded(rest)
+        words = without_loader(rest)
     return names, words
 
 

@@ -55,17 +55,17 @@ def argv(line: str) -> bytes:
     ],
 )
 def test_labels(line: str, label: str) -> None:
-    assert command_label.of(argv(line) if line else None, None) == label
+    assert command_label.activity(argv(line) if line else None, None) == label
 
 
 def test_without_arguments_it_is_the_name() -> None:
-    assert command_label.of(None, "kworker") == "kworker"
-    assert command_label.of(b"", None) == "?"
+    assert command_label.activity(None, "kworker") == "kworker"
+    assert command_label.activity(b"", None) == "?"
 
 
 @given(st.binary(max_size=700), st.text(max_size=15))
 def test_any_bytes(raw: bytes, comm: str) -> None:
     """The label is a short text."""
-    label = command_label.of(raw, comm)
+    label = command_label.activity(raw, comm)
     assert label
     assert len(label) < 200

@@ -74,26 +74,26 @@ def test_names_and_lines(words: list[str | bytes], program: str, line: str | Non
     """line: a shell would read it back as the same arguments, except for the folder of the program."""
     assert command_label.program(argv(*words), "comm") == program
     if line is not None:
-        assert command_label.line(argv(*words), "comm") == line
+        assert command_label.command_line(argv(*words), "comm") == line
 
 
 @pytest.mark.parametrize("raw", [None, b"", b"\0", b"   \0"])
 def test_there_is_always_a_name(raw: bytes | None) -> None:
-    for label in (command_label.program, command_label.of, command_label.line, command_label.title):
+    for label in (command_label.program, command_label.activity, command_label.command_line, command_label.short_title):
         assert label(raw, "comm") == "comm"
         assert label(raw, "") == label(raw, "  ") == label(raw, None) == "?"
 
 
 def test_arguments_that_were_cut() -> None:
     """An incomplete name of a source file is not used, and the line says that it was cut."""
-    assert command_label.of(b"cc\0-c\0regex.c", None) == "cc"
-    assert command_label.line(b"cc\0-c\0lib/reg", None) == "cc -c lib/reg ..."
-    assert len(command_label.line(b"cc\0" + b"x" * 100_000 + b"\0", None)) < 5000
+    assert command_label.activity(b"cc\0-c\0regex.c", None) == "cc"
+    assert command_label.command_line(b"cc\0-c\0lib/reg", None) == "cc -c lib/reg ..."
+    assert len(command_label.command_line(b"cc\0" + b"x" * 100_000 + b"\0", None)) < 5000
 
 
 def test_very_many_nested_launchers() -> None:
     """The search ends, and the name is short."""
-    assert len(command_label.of(argv(*["env"] * 5000), None)) < 100
+    assert len(command_label.activity(argv(*["env"] * 5000), None)) < 100
 
 
 RUN = (
