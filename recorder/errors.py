@@ -78,7 +78,7 @@ class Signalled(WebpfError):
         self.exit_code = 128 + signal
 
 
-def of_system(error: OSError) -> WebpfError:
+def from_os_error(error: OSError) -> WebpfError:
     """Returns the WebpfError for an OSError that no other code has handled."""
     if isinstance(error, FileNotFoundError) and _is_folder_gone():
         return NotFound("the current folder was deleted", "cd")

@@ -62,7 +62,7 @@ class LiveMachine:
             events += batch
             if not source.has_more() or batch[-1].time_ns > until_ns:  # what came later can't be in both
                 break
-        return Snapshot([*procfs.without_doubles(alive, events), *events], until_ns, paths)
+        return Snapshot([*procfs.drop_duplicates(alive, events), *events], until_ns, paths)
 
     def rescan(self) -> Scan:
         """With filters, the kernel side reports a process only at its next exec or its end. Those that match are here.
@@ -103,7 +103,7 @@ class LiveMachine:
         return procfs.state_of(process.pid, process.start_ns, self._clock_offset)
 
     def _read_all(self, pids: Iterable[int], cgroup_ids: dict[str, int]) -> Iterator[Alive]:
-        return procfs.read_all(pids, self._clock_offset, self._max_args, cgroup_ids)
+        return procfs.read_processes(pids, self._clock_offset, self._max_args, cgroup_ids)
 
     def _scan_target(self) -> Scan:
         cgroup_ids: dict[str, int] = {}

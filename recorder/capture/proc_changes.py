@@ -14,11 +14,11 @@ from ..model.process import Process
 
 
 def find_changed(
-    processes: Iterable[Process], read_all: Callable[[Iterable[int]], Iterable[Alive]], cgroup_ids: dict[str, int]
+    processes: Iterable[Process], read_processes: Callable[[Iterable[int]], Iterable[Alive]], cgroup_ids: dict[str, int]
 ) -> list[Alive]:
     """Those of these processes that are not as their events say. Threads of the kernel are left out: they rename often.
 
-    read_all: reads pids from /proc, with a bound for all arguments. cgroup_ids: filled with the cgroup v2 paths met.
+    read_processes: reads pids from /proc, with a bound for all arguments. cgroup_ids: gets the cgroup v2 paths met.
     """
     # First what is read fast: with many processes, this is the time that the end of a recording takes.
     candidates = {
@@ -26,7 +26,7 @@ def find_changed(
         for process in processes
         if not process.kernel and (_lacks_program(process) or _has_new_owner(process, cgroup_ids))
     }
-    read = ((candidates[alive.pid], alive) for alive in read_all(candidates))
+    read = ((candidates[alive.pid], alive) for alive in read_processes(candidates))
     return [alive for process, alive in read if _is_same(process, alive) and _differs(process, alive)]
 
 
@@ -36,7 +36,7 @@ def _is_same(process: Process, alive: Alive) -> bool:
 
 
 def _has_new_owner(process: Process, cgroup_ids: dict[str, int]) -> bool:
-    owner = procfs.read_owner(process.pid, cgroup_ids)
+    owner = procfs.read_identity(process.pid, cgroup_ids)
     if owner is None:
         return False
     comm, uid, cgroup_id = owner

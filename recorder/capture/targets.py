@@ -11,7 +11,7 @@ from typing import Protocol, TypeVar
 
 from ..errors import NotFound, Unavailable
 from ..host import procfs
-from ..host.signals import ENDING, StopSignal, ignored
+from ..host.signals import ALL_STOP_SIGNALS, StopSignal, ignored
 from ..kernel.filters import Filters
 from ..model.events import Alive
 from . import supervisor
@@ -77,7 +77,7 @@ class WholeMachine(Target):
     def __init__(self, filters: Filters = NO_FILTERS) -> None:
         super().__init__()
         self.filters = filters
-        self._stop = StopSignal(ENDING)
+        self._stop = StopSignal(ALL_STOP_SIGNALS)
 
     def __enter__(self) -> WholeMachine:
         self._undone_at_exit.enter_context(self._stop)
@@ -96,7 +96,7 @@ class RunningProcess(Target):
         super().__init__()
         self._pid = pid
         self._pidfd = -1
-        self._stop = StopSignal(ENDING)
+        self._stop = StopSignal(ALL_STOP_SIGNALS)
 
     def __enter__(self) -> RunningProcess:
         try:
@@ -108,7 +108,7 @@ class RunningProcess(Target):
         return self
 
     def scan(self, clock_offset: int, max_args: int, cgroup_ids: dict[str, int]) -> list[Alive]:
-        alive = procfs.read_alive(self._pid, clock_offset, max_args, cgroup_ids)
+        alive = procfs.read_process(self._pid, clock_offset, max_args, cgroup_ids)
         # By the descriptor, as the pid may have a new owner: this process was alive after the probe followed the pid.
         if alive is None or select.select([self._pidfd], [], [], 0)[0]:
             raise NotFound(f"process {self._pid} has ended just now", "ps -e")
@@ -145,7 +145,7 @@ class CommandTarget(Target):
         self._inside = inside or nullcontext()
 
     def __enter__(self) -> CommandTarget:
-        self._undone_at_exit.enter_context(ignored(ENDING))
+        self._undone_at_exit.enter_context(ignored(ALL_STOP_SIGNALS))
         return self
 
     def scan(self, clock_offset: int, max_args: int, cgroup_ids: dict[str, int]) -> list[Alive]:
@@ -204,7 +204,7 @@ def _scan(
     for pid in starts:
         probe.follow(pid)
     # Read them once more, since the kernel side left out what they did until they were followed.
-    reread = procfs.read_all(list(starts), clock_offset, max_args, cgroup_ids)
+    reread = procfs.read_processes(list(starts), clock_offset, max_args, cgroup_ids)
     followed = [process for process in reread if starts[process.pid] == process.start_ns and filters.accepts(process)]
     for pid in starts.keys() - {process.pid for process in followed}:
         probe.unfollow(pid)

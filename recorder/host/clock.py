@@ -2,7 +2,7 @@
 
 The kernel stamps events and the starts of processes with CLOCK_BOOTTIME of the first time namespace. In another time
 namespace, the clock and /proc show a process values that are shifted by an offset (time_namespaces(7)). So all code
-reads the boot clock with this module, and converts every start time of /proc with kernels_own().
+reads the boot clock with this module, and converts every start time of /proc with to_kernel_clock().
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def boot_ns() -> int:
     return _read_boot_clock() - namespace_offset_ns()
 
 
-def kernels_own(shown_ns: int) -> int:
+def to_kernel_clock(shown_ns: int) -> int:
     """Converts a start time in ns that /proc shows to this process; returns boot ns by the kernel's clock.
 
     The kernel computes modulo 2^64, so /proc shows a start before time 0 of this time namespace as a large number.

@@ -18,7 +18,7 @@ from typing import TypeAlias
 from ..errors import CannotCreate
 from ..log import suppressed
 from ..model import argv
-from .invocation import again_with, elsewhere
+from .invocation import retry_at_home, retry_with
 
 Identity: TypeAlias = tuple[int, int]
 """Device and inode number, which identify a file whatever its name is."""
@@ -26,7 +26,7 @@ Identity: TypeAlias = tuple[int, int]
 MAX_LINKS = 40  # MAXSYMLINKS in include/linux/namei.h
 _NO_ID = 2**32 - 1  # for chown(2) and others it means "don't change the id"
 
-SIDE_FILES = ("-wal", "-shm", "-journal")
+SIDE_FILE_SUFFIXES = ("-wal", "-shm", "-journal")
 """Suffixes of the files that SQLite makes beside the database."""
 
 
@@ -41,13 +41,13 @@ def invoking_user() -> tuple[int, int] | None:
     return None
 
 
-def trusted() -> set[int]:
+def trusted_uids() -> set[int]:
     """Returns the users whose files may be written to: root, the caller, and the user behind sudo."""
     user = invoking_user()
     return {0, os.geteuid(), *([user[0]] if user else [])}
 
 
-def follow(path: Path, option: str = "--db") -> Path:
+def resolve_link(path: Path, option: str = "--db") -> Path:
     """Returns the target of a symbolic link, or the path itself. Raises CannotCreate for a link that isn't followed.
 
     option: of the command line that chooses the path; the hint names it.
@@ -59,7 +59,7 @@ def follow(path: Path, option: str = "--db") -> Path:
             hint = _hint_of_target(path, option)
             raise CannotCreate(f"{path} is a symbolic link, which webpf doesn't follow under sudo", hint)
         path = path.parent / path.readlink()
-    raise CannotCreate(f"{path} is a symbolic link that leads nowhere", elsewhere(option, path))
+    raise CannotCreate(f"{path} is a symbolic link that leads nowhere", retry_at_home(option, path))
 
 
 def check_link(path: Path, option: str) -> bool:
@@ -70,14 +70,14 @@ def check_link(path: Path, option: str) -> bool:
         return False
     if not stat.S_ISLNK(status.st_mode):
         return False
-    if status.st_uid not in trusted():
+    if status.st_uid not in trusted_uids():
         hint = _hint_of_target(path, option)
         raise CannotCreate(f"{path} is a symbolic link of another user (uid {status.st_uid})", hint)
     return True
 
 
 def _hint_of_target(path: Path, option: str) -> str:
-    return again_with(option, os.path.realpath(path))
+    return retry_with(option, os.path.realpath(path))
 
 
 def check_owner(path: Path, status: os.stat_result) -> None:
@@ -86,7 +86,7 @@ def check_owner(path: Path, status: os.stat_result) -> None:
     status: of the file.
     """
     name = argv.file_word(path)
-    if status.st_uid not in trusted():
+    if status.st_uid not in trusted_uids():
         user = invoking_user()
         raise CannotCreate(
             f"{path} belongs to another user (uid {status.st_uid}), who could read"
@@ -103,7 +103,7 @@ def check_owner(path: Path, status: os.stat_result) -> None:
 
 def side_files(path: Path) -> list[Path]:
     """Returns the paths of the files that SQLite makes beside the database. They need not exist."""
-    return [path.with_name(path.name + suffix) for suffix in SIDE_FILES]
+    return [path.with_name(path.name + suffix) for suffix in SIDE_FILE_SUFFIXES]
 
 
 def check_side_files(path: Path) -> None:
@@ -113,7 +113,7 @@ def check_side_files(path: Path) -> None:
             status = side.lstat()
         except OSError:
             continue
-        owners = trusted() | ({path.stat().st_uid} if path.exists() else set())
+        owners = trusted_uids() | ({path.stat().st_uid} if path.exists() else set())
         if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1 or status.st_uid not in owners:
             raise CannotCreate(
                 f"{side} is no file of SQLite's, but was put there (by uid {status.st_uid})",
@@ -143,7 +143,7 @@ def check_opened(path: Path, wanted: Identity, before: Collection[int]) -> None:
     if not owners:
         raise CannotCreate(f"{path} was replaced while it was being opened", "webpf record --db ~/webpf.db")
     for status in (now_open[fd] for fd in now_open.keys() - before):
-        is_suspect = status.st_uid not in owners | trusted() or status.st_nlink > 1
+        is_suspect = status.st_uid not in owners | trusted_uids() or status.st_nlink > 1
         if is_suspect and stat.S_ISREG(status.st_mode):
             raise CannotCreate(
                 f"a file that SQLite needs beside {path} was put there by another user (uid {status.st_uid})",

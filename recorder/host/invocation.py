@@ -21,7 +21,7 @@ def sudo_command(arguments: list[str] | None = None) -> str:
     return shlex.join(["sudo", *called, *(sys.argv[1:] if arguments is None else arguments)])
 
 
-def as_called(hint: str) -> str:
+def adapt_hint(hint: str) -> str:
     """Replaces `webpf` at the start of a hint by how webpf was called, so that the user can paste the hint."""
     if hint.startswith("sudo webpf "):
         return sudo_command([]) + hint[len("sudo webpf") :]
@@ -41,7 +41,7 @@ def pip_install(*packages: str) -> str:
     return shlex.join([sys.executable, "-m", "pip", "install", *packages])
 
 
-def again_with(option: str, value: str) -> str:
+def retry_with(option: str, value: str) -> str:
     """Returns the command line of this process with another value for an option, as a hint.
 
     option: a long one, as `--db`. A `--force` is left out: what may be overwritten at one path may not be at another.
@@ -55,9 +55,9 @@ def again_with(option: str, value: str) -> str:
     return " ".join(map(argv.word, ["webpf", *kept, option, value, *after]))
 
 
-def elsewhere(option: str, path: Path) -> str:
+def retry_at_home(option: str, path: Path) -> str:
     """Returns the command line of this process with a file of the same name in the caller's home folder."""
-    return again_with(option, str(Path(os.path.expanduser("~")) / path.name))  # noqa: PTH111 - Path's needs a home
+    return retry_with(option, str(Path(os.path.expanduser("~")) / path.name))  # noqa: PTH111 - Path's needs a home
 
 
 def update_hint() -> str:

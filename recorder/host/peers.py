@@ -10,7 +10,7 @@ _ESTABLISHED = "01"  # include/net/tcp_states.h; a closed socket is shown as roo
 _MAPPED = b"\0" * 10 + b"\xff\xff"  # an IPv4 address in a socket for IPv6
 
 
-def uid(own: tuple[str, int], other: tuple[str, int]) -> int | None:
+def find_uid(own: tuple[str, int], other: tuple[str, int]) -> int | None:
     """Returns the uid of the socket that is bound to `other` and connected to `own` (IPv4 address and port each).
 
     None if this machine has no such socket: the connection is closed, or comes from another machine.

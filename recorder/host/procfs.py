@@ -48,7 +48,7 @@ def read_stat(pid: int) -> Stat | None:
         ppid=int(fields[1]),
         flags=int(fields[6]),
         threads=int(fields[17]),
-        start_ns=clock.kernels_own(int(fields[19]) * TICK_NS),
+        start_ns=clock.to_kernel_clock(int(fields[19]) * TICK_NS),
     )
 
 
@@ -69,18 +69,20 @@ def scan(clock_offset: int, max_args: int, cgroup_ids: dict[str, int]) -> list[A
     to which the ids of the processes' cgroup v2 paths are added.
     """
     pids = [int(entry.name) for entry in os.scandir("/proc") if entry.name.isdigit()]
-    processes = read_all(pids, clock_offset, max_args, cgroup_ids)
+    processes = read_processes(pids, clock_offset, max_args, cgroup_ids)
     return sorted(processes, key=lambda process: (process.start_ns, process.pid))
 
 
-def read_all(pids: Iterable[int], clock_offset: int, max_args: int, cgroup_ids: dict[str, int]) -> Iterator[Alive]:
+def read_processes(
+    pids: Iterable[int], clock_offset: int, max_args: int, cgroup_ids: dict[str, int]
+) -> Iterator[Alive]:
     """Yields the processes with these pids that are alive now. Parameters as in scan().
 
     Once the kept arguments of all processes exceed ALL_ARGS, only SHORT_ARGS bytes of each further process are kept.
     """
     room = ALL_ARGS
     for pid in pids:
-        process = read_alive(pid, clock_offset, max_args if room > 0 else min(max_args, SHORT_ARGS), cgroup_ids)
+        process = read_process(pid, clock_offset, max_args if room > 0 else min(max_args, SHORT_ARGS), cgroup_ids)
         if process is not None:
             room -= len(process.argv or b"")
             yield process
@@ -94,7 +96,7 @@ def state_of(pid: int, start_ns: int, clock_offset: int) -> State:
     return "zombie" if has_ended(stat) else "alive"
 
 
-def without_doubles(alive: Collection[Alive], events: Iterable[Event]) -> list[Alive]:
+def drop_duplicates(alive: Collection[Alive], events: Iterable[Event]) -> list[Alive]:
     """Returns the processes of a scan without what the first events say better.
 
     The BPF programs are attached before the scan, so a process that starts in between is in both: the scan's is left
@@ -116,7 +118,7 @@ def without_doubles(alive: Collection[Alive], events: Iterable[Event]) -> list[A
     ]
 
 
-def read_alive(pid: int, clock_offset: int, max_args: int, cgroup_ids: dict[str, int]) -> Alive | None:
+def read_process(pid: int, clock_offset: int, max_args: int, cgroup_ids: dict[str, int]) -> Alive | None:
     """Returns the process with this pid; None if there is none or it has ended. Parameters as in scan()."""
     folder = Path(f"/proc/{pid}")
     stat = read_stat(pid)
@@ -151,8 +153,8 @@ def read_alive(pid: int, clock_offset: int, max_args: int, cgroup_ids: dict[str,
     )
 
 
-def read_owner(pid: int, cgroup_ids: dict[str, int]) -> tuple[str, int, int | None] | None:
-    """Returns the name, real user id and cgroup id of a process; None if there is none. Faster than read_alive().
+def read_identity(pid: int, cgroup_ids: dict[str, int]) -> tuple[str, int, int | None] | None:
+    """Returns the name, real user id and cgroup id of a process; None if there is none. Faster than read_process().
 
     cgroup_ids: as in scan().
     """

@@ -10,10 +10,10 @@ from typing import Any, TypeAlias
 
 from ..log import get_logger
 
-ASKING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """The signals that ask a program to end."""
 
-ENDING = (*ASKING, signal.SIGQUIT)
+ALL_STOP_SIGNALS = (*STOP_SIGNALS, signal.SIGQUIT)
 """The same, and the signal of Ctrl-\\."""
 
 _Handler: TypeAlias = Callable[[int, FrameType | None], Any] | int | None
@@ -22,7 +22,7 @@ _Handler: TypeAlias = Callable[[int, FrameType | None], Any] | int | None
 class StopSignal:
     """Notes signals within its block instead of ending the process. `received` is the last one, None if none came."""
 
-    def __init__(self, numbers: Sequence[signal.Signals] = ASKING) -> None:
+    def __init__(self, numbers: Sequence[signal.Signals] = STOP_SIGNALS) -> None:
         self.received: int | None = None
         self._is_logged = False
         self._numbers = numbers

@@ -9,13 +9,13 @@ from typing import TypeAlias
 
 from ..model.events import exact
 
-Numbers: TypeAlias = tuple[int, int]
+DirectoryId: TypeAlias = tuple[int, int]
 """Identifies a directory: device as the kernel's own dev_t (12 bits major, 20 bits minor), and inode number."""
 
 _MINOR_BITS = 20  # include/linux/kdev_t.h
 
 
-def path_of(pid: int, numbers: Numbers) -> str | bytes | None:
+def path_of(pid: int, numbers: DirectoryId) -> str | bytes | None:
     """Returns the path of the working directory, as bytes if it isn't UTF-8.
 
     None if the process has ended, has another working directory now, or may not be read by this user.

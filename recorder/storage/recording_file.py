@@ -164,7 +164,7 @@ class Store:
 
     def failure(self, error: Exception) -> StorageError:
         """What is told, if SQLite's error is the end."""
-        hint = invocation.elsewhere("--db", self.path)
+        hint = invocation.retry_at_home("--db", self.path)
         if "locked" in str(error):
             holder = lock_holders.describe(self.path) or "by another process"
             return StorageError(f"{self.path} is locked {holder}; what was committed before is kept", hint)

@@ -313,7 +313,7 @@ def test_what_clone_parent_makes_is_told_from_that(act: str, start_recorder: Sta
 def test_arguments_of_all_that_changed_have_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     """As those of all that a look at /proc finds."""
     with changed(b"renamed") as first, changed(b"renamed") as second:
-        alive_now = [procfs.read_alive(pid, 0, 32768, {}) for pid in (first, second)]
+        alive_now = [procfs.read_process(pid, 0, 32768, {}) for pid in (first, second)]
         known = [Process(number, it.pid, it.start_ns) for number, it in enumerate(alive_now) if it is not None]
         for process in known:
             process.execs, process.comm = 0, "python3"

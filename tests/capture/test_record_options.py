@@ -18,7 +18,7 @@ from webpf.capture.record_options import RecordOptions
 from webpf.capture.targets import RunningProcess, WholeMachine, open_target
 from webpf.cli import record
 from webpf.errors import NotFound, UsageError
-from webpf.host.signals import ENDING, StopSignal, ignored
+from webpf.host.signals import ALL_STOP_SIGNALS, StopSignal, ignored
 from webpf.kernel.filters import FilterOptions
 from webpf.model.events import KERNEL_KINDS
 from webpf.model.recording import COMPLETE, Recording, StoredCounts
@@ -74,15 +74,15 @@ def test_each_filter_is_refused_for_one_process(name: str) -> None:
 
 
 def handlers() -> dict[int, object]:
-    return {number: signal.getsignal(number) for number in ENDING}
+    return {number: signal.getsignal(number) for number in ALL_STOP_SIGNALS}
 
 
 def test_signals_are_handled_as_before_at_the_end() -> None:
     before = handlers()
-    stop = StopSignal(ENDING)
+    stop = StopSignal(ALL_STOP_SIGNALS)
     targets = WholeMachine(), RunningProcess(os.getpid())
     assert handlers() == before, "a constructor does nothing"
-    for block in (stop, ignored(ENDING), *targets, open_target(RecordOptions(), None)):
+    for block in (stop, ignored(ALL_STOP_SIGNALS), *targets, open_target(RecordOptions(), None)):
         with block:
             assert handlers() != before
         assert handlers() == before

@@ -54,7 +54,7 @@ def shown_by_ps(pid: int) -> str:
 
 def argv_of(pid: int) -> list[bytes]:
     """Returns the arguments that webpf reads from /proc."""
-    alive = procfs.read_alive(pid, 0, 1 << 20, {})
+    alive = procfs.read_process(pid, 0, 1 << 20, {})
     assert alive is not None and alive.argv is not None
     assert alive.argv_bytes == len(alive.argv)
     return split(alive.argv)

@@ -12,7 +12,7 @@ from support import wait_until
 from webpf.host import working_dirs
 
 
-def numbers(folder: Path) -> working_dirs.Numbers:
+def numbers(folder: Path) -> working_dirs.DirectoryId:
     """Returns what the kernel reports for a folder: on most file systems stat() has the same values."""
     status = folder.stat()
     return os.major(status.st_dev) << 20 | os.minor(status.st_dev), status.st_ino

@@ -174,7 +174,7 @@ def test_arguments_of_all_that_are_alive(monkeypatch: pytest.MonkeyPatch) -> Non
         pids = [process.pid for process in running]
         for pid in pids:
             wait_until(lambda: b"600" in Path(f"/proc/{pid}/cmdline").read_bytes(), "it doesn't run")  # noqa: B023
-        found = list(procfs.read_all([*pids, 2**22 + 1], 0, 32768, {}))
+        found = list(procfs.read_processes([*pids, 2**22 + 1], 0, 32768, {}))
         raw = Path(f"/proc/{pids[0]}/cmdline").read_bytes()
         assert [process.pid for process in found] == pids
         assert [process.argv for process in found] == [raw, raw, raw[: procfs.SHORT_ARGS]]

@@ -111,7 +111,7 @@ def test_a_file_of_another_user(shared: Path, content: str, webpf: Webpf, enviro
         refused(webpf("rebuild", "--db", path), "belongs to another user")
 
 
-@pytest.mark.parametrize("suffix", file_owner.SIDE_FILES)
+@pytest.mark.parametrize("suffix", file_owner.SIDE_FILE_SUFFIXES)
 @pytest.mark.parametrize("plant", ["symbolic link", "hard link", "own file", "folder"])
 def test_planted_side_files(
     shared: Path, victim: Path, suffix: str, plant: str, webpf: Webpf, environment: dict[str, str]
