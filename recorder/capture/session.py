@@ -101,7 +101,7 @@ class Session:
         first_id = self.writer.reserve(len(events))
         owners = self._pairing.feed(events, first_id)
         changed = self._pairing.take_changed()
-        rows = columns.flatten(events, first_id, owners, self._pairing.telling)
+        rows = columns.flatten(events, first_id, owners, self._pairing.rare_value_ids)
         self.processes += len([p for p in changed if p.id >= first_id and not p.kernel])
         self.paths.look_up_cgroups(columns.cgroup_ids(rows))
         if new := self.paths.unknown_directories(columns.directories(rows)):

@@ -84,7 +84,7 @@ class KnownProcesses:
                 del processes[process.pid]
         self._given_up[process.pid, process.start_ns] = process
         if self._is_filtered:
-            self._late_parents.remember(process)
+            self._late_parents.add_ended(process)
         if len(self._given_up) > MAX_GIVEN_UP:
             oldest = next(iter(self._given_up))
             self._forgotten.append(self._given_up.pop(oldest).id)
@@ -128,7 +128,7 @@ class KnownProcesses:
 
     def _link(self, parent: Process) -> None:
         """Links a new process to its children that became known before it."""
-        children = self._late_parents.take(parent)
+        children = self._late_parents.take_children(parent)
         # By id, since the start of the child may have become exact after it was added to late_parents.
         given_up = {process.id: process for process in self._given_up.values()} if children else {}
         for child_id, pid in children:

@@ -41,7 +41,7 @@ class LateParents:
         self._ended: dict[tuple[int, int], int] = {}  # id by pid and start
         self._ended_in_order: deque[tuple[int, int]] = deque()
 
-    def add(self, child: Process, ppid: int, parent_start_ns: int | None) -> None:
+    def add_child(self, child: Process, ppid: int, parent_start_ns: int | None) -> None:
         """Adds a process that waits for its parent. parent_start_ns: None if only the parent's pid is known."""
         number = self._next
         index = number % MAX_WAITING_CHILDREN
@@ -53,13 +53,13 @@ class LateParents:
         self._ppids[index], self._parent_starts[index] = ppid, _UNKNOWN if parent_start_ns is None else parent_start_ns
         self._next = number + 1
 
-    def forget(self, child: Process) -> None:
+    def remove_child(self, child: Process) -> None:
         """Removes a process that no longer waits for its parent."""
         for index in self._children(child.ppid):
             if self._ids[index] == child.id:
                 self._ids[index] = _NONE
 
-    def take(self, parent: Process) -> list[Child]:
+    def take_children(self, parent: Process) -> list[Child]:
         """Removes and returns the waiting children of a process. If one knows the parent's exact start, it is set."""
         taken, others = [], 0
         for index in self._children(parent.pid):
@@ -88,7 +88,7 @@ class LateParents:
                 yield index
             number = self._before[index]
 
-    def remember(self, parent: Process) -> None:
+    def add_ended(self, parent: Process) -> None:
         """Keeps the id of a process that has ended, because a child of it may still be reported."""
         identity = (parent.pid, parent.start_ns)
         self._ended[identity] = parent.id

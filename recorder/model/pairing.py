@@ -24,7 +24,7 @@ class Pairing(KnownProcesses):
 
     def __init__(self, is_filtered: bool = False) -> None:
         super().__init__(is_filtered)
-        self.telling: list[int] = []
+        self.rare_value_ids: list[int] = []
         """Ids of the forks and exits of the last feed() whose execs, begun or uid must be stored in a file.
 
         For all other events, pairing has the same result without these values.
@@ -33,7 +33,7 @@ class Pairing(KnownProcesses):
             Fork: self._fork,
             Exec: self._exec,
             Exit: self._exit,
-            Free: self._free_and_remember if is_filtered else self._free,
+            Free: self._free_and_add_ended if is_filtered else self._free,
             Alive: self._alive,
             Gone: self._gone,
         }
@@ -44,8 +44,8 @@ class Pairing(KnownProcesses):
         first_id: id of the first event; the others have the ids after it. A process has the id of its first event.
         """
         handlers = self._handlers
-        if self.telling:
-            self.telling = []
+        if self.rare_value_ids:
+            self.rare_value_ids = []
         return [handlers[type(event)](event, event_id) for event_id, event in enumerate(events, first_id)]
 
     def _fork(self, event: Fork, event_id: int) -> int:
@@ -54,7 +54,7 @@ class Pairing(KnownProcesses):
         if before is not None:
             is_from_proc = not before.exact
             process = self._find_or_add(pid, start_ns, event_id)
-            self._late_parents.forget(process)  # it may wait there with only the pid of its parent
+            self._late_parents.remove_child(process)  # it may wait there with only the pid of its parent
             if is_from_proc and process is before:
                 # The fork event was still being written when /proc was read, so all its execs come after it.
                 process.execs = None
@@ -72,10 +72,10 @@ class Pairing(KnownProcesses):
         elif process.parent_id is None:
             process.parent_id = self._late_parents.find_ended(ppid, parent_start_ns)
             if process.parent_id is None:
-                self._late_parents.add(process, ppid, parent_start_ns)
+                self._late_parents.add_child(process, ppid, parent_start_ns)
         has_rare_values = execs or begun
         if has_rare_values:
-            self.telling.append(event_id)
+            self.rare_value_ids.append(event_id)
         if before is None or process.execs is None:  # else an event after the fork came before it, and says more
             process.comm = comm
             process.uid = uid
@@ -120,7 +120,7 @@ class Pairing(KnownProcesses):
             if not is_killed or not process.was_killed_within_exec(begun):
                 process.comm = comm
             if is_killed or (uid != process.uid and uid is not None):
-                self.telling.append(event_id)
+                self.rare_value_ids.append(event_id)
                 process.uid = process.uid if uid is None else uid
             process.status = status
             process.max_rss_kib = max_rss_kib
@@ -149,10 +149,10 @@ class Pairing(KnownProcesses):
             del self._given_up[pid, start_ns]
         return process.id
 
-    def _free_and_remember(self, event: Free, event_id: int) -> int:
+    def _free_and_add_ended(self, event: Free, event_id: int) -> int:
         process = self._find(event.pid, event.start_ns)
         if process is not None:
-            self._late_parents.remember(process)
+            self._late_parents.add_ended(process)
         return self._free(event, event_id)
 
     def _alive(self, event: Alive, event_id: int) -> int:
@@ -181,8 +181,8 @@ class Pairing(KnownProcesses):
         if parent is not None and parent is not process and parent.start_ns <= process.start_ns:
             process.parent_id = parent.id
         else:
-            self._late_parents.forget(process)  # it may be there already
-            self._late_parents.add(process, process.ppid, None)
+            self._late_parents.remove_child(process)  # it may be there already
+            self._late_parents.add_child(process, process.ppid, None)
 
     def _gone(self, event: Gone, event_id: int) -> int:
         process = self._find(event.pid, event.start_ns)

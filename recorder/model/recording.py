@@ -22,7 +22,7 @@ class StoredCounts(NamedTuple):
     lost: int | None
 
     @property
-    def are_balanced(self) -> bool:
+    def counts_match(self) -> bool:
         """Whether every attempted event was either written or lost."""
         if self.attempted is None or self.written is None or self.lost is None:
             return False
