@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from operator import itemgetter
 
-from ..model.events import as_text
+from ..model.events import escape_bytes
 from ..model.ordering import parents_first
 from ..model.recording import Recording
 from ..output import command_label
@@ -98,7 +98,9 @@ def read(connection: sqlite3.Connection, recording: int, with_places: bool = Fal
         ending = (end, cpu, state, exit_code, signal)
         flags, program = (bool(is_old), bool(has_run)), command_label.program(argv, comm)
         activity = command_label.activity(argv, comm)
-        yield Node(id, parent, pid, line, start, *ending, *flags, title, activity, as_text(place), program, command)
+        yield Node(
+            id, parent, pid, line, start, *ending, *flags, title, activity, escape_bytes(place), program, command
+        )
 
 
 def _digest(argv: bytes | None, comm: str | None) -> bytes:

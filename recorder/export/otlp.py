@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from typing import Any, TextIO
 
 from ..model import argv
-from ..model.events import as_text, text
+from ..model.events import decode_escaped, escape_bytes
 from ..model.recording import Recording
 from ..output import command_label
 from ..progress import UNWATCHED, Work, counted, processes
@@ -139,12 +139,12 @@ def _about_process(row: sqlite3.Row) -> dict[str, Any]:
     """Names that begin with process. are OpenTelemetry's: https://opentelemetry.io/docs/specs/semconv/registry/."""
     words = None
     if row["argv"] is not None:
-        words = _cut_words([text(word) for word in argv.split(row["argv"][: argv.MAX_ARGV_BYTES])])
+        words = _cut_words([decode_escaped(word) for word in argv.split(row["argv"][: argv.MAX_ARGV_BYTES])])
     return {
         "process.pid": row["pid"],
         "process.parent_pid": row["ppid"],
         "process.executable.name": row["comm"],
-        "process.executable.path": as_text(row["filename"]),
+        "process.executable.path": escape_bytes(row["filename"]),
         "process.command_args": words,
         "process.exit.code": row["exit_code"],
         "process.real_user.id": row["uid"],
@@ -161,7 +161,7 @@ def _events(connection: sqlite3.Connection, row: sqlite3.Row) -> dict[str, Any]:
         if size > _EVENTS_BYTES:
             dropped += 1
             continue
-        about = _attributes({"process.executable.path": as_text(filename), "process.executable.name": comm})
+        about = _attributes({"process.executable.path": escape_bytes(filename), "process.executable.name": comm})
         events.append({"timeUnixNano": str(time_ns), "name": "exec", "attributes": about})
         size += len(_json(events[-1])) + 1
     return {"events": events, **({"droppedEventsCount": dropped} if dropped else {})}

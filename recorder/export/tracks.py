@@ -10,7 +10,7 @@ import sqlite3
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from ..model.events import as_text
+from ..model.events import escape_bytes
 from ..model.recording import Recording
 from ..output import command_label
 from ..progress import UNWATCHED, Work, counted, processes
@@ -77,7 +77,7 @@ def read(
         title = command_label.cut(command_label.short_title(argv, comm), _TITLE) + _mark(
             *(values[at] for at in _ENDING)
         )
-        values[_FILENAME] = as_text(values[_FILENAME])
+        values[_FILENAME] = escape_bytes(values[_FILENAME])
         yield Slice(track, lane, is_first, title, outcome, start, end, tuple(values))
 
 

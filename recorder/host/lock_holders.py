@@ -6,7 +6,7 @@ import contextlib
 import os
 from pathlib import Path
 
-from ..model.events import text
+from ..model.events import decode_escaped
 from . import file_owner
 
 _LOCKS = Path("/proc/locks")
@@ -49,6 +49,6 @@ def find(path: Path) -> list[int]:
 
 def _name(pid: int) -> str:
     try:
-        return text(Path(f"/proc/{pid}/comm").read_bytes().rstrip(b"\n"))
+        return decode_escaped(Path(f"/proc/{pid}/comm").read_bytes().rstrip(b"\n"))
     except OSError:
         return "ended"

@@ -10,7 +10,18 @@ from pathlib import Path
 from typing import Literal, NamedTuple, TypeAlias
 
 from ..model.bounded_cache import MIB
-from ..model.events import PF_EXITING, PF_FORKNOEXEC, PF_KTHREAD, TICK_NS, Alive, Event, Exec, Fork, exact, text
+from ..model.events import (
+    PF_EXITING,
+    PF_FORKNOEXEC,
+    PF_KTHREAD,
+    TICK_NS,
+    Alive,
+    Event,
+    Exec,
+    Fork,
+    decode_escaped,
+    decode_exact,
+)
 from . import cgroups, clock, titles
 
 ALL_ARGS, SHORT_ARGS = 64 * MIB, 256  # bytes of argv: in total, and of each process once the total is used up
@@ -141,7 +152,7 @@ def read_process(pid: int, clock_offset: int, max_args: int, cgroup_ids: dict[st
         pid=pid,
         start_ns=stat.start_ns + clock_offset,
         ppid=stat.ppid,
-        comm=text(stat.comm),
+        comm=decode_escaped(stat.comm),
         uid=int(uid),
         euid=int(euid),
         cgroup_id=_cgroup_id(cgroup, cgroup_ids),
@@ -166,7 +177,7 @@ def read_identity(pid: int, cgroup_ids: dict[str, int]) -> tuple[str, int, int |
     except (FileNotFoundError, ProcessLookupError):
         return None
     uid = int(lines.partition(b"\nUid:")[2].split(None, 1)[0])
-    return text(name), uid, _cgroup_id(cgroup, cgroup_ids)
+    return decode_escaped(name), uid, _cgroup_id(cgroup, cgroup_ids)
 
 
 def _living_thread(folder: Path, stat: Stat) -> Path:
@@ -187,7 +198,7 @@ def _read_argv(folder: Path, max_args: int) -> tuple[bytes, int]:
 
 def _read_exe(folder: Path) -> str | bytes | None:
     with _unreadable_ignored():
-        return exact(os.fsencode((folder / "exe").readlink()).removesuffix(b" (deleted)"))
+        return decode_exact(os.fsencode((folder / "exe").readlink()).removesuffix(b" (deleted)"))
     return None
 
 

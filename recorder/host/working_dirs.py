@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import TypeAlias
 
-from ..model.events import exact
+from ..model.events import decode_exact
 
 DirectoryId: TypeAlias = tuple[int, int]
 """Identifies a directory: device as the kernel's own dev_t (12 bits major, 20 bits minor), and inode number."""
@@ -31,7 +31,7 @@ def path_of(pid: int, numbers: DirectoryId) -> str | bytes | None:
             return None
         if device != _kernel_dev_t(status.st_dev) and device != _device_of_mount(pid, descriptor):
             return None
-        return exact(os.fsencode(Path(f"/proc/self/fd/{descriptor}").readlink()))
+        return decode_exact(os.fsencode(Path(f"/proc/self/fd/{descriptor}").readlink()))
     except OSError:
         return None
     finally:

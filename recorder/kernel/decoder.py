@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..model.bounded_cache import MIB, BoundedCache
-from ..model.events import NUMBERS, Event, Exec, Exit, Fork, Free, exact, text
+from ..model.events import NUMBERS, Event, Exec, Exit, Fork, Free, decode_escaped, decode_exact
 
 _EVENT_HEAD = struct.Struct("=I4x6Q8I16s")  # the length in the record's header, then struct event
 EVENT_HEAD_BYTES = _EVENT_HEAD.size - 8
@@ -30,8 +30,8 @@ class Decoder:
 
     def __init__(self) -> None:
         # Most processes have one of a few names and file names, so these are decoded once.
-        self._names = BoundedCache(text, _NAMES_BYTES)
-        self._paths = BoundedCache(exact, _NAMES_BYTES)
+        self._names = BoundedCache(decode_escaped, _NAMES_BYTES)
+        self._paths = BoundedCache(decode_exact, _NAMES_BYTES)
 
     def decode(self, memory: memoryview, start: int, end: int, out: list[Event]) -> int:
         """Appends the events of the records in memory[start:end]; returns the position of the first undecoded record.

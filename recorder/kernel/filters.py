@@ -15,7 +15,7 @@ from typing import Any
 
 from ..errors import UsageError
 from ..model import argv
-from ..model.events import Alive, text
+from ..model.events import Alive, decode_escaped
 
 _COMM_BYTES = 16  # TASK_COMM_LEN, include/linux/sched.h: 15 bytes and a NUL
 _TWO_WORDS = struct.Struct("=QQ")
@@ -49,7 +49,7 @@ class Filters:
         """Whether this process matches all filters now. A process in a cgroup below `cgroup` never matches here."""
         return (
             (not self.uids or process.uid in self.uids)
-            and (not self.names or process.comm in map(text, self.names))
+            and (not self.names or process.comm in map(decode_escaped, self.names))
             and (self.cgroup is None or process.cgroup_id == self.cgroup.id)
         )
 

@@ -157,7 +157,7 @@ TICK_NS = 10_000_000
 """Resolution of the start times in /proc in ns (USER_HZ is 100 on every architecture that BPF runs on)."""
 
 
-def text(raw: bytes) -> str:
+def decode_escaped(raw: bytes) -> str:
     """Decodes bytes from the kernel, up to the first NUL, with backslash escapes for what isn't UTF-8.
 
     An escape has four characters for one byte. So it is for names, which are short, and for text that is only shown.
@@ -165,12 +165,12 @@ def text(raw: bytes) -> str:
     return raw.partition(b"\0")[0].decode("utf-8", "backslashreplace")
 
 
-def storable(value: Any) -> Any:
+def to_storable(value: Any) -> Any:
     """Returns a value for SQLite: text with surrogate escapes, as in paths and arguments, gets backslash escapes."""
-    return text(os.fsencode(value)) if isinstance(value, str) else value
+    return decode_escaped(os.fsencode(value)) if isinstance(value, str) else value
 
 
-def exact(raw: bytes) -> str | bytes:
+def decode_exact(raw: bytes) -> str | bytes:
     """Decodes bytes from the kernel, up to the first NUL; returns them as bytes if they aren't UTF-8."""
     raw = raw.partition(b"\0")[0]
     try:
@@ -179,6 +179,6 @@ def exact(raw: bytes) -> str | bytes:
         return raw
 
 
-def as_text(value: str | bytes | None) -> str | None:
-    """Returns a result of exact() as text, for formats without bytes; what isn't UTF-8 gets backslash escapes."""
-    return text(value) if isinstance(value, bytes) else value
+def escape_bytes(value: str | bytes | None) -> str | None:
+    """Returns a result of decode_exact() as text, for formats without bytes, with backslash escapes."""
+    return decode_escaped(value) if isinstance(value, bytes) else value

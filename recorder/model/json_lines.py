@@ -8,7 +8,7 @@ from typing import Any
 
 from ..errors import DataError
 from . import argv
-from .events import ALL_KINDS, Alive, Event, Exec, text
+from .events import ALL_KINDS, Alive, Event, Exec, decode_escaped
 
 _LETTERS: dict[type[Event], str] = {kind.type: kind.letter for kind in ALL_KINDS}
 _TYPES = {kind.letter: kind.type for kind in ALL_KINDS}
@@ -30,7 +30,7 @@ def encode(event: Event) -> dict[str, Any]:
         fields["argv"] = base64.b64encode(event.argv).decode()
     if isinstance(fields.get("filename"), bytes):
         fields["filename_base64"] = base64.b64encode(fields["filename"]).decode()
-        fields["filename"] = text(fields["filename"])
+        fields["filename"] = decode_escaped(fields["filename"])
     return line | fields
 
 

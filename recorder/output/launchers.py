@@ -11,7 +11,7 @@ import shlex
 from collections.abc import Sequence
 
 from ..model.argv import MAX_ARGV_BYTES, split
-from ..model.events import text
+from ..model.events import decode_escaped
 
 _MAX_NAME = 60  # characters
 _MAX_NESTED = 5  # launchers that run each other
@@ -61,7 +61,7 @@ def name_of(path: bytes) -> str:
     It has at most 60 characters, and is empty only for an empty path.
     """
     written = _WRITTEN.match(path)
-    name = text(written[0] if written else path.rstrip(b"/").rpartition(b"/")[2] or path)
+    name = decode_escaped(written[0] if written else path.rstrip(b"/").rpartition(b"/")[2] or path)
     return name if len(name) <= _MAX_NAME else name[: _MAX_NAME - 3] + "..."
 
 

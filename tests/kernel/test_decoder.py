@@ -15,7 +15,7 @@ from support import PROJECT
 
 from webpf.kernel import decoder
 from webpf.kernel.decoder import Decoder, find_busy
-from webpf.model.events import Event, Exec, Exit, Fork, Free, text
+from webpf.model.events import Event, Exec, Exit, Fork, Free, decode_escaped
 
 
 def decode(memory: bytes, start: int = 0) -> tuple[list[Event], int]:
@@ -210,7 +210,7 @@ def expected(body: bytes) -> Event:
     """Returns the event of one record, read field by field."""
     *numbers, comm = EVENT_HEAD.unpack_from(body)
     it = dict(zip(U64 + U32, numbers, strict=True))
-    time, start, name = it["time"], it["start"], text(comm)
+    time, start, name = it["time"], it["start"], decode_escaped(comm)
     if it["kind"] == FORK:
         return Fork(
             time, it["pid"], start, it["ppid"], it["parent_start"], name, it["uid"], it["euid"], it["cgroup"],

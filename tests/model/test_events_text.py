@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from webpf.model.events import text
+from webpf.model.events import decode_escaped
 
 
 @pytest.mark.parametrize(
@@ -25,16 +25,16 @@ from webpf.model.events import text
     ],
 )
 def test_examples(raw: bytes, expected: str) -> None:
-    assert text(raw) == expected
+    assert decode_escaped(raw) == expected
 
 
 @given(st.binary())
 def test_any_bytes_become_text_that_can_be_stored(raw: bytes) -> None:
-    result = text(raw)
+    result = decode_escaped(raw)
     result.encode("utf-8")
     assert "\0" not in result
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0")))
 def test_text_stays_as_it_is(name: str) -> None:
-    assert text(name.encode() + b"\0rest") == name
+    assert decode_escaped(name.encode() + b"\0rest") == name

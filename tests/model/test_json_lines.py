@@ -20,7 +20,7 @@ NS = st.integers(0, 2**63 - 1)
 U32 = st.integers(0, 2**32 - 1)
 KIB = st.integers(0, 2**52)
 FLAG = st.integers(0, 1)
-NAME = st.one_of(st.binary(max_size=16).map(events.text), st.text(max_size=16))
+NAME = st.one_of(st.binary(max_size=16).map(events.decode_escaped), st.text(max_size=16))
 ARGV = st.binary(max_size=60)
 
 FORKS = st.builds(Fork, NS, U32, NS, U32, NS, NAME, U32, U32, NS, FLAG, st.none() | U32, st.none() | U32)
