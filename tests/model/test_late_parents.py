@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 from fates import Query
-from support import Machine, Recorder, about, alive, at, exec_, exit_, fork, free
+from support import Machine, Recorder, alive, at, exec_, exit_, fork, free, recording_values
 
 from webpf.analysis import process_tree
 from webpf.analysis.tree_view import Tree
@@ -49,7 +49,9 @@ def written(db: Path, events: Iterable[Event], batch: int, is_filtered: bool = T
     store = Store(db)
     options = {"users": [], "names": ["x"] if is_filtered else [], "cgroup": False}
     source = Replay(events, batch)
-    session = Session(source, store.begin(about() | {"options": options}), Machine(), is_filtered=is_filtered)
+    session = Session(
+        source, store.begin(recording_values() | {"options": options}), Machine(), is_filtered=is_filtered
+    )
     while not source.exhausted:
         session.take_in(source.drain())
     session.finish()

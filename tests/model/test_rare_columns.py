@@ -6,7 +6,7 @@ import sqlite3
 from pathlib import Path
 
 import pytest
-from support import Machine, about, exit_, fork, free
+from support import Machine, exit_, fork, free, recording_values
 
 from webpf.capture.session import Session
 from webpf.model.events import Event
@@ -48,7 +48,7 @@ def values_of(path: Path, sql: str) -> list[tuple[object, ...]]:
 def test_values_that_say_nothing_new_are_left_out(tmp_path: Path, batch: int) -> None:
     path = tmp_path / "w.db"
     store = Store(path)
-    session = Session(Replay([]), store.begin(about()), Machine())
+    session = Session(Replay([]), store.begin(recording_values()), Machine())
     events = [
         *(born(pid, *numbers) for pid, numbers in FORKS.items()),
         *(ended(pid, *rest) for pid, rest in EXITS.items()),

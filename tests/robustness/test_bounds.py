@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from ring_records import FORK, event_bytes, exec_event_bytes, record
-from support import MS, T0, Machine, about, alive, at, exec_, exit_, fork, free, wait_until
+from support import MS, T0, Machine, alive, at, exec_, exit_, fork, free, recording_values, wait_until
 
 from webpf.capture import stream
 from webpf.capture.min_lifetime import HELD_BYTES, MinLifetimeFilter
@@ -84,7 +84,7 @@ def test_a_process_that_lives_does_not_hold_its_arguments(tmp_path: Path) -> Non
     """Nor does its row; and its end doesn't write them again, nor anything less than they were."""
     count = 2_000
     store = Store(tmp_path / "webpf.db")
-    live = Session(Replay([]), store.begin(about()), Machine())
+    live = Session(Replay([]), store.begin(recording_values()), Machine())
     with at_most(6):
         for pid in range(1000, 1000 + count):
             live.take_in([fork(pid, pid), exec_(pid, pid, pid, b"%d" % pid + b"x" * LONG)])
@@ -108,7 +108,7 @@ def test_a_process_that_lives_does_not_hold_its_arguments(tmp_path: Path) -> Non
 def test_what_is_written_of_a_process_that_changes(tmp_path: Path) -> None:
     """Its program once; then what else has changed, without it; and a program that turns out unknown."""
     store = Store(tmp_path / "webpf.db")
-    writer = store.begin(about())
+    writer = store.begin(recording_values())
     pairing = Pairing()
 
     def change(*events: Event) -> list[int]:
@@ -141,7 +141,7 @@ def test_a_program_is_taken_once() -> None:
 
 def test_cgroups(tmp_path: Path) -> None:
     store = Store(tmp_path / "webpf.db")
-    live = Session(Replay([]), store.begin(about()), Machine())
+    live = Session(Replay([]), store.begin(recording_values()), Machine())
     with at_most(8):
         for first in range(0, MANY, 1000):
             live.paths.write_cgroups({number: f"/a/{number}" for number in range(first, first + 1000)})
@@ -154,7 +154,7 @@ def test_cgroups(tmp_path: Path) -> None:
 def test_directories(tmp_path: Path) -> None:
     """What has been forgotten may be found again, and is in the file once."""
     store = Store(tmp_path / "webpf.db")
-    live = Session(Replay([]), store.begin(about()), Machine())
+    live = Session(Replay([]), store.begin(recording_values()), Machine())
     with at_most(8):
         for first in range(0, MANY, 1000):
             live.paths.write_directories({(8, number): f"/a/{number}" for number in range(first, first + 1000)})
@@ -259,7 +259,7 @@ def test_a_recording_says_how_many_short_ones_it_kept(tmp_path: Path) -> None:
     execs: list[Event] = [exec_(7, 0, 1 + number / 100, b"%09d" % number + b"x" * LONG) for number in range(3_000)]
     replay = Replay([fork(7, 0), *execs, exit_(7, 0, 50)], batch=100)
     source = MinLifetimeFilter(replay, 1000 * MS, T0, lambda: at(60))
-    live = Session(source, store.begin(about()), Machine(clock_offset=at(60) - clock.boot_ns()))
+    live = Session(source, store.begin(recording_values()), Machine(clock_offset=at(60) - clock.boot_ns()))
     while source.has_more():
         live.drain()
     live.finish()

@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support import A_MIXED_LOT, about, alive, exec_, exit_, fork, free, gone, make_recording
+from support import A_MIXED_LOT, alive, exec_, exit_, fork, free, gone, make_recording, recording_values
 
 from webpf.errors import DataError, NotFound, StorageError
 from webpf.host import liveness, procfs
@@ -144,7 +144,7 @@ def going_on() -> dict[str, object]:
     """A recording whose recorder is this very process."""
     own = procfs.read_stat(os.getpid())
     assert own is not None
-    return about() | {
+    return recording_values() | {
         "boot_id": liveness.boot_id(), "recorder_pid": os.getpid(), "recorder_start_ns": own.start_ns
     }  # fmt: skip
 

@@ -219,7 +219,7 @@ def make_recording(
     store = Store(db)
     source = Replay(events, batch, counts)
     try:
-        writer = store.begin(about(name))
+        writer = store.begin(recording_values(name))
         session = Session(source, writer, Machine())
         while not source.exhausted:
             session.take_in(source.drain())
@@ -249,7 +249,7 @@ class Machine(ReplayedMachine):
         return self._state_of(process.pid) == "gone"
 
 
-def about(name: str = "") -> dict[str, object]:
+def recording_values(name: str = "") -> dict[str, object]:
     """Returns the values of a recording at its start, for Store.begin()."""
     return {
         "name": name or None, "started_ns": T0, "updated_ns": T0, "host": "testhost", "boot_id": "no boot",
