@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from ..host.working_dirs import DirectoryId
-    from ..model.events import Alive, Event
+    from ..model.events import Event, Seen
     from ..model.process import Process
     from ..model.source import Source
     from .host_description import HostDescription
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 class Scan(NamedTuple):
     """Processes as /proc shows them, and the paths of the cgroups that they are in, by id."""
 
-    alive: list[Alive]
+    alive: list[Seen]
     cgroup_paths: Mapping[int, str | None]
 
 

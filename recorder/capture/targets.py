@@ -13,7 +13,7 @@ from ..errors import NotFound, Unavailable
 from ..host import procfs
 from ..host.signals import ALL_STOP_SIGNALS, StopSignal, ignored
 from ..kernel.filters import Filters
-from ..model.events import Alive
+from ..model.events import Seen
 from . import supervisor
 from .command import Command
 from .record_options import RecordOptions
@@ -55,7 +55,7 @@ class Target:
     ) -> None:
         self._undone_at_exit.close()
 
-    def scan(self, clock_offset: int, max_args: int, cgroup_ids: dict[str, int]) -> list[Alive]:
+    def scan(self, clock_offset: int, max_args: int, cgroup_ids: dict[str, int]) -> list[Seen]:
         """Its processes that are alive; see procfs.scan(). At the start, and with filters later too."""
         return _scan(self.filters, self._probe, clock_offset, max_args, cgroup_ids)
 
@@ -107,7 +107,7 @@ class RunningProcess(Target):
         self._undone_at_exit.enter_context(self._stop)
         return self
 
-    def scan(self, clock_offset: int, max_args: int, cgroup_ids: dict[str, int]) -> list[Alive]:
+    def scan(self, clock_offset: int, max_args: int, cgroup_ids: dict[str, int]) -> list[Seen]:
         alive = procfs.read_process(self._pid, clock_offset, max_args, cgroup_ids)
         # By the descriptor, as the pid may have a new owner: this process was alive after the probe followed the pid.
         if alive is None or select.select([self._pidfd], [], [], 0)[0]:
@@ -148,7 +148,7 @@ class CommandTarget(Target):
         self._undone_at_exit.enter_context(ignored(ALL_STOP_SIGNALS))
         return self
 
-    def scan(self, clock_offset: int, max_args: int, cgroup_ids: dict[str, int]) -> list[Alive]:
+    def scan(self, clock_offset: int, max_args: int, cgroup_ids: dict[str, int]) -> list[Seen]:
         return [] if self.follows else super().scan(clock_offset, max_args, cgroup_ids)
 
     def start(self) -> None:
@@ -195,7 +195,7 @@ def _command_target(options: RecordOptions, command: Command, stack: ExitStack) 
 
 def _scan(
     filters: Filters, probe: ProbeControl | None, clock_offset: int, max_args: int, cgroup_ids: dict[str, int]
-) -> list[Alive]:
+) -> list[Seen]:
     """Processes that are alive and match. The kernel side follows each of them from then on, whatever it becomes."""
     alive = procfs.scan(clock_offset, max_args, cgroup_ids)
     if not filters.active or probe is None:

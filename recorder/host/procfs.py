@@ -15,10 +15,10 @@ from ..model.events import (
     PF_FORKNOEXEC,
     PF_KTHREAD,
     TICK_NS,
-    Alive,
     Event,
     Exec,
     Fork,
+    Seen,
     decode_escaped,
     decode_exact,
 )
@@ -73,7 +73,7 @@ def is_leaving(stat: Stat) -> bool:
     return bool(stat.flags & PF_EXITING) and stat.threads <= 1
 
 
-def scan(clock_offset: int, max_args: int, cgroup_ids: dict[str, int]) -> list[Alive]:
+def scan(clock_offset: int, max_args: int, cgroup_ids: dict[str, int]) -> list[Seen]:
     """Returns the processes that are alive now, oldest first, so that parents come before their children.
 
     clock_offset: ns from boot time to Unix time. max_args: bytes of argv to keep of each process. cgroup_ids: a dict
@@ -84,9 +84,7 @@ def scan(clock_offset: int, max_args: int, cgroup_ids: dict[str, int]) -> list[A
     return sorted(processes, key=lambda process: (process.start_ns, process.pid))
 
 
-def read_processes(
-    pids: Iterable[int], clock_offset: int, max_args: int, cgroup_ids: dict[str, int]
-) -> Iterator[Alive]:
+def read_processes(pids: Iterable[int], clock_offset: int, max_args: int, cgroup_ids: dict[str, int]) -> Iterator[Seen]:
     """Yields the processes with these pids that are alive now. Parameters as in scan().
 
     Once the kept arguments of all processes exceed ALL_ARGS, only SHORT_ARGS bytes of each further process are kept.
@@ -107,7 +105,7 @@ def state_of(pid: int, start_ns: int, clock_offset: int) -> State:
     return "zombie" if has_ended(stat) else "alive"
 
 
-def drop_duplicates(alive: Collection[Alive], events: Iterable[Event]) -> list[Alive]:
+def drop_duplicates(alive: Collection[Seen], events: Iterable[Event]) -> list[Seen]:
     """Returns the processes of a scan without what the first events say better.
 
     The BPF programs are attached before the scan, so a process that starts in between is in both: the scan's is left
@@ -119,7 +117,7 @@ def drop_duplicates(alive: Collection[Alive], events: Iterable[Event]) -> list[A
         if isinstance(event, Fork | Exec):
             (forked if isinstance(event, Fork) else execed).setdefault(event.pid, []).append(event.start_ns)
 
-    def is_in(starts: dict[int, list[int]], process: Alive) -> bool:
+    def is_in(starts: dict[int, list[int]], process: Seen) -> bool:
         return any(0 <= start - process.start_ns < TICK_NS for start in starts.get(process.pid, ()))
 
     return [
@@ -129,7 +127,7 @@ def drop_duplicates(alive: Collection[Alive], events: Iterable[Event]) -> list[A
     ]
 
 
-def read_process(pid: int, clock_offset: int, max_args: int, cgroup_ids: dict[str, int]) -> Alive | None:
+def read_process(pid: int, clock_offset: int, max_args: int, cgroup_ids: dict[str, int]) -> Seen | None:
     """Returns the process with this pid; None if there is none or it has ended. Parameters as in scan()."""
     folder = Path(f"/proc/{pid}")
     stat = read_stat(pid)
@@ -147,7 +145,7 @@ def read_process(pid: int, clock_offset: int, max_args: int, cgroup_ids: dict[st
         filename = _read_exe(living) if execed else None
     except (FileNotFoundError, ProcessLookupError, StopIteration):
         return None  # it ended meanwhile; its exit is among the first events
-    return Alive(
+    return Seen(
         time_ns=clock.boot_ns() + clock_offset,
         pid=pid,
         start_ns=stat.start_ns + clock_offset,

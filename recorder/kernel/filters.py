@@ -15,7 +15,7 @@ from typing import Any
 
 from ..errors import UsageError
 from ..model import argv
-from ..model.events import Alive, decode_escaped
+from ..model.events import Seen, decode_escaped
 
 _COMM_BYTES = 16  # TASK_COMM_LEN, include/linux/sched.h: 15 bytes and a NUL
 _TWO_WORDS = struct.Struct("=QQ")
@@ -45,7 +45,7 @@ class Filters:
         """Whether there is any filter."""
         return self != Filters()
 
-    def accepts(self, process: Alive) -> bool:
+    def accepts(self, process: Seen) -> bool:
         """Whether this process matches all filters now. A process in a cgroup below `cgroup` never matches here."""
         return (
             (not self.uids or process.uid in self.uids)

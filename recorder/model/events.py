@@ -88,7 +88,7 @@ class Free(NamedTuple):
     cpu_ns: int
 
 
-class Alive(NamedTuple):
+class Seen(NamedTuple):
     """A process was seen in /proc: in the snapshot when the recording began, or later if a filter needs it.
 
     At the end of the recording, the processes that still run are read from /proc again; this is an event of those whose
@@ -110,7 +110,7 @@ class Alive(NamedTuple):
     argv_bytes: int | None
 
 
-class Gone(NamedTuple):
+class Vanished(NamedTuple):
     """A process without an exit event was no longer in /proc when the recording ended."""
 
     time_ns: int
@@ -118,7 +118,7 @@ class Gone(NamedTuple):
     start_ns: int
 
 
-Event: TypeAlias = Fork | Exec | Exit | Free | Alive | Gone
+Event: TypeAlias = Fork | Exec | Exit | Free | Seen | Vanished
 
 
 class Kind(NamedTuple):
@@ -145,8 +145,8 @@ ALL_KINDS = (
     Kind("exec", Exec, "programs", "X", "sched_process_exec"),
     Kind("exit", Exit, "exits", "E", "sched_process_exit"),
     Kind("free", Free, "frees", "R", "sched_process_free"),
-    Kind("found", Alive, "found", "A"),
-    Kind("missing", Gone, "missing", "G"),
+    Kind("found", Seen, "found", "A"),
+    Kind("missing", Vanished, "missing", "G"),
 )
 KERNEL_KINDS = tuple(kind for kind in ALL_KINDS if kind.tracepoint is not None)
 """The kinds that the kernel reports. All counts by kind are in this order, also in bpf/process.c."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..errors import DataError
 from . import argv
-from .events import ALL_KINDS, Alive, Event, Exec, decode_escaped
+from .events import ALL_KINDS, Event, Exec, Seen, decode_escaped
 
 _LETTERS: dict[type[Event], str] = {kind.type: kind.letter for kind in ALL_KINDS}
 _TYPES = {kind.letter: kind.type for kind in ALL_KINDS}
@@ -25,7 +25,7 @@ def encode(event: Event) -> dict[str, Any]:
     line: dict[str, Any] = {"event": _LETTERS[type(event)], "pid": fields.pop("pid")}
     if "comm" in fields:
         line["comm"] = fields.pop("comm")
-    if isinstance(event, Exec | Alive) and event.argv is not None and event.argv_bytes is not None:
+    if isinstance(event, Exec | Seen) and event.argv is not None and event.argv_bytes is not None:
         line["args"] = argv.quote(event.argv, event.argv_bytes)
         fields["argv"] = base64.b64encode(event.argv).decode()
     if isinstance(fields.get("filename"), bytes):

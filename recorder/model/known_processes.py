@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from .events import TICK_NS, Alive
+from .events import TICK_NS, Seen
 from .late_parents import LateParents
 from .process import LOST, RUNNING, Process
 
@@ -56,16 +56,16 @@ class KnownProcesses:
         process = self._by_pid.get(pid)
         return process is not None and process.state == RUNNING and process.may_have_started(start_ns)
 
-    def is_known(self, seen: Alive) -> bool:
+    def is_known(self, seen: Seen) -> bool:
         """Whether there was an event of this process before."""
         return self._known(seen) is not None
 
-    def is_alive(self, seen: Alive) -> bool:
+    def is_alive(self, seen: Seen) -> bool:
         """Whether there was an event of this process before, and it is alive as far as the events say."""
         process = self._known(seen)
         return process is not None and process.state == RUNNING
 
-    def _known(self, seen: Alive) -> Process | None:
+    def _known(self, seen: Seen) -> Process | None:
         process = self._by_pid.get(seen.pid)
         return process if process is not None and 0 <= process.start_ns - seen.start_ns < TICK_NS else None
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
-from .events import Alive, Event, Exec, Exit, Fork, Free, Gone
+from .events import Event, Exec, Exit, Fork, Free, Seen, Vanished
 from .known_processes import KnownProcesses
 from .process import EXITED, LOST, RUNNING, Process
 
@@ -34,8 +34,8 @@ class Pairing(KnownProcesses):
             Exec: self._exec,
             Exit: self._exit,
             Free: self._free_and_add_ended if is_filtered else self._free,
-            Alive: self._alive,
-            Gone: self._gone,
+            Seen: self._seen,
+            Vanished: self._vanished,
         }
 
     def feed(self, events: Iterable[Event], first_id: int) -> list[int]:
@@ -155,7 +155,7 @@ class Pairing(KnownProcesses):
             self._late_parents.add_ended(process)
         return self._free(event, event_id)
 
-    def _alive(self, event: Alive, event_id: int) -> int:
+    def _seen(self, event: Seen, event_id: int) -> int:
         process = self._known(event)
         if process is None:
             process = self._find_or_add(event.pid, event.start_ns, event_id)
@@ -184,7 +184,7 @@ class Pairing(KnownProcesses):
             self._late_parents.remove_child(process)  # it may be there already
             self._late_parents.add_child(process, process.ppid, None)
 
-    def _gone(self, event: Gone, event_id: int) -> int:
+    def _vanished(self, event: Vanished, event_id: int) -> int:
         process = self._find(event.pid, event.start_ns)
         if process is None:
             return 0

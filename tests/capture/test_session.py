@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from support import MS, Machine, alive, at, exit_, fork, free, recording_values
+from support import MS, Machine, at, exit_, fork, free, recording_values, seen
 
 from webpf.capture.session import Session
 from webpf.host import clock
@@ -133,7 +133,7 @@ def test_a_free_of_who_was_born_after_the_end_is_no_fact_of_it(tmp_path: Path) -
 
 def test_a_start_that_only_a_late_free_tells_is_not_taken_over(tmp_path: Path) -> None:
     """The file would not follow from its facts: that free is none of them."""
-    rows = finished(tmp_path / "db", [alive(100, -50)], [free(100, -47, LATE)])
+    rows = finished(tmp_path / "db", [seen(100, -50)], [free(100, -47, LATE)])
     assert rows == [(100, "running", None)]
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from support import wait_until
 
 from webpf.host import procfs
-from webpf.model.events import Alive
+from webpf.model.events import Seen
 
 LEADER_LEAVES = """
 import ctypes, threading, time
@@ -23,7 +23,7 @@ ctypes.CDLL(None).pthread_exit(None)
 """
 
 
-def found(pid: int) -> Alive | None:
+def found(pid: int) -> Seen | None:
     """Returns what webpf reads of a process."""
     return next((alive for alive in procfs.scan(0, 4096, {}) if alive.pid == pid), None)
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 from fates import Query
-from support import Machine, Recorder, alive, at, exec_, exit_, fork, free, recording_values
+from support import Machine, Recorder, at, exec_, exit_, fork, free, recording_values, seen
 
 from webpf.analysis import process_tree
 from webpf.analysis.tree_view import Tree
@@ -40,7 +40,7 @@ WAYS: dict[str, list[Event]] = {
     "its fork": [fork(100, 0)],
     "an exec": [exec_(100, 0, 40)],
     "its exit": [exit_(100, 0, 40)],
-    "/proc": [alive(100, 0, argv=None)],
+    "/proc": [seen(100, 0, argv=None)],
 }
 
 
@@ -99,14 +99,14 @@ def test_a_child_that_is_reported_after_its_parent_ended(batch: int, tmp_path: P
 
 def test_a_child_from_proc_and_a_parent_that_comes_later(tmp_path: Path) -> None:
     """/proc has only the parent's pid. A process with that pid that started after the child is not the parent."""
-    events: list[Event] = [alive(101, 10, ppid=100), fork(100, 0), alive(201, 10, ppid=200), fork(200, 20)]
+    events: list[Event] = [seen(101, 10, ppid=100), fork(100, 0), seen(201, 10, ppid=200), fork(200, 20)]
     assert written(tmp_path / "db", events, 1) == {101: 100, 100: None, 201: None, 200: None}
 
 
 def test_a_child_that_was_given_up_and_changes_after_it_was_linked(tmp_path: Path) -> None:
     """Later events of the child keep the link, although its start became exact while it waited."""
     db = tmp_path / "db"
-    found: list[Event] = [alive(5, 100), alive(5, 0, ppid=7)]  # the second's pid was reused, so it has ended
+    found: list[Event] = [seen(5, 100), seen(5, 0, ppid=7)]  # the second's pid was reused, so it has ended
     later: list[Event] = [exec_(5, 3.5, 4), exit_(5, -20, -10), fork(7, -50), free(5, 3.5, 300, status=9)]
     written(db, [*found, *later], 1)
     sql = "SELECT p.id, q.pid FROM processes AS p JOIN processes AS q ON q.id = p.parent_id"
@@ -121,7 +121,7 @@ def test_another_owner_of_the_parents_pid_is_not_the_parent(tmp_path: Path) -> N
 
 def test_a_child_tells_when_a_parent_from_proc_started() -> None:
     pairing = Pairing()
-    pairing.feed([fork(101, 10, ppid=100, parent_ms=3.5), alive(100, 0)], 1)
+    pairing.feed([fork(101, 10, ppid=100, parent_ms=3.5), seen(100, 0)], 1)
     assert [(p.id, p.start_ns, p.parent_id) for p in pairing.take_changed()] == [(1, at(10), 2), (2, at(3.5), None)]
 
 

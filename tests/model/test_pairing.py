@@ -10,9 +10,9 @@ from typing import Any, TypeAlias, TypeVar
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support import alive, at, exec_, exit_, fork, free, gone
+from support import at, exec_, exit_, fork, free, seen, vanished
 
-from webpf.model.events import TICK_NS, Alive, Event, Exec, Exit, Fork, Free, Gone
+from webpf.model.events import TICK_NS, Event, Exec, Exit, Fork, Free, Seen, Vanished
 from webpf.model.pairing import Pairing
 from webpf.model.process import EXITED, LOST, RUNNING, Process
 
@@ -163,7 +163,7 @@ def test_an_earlier_process_with_the_parents_pid_is_not_the_parent() -> None:
 
 
 def test_a_process_from_before_the_recording() -> None:
-    [process] = pair(alive(100, -50, ppid=3, comm="nginx", argv=b"nginx\0"))
+    [process] = pair(seen(100, -50, ppid=3, comm="nginx", argv=b"nginx\0"))
     assert (process.state, process.start_ns, process.ppid) == (RUNNING, at(-50), 3)
     assert (process.comm, process.filename, process.argv, process.execs) == ("nginx", "nginx", b"nginx\0", 1)
 
@@ -171,13 +171,13 @@ def test_a_process_from_before_the_recording() -> None:
 @pytest.mark.parametrize("after_tick", [0, 0.000001, 3.7, 9.999999])
 def test_its_start_becomes_exact_with_its_first_event(after_tick: float) -> None:
     start = -50 + after_tick
-    [process] = pair(alive(100, -50), exit_(100, start, 5), free(100, start, 6))
+    [process] = pair(seen(100, -50), exit_(100, start, 5), free(100, start, 6))
     assert (process.id, process.state, process.start_ns) == (1, EXITED, at(start))
 
 
 @pytest.mark.parametrize("start", [-40, 0])
 def test_a_start_in_another_tick_is_another_process(start: float) -> None:
-    first, second = pair(alive(100, -50), exit_(100, start, 5))
+    first, second = pair(seen(100, -50), exit_(100, start, 5))
     assert (first.state, first.start_ns) == (LOST, at(-50))
     assert (second.state, second.start_ns) == (EXITED, at(start))
 
@@ -185,14 +185,14 @@ def test_a_start_in_another_tick_is_another_process(start: float) -> None:
 def test_a_childs_fork_makes_the_start_of_its_parent_exact() -> None:
     """The parent counts as changed too, although the event is of its child."""
     pairing = Pairing()
-    pairing.feed([alive(50, -100)], 1)
+    pairing.feed([seen(50, -100)], 1)
     pairing.take_changed()
     pairing.feed([fork(100, 1, ppid=50, parent_ms=-96.5)], 2)
     assert [(p.id, p.start_ns, p.parent_id) for p in pairing.take_changed()] == [(1, at(-96.5), None), (2, at(1), 1)]
 
 
 def test_a_free_finds_an_older_process_whose_pid_was_reused() -> None:
-    events = alive(100, -50), fork(100, 5), free(100, -47, 6, cpu_ms=3)
+    events = seen(100, -50), fork(100, 5), free(100, -47, 6, cpu_ms=3)
     assert owners(*events) == [1, 2, 1]
     first, _ = pair(*events)
     assert (first.state, first.start_ns, first.cpu_ns) == (LOST, at(-47), 3_000_000)
@@ -201,7 +201,7 @@ def test_a_free_finds_an_older_process_whose_pid_was_reused() -> None:
 def test_a_fork_that_comes_after_the_process_was_seen_in_proc() -> None:
     """What /proc said of it is in later events too, and is not counted twice."""
     events: list[Event] = [
-        alive(100, 10, comm="make", argv=b"make\0"),
+        seen(100, 10, comm="make", argv=b"make\0"),
         fork(100, 12.5, comm="sh", uid=33),
         exec_(100, 12.5, 13, b"/bin/sh\0", "sh"),
         exec_(100, 12.5, 14, b"make\0", "make"),
@@ -216,33 +216,33 @@ def test_a_fork_that_comes_after_the_process_was_seen_in_proc() -> None:
 
 def test_the_end_of_an_earlier_process_is_not_that_of_the_one_seen_in_proc() -> None:
     """/proc is read after the BPF programs are attached, so events from before the reading come after it."""
-    now, earlier = pair(alive(100, -50), exit_(100, -50.000001, -50))
+    now, earlier = pair(seen(100, -50), exit_(100, -50.000001, -50))
     assert (now.state, now.start_ns, earlier.state, earlier.end_ns) == (RUNNING, at(-50), EXITED, at(-50))
 
 
 def test_a_parent_seen_before_its_child() -> None:
-    parent, child = pair(alive(50, -100), alive(100, -50, ppid=50))
+    parent, child = pair(seen(50, -100), seen(100, -50, ppid=50))
     assert (parent.parent_id, child.parent_id) == (None, parent.id)
 
 
 def test_a_younger_process_is_not_the_parent() -> None:
     """/proc has only the ppid, without the parent's start, so the pid may have been reused."""
-    _, child = pair(alive(50, -40), alive(100, -50, ppid=50))
+    _, child = pair(seen(50, -40), seen(100, -50, ppid=50))
     assert child.parent_id is None
 
 
 def test_a_vanished_process_without_an_exit_is_lost() -> None:
-    [process] = pair(fork(100, 0), gone(100, 0, 50))
+    [process] = pair(fork(100, 0), vanished(100, 0, 50))
     assert (process.state, process.end_ns) == (LOST, None)
 
 
 def test_vanished_after_an_exit_changes_nothing() -> None:
-    [process] = pair(fork(100, 0), exit_(100, 0, 5), gone(100, 0, 50))
+    [process] = pair(fork(100, 0), exit_(100, 0, 5), vanished(100, 0, 50))
     assert (process.state, process.end_ns) == (EXITED, at(5))
 
 
 def test_vanished_of_an_unknown_process_has_no_process() -> None:
-    assert owners(fork(100, 0), gone(100, -3, 50), gone(101, 0, 50)) == [1, 0, 0]
+    assert owners(fork(100, 0), vanished(100, -3, 50), vanished(101, 0, 50)) == [1, 0, 0]
 
 
 def test_kernel_threads_are_marked_until_they_call_execve() -> None:
@@ -305,7 +305,7 @@ class Machine:
         floor = at(-1000 + 10 * len(self.running))
         key = (PIDS[len(self.running)], floor + (choice * 1_234_567) % TICK_NS)
         ppid = self.running[choice % len(self.running)][0] if self.running else 0
-        found = alive(key[0], 0, ppid, f"found {choice}", b"found\0" if choice % 3 else None, kernel=choice % 2)
+        found = seen(key[0], 0, ppid, f"found {choice}", b"found\0" if choice % 3 else None, kernel=choice % 2)
         self.running.append(key)
         self.tell(key, found._replace(start_ns=floor, uid=choice, cgroup_id=choice or None), lost)
 
@@ -431,8 +431,8 @@ def model_row(key: Key, group: list[tuple[int, Event]], ids: dict[Key, int], is_
     number, first = group[0]
     events = [event for _, event in group]
     forks, execs, exits, frees = of(Fork, events), of(Exec, events), of(Exit, events)[:1], of(Free, events)
-    found = of(Alive, events)
-    is_exact = is_mentioned or any(not isinstance(event, Alive) for event in events)
+    found = of(Seen, events)
+    is_exact = is_mentioned or any(not isinstance(event, Seen) for event in events)
     own_execs = len(execs) + sum(event.execs for event in found) + sum(event.execs or 0 for event in forks)
     is_gone = bool(frees) or any(pid == key[0] and start > key[1] for pid, start in ids)
     known = [*found, *execs]
@@ -470,7 +470,7 @@ def parent_id(first: Event, ids: dict[Key, int]) -> int | None:
     """Returns the row of the parent if it is known, even if that was after this process."""
     if isinstance(first, Fork):
         return ids.get((first.ppid, first.parent_start_ns))
-    if isinstance(first, Alive):
+    if isinstance(first, Seen):
         return next((id for (pid, start), id in ids.items() if pid == first.ppid and start < at(0)), None)
     return None
 
@@ -516,7 +516,7 @@ def test_in_any_order_no_event_goes_to_another_process(machine: Machine, batch: 
         assert 0 <= key[1] - it["start_ns"] < TICK_NS
         assert it["end_ns"] in {None, *(event.time_ns for event in of(Exit, events))}
         assert it["cpu_ns"] in {None, *(event.cpu_ns for event in of(Free, events))}
-        assert it["comm"] in {None, *(event.comm for event in events if not isinstance(event, Free | Gone))}
+        assert it["comm"] in {None, *(event.comm for event in events if not isinstance(event, Free | Vanished))}
         assert (it["state"] == EXITED) == (it["end_ns"] is not None)
 
 
@@ -527,7 +527,7 @@ def test_at_the_end_only_what_is_alive_is_running(machine: Machine, batch: int) 
     pairing = Pairing()
     run(pairing, machine.log, batch)
     suspects = [p for p in pairing.running() if not machine.is_running(p.pid, p.start_ns)]
-    pairing.feed([Gone(at(machine.now), p.pid, p.start_ns) for p in suspects], len(machine.log) + 1)
+    pairing.feed([Vanished(at(machine.now), p.pid, p.start_ns) for p in suspects], len(machine.log) + 1)
     assert all(p.state == LOST for p in suspects)
     assert {p.id for p in pairing.take_changed()} == {p.id for p in suspects}
     expected = model(machine.log)

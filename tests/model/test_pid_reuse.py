@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 import pytest
 from sites import PYTHONS, Site, running
 from story import run
-from support import alive, exec_, exit_, fork, make_recording
+from support import exec_, exit_, fork, make_recording, seen
 
 from webpf.analysis import saved_queries
 from webpf.model.events import Event
@@ -19,7 +19,7 @@ from webpf.model.events import Event
 Webpf = Callable[..., "subprocess.CompletedProcess[str]"]
 
 REUSED: list[Event] = [
-    alive(1, -5000, ppid=0),
+    seen(1, -5000, ppid=0),
     fork(70, 0, parent_ms=-5000),
     exec_(70, 0, 1, b"first\0", "first"),
     fork(71, 2, ppid=70, parent_ms=0),

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from story import BUILD, picked, run
-from support import alive, at, exit_, fork, free, make_recording, recording_values
+from support import at, exit_, fork, free, make_recording, recording_values, seen
 
 from webpf.errors import NotFound
 from webpf.model.source import Counts
@@ -68,7 +68,7 @@ def second(db: Path) -> None:
     make_recording(
         db,
         [
-            alive(50, -100, comm="gcc"),
+            seen(50, -100, comm="gcc"),
             fork(101, 0, comm="make"),
             exit_(101, 0, 434, comm="make"),
             free(101, 0, 440, cpu_ms=18),

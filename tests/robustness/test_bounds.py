@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from ring_records import FORK, event_bytes, exec_event_bytes, record
-from support import MS, T0, Machine, alive, at, exec_, exit_, fork, free, recording_values, wait_until
+from support import MS, T0, Machine, at, exec_, exit_, fork, free, recording_values, seen, wait_until
 
 from webpf.capture import stream
 from webpf.capture.min_lifetime import HELD_BYTES, MinLifetimeFilter
@@ -116,14 +116,14 @@ def test_what_is_written_of_a_process_that_changes(tmp_path: Path) -> None:
         rows = writer._sort(pairing.take_changed(), ())
         return [*(bool(values) for values in (*rows.new, *rows.known)), len(rows.of_frees)]
 
-    assert change(alive(5, 0)) == [0, 1, 0, 0, 0]
+    assert change(seen(5, 0)) == [0, 1, 0, 0, 0]
     assert change(fork(5, 0)) == [0, 0, 0, 1, 0], "it was still being forked when /proc was read"
     assert change(exec_(5, 0, 1)) == [0, 0, 0, 1, 0]
     assert change(exit_(5, 0, 2)) == [0, 0, 1, 0, 0]
     assert change(free(5, 0, 3)) == [0, 0, 0, 0, 1]
     assert writer._open == {}
     assert change(fork(6, 9), exit_(6, 9, 10), free(6, 9, 11)) == [1, 0, 0, 0, 0]
-    assert change(alive(7, 0, argv=None, kernel=1)) == [1, 0, 0, 0, 0], "a thread of the kernel has none"
+    assert change(seen(7, 0, argv=None, kernel=1)) == [1, 0, 0, 0, 0], "a thread of the kernel has none"
     store.close()
 
 

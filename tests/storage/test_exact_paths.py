@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import alive, exec_, exit_, fork, free, make_recording
+from support import exec_, exit_, fork, free, make_recording, seen
 
 from webpf.export import exporter
 from webpf.model import json_lines
@@ -30,7 +30,7 @@ SHOWN = "/tmp/\\xff\\xfe\n\x1b[1m'/prog"
 QUOTED = r"$'/tmp/\xff\xfe\n\x1b[1m\'/prog'"
 WIDE = "/tmp/\U0001f980é/prog"
 A_FEW: list[Event] = [
-    alive(1, -1000)._replace(filename=ODD),
+    seen(1, -1000)._replace(filename=ODD),
     fork(100, 1),
     exec_(100, 1, 2)._replace(filename=ODD),
     fork(101, 3),

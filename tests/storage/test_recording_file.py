@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support import MS, Machine, alive, at, exec_, exit_, fork, free, gone, make_recording, recording_values
+from support import MS, Machine, at, exec_, exit_, fork, free, make_recording, recording_values, seen, vanished
 
 from webpf.capture.session import Session
 from webpf.errors import CannotCreate, DataError, StorageError
@@ -31,13 +31,13 @@ from webpf.storage.totals import Totals
 Query = Callable[..., list[dict[str, Any]]]
 
 ONE_OF_EACH: list[Event] = [
-    alive(1, -1000, ppid=0),
+    seen(1, -1000, ppid=0),
     fork(100, 1),
     exec_(100, 1, 2, b"/bin/echo\0a b\0", "echo", argv_bytes=50),
     fork(101, 3),
     exit_(100, 1, 4, status=256, comm="echo"),
     free(100, 1, 5, cpu_ms=0.5, status=256),
-    gone(101, 3, 6),
+    vanished(101, 3, 6),
 ]
 
 
@@ -286,7 +286,7 @@ def test_totals(path: Path) -> None:
     write(other, [fork(1, 0), exit_(1, 0, 5000, status=9)])
     write(writer, [*ONE_OF_EACH, fork(102, 7), exit_(102, 7, 8), exit_(103, -50, 9, status=9, comm="old")])
     assert writer.totals() == Totals(5, 3, 1, 1, 2, 2, ("old", 103, 59 * MS))
-    write(writer, [alive(2, -5000, kernel=1, argv=None), fork(104, -5000, kernel=1), exit_(104, -5000, 9, status=9)])
+    write(writer, [seen(2, -5000, kernel=1, argv=None), fork(104, -5000, kernel=1), exit_(104, -5000, 9, status=9)])
     assert writer.totals() == Totals(5, 3, 1, 1, 2, 2, ("old", 103, 59 * MS)), "threads of the kernel don't count"
     store.close()
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from support import alive, exec_, exit_, fork, free, gone
+from support import exec_, exit_, fork, free, seen, vanished
 
 from webpf.analysis import saved_queries
 from webpf.model.events import Event
@@ -16,10 +16,10 @@ GCC = b"/usr/bin/gcc\0-c\0a.c\0"
 
 BUILD: list[Event] = [
     # Processes from before the recording: init, the first kernel thread, a daemon that ends and one that doesn't.
-    alive(1, -5000, ppid=0),
-    alive(2, -5000, ppid=0, comm="kthreadd", argv=None, kernel=1),
-    alive(30, -2000, comm="daemon", argv=b"daemon\0-v\0"),
-    alive(31, -1000, comm="server", argv=b"server\0"),
+    seen(1, -5000, ppid=0),
+    seen(2, -5000, ppid=0, comm="kthreadd", argv=None, kernel=1),
+    seen(30, -2000, comm="daemon", argv=b"daemon\0-v\0"),
+    seen(31, -1000, comm="server", argv=b"server\0"),
     # A shell runs make, which runs the same command twice, and two wrappers that crash.
     fork(100, 0, **INIT, comm="init"),
     exec_(100, 0, 1, b"/bin/sh\0-c\0make\0", "sh"),
@@ -66,7 +66,7 @@ BUILD: list[Event] = [
     fork(102, 500, ppid=110, parent_ms=300, comm="tail", uid=33),
     exit_(102, 500, 510, comm="tail", ppid=110),
     free(102, 500, 530, cpu_ms=1),
-    gone(109, 270, 900),
+    vanished(109, 270, 900),
 ]
 """It takes one second. Ids are those of the first events: 1 init, 3 daemon, 4 server, 5 sh, 7 make, 9 and 13 gcc ..."""
 

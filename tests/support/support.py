@@ -16,7 +16,7 @@ from webpf.capture.replayed_machine import ReplayedMachine
 from webpf.capture.session import Session
 from webpf.host import clock
 from webpf.host.procfs import State
-from webpf.model.events import Alive, Event, Exec, Exit, Fork, Free, Gone
+from webpf.model.events import Event, Exec, Exit, Fork, Free, Seen, Vanished
 from webpf.model.process import Process
 from webpf.model.source import Counts, Replay
 from webpf.storage.recording_file import Store
@@ -170,24 +170,24 @@ def free(pid: int, start_ms: float, ms: float, cpu_ms: float = 1, status: int = 
     return Free(at(ms), pid, at(start_ms), status, round(cpu_ms * MS))
 
 
-def alive(
+def seen(
     pid: int, start_ms: float, ppid: int = 1, comm: str = "init", argv: bytes | None = b"/sbin/init\0", kernel: int = 0
-) -> Alive:
+) -> Seen:
     """Returns the event of a process in the snapshot of /proc. start_ms: a multiple of 10, as in /proc."""
     filename = None if argv is None else argv.partition(b"\0")[0].decode()
     size = None if argv is None else len(argv)
-    return Alive(T0, pid, at(start_ms), ppid, comm, 0, 0, 1, kernel, int(argv is not None), filename, argv, size)
+    return Seen(T0, pid, at(start_ms), ppid, comm, 0, 0, 1, kernel, int(argv is not None), filename, argv, size)
 
 
-def gone(pid: int, start_ms: float, ms: float) -> Gone:
+def vanished(pid: int, start_ms: float, ms: float) -> Vanished:
     """Returns the event of a process that is not in /proc at the end."""
-    return Gone(at(ms), pid, at(start_ms))
+    return Vanished(at(ms), pid, at(start_ms))
 
 
 A_MIXED_LOT: list[Event] = [
-    alive(1, -5000, ppid=0),
-    alive(2, -5000, ppid=0, comm="kthreadd", argv=None, kernel=1),
-    alive(30, -2000, comm="daemon"),
+    seen(1, -5000, ppid=0),
+    seen(2, -5000, ppid=0, comm="kthreadd", argv=None, kernel=1),
+    seen(30, -2000, comm="daemon"),
     fork(100, 0, parent_ms=-5000),
     exec_(100, 0, 1, b"/bin/sh\0-c\0\xff\0", "sh", argv_bytes=99),
     exec_(100, 0, 2)._replace(argv=None, argv_bytes=7),
@@ -202,7 +202,7 @@ A_MIXED_LOT: list[Event] = [
     fork(103, 60),
     free(103, 60, 70, status=256),
     exec_(104, 65, 80, comm="late"),
-    gone(101, 30, 900),
+    vanished(101, 30, 900),
 ]
 """Events of all kinds, with ids from 1 on. They are of nine processes; two of these have the same pid."""
 

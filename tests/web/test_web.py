@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from sites import PYTHONS, WITHOUT_PLUGINS, Site, running
 from story import BUILD, needed, run
-from support import Machine, alive, exec_, exit_, fork, make_recording, recording_values
+from support import Machine, exec_, exit_, fork, make_recording, recording_values, seen
 
 from webpf.analysis import saved_queries
 from webpf.capture.session import Session
@@ -34,7 +34,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     make_recording(folder / "webpf.db", BUILD)
     argv = b"sh\0-c\0<script>alert(1)</script> \xf0\x9f\x99\x82\x1b[31m\0"
     events: list[Event] = [
-        alive(1, -50, ppid=0),
+        seen(1, -50, ppid=0),
         fork(100, 0),
         exec_(100, 0, 1, argv, HOSTILE),
         exit_(100, 0, 5, comm=HOSTILE),
