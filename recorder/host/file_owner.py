@@ -130,8 +130,8 @@ def open_descriptors() -> dict[int, os.stat_result]:
     return opened
 
 
-def check_opened(path: Path, wanted: Identity, before: Collection[int]) -> None:
-    """Raises CannotCreate if SQLite has not opened the file `wanted`, or has opened a planted file beside it.
+def check_opened(path: Path, identity: Identity, before: Collection[int]) -> None:
+    """Raises CannotCreate if SQLite has not opened the file `identity`, or has opened a planted file beside it.
 
     before: the descriptors that were open before SQLite opened its files. This check uses descriptors, because
     somebody could put a link at a path between its check and its opening. SQLite doesn't follow a symbolic link in the
@@ -139,7 +139,7 @@ def check_opened(path: Path, wanted: Identity, before: Collection[int]) -> None:
     """
     now_open = open_descriptors()
     # All descriptors, not only the new ones: SQLite may reuse an old descriptor of a file that it has open already.
-    owners = {status.st_uid for status in now_open.values() if identity_of(status) == wanted}
+    owners = {status.st_uid for status in now_open.values() if identity_of(status) == identity}
     if not owners:
         raise CannotCreate(f"{path} was replaced while it was being opened", "webpf record --db ~/webpf.db")
     for status in (now_open[fd] for fd in now_open.keys() - before):
@@ -151,10 +151,10 @@ def check_opened(path: Path, wanted: Identity, before: Collection[int]) -> None:
             )
 
 
-def give_to_invoking_user(path: Path, wanted: Identity) -> None:
+def give_to_invoking_user(path: Path, identity: Identity) -> None:
     """Under sudo, changes the owner of the file from root to the user behind sudo.
 
-    It changes no other file, even if `path` is now another file than `wanted`.
+    It changes no other file, even if `path` is now another file than `identity`.
     """
     owner = invoking_user()
     if owner is None:
@@ -163,7 +163,7 @@ def give_to_invoking_user(path: Path, wanted: Identity) -> None:
         fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
             status = os.fstat(fd)
-            if status.st_uid == 0 and identity_of(status) == wanted:
+            if status.st_uid == 0 and identity_of(status) == identity:
                 os.fchown(fd, *owner)
         finally:
             os.close(fd)

@@ -24,11 +24,11 @@ def describe(path: Path) -> str:
 
 def find(path: Path) -> list[int]:
     """Returns the pids of other processes with a lock on the file or on SQLite's side files, with writers first."""
-    wanted = set()
+    file_ids = set()
     for file in (path, *file_owner.side_files(path)):
         with contextlib.suppress(OSError):
             status = file.stat()
-            wanted.add((os.major(status.st_dev), os.minor(status.st_dev), status.st_ino))
+            file_ids.add((os.major(status.st_dev), os.minor(status.st_dev), status.st_ino))
     is_reader: dict[int, bool] = {}  # by pid, whether it holds read locks only
     try:
         lines = _LOCKS.read_text(errors="replace").splitlines()
@@ -42,7 +42,7 @@ def find(path: Path) -> list[int]:
             continue
         _, _, _, kind, pid, file_id, *_ = fields
         major, minor, inode = file_id.split(":")
-        if (int(major, 16), int(minor, 16), int(inode)) in wanted and int(pid) not in (os.getpid(), -1):
+        if (int(major, 16), int(minor, 16), int(inode)) in file_ids and int(pid) not in (os.getpid(), -1):
             is_reader[int(pid)] = is_reader.get(int(pid), True) and kind == "READ"
     return sorted(is_reader, key=lambda pid: (is_reader[pid], pid))
 

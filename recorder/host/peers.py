@@ -20,10 +20,10 @@ def find_uid(own: tuple[str, int], other: tuple[str, int]) -> int | None:
             lines = Path("/proc/self/net", name).read_text().splitlines()[1:]
         except OSError:
             continue
-        wanted = [_shown(prefix, *other), _shown(prefix, *own), _ESTABLISHED]
+        expected = [_shown(prefix, *other), _shown(prefix, *own), _ESTABLISHED]
         for line in lines:
             words = line.split()
-            if words[1:4] == wanted:
+            if words[1:4] == expected:
                 return int(words[7])
     return None
 

@@ -30,9 +30,9 @@ def lift() -> None:
     for limit in _LIFTED:
         _, hard = resource.getrlimit(limit)
         highest = 1 << 20 if limit == resource.RLIMIT_NOFILE else resource.RLIM_INFINITY  # 1 << 20: default fs.nr_open
-        for wanted in ((highest, highest), (hard, hard)):
+        for limits in ((highest, highest), (hard, hard)):
             with contextlib.suppress(OSError, ValueError):
-                resource.setrlimit(limit, wanted)
+                resource.setrlimit(limit, limits)
                 break
     for limit, (needed, option, what) in _NEEDED.items():
         soft, _ = resource.getrlimit(limit)

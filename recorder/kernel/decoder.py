@@ -45,17 +45,17 @@ class Decoder:
         # fmt: off
         while end - position >= size:
             run = memory[position : position + (end - position) // size * size]
-            for (length, time, born, parent_born, cgroup, cpu, max_rss, kind, pid, ppid, uid, euid, status,
+            for (length, time, start_ns, parent_start, cgroup, cpu, max_rss, kind, pid, ppid, uid, euid, status,
                  kernel, begun, comm) in _EVENT_HEAD.iter_unpack(run):
                 if length != EVENT_HEAD_BYTES:
                     break
                 position += size
                 if kind == _FREE:
-                    append(new(Free, (time, pid, born, status, cpu)))
+                    append(new(Free, (time, pid, start_ns, status, cpu)))
                 elif kind == _EXIT:
-                    append(new(Exit, (time, pid, born, ppid, names[comm], status, max_rss, uid, begun)))
+                    append(new(Exit, (time, pid, start_ns, ppid, names[comm], status, max_rss, uid, begun)))
                 else:
-                    append(new(Fork, (time, pid, born, ppid, parent_born, names[comm], uid, euid, cgroup, kernel,
+                    append(new(Fork, (time, pid, start_ns, ppid, parent_start, names[comm], uid, euid, cgroup, kernel,
                                       status, begun)))  # a fork has its number of execs where others have the status
             else:
                 continue
@@ -66,8 +66,8 @@ class Decoder:
             args_at = name_at + name_room
             filename = self._paths[memory[name_at : name_at + name_size].tobytes()]
             argv = memory[args_at : args_at + args_size].tobytes() if args_size or not args_total else None
-            append(new(Exec, (time, pid, born, names[comm], uid, euid, cgroup, max_rss, filename, argv, args_total,
-                              kernel, parent_born)))
+            append(new(Exec, (time, pid, start_ns, names[comm], uid, euid, cgroup, max_rss, filename, argv, args_total,
+                              kernel, parent_start)))
             position += (length + 8 + 7) & ~7
         # fmt: on
         return position

@@ -74,12 +74,12 @@ def _bcc() -> Check:
 
 
 def _privileges(sudo_command: str) -> Check:
-    who = f"uid {os.geteuid()}"
+    user = f"uid {os.geteuid()}"
     if preflight.has_privileges():
         if not preflight.sees_all_processes():
-            return Check("privileges", False, f"{who}; /proc hides other users' processes (hidepid)", sudo_command)
-        return Check("privileges", True, f"{who}, may load tracing programs")
-    return Check("privileges", False, f"{who} may not load tracing programs", sudo_command)
+            return Check("privileges", False, f"{user}; /proc hides other users' processes (hidepid)", sudo_command)
+        return Check("privileges", True, f"{user}, may load tracing programs")
+    return Check("privileges", False, f"{user} may not load tracing programs", sudo_command)
 
 
 def _capabilities() -> Check:

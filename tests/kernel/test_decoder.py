@@ -94,9 +94,9 @@ def test_the_kernels_own_threads_are_marked(kernel: int) -> None:
     [(b"exactly16bytes!!", "exactly16bytes!!"), (b"\xff\xfe", "\\xff\\xfe"), (b"", ""), (b"a\0b", "a")],
 )
 def test_names_of_all_kinds(comm: bytes, name: str) -> None:
-    [born, ended], _ = decode(record(event_bytes(FORK, comm)) + record(event_bytes(EXIT, comm)))
-    assert isinstance(born, Fork) and isinstance(ended, Exit)
-    assert (born.comm, ended.comm) == (name, name)
+    [forked, ended], _ = decode(record(event_bytes(FORK, comm)) + record(event_bytes(EXIT, comm)))
+    assert isinstance(forked, Fork) and isinstance(ended, Exit)
+    assert (forked.comm, ended.comm) == (name, name)
 
 
 @pytest.mark.parametrize("room", [(256, 256), (256, 2048), (256, 32768), (4096, 32768), (256, 0), (256, 100)])

@@ -295,7 +295,7 @@ class Machine:
     is_filtered: bool = False
     now: float = 0
 
-    def tell(self, key: Key, event: Event, lost: bool) -> None:
+    def log_event(self, key: Key, event: Event, lost: bool) -> None:
         self.now += 11  # ms: more than a tick, so that two processes of a pid have different starts in /proc
         if not lost:
             self.log.append((key, event))
@@ -307,7 +307,7 @@ class Machine:
         ppid = self.running[choice % len(self.running)][0] if self.running else 0
         found = seen(key[0], 0, ppid, f"found {choice}", b"found\0" if choice % 3 else None, kernel=choice % 2)
         self.running.append(key)
-        self.tell(key, found._replace(start_ns=floor, uid=choice, cgroup_id=choice or None), lost)
+        self.log_event(key, found._replace(start_ns=floor, uid=choice, cgroup_id=choice or None), lost)
 
     def fork(self, choice: int, lost: bool) -> None:
         used = {pid for pid, _ in (*self.running, *self.zombies)}
@@ -317,47 +317,47 @@ class Machine:
         if pids:
             key = (pids[choice % len(pids)], at(self.now))
             ppid, parent_start = self.running[choice % len(self.running)] if self.running else (1, at(-5000))
-            born = fork(key[0], self.now, ppid, comm=f"fork {choice}", uid=choice, kernel=choice % 2)
+            forked = fork(key[0], self.now, ppid, comm=f"fork {choice}", uid=choice, kernel=choice % 2)
             begun = self.begun[key] = 3 if choice == 7 else 0  # as with CLONE_PARENT
-            born = born._replace(parent_start_ns=parent_start, cgroup_id=choice, execs=0, begun=begun)
+            forked = forked._replace(parent_start_ns=parent_start, cgroup_id=choice, execs=0, begun=begun)
             self.running.append(key)
             if self.is_filtered and choice % 4 == 1:
-                self.held[key] = born
+                self.held[key] = forked
                 self.now += 11
             else:
-                self.tell(key, born, lost)
+                self.log_event(key, forked, lost)
 
     def join(self, key: Key, lost: bool) -> None:
         """Reports the fork of a process that matches now."""
-        born = self.held.pop(key, None)
-        if born is not None:
-            self.tell(key, born, lost)
+        forked = self.held.pop(key, None)
+        if forked is not None:
+            self.log_event(key, forked, lost)
 
     def exec(self, choice: int, lost: bool) -> None:
         if self.running:
             key = self.running[choice % len(self.running)]
             self.begun[key] = self.begun.get(key, 9) + 1
             if key in self.held and choice % 2:
-                born = self.held[key]
-                self.held[key] = born._replace(
-                    execs=(born.execs or 0) + 1, begun=self.begun[key], comm=f"unseen {choice}"
+                forked = self.held[key]
+                self.held[key] = forked._replace(
+                    execs=(forked.execs or 0) + 1, begun=self.begun[key], comm=f"unseen {choice}"
                 )
                 return
             self.join(key, lost)
-            took_on = exec_(key[0], 0, self.now, argv=b"/bin/%d\0" % choice, comm=f"exec {choice}")
-            self.tell(key, took_on._replace(start_ns=key[1], uid=choice, cgroup_id=choice + 1), lost)
+            execed = exec_(key[0], 0, self.now, argv=b"/bin/%d\0" % choice, comm=f"exec {choice}")
+            self.log_event(key, execed._replace(start_ns=key[1], uid=choice, cgroup_id=choice + 1), lost)
 
     def exit(self, choice: int, lost: bool) -> None:
         if self.running:
             key = self.running.pop(choice % len(self.running))
             self.join(key, lost)
             self.zombies.append(key)
-            self.tell(key, self._exit(key, choice), lost)
+            self.log_event(key, self._exit(key, choice), lost)
 
     def exit_again(self, choice: int, lost: bool) -> None:
         if self.zombies:
             key = self.zombies[choice % len(self.zombies)]
-            self.tell(key, self._exit(key, choice + 1), lost)
+            self.log_event(key, self._exit(key, choice + 1), lost)
 
     def reap(self, choice: int, lost: bool) -> None:
         if self.zombies:
@@ -370,7 +370,7 @@ class Machine:
             key = first[choice % len(first)]
             self.reaped.remove(key)
             freed = free(key[0], 0, self.now, cpu_ms=choice, status=choice * 256)
-            self.tell(key, freed._replace(start_ns=key[1]), lost)
+            self.log_event(key, freed._replace(start_ns=key[1]), lost)
 
     def _exit(self, key: Key, choice: int) -> Exit:
         ended = exit_(key[0], 0, self.now, status=choice * 256, comm=f"exit {choice}", ppid=choice)

@@ -121,7 +121,7 @@ def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 
 
 @pytest.mark.parametrize(
-    ("name", "given", "ids"),
+    ("name", "parameters", "ids"),
     [
         ("ancestors", {"pid": "70", "id": "", "recording": ""}, [THIRD]),
         ("ancestors", {"pid": "", "id": "2", "recording": ""}, [FIRST, 1]),
@@ -130,7 +130,7 @@ def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         ("tree", {"pid": "", "id": "2"}, [FIRST, 4]),
     ],
 )
-def test_in_datasette(name: str, given: dict[str, str], ids: list[int], site: Site) -> None:
-    status, text = site.get(f"/webpf/{name}.json?{urlencode(given)}&_shape=array")
+def test_in_datasette(name: str, parameters: dict[str, str], ids: list[int], site: Site) -> None:
+    status, text = site.get(f"/webpf/{name}.json?{urlencode(parameters)}&_shape=array")
     assert status == 200
     assert [row["id"] for row in json.loads(text)] == ids

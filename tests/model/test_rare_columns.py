@@ -18,7 +18,7 @@ from webpf.storage.verify import verify
 SIGKILL = 9
 
 
-def born(pid: int, execs: int = 0, begun: int = 0) -> Event:
+def forked(pid: int, execs: int = 0, begun: int = 0) -> Event:
     return fork(pid, pid, uid=1000)._replace(execs=execs, begun=begun)
 
 
@@ -50,7 +50,7 @@ def test_values_that_say_nothing_new_are_left_out(tmp_path: Path, batch: int) ->
     store = Store(path)
     session = Session(Replay([]), store.begin(recording_values()), Machine())
     events = [
-        *(born(pid, *numbers) for pid, numbers in FORKS.items()),
+        *(forked(pid, *numbers) for pid, numbers in FORKS.items()),
         *(ended(pid, *rest) for pid, rest in EXITS.items()),
         *(free(pid, pid, pid + 0.2, status=EXITS[pid][2]) for pid in EXITS),
     ]

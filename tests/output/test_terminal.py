@@ -211,7 +211,7 @@ def test_a_table() -> None:
 
 
 @pytest.mark.parametrize(
-    ("there", "limit", "shown", "said"),
+    ("total", "limit", "shown", "expected"),
     [
         (0, None, 0, "0 rows"),
         (1, None, 1, "1 row"),
@@ -224,12 +224,12 @@ def test_a_table() -> None:
         (3, 0, 0, "0 of 3 rows (--limit N for more, or --format csv)"),
     ],
 )
-def test_a_table_says_how_many_rows_there_are(there: int, limit: int | None, shown: int, said: str) -> None:
+def test_a_table_says_how_many_rows_there_are(total: int, limit: int | None, shown: int, expected: str) -> None:
     assert TABLE_ROWS == 50
-    header, _, *rows, count = written("table", [(f"n{i}",) for i in range(there)], ["name"], limit).splitlines()
+    header, _, *rows, count = written("table", [(f"n{i}",) for i in range(total)], ["name"], limit).splitlines()
     assert header.strip() == "name"
     assert [row.strip() for row in rows] == [f"n{i}" for i in range(shown)]
-    assert count == said
+    assert count == expected
 
 
 def test_unknown_values_are_blank() -> None:

@@ -119,6 +119,6 @@ def check(row: dict[str, Any], fate: Fate, ppid: int | None = None) -> None:
     assert row["lifetime_ns"] == row["end_ns"] - row["start_ns"] <= fate.after_ns - fate.before_ns
     if row["cpu_ns"] is not None:
         more = row["cpu_ns"] - fate.cpu_ns
-        assert -0.1 * MS <= more <= 0.1 * MS * SLOWNESS, f"{more} ns more than the {fate.cpu_ns} that wait4() told"
+        assert -0.1 * MS <= more <= 0.1 * MS * SLOWNESS, f"{more} ns more than the {fate.cpu_ns} of wait4()"
     assert row["max_rss_kib"] == fate.max_rss_kib
     assert row["ppid"] == (os.getpid() if ppid is None else ppid)
