@@ -1,25 +1,26 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
  *
- * One record in one ring buffer for each fork, exec, exit and free of a process.
+ * Writes one event to a ring buffer for each fork, exec, exit and free of a process.
  *
- * Nothing of the kernel's own headers is used: every offset (OFF_...) is looked up in the running kernel's BTF and
- * passed by the loader, so this source compiles unchanged for any kernel. recorder/kernel/btf.py has the list.
+ * No kernel headers are used: the loader looks up every offset (OFF_...) in the running kernel's BTF and passes it as
+ * a macro, so this source compiles unchanged for any kernel. recorder/kernel/btf.py lists the offsets.
  *
- * Passed by the loader beside the offsets:
+ * The loader also defines:
  *   CLOCK_OFFSET          ns from boot time to Unix time
  *   RING_BYTES            size of the ring buffer
- *   WAKE_BYTES            how much one CPU may write before it wakes the reader
- *   MAX_ARGS              bytes of argv kept of one exec
- *   CGROUP_ANCESTORS_ARE_IDS  1 where a cgroup knows its ancestors' ids, 0 where themselves (since Linux 6.1)
- *   EXIT_HAS_GROUP_DEAD   1 where sched_process_exit says whether the last thread leaves (since Linux 6.16)
- *   INTERRUPTIBLE         1 where another task can interrupt a program of a tracepoint
- *   FOLLOWS               1 to report followed processes and their descendants only, 0 for all
- *   FILTERS               1 to report only processes that are, at some time, what is wanted:
- *   WANTED_UID(uid)       whether this real user id is
- *   WANTED_COMM(a, b)     whether the name of these 16 bytes is, as two words
- *   BY_COMM               1 where that depends on the name, which a process gets only after its fork
- *   WANTED_CGROUP         id of the cgroup v2 that they are in, or below; 0: any
- *   WANTED_LEVEL          how deep that cgroup is in the hierarchy
+ *   WAKE_BYTES            bytes that one CPU may write before it wakes the reader
+ *   MAX_ARGS              bytes of argv that are kept of one exec
+ *   CGROUP_ANCESTORS_ARE_IDS  1 where struct cgroup stores the ids of its ancestors, 0 where it stores pointers to
+ *                         them (since Linux 6.1)
+ *   EXIT_HAS_GROUP_DEAD   1 where sched_process_exit has the argument group_dead (since Linux 6.16)
+ *   INTERRUPTIBLE         1 where another task can interrupt a BPF program of a tracepoint
+ *   FOLLOWS               1: report only followed processes and their descendants; 0: report all processes
+ *   FILTERS               1: report only processes that match all of the filters below at some time
+ *   MATCHES_UID(uid)      true if this real user id matches
+ *   MATCHES_COMM(a, b)    true if this name (16 bytes as two words) matches
+ *   FILTERS_BY_COMM       1 if MATCHES_COMM depends on the name, which a process gets only after its fork
+ *   FILTER_CGROUP         id of a cgroup v2: processes in it and below it match; 0: all processes match
+ *   FILTER_CGROUP_LEVEL   depth of FILTER_CGROUP in the hierarchy
  */
 #include <linux/types.h>
 
@@ -31,68 +32,71 @@
 #define SIGNAL_GROUP_EXIT 4   /* include/linux/sched/signal.h */
 #define PF_KTHREAD 0x00200000 /* include/linux/sched.h */
 
-/* Room for what varies in size at an exec. A record's size must be known when it is compiled, so there are four. */
+/* Space for the file name and argv of an exec. The verifier wants record sizes that are known at compile time, so
+ * write_exec() has four combinations of these and MAX_ARGS.
+ */
 #define SHORT_NAME 256
 #define LONG_NAME 4096 /* PATH_MAX */
 #define SHORT_ARGS 256
 #define MEDIUM_ARGS 2048
 
-/* The head of every record. Its size is the same for all kinds, so that the reader can walk many of them in one
- * step; only an exec has more behind it. recorder/kernel/decoder.py reads it: change both together.
- * (clang-format would align the comments of each run of lines for itself.)
+/* An event of any kind has this size, so that the reader can decode many of them in one step. After an exec's event
+ * follow its file name and argv (struct exec_event). recorder/kernel/decoder.py reads this struct: change both
+ * together. (clang-format would align the comments of each group of lines separately.)
  */
 /* clang-format off */
-struct fact {
+struct event {
 	u64 time;         /* Unix ns, as all times here */
-	u64 start;        /* when the process was created: with pid, its identity */
+	u64 start;        /* when the process was created; start and pid identify a process */
 	union {
-		u64 parent_start; /* fork: the same of the parent */
-		u64 cwd_inode;    /* exec: number of the working directory, on its file system */
+		u64 parent_start; /* fork: when the parent was created */
+		u64 cwd_inode;    /* exec: inode number of the working directory */
 	};
 	u64 cgroup;       /* fork, exec: id in the cgroup v2 hierarchy */
 	union {
-		u64 cpu;       /* free: ns that all its threads ran */
-		u64 args_size; /* exec: bytes of argv that follow; 0 with args_total > 0: could not be read */
+		u64 cpu;       /* free: CPU time of all threads, in ns */
+		u64 args_size; /* exec: bytes of argv that follow; 0 and args_total > 0: argv could not be read */
 	};
-	u64 max_rss_kib;  /* exit: the peak; exec: the peak that the old image leaves behind */
+	u64 max_rss_kib;  /* exit: peak memory; exec: peak memory of the image before, which the process keeps */
 	u32 kind;
 	u32 pid;          /* tgid, in the first pid namespace */
 	union {
 		u32 ppid;      /* fork: the parent; exit: the parent at the end */
-		u32 name_room; /* exec: argv begins this many bytes behind the head */
+		u32 name_room; /* exec: space for the file name, in bytes; argv begins after it */
 	};
 	u32 uid;          /* fork, exec, exit */
 	u32 euid;         /* fork, exec */
 	union {
 		u32 status;    /* exit, free: as wait4() reports it */
-		u32 name_size; /* exec: of the file name, with its NUL; 0: could not be read */
-		u32 execs;     /* fork: programs that it had taken on, if it is reported at its end only */
+		u32 name_size; /* exec: bytes of the file name, with its NUL; 0: it could not be read */
+		u32 execs;     /* fork: number of execs, if the process matched a filter only at its end */
 	};
 	union {
-		u32 kernel;     /* fork: 1 for a thread of the kernel */
-		u32 cwd_device; /* exec: the file system's number, as the kernel writes it (dev_t) */
+		u32 kernel;     /* fork: 1 for a kernel thread */
+		u32 cwd_device; /* exec: file system of the working directory, as the kernel's own dev_t */
 	};
 	union {
 		u32 args_total; /* exec: the true length of argv, in bytes */
-		u32 begun;      /* fork, exit: programs begun by then; see programs_begun() */
+		u32 begun;      /* fork, exit: programs begun so far, see programs_begun() */
 	};
-	char comm[16];    /* not at free */
+	char comm[16];    /* fork, exec, exit */
 };
 /* clang-format on */
 
-struct exec_fact {
-	struct fact head;
+struct exec_event {
+	struct event head;
 	char data[];
 };
 
-/* The loader numbers the kinds from 0 on: FORK, EXEC, EXIT, FREE. HEAD_BYTES is the size that its decoder reads. */
+/* The loader defines FORK, EXEC, EXIT and FREE as 0 to 3, and EVENT_HEAD_BYTES as the size that its decoder reads. */
 #define KINDS 4
-_Static_assert(sizeof(struct fact) == HEAD_BYTES, "recorder/kernel/decoder.py reads another struct fact");
+_Static_assert(sizeof(struct event) == EVENT_HEAD_BYTES, "recorder/kernel/decoder.py reads another struct event");
 
 BPF_RINGBUF_OUTPUT(ring, RING_BYTES / PAGE_SIZE);
 
-/* By kind: attempts, failures, events that the first program was passed over for but the second wrote down, whether
- * the first is under way. Then the bytes written since this CPU last woke the reader.
+/* Four values for each kind: events that were attempted; events that were lost; events that the second BPF program
+ * wrote because the kernel skipped the first; 1 while the first BPF program runs. The last value is the number of
+ * bytes that this CPU wrote since it last woke the reader.
  */
 #define LOST KINDS
 #define RESCUED (2 * KINDS)
@@ -100,8 +104,9 @@ BPF_RINGBUF_OUTPUT(ring, RING_BYTES / PAGE_SIZE);
 #define UNREAD_BYTES (4 * KINDS)
 BPF_PERCPU_ARRAY(counts, u64, 4 * KINDS + 1);
 
-/* The four programs are attached one after the other, but begin and end together: when the reader turns this. At the
- * end frees still pass, for they bring the CPU time of what has just exited.
+/* The four BPF programs are attached one after the other. The gate makes all of them begin and end at the same moment:
+ * the reader opens and shuts it. At the end it lets frees through, which have the CPU time of processes that just
+ * exited.
  */
 enum { GATE_SHUT, GATE_OPEN, GATE_FREES_ONLY };
 BPF_ARRAY(gate, u32, 1);
@@ -122,7 +127,7 @@ static __always_inline u32 read32(const void *base, u64 offset)
 	return value;
 }
 
-static __always_inline const void *follow(const void *base, u64 offset)
+static __always_inline const void *read_pointer(const void *base, u64 offset)
 {
 	return (const void *)read64(base, offset);
 }
@@ -139,12 +144,14 @@ static __always_inline void count(int slot)
 {
 	u64 *cell = counts.lookup(&slot);
 
-	/* Atomic, for another task may run a program on this CPU in between. */
+	/* Atomic, because another task may interrupt this one and run a BPF program on the same CPU. */
 	if (cell)
 		__sync_fetch_and_add(cell, 1);
 }
 
-/* The reader comes by timer, so a record wakes nobody, unless much has been written since the last wake-up. */
+/* Flags for submitting a record of this size. The reader polls by a timer, so a record wakes it only when this CPU has
+ * written WAKE_BYTES since the last wake-up.
+ */
 static __always_inline u64 wake_up(u64 size)
 {
 	int slot = UNREAD_BYTES;
@@ -161,12 +168,12 @@ static __always_inline u64 wake_up(u64 size)
 
 static __always_inline const void *cgroup_of(const void *task)
 {
-	return follow(follow(task, OFF_TASK_CGROUPS), OFF_CSS_SET_DFL_CGRP);
+	return read_pointer(read_pointer(task, OFF_TASK_CGROUPS), OFF_CSS_SET_DFL_CGRP);
 }
 
 static __always_inline u64 cgroup_id(const void *cgroup)
 {
-	return read64(follow(cgroup, OFF_CGROUP_KN), OFF_KERNFS_NODE_ID);
+	return read64(read_pointer(cgroup, OFF_CGROUP_KN), OFF_KERNFS_NODE_ID);
 }
 
 static __always_inline u64 start_of(const void *leader)
@@ -179,42 +186,42 @@ static __always_inline u64 max_rss_kib(const void *signal)
 	return read64(signal, OFF_SIGNAL_MAXRSS) * (PAGE_SIZE / 1024);
 }
 
-/* Who is reported. With FOLLOWS, those that the reader names, and all that they start from then on, whoever their
- * parent is by now. With FILTERS, those that the reader names, and all that are wanted.
+/* FOLLOWS: report only the pids that the loader named and their descendants, even after reparenting.
+ * FILTERS: report only the pids that the loader named and the processes that match the filters.
  */
 #if FOLLOWS || FILTERS
-#define MOST_FOLLOWED 65536
+#define MAX_FOLLOWED 65536
 
-/* By the address of what the threads of a process share (struct signal_struct): its own until it is freed, also when a
- * thread that isn't the leader takes on a new program. The value is its start, for the kernel doesn't report every
- * free, and so an address may come again.
+/* Processes that are followed. The key is the address of struct signal_struct, which all threads of a process share:
+ * it stays the same until the process is freed, even if a thread other than the leader calls execve(). The value is
+ * the start of the process: the kernel doesn't report every free, so another process may have the same address later.
  */
-BPF_HASH(followed, u64, u64, MOST_FOLLOWED);
+BPF_HASH(followed, u64, u64, MAX_FOLLOWED);
 
-/* By pid, who is followed though he was there before. */
-BPF_HASH(named, u32, u8, MOST_FOLLOWED);
+/* Pids of processes that were alive before the recording and are followed. */
+BPF_HASH(followed_pids, u32, u8, MAX_FOLLOWED);
 
-/* Whose children are followed: a pid, 0 for nobody. */
-BPF_ARRAY(adopter, u32, 1);
+/* Pid of the process whose new children are followed; 0: none. */
+BPF_ARRAY(parent_to_follow, u32, 1);
 
-static __always_inline bool is_named(const void *leader)
+static __always_inline bool has_followed_pid(const void *leader)
 {
 	u32 pid = read32(leader, OFF_TASK_TGID);
 
-	return named.lookup(&pid) != NULL;
+	return followed_pids.lookup(&pid) != NULL;
 }
 
-static __always_inline bool is_adopter(const void *leader)
+static __always_inline bool is_parent_to_follow(const void *leader)
 {
 	int zero = 0;
-	u32 *pid = adopter.lookup(&zero);
+	u32 *pid = parent_to_follow.lookup(&zero);
 
 	return pid && *pid && *pid == read32(leader, OFF_TASK_TGID);
 }
 
-static __always_inline bool follow_too(const void *leader)
+static __always_inline bool add_followed(const void *leader)
 {
-	u64 key = (u64)follow(leader, OFF_TASK_SIGNAL);
+	u64 key = (u64)read_pointer(leader, OFF_TASK_SIGNAL);
 	u64 start = read64(leader, OFF_TASK_START);
 
 	return followed.update(&key, &start) == 0;
@@ -222,76 +229,77 @@ static __always_inline bool follow_too(const void *leader)
 
 static __always_inline bool is_followed(const void *leader)
 {
-	u64 key = (u64)follow(leader, OFF_TASK_SIGNAL);
+	u64 key = (u64)read_pointer(leader, OFF_TASK_SIGNAL);
 	u64 *start = followed.lookup(&key);
 
 	if (start && *start == read64(leader, OFF_TASK_START))
 		return true;
-	return is_named(leader) && follow_too(leader);
+	return has_followed_pid(leader) && add_followed(leader);
 }
 
-/* A pid whose owner has ended may get another. */
-static __always_inline void forget_name(const void *leader)
+/* The process has ended, and its pid may be reused. */
+static __always_inline void forget_followed_pid(const void *leader)
 {
 	u32 pid = read32(leader, OFF_TASK_TGID);
 
-	named.delete(&pid);
+	followed_pids.delete(&pid);
 }
 
-static __always_inline void unfollow(const void *leader)
+static __always_inline void remove_followed(const void *leader)
 {
-	u64 key = (u64)follow(leader, OFF_TASK_SIGNAL);
+	u64 key = (u64)read_pointer(leader, OFF_TASK_SIGNAL);
 
 	followed.delete(&key);
 }
 #else
-#define follow_too(leader) true
+#define add_followed(leader) true
 #define is_followed(leader) true
-#define forget_name(leader)
-#define unfollow(leader)
+#define forget_followed_pid(leader)
+#define remove_followed(leader)
 #endif
 
-/* What every record says: when, what, and of which process; leader is the leader of its thread group. */
-static __always_inline void begin(struct fact *fact, u32 kind, const void *leader)
+/* Fills the fields that all kinds have. leader: leader of the thread group, as everywhere here. */
+static __always_inline void fill_head(struct event *event, u32 kind, const void *leader)
 {
-	__builtin_memset(fact, 0, sizeof(*fact));
-	fact->time = bpf_ktime_get_boot_ns() + CLOCK_OFFSET;
-	fact->start = start_of(leader);
-	fact->kind = kind;
-	fact->pid = read32(leader, OFF_TASK_TGID);
+	__builtin_memset(event, 0, sizeof(*event));
+	event->time = bpf_ktime_get_boot_ns() + CLOCK_OFFSET;
+	event->start = start_of(leader);
+	event->kind = kind;
+	event->pid = read32(leader, OFF_TASK_TGID);
 }
 
-static __always_inline void add_name(struct fact *fact, const void *leader)
+static __always_inline void fill_comm(struct event *event, const void *leader)
 {
-	bpf_probe_read_kernel(fact->comm, sizeof(fact->comm), leader + OFF_TASK_COMM);
+	bpf_probe_read_kernel(event->comm, sizeof(event->comm), leader + OFF_TASK_COMM);
 }
 
 static __always_inline u32 uid_of(const void *leader)
 {
-	return read32(follow(leader, OFF_TASK_CRED), OFF_CRED_UID);
+	return read32(read_pointer(leader, OFF_TASK_CRED), OFF_CRED_UID);
 }
 
-/* How many programs it has begun to run since its fork, also one that killed it: begin_new_exec() in fs/exec.c counts
- * (and gives it the new name), and if anything fails after that, sched_process_exec is not reached. What clone() makes
- * with CLONE_PARENT begins with the number of its maker, all others with 0 (copy_process() in kernel/fork.c).
+/* The number of programs that the process has begun to run since its fork. It includes an exec that failed late and
+ * killed the process: begin_new_exec() in fs/exec.c increments the number and sets the new name, and if a later step
+ * fails, sched_process_exec is not reached. A new process begins with 0, but with CLONE_PARENT it begins with the
+ * number of the process that called clone() (copy_process() in kernel/fork.c).
  */
 static __always_inline u32 programs_begun(const void *leader)
 {
 	return read64(leader, OFF_TASK_SELF_EXEC_ID) - read64(leader, OFF_TASK_PARENT_EXEC_ID);
 }
 
-/* Fork and exec: whose process it is, where, and under which name. */
-static __always_inline void describe(struct fact *fact, const void *leader)
+/* Fills the user ids, the cgroup and the name, which a fork and an exec have. */
+static __always_inline void fill_owner(struct event *event, const void *leader)
 {
-	const void *cred = follow(leader, OFF_TASK_CRED);
+	const void *cred = read_pointer(leader, OFF_TASK_CRED);
 
-	fact->uid = read32(cred, OFF_CRED_UID);
-	fact->euid = read32(cred, OFF_CRED_EUID);
-	fact->cgroup = cgroup_id(cgroup_of(leader));
-	add_name(fact, leader);
+	event->uid = read32(cred, OFF_CRED_UID);
+	event->euid = read32(cred, OFF_CRED_EUID);
+	event->cgroup = cgroup_id(cgroup_of(leader));
+	fill_comm(event, leader);
 }
 
-/* As wait4() computes it (kernel/exit.c, wait_task_zombie). */
+/* The status word as wait4() reports it (wait_task_zombie() in kernel/exit.c). */
 static __always_inline u32 exit_status(const void *leader, const void *signal)
 {
 	if (read32(signal, OFF_SIGNAL_FLAGS) & SIGNAL_GROUP_EXIT)
@@ -299,190 +307,195 @@ static __always_inline u32 exit_status(const void *leader, const void *signal)
 	return read32(leader, OFF_TASK_EXIT_CODE);
 }
 
-static __always_inline void describe_fork(struct fact *fact, const void *child)
+static __always_inline void fill_fork(struct event *event, const void *child)
 {
-	/* Not the caller of clone(): with CLONE_PARENT it is the caller's parent. */
-	const void *parent = follow(follow(child, OFF_TASK_REAL_PARENT), OFF_TASK_GROUP_LEADER);
+	/* Not always the process that called clone(): with CLONE_PARENT it is the parent of that process. */
+	const void *parent = read_pointer(read_pointer(child, OFF_TASK_REAL_PARENT), OFF_TASK_GROUP_LEADER);
 
-	begin(fact, FORK, child);
-	describe(fact, child);
-	fact->kernel = !!(read32(child, OFF_TASK_FLAGS) & PF_KTHREAD);
-	fact->begun = programs_begun(child);
-	fact->ppid = read32(parent, OFF_TASK_TGID);
-	fact->parent_start = start_of(parent);
+	fill_head(event, FORK, child);
+	fill_owner(event, child);
+	event->kernel = !!(read32(child, OFF_TASK_FLAGS) & PF_KTHREAD);
+	event->begun = programs_begun(child);
+	event->ppid = read32(parent, OFF_TASK_TGID);
+	event->parent_start = start_of(parent);
 }
 
 #if FILTERS
-#define MOST_HELD 32768
+#define MAX_HELD_FORKS 32768
 
-/* Facts of forks, by the address of the child's struct signal_struct, until it is known whether it is wanted: at an
- * exec, or at its end if it never was.
+/* Fork events of processes that have not matched so far. The key is the address of the child's struct signal_struct.
+ * An event is written when the process matches, at an exec or at its end, and else dropped at its end.
  */
-BPF_HASH(held, u64, struct fact, MOST_HELD);
+BPF_HASH(held_forks, u64, struct event, MAX_HELD_FORKS);
 
 static __always_inline bool is_in_cgroup(const void *leader)
 {
-#if WANTED_CGROUP
+#if FILTER_CGROUP
 	const void *cgroup = cgroup_of(leader);
-	const u64 ancestor = OFF_CGROUP_ANCESTORS + 8 * WANTED_LEVEL; /* a cgroup is its own last ancestor */
+	/* The last of a cgroup's ancestors is the cgroup itself. */
+	const u64 ancestor = OFF_CGROUP_ANCESTORS + 8 * FILTER_CGROUP_LEVEL;
 
-	if (read32(cgroup, OFF_CGROUP_LEVEL) < WANTED_LEVEL)
+	if (read32(cgroup, OFF_CGROUP_LEVEL) < FILTER_CGROUP_LEVEL)
 		return false;
 #if CGROUP_ANCESTORS_ARE_IDS
-	return read64(cgroup, ancestor) == WANTED_CGROUP;
+	return read64(cgroup, ancestor) == FILTER_CGROUP;
 #else
-	return cgroup_id(follow(cgroup, ancestor)) == WANTED_CGROUP;
+	return cgroup_id(read_pointer(cgroup, ancestor)) == FILTER_CGROUP;
 #endif
 #else
 	return true;
 #endif
 }
 
-static __always_inline bool is_wanted(const void *leader)
+static __always_inline bool matches_filters(const void *leader)
 {
 	u32 uid = uid_of(leader);
 	u64 a = read64(leader, OFF_TASK_COMM), b = read64(leader, OFF_TASK_COMM + 8);
 
-	return WANTED_UID(uid) && WANTED_COMM(a, b) && is_in_cgroup(leader);
+	return MATCHES_UID(uid) && MATCHES_COMM(a, b) && is_in_cgroup(leader);
 }
 
-/* Whether this child is left for later. */
-static __always_inline bool is_held(const void *child)
+/* Holds the fork event of this child back if the child doesn't match yet. True if it was held back. */
+static __always_inline bool hold_fork(const void *child)
 {
-	u64 key = (u64)follow(child, OFF_TASK_SIGNAL);
-	struct fact fact;
+	u64 key = (u64)read_pointer(child, OFF_TASK_SIGNAL);
+	struct event event;
 
-	if (!BY_COMM && is_wanted(child))
+	if (!FILTERS_BY_COMM && matches_filters(child))
 		return false;
-	describe_fork(&fact, child);
-	if (held.update(&key, &fact)) {
+	fill_fork(&event, child);
+	if (held_forks.update(&key, &event)) {
 		count(FORK);
 		count(LOST + FORK);
 	}
 	return true;
 }
 
-/* executes: because of the program that it takes on now. Then that is the first one that counts: what a process was
- * before it was wanted is not recorded. At its end all count, for else it would seem to have run none.
+/* Writes the fork event of a process that matches now. at_exec: whether this is an exec of it, or else its end.
+ *
+ * What a process ran before it matched is not recorded, so at an exec the earlier execs don't count. At the end all of
+ * them count: with 0 the process would seem to have run no program.
  */
-static __always_inline void report_held(const void *leader, bool executes)
+static __always_inline void report_held_fork(const void *leader, bool at_exec)
 {
-	u64 key = (u64)follow(leader, OFF_TASK_SIGNAL);
-	struct fact *before = held.lookup(&key), *fact;
+	u64 key = (u64)read_pointer(leader, OFF_TASK_SIGNAL);
+	struct event *before = held_forks.lookup(&key), *event;
 
 	if (!before)
-		return; /* it was there before the recording */
+		return; /* the process is older than the recording */
 	count(FORK);
-	fact = ring.ringbuf_reserve(sizeof(*fact));
-	if (fact) {
-		*fact = *before;
-		if (executes)
-			fact->execs = 0;
-		ring.ringbuf_submit(fact, wake_up(sizeof(*fact)));
+	event = ring.ringbuf_reserve(sizeof(*event));
+	if (event) {
+		*event = *before;
+		if (at_exec)
+			event->execs = 0;
+		ring.ringbuf_submit(event, wake_up(sizeof(*event)));
 	} else {
 		count(LOST + FORK);
 	}
-	held.delete(&key);
+	held_forks.delete(&key);
 }
 
-/* Whether this process, which nobody was interested in, is wanted by now. */
-static __always_inline bool joins(const void *leader, bool executes)
+/* True if a process that did not match so far matches now; it is then followed. */
+static __always_inline bool starts_to_match(const void *leader, bool at_exec)
 {
-	if (!is_wanted(leader) || !follow_too(leader))
+	if (!matches_filters(leader) || !add_followed(leader))
 		return false;
-	report_held(leader, executes);
+	report_held_fork(leader, at_exec);
 	return true;
 }
 
-/* This process, which is still left for later, has taken on a program. */
-static __always_inline void note_program(const void *leader)
+/* Notes an exec in the fork event of a process that still doesn't match. */
+static __always_inline void count_program(const void *leader)
 {
-	u64 key = (u64)follow(leader, OFF_TASK_SIGNAL);
-	struct fact *fact = held.lookup(&key);
+	u64 key = (u64)read_pointer(leader, OFF_TASK_SIGNAL);
+	struct event *event = held_forks.lookup(&key);
 
-	if (!fact)
+	if (!event)
 		return;
-	fact->execs++;
-	fact->begun = programs_begun(leader);
-	add_name(fact, leader);
+	event->execs++;
+	event->begun = programs_begun(leader);
+	fill_comm(event, leader);
 }
 
-static __always_inline void forget_held(const void *leader)
+static __always_inline void forget_held_fork(const void *leader)
 {
-	u64 key = (u64)follow(leader, OFF_TASK_SIGNAL);
+	u64 key = (u64)read_pointer(leader, OFF_TASK_SIGNAL);
 
-	held.delete(&key);
+	held_forks.delete(&key);
 }
 #else
-#define is_held(child) false
-#define joins(leader, executes) false
-#define note_program(leader)
-#define forget_held(leader)
+#define hold_fork(child) false
+#define starts_to_match(leader, at_exec) false
+#define count_program(leader)
+#define forget_held_fork(leader)
 #endif
 
 static __always_inline void on_fork(struct bpf_raw_tracepoint_args *ctx)
 {
-	const void *caller = follow((const void *)ctx->args[0], OFF_TASK_GROUP_LEADER);
+	const void *caller = read_pointer((const void *)ctx->args[0], OFF_TASK_GROUP_LEADER);
 	const void *child = (const void *)ctx->args[1];
-	struct fact *fact;
+	struct event *event;
 
 	if (read32(child, OFF_TASK_PID) != read32(child, OFF_TASK_TGID) || gate_state() != GATE_OPEN)
 		return;
 #if FOLLOWS
-	if (!is_followed(caller) && !is_adopter(caller))
+	if (!is_followed(caller) && !is_parent_to_follow(caller))
 		return;
 #endif
-	if (is_held(child))
+	if (hold_fork(child))
 		return;
 	count(FORK);
-	/* Also where there is no room for the record: what this one starts is reported all the same. */
-	fact = follow_too(child) ? ring.ringbuf_reserve(sizeof(*fact)) : NULL;
-	if (!fact) {
+	/* The child is followed even if the ring buffer is full, so that its descendants are reported. */
+	event = add_followed(child) ? ring.ringbuf_reserve(sizeof(*event)) : NULL;
+	if (!event) {
 		count(LOST + FORK);
 		return;
 	}
-	describe_fork(fact, child);
-	ring.ringbuf_submit(fact, wake_up(sizeof(*fact)));
+	fill_fork(event, child);
+	ring.ringbuf_submit(event, wake_up(sizeof(*event)));
 }
 
-/* n, at most limit. In assembly, so that the register which the verifier sees bounded is the one that is used. */
+/* Limits n to `limit`. This is assembly so that the register with the bound that the verifier saw is the one in use.
+ */
 #define BOUND(n, limit) asm volatile("if %0 <= %1 goto +1\n%0 = %1" : "+r"(n) : "i"(limit))
 
-/* Writes one exec with room for name_room bytes of file name and args_room of argv, both constants. False if the
- * ring buffer has no room for it.
+/* Writes one exec, with space for name_room bytes of the file name and args_room bytes of argv (both are constants).
+ * False if the ring buffer is full.
  */
 static __always_inline bool write_exec(const void *task, const void *name, const u32 name_room, const u32 args_room)
 {
-	struct exec_fact *fact = ring.ringbuf_reserve(sizeof(*fact) + name_room + args_room);
-	const void *mm = follow(task, OFF_TASK_MM);
-	const void *args = follow(mm, OFF_MM_ARG_START);
-	const void *cwd = follow(follow(follow(task, OFF_TASK_FS), OFF_FS_PWD + OFF_PATH_DENTRY), OFF_DENTRY_INODE);
+	struct exec_event *event = ring.ringbuf_reserve(sizeof(*event) + name_room + args_room);
+	const void *mm = read_pointer(task, OFF_TASK_MM);
+	const void *args = read_pointer(mm, OFF_MM_ARG_START);
+	const void *cwd_dentry = read_pointer(read_pointer(task, OFF_TASK_FS), OFF_FS_PWD + OFF_PATH_DENTRY);
+	const void *cwd = read_pointer(cwd_dentry, OFF_DENTRY_INODE);
 	u64 size = read64(mm, OFF_MM_ARG_END) - (u64)args;
 	int name_size;
 
-	if (!fact)
+	if (!event)
 		return false;
-	begin(&fact->head, EXEC, task);
-	describe(&fact->head, task);
-	fact->head.max_rss_kib = max_rss_kib(follow(task, OFF_TASK_SIGNAL));
-	fact->head.cwd_inode = read64(cwd, OFF_INODE_NUMBER);
-	fact->head.cwd_device = read32(follow(cwd, OFF_INODE_SUPER), OFF_SUPER_DEVICE);
-	fact->head.args_total = size;
-	fact->head.name_room = name_room;
-	name_size = bpf_probe_read_kernel_str(fact->data, name_room, name);
-	fact->head.name_size = name_size < 0 ? 0 : name_size;
+	fill_head(&event->head, EXEC, task);
+	fill_owner(&event->head, task);
+	event->head.max_rss_kib = max_rss_kib(read_pointer(task, OFF_TASK_SIGNAL));
+	event->head.cwd_inode = read64(cwd, OFF_INODE_NUMBER);
+	event->head.cwd_device = read32(read_pointer(cwd, OFF_INODE_SUPER), OFF_SUPER_DEVICE);
+	event->head.args_total = size;
+	event->head.name_room = name_room;
+	name_size = bpf_probe_read_kernel_str(event->data, name_room, name);
+	event->head.name_size = name_size < 0 ? 0 : name_size;
 	BOUND(size, MAX_ARGS);
 	BOUND(size, args_room);
-	fact->head.args_size = bpf_probe_read_user(fact->data + name_room, size, args) ? 0 : size;
-	ring.ringbuf_submit(fact, wake_up(sizeof(*fact) + name_room + args_room));
+	event->head.args_size = bpf_probe_read_user(event->data + name_room, size, args) ? 0 : size;
+	ring.ringbuf_submit(event, wake_up(sizeof(*event) + name_room + args_room));
 	return true;
 }
 
 static __always_inline void on_exec(struct bpf_raw_tracepoint_args *ctx)
 {
 	const void *task = (const void *)ctx->args[0];
-	const void *name = follow((const void *)ctx->args[2], OFF_BINPRM_FILENAME);
-	const void *mm = follow(task, OFF_TASK_MM);
+	const void *name = read_pointer((const void *)ctx->args[2], OFF_BINPRM_FILENAME);
+	const void *mm = read_pointer(task, OFF_TASK_MM);
 	u64 args_size = read64(mm, OFF_MM_ARG_END) - read64(mm, OFF_MM_ARG_START);
 	const void *leader;
 	char start_of_name[SHORT_NAME];
@@ -490,9 +503,9 @@ static __always_inline void on_exec(struct bpf_raw_tracepoint_args *ctx)
 
 	if (gate_state() != GATE_OPEN)
 		return;
-	leader = follow(task, OFF_TASK_GROUP_LEADER);
-	if (!is_followed(leader) && !joins(leader, true)) {
-		note_program(leader);
+	leader = read_pointer(task, OFF_TASK_GROUP_LEADER);
+	if (!is_followed(leader) && !starts_to_match(leader, true)) {
+		count_program(leader);
 		return;
 	}
 	count(EXEC);
@@ -511,74 +524,75 @@ static __always_inline void on_exec(struct bpf_raw_tracepoint_args *ctx)
 static __always_inline void on_exit(struct bpf_raw_tracepoint_args *ctx)
 {
 	const void *task = (const void *)ctx->args[0];
-	const void *leader = follow(task, OFF_TASK_GROUP_LEADER);
-	const void *signal = follow(task, OFF_TASK_SIGNAL);
-	struct fact *fact;
+	const void *leader = read_pointer(task, OFF_TASK_GROUP_LEADER);
+	const void *signal = read_pointer(task, OFF_TASK_SIGNAL);
+	struct event *event;
 	bool reported;
 
-	/* A process ends with its last thread, which need not be its leader. */
+	/* A process ends with its last thread, which may be another than its leader. */
 #if EXIT_HAS_GROUP_DEAD
 	if (!(ctx->args[1] & 0xff))
 		return;
 #else
-	/* Two threads that leave together can both see 0 here: the reader drops the second. */
+	/* Two threads that exit at the same time can both read 0 here: the reader drops the second event. */
 	if (read32(signal, OFF_SIGNAL_LIVE))
 		return;
 #endif
 	if (gate_state() != GATE_OPEN)
 		return;
-	reported = is_followed(leader) || joins(leader, false);
-	forget_held(leader);
-	forget_name(leader);
+	reported = is_followed(leader) || starts_to_match(leader, false);
+	forget_held_fork(leader);
+	forget_followed_pid(leader);
 	if (!reported)
 		return;
 	count(EXIT);
-	fact = ring.ringbuf_reserve(sizeof(*fact));
-	if (!fact) {
+	event = ring.ringbuf_reserve(sizeof(*event));
+	if (!event) {
 		count(LOST + EXIT);
 		return;
 	}
-	begin(fact, EXIT, leader);
-	add_name(fact, leader);
-	fact->ppid = read32(follow(leader, OFF_TASK_REAL_PARENT), OFF_TASK_TGID);
-	fact->status = exit_status(leader, signal);
-	fact->max_rss_kib = max_rss_kib(signal);
-	fact->uid = uid_of(leader);
-	fact->begun = programs_begun(leader);
-	ring.ringbuf_submit(fact, wake_up(sizeof(*fact)));
+	fill_head(event, EXIT, leader);
+	fill_comm(event, leader);
+	event->ppid = read32(read_pointer(leader, OFF_TASK_REAL_PARENT), OFF_TASK_TGID);
+	event->status = exit_status(leader, signal);
+	event->max_rss_kib = max_rss_kib(signal);
+	event->uid = uid_of(leader);
+	event->begun = programs_begun(leader);
+	ring.ringbuf_submit(event, wake_up(sizeof(*event)));
 }
 
-/* The kernel frees a task some time after it was reaped. Only here is its CPU time whole: at the exit its last
- * stretch on a CPU is still running.
+/* The kernel frees a task some time after it was reaped. CPU time is complete only here: at the exit, the time since
+ * the task was last scheduled is not yet added.
  */
 static __always_inline void on_free(struct bpf_raw_tracepoint_args *ctx)
 {
 	const void *task = (const void *)ctx->args[0];
-	const void *signal = follow(task, OFF_TASK_SIGNAL);
-	struct fact *fact;
+	const void *signal = read_pointer(task, OFF_TASK_SIGNAL);
+	struct event *event;
 
 	if (read32(task, OFF_TASK_PID) != read32(task, OFF_TASK_TGID) || gate_state() == GATE_SHUT)
 		return;
 	if (!is_followed(task))
 		return;
-	unfollow(task);
+	remove_followed(task);
 	count(FREE);
-	fact = ring.ringbuf_reserve(sizeof(*fact));
-	if (!fact) {
+	event = ring.ringbuf_reserve(sizeof(*event));
+	if (!event) {
 		count(LOST + FREE);
 		return;
 	}
-	begin(fact, FREE, task);
-	fact->status = exit_status(task, signal);
-	fact->cpu = read64(signal, OFF_SIGNAL_SUM_SCHED_RUNTIME);
-	ring.ringbuf_submit(fact, wake_up(sizeof(*fact)));
+	fill_head(event, FREE, task);
+	event->status = exit_status(task, signal);
+	event->cpu = read64(signal, OFF_SIGNAL_SUM_SCHED_RUNTIME);
+	ring.ringbuf_submit(event, wake_up(sizeof(*event)));
 }
 
-/* Where a program can be interrupted by another task, and that one comes to the same tracepoint on the same CPU, the
- * kernel passes over the program there: it doesn't nest (__bpf_trace_run() in kernel/trace/bpf_trace.c). So there is a
- * second program behind it, which finds the first under way and takes its place. Were it passed over too, the reader
- * would know from the kernel's own count. (A task that is interrupted between the two, and comes back while another is
- * in the first, would be written down twice. Pairing stands that, but for one program more in the chain.)
+/* BPF programs of tracepoints don't nest: if a task interrupts a BPF program and reaches the same tracepoint on the
+ * same CPU, the kernel skips the BPF program for it (__bpf_trace_run() in kernel/trace/bpf_trace.c). So each
+ * tracepoint has a second BPF program, which runs after the first. If it finds that the first is interrupted, it
+ * writes the event. If the kernel skips the second too, the reader knows from the kernel's count of misses. (A task
+ * that is interrupted between the two, and continues while another is in the first, writes its event twice. The only
+ * effect on pairing is one program too many for that process.)
  */
 #if INTERRUPTIBLE
 static __always_inline void set_under_way(u32 kind, u64 value)

@@ -99,7 +99,7 @@ def _exit_code(step: "Callable[[], int | None]") -> int:
     """What it returns; one line and an exit code if it fails with what can be expected."""
     import signal
 
-    from .errors import WebpfError, of_system
+    from .errors import WebpfError, from_os_error
 
     try:
         return step() or 0
@@ -108,7 +108,7 @@ def _exit_code(step: "Callable[[], int | None]") -> int:
     except OSError as error:
         if error.errno in _means():
             raise
-        return _tell(of_system(error))
+        return _tell(from_os_error(error))
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
 
@@ -117,7 +117,7 @@ def _tell(error: "WebpfError") -> int:
     from .host import invocation
     from .output import messages
 
-    messages.say(error.message + (f"; try: {invocation.as_called(error.hint)}" if error.hint else ""))
+    messages.say(error.message + (f"; try: {invocation.adapt_hint(error.hint)}" if error.hint else ""))
     return error.exit_code
 
 

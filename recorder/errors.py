@@ -1,4 +1,4 @@
-"""The errors that webpf expects: what happened, what mends it, and the exit code (after sysexits.h)."""
+"""The errors that webpf expects, each with a message, a hint how to fix it, and an exit code (after sysexits.h)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 
 
 class WebpfError(Exception):
-    """A failure with a message for the user and, where there is one, the command or step that mends it."""
+    """A failure with a message for the user. hint: the command that fixes it; empty if there is none."""
 
     exit_code = 70
 
@@ -23,63 +23,63 @@ class UsageError(WebpfError):
 
 
 class DataError(WebpfError):
-    """A file is not what it should be: no SQLite database, or not one of webpf's."""
+    """A file is damaged, is not an SQLite database, or is not a recording file."""
 
     exit_code = 65
 
 
 class NotFound(WebpfError):
-    """A file or a recording that was asked for is not there."""
+    """A file or a recording that the user named does not exist."""
 
     exit_code = 66
 
 
 class Unavailable(WebpfError):
-    """This machine lacks something that recording needs: BCC, BTF, a newer kernel."""
+    """This machine lacks something that webpf needs: BCC, BTF, a newer kernel."""
 
     exit_code = 69
 
 
 class CannotCreate(WebpfError):
-    """The database can't be created or written where the user wants it."""
+    """The file can't be created or written at the path that the user chose."""
 
     exit_code = 73
 
 
 class StorageError(WebpfError):
-    """Writing failed under way: the disk is full or broken."""
+    """Writing failed: the disk is full or broken."""
 
     exit_code = 74
 
 
 class CannotExecute(WebpfError):
-    """The command that is to be recorded can't be run."""
+    """The command to record can't be executed."""
 
-    exit_code = 126  # as shells have it
+    exit_code = 126  # the same as in shells
 
 
 class CommandNotFound(WebpfError):
-    """The command that is to be recorded doesn't exist."""
+    """The command to record doesn't exist."""
 
-    exit_code = 127  # as shells have it
+    exit_code = 127  # the same as in shells
 
 
 class NoPermission(WebpfError):
-    """The user lacks the privileges."""
+    """The user lacks privileges."""
 
     exit_code = 77
 
 
 class Signalled(WebpfError):
-    """A signal ended it."""
+    """A signal ended the command. The exit code is 128 + signal."""
 
     def __init__(self, message: str, signal: int) -> None:
         super().__init__(message)
         self.exit_code = 128 + signal
 
 
-def of_system(error: OSError) -> WebpfError:
-    """What is to be said of a failure that nothing nearer to it has dealt with."""
+def from_os_error(error: OSError) -> WebpfError:
+    """Returns the WebpfError for an OSError that no other code has handled."""
     if isinstance(error, FileNotFoundError) and _is_folder_gone():
         return NotFound("the current folder was deleted", "cd")
     where = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, str | bytes) else ""

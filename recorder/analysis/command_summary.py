@@ -102,7 +102,7 @@ def read(connection: sqlite3.Connection, recording: Recording, shown: int = SHOW
 
 def _details(connection: sqlite3.Connection, id: int) -> ProcessDetails:
     id, pid, argv, comm, *others = connection.execute(_DETAILS, [id]).fetchone()
-    return ProcessDetails(id, pid, command_label.title(argv, comm), *others)
+    return ProcessDetails(id, pid, command_label.short_title(argv, comm), *others)
 
 
 class _Lowest:

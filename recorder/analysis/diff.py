@@ -199,7 +199,7 @@ def _by_activity(connection: sqlite3.Connection, recording: int, command: int | 
     costs: dict[str, Cost] = {}
     values = {"recording": recording, "command": command}
     for id, argv, comm, wall, cpu, own, peak, status in connection.execute(_PROCESSES, values):
-        activity = command_label.of(argv, comm)
+        activity = command_label.activity(argv, comm)
         # int() fails for what only a made-up file holds, while it can still be explained.
         wall_ns, cpu_ns, own_kib, peak_kib = (int(value or 0) for value in (wall, cpu, own, peak))
         cost = Cost(wall_ns, cpu_ns, own_kib, 1, int(bool(status)), peak_kib, wall_ns, id)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from operator import itemgetter
 
-from ..model.events import as_text
+from ..model.events import escape_bytes
 from ..model.ordering import parents_first
 from ..model.recording import Recording
 from ..output import command_label
@@ -19,7 +19,7 @@ from ..storage.sql_macros import expand
 class Node:
     """A process. start_ns and end_ns are Unix ns; None: not known, or (end_ns) still to come.
 
-    line: its latest command line as command_label.line() shows it. command: the same for the same arguments.
+    line: its latest command line as command_label.command_line() shows it. command: the same for the same arguments.
     """
 
     id: int
@@ -91,14 +91,16 @@ def read(connection: sqlite3.Connection, recording: int, with_places: bool = Fal
         WHERE p.recording_id = ? AND is_counted!(p) ORDER BY p.start_ns, p.id"""
     rows = parents_first(connection.execute(expand(sql), [recording]), itemgetter(0), itemgetter(1))
     for id, above, pid, start, end, cpu, exit_code, signal, state, is_old, has_run, argv, comm, place in rows:
-        line, title = command_label.line(argv, comm), command_label.title(argv, comm)
+        line, title = command_label.command_line(argv, comm), command_label.short_title(argv, comm)
         command = _digest(argv, comm) if with_places else b""
         parent = above if above in known else None
         known.add(id)
         ending = (end, cpu, state, exit_code, signal)
         flags, program = (bool(is_old), bool(has_run)), command_label.program(argv, comm)
-        activity = command_label.of(argv, comm)
-        yield Node(id, parent, pid, line, start, *ending, *flags, title, activity, as_text(place), program, command)
+        activity = command_label.activity(argv, comm)
+        yield Node(
+            id, parent, pid, line, start, *ending, *flags, title, activity, escape_bytes(place), program, command
+        )
 
 
 def _digest(argv: bytes | None, comm: str | None) -> bytes:

@@ -204,7 +204,7 @@ def _bars(connection: sqlite3.Connection, wanted: str, values: Row, begin: int) 
     bars = [dict(zip(names, row, strict=True)) for row in cursor]
     for bar in bars:
         bar["outcome"] = _NUMBERS.get(bar["outcome"], 0)
-        bar["title"] = command_label.title(bar.pop("argv"), bar["comm"])[:_ARGS]
+        bar["title"] = command_label.short_title(bar.pop("argv"), bar["comm"])[:_ARGS]
         bar["start_ms"], bar["end_ms"] = ((bar.pop(name) - begin) / 1e6 for name in ("start_ns", "last_ns"))
     return bars
 

@@ -9,7 +9,7 @@ import socket
 import time
 from collections.abc import Callable, Sequence
 
-from ..host.working_dirs import Numbers
+from ..host.working_dirs import DirectoryId
 from .directory_worker import LONGEST_MESSAGE
 
 _MOST_WORKERS = 4  # when so many file systems hang, no more paths are looked up
@@ -31,17 +31,17 @@ class PathLookup:
         self._add_worker = add_worker
         self._own_pids = own_pids
         self._workers = 1
-        self._asked: dict[int, tuple[set[Numbers], float]] = {}  # by device: what isn't answered, and since when
-        self._waiting: dict[Numbers, list[int]] = {}
+        self._asked: dict[int, tuple[set[DirectoryId], float]] = {}  # by device: what isn't answered, and since when
+        self._waiting: dict[DirectoryId, list[int]] = {}
 
-    def ask(self, numbers: Numbers, pids: Sequence[int]) -> None:
+    def ask(self, numbers: DirectoryId, pids: Sequence[int]) -> None:
         """Ask for the path of a directory in which these processes may be. Does nothing if too many requests wait."""
         if len(self._waiting) < _MOST_WAITING:
             self._waiting[numbers] = [*pids, *self._own_pids][:_MOST_PIDS]
 
-    def answers(self) -> dict[Numbers, str | bytes]:
+    def answers(self) -> dict[DirectoryId, str | bytes]:
         """Send the requests that wait; return the paths that have been found since the last call."""
-        found: dict[Numbers, str | bytes] = {}
+        found: dict[DirectoryId, str | bytes] = {}
         if not self._asked and not self._waiting:  # as nearly always
             return found
         with contextlib.suppress(OSError):
@@ -56,7 +56,7 @@ class PathLookup:
         self._send()
         return found
 
-    def last_answers(self, seconds: float) -> dict[Numbers, str | bytes]:
+    def last_answers(self, seconds: float) -> dict[DirectoryId, str | bytes]:
         """The same, at the end of the recording: wait for requests under way, up to `seconds`."""
         deadline = time.monotonic() + seconds
         found = self.answers()
@@ -67,7 +67,7 @@ class PathLookup:
 
     def _send(self) -> None:
         now = time.monotonic()
-        by_device: dict[int, list[Numbers]] = {}
+        by_device: dict[int, list[DirectoryId]] = {}
         for numbers in self._waiting:
             if numbers[0] not in self._asked:
                 by_device.setdefault(numbers[0], []).append(numbers)

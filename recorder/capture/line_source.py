@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from ..errors import DataError
 from ..host.line_reader import LineReader
 from ..model import json_lines
-from ..model.bounded import MIB
+from ..model.bounded_cache import MIB
 from ..model.events import KERNEL_KINDS, NUMBERS, Event
 from ..model.json_lines import Line
 from ..model.source import Counts

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ..host import clock
-from ..model.events import KERNEL_KINDS, Event, exact, storable
+from ..model.events import KERNEL_KINDS, Event, decode_exact, to_storable
 from ..model.source import Counts
 from ..model.stream_notes import CgroupPath, DirectoryPath, Head, StreamCounts
 from .line_printer import LinePrinter
@@ -38,7 +38,7 @@ class LineWriter:
         """The first line. options: as in `recordings.options`."""
         host = machine.describe_host()
         # As a recording file takes them.
-        host = replace(host, host=storable(host.host), command=storable(host.command))
+        host = replace(host, host=to_storable(host.host), command=to_storable(host.command))
         self._printer.print([Head(machine.started_ns, host, options, *clock.local_zone())])
 
     def print_events(self, events: Sequence[Event]) -> None:
@@ -84,4 +84,4 @@ class LineWriter:
 
 
 def _exact(path: str | bytes | None) -> str | bytes | None:
-    return None if path is None else exact(os.fsencode(path))
+    return None if path is None else decode_exact(os.fsencode(path))

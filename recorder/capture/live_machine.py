@@ -17,7 +17,7 @@ from .targets import Target
 
 if TYPE_CHECKING:
     from ..host.procfs import State
-    from ..model.events import Alive, Event
+    from ..model.events import Event, Seen
     from ..model.process import Process
     from .directory_lookup import PathLookup
     from .directory_worker import Workers
@@ -67,7 +67,7 @@ class LiveMachine:
             events += batch
             if not source.has_more() or batch[-1].time_ns > until_ns:  # what came later can't be in both
                 break
-        return Snapshot([*procfs.without_doubles(alive, events), *events], until_ns, paths)
+        return Snapshot([*procfs.drop_duplicates(alive, events), *events], until_ns, paths)
 
     def rescan(self) -> Scan:
         """With filters, the kernel side reports a process only at its next exec or its end. Those that match are here.
@@ -109,14 +109,14 @@ class LiveMachine:
     def _state_of(self, process: Process) -> State:
         return procfs.state_of(process.pid, process.start_ns, self._clock_offset)
 
-    def _read_all(self, pids: Iterable[int], cgroup_ids: dict[str, int]) -> Iterator[Alive]:
-        return procfs.read_all(pids, self._clock_offset, self._max_args, cgroup_ids)
+    def _read_all(self, pids: Iterable[int], cgroup_ids: dict[str, int]) -> Iterator[Seen]:
+        return procfs.read_processes(pids, self._clock_offset, self._max_args, cgroup_ids)
 
     def _scan_target(self) -> Scan:
         cgroup_ids: dict[str, int] = {}
         return self._redacted(self._target.scan(self._clock_offset, self._max_args, cgroup_ids), cgroup_ids)
 
-    def _redacted(self, alive: list[Alive], cgroup_ids: dict[str, int]) -> Scan:
+    def _redacted(self, alive: list[Seen], cgroup_ids: dict[str, int]) -> Scan:
         if self._redaction.active:
             alive = [self._redaction.redact(each) for each in alive]
         return Scan(alive, {number: path for path, number in cgroup_ids.items()})

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TypeAlias
 
-from ..model.bounded import MIB, BoundedDict, size_of
+from ..model.bounded_cache import MIB, BoundedDict, size_of
 from ..model.events import KERNEL_KINDS, NUMBERS, Event, Exec, Exit, Fork, Free
 from ..model.source import Counts, Source
 

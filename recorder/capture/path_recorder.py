@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Protocol
 
-from ..model.bounded import MIB, BoundedDict
+from ..model.bounded_cache import MIB, BoundedDict
 from ..model.pairing import Pairing
 from .surroundings import Surroundings
 
 if TYPE_CHECKING:
-    from ..host.working_dirs import Numbers
+    from ..host.working_dirs import DirectoryId
 
 _KNOWN_BYTES = 4 * MIB  # of cgroups, and of directories: some 20,000 each
 _LAST_SECONDS = 0.1  # for which the end of a recording waits for directories that are being looked up
@@ -33,7 +33,7 @@ class PathRecorder:
         self._lookup = machine.directory_lookup()
         # What is written already. A path that is forgotten here is looked up again; the file keeps the first answer.
         self._cgroups: BoundedDict[int, None] = BoundedDict(_KNOWN_BYTES)
-        self._directories: BoundedDict[Numbers, None] = BoundedDict(_KNOWN_BYTES)
+        self._directories: BoundedDict[DirectoryId, None] = BoundedDict(_KNOWN_BYTES)
 
     def write_cgroups(self, paths: Mapping[int, str | bytes | None]) -> None:
         """Write the paths of cgroups: id -> path."""
@@ -47,11 +47,11 @@ class PathRecorder:
         if new:
             self.write_cgroups({cgroup_id: self._machine.cgroup_path(cgroup_id) for cgroup_id in new})
 
-    def unknown_directories(self, met: set[Numbers]) -> set[Numbers]:
+    def unknown_directories(self, met: set[DirectoryId]) -> set[DirectoryId]:
         """Those of these directories that are to be looked up."""
         return met - self._directories.keys() if self._lookup is not None else set()
 
-    def look_up_directories(self, pids_there: Mapping[Numbers, list[int]]) -> None:
+    def look_up_directories(self, pids_there: Mapping[DirectoryId, list[int]]) -> None:
         """Ask for the paths of directories. One that isn't found is tried again when the next program starts there."""
         if self._lookup is None:
             return
@@ -64,7 +64,7 @@ class PathRecorder:
             return
         self.write_directories(self._lookup.last_answers(_LAST_SECONDS) if is_last else self._lookup.answers())
 
-    def write_directories(self, paths: Mapping[Numbers, str | bytes]) -> None:
+    def write_directories(self, paths: Mapping[DirectoryId, str | bytes]) -> None:
         """Write the paths of working directories: numbers -> path."""
         new = {numbers: path for numbers, path in paths.items() if numbers not in self._directories}
         if new:

@@ -14,7 +14,7 @@ from .redaction import Redaction
 
 _MIB = 1024 * 1024
 _MOST_MIB = 1024
-_MOST_ARGS = 2 * _MIB  # argv.LONGEST
+_MOST_ARGS = 2 * _MIB  # argv.MAX_ARGV_BYTES
 
 
 @dataclass(frozen=True)

@@ -13,12 +13,12 @@ from typing import TypeVar
 
 from ..errors import UsageError
 from ..model import argv as arguments
-from ..model.events import Alive, Event, Exec
+from ..model.events import Event, Exec, Seen
 from ..model.source import Counts, Source
 
 HIDDEN = "***"
 
-_WithArguments = TypeVar("_WithArguments", Exec, Alive)
+_WithArguments = TypeVar("_WithArguments", Exec, Seen)
 _Spans = list[tuple[int, int]]
 
 
@@ -46,7 +46,7 @@ class Redaction:
     def events(self, events: Iterable[Event]) -> list[Event]:
         """The events, without what is to be hidden."""
         return [
-            self.redact(event) if isinstance(event, Exec) else self.redact(event) if isinstance(event, Alive) else event
+            self.redact(event) if isinstance(event, Exec) else self.redact(event) if isinstance(event, Seen) else event
             for event in events
         ]
 

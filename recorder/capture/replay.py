@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import DataError, Signalled
 from ..host.line_reader import LineReader
-from ..host.signals import ENDING, StopSignal
+from ..host.signals import ALL_STOP_SIGNALS, StopSignal
 from ..model.stream_notes import CgroupPath, DirectoryPath, Head, StreamCounts
 from .line_source import LineSource, parse
 from .record_options import RecordOptions
@@ -35,7 +35,7 @@ def replay(descriptor: int, name: str, options: RecordOptions, observer: Observe
     and without a recording, if nothing of a stream came. Raises what record() raises.
     """
     lines = LineReader(descriptor)
-    with StopSignal(ENDING) as stop:
+    with StopSignal(ALL_STOP_SIGNALS) as stop:
         first = _first_lines(lines, name, stop)
         begin = first[-1]
         if isinstance(begin, Head):

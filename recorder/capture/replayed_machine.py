@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from ..model.bounded import MIB, BoundedDict
+from ..model.bounded_cache import MIB, BoundedDict
 from ..model.host_description import HostDescription
 from ..model.source import Source
 from ..model.stream_notes import CgroupPath, DirectoryPath, Head, Note, StreamCounts
 from .surroundings import NOTHING_SEEN, Scan, Snapshot
 
 if TYPE_CHECKING:
-    from ..host.working_dirs import Numbers
+    from ..host.working_dirs import DirectoryId
     from ..model.process import Process
 
 _PATH_BYTES = 4 * MIB  # of cgroups, and of directories that are not written yet
@@ -40,7 +40,7 @@ class ReplayedMachine:
         self._now_ns = started_ns
         self._cgroups: BoundedDict[int, str | bytes | None] = BoundedDict(_PATH_BYTES)
         self._new_cgroups: BoundedDict[int, str | bytes | None] = BoundedDict(_PATH_BYTES)
-        self._directories: BoundedDict[Numbers, str | bytes] = BoundedDict(_PATH_BYTES)
+        self._directories: BoundedDict[DirectoryId, str | bytes] = BoundedDict(_PATH_BYTES)
 
     def take_note(self, note: Note) -> None:
         """Take in a line of the stream that is no event."""
@@ -96,15 +96,15 @@ class ReplayedMachine:
     def directory_lookup(self) -> ReplayedMachine:
         return self
 
-    def ask(self, numbers: Numbers, pids: Sequence[int]) -> None:
+    def ask(self, numbers: DirectoryId, pids: Sequence[int]) -> None:
         """The stream says what it knows by itself."""
 
-    def answers(self) -> Mapping[Numbers, str | bytes]:
+    def answers(self) -> Mapping[DirectoryId, str | bytes]:
         """The paths of directories that the stream has told since the last call."""
         paths = dict(self._directories)
         if paths:
             self._directories.clear()
         return paths
 
-    def last_answers(self, seconds: float) -> Mapping[Numbers, str | bytes]:
+    def last_answers(self, seconds: float) -> Mapping[DirectoryId, str | bytes]:
         return self.answers()

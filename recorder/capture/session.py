@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from ..log import Steps, get_logger
-from ..model.events import Event, Exec, Exit, Fork, Free, Gone
+from ..model.events import Event, Exec, Exit, Fork, Free, Vanished
 from ..model.pairing import Pairing
 from ..model.process import RUNNING, Process
 from ..model.recording import COMPLETE, INTERRUPTED
@@ -106,7 +106,7 @@ class Session:
         first_id = self.writer.reserve(len(events))
         owners = self._pairing.feed(events, first_id)
         changed = self._pairing.take_changed()
-        rows = columns.flatten(events, first_id, owners, self._pairing.telling)
+        rows = columns.flatten(events, first_id, owners, self._pairing.rare_value_ids)
         self.processes += len([p for p in changed if p.id >= first_id and not p.kernel])
         self.paths.look_up_cgroups(columns.cgroup_ids(rows))
         if new := self.paths.unknown_directories(columns.directories(rows)):
@@ -145,7 +145,7 @@ class Session:
         steps.done("the last events have settled")
         ended_ns = self._ended_ns
         # A process that ended before the check has reported its exit by now, unless that was lost.
-        gone: list[Event] = [Gone(ended_ns, p.pid, p.start_ns) for p in suspects if p.state == RUNNING]
+        gone: list[Event] = [Vanished(ended_ns, p.pid, p.start_ns) for p in suspects if p.state == RUNNING]
         self.take_in([*gone, *self._changes.events(self._pairing.is_alive)])
         self.paths.write_answers(is_last=True)
         self._until_ns = ended_ns

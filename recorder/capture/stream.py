@@ -10,7 +10,7 @@ from ..host import clock
 from ..host.pipe_writer import PipeWriter
 from ..host.signals import StopSignal
 from ..kernel import probe
-from ..model.bounded import MIB, BoundedDict
+from ..model.bounded_cache import MIB, BoundedDict
 from ..model.events import Event, Exit, Free
 from ..model.source import Source
 from .directory_worker import Workers

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 
 from ..host import syscalls
 from ..host.inherited import Inherited, fill_standard_descriptors
-from ..host.signals import ENDING
+from ..host.signals import ALL_STOP_SIGNALS
 from . import channel, directory_worker, launch
 from .channel import Channel
 
@@ -97,7 +97,7 @@ class _Supervisor:
             self._channel.close()
             os.close(self._signals)
             self._workers.keep_our_end()
-            for number in signal.valid_signals() - _NOT_TAKEN - {*ENDING, signal.SIGCHLD, signal.SIGCONT}:
+            for number in signal.valid_signals() - _NOT_TAKEN - {*ALL_STOP_SIGNALS, signal.SIGCHLD, signal.SIGCONT}:
                 # Also those that are sent to a whole group of processes: the command gets them as well.
                 with contextlib.suppress(OSError):
                     if signal.getsignal(number) == signal.SIG_DFL:
@@ -109,7 +109,7 @@ class _Supervisor:
         except BaseException:
             sys.excepthook(*sys.exc_info())
         finally:
-            signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
+            signal.pthread_sigmask(signal.SIG_BLOCK, ALL_STOP_SIGNALS)
             end.send(channel.DONE, code)
             os._exit(code)
 
@@ -167,9 +167,9 @@ class _Supervisor:
         if number == signal.SIGCHLD:
             self._reap()
         elif self._command is None or self._command_code is not None:
-            if number in ENDING and number not in self._inherited.ignored:
+            if number in ALL_STOP_SIGNALS and number not in self._inherited.ignored:
                 self._asked = number
-            if number in ENDING and code != _SI_KERNEL:  # from the terminal, the recorder has it already
+            if number in ALL_STOP_SIGNALS and code != _SI_KERNEL:  # from the terminal, the recorder has it already
                 syscalls.send_signal(self._recorder, number)
         elif code != _SI_KERNEL or number == signal.SIGALRM:
             # Not what the terminal has sent to it too, nor what the kernel says of this process alone.

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
-    from ..host.working_dirs import Numbers
-    from ..model.events import Alive, Event
+    from ..host.working_dirs import DirectoryId
+    from ..model.events import Event, Seen
     from ..model.host_description import HostDescription
     from ..model.process import Process
     from ..model.source import Source
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 class Scan(NamedTuple):
     """Processes as /proc shows them, and the paths of the cgroups that they are in, by id."""
 
-    alive: list[Alive]
+    alive: list[Seen]
     cgroup_paths: Mapping[int, str | bytes | None]
 
 
@@ -37,13 +37,13 @@ class Snapshot(NamedTuple):
 class DirectoryLookup(Protocol):
     """Finds paths of working directories, which may take a while."""
 
-    def ask(self, numbers: Numbers, pids: Sequence[int]) -> None:
+    def ask(self, numbers: DirectoryId, pids: Sequence[int]) -> None:
         """Ask for the path of a directory in which these processes may be."""
 
-    def answers(self) -> Mapping[Numbers, str | bytes]:
+    def answers(self) -> Mapping[DirectoryId, str | bytes]:
         """The paths that have been found since the last call."""
 
-    def last_answers(self, seconds: float) -> Mapping[Numbers, str | bytes]:
+    def last_answers(self, seconds: float) -> Mapping[DirectoryId, str | bytes]:
         """The same, at the end of the recording: wait for them up to `seconds`."""
 
 

@@ -11,9 +11,9 @@ from typing import Protocol, TypeVar
 
 from ..errors import NotFound, Unavailable
 from ..host import procfs
-from ..host.signals import ENDING, StopSignal, ignored
+from ..host.signals import ALL_STOP_SIGNALS, StopSignal, ignored
 from ..kernel.filters import Filters
-from ..model.events import Alive
+from ..model.events import Seen
 from . import supervisor
 from .command import Command
 from .record_options import RecordOptions
@@ -27,7 +27,7 @@ _Self = TypeVar("_Self", bound="Target")
 class ProbeControl(Protocol):
     """The part of a Probe that says which processes it reports."""
 
-    def adopt(self, pid: int) -> None: ...
+    def follow_children(self, pid: int) -> None: ...
     def follow(self, pid: int) -> None: ...
     def unfollow(self, pid: int) -> None: ...
     def wake_on(self, descriptor: int) -> None: ...
@@ -55,7 +55,7 @@ class Target:
     ) -> None:
         self._undone_at_exit.close()
 
-    def scan(self, clock_offset: int, max_args: int, cgroup_ids: dict[str, int]) -> list[Alive]:
+    def scan(self, clock_offset: int, max_args: int, cgroup_ids: dict[str, int]) -> list[Seen]:
         """Its processes that are alive; see procfs.scan(). At the start, and with filters later too."""
         return _scan(self.filters, self._probe, clock_offset, max_args, cgroup_ids)
 
@@ -77,7 +77,7 @@ class WholeMachine(Target):
     def __init__(self, filters: Filters = NO_FILTERS) -> None:
         super().__init__()
         self.filters = filters
-        self._stop = StopSignal(ENDING)
+        self._stop = StopSignal(ALL_STOP_SIGNALS)
 
     def __enter__(self) -> WholeMachine:
         self._undone_at_exit.enter_context(self._stop)
@@ -96,7 +96,7 @@ class RunningProcess(Target):
         super().__init__()
         self._pid = pid
         self._pidfd = -1
-        self._stop = StopSignal(ENDING)
+        self._stop = StopSignal(ALL_STOP_SIGNALS)
 
     def __enter__(self) -> RunningProcess:
         try:
@@ -107,8 +107,8 @@ class RunningProcess(Target):
         self._undone_at_exit.enter_context(self._stop)
         return self
 
-    def scan(self, clock_offset: int, max_args: int, cgroup_ids: dict[str, int]) -> list[Alive]:
-        alive = procfs.read_alive(self._pid, clock_offset, max_args, cgroup_ids)
+    def scan(self, clock_offset: int, max_args: int, cgroup_ids: dict[str, int]) -> list[Seen]:
+        alive = procfs.read_process(self._pid, clock_offset, max_args, cgroup_ids)
         # By the descriptor, as the pid may have a new owner: this process was alive after the probe followed the pid.
         if alive is None or select.select([self._pidfd], [], [], 0)[0]:
             raise NotFound(f"process {self._pid} has ended just now", "ps -e")
@@ -145,21 +145,21 @@ class CommandTarget(Target):
         self._inside = inside or nullcontext()
 
     def __enter__(self) -> CommandTarget:
-        self._undone_at_exit.enter_context(ignored(ENDING))
+        self._undone_at_exit.enter_context(ignored(ALL_STOP_SIGNALS))
         return self
 
-    def scan(self, clock_offset: int, max_args: int, cgroup_ids: dict[str, int]) -> list[Alive]:
+    def scan(self, clock_offset: int, max_args: int, cgroup_ids: dict[str, int]) -> list[Seen]:
         return [] if self.follows else super().scan(clock_offset, max_args, cgroup_ids)
 
     def start(self) -> None:
         """Start the command: its fork is the first event."""
         assert self._probe is not None
         if self.follows:
-            self._probe.adopt(self._supervisor.pid)
+            self._probe.follow_children(self._supervisor.pid)
         with self._inside:
             self._command.start(self._supervisor.channel)
         if self.follows:
-            self._probe.adopt(0)
+            self._probe.follow_children(0)
         self._probe.wake_on(self._supervisor.channel.fileno())
 
     def is_over(self, is_anyone_alive: Callable[[], bool]) -> bool:
@@ -195,7 +195,7 @@ def _command_target(options: RecordOptions, command: Command, stack: ExitStack) 
 
 def _scan(
     filters: Filters, probe: ProbeControl | None, clock_offset: int, max_args: int, cgroup_ids: dict[str, int]
-) -> list[Alive]:
+) -> list[Seen]:
     """Processes that are alive and match. The kernel side follows each of them from then on, whatever it becomes."""
     alive = procfs.scan(clock_offset, max_args, cgroup_ids)
     if not filters.active or probe is None:
@@ -204,7 +204,7 @@ def _scan(
     for pid in starts:
         probe.follow(pid)
     # Read them once more, since the kernel side left out what they did until they were followed.
-    reread = procfs.read_all(list(starts), clock_offset, max_args, cgroup_ids)
+    reread = procfs.read_processes(list(starts), clock_offset, max_args, cgroup_ids)
     followed = [process for process in reread if starts[process.pid] == process.start_ns and filters.accepts(process)]
     for pid in starts.keys() - {process.pid for process in followed}:
         probe.unfollow(pid)

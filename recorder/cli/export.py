@@ -13,7 +13,7 @@ import typer
 
 from ..errors import UsageError
 from ..export.formats import FORMATS
-from ..host.invocation import elsewhere
+from ..host.invocation import retry_at_home
 from ..model import argv
 from .options import Force
 from .recording_choice import Db, File, Recording, choose
@@ -61,7 +61,7 @@ def export(
 
     path_of_db, wanted = choose(file, db, recording)
     if output is not None and atomic_file.is_same(output, path_of_db):
-        raise UsageError(f"{output} is the recording file itself", elsewhere("-o", output.with_suffix(".out")))
+        raise UsageError(f"{output} is the recording file itself", retry_at_home("-o", output.with_suffix(".out")))
     inside = exporter.place(path_of_db, wanted, to.value)
     if output is None:
         _check_output(to.value, path_of_db)

@@ -12,7 +12,7 @@ import time
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any
 
-from ..host.signals import ASKING
+from ..host.signals import STOP_SIGNALS
 from ..progress import Interrupted
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class LongWork:
             self._progress.refresh()
 
     def __enter__(self) -> LongWork:
-        for number in ASKING:
+        for number in STOP_SIGNALS:
             if signal.getsignal(number) != signal.SIG_IGN:
                 self._before[number] = signal.signal(number, self._note)
         return self

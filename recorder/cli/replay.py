@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from ..capture.record_options import RecordOptions
-from ..errors import NotFound, UsageError, of_system
+from ..errors import NotFound, UsageError, from_os_error
 from ..model import argv
 from . import upgrade
 from .options import Name, NewDb, Quiet
@@ -62,7 +62,7 @@ def _opened(events: Path | None) -> Iterator[tuple[int, str]]:
     except FileNotFoundError:
         raise NotFound(f"{events} is not there", f"sudo webpf stream --full > {argv.file_word(events)}") from None
     except OSError as error:
-        raise of_system(error) from error
+        raise from_os_error(error) from error
     try:
         yield descriptor, str(events)
     finally:

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from typing import Any, TextIO
 
 from ..model import argv
-from ..model.events import as_text, text
+from ..model.events import decode_escaped, escape_bytes
 from ..model.recording import Recording
 from ..output import command_label
 from ..progress import UNWATCHED, Work, counted, processes
@@ -104,7 +104,7 @@ def _spans(connection: sqlite3.Connection, recording: Recording) -> Iterator[dic
             "traceId": _identity(recording, pid, start, 16),
             "spanId": _identity(recording, row["pid"], row["start_ns"], 8),
             **({"parentSpanId": _identity(recording, *above[1:], 8)} if above else {}),
-            "name": command_label.name(row["argv"], row["comm"]),
+            "name": command_label.display_name(row["argv"], row["comm"]),
             "kind": _INTERNAL,
             "startTimeUnixNano": str(row["start_ns"]),
             "endTimeUnixNano": str(max(end, row["start_ns"])),
@@ -143,12 +143,12 @@ def _about_process(row: sqlite3.Row) -> dict[str, Any]:
     """Names that begin with process. are OpenTelemetry's: https://opentelemetry.io/docs/specs/semconv/registry/."""
     words = None
     if row["argv"] is not None:
-        words = _cut_words([text(word) for word in argv.split(row["argv"][: argv.LONGEST])])
+        words = _cut_words([decode_escaped(word) for word in argv.split(row["argv"][: argv.MAX_ARGV_BYTES])])
     return {
         "process.pid": row["pid"],
         "process.parent_pid": row["ppid"],
         "process.executable.name": row["comm"],
-        "process.executable.path": as_text(row["filename"]),
+        "process.executable.path": escape_bytes(row["filename"]),
         "process.command_args": words,
         "process.exit.code": row["exit_code"],
         "process.real_user.id": row["uid"],
@@ -165,7 +165,7 @@ def _events(connection: sqlite3.Connection, row: sqlite3.Row) -> dict[str, Any]:
         if size > _EVENTS_BYTES:
             dropped += 1
             continue
-        about = _attributes({"process.executable.path": as_text(filename), "process.executable.name": comm})
+        about = _attributes({"process.executable.path": escape_bytes(filename), "process.executable.name": comm})
         events.append({"timeUnixNano": str(time_ns), "name": "exec", "attributes": about})
         size += len(_json(events[-1])) + 1
     return {"events": events, **({"droppedEventsCount": dropped} if dropped else {})}

@@ -17,7 +17,7 @@ from urllib.parse import quote
 import pyarrow
 from pyarrow import parquet
 
-from ..model.events import as_text
+from ..model.events import escape_bytes
 from ..model.recording import Recording
 from ..progress import UNWATCHED, Work, counted, processes
 from ..storage import soundness
@@ -54,5 +54,5 @@ def write(connection: sqlite3.Connection, recording: Recording, out: BinaryIO, w
             values: dict[str, Any] = dict(zip(names, zip(*batch, strict=True), strict=True))
             for name, source in _TIMES.items():
                 values[name] = [None if ns is None else ns // 1000 for ns in values[source]]
-            values["filename"] = list(map(as_text, values["filename"]))
+            values["filename"] = list(map(escape_bytes, values["filename"]))
             writer.write_batch(pyarrow.record_batch(values, schema=schema))

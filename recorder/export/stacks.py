@@ -98,7 +98,7 @@ def read(
     cursor = connection.execute(expand(sql), [recording.until_ns, recording.id])
     rows = counted(cursor, work, work_of(connection, recording.id))
     processes = {
-        id: _Process(parent, command_label.name(argv, comm), start_ns, end_ns, cpu_ns)
+        id: _Process(parent, command_label.display_name(argv, comm), start_ns, end_ns, cpu_ns)
         for id, parent, comm, argv, start_ns, end_ns, cpu_ns in rows
     }
     if weight == "wall":

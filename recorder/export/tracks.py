@@ -10,7 +10,7 @@ import sqlite3
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from ..model.events import as_text
+from ..model.events import escape_bytes
 from ..model.recording import Recording
 from ..output import command_label
 from ..progress import UNWATCHED, Work, counted, processes
@@ -64,7 +64,7 @@ def read(
         WHERE recording_id = ? AND is_counted!(processes) ORDER BY start_ns, id"""
     rows = connection.execute(expand(sql), [recording])
     for comm, began, ended, *values, argv, outcome in counted(rows, work, processes(connection, recording)):
-        track, start, end = command_label.name(argv, comm), max(began, earliest_ns), ended
+        track, start, end = command_label.display_name(argv, comm), max(began, earliest_ns), ended
         if end is None and outcome != "running":
             end = start
         free = lanes.setdefault(track, [])
@@ -74,8 +74,10 @@ def read(
         else:
             lane = heapq.heappop(free)[1]
         heapq.heappush(free, (_FOREVER if end is None else end, lane))
-        title = command_label.cut(command_label.title(argv, comm), _TITLE) + _mark(*(values[at] for at in _ENDING))
-        values[_FILENAME] = as_text(values[_FILENAME])
+        title = command_label.cut(command_label.short_title(argv, comm), _TITLE) + _mark(
+            *(values[at] for at in _ENDING)
+        )
+        values[_FILENAME] = escape_bytes(values[_FILENAME])
         yield Slice(track, lane, is_first, title, outcome, start, end, tuple(values))
 
 

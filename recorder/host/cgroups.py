@@ -1,4 +1,4 @@
-"""Cgroup v2: from a path to the id that the kernel reports, and from the id back to the path."""
+"""Cgroup v2: finds the id of a path, as the kernel reports it, and the path of an id."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ _FILEID_KERNFS = 0xFE  # include/linux/exportfs.h: the handle is the node's 64-b
 
 
 class _FileHandle(ctypes.Structure):
-    """struct file_handle of open_by_handle_at(2), with room for one kernfs id."""
+    """struct file_handle of open_by_handle_at(2), with space for one kernfs id."""
 
     _fields_ = [("bytes", ctypes.c_uint), ("type", ctypes.c_int), ("id", ctypes.c_uint64)]
 
 
 @cache
 def mount_point() -> Path | None:
-    """Where the cgroup v2 hierarchy is mounted; None if it is not, or if something else is mounted over it."""
+    """Returns where the cgroup v2 hierarchy is mounted; None if it isn't, or if another file system covers it."""
     for line in Path("/proc/self/mountinfo").read_text(errors="surrogateescape").splitlines():
         fields, _, filesystem = line.partition(" - ")
         path = Path(fields.split()[4])
@@ -28,7 +28,7 @@ def mount_point() -> Path | None:
 
 
 def id_of(path: str) -> int | None:
-    """Id of the cgroup at this path of the hierarchy: the inode number of its folder."""
+    """Returns the id of the cgroup at this path of the hierarchy (its inode number); None if there is none."""
     mount = mount_point()
     try:
         return (mount / path.lstrip("/")).stat().st_ino if mount else None
@@ -37,9 +37,10 @@ def id_of(path: str) -> int | None:
 
 
 def path_of(cgroup_id: int) -> str | None:
-    """Path in the hierarchy of the cgroup with this id; None if it is gone, or can't be looked up here.
+    """Returns the path in the hierarchy of the cgroup with this id; None if it was removed or can't be looked up.
 
-    The id is a file handle of the cgroup file system, so no folder has to be searched (needs CAP_DAC_READ_SEARCH).
+    The id is a file handle of the cgroup file system, so open_by_handle_at(2) finds the folder without a search. This
+    needs CAP_DAC_READ_SEARCH.
     """
     mount = mount_point()
     if mount is None:
@@ -58,7 +59,7 @@ def path_of(cgroup_id: int) -> str | None:
             return None
         try:
             path = str(Path(f"/proc/self/fd/{fd}").readlink())
-        except OSError:  # a path of more than a page
+        except OSError:  # the path is longer than a page
             return None
         finally:
             os.close(fd)

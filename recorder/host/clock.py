@@ -1,8 +1,8 @@
-"""The kernel's own boot clock, whatever time namespace this process is in, and its distance to Unix time.
+"""The kernel's boot clock, in any time namespace, and its offset to Unix time.
 
-The kernel stamps events, and starts of processes, with CLOCK_BOOTTIME of the first time namespace. What a process
-reads, from the clock and in /proc, is shifted by the offset of its own time namespace (time_namespaces(7)). So every
-reading of that clock goes through this module, and every start that /proc tells goes through kernels_own().
+The kernel stamps events and the starts of processes with CLOCK_BOOTTIME of the first time namespace. In another time
+namespace, the clock and /proc show a process values that are shifted by an offset (time_namespaces(7)). So all code
+reads the boot clock with this module, and converts every start time of /proc with to_kernel_clock().
 """
 
 from __future__ import annotations
@@ -18,23 +18,23 @@ _SAMPLES = 32
 
 
 def boot_ns() -> int:
-    """Nanoseconds since boot by the kernel's own clock, with time spent suspended: the clock of every event."""
-    return _own_ns() - namespace_offset_ns()
+    """Returns nanoseconds since boot, including time in suspend, by the kernel's clock, which all events have."""
+    return _read_boot_clock() - namespace_offset_ns()
 
 
-def kernels_own(shown_ns: int) -> int:
-    """Boot ns by the kernel's own clock of a start time that /proc shows to this process, in ns.
+def to_kernel_clock(shown_ns: int) -> int:
+    """Converts a start time in ns that /proc shows to this process; returns boot ns by the kernel's clock.
 
-    The kernel counts modulo 2^64, so a start from before the zero of this time namespace is shown as a large number.
+    The kernel computes modulo 2^64, so /proc shows a start before time 0 of this time namespace as a large number.
     """
     return (shown_ns if shown_ns < _WRAP // 2 else shown_ns - _WRAP) - namespace_offset_ns()
 
 
 def measure_offset(samples: int = _SAMPLES) -> int:
-    """Nanoseconds to add to boot time to get Unix time, as of now.
+    """Returns the nanoseconds to add to boot time to get Unix time, as of now.
 
-    Each sample reads the real-time clock between two readings of the boot clock; the sample whose two readings are
-    closest has the smallest error (well under a microsecond).
+    Each sample reads the real-time clock between two readings of the boot clock. The sample with the least time between
+    these two has the smallest error (well under a microsecond).
     """
     best = None
     for _ in range(samples):
@@ -58,25 +58,25 @@ def local_zone() -> tuple[str | None, int]:
 
 @cache
 def namespace_offset_ns() -> int:
-    """How much this process's boot clock is ahead of the kernel's own; 0 outside of time namespaces.
+    """Returns how far the boot clock of this process is ahead of the kernel's, in ns; 0 in the first time namespace.
 
-    A process stays in its time namespace, but what it forks may get another.
+    It is cached: a process never changes its time namespace. But a forked child may have another one.
     """
     try:
-        own, childrens = (Path(f"/proc/self/ns/{name}").readlink() for name in ("time", "time_for_children"))
+        own, of_children = (Path(f"/proc/self/ns/{name}").readlink() for name in ("time", "time_for_children"))
         offsets = Path("/proc/self/timens_offsets").read_text()
     except OSError:
         return 0  # this kernel has no time namespaces
-    # The kernel tells only the offset of the namespace that children get. unshare(2) makes these two differ.
+    # /proc shows only the offset of the namespace of future children. After unshare(2) that is not the process's own.
     offset = parse_offset(offsets)
-    return offset if own == childrens else offset - _ahead_of_parent_ns()
+    return offset if own == of_children else offset - _measure_child_ahead_ns()
 
 
 os.register_at_fork(after_in_child=namespace_offset_ns.cache_clear)
 
 
 def parse_offset(offsets: str) -> int:
-    """Nanoseconds by which /proc/PID/timens_offsets moves the boot clock; 0 if it says nothing of it."""
+    """Returns the offset of the boot clock in /proc/PID/timens_offsets, in ns; 0 if it has no such line."""
     for line in offsets.splitlines():
         clock, seconds, nanoseconds = line.split()
         if clock == "boottime":
@@ -84,35 +84,35 @@ def parse_offset(offsets: str) -> int:
     return 0
 
 
-def _own_ns() -> int:
+def _read_boot_clock() -> int:
     return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
 
 
-def _ahead_of_parent_ns() -> int:
-    """How much the boot clock of a child is ahead of this process's, to some microseconds: the child is asked."""
-    asked, answered = os.pipe(), os.pipe()
+def _measure_child_ahead_ns() -> int:
+    """Forks a child that reads its boot clock; returns how far that is ahead of this process's, to a few us."""
+    request, answer = os.pipe(), os.pipe()
     child = os.fork()
     if child == 0:
         try:
-            os.close(asked[1])
-            while os.read(asked[0], 1):
-                os.write(answered[1], _own_ns().to_bytes(8, "little"))
+            os.close(request[1])
+            while os.read(request[0], 1):
+                os.write(answer[1], _read_boot_clock().to_bytes(8, "little"))
         finally:
             os._exit(0)
-    os.close(asked[0])
-    os.close(answered[1])
+    os.close(request[0])
+    os.close(answer[1])
     try:
-        return min(_ask(asked[1], answered[0]) for _ in range(_SAMPLES))[1]
+        return min(_ask_child(request[1], answer[0]) for _ in range(_SAMPLES))[1]
     finally:
-        os.close(asked[1])
-        os.close(answered[0])
+        os.close(request[1])
+        os.close(answer[0])
         os.waitpid(child, 0)
 
 
-def _ask(asked: int, answered: int) -> tuple[int, int]:
-    """How long the answer took, and how much later the child's clock was than the middle of that time."""
-    before = _own_ns()
-    os.write(asked, b"?")
-    theirs = int.from_bytes(os.read(answered, 8), "little")
-    after = _own_ns()
-    return after - before, theirs - (before + after) // 2
+def _ask_child(request: int, answer: int) -> tuple[int, int]:
+    """Returns how long the answer took, and how far the child's clock was ahead in the middle of that time."""
+    before = _read_boot_clock()
+    os.write(request, b"?")
+    childs = int.from_bytes(os.read(answer, 8), "little")
+    after = _read_boot_clock()
+    return after - before, childs - (before + after) // 2

@@ -1,8 +1,9 @@
-"""Whose a file is: what somebody may have planted where a recording shall go is found, and not written to.
+"""Checks the owner of a recording file, so that root doesn't write to a file that another user planted.
 
-Who may write in the file's folder could put something there: a link to another's file, or a file of his own, to read
-what root records. So what is there already must be a plain file with one name, of root, of the caller, or of the user
-behind sudo. What SQLite has opened is looked at once more (check_opened), for it may have been swapped meanwhile.
+A user who may write in the folder of the recording file could put a link to another user's file there, or an own file,
+to read what root records. So an existing file must be a regular file with one hard link, and belong to root, to the
+caller, or to the user behind sudo. check_opened() checks again the files that SQLite has opened, because somebody may
+have replaced them after the first check.
 """
 
 from __future__ import annotations
@@ -17,20 +18,20 @@ from typing import TypeAlias
 from ..errors import CannotCreate
 from ..log import suppressed
 from ..model import argv
-from .invocation import again_with, elsewhere
+from .invocation import retry_at_home, retry_with
 
 Identity: TypeAlias = tuple[int, int]
-"""Which file it is, whatever its name: device and inode."""
+"""Device and inode number, which identify a file whatever its name is."""
 
-MOST_LINKS = 40  # as many as Linux follows
-_NO_ID = 2**32 - 1  # chown(2) and others take it for "leave it as it is"
+MAX_LINKS = 40  # MAXSYMLINKS in include/linux/namei.h
+_NO_ID = 2**32 - 1  # for chown(2) and others it means "don't change the id"
 
-SIDE_FILES = ("-wal", "-shm", "-journal")
-"""What SQLite appends to the name of the database for the files that it makes beside it."""
+SIDE_FILE_SUFFIXES = ("-wal", "-shm", "-journal")
+"""Suffixes of the files that SQLite makes beside the database."""
 
 
 def invoking_user() -> tuple[int, int] | None:
-    """User and group id of the user behind sudo; None without sudo, or where it names ids that can't be."""
+    """Returns user and group id of the user behind sudo; None without sudo, or if SUDO_UID or SUDO_GID is invalid."""
     if os.geteuid() != 0:
         return None
     with contextlib.suppress(KeyError, ValueError):
@@ -40,49 +41,52 @@ def invoking_user() -> tuple[int, int] | None:
     return None
 
 
-def trusted() -> set[int]:
-    """Whose files are taken: root's, the caller's, and under sudo those of the user behind it."""
+def trusted_uids() -> set[int]:
+    """Returns the users whose files may be written to: root, the caller, and the user behind sudo."""
     user = invoking_user()
     return {0, os.geteuid(), *([user[0]] if user else [])}
 
 
-def follow(path: Path, option: str = "--db") -> Path:
-    """Where a symbolic link leads, or the path itself. Raises CannotCreate for a link that webpf doesn't follow.
+def resolve_link(path: Path, option: str = "--db") -> Path:
+    """Returns the target of a symbolic link, or the path itself. Raises CannotCreate for a link that isn't followed.
 
-    option: with which another place is chosen.
+    option: of the command line that chooses the path; the hint names it.
     """
-    for _ in range(MOST_LINKS):
+    for _ in range(MAX_LINKS):
         if not check_link(path, option):
-            return path  # even if it is a link by now: whoever opens it doesn't follow that
+            return path  # if somebody puts a link there now, it isn't followed when the file is opened
         if "SUDO_UID" in os.environ:
-            hint = _instead(path, option)
+            hint = _hint_of_target(path, option)
             raise CannotCreate(f"{path} is a symbolic link, which webpf doesn't follow under sudo", hint)
         path = path.parent / path.readlink()
-    raise CannotCreate(f"{path} is a symbolic link that leads nowhere", elsewhere(option, path))
+    raise CannotCreate(f"{path} is a symbolic link that leads nowhere", retry_at_home(option, path))
 
 
 def check_link(path: Path, option: str) -> bool:
-    """Whether it is a symbolic link. Raises CannotCreate if it is another user's."""
+    """Whether the path is a symbolic link. Raises CannotCreate if the link belongs to another user."""
     try:
         status = path.lstat()
     except OSError:
         return False
     if not stat.S_ISLNK(status.st_mode):
         return False
-    if status.st_uid not in trusted():
-        hint = _instead(path, option)
+    if status.st_uid not in trusted_uids():
+        hint = _hint_of_target(path, option)
         raise CannotCreate(f"{path} is a symbolic link of another user (uid {status.st_uid})", hint)
     return True
 
 
-def _instead(path: Path, option: str) -> str:
-    return again_with(option, os.path.realpath(path))
+def _hint_of_target(path: Path, option: str) -> str:
+    return retry_with(option, os.path.realpath(path))
 
 
 def check_owner(path: Path, status: os.stat_result) -> None:
-    """Raises CannotCreate for a file whose owner could read along, or that is another's by a hard link."""
+    """Raises CannotCreate for a file that belongs to another user, or that has a second hard link.
+
+    status: of the file.
+    """
     name = argv.file_word(path)
-    if status.st_uid not in trusted():
+    if status.st_uid not in trusted_uids():
         user = invoking_user()
         raise CannotCreate(
             f"{path} belongs to another user (uid {status.st_uid}), who could read"
@@ -98,18 +102,18 @@ def check_owner(path: Path, status: os.stat_result) -> None:
 
 
 def side_files(path: Path) -> list[Path]:
-    """What SQLite calls the files that it makes beside this one; whether they are there or not."""
-    return [path.with_name(path.name + suffix) for suffix in SIDE_FILES]
+    """Returns the paths of the files that SQLite makes beside the database. They need not exist."""
+    return [path.with_name(path.name + suffix) for suffix in SIDE_FILE_SUFFIXES]
 
 
 def check_side_files(path: Path) -> None:
-    """Raises CannotCreate for files beside this one that SQLite would write to, or take rows from, but didn't make."""
+    """Raises CannotCreate for side files that SQLite didn't make, but would write to or read rows from."""
     for side in side_files(path):
         try:
             status = side.lstat()
         except OSError:
             continue
-        owners = trusted() | ({path.stat().st_uid} if path.exists() else set())
+        owners = trusted_uids() | ({path.stat().st_uid} if path.exists() else set())
         if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1 or status.st_uid not in owners:
             raise CannotCreate(
                 f"{side} is no file of SQLite's, but was put there (by uid {status.st_uid})",
@@ -118,27 +122,28 @@ def check_side_files(path: Path) -> None:
 
 
 def open_descriptors() -> dict[int, os.stat_result]:
-    """What this process has open, for check_opened()."""
-    found = {}
+    """Returns the open descriptors of this process, each with its stat() result, for check_opened()."""
+    opened = {}
     for entry in Path("/proc/self/fd").iterdir():
-        with contextlib.suppress(OSError):  # that of the listing itself
-            found[int(entry.name)] = os.fstat(int(entry.name))
-    return found
+        with contextlib.suppress(OSError):  # the descriptor of the listing itself is closed by now
+            opened[int(entry.name)] = os.fstat(int(entry.name))
+    return opened
 
 
-def check_opened(path: Path, wanted: Identity, before: Collection[int]) -> None:
-    """Raises CannotCreate if what was opened since `before` is not the file that create() had, with files of its own.
+def check_opened(path: Path, identity: Identity, before: Collection[int]) -> None:
+    """Raises CannotCreate if SQLite has not opened the file `identity`, or has opened a planted file beside it.
 
-    By descriptor: between a check of a path and its opening, somebody could put a link there. SQLite itself opens the
-    last part of a path without following links, but a hard link, or a file of another user, looks like any other.
+    before: the descriptors that were open before SQLite opened its files. This check uses descriptors, because
+    somebody could put a link at a path between its check and its opening. SQLite doesn't follow a symbolic link in the
+    last part of a path, but it opens a hard link, or a file of another user, like any other file.
     """
     now_open = open_descriptors()
-    # Not only among the new ones: of a file that it has open already, SQLite may use an old descriptor again.
-    owners = {status.st_uid for status in now_open.values() if identity_of(status) == wanted}
+    # All descriptors, not only the new ones: SQLite may reuse an old descriptor of a file that it has open already.
+    owners = {status.st_uid for status in now_open.values() if identity_of(status) == identity}
     if not owners:
         raise CannotCreate(f"{path} was replaced while it was being opened", "webpf record --db ~/webpf.db")
     for status in (now_open[fd] for fd in now_open.keys() - before):
-        is_suspect = status.st_uid not in owners | trusted() or status.st_nlink > 1
+        is_suspect = status.st_uid not in owners | trusted_uids() or status.st_nlink > 1
         if is_suspect and stat.S_ISREG(status.st_mode):
             raise CannotCreate(
                 f"a file that SQLite needs beside {path} was put there by another user (uid {status.st_uid})",
@@ -146,21 +151,24 @@ def check_opened(path: Path, wanted: Identity, before: Collection[int]) -> None:
             )
 
 
-def give_to_invoking_user(path: Path, wanted: Identity) -> None:
-    """Under sudo, root's file becomes that of the user behind it; no other file does, should one be at its path."""
+def give_to_invoking_user(path: Path, identity: Identity) -> None:
+    """Under sudo, changes the owner of the file from root to the user behind sudo.
+
+    It changes no other file, even if `path` is now another file than `identity`.
+    """
     owner = invoking_user()
     if owner is None:
         return
-    with suppressed(__name__, f"giving {path} away", OSError):  # it has gone, or a link took its place
+    with suppressed(__name__, f"changing the owner of {path}", OSError):  # it was removed, or replaced by a link
         fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
             status = os.fstat(fd)
-            if status.st_uid == 0 and identity_of(status) == wanted:
+            if status.st_uid == 0 and identity_of(status) == identity:
                 os.fchown(fd, *owner)
         finally:
             os.close(fd)
 
 
 def identity_of(status: os.stat_result) -> Identity:
-    """Of a file, by what stat() says."""
+    """Returns the identity of the file with this stat() result."""
     return status.st_dev, status.st_ino

@@ -1,4 +1,4 @@
-"""What a process has from the one that started it, and hands on: signals, and standard descriptors."""
+"""Signal dispositions and standard descriptors, which a process inherits and passes on to what it executes."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 _CHANGED_BY_PYTHON = (signal.SIGPIPE, signal.SIGXFSZ)
-"""Python ignores these before its first line runs, so what they were can't be asked any more."""
+"""Python ignores these before it runs any code, so their inherited dispositions can't be read any more."""
 
 
 @dataclass(frozen=True)
 class Inherited:
-    """As it was when this process began: the mask of blocked signals, and those that were ignored."""
+    """The signals that were blocked, and those that were ignored, when this process started."""
 
     blocked: frozenset[int]
     ignored: frozenset[int]
 
     @classmethod
     def take(cls) -> Inherited:
-        """To be called before any signal is touched.
+        """Returns the state of this process. Call it before any signal handler is changed.
 
-        SIGPIPE and SIGXFSZ are taken from the process that called: what it ignores, it has handed on; else default.
+        SIGPIPE and SIGXFSZ count as ignored if the parent process ignores them, since children inherit that.
         """
         blocked = frozenset(signal.pthread_sigmask(signal.SIG_BLOCK, ()))
         ignored = {
@@ -33,43 +33,43 @@ class Inherited:
         return cls(blocked, frozenset(ignored | (_ignored_by(os.getppid()) & set(_CHANGED_BY_PYTHON))))
 
     def restore(self) -> None:
-        """In a process that is about to become another program: signals are as they were."""
+        """Restores the inherited signals. Call it just before execve()."""
         for number in (*_CHANGED_BY_PYTHON, signal.SIGCHLD):
             signal.signal(number, signal.SIG_IGN if number in self.ignored else signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_SETMASK, self.blocked)
 
 
 def fill_standard_descriptors() -> None:
-    """Where 0, 1 or 2 is closed, puts /dev/null there, so that no file that is opened takes its number.
+    """Opens /dev/null as 0, 1 and 2 where these are closed, so that no other file gets these numbers.
 
-    A message to stderr would go into that file. What is written to a closed standard output fails nevertheless: 1 is
-    open for reading only. What this process executes finds them closed again.
+    Otherwise a message to stderr could end up in a recording file. Writing to a closed standard output still fails,
+    because 1 is opened for reading only. In a program that this process executes they are closed again.
     """
     for number in range(3):
         try:
             os.fstat(number)
         except OSError:
             opened = os.open(os.devnull, (os.O_RDONLY if number == 1 else os.O_RDWR) | os.O_CLOEXEC)
-            if opened != number:  # a lower one was closed meanwhile
+            if opened != number:  # a lower number was free
                 os.dup2(opened, number, inheritable=False)
                 os.close(opened)
 
 
 def close_all_but(kept: Collection[int]) -> None:
-    """Closes every descriptor of this process except these; 0, 1 and 2 are then /dev/null."""
-    for name in os.listdir("/proc/self/fd"):  # noqa: PTH208 - without pathlib, which is not small
+    """Closes every descriptor of this process except these. 0, 1 and 2 become /dev/null if they are closed."""
+    for name in os.listdir("/proc/self/fd"):  # noqa: PTH208 - pathlib is large, and the supervisor must stay small
         if int(name) not in kept:
             try:
                 os.close(int(name))
             except OSError:
-                continue  # the one that listed them
+                continue  # the descriptor of the listing itself
     fill_standard_descriptors()
 
 
 def _ignored_by(pid: int) -> set[int]:
-    """Signals that a process ignores: SigIgn in /proc/PID/status, see proc(5). Empty if it can't be read."""
+    """Returns the signals that a process ignores (SigIgn in /proc/PID/status, see proc(5)); empty if unreadable."""
     try:
-        with open(f"/proc/{pid}/status", "rb") as status:  # noqa: PTH123 - without pathlib, which is not small
+        with open(f"/proc/{pid}/status", "rb") as status:  # noqa: PTH123 - pathlib is large, see above
             mask = next((int(line.split()[1], 16) for line in status if line.startswith(b"SigIgn:")), 0)
     except OSError:
         return set()

@@ -1,4 +1,4 @@
-"""How webpf was called, and so how it can be called again."""
+"""How webpf was called, and commands for hints that call it in the same way."""
 
 from __future__ import annotations
 
@@ -13,13 +13,16 @@ from ..model import argv
 
 
 def sudo_command(arguments: list[str] | None = None) -> str:
-    """This very call as root, or one with other arguments. By full path: sudo's own PATH lacks a user's folders."""
+    """Returns the command that calls webpf as root, with these arguments or the ones of now.
+
+    It has the full path, since sudo's PATH lacks the folders of users.
+    """
     called = program(str(Path(sys.argv[0]).absolute()))
     return shlex.join(["sudo", *called, *(sys.argv[1:] if arguments is None else arguments)])
 
 
-def as_called(hint: str) -> str:
-    """A command that begins with webpf, so that it works in the shell from which webpf was called now."""
+def adapt_hint(hint: str) -> str:
+    """Replaces `webpf` at the start of a hint by how webpf was called, so that the user can paste the hint."""
     if hint.startswith("sudo webpf "):
         return sudo_command([]) + hint[len("sudo webpf") :]
     found = shutil.which("webpf")
@@ -29,38 +32,40 @@ def as_called(hint: str) -> str:
 
 
 def pip_install(*packages: str) -> str:
-    """The command that installs packages for the Python that runs webpf.
+    """Returns the command that installs packages for the Python that runs webpf.
 
-    A package that is called webpf on a package index may be a stranger's.
+    Don't pass "webpf": a package of that name on a package index may be another project.
     """
-    if importlib.util.find_spec("pip") is None:  # as where uv made the environment
+    if importlib.util.find_spec("pip") is None:  # for instance, if uv made the environment
         return shlex.join(["uv", "pip", "install", "--python", sys.executable, *packages])
     return shlex.join([sys.executable, "-m", "pip", "install", *packages])
 
 
-def again_with(option: str, value: str) -> str:
-    """This very call with another value of an option, to be shown as a hint. Short options have one letter."""
+def retry_with(option: str, value: str) -> str:
+    """Returns the command line of this process with another value for an option, as a hint.
+
+    option: a long one, as `--db`. A `--force` is left out: what may be overwritten at one path may not be at another.
+    """
     words, after = sys.argv[1:], []
     if "--" in words:
         after = words[words.index("--") :]
         words = words[: words.index("--")]
     kept = [word for before, word in zip(["", *words], words, strict=False) if option not in (before, word)]
-    # What may be replaced in one place may not be in another.
     kept = [word for word in kept if not word.startswith(f"{option}=") and word != "--force"]
     return " ".join(map(argv.word, ["webpf", *kept, option, value, *after]))
 
 
-def elsewhere(option: str, path: Path) -> str:
-    """This very call, with a file of this name in the caller's own folder."""
-    return again_with(option, str(Path(os.path.expanduser("~")) / path.name))  # noqa: PTH111 - Path's needs a home
+def retry_at_home(option: str, path: Path) -> str:
+    """Returns the command line of this process with a file of the same name in the caller's home folder."""
+    return retry_with(option, str(Path(os.path.expanduser("~")) / path.name))  # noqa: PTH111 - Path's needs a home
 
 
 def update_hint() -> str:
-    """The command that brings a newer webpf, where it runs from a clone; '' elsewhere."""
+    """Returns the command that updates webpf if it runs from a git clone; else an empty string."""
     clone = Path(__file__).resolve().parents[2]
     return shlex.join(["git", "-C", str(clone), "pull"]) if (clone / ".git").exists() else ""
 
 
 def program(path: str) -> list[str]:
-    """How webpf was called: by path, by name, or as a module."""
+    """Returns the words that call webpf: its path or name, or python -m webpf."""
     return [sys.executable, "-m", "webpf"] if Path(path).name == "__main__.py" else [path]

@@ -1,4 +1,4 @@
-"""Whether a recording that is marked as going on is still being written, or was broken off."""
+"""Whether a recorder still writes a recording with status `recording`, or was killed."""
 
 from __future__ import annotations
 
@@ -11,23 +11,26 @@ from . import procfs
 
 
 def boot_id() -> str:
-    """Identity of this boot of this machine."""
+    """Returns the kernel's random id of this boot."""
     return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
 
 
 def is_recorder_alive(recording: Mapping[str, Any]) -> bool:
-    """recording: boot_id, recorder_pid and recorder_start_ns (boot ns) of a row of `recordings`."""
+    """Whether the recorder of a recording still runs.
+
+    recording: a row of `recordings` with boot_id, recorder_pid and recorder_start_ns (boot ns).
+    """
     if recording["boot_id"] != boot_id():
         return False
     stat = procfs.read_stat(recording["recorder_pid"])
     if stat is None or procfs.has_ended(stat):
         return False
-    # Who recorded may have been in another time namespace: then its ticks, and ours, begin at other moments.
+    # In another time namespace the recorder rounded its start to other ticks than this process does.
     return abs(stat.start_ns - int(recording["recorder_start_ns"])) < TICK_NS
 
 
 def current_status(recording: Mapping[str, Any]) -> str:
-    """The row's status, but `interrupted` for one that nobody writes any more, as after kill -9."""
+    """Returns the status in the row, but `interrupted` if it is `recording` and its recorder no longer runs."""
     status = str(recording["status"])
     if status == "recording" and not is_recorder_alive(recording):
         return "interrupted"

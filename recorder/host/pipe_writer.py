@@ -1,4 +1,4 @@
-"""Writes to a reader that may stop reading: what waits for it then ends when it is asked to."""
+"""Writes to a pipe whose reader may stop reading, and can still end when it is asked to."""
 
 from __future__ import annotations
 
@@ -11,22 +11,23 @@ import time
 from collections.abc import Callable
 
 _POLL_MS = 50
-_PATIENCE_SECONDS = 0.25  # with a reader that takes nothing, once the end was asked for
-_LAST_WORDS_SECONDS = 5.0  # for one that takes little
+# After the writer was asked to end:
+_STALL_SECONDS = 0.25  # to wait for a reader that reads nothing
+_FINISH_SECONDS = 5.0  # to write the rest to a reader that reads slowly
 
 
 class Stalled(Exception):
-    """The end was asked for, and the reader doesn't take what is left."""
+    """The writer was asked to end, and the reader doesn't read the rest."""
 
 
 class PipeWriter:
-    """Writes to a descriptor. is_ending: whether the end was asked for; until then a reader has all the time.
+    """Writes to a descriptor. is_ending: whether the writer was asked to end; until then it waits without a limit.
 
-    No write blocks: a pipe that has room at all has it for a page, and never is more written at once.
+    No write blocks: poll(2) reports a pipe as writable when it has space for a page, and each write is a page at most.
     """
 
     def __init__(self, descriptor: int, is_ending: Callable[[], bool]) -> None:
-        self._descriptor = _without_waiting(descriptor)
+        self._descriptor = _non_blocking(descriptor)
         self._is_ending = is_ending
         self._is_file = stat.S_ISREG(os.fstat(descriptor).st_mode)
         self._poll = select.poll()
@@ -35,7 +36,7 @@ class PipeWriter:
         self._has_given_up = False
 
     def _write(self, data: memoryview) -> int:
-        """Writes the beginning, at most a page; returns how many bytes. Raises Stalled."""
+        """Writes the first bytes, at most a page; returns how many. Raises Stalled."""
         if self._is_file:
             return os.write(self._descriptor, data)
         while True:
@@ -44,9 +45,9 @@ class PipeWriter:
                 return os.write(self._descriptor, data[: select.PIPE_BUF])
 
     def put(self, block: bytes) -> bool:
-        """Writes a block as a whole, or nothing of it; returns whether it was written. Once it wasn't, no more is.
+        """Writes a block completely or not at all; returns whether it was written.
 
-        Only what is no pipe can be left with half of it.
+        After it failed once, it writes nothing more. If the descriptor is not a pipe, a part of the block can be left.
         """
         done = 0
         try:
@@ -58,34 +59,40 @@ class PipeWriter:
         return done == len(block)
 
     def _wait_for_room(self) -> None:
-        begun = time.monotonic()
+        wait_began = time.monotonic()
         while not self._poll.poll(_POLL_MS):
-            if self._seconds_of_ending(begun) > _PATIENCE_SECONDS:
+            if self._seconds_since_ending(wait_began) > _STALL_SECONDS:
                 raise Stalled
-        if self._seconds_of_ending() > _LAST_WORDS_SECONDS:
+        if self._seconds_since_ending() > _FINISH_SECONDS:
             raise Stalled
 
-    def _seconds_of_ending(self, begun: float = 0.0) -> float:
-        """How long ago the end was asked for, or since `begun`; negative if it wasn't."""
+    def _seconds_since_ending(self, at_least: float = 0.0) -> float:
+        """Returns the seconds since the writer was asked to end, or since `at_least` if that is later.
+
+        Negative if it was not asked.
+        """
         if self._ending_since is None and self._is_ending():
             self._ending_since = time.monotonic()
-        return -1.0 if self._ending_since is None else time.monotonic() - max(begun, self._ending_since)
+        return -1.0 if self._ending_since is None else time.monotonic() - max(at_least, self._ending_since)
 
     def _complete(self, rest: memoryview) -> bool:
-        """Enlarges a pipe by what is still missing."""
+        """Enlarges the pipe and writes the rest of a block; returns whether that worked."""
         try:
             size = fcntl.fcntl(self._descriptor, fcntl.F_GETPIPE_SZ)
             fcntl.fcntl(self._descriptor, fcntl.F_SETPIPE_SZ, size + len(rest) + select.PIPE_BUF)
             while rest and self._poll.poll(0):
                 rest = rest[os.write(self._descriptor, rest[: select.PIPE_BUF]) :]
-        except OSError:  # no pipe, or larger than this user may make it
+        except OSError:  # it is no pipe, or the size is more than this user may set
             return False
         return not rest
 
 
-def _without_waiting(descriptor: int) -> int:
-    """A terminal may have room for less than a page. Opened anew: its flags are shared with all that use it."""
+def _non_blocking(descriptor: int) -> int:
+    """Returns a non-blocking descriptor if this one is a terminal, which may have space for less than a page.
+
+    It is opened again, because other processes share the flags of this descriptor.
+    """
     if os.isatty(descriptor):
-        with contextlib.suppress(OSError):  # it is another user's
+        with contextlib.suppress(OSError):  # the terminal belongs to another user
             return os.open(f"/proc/self/fd/{descriptor}", os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
     return descriptor

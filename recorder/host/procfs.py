@@ -1,4 +1,4 @@
-"""What /proc says of a process: the ones alive when a recording begins, and whether one is alive when it ends."""
+"""Reads processes from /proc: the ones that are alive when a recording begins, and their states when it ends."""
 
 from __future__ import annotations
 
@@ -9,21 +9,32 @@ from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Literal, NamedTuple, TypeAlias
 
-from ..model.bounded import MIB
-from ..model.events import PF_EXITING, PF_FORKNOEXEC, PF_KTHREAD, TICK_NS, Alive, Event, Exec, Fork, exact, text
+from ..model.bounded_cache import MIB
+from ..model.events import (
+    PF_EXITING,
+    PF_FORKNOEXEC,
+    PF_KTHREAD,
+    TICK_NS,
+    Event,
+    Exec,
+    Fork,
+    Seen,
+    decode_escaped,
+    decode_exact,
+)
 from . import cgroups, clock, titles
 
-ALL_ARGS, SHORT_ARGS = 64 * MIB, 256  # bytes of argv that a look at /proc keeps of all processes, then of each
+ALL_ARGS, SHORT_ARGS = 64 * MIB, 256  # bytes of argv: in total, and of each process once the total is used up
 
 State: TypeAlias = Literal["alive", "zombie", "gone"]
-"""zombie: it has ended, but nobody has waited for it yet."""
+"""zombie: the process has ended, but its parent has not waited for it yet."""
 
 
 class Stat(NamedTuple):
     """Some fields of /proc/PID/stat (see proc(5)).
 
-    start_ns: boot ns by the kernel's own clock, less than a clock tick before the true start. (In a time namespace it
-    is no multiple of a tick.)
+    start_ns: boot ns by the kernel's clock, rounded down to a clock tick. (In a time namespace the result is not a
+    multiple of a tick.)
     """
 
     comm: bytes
@@ -35,12 +46,12 @@ class Stat(NamedTuple):
 
 
 def read_stat(pid: int) -> Stat | None:
-    """None if the process is gone, or hidden from this user (where /proc is mounted with hidepid)."""
+    """Returns None if there is no such process, or if /proc hides it from this user (hidepid)."""
     try:
         raw = Path(f"/proc/{pid}/stat").read_bytes()
     except (FileNotFoundError, ProcessLookupError, PermissionError):
         return None
-    head, _, tail = raw.rpartition(b")")  # the name may hold anything, also ")"
+    head, _, tail = raw.rpartition(b")")  # the name may contain any byte, also ")"
     fields = tail.split()
     return Stat(
         comm=head.partition(b"(")[2],
@@ -48,78 +59,79 @@ def read_stat(pid: int) -> Stat | None:
         ppid=int(fields[1]),
         flags=int(fields[6]),
         threads=int(fields[17]),
-        start_ns=clock.kernels_own(int(fields[19]) * TICK_NS),
+        start_ns=clock.to_kernel_clock(int(fields[19]) * TICK_NS),
     )
 
 
 def has_ended(stat: Stat) -> bool:
-    """A zombie whose last thread has left. The leader's own state is Z or X while other threads still run."""
+    """Whether the process is a zombie without other threads. While these run, its leader can have state Z or X too."""
     return stat.state in "ZX" and stat.threads <= 1
 
 
 def is_leaving(stat: Stat) -> bool:
-    """Whether its last thread leaves: its exit has been reported by now, or will be in a moment."""
+    """Whether the last thread is exiting, so that its exit event was written already or will be in a moment."""
     return bool(stat.flags & PF_EXITING) and stat.threads <= 1
 
 
-def scan(clock_offset: int, max_args: int, cgroup_ids: dict[str, int]) -> list[Alive]:
-    """Every process that is alive now, oldest first, so that parents come before their children.
+def scan(clock_offset: int, max_args: int, cgroup_ids: dict[str, int]) -> list[Seen]:
+    """Returns the processes that are alive now, oldest first, so that parents come before their children.
 
-    clock_offset: ns from boot time to Unix time. cgroup_ids: filled with the cgroup v2 paths that were met.
+    clock_offset: ns from boot time to Unix time. max_args: bytes of argv to keep of each process. cgroup_ids: a dict
+    to which the ids of the processes' cgroup v2 paths are added.
     """
     pids = [int(entry.name) for entry in os.scandir("/proc") if entry.name.isdigit()]
-    found = read_all(pids, clock_offset, max_args, cgroup_ids)
-    return sorted(found, key=lambda alive: (alive.start_ns, alive.pid))
+    processes = read_processes(pids, clock_offset, max_args, cgroup_ids)
+    return sorted(processes, key=lambda process: (process.start_ns, process.pid))
 
 
-def read_all(pids: Iterable[int], clock_offset: int, max_args: int, cgroup_ids: dict[str, int]) -> Iterator[Alive]:
-    """Those of these processes that are there, as they are now. Arguments as for scan().
+def read_processes(pids: Iterable[int], clock_offset: int, max_args: int, cgroup_ids: dict[str, int]) -> Iterator[Seen]:
+    """Yields the processes with these pids that are alive now. Parameters as in scan().
 
-    When their arguments have filled ALL_ARGS, only the first SHORT_ARGS bytes of each other process's are kept.
+    Once the kept arguments of all processes exceed ALL_ARGS, only SHORT_ARGS bytes of each further process are kept.
     """
     room = ALL_ARGS
     for pid in pids:
-        alive = read_alive(pid, clock_offset, max_args if room > 0 else min(max_args, SHORT_ARGS), cgroup_ids)
-        if alive is not None:
-            room -= len(alive.argv or b"")
-            yield alive
+        process = read_process(pid, clock_offset, max_args if room > 0 else min(max_args, SHORT_ARGS), cgroup_ids)
+        if process is not None:
+            room -= len(process.argv or b"")
+            yield process
 
 
 def state_of(pid: int, start_ns: int, clock_offset: int) -> State:
-    """How this very process (start_ns: Unix ns) stands now; another one with its pid means that it is gone."""
+    """Returns the state of the process with this pid and start (Unix ns). If another process has the pid: gone."""
     stat = read_stat(pid)
     if stat is None or not 0 <= start_ns - clock_offset - stat.start_ns < TICK_NS:
         return "gone"
     return "zombie" if has_ended(stat) else "alive"
 
 
-def without_doubles(alive: Collection[Alive], events: Iterable[Event]) -> list[Alive]:
-    """What the scan found, less what the first events tell better.
+def drop_duplicates(alive: Collection[Seen], events: Iterable[Event]) -> list[Seen]:
+    """Returns the processes of a scan without what the first events say better.
 
-    The programs were attached before the scan, so a process born between the two is in both: its fork counts. And of
-    one that took on a new program meanwhile, the scan may have seen the program before or after: the exec counts.
+    The BPF programs are attached before the scan, so a process that starts in between is in both: the scan's is left
+    out. If a process calls execve() in between, the scan has its program before or after that: the scan's is left out.
     """
-    forked: dict[int, list[int]] = {}
+    forked: dict[int, list[int]] = {}  # starts by pid
     execed: dict[int, list[int]] = {}
     for event in events:
         if isinstance(event, Fork | Exec):
             (forked if isinstance(event, Fork) else execed).setdefault(event.pid, []).append(event.start_ns)
 
-    def named(among: dict[int, list[int]], process: Alive) -> bool:
-        return any(0 <= start - process.start_ns < TICK_NS for start in among.get(process.pid, ()))
+    def is_in(starts: dict[int, list[int]], process: Seen) -> bool:
+        return any(0 <= start - process.start_ns < TICK_NS for start in starts.get(process.pid, ()))
 
     return [
-        process._replace(execs=0, filename=None, argv=None, argv_bytes=None) if named(execed, process) else process
+        process._replace(execs=0, filename=None, argv=None, argv_bytes=None) if is_in(execed, process) else process
         for process in alive
-        if not named(forked, process)
+        if not is_in(forked, process)
     ]
 
 
-def read_alive(pid: int, clock_offset: int, max_args: int, cgroup_ids: dict[str, int]) -> Alive | None:
-    """A process as it is now; None if it isn't there or has ended. Arguments as for scan()."""
+def read_process(pid: int, clock_offset: int, max_args: int, cgroup_ids: dict[str, int]) -> Seen | None:
+    """Returns the process with this pid; None if there is none or it has ended. Parameters as in scan()."""
     folder = Path(f"/proc/{pid}")
     stat = read_stat(pid)
-    # What leaves might have been reported before the recording began, and then nothing would tell its end.
+    # The exit of a leaving process may be from before the recording, and then no event would ever say that it ended.
     if stat is None or has_ended(stat) or is_leaving(stat):
         return None
     try:
@@ -132,13 +144,13 @@ def read_alive(pid: int, clock_offset: int, max_args: int, cgroup_ids: dict[str,
         argv, argv_bytes = _read_argv(living, max_args) if execed else (None, None)
         filename = _read_exe(living) if execed else None
     except (FileNotFoundError, ProcessLookupError, StopIteration):
-        return None  # it ended while it was read: its exit is among the first events
-    return Alive(
+        return None  # it ended meanwhile; its exit is among the first events
+    return Seen(
         time_ns=clock.boot_ns() + clock_offset,
         pid=pid,
         start_ns=stat.start_ns + clock_offset,
         ppid=stat.ppid,
-        comm=text(stat.comm),
+        comm=decode_escaped(stat.comm),
         uid=int(uid),
         euid=int(euid),
         cgroup_id=_cgroup_id(cgroup, cgroup_ids),
@@ -150,8 +162,11 @@ def read_alive(pid: int, clock_offset: int, max_args: int, cgroup_ids: dict[str,
     )
 
 
-def read_owner(pid: int, cgroup_ids: dict[str, int]) -> tuple[str, int, int | None] | None:
-    """Name, real user id and cgroup of this process, which are read fast; None if it isn't there. As for scan()."""
+def read_identity(pid: int, cgroup_ids: dict[str, int]) -> tuple[str, int, int | None] | None:
+    """Returns the name, real user id and cgroup id of a process; None if there is none. Faster than read_process().
+
+    cgroup_ids: as in scan().
+    """
     folder = Path(f"/proc/{pid}")
     try:
         name = (folder / "comm").read_bytes().removesuffix(b"\n")
@@ -160,11 +175,11 @@ def read_owner(pid: int, cgroup_ids: dict[str, int]) -> tuple[str, int, int | No
     except (FileNotFoundError, ProcessLookupError):
         return None
     uid = int(lines.partition(b"\nUid:")[2].split(None, 1)[0])
-    return text(name), uid, _cgroup_id(cgroup, cgroup_ids)
+    return decode_escaped(name), uid, _cgroup_id(cgroup, cgroup_ids)
 
 
 def _living_thread(folder: Path, stat: Stat) -> Path:
-    """Where to read of the program: of a leader that has left while other threads go on, nothing can be read there."""
+    """Returns the folder with the exe and cmdline to read: the leader's, or if it has left, that of another thread."""
     if stat.state not in "ZX":
         return folder
     for thread in (folder / "task").iterdir():
@@ -180,20 +195,20 @@ def _read_argv(folder: Path, max_args: int) -> tuple[bytes, int]:
 
 
 def _read_exe(folder: Path) -> str | bytes | None:
-    with _what_can_be_told():
-        return exact(os.fsencode((folder / "exe").readlink()).removesuffix(b" (deleted)"))
+    with _unreadable_ignored():
+        return decode_exact(os.fsencode((folder / "exe").readlink()).removesuffix(b" (deleted)"))
     return None
 
 
 def _read_cgroup(folder: Path) -> bytes:
-    with _what_can_be_told():
+    with _unreadable_ignored():
         return (folder / "cgroup").read_bytes()
     return b""
 
 
 @contextlib.contextmanager
-def _what_can_be_told() -> Iterator[None]:
-    """Passes over what this user may not read, and over a path of more than a page, which the kernel can't tell."""
+def _unreadable_ignored() -> Iterator[None]:
+    """Ignores the error for a file that this user may not read, and for a path that is longer than a page."""
     try:
         yield
     except PermissionError:

@@ -1,4 +1,4 @@
-"""Signals that ask a recorder to end: noted within a block, or ignored, and then handled as before."""
+"""Context managers that note or ignore the signals that ask a recorder to end, and restore the handlers at the end."""
 
 from __future__ import annotations
 
@@ -10,26 +10,27 @@ from typing import Any, TypeAlias
 
 from ..log import get_logger
 
-ASKING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-"""Those that ask a program to end."""
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""The signals that ask a program to end."""
 
-ENDING = (*ASKING, signal.SIGQUIT)
-"""The same, and that of Ctrl-\\."""
+ALL_STOP_SIGNALS = (*STOP_SIGNALS, signal.SIGQUIT)
+"""The same, and the signal of Ctrl-\\."""
 
 _Handler: TypeAlias = Callable[[int, FrameType | None], Any] | int | None
 
 
 class StopSignal:
-    """Within its block, a signal is noted and doesn't end the process. The handlers of before come back at the end."""
+    """Notes signals within its block instead of ending the process. `received` is the last one, None if none came."""
 
-    def __init__(self, numbers: Sequence[signal.Signals] = ASKING) -> None:
+    def __init__(self, numbers: Sequence[signal.Signals] = STOP_SIGNALS) -> None:
         self.received: int | None = None
         self._is_logged = False
         self._numbers = numbers
         self._handlers = contextlib.ExitStack()
 
     def __enter__(self) -> StopSignal:
-        # nohup ignores SIGHUP, and means it. An ignored SIGINT is only what shells do to background jobs.
+        # An ignored SIGHUP stays ignored: nohup does this on purpose. An ignored SIGINT does not: shells set it for all
+        # background jobs.
         is_ignored = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
         noted = [number for number in self._numbers if number != signal.SIGHUP or not is_ignored]
         self._handlers.enter_context(_handled(noted, self._note))
@@ -41,10 +42,10 @@ class StopSignal:
         self._handlers.close()
 
     def has_come(self) -> bool:
-        """Whether one has come; the log then says which."""
+        """Whether a signal was noted. The log then has its name."""
         if self.received is not None and not self._is_logged:
             self._is_logged = True
-            # Not in the handler: it may have interrupted the thread in the middle of a log line.
+            # It isn't logged in the handler, which may have interrupted its thread in the middle of a log line.
             get_logger(__name__).info("%s has come", signal.Signals(self.received).name)
         return self.received is not None
 
@@ -53,7 +54,7 @@ class StopSignal:
 
 
 def ignored(numbers: Sequence[signal.Signals]) -> contextlib.AbstractContextManager[None]:
-    """Within the block these signals do nothing here: they are meant for another process, which gets them too."""
+    """Ignores these signals within the block, because they are meant for another process that gets them too."""
     return _handled(numbers, signal.SIG_IGN)
 
 

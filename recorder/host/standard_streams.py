@@ -1,7 +1,7 @@
-"""Standard input, output and error made ready: open, able to write any text, and with a failed write told in one line.
+"""Prepares standard input, output and error: all open, able to write any text, and with clear errors.
 
-A caller may have closed any of them, may have chosen an encoding that lacks most characters, or may have sent output to
-a full disk. No command has to think of that after prepare().
+A caller may have closed any of them, may have chosen an encoding that lacks most characters, or may have redirected
+output to a full disk. After prepare() the commands need no code for these cases.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 _ERRORS = "webpf.lookalikes"
 _LOOKALIKES = dict(zip("─│├└…▁▂▃▄▅▆▇█", "-||`~_.-=+*%#", strict=True))
 _SIZES = ("COLUMNS", "LINES")
-_MOST = 100_000  # of columns or lines: what is more is a mistake, and costs memory
+_MAX_SIZE = 100_000  # columns or lines; a larger value is a mistake, and would cost much memory
 
 
 def prepare() -> None:
-    """Makes the three streams ready, and forgets an impossible size of the terminal. Call it before anything else."""
+    """Prepares the three streams, and removes invalid values of COLUMNS and LINES. Call it before anything else."""
     codecs.register_error(_ERRORS, _lookalikes)
     inherited.fill_standard_descriptors()
     if sys.stdin is None:
@@ -44,15 +44,15 @@ def prepare() -> None:
 
 
 def flush() -> None:
-    """Writes out what is left for standard output. Raises StorageError."""
+    """Flushes standard output. Raises StorageError."""
     sys.stdout.flush()
 
 
 def write(descriptor: int, data: ReadableBuffer, name: str, waits: bool = True) -> int:
-    """Writes to an output, as os.write() does. Raises StorageError. name: of it, for the message.
+    """Writes as os.write() does. Raises StorageError. name: what the message calls the descriptor.
 
-    waits: whether it waits for room on a non-blocking descriptor; else it returns 0. If the reader is gone, webpf ends
-    by SIGPIPE, as other tools do.
+    waits: if false, it returns 0 instead of waiting for a non-blocking descriptor that is full. If the reader of a pipe
+    has ended, SIGPIPE ends webpf, like other tools.
     """
     while True:
         try:
@@ -69,7 +69,7 @@ def write(descriptor: int, data: ReadableBuffer, name: str, waits: bool = True) 
 
 
 class _Output(io.FileIO):
-    """Standard output. Its first failed write raises StorageError; what is written after that is dropped."""
+    """Standard output. The first write that fails raises StorageError; later writes do nothing."""
 
     _has_failed = False
 
@@ -84,7 +84,7 @@ class _Output(io.FileIO):
 
 
 def _lookalikes(error: UnicodeError) -> tuple[str, int]:
-    """For encodings that lack a character: one that looks like it, or its escape sequence."""
+    """Replaces a character that the encoding lacks by a similar one or by its escape sequence (see codecs)."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
     missing = error.object[error.start : error.end]
@@ -93,7 +93,7 @@ def _lookalikes(error: UnicodeError) -> tuple[str, int]:
 
 
 def _is_size(text: str) -> bool:
-    return text.isascii() and text.isdigit() and 0 < int(text[:9]) < _MOST
+    return text.isascii() and text.isdigit() and 0 < int(text[:9]) < _MAX_SIZE
 
 
 def _end_by_sigpipe() -> NoReturn:

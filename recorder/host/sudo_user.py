@@ -1,4 +1,4 @@
-"""The user behind sudo, as whom a command is to run: ids, groups; and the environment that webpf was called in."""
+"""The user behind sudo, as whom a command is to run: ids, groups, and the environment in which sudo was called."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from pathlib import Path
 
 from . import file_owner
 
-_MOST_ABOVE = 4  # sudo may put a process of its own between itself and what it runs
+_MAX_ANCESTORS = 4  # sudo may start a process between itself and the command
 
 
 @dataclass(frozen=True)
 class Invoker:
-    """Who a command runs as. groups: all of theirs, besides the first. environment: entries as execve(2) takes them."""
+    """The user as whom a command runs. groups: supplementary groups. environment: entries as for execve(2)."""
 
     uid: int
     gid: int
@@ -23,7 +23,7 @@ class Invoker:
 
 
 def find() -> Invoker | None:
-    """The user behind sudo; None without sudo, or where sudo runs webpf as somebody else than root."""
+    """Returns the user behind sudo; None without sudo, or if sudo runs webpf as another user than root."""
     ids = file_owner.invoking_user()
     if ids is None:
         return None
@@ -31,28 +31,28 @@ def find() -> Invoker | None:
     try:
         entry = pwd.getpwuid(uid)
     except KeyError:
-        return Invoker(uid, gid, (gid,), _of_sudo() or own_environment())
+        return Invoker(uid, gid, (gid,), _sudos_environment() or own_environment())
     groups = tuple(os.getgrouplist(entry.pw_name, gid))
-    return Invoker(uid, gid, groups, _of_sudo() or _of_account(entry))
+    return Invoker(uid, gid, groups, _sudos_environment() or _account_environment(entry))
 
 
 def own_environment() -> list[bytes]:
-    """The environment that this process was started with, entry by entry.
+    """Returns the environment with which this process was started, entry by entry.
 
-    Not os.environ: Python changes its own where the locale is C, and an entry need not be a pair, nor the only one.
+    os.environ can differ: Python changes it where the locale is C, and it has no entries without `=` and no duplicates.
     """
     return _environment("self")
 
 
 def _environment(pid: int | str) -> list[bytes]:
-    given = Path(f"/proc/{pid}/environ").read_bytes()
-    return given.removesuffix(b"\0").split(b"\0") if given else []
+    entries = Path(f"/proc/{pid}/environ").read_bytes()
+    return entries.removesuffix(b"\0").split(b"\0") if entries else []
 
 
-def _of_sudo() -> list[bytes] | None:
-    """The environment that sudo was started with: the user's own, which it keeps from what it runs."""
+def _sudos_environment() -> list[bytes] | None:
+    """Returns the environment with which sudo was started, which is the user's; None if no ancestor is sudo."""
     pid = os.getppid()
-    for _ in range(_MOST_ABOVE):
+    for _ in range(_MAX_ANCESTORS):
         folder = Path(f"/proc/{pid}")
         try:
             if (folder / "comm").read_bytes().strip() == b"sudo":
@@ -63,8 +63,8 @@ def _of_sudo() -> list[bytes] | None:
     return None
 
 
-def _of_account(entry: pwd.struct_passwd) -> list[bytes]:
-    """What sudo left, with what the account itself says."""
+def _account_environment(entry: pwd.struct_passwd) -> list[bytes]:
+    """Returns this process's environment with the account's HOME, SHELL, USER and LOGNAME, without sudo's variables."""
     name = entry.pw_name
     account = {"HOME": entry.pw_dir, "SHELL": entry.pw_shell, "USER": name, "LOGNAME": name}
     replaced = tuple(os.fsencode(f"{each}=") for each in account)

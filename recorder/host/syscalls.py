@@ -1,4 +1,4 @@
-"""System calls that Python's standard library has no function for, or only a slow one."""
+"""System calls for which Python's standard library has no function, or only a slow one."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _SIGSET_BYTES = 128  # sigset_t of glibc and musl
 
 
 def signalfd(numbers: Collection[int]) -> int:
-    """A descriptor from which these signals are read while they are blocked: see signalfd(2). Raises OSError."""
+    """Returns a descriptor to read these signals from, which must be blocked; see signalfd(2). Raises OSError."""
     mask = sum(1 << (number - 1) for number in numbers).to_bytes(_SIGSET_BYTES, "little")
     descriptor: int = _libc.signalfd(-1, mask, _SFD_CLOEXEC)
     if descriptor < 0:
@@ -23,7 +23,7 @@ def signalfd(numbers: Collection[int]) -> int:
 
 
 def send_signal(pid: int, number: int, value: int | None = None) -> None:
-    """kill(2), or with a value sigqueue(3). A process that is gone, or not ours any more, is passed over."""
+    """Calls kill(2), or with a value sigqueue(3). Ignores errors: the process may have ended or changed its user."""
     if value is None:
         _libc.kill(pid, number)
     else:
@@ -31,13 +31,13 @@ def send_signal(pid: int, number: int, value: int | None = None) -> None:
 
 
 def execve(path: bytes, argv: Sequence[bytes], environment: Sequence[bytes]) -> int:
-    """execve(2) with an environment of any entries; os.execve() takes only pairs. Returns errno: it came back."""
+    """Calls execve(2) with any environment entries; os.execve() takes only pairs. Returns errno if it fails."""
     _libc.execve(path, _strings(argv), _strings(environment))
     return ctypes.get_errno()
 
 
 def die_with_parent() -> None:
-    """The kernel kills this process (SIGKILL) when the one that forked it ends."""
+    """Makes the kernel kill this process (SIGKILL) when its parent ends."""
     _libc.prctl(_PR_SET_PDEATHSIG, ctypes.c_ulong(signal.SIGKILL), 0, 0, 0)
 
 
@@ -51,9 +51,9 @@ def _last_error() -> OSError:
 
 
 def read_once(path: str) -> bytes:
-    """What a small file of /proc says, up to 4 KiB: for files that are read again and again, without a file object.
+    """Returns the content of a small file of /proc, at most 4 KiB. Raises OSError.
 
-    Raises OSError.
+    It is for files that are read often: it creates no file object.
     """
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:

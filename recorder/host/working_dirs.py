@@ -1,4 +1,4 @@
-"""The path of a process's working directory, if it still is the one whose numbers the kernel reported."""
+"""Finds the path of a process's working directory, if it is still the directory that the kernel reported."""
 
 from __future__ import annotations
 
@@ -7,45 +7,45 @@ import re
 from pathlib import Path
 from typing import TypeAlias
 
-from ..model.events import exact
+from ..model.events import decode_exact
 
-Numbers: TypeAlias = tuple[int, int]
-"""Of a directory: its file system's number as the kernel writes it (dev_t: 12 and 20 bits), its own number there."""
+DirectoryId: TypeAlias = tuple[int, int]
+"""Identifies a directory: device as the kernel's own dev_t (12 bits major, 20 bits minor), and inode number."""
 
 _MINOR_BITS = 20  # include/linux/kdev_t.h
 
 
-def path_of(pid: int, numbers: Numbers) -> str | bytes | None:
-    """None if the process is gone, works elsewhere by now, or can't be looked at by this user.
+def path_of(pid: int, numbers: DirectoryId) -> str | bytes | None:
+    """Returns the path of the working directory, as bytes if it isn't UTF-8.
 
-    As bytes if it is no UTF-8.
+    None if the process has ended, has another working directory now, or may not be read by this user.
     """
     try:
         descriptor = os.open(f"/proc/{pid}/cwd", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError:
         return None
     try:
-        found = os.fstat(descriptor)
+        status = os.fstat(descriptor)
         device, inode = numbers
-        if found.st_ino != inode:
+        if status.st_ino != inode:
             return None
-        if device != _as_kernel(found.st_dev) and device != _device_of_mount(pid, descriptor):
+        if device != _kernel_dev_t(status.st_dev) and device != _device_of_mount(pid, descriptor):
             return None
-        return exact(os.fsencode(Path(f"/proc/self/fd/{descriptor}").readlink()))
+        return decode_exact(os.fsencode(Path(f"/proc/self/fd/{descriptor}").readlink()))
     except OSError:
         return None
     finally:
         os.close(descriptor)
 
 
-def _as_kernel(device: int) -> int:
+def _kernel_dev_t(device: int) -> int:
     return os.major(device) << _MINOR_BITS | os.minor(device)
 
 
 def _device_of_mount(pid: int, descriptor: int) -> int | None:
-    """The device as the mount table has it, which is the kernel's own: stat() of btrfs and overlayfs says another."""
-    about = Path(f"/proc/self/fdinfo/{descriptor}").read_text(errors="replace")
-    mount = re.search(r"^mnt_id:\s*(\d+)$", about, re.MULTILINE)
+    """Returns the device in the mount table, which the kernel uses; on btrfs and overlayfs, stat() returns another."""
+    fdinfo = Path(f"/proc/self/fdinfo/{descriptor}").read_text(errors="replace")
+    mount = re.search(r"^mnt_id:\s*(\d+)$", fdinfo, re.MULTILINE)
     for line in Path(f"/proc/{pid}/mountinfo").read_text(errors="replace").splitlines():
         number, _, device, *_ = line.split()
         if mount and number == mount[1]:

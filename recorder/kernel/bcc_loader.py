@@ -1,7 +1,7 @@
-"""Finds the distribution's BCC from any Python, and tells it from the unrelated package of that name on PyPI.
+"""Finds the distribution's BCC from any Python, and ignores the unrelated package `bcc` of PyPI.
 
-BCC's Python part is plain Python over ctypes and works in every interpreter, but it is installed for the
-distribution's own. So it is looked for where distributions put it, and loaded by path.
+BCC's Python package uses ctypes only, so it works in every interpreter, but distributions install it for their own
+Python. So this module searches the folders where distributions put it, and loads it by path.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from types import ModuleType
 
 from ..errors import Unavailable
 
-# Debian and Ubuntu; Fedora, RHEL, Arch, Alpine, openSUSE.
-_PLACES = (
+# The first is of Debian and Ubuntu, the others of Fedora, RHEL, Arch, Alpine and openSUSE.
+_FOLDERS = (
     "/usr/lib/python3/dist-packages",
     "/usr/lib/python3*/site-packages",
     "/usr/lib64/python3*/site-packages",
@@ -45,15 +45,15 @@ _FAMILIES = {
 
 
 @dataclass(frozen=True)
-class Found:
-    """A copy of BCC: the folder of its package, and its version as far as it says."""
+class BccPackage:
+    """An installed BCC. folder: of its Python package. version: "unknown" if the package doesn't say."""
 
     folder: Path
     version: str
 
 
 def distribution(os_release: Path = Path("/etc/os-release")) -> str | None:
-    """The family of this machine's distribution, a key of PACKAGES; None if it is not one of them."""
+    """Returns the family of this machine's distribution, which is a key of PACKAGES; None if it is unknown."""
     try:
         text = os_release.read_text(errors="replace")
     except OSError:
@@ -67,35 +67,35 @@ def distribution(os_release: Path = Path("/etc/os-release")) -> str | None:
 
 
 def install_hint() -> str:
-    """The command that installs BCC on this machine; all of them if the distribution is not known."""
+    """Returns the command that installs BCC on this machine; all of PACKAGES if the distribution is unknown."""
     family = distribution()
     return PACKAGES[family] if family else " or ".join(PACKAGES.values())
 
 
-def find() -> Found:
-    """The first real copy of BCC. Raises Unavailable, with the command that installs it, if there is none."""
-    impostor = None
+def find() -> BccPackage:
+    """Returns the first installed BCC. Raises Unavailable, with the command that installs it, if there is none."""
+    namesake = None
     for folder in _candidates():
-        # The real one has the class BPF; the "bcc" of PyPI, a crystal lattice, has not.
+        # BCC has a class BPF. The package `bcc` of PyPI, which is about crystal lattices, has none.
         if re.search(rb"^class BPF\b", (folder / "__init__.py").read_bytes(), re.MULTILINE):
-            return Found(folder, _version(folder))
-        impostor = folder
-    if impostor:
+            return BccPackage(folder, _version(folder))
+        namesake = folder
+    if namesake:
         raise Unavailable(
-            f"the Python package in {impostor} is another project that is called bcc too (from PyPI), not BCC",
+            f"the Python package in {namesake} is another project that is called bcc too (from PyPI), not BCC",
             f"{install_hint()} && {shlex.quote(sys.executable)} -m pip uninstall bcc",
         )
     raise Unavailable("BCC is not installed", install_hint())
 
 
 def load() -> ModuleType:
-    """BCC's module `bcc`. Raises Unavailable if it is not installed or can't be loaded."""
-    found = find()
+    """Returns BCC's module `bcc`. Raises Unavailable if it is not installed or can't be loaded."""
+    package = find()
     loaded = sys.modules.get("bcc")
     if loaded is not None and hasattr(loaded, "BPF"):
         return loaded
     spec = importlib.util.spec_from_file_location(
-        "bcc", found.folder / "__init__.py", submodule_search_locations=[str(found.folder)]
+        "bcc", package.folder / "__init__.py", submodule_search_locations=[str(package.folder)]
     )
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -104,14 +104,14 @@ def load() -> ModuleType:
         spec.loader.exec_module(module)
     except (ImportError, OSError, AttributeError) as error:
         del sys.modules["bcc"]
-        raise Unavailable(f"BCC in {found.folder} can't be loaded: {error}", install_hint()) from error
+        raise Unavailable(f"BCC in {package.folder} can't be loaded: {error}", install_hint()) from error
     return module
 
 
 def _candidates() -> list[Path]:
-    places = [path for pattern in _PLACES for path in sorted(Path("/").glob(pattern[1:]), reverse=True)]
-    places += [Path(entry) for entry in sys.path if entry]
-    return [place / "bcc" for place in places if (place / "bcc" / "__init__.py").is_file()]
+    folders = [path for pattern in _FOLDERS for path in sorted(Path("/").glob(pattern[1:]), reverse=True)]
+    folders += [Path(entry) for entry in sys.path if entry]
+    return [folder / "bcc" for folder in folders if (folder / "bcc" / "__init__.py").is_file()]
 
 
 def _version(folder: Path) -> str:

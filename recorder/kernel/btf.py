@@ -1,7 +1,7 @@
-"""Layouts of the running kernel's structs, read from its BTF with libbpf.
+"""Looks up struct members in the running kernel's BTF, with libbpf.
 
-Headers of another kernel would give silently wrong values, so the offsets that bpf/process.c needs are looked up in
-/sys/kernel/btf/vmlinux, which the kernel made of its own types when it was built.
+Offsets from the headers of another kernel would give wrong values without any error. So the offsets that bpf/process.c
+needs come from /sys/kernel/btf/vmlinux, which describes the types of the kernel that runs.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ KIND_STRUCT, KIND_UNION, KIND_TYPEDEF = 4, 5, 8
 
 
 class _Type(ctypes.Structure):
-    """struct btf_type; for a struct or union, its members follow it."""
+    """struct btf_type. The members of a struct or union follow it in memory."""
 
     _fields_ = [("name", ctypes.c_uint32), ("info", ctypes.c_uint32), ("size_or_type", ctypes.c_uint32)]
 
@@ -78,9 +78,10 @@ class _Member(ctypes.Structure):
 
 
 class Layouts:
-    """Looks up struct members and tracepoint prototypes in one kernel's BTF.
+    """Looks up struct members and tracepoint prototypes in a kernel's BTF.
 
-    Raises Unavailable if the kernel has no BTF, if libbpf is missing, or if a name that is asked for is not there.
+    All methods and the constructor raise Unavailable: if the kernel has no BTF, if libbpf is missing, or if the kernel
+    has no struct, member or tracepoint of the name.
     """
 
     def __init__(self, path: Path = VMLINUX) -> None:
@@ -91,23 +92,23 @@ class Layouts:
             )
         self._lib = _load_libbpf()
         self._btf = self._lib.btf__parse_raw(bytes(path))
-        # libbpf returns an error as a pointer from the last page of the address space (before 1.0) or as NULL.
+        # An error is NULL, or before libbpf 1.0 a pointer into the last page of the address space.
         if not self._btf or self._btf >= 2**64 - 4096:
             raise Unavailable(f"libbpf can't read the kernel's BTF ({path})", "webpf doctor")
 
     def close(self) -> None:
-        """Frees the copy of the BTF (some 10 MB)."""
+        """Frees the memory of the parsed BTF (about 10 MB)."""
         self._lib.btf__free(self._btf)
 
     def offset(self, struct: str, member: str) -> int:
-        """Offset of a member in bytes. Members of anonymous structs within count as the struct's own."""
+        """Returns the offset of a member in bytes. Members of anonymous structs in the struct are found too."""
         bits = self._bits(struct, member)
         if bits is not None:
             return bits // 8
         raise Unavailable(f"this kernel has no {struct}.{member}: webpf needs Linux 5.8 or newer", "uname -r")
 
     def has(self, struct: str, member: str) -> bool:
-        """Whether there is such a member."""
+        """Whether the struct has this member."""
         return self._bits(struct, member) is not None
 
     def _bits(self, struct: str, member: str) -> int | None:
@@ -130,10 +131,10 @@ class Layouts:
         return bytes(self._lib.btf__name_by_offset(self._btf, offset) or b"")
 
     def _members(self, type_id: int) -> Iterator[tuple[bytes, int, int]]:
-        """Name, type and offset in bits of each member."""
+        """Yields the name, type id and offset in bits of each member."""
         kind = self._type(type_id)
         address = ctypes.addressof(kind) + ctypes.sizeof(_Type)
-        bit_fields = kind.info >> 31  # then the upper 8 bits of the offset are the width of the bit field
+        bit_fields = kind.info >> 31  # if set, the upper 8 bits of an offset are the width of a bit field
         for member in (_Member * kind.count).from_address(address):
             yield self._name(member.name), member.type, member.offset & 0xFFFFFF if bit_fields else member.offset
 
@@ -149,10 +150,10 @@ class Layouts:
 
 
 def definitions() -> dict[str, int]:
-    """Every macro that bpf/process.c takes from the running kernel's BTF, with its value."""
+    """Returns the macros of bpf/process.c that come from the running kernel's BTF, and their values."""
     layouts = Layouts()
     try:
-        macros = {macro: layouts.offset(*place) for macro, place in OFFSETS.items()}
+        macros = {macro: layouts.offset(struct, member) for macro, (struct, member) in OFFSETS.items()}
         are_ids = not layouts.has("cgroup", "ancestors")
         macros["OFF_CGROUP_ANCESTORS"] = layouts.offset("cgroup", "ancestor_ids" if are_ids else "ancestors")
         macros["CGROUP_ANCESTORS_ARE_IDS"] = int(are_ids)
@@ -169,7 +170,7 @@ def _load_libbpf() -> ctypes.CDLL:
         except OSError:
             continue
     else:
-        raise Unavailable("libbpf is missing, which comes with BCC", "webpf doctor")
+        raise Unavailable("libbpf, which is installed with BCC, is missing", "webpf doctor")
     lib.btf__parse_raw.argtypes = [ctypes.c_char_p]
     lib.btf__parse_raw.restype = ctypes.c_void_p
     lib.btf__free.argtypes = [ctypes.c_void_p]

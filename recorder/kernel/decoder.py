@@ -1,8 +1,8 @@
-"""Records in the ring buffer, as bpf/process.c writes them -> events. The hot path: most of a recorder's time is here.
+"""Decodes the ring-buffer records that bpf/process.c writes. A recorder spends most of its time here.
 
-A record is a header of 8 bytes (length and page offset, see kernel/bpf/ringbuf.c) and
-`struct fact`, always of one size; behind an exec's fact come its file name and argv. So a run of records without an
-exec is decoded by one struct.iter_unpack over the mapped buffer itself, with no copy and no call for each.
+A record is a header of 8 bytes (length and page offset, see kernel/bpf/ringbuf.c) and a `struct event`, which has the
+same size for all kinds. After an exec's event follow its file name and argv. So records without an exec between them
+are decoded by one struct.iter_unpack over the mapped buffer, without a copy and without a function call for each.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from ..model.bounded import MIB, Remembered
-from ..model.events import NUMBERS, Event, Exec, Exit, Fork, Free, exact, text
+from ..model.bounded_cache import MIB, BoundedCache
+from ..model.events import NUMBERS, Event, Exec, Exit, Fork, Free, decode_escaped, decode_exact
 
-_FACT = struct.Struct("=I4x6Q8I16s")  # the header's length, then struct fact
-HEAD_BYTES = _FACT.size - 8
-"""Size of `struct fact`; bpf/process.c is compiled only if it agrees. A header's length doesn't count the header."""
+_EVENT_HEAD = struct.Struct("=I4x6Q8I16s")  # the length in the record's header, then struct event
+EVENT_HEAD_BYTES = _EVENT_HEAD.size - 8
+"""Size of `struct event` in bytes, without the record's header. Compiling bpf/process.c fails if it differs there."""
 
-_BUSY = 1 << 31  # BPF_RINGBUF_BUSY_BIT: reserved, not submitted yet
+_BUSY = 1 << 31  # BPF_RINGBUF_BUSY_BIT: the record is reserved, but not submitted yet
 _EXIT, _FREE = NUMBERS[Exit], NUMBERS[Free]
 
 _NAMES_BYTES = 4 * MIB
@@ -29,54 +29,55 @@ class Decoder:
     """Turns ring-buffer memory into events."""
 
     def __init__(self) -> None:
-        # Names are remembered, for most processes share a few; and so are file names.
-        self._names = Remembered(text, _NAMES_BYTES)
-        self._paths = Remembered(exact, _NAMES_BYTES)
+        # Most processes have one of a few names and file names, so these are decoded once.
+        self._names = BoundedCache(decode_escaped, _NAMES_BYTES)
+        self._paths = BoundedCache(decode_exact, _NAMES_BYTES)
 
     def decode(self, memory: memoryview, start: int, end: int, out: list[Event]) -> int:
-        """Appends the events of the records in memory[start:end]; returns where the first undecoded one begins.
+        """Appends the events of the records in memory[start:end]; returns the position of the first undecoded record.
 
-        That is `end`, unless a record there is still being written, or goes on behind `end`. An exec of which only the
-        head is before `end` may be decoded, so what is behind `end` must be there where a record goes on.
+        That is `end`, unless a record before it is still being written or continues after `end`. An exec whose event
+        head ends before `end` is decoded even if its file name and argv end after it, so that memory must be readable.
         """
-        position, size, names = start, _FACT.size, self._names
-        new: Callable[..., Any] = tuple.__new__  # what Fork(...) does, without the call in between
+        position, size, names = start, _EVENT_HEAD.size, self._names
+        new: Callable[..., Any] = tuple.__new__  # as Fork(...) calls it, but with one function call less
         append = out.append
         # fmt: off
         while end - position >= size:
             run = memory[position : position + (end - position) // size * size]
-            for (length, time, born, parent_born, cgroup, cpu, max_rss, kind, pid, ppid, uid, euid, status,
-                 kernel, begun, comm) in _FACT.iter_unpack(run):
-                if length != HEAD_BYTES:
+            for (length, time, start_ns, parent_start, cgroup, cpu, max_rss, kind, pid, ppid, uid, euid, status,
+                 kernel, begun, comm) in _EVENT_HEAD.iter_unpack(run):
+                if length != EVENT_HEAD_BYTES:
                     break
                 position += size
                 if kind == _FREE:
-                    append(new(Free, (time, pid, born, status, cpu)))
+                    append(new(Free, (time, pid, start_ns, status, cpu)))
                 elif kind == _EXIT:
-                    append(new(Exit, (time, pid, born, ppid, names[comm], status, max_rss, uid, begun)))
+                    append(new(Exit, (time, pid, start_ns, ppid, names[comm], status, max_rss, uid, begun)))
                 else:
-                    append(new(Fork, (time, pid, born, ppid, parent_born, names[comm], uid, euid, cgroup, kernel,
-                                      status, begun)))  # what is the status elsewhere is here the number of execs
+                    append(new(Fork, (time, pid, start_ns, ppid, parent_start, names[comm], uid, euid, cgroup, kernel,
+                                      status, begun)))  # a fork has its number of execs where others have the status
             else:
                 continue
             if length & _BUSY:
                 break
-            args_size, args_total, name_room, name_size = cpu, begun, ppid, status  # unions in struct fact
+            args_size, args_total, name_room, name_size = cpu, begun, ppid, status  # unions in struct event
             name_at = position + size
             args_at = name_at + name_room
             filename = self._paths[memory[name_at : name_at + name_size].tobytes()]
             argv = memory[args_at : args_at + args_size].tobytes() if args_size or not args_total else None
-            append(new(Exec, (time, pid, born, names[comm], uid, euid, cgroup, max_rss, filename, argv, args_total,
-                              kernel, parent_born)))
+            append(new(Exec, (time, pid, start_ns, names[comm], uid, euid, cgroup, max_rss, filename, argv, args_total,
+                              kernel, parent_start)))
             position += (length + 8 + 7) & ~7
         # fmt: on
         return position
 
 
-def settled(memory: memoryview, start: int, end: int) -> int:
-    """Where the first record that is still being written begins, or `end`. Looks at headers only.
+def find_busy(memory: memoryview, start: int, end: int) -> int:
+    """Returns the position of the first record that is still being written, or `end`. Reads only the headers.
 
-    For processors that may read a record's body before its header: check first, pass a barrier, then decode.
+    It is needed where a processor may load a record's body before its header: call it, pass a load barrier, and decode
+    up to the position that it returned.
     """
     position = start
     while position < end:

@@ -1,4 +1,4 @@
-"""What this machine has of what recording needs, and the command that mends what it lacks."""
+"""Checks what recording needs on this machine, and says how to fix what is missing."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import os
 import platform
 import shutil
 import sqlite3
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,22 +15,22 @@ from ..host import cgroups
 from ..model import argv
 from . import bcc_loader, btf, preflight, probe
 
-_LEAST_FREE = 100 * 2**20
+_MIN_FREE_BYTES = 100 * 2**20
 _MIN_SQLITE = (3, 37, 0)  # STRICT tables
 
 
 @dataclass(frozen=True)
 class Check:
-    """One line of the report. ok None: worth knowing, not needed. mend: the command or step that helps."""
+    """One line of the report. ok: None if it is not needed. detail: what was found. fix: the command that helps."""
 
     name: str
     ok: bool | None
-    found: str
-    mend: str = ""
+    detail: str
+    fix: str = ""
 
 
 def examine(db: Path, sudo_command: str) -> list[Check]:
-    """All checks, cheapest first; the last loads and attaches the real programs, if nothing else is missing."""
+    """Runs all checks, the fast ones first. If none failed, the last one loads and attaches the BPF programs."""
     checks = [
         _kernel(),
         _btf(),
@@ -46,7 +45,7 @@ def examine(db: Path, sudo_command: str) -> list[Check]:
         _disk(db),
     ]
     if all(check.ok is not False for check in checks):
-        checks.append(_programs())
+        checks.append(_bpf_programs())
     return checks
 
 
@@ -67,25 +66,25 @@ def _btf() -> Check:
 
 def _bcc() -> Check:
     try:
-        found = bcc_loader.find()
+        package = bcc_loader.find()
         bcc_loader.load()
     except WebpfError as error:
         return Check("BCC", False, error.message, error.hint)
-    return Check("BCC", True, f"{found.version} in {found.folder}")
+    return Check("BCC", True, f"{package.version} in {package.folder}")
 
 
 def _privileges(sudo_command: str) -> Check:
-    who = f"uid {os.geteuid()}"
+    user = f"uid {os.geteuid()}"
     if preflight.has_privileges():
         if not preflight.sees_all_processes():
-            return Check("privileges", False, f"{who}; /proc hides other users' processes (hidepid)", sudo_command)
-        return Check("privileges", True, f"{who}, may load tracing programs")
-    return Check("privileges", False, f"{who} may not load tracing programs", sudo_command)
+            return Check("privileges", False, f"{user}; /proc hides other users' processes (hidepid)", sudo_command)
+        return Check("privileges", True, f"{user}, may load tracing programs")
+    return Check("privileges", False, f"{user} may not load tracing programs", sudo_command)
 
 
 def _capabilities() -> Check:
-    lacking = [f"without {name}: no {lacks}" for name, lacks in preflight.without_privileges().items()]
-    return Check("capabilities", None if lacking else True, "; ".join(lacking) or "all that a recording can use")
+    missing = [f"without {name}: no {effect}" for name, effect in preflight.missing_capabilities().items()]
+    return Check("capabilities", None if missing else True, "; ".join(missing) or "all that a recording can use")
 
 
 def _pids() -> Check:
@@ -119,17 +118,13 @@ def _disk(db: Path) -> Check:
         return Check("disk", False, f"there is no folder {folder}", f"mkdir -p {argv.file_word(folder)}")
     free = shutil.disk_usage(folder).free
     return Check(
-        "disk", free >= _LEAST_FREE, f"{free / 2**30:.1f} GiB free in {folder}", f"df -h {argv.file_word(folder)}"
+        "disk", free >= _MIN_FREE_BYTES, f"{free / 2**30:.1f} GiB free in {folder}", f"df -h {argv.file_word(folder)}"
     )
 
 
-def _programs() -> Check:
-    return _attempt("BPF programs", lambda: probe.Probe(0, buffer_mib=1).close(), "compiled, loaded and attached")
-
-
-def _attempt(name: str, action: Callable[[], None], success: str) -> Check:
+def _bpf_programs() -> Check:
     try:
-        action()
+        probe.Probe(0, buffer_mib=1).close()
     except WebpfError as error:
-        return Check(name, False, error.message, error.hint)
-    return Check(name, True, success)
+        return Check("BPF programs", False, error.message, error.hint)
+    return Check("BPF programs", True, "compiled, loaded and attached")

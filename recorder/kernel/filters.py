@@ -1,7 +1,7 @@
-"""Filters: only processes that match all of them at some time are recorded.
+"""Filters: a recording has only processes that match all of them at some time.
 
-The kernel side decides, with conditions that are compiled into it. Processes that are older than the recording are
-read from /proc, and this module decides.
+For processes that start during the recording the BPF programs decide, with conditions that are compiled into them. For
+processes that are older than the recording this module decides, by what /proc says.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from typing import Any
 
 from ..errors import UsageError
 from ..model import argv
-from ..model.events import Alive, text
+from ..model.events import Seen, decode_escaped
 
-_COMM_BYTES = 16  # TASK_COMM_LEN, include/linux/sched.h: 15 and a NUL
+_COMM_BYTES = 16  # TASK_COMM_LEN, include/linux/sched.h: 15 bytes and a NUL
 _TWO_WORDS = struct.Struct("=QQ")
 
 
 @dataclass(frozen=True)
 class Cgroup:
-    """A cgroup v2, by its id; level: how deep it is below the root of the hierarchy."""
+    """A cgroup v2. level: its depth in the hierarchy; the root has 0."""
 
     id: int
     level: int
@@ -31,7 +31,10 @@ class Cgroup:
 
 @dataclass(frozen=True)
 class Filters:
-    """uids: real user ids; names: as the kernel keeps them, at most 15 bytes. An empty tuple or None matches all."""
+    """The filters of a recording. An empty tuple or None matches all processes.
+
+    uids: real user ids. names: of processes, as the kernel stores them (at most 15 bytes).
+    """
 
     uids: tuple[int, ...] = ()
     names: tuple[bytes, ...] = ()
@@ -39,61 +42,61 @@ class Filters:
 
     @property
     def active(self) -> bool:
-        """Whether they leave any process out."""
+        """Whether there is any filter."""
         return self != Filters()
 
-    def accepts(self, process: Alive) -> bool:
-        """Whether this process matches as it is now. For processes in cgroups below `cgroup` it is False, always."""
+    def accepts(self, process: Seen) -> bool:
+        """Whether this process matches all filters now. A process in a cgroup below `cgroup` never matches here."""
         return (
             (not self.uids or process.uid in self.uids)
-            and (not self.names or process.comm in map(text, self.names))
+            and (not self.names or process.comm in map(decode_escaped, self.names))
             and (self.cgroup is None or process.cgroup_id == self.cgroup.id)
         )
 
     def macros(self) -> dict[str, str | int]:
-        """What bpf/process.c is compiled with."""
+        """Returns the macros that bpf/process.c is compiled with."""
         return {
             "FILTERS": int(self.active),
-            "BY_COMM": int(bool(self.names)),
-            "WANTED_UID(uid)": _any_of([f"(uid)=={uid}U" for uid in self.uids]),
-            "WANTED_COMM(a,b)": _any_of([_has_name(name) for name in self.names]),
-            "WANTED_CGROUP": f"{self.cgroup.id if self.cgroup else 0}ULL",
-            "WANTED_LEVEL": self.cgroup.level if self.cgroup else 0,
+            "FILTERS_BY_COMM": int(bool(self.names)),
+            "MATCHES_UID(uid)": _any_of([f"(uid)=={uid}U" for uid in self.uids]),
+            "MATCHES_COMM(a,b)": _any_of([_name_condition(name) for name in self.names]),
+            "FILTER_CGROUP": f"{self.cgroup.id if self.cgroup else 0}ULL",
+            "FILTER_CGROUP_LEVEL": self.cgroup.level if self.cgroup else 0,
         }
 
 
 @dataclass(frozen=True)
 class FilterOptions:
-    """Filters as they are given: users by name or number, processes by name. Each field names its option.
+    """The values of the filter options: users by name or number, processes by name. Each field names its option.
 
-    A new filter is one more field here, and what the kernel side makes of it in Filters.
+    To add a filter, add a field here, and to Filters its parsed value and the macro for bpf/process.c.
     """
 
     users: tuple[str, ...] = field(default=(), metadata={"option": "--user"})
     names: tuple[str, ...] = field(default=(), metadata={"option": "--comm"})
 
     def in_use(self) -> dict[str, str]:
-        """The options that are given, each with its first value."""
+        """Returns the options that have a value, each with its first value."""
         values = {each.metadata["option"]: getattr(self, each.name) for each in fields(self)}
         return {option: value[0] for option, value in values.items() if value}
 
     def recorded(self) -> dict[str, Any]:
-        """By field, as `recordings.options` keeps them."""
+        """Returns the values by field, as `recordings.options` stores them."""
         return asdict(self)
 
     def parse(self) -> Filters:
-        """Raises UsageError for a user that doesn't exist, and for a name that a process can't have."""
+        """Returns the filters. Raises UsageError for an unknown user, and for a name that no process can have."""
         if "" in self.names:
             raise UsageError("--comm needs the name of a process", "webpf record --comm make")
         return Filters(tuple(map(_uid, self.users)), tuple(map(_comm, self.names)))
 
 
 def _comm(name: str) -> bytes:
-    """As the kernel keeps it. Raises UsageError for one that is longer: of that, only the beginning is kept."""
-    encoded, most = os.fsencode(name), _COMM_BYTES - 1
-    if len(encoded) > most:
-        short = argv.quote(encoded[:most], most)
-        message = f"--comm {name}: the kernel keeps {most} bytes of a name, and this has {len(encoded)}"
+    """Returns the name as the kernel stores it. Raises UsageError if it is longer than the kernel stores."""
+    encoded, max_bytes = os.fsencode(name), _COMM_BYTES - 1
+    if len(encoded) > max_bytes:
+        short = argv.quote(encoded[:max_bytes], max_bytes)
+        message = f"--comm {name}: the kernel keeps {max_bytes} bytes of a name, and this has {len(encoded)}"
         raise UsageError(message, f"webpf record --comm {short}")
     return encoded
 
@@ -111,8 +114,8 @@ def _any_of(conditions: Sequence[str]) -> str:
     return f"({'||'.join(conditions)})" if conditions else "1"
 
 
-def _has_name(name: bytes) -> str:
-    """Compares up to the NUL: before Linux 5.16 what is behind it may be left from a longer name."""
+def _name_condition(name: bytes) -> str:
+    """Returns the condition in C. It compares up to the NUL: before 5.16 the rest may be left from a longer name."""
     values = _TWO_WORDS.unpack(name.ljust(_COMM_BYTES, b"\0"))
     masks = _TWO_WORDS.unpack((b"\xff" * (len(name) + 1)).ljust(_COMM_BYTES, b"\0"))
     words = zip("ab", masks, values, strict=True)

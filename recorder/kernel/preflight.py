@@ -1,4 +1,4 @@
-"""Whether this process, on this machine, can record: its privileges, the kernel, what /proc shows."""
+"""Checks whether this process can record on this machine: its privileges, the kernel, what /proc shows."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from . import bcc_loader, btf
 MIN_KERNEL = (5, 8)  # BPF_MAP_TYPE_RINGBUF, bpf_ktime_get_boot_ns()
 
 _CAP_DAC_READ_SEARCH, _CAP_SYS_PTRACE, _CAP_SYS_ADMIN, _CAP_PERFMON, _CAP_BPF = 2, 19, 21, 38, 39  # capability.h
-_USEFUL = {
+_OPTIONAL = {
     _CAP_SYS_PTRACE: ("CAP_SYS_PTRACE", "file names of programs that other users ran before the recording"),
     _CAP_DAC_READ_SEARCH: ("CAP_DAC_READ_SEARCH", "paths of cgroups made while it records"),
 }
@@ -21,7 +21,7 @@ _FIRST_PID_NAMESPACE = 0xEFFFFFFC  # PROC_PID_INIT_INO, include/linux/proc_ns.h
 
 
 def kernel_version(release: str = platform.release()) -> tuple[int, int, int]:
-    """Version of a kernel, by default of the running one."""
+    """Returns the version of a kernel, by default of the running one."""
     numbers = [int(number) for number in re.findall(r"\d+", release)[:3]]
     major, minor, patch = [*numbers, 0, 0, 0][:3]
     return major, minor, patch
@@ -32,9 +32,9 @@ def has_privileges() -> bool:
     return _has(_CAP_SYS_ADMIN) or (_has(_CAP_BPF) and _has(_CAP_PERFMON))
 
 
-def without_privileges() -> dict[str, str]:
-    """The capabilities that this process lacks and could record without, and what a recording then lacks."""
-    return {name: lacking for number, (name, lacking) in _USEFUL.items() if not _has(number)}
+def missing_capabilities() -> dict[str, str]:
+    """Returns the optional capabilities that this process lacks, and what a recording lacks without each."""
+    return {name: effect for number, (name, effect) in _OPTIONAL.items() if not _has(number)}
 
 
 def _has(capability: int) -> bool:
@@ -43,7 +43,7 @@ def _has(capability: int) -> bool:
 
 
 def sees_all_processes() -> bool:
-    """Whether /proc shows the processes of all users, as it doesn't to everybody where it is mounted with hidepid."""
+    """Whether /proc shows this process the processes of all users. If it is mounted with hidepid, it may not."""
     mounts = [line.split() for line in Path("/proc/self/mountinfo").read_text(errors="replace").splitlines()]
     options = next((fields[-1] for fields in reversed(mounts) if fields[4] == "/proc"), "")
     hidden = re.search(r"\bhidepid=(\w+)", options)
@@ -55,12 +55,12 @@ def sees_all_processes() -> bool:
 
 
 def sees_all_pids() -> bool:
-    """Whether this process's pids are the kernel's own, as they are not in a container's pid namespace."""
+    """Whether this process is in the first pid namespace, whose pids the kernel reports; in a container it is not."""
     return Path("/proc/self/ns/pid").stat().st_ino == _FIRST_PID_NAMESPACE
 
 
 def check_machine(sudo_command: str = "sudo webpf") -> None:
-    """Raises NoPermission or Unavailable, with what mends it, if this process can't record. Takes a millisecond."""
+    """Raises NoPermission or Unavailable, with a hint, if this process can't record. Takes about a millisecond."""
     if not has_privileges():
         raise NoPermission("recording needs root (or CAP_BPF and CAP_PERFMON)", sudo_command)
     if not sees_all_processes():
@@ -76,5 +76,5 @@ def check_machine(sudo_command: str = "sudo webpf") -> None:
     if kernel_version() < MIN_KERNEL:
         raise Unavailable(f"Linux {platform.release()} is too old: webpf needs 5.8 or newer", "uname -r")
     if not btf.VMLINUX.exists():
-        btf.Layouts()  # raises the error that says so
+        btf.Layouts()  # raises Unavailable
     bcc_loader.find()

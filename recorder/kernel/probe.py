@@ -1,4 +1,4 @@
-"""The kernel side: attaches the BPF programs and drains their ring buffer."""
+"""Attaches the BPF programs of bpf/process.c, and reads their events and counts."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ..model.source import Counts
 from . import bcc_loader, btf, compiler, decoder
 from .filters import Filters
 from .preflight import kernel_version
-from .ring_buffer import Ring
+from .ring_buffer import RingBuffer
 
 _log = get_logger(__name__)
 
@@ -26,18 +26,19 @@ TRACEPOINTS = tuple(str(kind.tracepoint) for kind in KERNEL_KINDS)
 
 _MIB = 1024 * 1024
 _GATE_OPEN, _GATE_FREES_ONLY = 1, 2  # bpf/process.c
-_SETTLED_NS = 1_000_000_000  # no record is written so long after its time
+_MAX_DELAY_NS = 1_000_000_000  # an event is written less than this after its time
 _MISSES = re.compile(rb"^recursion_misses:\s*(\d+)$", re.MULTILINE)
 
 
 class Probe:
-    """The attached programs and their buffer: a Source of what the kernel reports from started_ns (Unix ns) on.
+    """The attached BPF programs and their ring buffer. A Source of the kernel's events from started_ns (Unix ns) on.
 
-    buffer_mib: size of the ring buffer in MiB, a power of two. max_args: bytes of argv kept of one exec.
-    interruptible: whether a task can interrupt the programs (default: since Linux 7.0), so that each needs a second.
-    follows: report only who is named by adopt() and follow(), and all that they start from then on. filters: report
-    only those that these want, and who is named by follow().
-    Raises Unavailable if the program can't be compiled, loaded or attached.
+    clock_offset: ns from boot time to Unix time. buffer_mib: size of the ring buffer in MiB, a power of two. max_args:
+    bytes of argv that are kept of one exec. interruptible: whether a task can interrupt a BPF program, so that each
+    needs a second one; by default since Linux 7.0. follows: report only the pids passed to follow(), the children
+    of the pid passed to follow_children(), and the descendants of both. filters: report only processes that match,
+    and the pids passed to follow().
+    Raises Unavailable if the BPF programs can't be compiled, loaded or attached.
     """
 
     def __init__(
@@ -54,7 +55,7 @@ class Probe:
         self._decoder = decoder.Decoder()
         ring_bytes = buffer_mib * _MIB
         macros: dict[str, int | str] = {
-            **_of_machine(),
+            **_machine_macros(),
             **{kind.macro: number for number, kind in enumerate(KERNEL_KINDS)},
             "INTERRUPTIBLE": int(interruptible),
             "FOLLOWS": int(follows),
@@ -67,37 +68,38 @@ class Probe:
         self._bpf = compiler.load(macros)
         self._second_links = [_attach_second(self._bpf, tracepoint) for tracepoint in TRACEPOINTS if interruptible]
         try:
-            self._ring = Ring(self._bpf[b"ring"].map_fd, ring_bytes)
+            self._ring = RingBuffer(self._bpf[b"ring"].map_fd, ring_bytes)
         except OSError as error:
             self._bpf.cleanup()
-            raise Unavailable(f"the buffer can't be mapped: {error.strerror}", "webpf record --buffer-mib 1") from None
+            message = f"the ring buffer can't be mapped: {error.strerror}"
+            raise Unavailable(message, "webpf record --buffer-mib 1") from None
         _log.info("a ring buffer of %d MiB is mapped, %d bytes of arguments are kept of an exec", buffer_mib, max_args)
         self._closed = self._is_detached = False
         self._gate = self._bpf[b"gate"]
         self._skipped_before = self._skipped(self._cells()[2])
         self._skipped_at_stop: list[int] | None = None
-        self._turn_gate(_GATE_OPEN)
-        # Not before: on a slow machine, what began in between would be missing from a recording that seems to hold it.
+        self._set_gate(_GATE_OPEN)
+        # Read after the gate is open: else a recording would seem to cover a time in which it can miss processes.
         self.started_ns = clock.boot_ns() + clock_offset
-        # What is reported from between belongs to no recording: who was born then is found alive, or has ended.
+        # Events before started_ns belong to no recording: their processes are in the snapshot, or have ended.
         self._early = [0] * len(KERNEL_KINDS)
         self._may_be_early = True
 
-    def adopt(self, pid: int) -> None:
-        """What this process starts from now on is followed; 0: nothing more."""
-        self._bpf[b"adopter"][ctypes.c_int(0)] = ctypes.c_uint32(pid)
+    def follow_children(self, pid: int) -> None:
+        """Follows the processes that this one starts from now on, and their descendants; 0: no more of them."""
+        self._bpf[b"parent_to_follow"][ctypes.c_int(0)] = ctypes.c_uint32(pid)
 
     def follow(self, pid: int) -> None:
-        """This process is followed, until it ends; without filters all that it starts from now on too."""
-        self._bpf[b"named"][ctypes.c_uint32(pid)] = ctypes.c_uint8(1)
+        """Follows this process until it ends; without filters, the processes that it starts from now on too."""
+        self._bpf[b"followed_pids"][ctypes.c_uint32(pid)] = ctypes.c_uint8(1)
 
     def unfollow(self, pid: int) -> None:
-        """Takes follow() back, if nothing was reported of it since."""
+        """Undoes follow(). It has no effect if an event of the process was reported since."""
         with contextlib.suppress(KeyError):
-            del self._bpf[b"named"][ctypes.c_uint32(pid)]
+            del self._bpf[b"followed_pids"][ctypes.c_uint32(pid)]
 
     def wake_on(self, descriptor: int) -> None:
-        """wait() returns early too when there is something to be read here; a pidfd, for instance."""
+        """Makes wait() return early also when this descriptor (a pidfd, for instance) becomes readable."""
         self._ring.wake_on(descriptor)
 
     def wait(self, seconds: float) -> None:
@@ -115,45 +117,46 @@ class Probe:
         return self._ring.has_more()
 
     def _without_early(self, events: list[Event]) -> list[Event]:
-        """Those from started_ns on. The others are counted: the books are kept without them."""
+        """Returns the events from started_ns on. It counts the others, for counts() to leave out."""
         for event in events:
             if event.time_ns < self.started_ns:
                 self._early[NUMBERS[type(event)]] += 1
-            elif event.time_ns > self.started_ns + _SETTLED_NS:
+            elif event.time_ns > self.started_ns + _MAX_DELAY_NS:
                 self._may_be_early = False
         return [event for event in events if event.time_ns >= self.started_ns]
 
     def counts(self) -> Counts:
-        attempted, without_room, rescued = self._cells()
+        attempted, lost, rescued = self._cells()
         skipped_now = self._skipped_at_stop or self._skipped(rescued)
         skipped = [max(0, now - before) for now, before in zip(skipped_now, self._skipped_before, strict=True)]
         reported = map(sub, attempted, self._early)
-        return Counts(tuple(map(add, reported, skipped)), tuple(map(add, without_room, skipped)))
+        return Counts(tuple(map(add, reported, skipped)), tuple(map(add, lost, skipped)))
 
     def _cells(self) -> list[list[int]]:
-        """By kind: attempts, failures, rescued."""
-        table = self._bpf[b"counts"]
-        totals = [sum(table[ctypes.c_int(slot)]) for slot in range(3 * len(KERNEL_KINDS))]
-        return [totals[at : at + len(KERNEL_KINDS)] for at in range(0, len(totals), len(KERNEL_KINDS))]
+        """Returns three lists by kind: events attempted, lost, and rescued (see `counts` in bpf/process.c)."""
+        table, kinds = self._bpf[b"counts"], len(KERNEL_KINDS)
+        totals = [sum(table[ctypes.c_int(slot)]) for slot in range(3 * kinds)]
+        return [totals[first : first + kinds] for first in range(0, len(totals), kinds)]
 
     def _skipped(self, rescued: list[int]) -> list[int]:
-        """By kind, how often the kernel passed over a program and no second one stepped in (see bpf/process.c).
+        """Returns by kind how often the kernel skipped a BPF program and no second one replaced it (see bpf/process.c).
 
-        The kernel counts it since 5.12. Whether it was the event of a process or of a thread can't be known.
+        The kernel counts this since 5.12. Some of it may be events of threads, which webpf doesn't record: the count
+        can't tell.
         """
         functions = (self._bpf.funcs[f"raw_tracepoint__{tracepoint}".encode()] for tracepoint in TRACEPOINTS)
         return list(map(sub, (_misses(function.fd) for function in functions), rescued))
 
     def stop_intake(self) -> None:
-        """From this moment the programs report frees only."""
+        """Makes the BPF programs report only frees from now on."""
         self._skipped_at_stop = self._skipped(self._cells()[2])
-        self._turn_gate(_GATE_FREES_ONLY)
+        self._set_gate(_GATE_FREES_ONLY)
 
-    def _turn_gate(self, state: int) -> None:
+    def _set_gate(self, state: int) -> None:
         self._gate[ctypes.c_int(0)] = ctypes.c_uint32(state)
 
     def detach(self) -> None:
-        """Ends reporting. What is in the buffer can still be drained."""
+        """Detaches the BPF programs. The events in the ring buffer can still be drained."""
         if self._is_detached:
             return
         self._is_detached = True
@@ -173,29 +176,32 @@ class Probe:
 
 
 def _misses(program_fd: int) -> int:
-    """How often the kernel passed over this program."""
-    found = _MISSES.search(syscalls.read_once(f"/proc/self/fdinfo/{program_fd}"))
-    return int(found[1]) if found else 0
+    """Returns how often the kernel skipped this BPF program; 0 before Linux 5.12."""
+    match = _MISSES.search(syscalls.read_once(f"/proc/self/fdinfo/{program_fd}"))
+    return int(match[1]) if match else 0
 
 
-def _of_machine() -> dict[str, int]:
-    """Macros that depend on the machine and on nothing that was asked for."""
+def _machine_macros() -> dict[str, int]:
+    """Returns the macros that depend on the machine only, and not on the options of the recording."""
     major, minor, patch = kernel_version()
     return {
         **btf.definitions(),
-        "HEAD_BYTES": decoder.HEAD_BYTES,
+        "EVENT_HEAD_BYTES": decoder.EVENT_HEAD_BYTES,
         "WEBPF_PAGE_SIZE": mmap.PAGESIZE,
         "WEBPF_LINUX_VERSION_CODE": (major << 16) + (minor << 8) + min(patch, 255),
     }
 
 
 def _attach_second(bpf: Any, tracepoint: str) -> int:
-    """A descriptor that keeps the second program attached. BCC itself knows but one for each tracepoint."""
+    """Attaches the second BPF program of a tracepoint; returns a descriptor that keeps it attached.
+
+    BCC's own attach_raw_tracepoint() allows only one BPF program for each tracepoint.
+    """
     bcc = bcc_loader.load()
     name = tracepoint.replace("sched_process", "second")
     descriptor: int = bcc.lib.bpf_attach_raw_tracepoint(
         bpf.load_func(name.encode(), bcc.BPF.RAW_TRACEPOINT).fd, tracepoint.encode()
     )
     if descriptor < 0:
-        raise Unavailable(f"the kernel takes no second program for {tracepoint}", "webpf doctor")
+        raise Unavailable(f"the kernel doesn't attach a second BPF program to {tracepoint}", "webpf doctor")
     return descriptor

@@ -1,8 +1,8 @@
-"""The BPF ring buffer as mapped memory: where it has been written, and where it has been read (5.8+).
+"""Reads a BPF ring buffer through mapped memory (Linux 5.8 or newer).
 
-Layout, from kernel/bpf/ringbuf.c: one page with the consumer's position, which the reader writes; one with the
-producer's; then the data, mapped twice in a row, so that a record which wraps around is still contiguous.
-Positions only grow; the place in the data is the position modulo the size.
+Layout, from kernel/bpf/ringbuf.c: a page with the consumer position, which the reader writes; a page with the producer
+position, which the kernel writes; then the data, mapped twice in a row, so that a record at the end of the buffer is
+contiguous in memory. Positions only grow: the offset into the data is the position modulo the size.
 """
 
 from __future__ import annotations
@@ -16,66 +16,67 @@ from collections.abc import Callable
 
 from . import decoder
 
-DRAIN_BYTES = 4 * 1024 * 1024  # at once; a larger buffer would become gigabytes of Python's objects
+DRAIN_BYTES = 4 * 1024 * 1024  # decoded in one step: a whole large buffer would become gigabytes of Python objects
 
-_TSO = ("x86_64", "i686", "s390x")  # processors that never reorder two loads
+_TSO = ("x86_64", "i686", "s390x")  # architectures that never reorder two loads (total store order)
 
 
-class Ring:
-    """Reads a ring-buffer map in bulk."""
+class RingBuffer:
+    """Reads a ring-buffer map in bulk. size: of the data, in bytes."""
 
     def __init__(self, map_fd: int, size: int) -> None:
         page = mmap.PAGESIZE
         self._size = size
         self._consumer = mmap.mmap(map_fd, page, mmap.MAP_SHARED, mmap.PROT_READ | mmap.PROT_WRITE, offset=0)
-        # Populated at once: a page fault for each page of the first round would be paid while events come.
+        # MAP_POPULATE: the page faults happen now, and not while events arrive.
         flags = mmap.MAP_SHARED | mmap.MAP_POPULATE
         self._shared = mmap.mmap(map_fd, page + 2 * size, flags, mmap.PROT_READ, offset=page)
         self._data = memoryview(self._shared)[page:]
-        # 64-bit accesses in one piece: the kernel reads and writes these words at the same time.
-        self._read_to = ctypes.c_uint64.from_buffer(self._consumer)
-        self._written_to = memoryview(self._shared)[:8].cast("Q")
+        # Each access must be a single one of 64 bits: the kernel reads and writes these positions at the same time.
+        self._consumer_position = ctypes.c_uint64.from_buffer(self._consumer)
+        self._producer_position = memoryview(self._shared)[:8].cast("Q")
         self._barrier = None if platform.machine() in _TSO else threading.Lock()
         self._has_more = False
         self._epoll = select.epoll()
         self._epoll.register(map_fd, select.EPOLLIN | select.EPOLLET)
 
     def wake_on(self, descriptor: int) -> None:
-        """wait() returns early also when this becomes readable."""
+        """Makes wait() return early also when this descriptor becomes readable."""
         self._epoll.register(descriptor, select.EPOLLIN | select.EPOLLET)
 
     def wait(self, seconds: float) -> None:
-        """Sleeps, but returns early when the kernel says that the buffer fills."""
+        """Sleeps, but returns early when the BPF programs wake the reader."""
         self._epoll.poll(seconds)
 
     def has_more(self) -> bool:
-        """Whether the last drain() stopped at DRAIN_BYTES, with something behind it."""
+        """Whether the last drain() stopped at DRAIN_BYTES and left records in the buffer."""
         return self._has_more
 
     def drain(self, decode: Callable[[memoryview, int, int], int]) -> None:
-        """Hands what has been written to decode(memory, start, end), which returns how far it got.
+        """Calls decode(memory, start, end) for what has been written; it returns the end of what it decoded.
 
-        At most DRAIN_BYTES at once. The end can then be within a record: that is not decoded, or decoded whole.
+        It passes at most DRAIN_BYTES. `end` may then be in the middle of a record, which decode() decodes whole or
+        leaves for the next call.
         """
-        position = self._read_to.value
-        waiting = self._written_to[0] - position
+        position = self._consumer_position.value
+        unread = self._producer_position[0] - position
         self._has_more = False
-        if not waiting:
+        if not unread:
             return
         start = position % self._size
-        end = start + min(waiting, DRAIN_BYTES)
+        end = start + min(unread, DRAIN_BYTES)
         if self._barrier:
-            end = decoder.settled(self._data, start, end)
-            with self._barrier:  # taking a lock is a load barrier, giving it back a store barrier
+            end = decoder.find_busy(self._data, start, end)
+            with self._barrier:  # to acquire a lock is a load barrier, to release it a store barrier
                 pass
         reached = decode(self._data, start, end)
-        self._has_more = start < reached < start + waiting and waiting > DRAIN_BYTES
-        self._read_to.value = position + reached - start
+        self._has_more = start < reached < start + unread and unread > DRAIN_BYTES
+        self._consumer_position.value = position + reached - start
 
     def close(self) -> None:
         self._epoll.close()
-        del self._read_to
-        self._written_to.release()
+        del self._consumer_position
+        self._producer_position.release()
         self._data.release()
         self._shared.close()
         self._consumer.close()

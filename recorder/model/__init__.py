@@ -1,5 +1,5 @@
-"""What a recording consists of, and what follows from it: events, processes, pairing, command lines. Pure.
+"""The contents of a recording: events, processes, how events are paired into processes, command lines. Pure.
 
-Only Python's standard library is needed here, no file, no clock and no kernel. Its face: `events`, `process.Process`,
+It uses only Python's standard library, and no files, clock or kernel. Its face: `events`, `process.Process`,
 `pairing.Pairing`, `argv.quote`, `json_lines`, `source.Source`.
 """

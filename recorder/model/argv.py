@@ -1,4 +1,4 @@
-"""argv as bytes from the kernel -> one printable line that a shell would read back as the same arguments."""
+"""Quotes an argv from the kernel as one printable line, which a shell would read back as the same arguments."""
 
 from __future__ import annotations
 
@@ -7,46 +7,47 @@ import re
 import shlex
 from pathlib import Path
 
-from .bounded import MIB, Remembered
+from .bounded_cache import MIB, BoundedCache
 
-# C0 and C1 controls, and the marks that turn the reading direction: what a terminal would act on instead of showing.
+# What a terminal would act on instead of showing: C0 and C1 controls, and marks that change the reading direction.
 UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
 
-LONGEST = 2 << 20
-"""Bytes that are taken apart at most: of one exec, no more is recorded. A damaged file can hold more."""
+MAX_ARGV_BYTES = 2 << 20
+"""Longest argv in bytes that is split: the kernel side writes no longer one, but a damaged file can have it."""
 
-_REMEMBERED = 512  # bytes
-_MOST_GROWTH, _QUOTES = 5, 4  # a ' becomes '"'"'; around it $'' and a space
-_SHARE, _ALWAYS = 2, 1024  # of a line: bytes for each of argv, and bytes besides
+_MAX_CACHED_BYTES = 512
+_MAX_GROWTH, _QUOTES = 5, 4  # a ' becomes '"'"'; around a word are $'' and a space
+_FACTOR, _EXTRA = 2, 1024  # a line has at most _FACTOR bytes for each byte of argv, and _EXTRA more
 
 
 def split(argv: bytes) -> list[bytes]:
-    """The arguments. The kernel ends each with a NUL; a cut argv may lack the last one."""
+    """Returns the arguments. The kernel ends each with a NUL, but the last one may be missing in a cut argv."""
     if not argv:
         return []
     return argv.removesuffix(b"\0").split(b"\0")
 
 
 def quote(argv: bytes, argv_bytes: int) -> str:
-    """The arguments quoted for a POSIX shell, with $'...' where bytes are no text; says so where argv was cut.
+    """Returns the arguments quoted for a POSIX shell, with $'...' for bytes that are not printable text.
 
-    Quoting can take five times the bytes. A line has at most twice as many as argv, and 1,024: what doesn't go into it
-    is left out at its end, which says for how many bytes of argv it stands. An ellipsis outside of quotes is webpf's:
-    an argument with one is quoted.
+    argv_bytes: the true length; if it is more than len(argv), the line ends with a note that says how much was cut.
+    Quoting can make text five times as long. A line is at most twice as long as argv, plus 1,024 bytes; if the rest of
+    argv doesn't fit, a note at the end says how many bytes of it are not shown. Both notes begin with an ellipsis
+    outside of quotes; an argument with an ellipsis is quoted, so it can't look like a note.
     """
-    # The same short lines come again and again.
-    line = _lines[argv] if len(argv) <= _REMEMBERED else _quote(argv)
+    # Most command lines are short and occur many times.
+    line = _lines[argv] if len(argv) <= _MAX_CACHED_BYTES else _quote(argv)
     missing = argv_bytes - len(argv)
     return f"{line} …[{missing} bytes cut]" if missing > 0 else line
 
 
 def word(text: str) -> str:
-    """One word of a command line that is to be pasted; the shell reads it back, whatever bytes it has."""
+    """Quotes a word for a command line that the user can paste. It may have any bytes (surrogateescape)."""
     return _quote_one(os.fsencode(text))
 
 
 def file_word(path: Path) -> str:
-    """A file's name for a command line that is to be pasted: the shell reads it back, and no program as an option."""
+    """Quotes a path for a command line that the user can paste, so that no program takes it as an option."""
     name = os.fsencode(path)
     return _quote_one(b"./" + name if name.startswith(b"-") else name)
 
@@ -55,23 +56,23 @@ def _quote(argv: bytes) -> str:
     arguments = split(argv)
     words = list(map(_quote_one, arguments))
     line = " ".join(words)
-    room = _SHARE * len(argv) + _ALWAYS
-    return line if _size(line) <= room else _beginning_of(arguments, words, len(argv), room)
+    max_bytes = _FACTOR * len(argv) + _EXTRA
+    return line if _size(line) <= max_bytes else _shortened(arguments, words, len(argv), max_bytes)
 
 
-def _beginning_of(arguments: list[bytes], words: list[str], left: int, room: int) -> str:
-    """As much as has room in so many bytes of UTF-8, and how much of the `left` bytes of argv isn't shown.
+def _shortened(arguments: list[bytes], words: list[str], left: int, room: int) -> str:
+    """Returns as many words as fit into `room` bytes of UTF-8, and a note about the bytes of argv that are not shown.
 
-    words: the arguments, quoted.
+    words: the arguments, quoted. left: bytes of argv.
     """
     room -= len(f"…[{left} bytes not shown]".encode())
     shown: list[str] = []
     for argument, word in zip(arguments, words, strict=True):
         size = _size(word) + 1
         if size > room:
-            some = _beginning(argument, (room - _QUOTES) // _MOST_GROWTH)
-            shown.append(_quote_one(some) if some else "")
-            left -= len(some)
+            beginning = _beginning(argument, (room - _QUOTES) // _MAX_GROWTH)
+            shown.append(_quote_one(beginning) if beginning else "")
+            left -= len(beginning)
             break
         shown.append(word)
         room -= size
@@ -80,20 +81,20 @@ def _beginning_of(arguments: list[bytes], words: list[str], left: int, room: int
 
 
 def _beginning(argument: bytes, size: int) -> bytes:
-    """Fewer bytes of an argument, at most so many, and no part of a character, if it is UTF-8."""
+    """Returns at most `size` bytes of a longer argument. In UTF-8 it cuts between characters."""
     size = max(size, 0)
-    character = next((at for at in range(size, max(size - 4, 0), -1) if argument[at] & 0xC0 != 0x80), size)
-    return argument[:character]
+    end = next((end for end in range(size, max(size - 4, 0), -1) if argument[end] & 0xC0 != 0x80), size)
+    return argument[:end]
 
 
 def _size(text: str) -> int:
     return len(text) if text.isascii() else len(text.encode())
 
 
-_lines = Remembered(_quote, 4 * MIB)
+_lines = BoundedCache(_quote, 4 * MIB)
 
 
-# Within $'...': what UNPRINTABLE finds, byte by byte, and what a shell takes for more than itself.
+# Within $'...', these and all bytes of what UNPRINTABLE matches are escaped.
 _ESCAPES = {"\n": "\\n", "\t": "\\t", "\r": "\\r", "\\": "\\\\", "'": "\\'"}
 
 
@@ -105,7 +106,7 @@ def _quote_one(argument: bytes) -> str:
 
 
 def _in_quotes() -> dict[int, str]:
-    """By code point, what stands for it; of the surrogates those that stand for a byte that is no UTF-8."""
+    """Returns the escapes within $'...' by code point, also for surrogates, which stand for bytes that aren't UTF-8."""
     escapes = {ord(character): escape for character, escape in _ESCAPES.items()}
     for number in (*range(0xA0), *range(0x600, 0x700), *range(0x2000, 0x2070), *range(0xDC80, 0xDD00), 0xFEFF):
         if number not in escapes and UNPRINTABLE.match(chr(number)):

@@ -1,12 +1,12 @@
-"""The facts that a recording is made of: one immutable tuple for each thing that happened to a process.
+"""The events of which a recording consists, as immutable tuples.
 
-Times and starts are Unix nanoseconds. A pid is the kernel's tgid in the first pid namespace. (pid, start_ns) is the
-identity of a process within one boot: start_ns is task_struct.start_boottime of its leader, so a reused pid never
-has the same pair. Names (comm, at most 15 bytes) are UTF-8 with anything else backslash-escaped. A file name is exact:
-text, or bytes where it is no UTF-8. So is argv, which is always bytes.
+Times and starts are in Unix ns. A pid is the kernel's tgid in the first pid namespace. (pid, start_ns) identifies a
+process within one boot: start_ns is task_struct.start_boottime of its leader, so a process that reuses a pid has
+another pair. Names (comm, at most 15 bytes) are text, with backslash escapes for bytes that aren't UTF-8. A file name
+is text, or bytes if it isn't UTF-8. An argv is always bytes.
 
-The order of the fields is that of the columns in the tables of raw facts (see ddl.py), so that a fact can be
-written as it is.
+The fields are in the order of the columns in the tables of raw events (see ddl.py), so that an event can be written as
+it is.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ PF_EXITING = 0x00000004
 
 
 class Fork(NamedTuple):
-    """A process was created (not a thread). comm is still its parent's.
+    """A process (not a thread) was created. comm is still the name of its parent.
 
-    With filters it may be reported only later; then comm is the name that its latest program gave it. execs: how many
-    programs it had taken on, if it is reported at its end; at an exec that one is the first that counts. begun: the
-    kernel's own number of programs by then, as in Exit; it is more where clone() was called with CLONE_PARENT. Both
-    are None in a file where both are 0, and in what older versions recorded.
+    With filters the event is written when the process matches, at an exec or at its end; comm is then its latest name.
+    execs: number of execs before, if the process matched only at its end; else 0. begun: the kernel's number of
+    programs begun, as in Exit; after clone() with CLONE_PARENT it includes those of the caller. In a file, both are
+    NULL if both are 0, and in recordings of older versions.
     """
 
     time_ns: int
@@ -37,13 +37,13 @@ class Fork(NamedTuple):
     uid: int
     euid: int
     cgroup_id: int
-    kernel: int  # 1: a thread of the kernel
+    kernel: int  # 1: a kernel thread
     execs: int | None = None
     begun: int | None = None
 
 
 class Exec(NamedTuple):
-    """A process took on a new program, and with it a new name."""
+    """A process executed a new program, which also sets a new name."""
 
     time_ns: int
     pid: int
@@ -52,33 +52,34 @@ class Exec(NamedTuple):
     uid: int
     euid: int
     cgroup_id: int
-    carried_rss_kib: int  # peak memory of the image before, which stays in the process's own peak
+    carried_rss_kib: int  # peak memory before the exec, which the process's own peak includes
     filename: str | bytes
-    argv: bytes | None  # the arguments, each ended by a NUL; None if they could not be read
-    argv_bytes: int  # true length; more than len(argv) where argv was cut
-    cwd_device: int | None = None  # of the working directory: the kernel's number of its file system,
-    cwd_inode: int | None = None  # and its own there; None in what older versions recorded
+    argv: bytes | None  # the arguments, each ended by a NUL; None if the kernel could not read them
+    argv_bytes: int  # the true length; more than len(argv) if argv was cut
+    cwd_device: int | None = None  # file system of the working directory, as the kernel's dev_t;
+    cwd_inode: int | None = None  # its inode number; both are None in recordings of older versions
 
 
 class Exit(NamedTuple):
-    """The last thread of a process left.
+    """The last thread of a process exited.
 
-    uid and begun are None in what older versions recorded, and in a file where no signal came and uid is as before.
+    uid and begun are NULL in recordings of older versions. In a file they are also NULL if no signal ended the process
+    and its uid didn't change.
     """
 
     time_ns: int
     pid: int
     start_ns: int
-    ppid: int  # the parent at the end: another than at the fork if that one had died
+    ppid: int  # the parent at the end: another than at the fork if that one had ended
     comm: str
     status: int  # as wait4() reports it
     max_rss_kib: int
     uid: int | None = None  # real user id at the end
-    begun: int | None = None  # programs that it began to run since its fork: with one that killed it before it ran
+    begun: int | None = None  # programs begun since the fork, including one whose exec failed and killed the process
 
 
 class Free(NamedTuple):
-    """The kernel let go of a process that had exited and been reaped. Only now is its CPU time known exactly."""
+    """The kernel freed a process, some time after it exited and was reaped. Its exact CPU time is known only now."""
 
     time_ns: int
     pid: int
@@ -87,11 +88,11 @@ class Free(NamedTuple):
     cpu_ns: int
 
 
-class Alive(NamedTuple):
-    """A process was found in /proc: when the recording began, or later with a filter; or at its end, known already.
+class Seen(NamedTuple):
+    """A process was seen in /proc: in the snapshot when the recording began, or later if a filter needs it.
 
-    At the end those are looked at that still run; this is an event if their name, user or cgroup is another than the
-    events before tell. start_ns is less than a clock tick (10 ms) before the true start.
+    At the end of the recording, the processes that still run are read from /proc again; this is an event of those whose
+    name, user or cgroup has changed. start_ns is the true start rounded down to a clock tick (10 ms).
     """
 
     time_ns: int
@@ -103,28 +104,28 @@ class Alive(NamedTuple):
     euid: int
     cgroup_id: int | None
     kernel: int
-    execs: int  # 1: runs a program of its own; 0: still its parent's
+    execs: int  # 1: it has called execve(); 0: it still runs its parent's program
     filename: str | bytes | None
     argv: bytes | None
     argv_bytes: int | None
 
 
-class Gone(NamedTuple):
-    """A process whose exit was not seen was not in /proc when the recording ended."""
+class Vanished(NamedTuple):
+    """A process without an exit event was no longer in /proc when the recording ended."""
 
     time_ns: int
     pid: int
     start_ns: int
 
 
-Event: TypeAlias = Fork | Exec | Exit | Free | Alive | Gone
+Event: TypeAlias = Fork | Exec | Exit | Free | Seen | Vanished
 
 
 class Kind(NamedTuple):
-    """A kind of event, and what it is called elsewhere.
+    """A kind of event, and its names elsewhere.
 
-    name: in the view `events`, and in front of `s_lost` in `recordings`. table: where its rows are. letter: in lines of
-    JSON. tracepoint: where the kernel reports it; None for what is looked up in /proc.
+    name: in the view `events`, and in columns of `recordings` (`forks_lost`). table: where its rows are. letter: in
+    lines of JSON. tracepoint: of the kernel; None if the event is from /proc.
     """
 
     name: str
@@ -135,7 +136,7 @@ class Kind(NamedTuple):
 
     @property
     def macro(self) -> str:
-        """Its name in bpf/process.c, which numbers the kinds in the order of KERNEL_KINDS."""
+        """Its name in bpf/process.c, which numbers the kinds in the order of KERNEL_KINDS, from 0 on."""
         return self.name.upper()
 
 
@@ -144,36 +145,36 @@ ALL_KINDS = (
     Kind("exec", Exec, "programs", "X", "sched_process_exec"),
     Kind("exit", Exit, "exits", "E", "sched_process_exit"),
     Kind("free", Free, "frees", "R", "sched_process_free"),
-    Kind("found", Alive, "found", "A"),
-    Kind("missing", Gone, "missing", "G"),
+    Kind("found", Seen, "found", "A"),
+    Kind("missing", Vanished, "missing", "G"),
 )
 KERNEL_KINDS = tuple(kind for kind in ALL_KINDS if kind.tracepoint is not None)
-"""The kinds that the kernel reports. Whatever is counted by kind is in this order, also in the kernel."""
+"""The kinds that the kernel reports. All counts by kind are in this order, also in bpf/process.c."""
 NUMBERS = {kind.type: number for number, kind in enumerate(KERNEL_KINDS)}
-"""By type of event, the place of its kind among KERNEL_KINDS."""
+"""The index in KERNEL_KINDS, by type of event."""
 
 GREATEST = 2**62
 """Of a time in Unix ns, which is in the year 2116; and of an id, since those of merged files are added."""
 
 TICK_NS = 10_000_000
-"""Resolution of the start times in /proc (USER_HZ is 100 on every architecture that BPF runs on)."""
+"""Resolution of the start times in /proc in ns (USER_HZ is 100 on every architecture that BPF runs on)."""
 
 
-def text(raw: bytes) -> str:
-    """Bytes from the kernel as text that can be stored and shown whatever they are; ends at the first NUL.
+def decode_escaped(raw: bytes) -> str:
+    """Decodes bytes from the kernel, up to the first NUL, with backslash escapes for what isn't UTF-8.
 
-    A byte that is no UTF-8 takes four: for names, which are short, and for what is only shown.
+    An escape has four characters for one byte. So it is for names, which are short, and for text that is only shown.
     """
     return raw.partition(b"\0")[0].decode("utf-8", "backslashreplace")
 
 
-def storable(value: Any) -> Any:
-    """Text from the system, of which any bytes may be part (a name that was given, a path), as SQLite takes it."""
-    return text(os.fsencode(value)) if isinstance(value, str) else value
+def to_storable(value: Any) -> Any:
+    """Returns a value for SQLite: text with surrogate escapes, as in paths and arguments, gets backslash escapes."""
+    return decode_escaped(os.fsencode(value)) if isinstance(value, str) else value
 
 
-def exact(raw: bytes) -> str | bytes:
-    """Bytes from the kernel as text if they are UTF-8, else as they are; ends at the first NUL. Never longer."""
+def decode_exact(raw: bytes) -> str | bytes:
+    """Decodes bytes from the kernel, up to the first NUL; returns them as bytes if they aren't UTF-8."""
     raw = raw.partition(b"\0")[0]
     try:
         return raw.decode()
@@ -181,6 +182,6 @@ def exact(raw: bytes) -> str | bytes:
         return raw
 
 
-def as_text(value: str | bytes | None) -> str | None:
-    """What exact() made as text for formats that know no bytes: what is no UTF-8 is backslash-escaped."""
-    return text(value) if isinstance(value, bytes) else value
+def escape_bytes(value: str | bytes | None) -> str | None:
+    """Returns a result of decode_exact() as text, for formats without bytes, with backslash escapes."""
+    return decode_escaped(value) if isinstance(value, bytes) else value

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias, get_args, get_type_hints
 
 from ..errors import DataError
 from . import argv
-from .events import ALL_KINDS, GREATEST, Alive, Event, Exec, text
+from .events import ALL_KINDS, GREATEST, Event, Exec, Seen, decode_escaped
 from .host_description import HostDescription
 from .stream_notes import NOTE_LETTERS, Head, Note
 
@@ -35,13 +35,13 @@ def encode(line: Line) -> dict[str, Any]:
     head |= {name: fields.pop(name) for name in ("pid", "comm") if name in fields}
     if isinstance(line, Head):
         fields = {"started_ns": line.started_ns, **asdict(fields.pop("host")), **fields}
-    if isinstance(line, Exec | Alive) and line.argv is not None and line.argv_bytes is not None:
+    if isinstance(line, Exec | Seen) and line.argv is not None and line.argv_bytes is not None:
         head["args"] = argv.quote(line.argv, line.argv_bytes)
         fields["argv"] = base64.b64encode(line.argv).decode()
     for name in ("filename", "path"):
         if isinstance(raw := fields.get(name), bytes):
             fields[f"{name}_base64"] = base64.b64encode(raw).decode()
-            fields[name] = text(raw)
+            fields[name] = decode_escaped(raw)
     return head | fields
 
 

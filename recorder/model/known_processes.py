@@ -1,7 +1,8 @@
-"""The processes that pairing knows: those that are alive, or whose last event is still to come. Pure.
+"""The processes that pairing holds in memory: those that are alive, or whose last event is still to come. Pure.
 
-A pid belongs to one process at a time, and to one more that has ended and waits for its free; who waits too long is
-given up. Whatever is held is bounded by the number of pids, by MOST_GIVEN_UP, or by what late_parents.py remembers.
+For each pid it holds at most two: the one that has the pid now, and an earlier one that has ended and is not freed yet.
+An ended process whose free doesn't come is given up. So memory is bounded by the number of pids, by MAX_GIVEN_UP, and
+by the bounds of late_parents.py.
 """
 
 from __future__ import annotations
@@ -9,25 +10,25 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from .events import TICK_NS, Alive
+from .events import TICK_NS, Seen
 from .late_parents import LateParents
 from .process import LOST, RUNNING, Process
 
-MOST_GIVEN_UP: Final = 4096
+MAX_GIVEN_UP: Final = 4096
 
 
 class KnownProcesses:
-    """Finds the process of an event; collects what has changed until it is asked for.
+    """Finds the process of an event, and collects the processes that change until take_changed().
 
-    is_filtered: whether a process can be reported later than its fork; then also its parent may have been freed.
+    is_filtered: whether the recording has filters, so that a process can be reported after its parent was freed.
     """
 
     def __init__(self, is_filtered: bool = False) -> None:
         self._is_filtered = is_filtered
         self._by_pid: dict[int, Process] = {}
-        # A pid can be used again before the free of its last owner is reported: at most one such owner a pid waits.
+        # By pid: a pid can be reused before the free of its earlier process is reported. One is kept for each pid.
         self._replaced: dict[int, Process] = {}
-        # By pid and start: those whose free seems never to come. It might still, so the latest are kept.
+        # By pid and start: processes whose free will probably not come. It still may, so the latest are kept.
         self._given_up: dict[tuple[int, int], Process] = {}
         self._forgotten: list[int] = []
         self._changed: dict[int, Process] = {}
@@ -36,60 +37,60 @@ class KnownProcesses:
         self._links: list[tuple[int, int]] = []
 
     def take_changed(self) -> Iterable[Process]:
-        """The processes that are new or have changed since the last call, by id."""
+        """Returns the processes that are new or have changed since the last call, in the order of their ids."""
         changed = self._changed
         self._changed = {}
         return [changed[id] for id in sorted(changed)]
 
     def take_links(self) -> list[tuple[int, int]]:
-        """Rows, and those of their parents, that became known after all else of a process; since the last call."""
+        """Returns pairs of ids since the last call: a process that is no longer held, and its parent, found later."""
         links, self._links = self._links, []
         return links
 
     def running(self) -> list[Process]:
-        """Those that are alive as far as is known."""
+        """Returns the processes that are alive, as far as the events say."""
         return [process for process in self._by_pid.values() if process.state == RUNNING]
 
     def is_running(self, pid: int, start_ns: int) -> bool:
-        """Whether this very process is alive as far as is known."""
+        """Whether the process with this pid and start is alive, as far as the events say."""
         process = self._by_pid.get(pid)
         return process is not None and process.state == RUNNING and process.may_have_started(start_ns)
 
-    def is_known(self, found: Alive) -> bool:
-        """Whether facts of this process have come already."""
-        return self._known(found) is not None
+    def is_known(self, seen: Seen) -> bool:
+        """Whether there was an event of this process before."""
+        return self._known(seen) is not None
 
-    def is_alive(self, found: Alive) -> bool:
-        """Whether this one is known, and alive as far as is known."""
-        process = self._known(found)
+    def is_alive(self, seen: Seen) -> bool:
+        """Whether there was an event of this process before, and it is alive as far as the events say."""
+        process = self._known(seen)
         return process is not None and process.state == RUNNING
 
-    def _known(self, found: Alive) -> Process | None:
-        process = self._by_pid.get(found.pid)
-        return process if process is not None and 0 <= process.start_ns - found.start_ns < TICK_NS else None
+    def _known(self, seen: Seen) -> Process | None:
+        process = self._by_pid.get(seen.pid)
+        return process if process is not None and 0 <= process.start_ns - seen.start_ns < TICK_NS else None
 
     def parents_of(self, pids: Iterable[int]) -> list[int]:
-        """Pids of the parents of the latest owners of these pids, as far as they are known."""
+        """Returns the pids of the known parents of the processes that have these pids now."""
         return [process.ppid for pid in pids if (process := self._by_pid.get(pid)) and process.ppid]
 
     def unfreed(self) -> list[Process]:
-        """Those that are gone, but have not been freed: zombies, and those that ended a moment ago."""
+        """Returns the processes that have ended but were not freed: zombies, and those that ended a moment ago."""
         return [p for p in (*self._by_pid.values(), *self._replaced.values()) if p.state != RUNNING]
 
     def give_up(self, process: Process) -> None:
-        """Holds this process no longer for sure: nothing but its free can come, and probably it won't."""
-        for among in (self._by_pid, self._replaced):
-            if among.get(process.pid) is process:
-                del among[process.pid]
+        """Moves an ended process to the bounded set of those whose free will probably not come."""
+        for processes in (self._by_pid, self._replaced):
+            if processes.get(process.pid) is process:
+                del processes[process.pid]
         self._given_up[process.pid, process.start_ns] = process
         if self._is_filtered:
-            self._late_parents.remember(process)
-        if len(self._given_up) > MOST_GIVEN_UP:
+            self._late_parents.add_ended(process)
+        if len(self._given_up) > MAX_GIVEN_UP:
             oldest = next(iter(self._given_up))
             self._forgotten.append(self._given_up.pop(oldest).id)
 
     def take_forgotten(self) -> list[int]:
-        """Ids of processes that will not change any more whatever comes, since the last call."""
+        """Returns the ids of the processes that no event can change any more, since the last call."""
         forgotten, self._forgotten = self._forgotten, []
         return forgotten
 
@@ -105,19 +106,19 @@ class KnownProcesses:
             self._changed[process.id] = process
         return process
 
-    def _find_or_add(self, pid: int, start_ns: int, fact_id: int) -> Process:
+    def _find_or_add(self, pid: int, start_ns: int, event_id: int) -> Process:
         before = self._by_pid.get(pid)
-        if before is not None and before.start_ns == start_ns:  # as nearly always
+        if before is not None and before.start_ns == start_ns:  # nearly always
             process = before
         else:
-            process = self._find(pid, start_ns) or self._add(Process(fact_id, pid, start_ns), before)
+            process = self._find(pid, start_ns) or self._add(Process(event_id, pid, start_ns), before)
             if pid in self._awaited_pids:
                 self._link(process)
         self._changed[process.id] = process
         return process
 
     def _add(self, process: Process, before: Process | None) -> Process:
-        if before is not None and before.start_ns > process.start_ns:  # a late fact of an earlier owner of its pid
+        if before is not None and before.start_ns > process.start_ns:  # a late event of an earlier process of this pid
             self._replace(process)
             return process
         if before is not None:
@@ -126,9 +127,9 @@ class KnownProcesses:
         return process
 
     def _link(self, parent: Process) -> None:
-        """To its children that came before it."""
-        children = self._late_parents.take(parent)
-        # By id: the start may have become exact since the child began to wait.
+        """Links a new process to its children that became known before it."""
+        children = self._late_parents.take_children(parent)
+        # By id, since the start of the child may have become exact after it was added to late_parents.
         given_up = {process.id: process for process in self._given_up.values()} if children else {}
         for child_id, pid in children:
             rows = (
@@ -146,7 +147,7 @@ class KnownProcesses:
             self._changed[parent.id] = parent
 
     def _replace(self, before: Process) -> None:
-        """Its pid has a new owner, so it is gone; if its exit was not seen, it was lost."""
+        """Notes that another process has the pid now. If there was no exit event, the exit was lost."""
         if before.state == RUNNING:
             self._mark_lost(before)
         replaced = self._replaced.get(before.pid)

@@ -1,4 +1,4 @@
-"""Rows of processes in an order in which each parent comes before its children."""
+"""Orders rows of processes so that each parent comes before its children."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ _Row = TypeVar("_Row")
 def parents_first(
     rows: Iterable[_Row], id_of: Callable[[_Row], int], parent_of: Callable[[_Row], int | None]
 ) -> Iterator[_Row]:
-    """The rows in the order in which they are given, but each behind its parent; none is left out.
+    """Yields all rows in their order, but each after its parent.
 
-    A parent can have the higher id, if it was known only after its child, and the later start, if that of its child is
-    known to 10 ms only. Those whose parent is not among the rows, or in a ring (in a damaged file), come at the end.
+    Ordering by id or start is not enough: a parent has the higher id if it became known after its child, and the later
+    start if its child's start is known to 10 ms only. Rows whose parent is missing come at the end, and after them rows
+    that are their own ancestors (in a damaged file).
     """
     waiting: dict[int, list[_Row]] = {}  # by the id of the parent
     seen: set[int] = set()
@@ -25,7 +26,7 @@ def parents_first(
         else:
             waiting.setdefault(parent, []).append(row)
     held = {id_of(row) for children in waiting.values() for row in children}
-    # First below those that are not there; what is left then is in rings.
+    # Children of missing parents come first; what is left then are cycles.
     for parent in sorted(waiting, key=held.__contains__):
         for row in waiting.pop(parent, ()):
             yield from _with_descendants(row, waiting, seen, id_of)
@@ -34,9 +35,9 @@ def parents_first(
 def _with_descendants(
     row: _Row, waiting: dict[int, list[_Row]], seen: set[int], id_of: Callable[[_Row], int]
 ) -> Iterator[_Row]:
-    todo = [row]
-    while todo:
-        each = todo.pop()
+    stack = [row]
+    while stack:
+        each = stack.pop()
         seen.add(id_of(each))
         yield each
-        todo += reversed(waiting.pop(id_of(each), []))
+        stack += reversed(waiting.pop(id_of(each), []))

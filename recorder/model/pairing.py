@@ -1,10 +1,10 @@
-"""Events in, processes out: which fork, execs, exit and free belong together. Pure: no SQL, no clock, no kernel.
+"""Pairs events into processes: which fork, execs, exit and free belong together. Pure: no SQL, no clock, no kernel.
 
-It streams: only processes that are alive, or whose last fact is still to come, are held in memory. Facts of one
-process must come in the order in which they happened (the ring buffer keeps it); any of them may be missing.
+It is a stream: only processes that are alive, or whose last event is still to come, are in memory. The events of a
+process must come in the order in which they happened, as in the ring buffer; any of them may be missing.
 
-Why pairing can be exact: every fact carries the start time of its process. A pid that is used again comes with
-another start, so an exit can't be taken for that of another process, whatever was lost in between.
+Pairing is exact because every event has the start time of its process. A process that reuses a pid has another start,
+so an exit is never taken for that of another process, whatever events were lost in between.
 """
 
 from __future__ import annotations
@@ -12,56 +12,55 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
-from .events import Alive, Event, Exec, Exit, Fork, Free, Gone
+from .events import Event, Exec, Exit, Fork, Free, Seen, Vanished
 from .known_processes import KnownProcesses
 from .process import EXITED, LOST, RUNNING, Process
 
-_SIGNAL: Final = 127  # the bits of a status word that tell which one killed it
+_SIGNAL: Final = 127  # the bits of a status word with the signal that ended the process
 
 
 class Pairing(KnownProcesses):
-    """Feeds on events; keeps what is alive, and collects what has changed until it is asked for."""
+    """Takes events with feed(), and collects the processes that change until take_changed()."""
 
     def __init__(self, is_filtered: bool = False) -> None:
         super().__init__(is_filtered)
-        self.telling: list[int] = []
-        """Numbers of the forks and exits of the last feed() whose execs, begun or uid say what wasn't known.
+        self.rare_value_ids: list[int] = []
+        """Ids of the forks and exits of the last feed() whose execs, begun or uid must be stored in a file.
 
-        Without these of all others pairing comes to the same.
+        For all other events, pairing has the same result without these values.
         """
         self._handlers: dict[type, Callable[[Any, int], int]] = {
             Fork: self._fork,
             Exec: self._exec,
             Exit: self._exit,
-            Free: self._free_and_remember if is_filtered else self._free,
-            Alive: self._alive,
-            Gone: self._gone,
+            Free: self._free_and_add_ended if is_filtered else self._free,
+            Seen: self._seen,
+            Vanished: self._vanished,
         }
 
     def feed(self, events: Iterable[Event], first_id: int) -> list[int]:
-        """Takes in facts; returns for each the id of the process that it belongs to, 0 where that is not known.
+        """Takes events; returns for each the id of its process, or 0 if that is unknown.
 
-        first_id: number of the first; they count up from there, and from call to call. A process takes the number of
-        the fact that named it first as its id.
+        first_id: id of the first event; the others have the ids after it. A process has the id of its first event.
         """
         handlers = self._handlers
-        if self.telling:
-            self.telling = []
-        return [handlers[type(event)](event, fact_id) for fact_id, event in enumerate(events, first_id)]
+        if self.rare_value_ids:
+            self.rare_value_ids = []
+        return [handlers[type(event)](event, event_id) for event_id, event in enumerate(events, first_id)]
 
-    def _fork(self, event: Fork, fact_id: int) -> int:
+    def _fork(self, event: Fork, event_id: int) -> int:
         _, pid, start_ns, ppid, parent_start_ns, comm, uid, _, cgroup_id, kernel, execs, begun = event
         before = self._by_pid.get(pid)
         if before is not None:
-            is_found = not before.exact
-            process = self._find_or_add(pid, start_ns, fact_id)
-            self._late_parents.forget(process)  # only its pid may have been known
-            if is_found and process is before:
-                # Its fork was still being written when /proc was read: all that it did since is yet to come.
+            is_from_proc = not before.exact
+            process = self._find_or_add(pid, start_ns, event_id)
+            self._late_parents.remove_child(process)  # it may wait there with only the pid of its parent
+            if is_from_proc and process is before:
+                # The fork event was still being written when /proc was read, so all its execs come after it.
                 process.execs = None
                 process.set_program(None, None, None)
-        else:  # as nearly always
-            process = self._changed[fact_id] = self._by_pid[pid] = Process(fact_id, pid, start_ns)
+        else:  # nearly always
+            process = self._changed[event_id] = self._by_pid[pid] = Process(event_id, pid, start_ns)
             if pid in self._awaited_pids:
                 self._link(process)
         process.ppid = ppid
@@ -73,30 +72,30 @@ class Pairing(KnownProcesses):
         elif process.parent_id is None:
             process.parent_id = self._late_parents.find_ended(ppid, parent_start_ns)
             if process.parent_id is None:
-                self._late_parents.add(process, ppid, parent_start_ns)
-        is_telling = execs or begun
-        if is_telling:
-            self.telling.append(fact_id)
-        if before is None or process.execs is None:  # else a later fact, that came first, knows better
+                self._late_parents.add_child(process, ppid, parent_start_ns)
+        has_rare_values = execs or begun
+        if has_rare_values:
+            self.rare_value_ids.append(event_id)
+        if before is None or process.execs is None:  # else an event after the fork came before it, and says more
             process.comm = comm
             process.uid = uid
             process.cgroup_id = cgroup_id
             process.execs = 0
             process.kernel = kernel
-            if is_telling or before is not None:  # else it begins with none, as nearly always
+            if has_rare_values or before is not None:  # else both are 0, as nearly always
                 self._begin_with(process, execs or 0, begun or 0)
         return process.id
 
     def _begin_with(self, process: Process, execs: int, begun: int) -> None:
-        """Programs that a process had taken on when its fork was reported, and those that the kernel had counted."""
+        """Sets the number of execs, and of programs begun, that a process had when its fork was reported."""
         process.execs = execs
         process.begun_before = begun - execs
         if execs:
             process.kernel = 0
 
-    def _exec(self, event: Exec, fact_id: int) -> int:
+    def _exec(self, event: Exec, event_id: int) -> int:
         _, pid, start_ns, comm, uid, _, cgroup_id, _, filename, argv, argv_bytes, *_ = event
-        process = self._find_or_add(pid, start_ns, fact_id)
+        process = self._find_or_add(pid, start_ns, event_id)
         process.comm = comm
         process.filename = filename  # as set_program() does, without the call
         process.argv = argv
@@ -110,10 +109,10 @@ class Pairing(KnownProcesses):
         process.kernel = 0
         return process.id
 
-    def _exit(self, event: Exit, fact_id: int) -> int:
+    def _exit(self, event: Exit, event_id: int) -> int:
         time_ns, pid, start_ns, ppid, comm, status, max_rss_kib, uid, begun = event
-        process = self._find_or_add(pid, start_ns, fact_id)
-        if process.end_ns is None:  # two threads that leave together can both report the end (before Linux 6.16)
+        process = self._find_or_add(pid, start_ns, event_id)
+        if process.end_ns is None:  # before Linux 6.16, two threads that exit together can both report the end
             process.state = EXITED
             process.end_ns = time_ns
             process.end_ppid = ppid
@@ -121,7 +120,7 @@ class Pairing(KnownProcesses):
             if not is_killed or not process.was_killed_within_exec(begun):
                 process.comm = comm
             if is_killed or (uid != process.uid and uid is not None):
-                self.telling.append(fact_id)
+                self.rare_value_ids.append(event_id)
                 process.uid = process.uid if uid is None else uid
             process.status = status
             process.max_rss_kib = max_rss_kib
@@ -129,13 +128,13 @@ class Pairing(KnownProcesses):
                 process.ppid = ppid
         return process.id
 
-    def _free(self, event: Free, fact_id: int) -> int:
+    def _free(self, event: Free, event_id: int) -> int:
         _, pid, start_ns, status, cpu_ns = event
         process = owner = self._by_pid.get(pid)
         if process is None or process.start_ns != start_ns or not process.exact:  # rarely: this saves a call
             process = self._find(pid, start_ns) or self._given_up.get((pid, start_ns))
         if process is None:
-            return 0  # it had exited before the recording began
+            return 0  # the process exited before the recording began
         if process.state != EXITED:
             process.state = LOST
         if process.status is None:
@@ -150,16 +149,16 @@ class Pairing(KnownProcesses):
             del self._given_up[pid, start_ns]
         return process.id
 
-    def _free_and_remember(self, event: Free, fact_id: int) -> int:
+    def _free_and_add_ended(self, event: Free, event_id: int) -> int:
         process = self._find(event.pid, event.start_ns)
         if process is not None:
-            self._late_parents.remember(process)
-        return self._free(event, fact_id)
+            self._late_parents.add_ended(process)
+        return self._free(event, event_id)
 
-    def _alive(self, event: Alive, fact_id: int) -> int:
+    def _seen(self, event: Seen, event_id: int) -> int:
         process = self._known(event)
         if process is None:
-            process = self._find_or_add(event.pid, event.start_ns, fact_id)
+            process = self._find_or_add(event.pid, event.start_ns, event_id)
             process.exact, process.begun_before = False, None
             process.ppid = event.ppid
             self._link(process)
@@ -169,23 +168,23 @@ class Pairing(KnownProcesses):
         process.uid = event.uid
         process.cgroup_id = process.cgroup_id if event.cgroup_id is None else event.cgroup_id
         process.kernel = event.kernel
-        if not process.execs or not process.knows_program:  # else its exec has told what it ran, whatever it says now
+        if not process.execs or not process.knows_program:  # else its exec event has the program, which is more exact
             process.execs = max(process.execs or 0, event.execs)
             process.set_program(event.filename, event.argv, event.argv_bytes)
         return process.id
 
     def _link_to_parent(self, process: Process) -> None:
-        """Of a process from /proc, which doesn't tell when its parent started."""
+        """Links a process from /proc to its parent, whose start is unknown there."""
         if not process.ppid or process.parent_id is not None:
             return
         parent = self._by_pid.get(process.ppid)
         if parent is not None and parent is not process and parent.start_ns <= process.start_ns:
             process.parent_id = parent.id
         else:
-            self._late_parents.forget(process)  # it may wait already
-            self._late_parents.add(process, process.ppid, None)
+            self._late_parents.remove_child(process)  # it may be there already
+            self._late_parents.add_child(process, process.ppid, None)
 
-    def _gone(self, event: Gone, fact_id: int) -> int:
+    def _vanished(self, event: Vanished, event_id: int) -> int:
         process = self._find(event.pid, event.start_ns)
         if process is None:
             return 0

@@ -1,4 +1,4 @@
-"""A process as pairing knows it: what is known so far, and in which state it is."""
+"""A process during pairing: its state, and what is known of it so far."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from typing import Final, TypeAlias
 
 from .events import TICK_NS
 
-RUNNING: Final = "running"  # alive at the last fact, or at the end of the recording
+RUNNING: Final = "running"  # alive at its last event, or at the end of the recording
 EXITED: Final = "exited"
-LOST: Final = "lost"  # it is gone, but its exit was not seen
+LOST: Final = "lost"  # it has ended, but there was no exit event
 
 Program: TypeAlias = tuple[str | bytes | None, bytes | None, int | None]
 """filename, argv and argv_bytes of a process."""
@@ -17,14 +17,14 @@ Program: TypeAlias = tuple[str | bytes | None, bytes | None, int | None]
 class Process:
     """What is known of one process. None means unknown.
 
-    id: that of the first fact that named it. exact: whether start_ns is known to the nanosecond (what /proc tells is
-    rounded down to a clock tick). execs: programs it took on; 0 means that it runs the one of its parent. status,
-    end_ppid, cpu_ns and max_rss_kib come with its end; comm, filename, argv, uid and cgroup_id are its latest.
-    filename, argv and argv_bytes are there until they are taken: who lives long does not hold them in memory.
-    begun_before: what the kernel's number of its programs (Exit.begun) has counted beside execs.
+    id: of its first event. exact: whether start_ns is known to the nanosecond; from /proc it is rounded down to a clock
+    tick. execs: number of execs; 0 means that it runs the program of its parent. status, end_ppid, cpu_ns and
+    max_rss_kib are known at its end; comm, filename, argv, uid and cgroup_id are the latest ones. filename, argv and
+    argv_bytes are dropped by take_program(), so that processes with a long life don't keep them in memory.
+    begun_before: how much more than execs the kernel's number of programs begun (Exit.begun) counts.
     """
 
-    # Defaults belong to the class: an instance then holds, and costs, only what is known of it.
+    # Defaults are attributes of the class, so that an instance uses memory only for values that are known.
     exact: bool = True
     state: str = RUNNING
     ppid: int | None = None
@@ -52,7 +52,7 @@ class Process:
         self.start_ns = start_ns
 
     def set_program(self, filename: str | bytes | None, argv: bytes | None, argv_bytes: int | None) -> None:
-        """It runs this by now; None: what it runs isn't known."""
+        """Sets the program that it runs now. filename: None if unknown."""
         self.filename = filename
         self.argv = argv
         self.argv_bytes = argv_bytes
@@ -60,24 +60,24 @@ class Process:
         self.knows_program = filename is not None
 
     def take_program(self) -> Program | None:
-        """filename, argv and argv_bytes; None if none was set since the last call. They are then no longer held."""
+        """Returns and drops filename, argv and argv_bytes; returns None if they were not set since the last call."""
         if not self.has_new_program:
             return None
         program = (self.filename, self.argv, self.argv_bytes)
-        if self.cpu_ns is None:  # else it has been freed, and nobody holds it any longer
+        if self.cpu_ns is None:  # else it was freed, and pairing no longer holds it
             self.filename = self.argv = self.argv_bytes = None
         self.has_new_program = False
         return program
 
     def was_killed_within_exec(self, begun: int | None) -> bool:
-        """Whether it began to run one program more than it ran. begun: of its exit; that it was by a signal is known.
+        """Whether it was killed by an exec that failed late. begun: of its exit event, which must be by a signal.
 
-        The kernel has given it the new program's name then.
+        It has then begun one program more than it executed, and the kernel has set the name of that program.
         """
         if begun is None or self.begun_before is None or self.execs is None:
             return False
         return begun - self.begun_before > self.execs
 
     def may_have_started(self, start_ns: int) -> bool:
-        """Whether this is its start, or could be: of one from before the recording, /proc tells the tick only."""
+        """Whether it started then, or may have: the start of a process from /proc is known to a clock tick only."""
         return self.start_ns == start_ns or (not self.exact and 0 <= start_ns - self.start_ns < TICK_NS)

@@ -1,4 +1,4 @@
-"""A recording: what its row in the table `recordings` says of it."""
+"""A recording, as its row in the table `recordings` describes it."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from .events import KERNEL_KINDS
 GOING_ON: Final = "recording"
 COMPLETE: Final = "complete"
 INTERRUPTED: Final = "interrupted"
-"""Values of Recording.status: a recorder writes it now; it came to its end; its recorder was killed."""
+"""Values of Recording.status: a recorder is writing it; it has ended normally; its recorder was killed."""
 
 
 class StoredCounts(NamedTuple):
-    """Of one kind of events, how many the kernel attempted to report, were written, and were lost. None: unknown."""
+    """Event counts of one kind: attempted by the BPF programs, written to the file, and lost. None: unknown."""
 
     attempted: int | None
     written: int | None
     lost: int | None
 
     @property
-    def are_balanced(self) -> bool:
-        """Whether each event that was attempted was either written or lost."""
+    def counts_match(self) -> bool:
+        """Whether every attempted event was either written or lost."""
         if self.attempted is None or self.written is None or self.lost is None:
             return False
         return self.attempted == self.written + self.lost
@@ -36,12 +36,12 @@ class StoredCounts(NamedTuple):
 
 @dataclass(frozen=True)
 class Recording:
-    """A recording. Times are Unix ns; ended_ns is None while it goes on, and if it was interrupted.
+    """A recording. Times are in Unix ns; ended_ns is None while it is being written, and if it was interrupted.
 
-    options: those of its recorder. counts: by kind of event. lost: events of all kinds. kept_short: processes that
-    were kept though they ended sooner than --min-lifetime. row: all columns of the table, by name.
+    options: of its recorder. counts: by kind of event. lost: number of lost events of all kinds. kept_short: number of
+    processes that were kept although they lived shorter than --min-lifetime. row: all columns of the table, by name.
     What describes the machine and the recorder is None if the recording was made of a stream that doesn't say it, and
-    so is lost. Of a damaged file any value may be None.
+    so is lost. If the file is damaged, any value may be None.
     """
 
     id: int
@@ -65,17 +65,17 @@ class Recording:
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any], status: str, options: Mapping[str, Any]) -> Recording:
-        """Of a row of `recordings`. status: as it is now, which the row of an interrupted recording can't say."""
+        """Makes it from a row of `recordings`. status: the current one, since the row can't say `interrupted`."""
         counts = {
             kind.name: StoredCounts(*(row[f"{kind.name}s_{name}"] for name in StoredCounts._fields))
             for kind in KERNEL_KINDS
         }
-        given = {name: row[name] for name in cls.__dataclass_fields__ if name in row}
-        return cls(**(given | {"status": status, "options": options}), counts=counts, row={**row, "status": status})
+        fields = {name: row[name] for name in cls.__dataclass_fields__ if name in row}
+        return cls(**(fields | {"status": status, "options": options}), counts=counts, row={**row, "status": status})
 
     @property
     def until_ns(self) -> int:
-        """Up to when it knows everything: its end, or the last commit of one that has no end."""
+        """The time up to which it is complete, in Unix ns: its end, or its last commit if it has no end."""
         return self.ended_ns or self.updated_ns
 
     @property
@@ -90,11 +90,11 @@ class Recording:
 
     @property
     def caveat(self) -> str | None:
-        """What a reader of any result from it should know; None if it is complete."""
+        """A warning for readers of any result from this recording; None if it is complete."""
         if self.lost:
             return f"recording {self.id} lost {self.lost} events: counts and sums are a lower bound"
         if self.status == INTERRUPTED:
-            return f"recording {self.id} was broken off: what came after its last commit is missing"
+            return f"recording {self.id} was interrupted: events after its last commit are missing"
         if self.lost is None and self.status == COMPLETE:
             return f"recording {self.id} is of a stream that doesn't say whether events were lost"
         if self.kept_short:

@@ -1,4 +1,4 @@
-"""Text for people: messages, rows as a table, CSV or JSON, names of processes, characters that are safe to show.
+"""Text for people: messages, rows as a table, CSV or JSON, labels of processes, units, escaping of control characters.
 
 Its face: `messages`, `rows`, `table`, `units`, `escape`, `command_label`.
 """

@@ -1,8 +1,8 @@
-"""What a process is called in reports: by its program, by what it did, by its command line. Pure.
+"""Labels of processes in reports: the program, the activity (what it did), the command line. Pure.
 
-All three are made of the arguments as the kernel had them, never of a line that is quoted already. Of a compiler the
-label says which file it compiled, of an interpreter which script it ran; what a configure script only tries is one
-thing. Temporary files, folders and options are left out.
+All of them are made from argv as the kernel had it, never from a quoted line. The label of a compiler has the file
+that it compiles, the label of an interpreter the script that it runs. All that a configure script compiles and runs as
+a test has the same label. Labels have no temporary files, folders and options.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from typing import NamedTuple
 
 from ..model import argv as arguments
 from .escape import safe
-from .launchers import is_written, loaded, loaded_name, name_of, unwrapped
+from .launchers import is_title, loaded_program_name, name_of, split_launchers, without_loader
 
 PROBE = "configure probe"
 
 _SOURCE = re.compile(rb"\.(c|cc|cpp|cxx|c\+\+|m|mm|s|sx|f|f90|f95|rs|go|java|hs|ml|zig)$", re.IGNORECASE)
-# Compilers, their drivers and linkers: what they work on says more than how.
+# Compilers, their drivers and linkers: the label has their file and no options.
 _TOOLS = re.compile(
     r"(.*-)?(cc1|cc1plus|cc1obj|cc1objplus|f951|lto1|gcc|g\+\+|cc|c\+\+|cpp|gfortran|clang|clang\+\+|rustc|javac|ghc"
     r"|as|ar|ranlib|ld|ld\.bfd|ld\.gold|ld\.lld|lld|mold|collect2)(-[\d.]+)?"
@@ -28,13 +28,13 @@ _INTERPRETERS = re.compile(
     r"(python|pypy|perl|ruby|node|bash|rbash|dash|ash|sh|zsh|ksh|mksh|csh|tcsh|fish|guile|lua|php|Rscript)"
     r"[\d.]*(-config)?"
 )
-# Of cc1, -MD and -MMD too, which of gcc take none; there what follows is no source.
+# For gcc, -MD and -MMD take no file, but for cc1 they do. In gcc's command lines no source file follows them.
 _TAKE_A_FILE = {b"-o", b"-dumpbase", b"-dumpdir", b"-MD", b"-MMD", b"-MF", b"-MT", b"-MQ", b"-include", b"-imacros"}
-# Options of interpreters that take the next word, which is no script then.
+# Options of interpreters that take the next word, so that it is not the script.
 _OF_SHELLS = re.compile(rb"[-+][A-Za-z]*[oO]|--rcfile|--init-file")
 _OF_PYTHON = re.compile(rb"-[A-Za-z]*[WX]|--check-hash-based-pycs")
 _OF_OTHERS = re.compile(rb"-[rI]")
-# Options after which a script is given as text.
+# Options that take the text of a script.
 _SHELL_TEXT = re.compile(rb"-[A-Za-z]*c[A-Za-z]*")
 _PYTHON_TEXT = re.compile(rb"-[A-Za-z]*c")
 _OTHER_TEXT = re.compile(rb"-[A-Za-z0-9]*[eE]")
@@ -43,17 +43,17 @@ _TEST_RUNNERS = {"pytest", "py.test"}
 _TEMPORARY = (b"conftest", b"cmTC_", b"/CMakeFiles/CMakeTmp/", b"/CMakeScratch/", b"confdefs.h")
 _WORKER = b"exec(eval(sys.stdin.readline()))"  # how execnet, and so pytest-xdist, starts one
 
-# A word of a shell's script with its quotes, or a comment; and what is within quotes.
+# _WORD: a word of a shell script with its quotes, or a comment. _QUOTED: a quoted part of a word.
 _WORD = re.compile(rb"""#[^\n]*|(?:[^\s'"\\;&|()<>]|\\.|'[^']*'?|"(?:[^"\\]|\\.)*"?)+""", re.DOTALL)
 _QUOTED = re.compile(rb"""'([^']*)'?|"((?:[^"\\]|\\.)*)"?|\\(.)""", re.DOTALL)
 _VARIABLE = re.compile(rb"[A-Za-z_]\w*\+?=")
 
-_LINE_BYTES = 4096  # of argv, from which a line is made
-_REMEMBERED_BYTES, _REMEMBERED = 512, 4096
+_LINE_BYTES = 4096  # of argv that a command line is made from
+_MAX_CACHED_BYTES, _CACHE_SIZE = 512, 4096  # bytes of an argv, number of entries
 
 
 class _Names(NamedTuple):
-    """Of a command line. Without a program, line is what comes after its name. file: a compiler's label."""
+    """The labels of an argv. line: without the name, if program is empty. file: label of a compiler, else empty."""
 
     program: str
     activity: str
@@ -61,38 +61,38 @@ class _Names(NamedTuple):
     file: str = ""
 
 
-def of(argv: bytes | None, comm: str | None) -> str:
-    """What a process did, in a few words that are the same for the same work. Without arguments, its name."""
+def activity(argv: bytes | None, comm: str | None) -> str:
+    """Returns what a process did, in a few words that are the same for the same activity; without argv, its name."""
     return _names(argv).activity or _fallback(comm)
 
 
 def program(argv: bytes | None, comm: str | None) -> str:
-    """The name of its program, without folders; of an interpreter or launcher, with what it runs."""
+    """Returns the name of its program without folders; for an interpreter or launcher also what it runs."""
     return _names(argv).program or _fallback(comm)
 
 
-def line(argv: bytes | None, comm: str | None) -> str:
-    """Its command line, quoted for a shell, without the folders of its program.
+def command_line(argv: bytes | None, comm: str | None) -> str:
+    """Returns its command line, quoted for a shell, without the folders of its program.
 
-    One line without control characters, made of the first 4 KiB of the arguments.
+    It is one line without control characters, made from the first 4 KiB of argv.
     """
     return _line(_names(argv), comm)
 
 
-def title(argv: bytes | None, comm: str | None) -> str:
-    """The same for where there is little room: of a compiler the label, for its line begins with what says least."""
+def short_title(argv: bytes | None, comm: str | None) -> str:
+    """Returns its command line for narrow places; for a compiler its label, since its first options say little."""
     names = _names(argv)
     return names.file or _line(names, comm)
 
 
-def name(argv: bytes | None, comm: str | None) -> str:
-    """The kernel's name for a process, as it is; for the dynamic loader, the program that it runs."""
-    loaded_one = loaded_name(argv) if comm and comm.startswith("ld") else ""
-    return loaded_one or (comm if comm and comm.strip() else "?")
+def display_name(argv: bytes | None, comm: str | None) -> str:
+    """Returns the kernel's name of a process, unescaped; for the dynamic loader, the program that it runs."""
+    loaded_program = loaded_program_name(argv) if comm and comm.startswith("ld") else ""
+    return loaded_program or (comm if comm and comm.strip() else "?")
 
 
 def cut(text: str, width: int | None) -> str:
-    """A text cut to so many characters."""
+    """Returns the text, cut to `width` characters; None: uncut."""
     return text if width is None or len(text) <= width else text[: max(width - 3, 1)] + "..."
 
 
@@ -107,19 +107,19 @@ def _fallback(comm: str | None) -> str:
 def _names(argv: bytes | None) -> _Names:
     if not argv:
         return _Names("", "", "")
-    argv = argv[: arguments.LONGEST]
-    return _names_remembered(argv) if len(argv) <= _REMEMBERED_BYTES else _find_names(argv)
+    argv = argv[: arguments.MAX_ARGV_BYTES]
+    return _cached_names(argv) if len(argv) <= _MAX_CACHED_BYTES else _find_names(argv)
 
 
 def _find_names(argv: bytes) -> _Names:
-    words = loaded(arguments.split(argv))
+    words = without_loader(arguments.split(argv))
     if not name_of(words[0]).strip():
         return _Names("", "", _quoted(words[1:], argv, " "))
-    launchers, command = unwrapped(words)
+    launchers, command = split_launchers(words)
     called = name_of(command[0].lstrip(b"-") or command[0])
     label = _label(called, command, is_cut=not argv.endswith(b"\0") and len(command) > 1)
     is_probe = any(mark in word for word in words for mark in _TEMPORARY)
-    # Compilers are named after their files where one looks at them, not where they are counted.
+    # Compilers have the name of their file where single processes are shown, but not where they are counted.
     is_tool = _TOOLS.fullmatch(called) is not None
     return _Names(
         _joined(launchers, called if is_tool else label),
@@ -129,7 +129,7 @@ def _find_names(argv: bytes) -> _Names:
     )
 
 
-_names_remembered = lru_cache(maxsize=_REMEMBERED)(_find_names)
+_cached_names = lru_cache(maxsize=_CACHE_SIZE)(_find_names)
 
 
 def _joined(launchers: list[str], label: str) -> str:
@@ -137,12 +137,12 @@ def _joined(launchers: list[str], label: str) -> str:
 
 
 def _shown(word: bytes) -> bytes:
-    """The first word of a title: the program without its folders; a title that the process wrote, as it is."""
-    return word if is_written(word) else word.rstrip(b"/").rpartition(b"/")[2] or word
+    """Returns the first word of a command line: the program without folders, or the title that the process wrote."""
+    return word if is_title(word) else word.rstrip(b"/").rpartition(b"/")[2] or word
 
 
 def _quoted(words: list[bytes], argv: bytes, before: str = "") -> str:
-    """Words for a shell, as many as a line has room for; says so where some are missing, here or in argv."""
+    """Quotes the words for a shell, up to _LINE_BYTES. It ends with ... if words are missing, here or in argv."""
     raw = b"".join(word + b"\0" for word in words)
     kept = raw[:_LINE_BYTES]
     is_cut = len(kept) < len(raw) or (len(words) > 1 and not argv.endswith(b"\0"))
@@ -150,7 +150,7 @@ def _quoted(words: list[bytes], argv: bytes, before: str = "") -> str:
 
 
 def _label(name: str, words: list[bytes], is_cut: bool) -> str:
-    """What a program was called to do. is_cut: the last of the words may be half of one."""
+    """Returns the label of a command line. is_cut: whether argv was cut, so that the last word may be incomplete."""
     if _TOOLS.fullmatch(name):
         return f"{name} {_file(name, words[:-1] if is_cut else words)}".rstrip()
     if _INTERPRETERS.fullmatch(name):
@@ -159,16 +159,16 @@ def _label(name: str, words: list[bytes], is_cut: bool) -> str:
 
 
 def _file(name: str, words: list[bytes]) -> str:
-    """What is compiled, or else made."""
+    """Returns the source file of a compiler, or else its output file."""
     pairs = list(itertools.pairwise(words))
     sources = [word for before, word in pairs if _is_source(before, word)]
     if sources:
         return name_of(sources[0])
-    made = [word for before, word in pairs if before == b"-o"] or [word for word in words if word.endswith(b".a")]
-    # What cc1 and as make without a source is a temporary file.
-    if made and not name.startswith(("cc1", "as")):
-        return f"-o {name_of(made[0])}"
-    return "-" if b"-" in words else ""  # what it is given on stdin
+    outputs = [word for before, word in pairs if before == b"-o"] or [word for word in words if word.endswith(b".a")]
+    # Without a source file, the output of cc1 and as is a temporary file.
+    if outputs and not name.startswith(("cc1", "as")):
+        return f"-o {name_of(outputs[0])}"
+    return "-" if b"-" in words else ""  # stdin
 
 
 def _is_source(before: bytes, word: bytes) -> bool:
@@ -176,7 +176,7 @@ def _is_source(before: bytes, word: bytes) -> bool:
 
 
 def _interpreted(name: str, words: list[bytes]) -> str:
-    """The script, module or first command that an interpreter runs."""
+    """Returns an interpreter with its script, module or first command."""
     is_shell, is_python = name.endswith("sh"), name.startswith("py")
     take_a_word = _OF_SHELLS if is_shell else _OF_PYTHON if is_python else _OF_OTHERS
     rest = iter(words[1:])
@@ -202,13 +202,13 @@ def _runner(name: str, interpreter: str) -> str:
 
 
 def _first_word(script: bytes) -> str:
-    """The begin of a text in another language than a shell's."""
+    """Returns the first word of a script that is not for a shell."""
     words = script.split(None, 1)
     return name_of(words[0]) if words else ""
 
 
 def _first_command(script: bytes) -> str:
-    """What a shell's script runs first, by its quotes; not what it assigns."""
+    """Returns the first command of a shell script, unquoted. Assignments and comments are skipped."""
     for match in _WORD.finditer(script[:_LINE_BYTES]):
         word = match[0]
         if not word.startswith(b"#") and not _VARIABLE.match(word):

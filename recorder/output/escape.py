@@ -1,4 +1,4 @@
-"""Text from processes made harmless for a terminal."""
+"""Escapes characters in text from processes on which a terminal would act."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ from ..model.argv import UNPRINTABLE
 
 
 def safe(text: str) -> str:
-    """The text with what a terminal would act on (escape sequences, reversed writing) shown as \\x1b or \\u202e."""
+    """Escapes control characters, and marks that change the reading direction, as \\x1b or \\u202e."""
     return UNPRINTABLE.sub(lambda match: match[0].encode("unicode_escape").decode(), text)

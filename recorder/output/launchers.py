@@ -1,7 +1,7 @@
-"""Programs that start another one: what their command lines run. Pure.
+"""Finds the program that the command line of a launcher runs: of the dynamic loader, env, timeout, sudo ... Pure.
 
-The dynamic loader becomes the program that it is given, so it isn't named at all. env, timeout or sudo are named before
-what they run: where they replace themselves by it (as env and nice do), the recording has its arguments, not theirs.
+The dynamic loader becomes the program that it loads, so a label doesn't name it. Other launchers are named before the
+program that they run. (Those that execute it themselves, as env and nice do, are in the recording with its arguments.)
 """
 
 from __future__ import annotations
@@ -10,21 +10,21 @@ import re
 import shlex
 from collections.abc import Sequence
 
-from ..model.argv import LONGEST, split
-from ..model.events import text
+from ..model.argv import MAX_ARGV_BYTES, split
+from ..model.events import decode_escaped
 
-_LONGEST = 60  # characters of a name
-_MOST = 5  # launchers, one within the other
+_MAX_NAME = 60  # characters
+_MAX_NESTED = 5  # launchers that run each other
 
-# https://man7.org/linux/man-pages/man8/ld.so.8.html and musl's; with these it only tells about the program.
+# https://man7.org/linux/man-pages/man8/ld.so.8.html and musl's loader. With _NO_RUN it doesn't run the program.
 _LOADER = re.compile(rb"ld[\w.-]*\.so(\.\d+)?")
-_OF_LOADER = {
+_LOADER_OPTIONS = {
     *(b"--library-path", b"--inhibit-rpath", b"--audit", b"--preload", b"--argv0"),
     *(b"--glibc-hwcaps-prepend", b"--glibc-hwcaps-mask"),
 }
-_ONLY_TELLS = {b"--list", b"--verify", b"--help", b"--version", b"--list-tunables", b"--list-diagnostics"}
+_NO_RUN = {b"--list", b"--verify", b"--help", b"--version", b"--list-tunables", b"--list-diagnostics"}
 
-# Their options that take the next word, and how many words of their own come before the command.
+# By name: the options that take the next word, and the number of arguments before the command.
 _LAUNCHERS: dict[str, tuple[str, int]] = {
     "env": ("-u --unset -C --chdir -a --argv0", 0),
     "nice": ("-n --adjustment", 0),
@@ -49,50 +49,50 @@ _LAUNCHERS: dict[str, tuple[str, int]] = {
     "distcc": ("", 0),
 }
 _ASSIGNMENT = re.compile(rb"[^=/]+=")
-_TAKES = {name: {word.encode() for word in words.split()} for name, (words, _) in _LAUNCHERS.items()}
+_TAKE_A_WORD = {name: {word.encode() for word in words.split()} for name, (words, _) in _LAUNCHERS.items()}
 
-# As setproctitle() writes it over the arguments: `sshd: root@pts/0`. What follows is no path.
+# A title that setproctitle() wrote over the arguments, as `sshd: root@pts/0`. The text after the colon is not a path.
 _WRITTEN = re.compile(rb"-?[^/\s:]+(?=: )")
 
 
 def name_of(path: bytes) -> str:
-    """The last part of a path; of a title that a process wrote over it, what is before the colon.
+    """Returns the last part of a path; for a title that a process wrote over it, the text before the colon.
 
-    At most 60 characters. Empty for an empty path only.
+    It has at most 60 characters, and is empty only for an empty path.
     """
     written = _WRITTEN.match(path)
-    name = text(written[0] if written else path.rstrip(b"/").rpartition(b"/")[2] or path)
-    return name if len(name) <= _LONGEST else name[: _LONGEST - 3] + "..."
+    name = decode_escaped(written[0] if written else path.rstrip(b"/").rpartition(b"/")[2] or path)
+    return name if len(name) <= _MAX_NAME else name[: _MAX_NAME - 3] + "..."
 
 
-def is_written(word: bytes) -> bool:
+def is_title(word: bytes) -> bool:
     """Whether a word is a title that a process wrote over its arguments."""
     return _WRITTEN.match(word) is not None
 
 
-def loaded(words: list[bytes]) -> list[bytes]:
-    """The words without the dynamic loader and its options, if it was called with a program to run."""
-    for _ in range(_MOST):
+def without_loader(words: list[bytes]) -> list[bytes]:
+    """Returns the words without the dynamic loader and its options, if it runs a program."""
+    for _ in range(_MAX_NESTED):
         if not _LOADER.fullmatch(words[0].rpartition(b"/")[2]):
             break
-        program = _after_options(words, _OF_LOADER, _ONLY_TELLS)
+        program = _after_options(words, _LOADER_OPTIONS, _NO_RUN)
         if not program:
             break
         words = program
     return words
 
 
-def loaded_name(argv: bytes | None) -> str:
-    """The name of what the dynamic loader was called to run; empty if argv isn't the loader's."""
-    words = split(argv[:LONGEST]) if argv else []
-    program = loaded(words) if words else words
+def loaded_program_name(argv: bytes | None) -> str:
+    """Returns the name of the program that the dynamic loader runs; empty if argv is not the loader's."""
+    words = split(argv[:MAX_ARGV_BYTES]) if argv else []
+    program = without_loader(words) if words else words
     return name_of(program[0]) if program is not words else ""
 
 
-def unwrapped(words: list[bytes]) -> tuple[list[str], list[bytes]]:
-    """Names of the launchers at the begin of a command line, and the words of what the last of them runs."""
+def split_launchers(words: list[bytes]) -> tuple[list[str], list[bytes]]:
+    """Returns the names of the launchers at the beginning, and the words of the command that the last one runs."""
     names: list[str] = []
-    for _ in range(_MOST):
+    for _ in range(_MAX_NESTED):
         name = name_of(words[0])
         if name not in _LAUNCHERS:
             break
@@ -100,14 +100,14 @@ def unwrapped(words: list[bytes]) -> tuple[list[str], list[bytes]]:
         if not rest:
             break
         names.append(name)
-        words = loaded(rest)
+        words = without_loader(rest)
     return names, words
 
 
 def _command(name: str, words: list[bytes]) -> list[bytes]:
     if name == "env":
         words = _split_strings(words)
-    rest = _after_options(words, _TAKES[name], set())
+    rest = _after_options(words, _TAKE_A_WORD[name], set())
     if name in ("env", "sudo"):
         assignments = next((number for number, word in enumerate(rest) if not _ASSIGNMENT.match(word)), len(rest))
         rest = rest[assignments:]
@@ -115,7 +115,7 @@ def _command(name: str, words: list[bytes]) -> list[bytes]:
 
 
 def _after_options(words: Sequence[bytes], take_a_word: set[bytes], stops: set[bytes]) -> list[bytes]:
-    """What follows the options of a command line; nothing, if one of stops is among them."""
+    """Returns the words after the options of a command line; none if an option is in `stops`."""
     number = 1
     while number < len(words) and words[number].startswith(b"-"):
         word = words[number]
@@ -128,7 +128,7 @@ def _after_options(words: Sequence[bytes], take_a_word: set[bytes], stops: set[b
 
 
 def _split_strings(words: list[bytes]) -> list[bytes]:
-    """The words of env with the text after -S as words of their own; a script's first line gives it as one."""
+    """Splits the text after env's option -S into words. In a script's first line it is one word."""
     for number, word in enumerate(words[1:3], 1):
         for option in (b"--split-string=", b"--split-string", b"-vS", b"-S"):
             if not word.startswith(option):
@@ -144,6 +144,6 @@ def _split_strings(words: list[bytes]) -> list[bytes]:
 def _split(string: bytes) -> list[bytes]:
     try:
         words = shlex.split(string.decode("utf-8", "surrogateescape"))
-    except ValueError:  # a quote without its end
+    except ValueError:  # a quote is not closed
         return string.split()
     return [word.encode("utf-8", "surrogateescape") for word in words]

@@ -1,4 +1,4 @@
-"""One-line messages on stderr, and lines of text on stdout, with nothing in them that a terminal would act on."""
+"""Writes messages to stderr and lines to stdout, with control characters escaped."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from .escape import safe
 
 
 def say(message: str) -> None:
-    """One line on stderr. Never fails: a recording goes on when its terminal has gone."""
+    """Writes one line to stderr. It never fails, so that a recording continues if its terminal is closed."""
     try:
         sys.stderr.write(f"webpf: {safe(message)}\n")
         sys.stderr.flush()
     except (OSError, ValueError):
-        # What stays in the buffer would fail again when Python ends, and become its exit code.
+        # The text stays in the buffer. Python would fail to write it again at its end, and change the exit code.
         with contextlib.suppress(OSError, ValueError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
 
 
 def write_lines(lines: Iterable[str], output: TextIO | None = None) -> None:
-    """Writes lines, to standard output if not told otherwise, with nothing in them that a terminal would act on."""
+    """Writes lines with control characters escaped. output: None is standard output."""
     (output or sys.stdout).writelines(safe(line) + "\n" for line in lines)

@@ -1,4 +1,4 @@
-"""Rows as a table, CSV, JSON or lines of JSON."""
+"""Writes rows as a table, CSV, JSON or newline-delimited JSON."""
 
 from __future__ import annotations
 
@@ -14,18 +14,21 @@ from .escape import safe
 
 TABLE_ROWS = 50
 
-_FORMULA = re.compile("'*[=+@\uff1d\uff0b\uff0d\uff20-]")  # also as wide characters, which some spreadsheets take too
+_FORMULA = re.compile("'*[=+@\uff1d\uff0b\uff0d\uff20-]")  # some spreadsheets accept wide forms too
 
 
 def write_rows(
     columns: Sequence[str], rows: Iterable[Sequence[Any]], format: str, limit: int | None, output: TextIO
 ) -> None:
-    """Writes rows as `table` (50 of them unless limit says otherwise), `csv`, `json` or `ndjson` (all of them)."""
+    """Writes rows as `table`, `csv`, `json` or `ndjson`. Values of bytes are written as an argv, quoted for a shell.
+
+    limit: number of rows; None means 50 rows of a table, and all rows in other formats.
+    """
     printable: Iterator[tuple[Any, ...]] = (
-        tuple(argv.quote(v[: argv.LONGEST], len(v)) if isinstance(v, bytes) else v for v in row) for row in rows
+        tuple(argv.quote(v[: argv.MAX_ARGV_BYTES], len(v)) if isinstance(v, bytes) else v for v in row) for row in rows
     )
     if format == "table":
-        # Here, for it takes rich with it.
+        # Imported here because it imports rich, which is slow.
         from . import table
 
         table.write(columns, printable, TABLE_ROWS if limit is None else limit, output)
@@ -48,12 +51,12 @@ def _write_csv(columns: Sequence[str], rows: Iterator[tuple[Any, ...]], output: 
 
 
 def _csv_text(text: str) -> str:
-    """Text that a spreadsheet doesn't take for a formula, nor a terminal for a command, as behind `| head`.
+    """Escapes control characters, and puts a quote before text that a spreadsheet would take as a formula.
 
-    Text that has quotes before such a character gets one more, so that taking one away always gives the text again.
+    Text with quotes before such a character gets one more quote, so that removing one always gives the original text.
     """
-    harmless = safe(text)
-    return f"'{harmless}" if _FORMULA.match(harmless) else harmless
+    escaped = safe(text)
+    return f"'{escaped}" if _FORMULA.match(escaped) else escaped
 
 
 def _write_json(columns: Sequence[str], rows: Iterator[tuple[Any, ...]], output: TextIO) -> None:

@@ -1,4 +1,4 @@
-"""Rows as a table that fits the terminal: long text is cut, and the last columns stay away where there is no room."""
+"""Writes rows as a table that fits the terminal: it cuts long text, and leaves out the last columns if necessary."""
 
 from __future__ import annotations
 
@@ -15,18 +15,19 @@ from rich.text import Text
 from .escape import safe
 from .units import short_moment
 
-_GAP = 2  # between columns: the padding and the box's own
-_SHORT = 18  # text up to this width is shown whole
-_LEAST = 20  # longer text gets at least this much
-_MOST = 100  # and elsewhere than on a terminal, where all columns are shown, at most this much
+# Widths in characters
+_GAP = 2  # between columns: the padding, and one of the box
+_MAX_UNCUT = 18  # text up to this width is never cut
+_MIN_CUT = 20  # longer text gets at least this width
+_MAX_IN_FILE = 100  # the maximum in a file or a pipe, where all columns are shown
 _UNLIMITED = 100_000
-_LONGEST = 10_000  # characters of a cell: more than any terminal is wide
+_MAX_CELL = 10_000  # wider than any terminal
 
 
 def write(columns: Sequence[str], rows: Iterator[tuple[Any, ...]], limit: int, output: TextIO) -> None:
-    """Writes up to `limit` rows, and below them how many there are, and which columns had no room.
+    """Writes up to `limit` rows, and below them the number of rows and the columns that were left out.
 
-    Columns in Unix ns are shown as local time, under their name without `_ns`.
+    Columns in Unix ns are shown as local time, and their names without `_ns`.
     """
     shown = list(islice(rows, limit))
     total = len(shown) + sum(1 for _ in rows)
@@ -60,23 +61,23 @@ def _cell(value: Any, is_time: bool) -> str:
         return short_moment(value)
     if isinstance(value, float):
         return f"{value:.3f}"
-    return safe(str(value)[:_LONGEST])
+    return safe(str(value)[:_MAX_CELL])
 
 
 def _fit(headers: list[str], cells: list[tuple[str, ...]], numeric: list[bool], width: int) -> list[int]:
-    """Widths of the columns that have room, from the first on. Numbers and short text are never cut."""
+    """Returns the widths of the first columns, as many as fit. Numbers and short text are never cut."""
     natural = [max(map(cell_len, (header, *(row[i] for row in cells)))) for i, header in enumerate(headers)]
     if width == _UNLIMITED:
-        natural = [min(each, _MOST) for each in natural]
+        natural = [min(each, _MAX_IN_FILE) for each in natural]
     widths = [
-        least if number or least <= _SHORT else min(least, _LEAST)
-        for least, number in zip(natural, numeric, strict=True)
+        each if is_numeric or each <= _MAX_UNCUT else min(each, _MIN_CUT)
+        for each, is_numeric in zip(natural, numeric, strict=True)
     ]
     while len(widths) > 1 and sum(widths) + _GAP * len(widths) > width:
         widths.pop()
     spare = width - sum(widths) - _GAP * len(widths)
     for i in sorted(range(len(widths)), key=lambda i: natural[i] - widths[i]):
-        # The least cut first: what it doesn't need goes to the others.
+        # The column that is cut least comes first, so that the space it doesn't need goes to the others.
         cut = [j for j in range(len(widths)) if natural[j] > widths[j]]
         if i in cut:
             extra = max(0, min(natural[i] - widths[i], spare // len(cut)))

@@ -1,15 +1,15 @@
-"""One way to write a duration, a size, a moment and a signal for people."""
+"""Formats durations, sizes, times and signals for people, in the same way everywhere."""
 
 from __future__ import annotations
 
 import signal
 from datetime import datetime
 
-_NOT_A_TIME = (ValueError, OverflowError, OSError)  # what datetime raises for a time that no calendar has
+_NOT_A_TIME = (ValueError, OverflowError, OSError)  # raised by datetime for a time outside of its range
 
 
 def duration(ns: float) -> str:
-    """Nanoseconds as 812 us, 3.20 ms, 1.52 s, 2 min 5 s or 3 h 12 min."""
+    """Returns nanoseconds as 812 us, 3.20 ms, 1.52 s, 2 min 5 s or 3 h 12 min."""
     if ns < 0:
         return f"-{duration(-ns)}"
     if ns < 999.5e3:
@@ -25,7 +25,7 @@ def duration(ns: float) -> str:
 
 
 def size(kib: int) -> str:
-    """KiB as 812 KiB, 8.05 MiB, 82.1 MiB or 1.52 GiB: from a MiB on, three digits."""
+    """Returns KiB as 812 KiB, 8.05 MiB, 82.1 MiB or 1.52 GiB, with three digits from 1 MiB on."""
     if kib < 1024:
         return f"{kib} KiB"
     number, unit = (kib / 1024, "MiB") if kib < 1023.5 * 1024 else (kib / 1024 / 1024, "GiB")
@@ -34,7 +34,7 @@ def size(kib: int) -> str:
 
 
 def moment(ns: int) -> str:
-    """Unix ns as local time, to the microsecond; the number itself if no calendar has it."""
+    """Returns Unix ns as local time, to the microsecond; the number itself if it is outside of datetime's range."""
     seconds, rest = divmod(ns, 1_000_000_000)
     try:
         return f"{datetime.fromtimestamp(seconds):%Y-%m-%d %H:%M:%S}.{rest // 1000:06d}"
@@ -43,7 +43,7 @@ def moment(ns: int) -> str:
 
 
 def short_moment(ns: int) -> str:
-    """Unix ns as local time without the year, to the millisecond: for narrow tables."""
+    """Returns Unix ns as local time without the year, to the millisecond, for narrow tables."""
     try:
         return datetime.fromtimestamp(ns / 1e9).strftime("%m-%d %H:%M:%S.%f")[:-3]
     except _NOT_A_TIME:
@@ -51,7 +51,7 @@ def short_moment(ns: int) -> str:
 
 
 def zoned_moment(ns: int) -> str | None:
-    """Unix ns as local time with its offset from UTC, to the second; None if no calendar has it."""
+    """Returns Unix ns as local time with its offset from UTC, to the second; None if outside of datetime's range."""
     try:
         return datetime.fromtimestamp(ns / 1e9).astimezone().isoformat(sep=" ", timespec="seconds")
     except _NOT_A_TIME:
@@ -59,7 +59,7 @@ def zoned_moment(ns: int) -> str | None:
 
 
 def signal_name(number: int) -> str:
-    """Number and name of a signal, as 9 KILL; only the number of one that has no name."""
+    """Returns number and name of a signal, as 9 KILL; only the number if the signal has no name."""
     try:
         return f"{number} {signal.Signals(number).name.removeprefix('SIG')}"
     except ValueError:

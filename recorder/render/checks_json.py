@@ -36,8 +36,8 @@ def doctor_document(found: Iterable[Check]) -> Document:
         {
             "name": each.name,
             "ok": each.ok,
-            "found": each.found,
-            "mend": each.mend if each.ok is False and each.mend else None,
+            "found": each.detail,
+            "mend": each.fix if each.ok is False and each.fix else None,
         }
         for each in found
     ]

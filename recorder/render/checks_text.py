@@ -22,9 +22,9 @@ def finding_lines(finding: Finding) -> Iterator[str]:
 
 def check_lines(check: Check) -> Iterator[str]:
     """A check of doctor, and below it what mends it."""
-    yield f"{_MARKS[check.ok]:8} {check.name:14} {check.found}"
-    if check.ok is False and check.mend:
-        yield f"{'':8} {'':14} -> {check.mend}"
+    yield f"{_MARKS[check.ok]:8} {check.name:14} {check.detail}"
+    if check.ok is False and check.fix:
+        yield f"{'':8} {'':14} -> {check.fix}"
 
 
 def _summary(finding: Finding) -> str:

@@ -17,7 +17,7 @@ from typing import BinaryIO
 
 from ..errors import CannotCreate, StorageError, UsageError
 from ..host import file_owner
-from ..host.invocation import elsewhere
+from ..host.invocation import retry_at_home
 from ..model import argv
 from . import temporary_file
 
@@ -53,10 +53,10 @@ def path(wanted: Path, replaces: bool) -> Iterator[Path]:
     """The same for what needs a path: an empty file beside the wanted one. It can't be a stream."""
     with _errors_told(wanted):
         if is_stream(wanted):
-            raise CannotCreate(f"{wanted} is no file, and an SQLite database must be one", elsewhere("-o", wanted))
-        for side in file_owner.side_files(file_owner.follow(wanted, "-o")):
+            raise CannotCreate(f"{wanted} is no file, and an SQLite database must be one", retry_at_home("-o", wanted))
+        for side in file_owner.side_files(file_owner.resolve_link(wanted, "-o")):
             if os.path.lexists(side):  # SQLite would take it for the new file's
-                raise CannotCreate(f"{side} is there, of a database that was not closed", elsewhere("-o", wanted))
+                raise CannotCreate(f"{side} is there, of a database that was not closed", retry_at_home("-o", wanted))
         with _new(wanted, replaces, makes_folders=False) as (_, made):
             yield made
 
@@ -82,7 +82,7 @@ def is_same(wanted: Path, file: Path) -> bool:
 
 def _descriptor(wanted: Path) -> int | None:
     """The number of a descriptor of this process that a path leads to."""
-    for _ in range(file_owner.MOST_LINKS):
+    for _ in range(file_owner.MAX_LINKS):
         if os.path.realpath(wanted.parent) == f"/proc/{os.getpid()}/fd" and wanted.name.isdecimal():
             return int(wanted.name)
         try:
@@ -111,8 +111,8 @@ def _stream(wanted: Path) -> Iterator[BinaryIO]:
 def _open_stream(wanted: Path) -> int:
     target = _followed(wanted)
     status = target.lstat()
-    if stat.S_ISFIFO(status.st_mode) and os.geteuid() == 0 and status.st_uid not in file_owner.trusted():
-        raise CannotCreate(f"{wanted} is a pipe of another user (uid {status.st_uid})", elsewhere("-o", wanted))
+    if stat.S_ISFIFO(status.st_mode) and os.geteuid() == 0 and status.st_uid not in file_owner.trusted_uids():
+        raise CannotCreate(f"{wanted} is a pipe of another user (uid {status.st_uid})", retry_at_home("-o", wanted))
     return os.open(target, os.O_WRONLY | os.O_NOCTTY | os.O_NOFOLLOW | os.O_CLOEXEC)
 
 
@@ -120,7 +120,7 @@ def _followed(wanted: Path) -> Path:
     """Where it leads. Raises CannotCreate for a link that isn't followed, also on the way."""
     for folder in wanted.absolute().parents if os.geteuid() == 0 else ():
         file_owner.check_link(folder, "-o")
-    return file_owner.follow(wanted, "-o")
+    return file_owner.resolve_link(wanted, "-o")
 
 
 @contextlib.contextmanager
@@ -138,7 +138,7 @@ def _new(wanted: Path, replaces: bool, makes_folders: bool) -> Iterator[tuple[in
         try:
             yield descriptor, Path(name)
             if not os.path.samestat(os.fstat(descriptor), Path(name).lstat()):
-                raise CannotCreate(f"{wanted} was replaced while it was being written", elsewhere("-o", wanted))
+                raise CannotCreate(f"{wanted} was replaced while it was being written", retry_at_home("-o", wanted))
             if before is not None:
                 _make_like(descriptor, before)
             _put(Path(name), target, replaces)
@@ -157,7 +157,7 @@ def _there(wanted: Path, target: Path, replaces: bool) -> os.stat_result | None:
         return None
     if not stat.S_ISREG(status.st_mode):
         kind = _KINDS.get(stat.S_IFMT(status.st_mode), "special file")
-        raise CannotCreate(f"{wanted} is a {kind}", elsewhere("-o", wanted))
+        raise CannotCreate(f"{wanted} is a {kind}", retry_at_home("-o", wanted))
     if not replaces:
         raise _taken(wanted)
     return status
@@ -184,8 +184,8 @@ def _errors_told(wanted: Path) -> Iterator[None]:
         raise _taken(wanted) from None
     except OSError as error:
         if error.errno in _FULL:
-            raise StorageError(f"{wanted} can't be written: {error.strerror}", elsewhere("-o", wanted)) from None
-        raise CannotCreate(f"{wanted} can't be created: {error.strerror}", elsewhere("-o", wanted)) from None
+            raise StorageError(f"{wanted} can't be written: {error.strerror}", retry_at_home("-o", wanted)) from None
+        raise CannotCreate(f"{wanted} can't be created: {error.strerror}", retry_at_home("-o", wanted)) from None
 
 
 def _remove_empty(folders: list[Path]) -> None:

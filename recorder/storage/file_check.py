@@ -58,7 +58,7 @@ def check_writable(path: Path) -> None:
         raise CannotCreate(f"{path}: {error.strerror}", "webpf record --db ~/webpf.db") from None
     if path.is_dir():
         raise CannotCreate(f"{path} is a directory", f"webpf record --db {argv.file_word(path / 'webpf.db')}")
-    file_owner.follow(path)
+    file_owner.resolve_link(path)
     if path.exists():
         if not path.is_file():
             raise CannotCreate(f"{path} is not a regular file", "webpf record --db ~/webpf.db")
@@ -124,7 +124,7 @@ def create(path: Path) -> file_owner.Identity:
     Under sudo the owner is the user who called it; SQLite gives its side files the owner and mode of this one.
     Returns which file it is. Raises CannotCreate, also for a file that was put there by somebody else.
     """
-    path = file_owner.follow(path)
+    path = file_owner.resolve_link(path)
     try:
         fd, is_new = _open(path)
     except OSError as error:

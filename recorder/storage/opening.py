@@ -50,7 +50,7 @@ def check(connection: sqlite3.Connection, path: Path, accepts_older: bool = Fals
     accepts_older: whether tables of an older schema pass.
     """
     if connection.execute("PRAGMA application_id").fetchone() != (APPLICATION_ID,):
-        log = argv.file_word(Path(f"{path}{file_owner.SIDE_FILES[0]}"))
+        log = argv.file_word(Path(f"{path}{file_owner.SIDE_FILE_SUFFIXES[0]}"))
         raise DataError(f"{path} can't be read: the log beside it is another database's", f"mv {log} {log}.away")
     for kind, name in connection.execute(_MASKS):
         if name.lower() in columns():

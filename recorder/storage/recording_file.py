@@ -18,7 +18,7 @@ from ..errors import StorageError
 from ..host import file_owner, invocation, lock_holders
 from ..host.liveness import is_recorder_alive
 from ..log import get_logger, suppressed
-from ..model.events import storable
+from ..model.events import to_storable
 from . import file_check, opening, schema
 from .file_watch import FileLost, FileWatch
 from .recording_writer import RecordingWriter
@@ -101,7 +101,7 @@ class Store:
     def begin(self, about: Mapping[str, Any]) -> RecordingWriter:
         """Starts a recording. about: the columns of `recordings` that are known at the start."""
         with self.writing():
-            row = {key: storable(value) for key, value in about.items()}
+            row = {key: to_storable(value) for key, value in about.items()}
             row |= {"options": json.dumps(about["options"]), "status": "recording"}
             recording_id = self.db.table("recordings").insert(row).last_rowid
         assert recording_id is not None
@@ -164,7 +164,7 @@ class Store:
 
     def failure(self, error: Exception) -> StorageError:
         """What is told, if SQLite's error is the end."""
-        hint = invocation.elsewhere("--db", self.path)
+        hint = invocation.retry_at_home("--db", self.path)
         if "locked" in str(error):
             holder = lock_holders.describe(self.path) or "by another process"
             return StorageError(f"{self.path} is locked {holder}; what was committed before is kept", hint)

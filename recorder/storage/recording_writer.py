@@ -17,7 +17,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias
 
-from ..model.events import KERNEL_KINDS, exact
+from ..model.events import KERNEL_KINDS, decode_exact
 from ..model.process import RUNNING, Process
 from ..model.recording import INTERRUPTED
 from ..model.source import Counts
@@ -210,7 +210,7 @@ class RecordingWriter:
 
     def write_cgroups(self, paths: Mapping[int, str | bytes | None]) -> None:
         """Adds cgroups: id -> path."""
-        rows = [(self.id, number, path and exact(os.fsencode(path))) for number, path in paths.items()]
+        rows = [(self.id, number, path and decode_exact(os.fsencode(path))) for number, path in paths.items()]
         self._add("INSERT OR IGNORE INTO cgroup_paths VALUES (?, ?, ?)", rows)
 
     def write_directories(self, paths: Mapping[tuple[int, int], str | bytes]) -> None:

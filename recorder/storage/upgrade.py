@@ -14,7 +14,7 @@ from pathlib import Path
 
 from ..errors import CannotCreate, DataError, StorageError, UsageError, WebpfError
 from ..host import file_owner, lock_holders
-from ..host.invocation import elsewhere
+from ..host.invocation import retry_at_home
 from ..model import argv
 from ..model.recording import GOING_ON
 from ..progress import UNWATCHED, Work
@@ -93,11 +93,11 @@ def older_version(path: Path) -> int | None:
 def _followed(path: Path) -> Path:
     """Where it leads. Raises CannotCreate for what can't be replaced."""
     try:
-        old = file_owner.follow(path)
+        old = file_owner.resolve_link(path)
     except CannotCreate as error:
         raise CannotCreate(error.message, f"webpf upgrade {argv.file_word(Path(os.path.realpath(path)))}") from None
     if not os.access(old, os.W_OK) or not os.access(old.parent, os.W_OK):
-        raise CannotCreate(f"{path} can't be written: {file_check.why_not(old.parent)}", elsewhere("-o", path))
+        raise CannotCreate(f"{path} can't be written: {file_check.why_not(old.parent)}", retry_at_home("-o", path))
     return old
 
 
@@ -149,7 +149,7 @@ def _failure(path: Path, old: Path, error: BaseException) -> StorageError:
     if "locked" in str(error):
         holder = lock_holders.describe(old) or "by another process"
         return StorageError(f"{path} is open, {holder}: upgrade it when that has ended")
-    return StorageError(f"{path} can't be upgraded: {error}; it is as before", elsewhere("-o", path))
+    return StorageError(f"{path} can't be upgraded: {error}; it is as before", retry_at_home("-o", path))
 
 
 def _write(made: Path, source: Path, rows: int, work: Work) -> None:

@@ -117,7 +117,7 @@ def _unbalanced(recording: Recording, counts: Iterable[int]) -> Iterator[str]:
     """
     for (kind, told), found in zip(recording.counts.items(), counts, strict=True):
         if recording.status == COMPLETE:
-            if not told.are_balanced and not (recording.is_replayed and told.are_unknown):
+            if not told.counts_match and not (recording.is_replayed and told.are_unknown):
                 yield f"{kind}s: {told.attempted} attempted is not {told.written} written and {told.lost} lost"
             if found != told.written:
                 yield f"{kind}s: {found} are there, {told.written} were written"

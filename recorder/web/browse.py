@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from ..errors import Unavailable, UsageError, WebpfError
-from ..host.signals import ASKING
+from ..host.signals import STOP_SIGNALS
 from ..storage import reader
 from . import browser
 
@@ -137,7 +137,7 @@ def _listen(port: int) -> socket.socket | None:
 def _ended_by_signals() -> Iterator[None]:
     """SIGTERM and SIGHUP end it like Ctrl-C; and that also where a shell had it ignored, as in the background."""
     before = {}
-    for number in ASKING:
+    for number in STOP_SIGNALS:
         if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # nohup means it
             before[number] = signal.signal(number, _interrupt)
     try:

@@ -70,7 +70,7 @@ class Gate:
             return (HTTPStatus.SEE_OTHER, "", {"location": rest}) if has_token else None
         if not has_token or self._is_spent or scope.get("method") != "GET":
             return HTTPStatus.FORBIDDEN, _NO_COOKIE, {}
-        if self.users is not None and peers.uid(scope["server"], scope["client"]) not in self.users:
+        if self.users is not None and peers.find_uid(scope["server"], scope["client"]) not in self.users:
             return HTTPStatus.FORBIDDEN, _OTHER_USER, {}
         self._is_spent = True
         cookie = f"{self._name}={self._secret}; Path=/; HttpOnly; SameSite=Lax"

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from story import BUILD, run
-from support import alive, make_recording
+from support import make_recording, seen
 
 from webpf.model.events import Event
 
@@ -56,7 +56,7 @@ def test_lists_say_what_they_leave_out(webpf: Webpf) -> None:
 
 def test_the_tree_says_how_many_it_leaves_out(tmp_path: Path, webpf: Webpf) -> None:
     """Lines and what they say is left out are all rows but the kernel's."""
-    idle: list[Event] = [alive(200 + number, -900, comm="idle") for number in range(3)]
+    idle: list[Event] = [seen(200 + number, -900, comm="idle") for number in range(3)]
     make_recording(tmp_path / "webpf.db", [*BUILD[:4], *idle, *BUILD[4:]])
     ended = webpf("tree", "--no-fold")
     with closing(sqlite3.connect(tmp_path / "webpf.db")) as connection:

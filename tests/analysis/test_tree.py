@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support import alive, exec_, exit_, fork, free, make_recording
+from support import exec_, exit_, fork, free, make_recording, seen
 
 from webpf.analysis.process_tree import Node
 from webpf.analysis.tree_view import Tree
@@ -24,8 +24,8 @@ Webpf = Callable[..., "subprocess.CompletedProcess[str]"]
 def db(tmp_path: Path) -> Path:
     """A server that was there, an idle one, and a make whose three compilers each run an assembler; one fails."""
     events: list[Event] = [
-        alive(1, -5000, ppid=0, comm="init", argv=b"init\0"),
-        alive(9, -4000, ppid=1, comm="idle", argv=b"idle\0"),
+        seen(1, -5000, ppid=0, comm="init", argv=b"init\0"),
+        seen(9, -4000, ppid=1, comm="idle", argv=b"idle\0"),
         fork(100, 0, ppid=1, parent_ms=-5000),
         exec_(100, 0, 1, b"/usr/bin/make\0-j2\0", "make"),
     ]

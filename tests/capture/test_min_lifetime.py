@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hypothesis import given
 from hypothesis import strategies as st
-from support import MS, alive, at, exec_, exit_, fork, free
+from support import MS, at, exec_, exit_, fork, free, seen
 
 from webpf.capture.min_lifetime import MinLifetimeFilter
 from webpf.model.events import Event
@@ -81,5 +81,5 @@ def test_nothing_gets_lost(lives: list[tuple[int, int]], batch: int) -> None:
 
 def test_what_is_no_birth_is_let_through() -> None:
     """A process that was found, and one whose fork was lost, and that is old enough at its exec."""
-    events: list[Event] = [alive(7, 50), exec_(8, 0, 150)]
+    events: list[Event] = [seen(7, 50), exec_(8, 0, 150)]
     assert sifted(events, 160)[0] == events

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 from fates import Query, check, programs_of, reap, row_of, run_child
-from support import NOBODY, Recorder, alive, at, exec_, exit_, fork
+from support import NOBODY, Recorder, at, exec_, exit_, fork, seen
 
 from webpf.capture.live_machine import LiveMachine
 from webpf.capture.proc_changes import PendingChanges
@@ -69,7 +69,7 @@ def test_only_a_signal_kills_within_an_exec() -> None:
 
 def test_where_the_kernels_number_was_not_known_at_first_the_last_name_is_taken() -> None:
     """As of what was alive before; and in what older versions recorded."""
-    for event in (alive(100, 0), exec_(100, 0, 1), fork(100, 0)):
+    for event in (seen(100, 0), exec_(100, 0, 1), fork(100, 0)):
         ended = exit_(100, 0, 9, KILLED, comm="ls")
         number = None if isinstance(event, Fork) else 7
         assert pair(event, ended._replace(begun=number)).comm == "ls"
@@ -81,7 +81,7 @@ def test_the_user_at_the_end() -> None:
 
 
 def test_what_is_found_of_a_known_process_is_its_name_now_and_the_program_that_it_ran() -> None:
-    now = alive(100, 0, comm="renamed", argv=b"a title\0")
+    now = seen(100, 0, comm="renamed", argv=b"a title\0")
     process = pair(fork(100, 3.5, ppid=50), exec_(100, 3.5, 4, b"/bin/ls\0-l\0"), now)
     assert (process.comm, process.uid, process.argv, process.execs) == ("renamed", 0, b"/bin/ls\0-l\0", 1)
     assert (process.start_ns, process.ppid, process.exact) == (at(3.5), 50, True)
@@ -90,7 +90,7 @@ def test_what_is_found_of_a_known_process_is_its_name_now_and_the_program_that_i
 
 
 def test_a_program_that_came_after_the_look_counts_more() -> None:
-    looks = [alive(pid, 0)._replace(time_ns=at(10)) for pid in (100, 101, 102, 103)]
+    looks = [seen(pid, 0)._replace(time_ns=at(10)) for pid in (100, 101, 102, 103)]
     look = PendingChanges(looks)
     look.drop_outdated([exec_(100, 0, 9), exec_(101, 0, 10), fork(102, 11)])
     assert look.events(lambda found: found.pid != 103) == [looks[0], looks[2]]
@@ -313,7 +313,7 @@ def test_what_clone_parent_makes_is_told_from_that(act: str, start_recorder: Sta
 def test_arguments_of_all_that_changed_have_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     """As those of all that a look at /proc finds."""
     with changed(b"renamed") as first, changed(b"renamed") as second:
-        alive_now = [procfs.read_alive(pid, 0, 32768, {}) for pid in (first, second)]
+        alive_now = [procfs.read_process(pid, 0, 32768, {}) for pid in (first, second)]
         known = [Process(number, it.pid, it.start_ns) for number, it in enumerate(alive_now) if it is not None]
         for process in known:
             process.execs, process.comm = 0, "python3"

@@ -11,14 +11,14 @@ import signal
 from pathlib import Path
 
 import pytest
-from support import PROJECT, about
+from support import PROJECT, recording_values
 
 from webpf.capture import live_recording
 from webpf.capture.record_options import RecordOptions
 from webpf.capture.targets import RunningProcess, WholeMachine, open_target
 from webpf.cli import record
 from webpf.errors import NotFound, UsageError
-from webpf.host.signals import ENDING, StopSignal, ignored
+from webpf.host.signals import ALL_STOP_SIGNALS, StopSignal, ignored
 from webpf.kernel.filters import FilterOptions
 from webpf.model.events import KERNEL_KINDS
 from webpf.model.recording import COMPLETE, Recording, StoredCounts
@@ -57,7 +57,7 @@ def test_a_recording_is_paired_again_as_it_was(options: RecordOptions, is_filter
     assert options.is_filtered is is_filtered
     recorded = options.recorded()
     for kept in (recorded, {key: recorded[key] for key in recorded.keys() - {"filtered"}}):  # before: without that key
-        row = {**about(), "id": 1, "ended_ns": None, "lost": 0, "kept_short": 0}
+        row = {**recording_values(), "id": 1, "ended_ns": None, "lost": 0, "kept_short": 0}
         row |= {f"{kind.name}s_{what}": 0 for kind in KERNEL_KINDS for what in StoredCounts._fields}
         pairing = event_reader.pairing_of(Recording.from_row(row, COMPLETE, json.loads(json.dumps(kept))))
         assert pairing._is_filtered is is_filtered
@@ -74,15 +74,15 @@ def test_each_filter_is_refused_for_one_process(name: str) -> None:
 
 
 def handlers() -> dict[int, object]:
-    return {number: signal.getsignal(number) for number in ENDING}
+    return {number: signal.getsignal(number) for number in ALL_STOP_SIGNALS}
 
 
 def test_signals_are_handled_as_before_at_the_end() -> None:
     before = handlers()
-    stop = StopSignal(ENDING)
+    stop = StopSignal(ALL_STOP_SIGNALS)
     targets = WholeMachine(), RunningProcess(os.getpid())
     assert handlers() == before, "a constructor does nothing"
-    for block in (stop, ignored(ENDING), *targets, open_target(RecordOptions(), None)):
+    for block in (stop, ignored(ALL_STOP_SIGNALS), *targets, open_target(RecordOptions(), None)):
         with block:
             assert handlers() != before
         assert handlers() == before

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support import Recorder, alive, exec_, fork, wait_until, webpf_command
+from support import Recorder, exec_, fork, seen, wait_until, webpf_command
 
 from webpf.capture.redaction import RedactedSource, Redaction
 from webpf.errors import UsageError
@@ -110,7 +110,7 @@ def test_a_title_without_an_end_is_no_cut() -> None:
 
 
 def test_facts_of_other_kinds_pass() -> None:
-    events: list[Event] = [fork(1, 0), exec_(1, 0, 1, b"a\0s3\0"), alive(2, 0, argv=b"s3\0"), alive(3, 0, argv=None)]
+    events: list[Event] = [fork(1, 0), exec_(1, 0, 1, b"a\0s3\0"), seen(2, 0, argv=b"s3\0"), seen(3, 0, argv=None)]
     for redaction, argvs in (
         (Redaction(patterns=["s3"]), [b"a\0***\0", b"***\0", None]),
         (Redaction(no_args=True), [None, None, None]),

@@ -7,13 +7,13 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from support import MS, Machine, about, alive, at, exit_, fork, free
+from support import MS, Machine, at, exit_, fork, free, recording_values, seen
 
 from webpf.capture.session import Session
 from webpf.host import clock
 from webpf.host.procfs import State
 from webpf.model.events import Event, Exec, Exit, Fork, Free
-from webpf.model.known_processes import MOST_GIVEN_UP
+from webpf.model.known_processes import MAX_GIVEN_UP
 from webpf.model.source import Counts, Replay
 from webpf.storage.recording_file import Store
 from webpf.storage.verify import verify
@@ -35,7 +35,7 @@ def test_what_was_never_freed_is_let_go_of_once_it_is_long_gone(tmp_path: Path) 
         exit_(102, 2, 5),
     ]
     store = Store(tmp_path / "webpf.db")
-    session = Session(Replay(events), store.begin(about()), Machine(states.__getitem__))
+    session = Session(Replay(events), store.begin(recording_values()), Machine(states.__getitem__))
     session.take_in(session.source.drain())
     session.forget_unfreed()
     assert held() == {100, 101, 102}
@@ -55,7 +55,7 @@ def test_a_recording_ends_with_what_it_still_took_in(tmp_path: Path) -> None:
     """Not with a moment after intake stopped, of which it knows nothing; and a free belongs to an end before it."""
     store = Store(tmp_path / "webpf.db")
     events: list[Event] = [fork(100, 0), exit_(100, 0, 5), free(100, 0, 9)]
-    session = Session(Replay(events, batch=1), store.begin(about()), Machine(lambda pid: "gone"))
+    session = Session(Replay(events, batch=1), store.begin(recording_values()), Machine(lambda pid: "gone"))
     assert session.finish() == at(5)
     assert [row["ended_ns"] for row in store.db["recordings"].rows] == [at(5)]
     store.close()
@@ -92,7 +92,7 @@ def finished(db: Path, events: list[Event], *later: list[Event], gone: Iterable[
     store = Store(db)
     offset = at(END) - clock.boot_ns()
     machine = Machine(lambda pid: "gone" if pid in gone else "alive", offset)
-    session = Session(Latecomers(events, list(later)), store.begin(about()), machine)
+    session = Session(Latecomers(events, list(later)), store.begin(recording_values()), machine)
     session.take_in(session.source.drain())
     session.finish()
     assert session.counts.arrived == session.writer.written
@@ -133,13 +133,13 @@ def test_a_free_of_who_was_born_after_the_end_is_no_fact_of_it(tmp_path: Path) -
 
 def test_a_start_that_only_a_late_free_tells_is_not_taken_over(tmp_path: Path) -> None:
     """The file would not follow from its facts: that free is none of them."""
-    rows = finished(tmp_path / "db", [alive(100, -50)], [free(100, -47, LATE)])
+    rows = finished(tmp_path / "db", [seen(100, -50)], [free(100, -47, LATE)])
     assert rows == [(100, "running", None)]
 
 
 def test_a_free_that_comes_after_all_for_who_was_given_up(tmp_path: Path) -> None:
     store = Store(tmp_path / "db")
-    session = Session(Replay([]), store.begin(about()), Machine(lambda pid: "gone"))
+    session = Session(Replay([]), store.begin(recording_values()), Machine(lambda pid: "gone"))
     session.take_in([fork(100, 0), exit_(100, 0, 3)])
     for _ in range(2):
         session.forget_unfreed()
@@ -153,12 +153,12 @@ def test_a_free_that_comes_after_all_for_who_was_given_up(tmp_path: Path) -> Non
 def test_a_free_that_never_comes_costs_no_memory_for_ever(tmp_path: Path) -> None:
     """Also where pids come round so soon that no sweep sees a process that was never freed."""
     store = Store(tmp_path / "db")
-    writer = store.begin(about())
+    writer = store.begin(recording_values())
     session = Session(Replay([]), writer, Machine())
-    for round in range(2 * MOST_GIVEN_UP):
+    for round in range(2 * MAX_GIVEN_UP):
         session.take_in([fork(100, round), exit_(100, round, round + 0.5)])
         if round % 1000 == 0:
             session.forget_unfreed()
     session.forget_unfreed()
-    assert len(writer._open) <= MOST_GIVEN_UP + 2
+    assert len(writer._open) <= MAX_GIVEN_UP + 2
     store.close()

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from story import run
-from support import alive, at, exec_, exit_, fork, free, make_recording
+from support import at, exec_, exit_, fork, free, make_recording, seen
 
 from webpf.analysis import process_tree, timeline
 from webpf.analysis.timeline import View
@@ -30,7 +30,7 @@ def db(tmp_path: Path) -> Path:
     make_recording(
         db,
         [
-            alive(1, -5000, ppid=0),
+            seen(1, -5000, ppid=0),
             fork(80, 100, parent_ms=-5000),
             fork(81, 200, parent_ms=-5000),
             exit_(81, 200, 300),

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import PROJECT, alive, at, exec_, exit_, fork, free, make_recording, webpf_command
+from support import PROJECT, at, exec_, exit_, fork, free, make_recording, seen, webpf_command
 
 import webpf as package
 from webpf.model.events import Event
@@ -26,7 +26,7 @@ from webpf.model.events import Event
 Webpf = Callable[..., "subprocess.CompletedProcess[str]"]
 
 EVENTS: list[Event] = [
-    alive(1, -5000, ppid=0),
+    seen(1, -5000, ppid=0),
     fork(100, 10),
     exec_(100, 10, 11, b"/bin/a\0b c\0", "a"),
     exit_(100, 10, 60, status=256, comm="a"),

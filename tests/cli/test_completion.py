@@ -14,7 +14,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from support import DEADLINE_SECONDS, PROJECT, alive, make_recording
+from support import DEADLINE_SECONDS, PROJECT, make_recording, seen
 
 PROGRAM = Path(sys.executable).parent / "webpf"
 NAMES = sorted(path.stem for path in (PROJECT / "queries").glob("*.sql"))
@@ -24,7 +24,7 @@ NAMES = sorted(path.stem for path in (PROJECT / "queries").glob("*.sql"))
 def folder(tmp_path: Path) -> Path:
     """webpf.db with two recordings, other.db with one, and files that hold none."""
     make_recording(tmp_path / "webpf.db", [], name="before")
-    make_recording(tmp_path / "webpf.db", [alive(1, -5000, ppid=0)], name="af\x1b[31mter\n1 \"quoted\" 'name'")
+    make_recording(tmp_path / "webpf.db", [seen(1, -5000, ppid=0)], name="af\x1b[31mter\n1 \"quoted\" 'name'")
     make_recording(tmp_path / "other.db", [])
     (tmp_path / "text.db").write_text("no database")
     (tmp_path / "empty.db").touch()

@@ -167,8 +167,8 @@ def test_no_text_installs_webpf_from_an_index() -> None:
 
 def test_how_webpf_was_called(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", ["/opt/my venv/bin/webpf", "tree"])
-    assert invocation.as_called("webpf query --help") == "'/opt/my venv/bin/webpf' query --help"
-    assert invocation.as_called("sudo webpf record") == "sudo '/opt/my venv/bin/webpf' record"
-    assert invocation.as_called("ps -e") == "ps -e"
+    assert invocation.adapt_hint("webpf query --help") == "'/opt/my venv/bin/webpf' query --help"
+    assert invocation.adapt_hint("sudo webpf record") == "sudo '/opt/my venv/bin/webpf' record"
+    assert invocation.adapt_hint("ps -e") == "ps -e"
     monkeypatch.setattr(shutil, "which", lambda name: "/opt/my venv/bin/webpf")
-    assert invocation.as_called("webpf query --help") == "webpf query --help"
+    assert invocation.adapt_hint("webpf query --help") == "webpf query --help"

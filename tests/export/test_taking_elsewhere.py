@@ -22,7 +22,7 @@ from typing import Any
 
 import pytest
 from story import BUILD
-from support import DEADLINE_SECONDS, T0, about, fork, make_recording, wait_until
+from support import DEADLINE_SECONDS, T0, fork, make_recording, recording_values, wait_until
 
 from webpf.export import exporter, stacks
 from webpf.storage.recording_file import Store
@@ -98,7 +98,7 @@ def test_several_recordings_of_a_file(tmp_path: Path, webpf: Webpf) -> None:
     """Each has its own place; one that is there already is not replaced but with --force."""
     for at_ns in (T0, T0 + 5_000_001_000):
         store = Store(tmp_path / "webpf.db")
-        store.begin(about() | {"started_ns": at_ns})
+        store.begin(recording_values() | {"started_ns": at_ns})
         store.close()
     for number in ("1", "2"):
         assert webpf("export", "--to", "parquet", "-o", "tree", "--recording", number).returncode == 0

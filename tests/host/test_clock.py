@@ -1,6 +1,7 @@
-"""Time namespaces: the clock is the kernel's own, in whichever namespace recorder and reader are.
+"""Time namespaces: webpf reads the kernel's own boot clock, in whatever namespace recorder and reader are.
 
-What is true is told by util-linux's unshare (which gives the offset), by wait4(), and by a reader that is in none.
+The expected values come from the offset that util-linux's unshare sets, from wait4(), and from this process, which is
+in the first time namespace.
 """
 
 from __future__ import annotations
@@ -19,17 +20,17 @@ from support import MS, webpf_command
 from webpf.host import clock, liveness, procfs
 
 OFFSETS = (100_000, -200, 0, 1_000_000_000)
-"""Seconds. The second is no more than this machine's age, but before the start of its first processes."""
+"""In seconds. With the second, the first processes of the machine started before time 0 of the namespace."""
 
 MODULES = {"clock": clock, "procfs": procfs, "liveness": liveness}
 IMPORTS = " ".join(f"import {module.__name__} as {name};" for name, module in MODULES.items())
-TELL = f"import sys; sys.path[:0] = sys.argv[1:]; {IMPORTS}"
+SETUP = f"import sys; sys.path[:0] = sys.argv[1:]; {IMPORTS}"
 SHOW = "print(clock.boot_ns(), procfs.read_stat(1).start_ns, procfs.read_stat({}).start_ns)"
 UNSHARE = "import ctypes, pathlib; assert ctypes.CDLL(None).unshare(0x80) == 0;"  # CLONE_NEWTIME
 
 
 def can_unshare() -> bool:
-    """Whether a time namespace can be made here."""
+    """Whether this machine can make a time namespace."""
     unshare = shutil.which("unshare")
     return bool(unshare) and subprocess.run([str(unshare), "-T", "true"], check=False).returncode == 0
 
@@ -38,24 +39,24 @@ pytestmark = pytest.mark.skipif(os.geteuid() != 0 or not can_unshare(), reason="
 
 
 def shifted(seconds: int) -> list[str]:
-    """How a command is run in a time namespace with this offset."""
+    """Returns the words before a command that run it in a time namespace with this offset."""
     return ["unshare", "-T", "--boottime", str(seconds), "--monotonic", str(seconds)]
 
 
 def possible(seconds: int) -> int:
-    """The offset, or the lowest that this machine is old enough for."""
+    """Returns the offset, or the lowest that the uptime of this machine allows."""
     return max(seconds, 1 - int(time.clock_gettime(time.CLOCK_MONOTONIC)))
 
 
-def shows(code: str, *before: str) -> list[int]:
-    """What a Python elsewhere prints, in numbers."""
-    line = [*before, sys.executable, "-c", TELL + code, *sys.path]
+def run_python(code: str, *before: str) -> list[int]:
+    """Runs code in another Python, with `before` before its command line; returns the numbers that it prints."""
+    line = [*before, sys.executable, "-c", SETUP + code, *sys.path]
     return [int(word) for word in subprocess.run(line, check=True, capture_output=True, text=True).stdout.split()]
 
 
-def is_the_kernels(told: list[int], before_ns: int) -> bool:
-    """Boot time, start of init and of this process, as another process told them, against what is read here."""
-    now, init, own = told
+def match_kernel(values: list[int], before_ns: int) -> bool:
+    """Whether boot time, start of init and start of this process, from another process, are what is read here."""
+    now, init, own = values
     here = [int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]) for pid in (1, os.getpid())]
     is_now = before_ns - MS <= now <= time.clock_gettime_ns(time.CLOCK_BOOTTIME) + MS
     return is_now and all(abs(a - b * 10 * MS) < 10 * MS for a, b in zip((init, own), here, strict=True))
@@ -64,41 +65,41 @@ def is_the_kernels(told: list[int], before_ns: int) -> bool:
 @pytest.mark.parametrize("seconds", OFFSETS)
 def test_the_clock_is_the_kernels_own(seconds: int) -> None:
     before = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
-    assert is_the_kernels(shows(SHOW.format(os.getpid()), *shifted(possible(seconds))), before)
+    assert match_kernel(run_python(SHOW.format(os.getpid()), *shifted(possible(seconds))), before)
 
 
 @pytest.mark.parametrize("outer", [0, 5_000])
-def test_who_made_a_namespace_for_children_only_is_not_in_it(outer: int) -> None:
-    """The kernel tells the offset of the children's namespace then, also where the own one isn't the first."""
+def test_a_process_that_made_a_namespace_for_its_children(outer: int) -> None:
+    """/proc shows the offset of the children's namespace, although the process is still in its own."""
     make = UNSHARE + "pathlib.Path('/proc/self/timens_offsets').write_text('boottime 777 500000000\\n');"
     before = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
-    assert is_the_kernels(shows(make + SHOW.format(os.getpid()), *shifted(outer)), before)
+    assert match_kernel(run_python(make + SHOW.format(os.getpid()), *shifted(outer)), before)
 
 
 def test_a_child_in_another_namespace_has_its_own_offset() -> None:
-    """What was found out before the fork doesn't hold for it."""
+    """The offset that was cached before the fork is wrong in the child."""
     make = UNSHARE + "pathlib.Path('/proc/self/timens_offsets').write_text('boottime 777 0\\n'); import os;"
     code = f"clock.boot_ns(); {make} pid = os.fork(); pid or {SHOW.format(os.getpid())}; pid and os.waitpid(pid, 0)"
     before = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
-    assert is_the_kernels(shows(code), before)
+    assert match_kernel(run_python(code), before)
 
 
 @pytest.mark.parametrize(
-    ("told", "offset"),
+    ("offsets", "expected"),
     [
         ("monotonic           5         0\nboottime       100000         7\n", 100_000 * 1000 * MS + 7),
         ("monotonic           0         0\nboottime           -1 500000000\n", -500 * MS),
         ("", 0),
     ],
 )
-def test_offsets_as_the_kernel_writes_them(told: str, offset: int) -> None:
-    assert clock.parse_offset(told) == offset
+def test_offsets_as_the_kernel_writes_them(offsets: str, expected: int) -> None:
+    assert clock.parse_offset(offsets) == expected
 
 
 @pytest.mark.kernel
 @pytest.mark.parametrize("seconds", OFFSETS)
 def test_a_recorder_in_a_time_namespace(seconds: int, tmp_path: Path, query: Query) -> None:
-    """Exit codes and times as its caller sees them from outside; who was there before has its true start too."""
+    """Exit codes and times are as its caller sees them outside, and so is the start of an older process."""
     before = time.time_ns()
     line = [
         *webpf_command(),
@@ -127,7 +128,7 @@ def test_a_recorder_in_a_time_namespace(seconds: int, tmp_path: Path, query: Que
 
 @pytest.mark.kernel
 @pytest.mark.parametrize("inside", ["recorder", "reader"])
-def test_that_it_is_recorded_is_seen_from_another_namespace(inside: str, tmp_path: Path) -> None:
+def test_a_reader_in_another_namespace_sees_that_a_recording_goes_on(inside: str, tmp_path: Path) -> None:
     recorder_in, reader_in = ([0], [12_345]) if inside == "reader" else ([12_345], [0])
     line = [
         *shifted(recorder_in[0]),
@@ -151,15 +152,15 @@ def test_that_it_is_recorded_is_seen_from_another_namespace(inside: str, tmp_pat
         "csv",
     ]
 
-    def told() -> str:
+    def list_recordings() -> str:
         return subprocess.run(read, check=True, capture_output=True, text=True).stdout
 
     try:
-        assert "recording" in told() and "interrupted" not in told()
+        assert "recording" in list_recordings() and "interrupted" not in list_recordings()
     finally:
         recorder.kill()
         recorder.wait()
-    assert "interrupted" in told()
+    assert "interrupted" in list_recordings()
 
 
 @pytest.mark.kernel

@@ -1,4 +1,4 @@
-"""What /proc tells of processes in odd states."""
+"""Reading processes in unusual states from /proc."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pathlib import Path
 from support import wait_until
 
 from webpf.host import procfs
-from webpf.model.events import Alive
+from webpf.model.events import Seen
 
 LEADER_LEAVES = """
 import ctypes, threading, time
@@ -23,20 +23,20 @@ ctypes.CDLL(None).pthread_exit(None)
 """
 
 
-def found(pid: int) -> Alive | None:
-    """What the scan says of a process."""
+def found(pid: int) -> Seen | None:
+    """Returns what webpf reads of a process."""
     return next((alive for alive in procfs.scan(0, 4096, {}) if alive.pid == pid), None)
 
 
 def is_zombie(pid: int) -> bool:
-    """Whether its leader has ended, and nobody has waited for it."""
+    """Whether the leader has ended, and its parent has not waited for it."""
     stat = procfs.read_stat(pid)
     return stat is not None and stat.state == "Z"
 
 
 @contextmanager
 def ended(child: subprocess.Popen[bytes]) -> Iterator[int]:
-    """The pid of a child, which is ended afterwards."""
+    """Yields the pid of a child, and kills the child afterwards."""
     try:
         yield child.pid
     finally:
@@ -45,7 +45,7 @@ def ended(child: subprocess.Popen[bytes]) -> Iterator[int]:
 
 
 def test_a_process_whose_leader_has_left() -> None:
-    """Its other threads go on, so it is alive; and one of them tells which program it runs."""
+    """Other threads still run, so the process is alive, and its program is read from one of them."""
     with ended(subprocess.Popen([sys.executable, "-c", LEADER_LEAVES])) as pid:
         wait_until(lambda: is_zombie(pid), "the leader stays")
         alive = found(pid)
@@ -54,7 +54,7 @@ def test_a_process_whose_leader_has_left() -> None:
         assert alive.argv == b"\0".join(map(os.fsencode, (sys.executable, "-c", LEADER_LEAVES))) + b"\0"
 
 
-def test_a_program_whose_path_is_longer_than_the_kernel_can_tell(tmp_path: Path) -> None:
+def test_a_program_whose_path_is_longer_than_a_page(tmp_path: Path) -> None:
     home = os.open(".", os.O_RDONLY)
     try:
         os.chdir(tmp_path)

@@ -1,4 +1,4 @@
-"""Titles that processes write over their arguments: shown as `ps` shows them, and real empty arguments stay."""
+"""Titles that processes write over their arguments are read as `ps` shows them, and real empty arguments stay."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from support import Recorder
 from webpf.host import procfs, titles
 from webpf.model.argv import split
 
-# Writes over its own arguments: how many bytes from their start it clears, and what it puts there.
+# Writes over its own arguments. It reads from stdin how many bytes to clear, what to write, and at which offset.
 OVERWRITE = """
 import ctypes, sys
 fields = open("/proc/self/stat").read().rpartition(") ")[2].split()
@@ -34,7 +34,7 @@ ARGUMENTS = [b"one", b"", b"two words", b"x" * 300, b"", b""]
 
 @contextmanager
 def process(arguments: list[bytes], *overwrite: int | bytes) -> Iterator[int]:
-    """The pid of a process that has written over its arguments."""
+    """Yields the pid of a process that has written over its arguments."""
     line: list[bytes | str] = [sys.executable, "-c", OVERWRITE, *arguments]
     environment = {"FIRST": "x" * 8000, **os.environ}
     with subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment) as child:
@@ -47,14 +47,14 @@ def process(arguments: list[bytes], *overwrite: int | bytes) -> Iterator[int]:
 
 
 def shown_by_ps(pid: int) -> str:
-    """Without what pads it."""
-    told = subprocess.run(["ps", "-ww", "-o", "args=", "-p", str(pid)], check=True, capture_output=True, text=True)
-    return told.stdout.strip()
+    """Returns the arguments that ps shows, without padding."""
+    result = subprocess.run(["ps", "-ww", "-o", "args=", "-p", str(pid)], check=True, capture_output=True, text=True)
+    return result.stdout.strip()
 
 
 def argv_of(pid: int) -> list[bytes]:
-    """As webpf finds it in /proc."""
-    alive = procfs.read_alive(pid, 0, 1 << 20, {})
+    """Returns the arguments that webpf reads from /proc."""
+    alive = procfs.read_process(pid, 0, 1 << 20, {})
     assert alive is not None and alive.argv is not None
     assert alive.argv_bytes == len(alive.argv)
     return split(alive.argv)
@@ -88,7 +88,7 @@ def test_arguments_that_were_wiped_altogether() -> None:
 
 
 def test_one_argument_that_was_wiped_stays_one() -> None:
-    """As programs do with passwords."""
+    """Some programs wipe a password this way."""
     before = len(b"\0".join([sys.executable.encode(), b"-c", OVERWRITE.encode(), b"--password", b""]))
     with process([b"--password", b"secret", b"", b"user"], 0, b"\0" * 6, before) as pid:
         assert argv_of(pid)[3:] == [b"--password", b"", b"", b"user"]
@@ -106,8 +106,8 @@ WRITTEN = st.lists(st.sampled_from([b"", b"a", b"bc", b"d e"]), min_size=1, max_
 @settings(max_examples=1000, deadline=None)
 @given(WRITTEN, st.binary(max_size=12).map(lambda raw: raw.replace(b"\0", b"_")))
 @example([b"bc", b"", b""], b"x")
-def test_of_any_arguments_and_any_title(arguments: list[bytes], title: bytes) -> None:
-    """Where the borders of the arguments are known. A title with NULs just where they were passes for arguments."""
+def test_any_arguments_and_any_title(arguments: list[bytes], title: bytes) -> None:
+    """The offsets of the arguments are known. A title with NULs exactly at their ends can't be told from arguments."""
     genuine = b"".join(argument + b"\0" for argument in arguments)
     starts = [sum(len(argument) + 1 for argument in arguments[:number]) for number in range(len(arguments))]
     layout = titles.Layout(len(arguments), starts)
@@ -122,14 +122,14 @@ def test_of_any_arguments_and_any_title(arguments: list[bytes], title: bytes) ->
 @pytest.mark.parametrize(
     ("shown", "layout", "kept"),
     [
-        (b"a: title\0\0\0\0\0", titles.Layout(3), b"a: title\0"),  # pointers gone, as nginx does
+        (b"a: title\0\0\0\0\0", titles.Layout(3), b"a: title\0"),  # nginx changes the pointers
         (b"sh\0\0\0", titles.Layout(3), b"sh\0\0\0"),
-        (b"a title\0\0\0\0ver\0\0", titles.Layout(2), b"a title\0ver\0"),  # not all was cleared
-        (b"a: title\0\0\0\0\0\0\0", None, b"a: title\0"),  # of a process that may not be looked into
+        (b"a title\0\0\0\0ver\0\0", titles.Layout(2), b"a title\0ver\0"),  # the title is shorter than what it replaced
+        (b"a: title\0\0\0\0\0\0\0", None, b"a: title\0"),  # the memory of the process may not be read
         (b"sh\0-c\0\0", None, b"sh\0-c\0\0"),
     ],
 )
-def test_with_less_to_go_by(shown: bytes, layout: titles.Layout | None, kept: bytes) -> None:
+def test_without_the_offsets_of_arguments(shown: bytes, layout: titles.Layout | None, kept: bytes) -> None:
     assert titles.without_padding(shown, layout) == kept
 
 

@@ -1,4 +1,4 @@
-"""Finding the distribution's BCC, telling it from its namesake, and saying how to install it."""
+"""Finding the distribution's BCC, ignoring the package of the same name on PyPI, and the hint to install BCC."""
 
 from __future__ import annotations
 
@@ -127,18 +127,18 @@ def test_the_hint_is_one_command_or_all() -> None:
 
 
 class Machine:
-    """Folders in which a BCC, or something of its name, can be installed."""
+    """Folders in which BCC, or a package of the same name, can be installed."""
 
     def __init__(self, folder: Path) -> None:
         self.system = folder / "usr/lib/python3/dist-packages"
         self.older, self.newer = (folder / f"usr/lib/python3.{minor}/site-packages" for minor in (11, 12))
         self.venv = folder / "venv/site-packages"
-        self.places = (str(self.system), str(folder / "usr/lib/python3*/site-packages"))
+        self.folders = (str(self.system), str(folder / "usr/lib/python3*/site-packages"))
 
     @staticmethod
-    def install(place: Path, code: str, version: str | None = None) -> Path:
-        """A package `bcc` in a place."""
-        package = place / "bcc"
+    def install(folder: Path, code: str, version: str | None = None) -> Path:
+        """Makes a package `bcc` in a folder; returns its path."""
+        package = folder / "bcc"
         package.mkdir(parents=True)
         (package / "__init__.py").write_text(code)
         if version is not None:
@@ -148,9 +148,9 @@ class Machine:
 
 @pytest.fixture
 def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine]:
-    """A machine on which nothing is installed. What was imported before is there again afterwards."""
+    """A machine on which no BCC is installed. Afterwards `sys.modules` is as before."""
     made = Machine(tmp_path)
-    monkeypatch.setattr(bcc_loader, "_PLACES", made.places)
+    monkeypatch.setattr(bcc_loader, "_FOLDERS", made.folders)
     monkeypatch.setattr(sys, "path", ["", str(made.venv), str(tmp_path / "none")])
     imported = sys.modules.pop("bcc", None)
     yield made
@@ -160,9 +160,9 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine
 
 
 def test_nothing_installed(machine: Machine) -> None:
-    for look in (bcc_loader.find, bcc_loader.load):
+    for function in (bcc_loader.find, bcc_loader.load):
         with pytest.raises(Unavailable) as caught:
-            look()
+            function()
         assert caught.value.message == "BCC is not installed"
         assert caught.value.hint == bcc_loader.install_hint()
         assert caught.value.exit_code == 69
@@ -180,28 +180,28 @@ def test_only_the_namesake_installed(machine: Machine) -> None:
 
 def test_the_real_one_in_the_distributions_folder(machine: Machine) -> None:
     package = machine.install(machine.system, REAL, "0.26.0")
-    assert bcc_loader.find() == bcc_loader.Found(package, "0.26.0")
+    assert bcc_loader.find() == bcc_loader.BccPackage(package, "0.26.0")
 
 
 def test_the_real_one_on_pythons_own_path(machine: Machine) -> None:
     package = machine.install(machine.venv, REAL)
-    assert bcc_loader.find() == bcc_loader.Found(package, "unknown")
+    assert bcc_loader.find() == bcc_loader.BccPackage(package, "unknown")
 
 
 def test_the_namesake_does_not_hide_the_real_one(machine: Machine) -> None:
     machine.install(machine.venv, NAMESAKE)
     package = machine.install(machine.newer, REAL, "0.31.0")
-    assert bcc_loader.find() == bcc_loader.Found(package, "0.31.0")
+    assert bcc_loader.find() == bcc_loader.BccPackage(package, "0.31.0")
 
 
 def test_a_namesake_in_the_systems_folder_does_not_hide_the_real_one(machine: Machine) -> None:
-    """As after `sudo pip install bcc`."""
+    """This is what `sudo pip install bcc` leads to."""
     machine.install(machine.system, NAMESAKE)
     package = machine.install(machine.venv, REAL)
     assert bcc_loader.find().folder == package
 
 
-def test_of_two_versions_of_python_the_later_ones_copy(machine: Machine) -> None:
+def test_the_copy_of_the_newest_python_is_taken(machine: Machine) -> None:
     machine.install(machine.older, REAL, "0.25.0")
     package = machine.install(machine.newer, REAL, "0.31.0")
     assert bcc_loader.find().folder == package
@@ -211,7 +211,7 @@ def test_of_two_versions_of_python_the_later_ones_copy(machine: Machine) -> None
     ("version_file", "version"),
     [('__version__ = "0.37.0"', "0.37.0"), ("__version__='0.37.0+git'", "0.37.0+git"), ("", "unknown")],
 )
-def test_versions_as_far_as_they_are_said(machine: Machine, version_file: str, version: str) -> None:
+def test_versions(machine: Machine, version_file: str, version: str) -> None:
     package = machine.install(machine.system, REAL)
     (package / "version.py").write_text(version_file)
     assert bcc_loader.find().version == version
@@ -244,7 +244,7 @@ def test_a_folder_without_code_is_no_package(machine: Machine) -> None:
 
 
 def test_loading_by_path(machine: Machine) -> None:
-    """Modules inside the package are found too, though its folder is not on Python's path."""
+    """Modules of the package are found too, although its folder is not on Python's path."""
     package = machine.install(machine.system, "from .inner import number\n" + REAL, "0.26.0")
     (package / "inner.py").write_text("number = 7\n")
     module = bcc_loader.load()
@@ -258,7 +258,7 @@ def test_loading_by_path(machine: Machine) -> None:
 
 
 def test_loading_in_spite_of_the_namesake(machine: Machine) -> None:
-    """Even if something has imported that one already."""
+    """It works even if the namesake was imported before."""
     machine.install(machine.venv, NAMESAKE)
     __import__("bcc")
     assert not hasattr(sys.modules["bcc"], "BPF")

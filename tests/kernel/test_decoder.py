@@ -1,4 +1,4 @@
-"""Ring-buffer memory -> events. The memory is laid out here by hand, and the layout checked against bpf/process.c."""
+"""Decoding of ring-buffer memory. The memory is made here, and its layout is checked against bpf/process.c."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from ring_records import EXIT, FACT, FORK, FREE, HEADER, U32, U64, exec_fact, fact, record
+from ring_records import EVENT_HEAD, EXIT, FORK, FREE, HEADER, U32, U64, event_bytes, exec_event_bytes, record
 from support import PROJECT
 
 from webpf.kernel import decoder
-from webpf.kernel.decoder import Decoder, settled
-from webpf.model.events import Event, Exec, Exit, Fork, Free, text
+from webpf.kernel.decoder import Decoder, find_busy
+from webpf.model.events import Event, Exec, Exit, Fork, Free, decode_escaped
 
 
 def decode(memory: bytes, start: int = 0) -> tuple[list[Event], int]:
-    """All events, and where decoding ended."""
+    """Returns all events, and the position where decoding ended."""
     out: list[Event] = []
     reached = Decoder().decode(memoryview(memory), start, len(memory), out)
     return out, reached
 
 
-A_FORK = fact(
+A_FORK = event_bytes(
     FORK,
     b"bash\0old!",
     time=1000,
@@ -39,11 +39,11 @@ A_FORK = fact(
     status=3,
     args_total=4,
 )
-AN_EXIT = fact(
+AN_EXIT = event_bytes(
     EXIT, b"true", time=3000, start=900, pid=42, ppid=1, status=139, max_rss_kib=321, uid=5, euid=6, args_total=2
 )
-A_FREE = fact(FREE, b"true", time=4000, start=900, pid=42, status=139, cpu=123_456_789)
-AN_EXEC = exec_fact(
+A_FREE = event_bytes(FREE, b"true", time=4000, start=900, pid=42, status=139, cpu=123_456_789)
+AN_EXEC = exec_event_bytes(
     b"/bin/true",
     b"true\0-x\0",
     time=2000,
@@ -84,7 +84,7 @@ def test_an_exec() -> None:
 
 @pytest.mark.parametrize("kernel", [0, 1])
 def test_the_kernels_own_threads_are_marked(kernel: int) -> None:
-    [event], _ = decode(record(fact(FORK, kernel=kernel)))
+    [event], _ = decode(record(event_bytes(FORK, kernel=kernel)))
     assert isinstance(event, Fork)
     assert event.kernel == kernel
 
@@ -94,19 +94,19 @@ def test_the_kernels_own_threads_are_marked(kernel: int) -> None:
     [(b"exactly16bytes!!", "exactly16bytes!!"), (b"\xff\xfe", "\\xff\\xfe"), (b"", ""), (b"a\0b", "a")],
 )
 def test_names_of_all_kinds(comm: bytes, name: str) -> None:
-    [born, ended], _ = decode(record(fact(FORK, comm)) + record(fact(EXIT, comm)))
-    assert isinstance(born, Fork) and isinstance(ended, Exit)
-    assert (born.comm, ended.comm) == (name, name)
+    [forked, ended], _ = decode(record(event_bytes(FORK, comm)) + record(event_bytes(EXIT, comm)))
+    assert isinstance(forked, Fork) and isinstance(ended, Exit)
+    assert (forked.comm, ended.comm) == (name, name)
 
 
 @pytest.mark.parametrize("room", [(256, 256), (256, 2048), (256, 32768), (4096, 32768), (256, 0), (256, 100)])
-def test_execs_of_all_sizes_between_facts(room: tuple[int, int]) -> None:
-    """The last two are of small limits (--max-args); 100 is no multiple of 8, so the record is padded."""
+def test_execs_of_all_sizes_between_other_events(room: tuple[int, int]) -> None:
+    """The last two have a small --max-args. 100 is not a multiple of 8, so that record has padding."""
     name = b"/" + b"n" * (room[0] - 2)
     argv = b"a" * room[1]
     memory = (
-        record(A_FORK) + record(exec_fact(name, argv, room)) * 2 + record(AN_EXIT) + record(A_FREE)
-        + record(exec_fact(b"x", argv, room)) + record(A_FORK)
+        record(A_FORK) + record(exec_event_bytes(name, argv, room)) * 2 + record(AN_EXIT) + record(A_FREE)
+        + record(exec_event_bytes(b"x", argv, room)) + record(A_FORK)
     )  # fmt: skip
     events, reached = decode(memory)
     assert reached == len(memory)
@@ -117,37 +117,37 @@ def test_execs_of_all_sizes_between_facts(room: tuple[int, int]) -> None:
 
 
 def test_arguments_that_could_not_be_read_are_unknown() -> None:
-    [event], _ = decode(record(exec_fact(b"/bin/true", b"", total=12)))
+    [event], _ = decode(record(exec_event_bytes(b"/bin/true", b"", total=12)))
     assert isinstance(event, Exec)
     assert (event.argv, event.argv_bytes) == (None, 12)
 
 
-def test_no_arguments_at_all_are_not_unknown() -> None:
-    """execve() with an empty argv, as older kernels let it through."""
-    [event], _ = decode(record(exec_fact(b"/bin/true", b"", total=0)))
+def test_an_empty_argv_is_not_unknown() -> None:
+    """Older kernels allow execve() with an empty argv."""
+    [event], _ = decode(record(exec_event_bytes(b"/bin/true", b"", total=0)))
     assert isinstance(event, Exec)
     assert (event.argv, event.argv_bytes) == (b"", 0)
 
 
 def test_cut_arguments_keep_their_true_length() -> None:
-    [event], _ = decode(record(exec_fact(b"/bin/true", b"a" * 256, total=1_000_000)))
+    [event], _ = decode(record(exec_event_bytes(b"/bin/true", b"a" * 256, total=1_000_000)))
     assert isinstance(event, Exec)
     assert (event.argv, event.argv_bytes) == (b"a" * 256, 1_000_000)
 
 
 def test_a_file_name_that_could_not_be_read_is_empty() -> None:
-    [event], _ = decode(record(exec_fact(None, b"true\0")))
+    [event], _ = decode(record(exec_event_bytes(None, b"true\0")))
     assert isinstance(event, Exec)
     assert (event.filename, event.argv) == ("", b"true\0")
 
 
-def test_a_file_name_that_is_no_text() -> None:
-    [event], _ = decode(record(exec_fact(b"/tmp/\xff\n", b"")))
+def test_a_file_name_that_is_not_utf8() -> None:
+    [event], _ = decode(record(exec_event_bytes(b"/tmp/\xff\n", b"")))
     assert isinstance(event, Exec)
     assert event.filename == b"/tmp/\xff\n"
 
 
-def test_nothing_decodes_to_nothing() -> None:
+def test_empty_memory_has_no_events() -> None:
     assert decode(b"") == ([], 0)
 
 
@@ -158,11 +158,11 @@ def test_a_record_that_is_still_being_written_stops_decoding(before: bytes, body
     events, reached = decode(before + unwritten + record(AN_EXIT))
     assert reached == len(before)
     assert events == decode(before)[0]
-    assert settled(memoryview(before + unwritten), 0, len(before + unwritten)) == len(before)
+    assert find_busy(memoryview(before + unwritten), 0, len(before + unwritten)) == len(before)
 
 
-def test_decoding_goes_on_where_it_stopped() -> None:
-    """The buffer is mapped twice in a row: what is read begins and ends anywhere in it."""
+def test_decoding_continues_where_it_stopped() -> None:
+    """The ring buffer is mapped twice in a row, so decoding begins and ends anywhere in it."""
     memory = bytearray(record(A_FORK) + record(AN_EXEC, busy=True) + record(A_FREE))
     decoder = Decoder()
     out: list[Event] = []
@@ -173,26 +173,26 @@ def test_decoding_goes_on_where_it_stopped() -> None:
     assert [type(event) for event in out] == [Fork, Exec, Free]
 
 
-def test_what_lies_behind_the_end_is_not_looked_at() -> None:
+def test_records_after_the_end_are_not_decoded() -> None:
     out: list[Event] = []
     memory = record(A_FORK) + record(AN_EXEC) + record(AN_EXIT)
     end = len(memory) - len(record(AN_EXIT))
     assert Decoder().decode(memoryview(memory), 0, end, out) == end
     assert [type(event) for event in out] == [Fork, Exec]
-    assert settled(memoryview(memory), 0, end) == end
+    assert find_busy(memoryview(memory), 0, end) == end
 
 
 COMM = st.binary(max_size=16)
 NUMBER = st.integers(0, 2**32 - 1)
 TIME = st.integers(0, 2**62)
 PLAIN = st.builds(
-    lambda kind, comm, numbers, times: fact(
+    lambda kind, comm, numbers, times: event_bytes(
         kind, comm, **dict(zip(U32[1:], numbers, strict=True)), **dict(zip(U64[:4], times, strict=True))
     ),
     st.sampled_from([FORK, EXIT, FREE]), COMM, st.tuples(*[NUMBER] * 7), st.tuples(*[TIME] * 4),
 )  # fmt: skip
 EXECS = st.builds(
-    lambda name, argv, room, more, pid: exec_fact(name, argv, room, len(argv) + more, pid=pid),
+    lambda name, argv, room, more, pid: exec_event_bytes(name, argv, room, len(argv) + more, pid=pid),
     st.binary(max_size=255).map(lambda raw: raw.replace(b"\0", b"?")),
     st.binary(max_size=100),
     st.sampled_from([(256, 256), (256, 100), (256, 2048), (4096, 256), (256, 101)]),
@@ -202,15 +202,15 @@ EXECS = st.builds(
 
 
 def path_of(raw: bytes) -> str | bytes:
-    """A file name as text, if it is text."""
+    """Returns a file name as text if it is UTF-8, and else as bytes."""
     return raw.decode("utf-8", "ignore") if raw.decode("utf-8", "ignore").encode() == raw else raw
 
 
 def expected(body: bytes) -> Event:
-    """The event of one record, read field by field."""
-    *numbers, comm = FACT.unpack_from(body)
+    """Returns the event of one record, read field by field."""
+    *numbers, comm = EVENT_HEAD.unpack_from(body)
     it = dict(zip(U64 + U32, numbers, strict=True))
-    time, start, name = it["time"], it["start"], text(comm)
+    time, start, name = it["time"], it["start"], decode_escaped(comm)
     if it["kind"] == FORK:
         return Fork(
             time, it["pid"], start, it["ppid"], it["parent_start"], name, it["uid"], it["euid"], it["cgroup"],
@@ -223,7 +223,7 @@ def expected(body: bytes) -> Event:
     if it["kind"] == FREE:
         return Free(time, it["pid"], start, it["status"], it["cpu"])
     name_room, name_size, args_size = it["ppid"], it["status"], it["cpu"]
-    data = body[FACT.size :]
+    data = body[EVENT_HEAD.size :]
     argv = data[name_room : name_room + args_size]
     known = None if not args_size and it["args_total"] else argv
     return Exec(
@@ -234,8 +234,8 @@ def expected(body: bytes) -> Event:
 
 @settings(max_examples=150, deadline=None)
 @given(st.lists(st.one_of(PLAIN, PLAIN, EXECS), max_size=12), st.integers(0, 20), st.integers(0, 12))
-def test_any_records_up_to_one_that_is_busy(bodies: list[bytes], before: int, busy: int) -> None:
-    """Whatever comes after whatever, from any place in memory, up to the first record that isn't finished."""
+def test_any_records_up_to_a_busy_one(bodies: list[bytes], before: int, busy: int) -> None:
+    """Records of any kinds in any order, from any position, are decoded up to the first one still being written."""
     start = before * 8
     memory = bytes(start) + b"".join(record(body, busy=i == busy) for i, body in enumerate(bodies))
     readable = bodies[:busy]
@@ -244,14 +244,14 @@ def test_any_records_up_to_one_that_is_busy(bodies: list[bytes], before: int, bu
     assert events == [expected(body) for body in readable]
     assert [type(event) for event in events] == [type(expected(body)) for body in readable]
     assert reached == end
-    assert settled(memoryview(memory), start, len(memory)) == end
+    assert find_busy(memoryview(memory), start, len(memory)) == end
 
 
-def test_the_decoder_does_not_remember_names_for_ever() -> None:
+def test_the_cache_of_names_is_bounded() -> None:
     """A program that renames itself all the time must not fill the recorder's memory."""
     decoder = Decoder()
     count = 66_000
-    memory = b"".join(record(fact(EXIT, b"%d" % i)) for i in range(count))
+    memory = b"".join(record(event_bytes(EXIT, b"%d" % i)) for i in range(count))
     out: list[Event] = []
     decoder.decode(memoryview(memory), 0, len(memory), out)
     decoder.decode(memoryview(memory), 0, 4 * len(record(AN_EXIT)), out)
@@ -267,7 +267,7 @@ typedef uint64_t u64; typedef uint32_t u32; typedef int32_t s32;
 %s
 int main(void)
 {
-	printf("%%zu %%zu\n", sizeof(struct fact), sizeof(struct exec_fact));
+	printf("%%zu %%zu\n", sizeof(struct event), sizeof(struct exec_event));
 #define AT(type, field) printf(#field " %%zu\n", offsetof(struct type, field));
 %s
 }
@@ -275,32 +275,32 @@ int main(void)
 
 
 @pytest.mark.skipif(not shutil.which("gcc"), reason="no gcc")
-def test_the_layout_here_is_that_of_the_kernel_program(tmp_path: Path) -> None:
-    """Compiles the two structs of bpf/process.c and asks where each field is."""
+def test_the_layout_here_is_the_one_of_the_bpf_programs(tmp_path: Path) -> None:
+    """Compiles the two structs of bpf/process.c and prints the offset of each field."""
     source = (PROJECT / "bpf" / "process.c").read_text(encoding="utf-8")
-    structs = re.findall(r"^struct (?:exec_)?fact \{.*?^\};", source, re.MULTILINE | re.DOTALL)
-    fields = [*(f"AT(fact, {name})" for name in (*U64, *U32, "comm"))]
-    fields += ["AT(fact, args_size)", "AT(fact, name_room)", "AT(fact, name_size)", "AT(exec_fact, data)"]
+    structs = re.findall(r"^struct (?:exec_)?event \{.*?^\};", source, re.MULTILINE | re.DOTALL)
+    fields = [*(f"AT(event, {name})" for name in (*U64, *U32, "comm"))]
+    fields += ["AT(event, args_size)", "AT(event, name_room)", "AT(event, name_size)", "AT(exec_event, data)"]
     program = tmp_path / "layout"
     program.with_suffix(".c").write_text(LAYOUT % ("\n".join(structs), "\n".join(fields)))
     subprocess.run(["gcc", "-o", program, program.with_suffix(".c")], check=True)
     sizes, *lines = subprocess.run([program], capture_output=True, text=True, check=True).stdout.splitlines()
-    size = FACT.size
+    size = EVENT_HEAD.size
     assert sizes == f"{size} {size}"
-    places = [8 * i for i in range(len(U64))] + [48 + 4 * i for i in range(len(U32))] + [size - 16]
-    places += [places[(*U64, *U32).index(name)] for name in ("cpu", "ppid", "status")] + [size]
-    assert [int(line.split()[1]) for line in lines] == places
-    assert decoder._FACT.size == HEADER.size + size
+    offsets = [8 * i for i in range(len(U64))] + [48 + 4 * i for i in range(len(U32))] + [size - 16]
+    offsets += [offsets[(*U64, *U32).index(name)] for name in ("cpu", "ppid", "status")] + [size]
+    assert [int(line.split()[1]) for line in lines] == offsets
+    assert decoder._EVENT_HEAD.size == HEADER.size + size
 
 
 @settings(max_examples=150, deadline=None)
 @given(st.lists(st.one_of(PLAIN, PLAIN, EXECS), min_size=1, max_size=12), st.integers(150, 2000))
-def test_a_bite_at_a_time_gives_the_same_events(bodies: list[bytes], bite: int) -> None:
-    """What is handed over ends anywhere, also within a record; nothing is read twice, nothing left out."""
+def test_small_steps_give_the_same_events(bodies: list[bytes], step: int) -> None:
+    """Each call ends anywhere, also in the middle of a record. No event is decoded twice or left out."""
     memory = memoryview(b"".join(map(record, bodies)))
     decoder, out, position = Decoder(), list[Event](), 0
     while position < len(memory):
-        reached = decoder.decode(memory, position, min(position + bite, len(memory)), out)
+        reached = decoder.decode(memory, position, min(position + step, len(memory)), out)
         assert reached > position
         position = reached
     assert position == len(memory)

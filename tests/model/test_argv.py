@@ -1,4 +1,4 @@
-"""Quoted arguments: a shell reads back the exact bytes, and a terminal has nothing to act on."""
+"""Quoted arguments: a shell reads back the exact bytes, and the line has no control characters."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from webpf.model import argv
 
-# Unicode's property Bidi_Control, which unicodedata doesn't know.
+# The characters with Unicode's property Bidi_Control, which unicodedata lacks.
 BIDI_MARKS = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
@@ -33,18 +33,18 @@ ARGUMENTS = st.lists(ARGUMENT, min_size=1, max_size=6)
 
 
 def join(arguments: list[bytes]) -> bytes:
-    """As the kernel lays them out: each ended by a NUL."""
+    """Returns the arguments as the kernel stores them, each ended by a NUL."""
     return b"".join(argument + b"\0" for argument in arguments)
 
 
 def quoted(arguments: list[bytes]) -> str:
-    """The line for all of these."""
+    """Returns the quoted line of these arguments."""
     raw = join(arguments)
     return argv.quote(raw, len(raw))
 
 
 def read_back(line: str, shell: str = "bash", locale: str = "C.UTF-8") -> list[bytes]:
-    """What a shell makes of the line."""
+    """Returns the arguments that a shell reads from the line."""
     printed = subprocess.run(
         [shell, "-c", rf"printf '%s\0' {line}".encode()],
         env={"PATH": "/usr/bin:/bin", "LC_ALL": locale, "HOME": "/nowhere"},
@@ -84,7 +84,7 @@ def test_plain_text_needs_no_more_than_a_posix_shell(arguments: list[str]) -> No
 
 @settings(max_examples=300, deadline=None)
 @given(ARGUMENTS, st.integers(0, 100))
-def test_the_line_holds_nothing_that_a_terminal_acts_on(arguments: list[bytes], missing: int) -> None:
+def test_the_line_has_no_control_characters(arguments: list[bytes], missing: int) -> None:
     raw = join(arguments)
     line = argv.quote(raw, len(raw) + missing)
     assert not CONTROLS.search(line)
@@ -93,7 +93,7 @@ def test_the_line_holds_nothing_that_a_terminal_acts_on(arguments: list[bytes], 
 
 
 @pytest.mark.parametrize("mark", BIDI_MARKS, ids=lambda mark: f"U+{ord(mark):04X}")
-def test_marks_that_turn_the_direction_are_escaped(mark: str) -> None:
+def test_marks_that_change_the_reading_direction_are_escaped(mark: str) -> None:
     line = quoted([f"a{mark}b".encode()])
     assert line == "$'a" + "".join(f"\\x{byte:02x}" for byte in mark.encode()) + "b'"
 
@@ -130,7 +130,7 @@ def test_a_cut_line_says_how_much_is_missing() -> None:
     assert argv.quote(b"/bin/echo\0ab\0", 14) == "/bin/echo ab …[1 bytes cut]"
 
 
-def test_a_line_that_was_read_but_not_kept_says_so() -> None:
+def test_a_line_of_which_nothing_was_kept_says_so() -> None:
     assert argv.quote(b"", 70000).strip() == "…[70000 bytes cut]"
 
 
@@ -138,5 +138,5 @@ def test_a_cut_inside_a_character_stays_printable() -> None:
     assert argv.quote("é".encode()[:1], 3) == "$'\\xc3' …[2 bytes cut]"
 
 
-def test_an_argument_can_not_pretend_that_it_was_cut() -> None:
+def test_an_argument_can_not_look_like_a_cut_one() -> None:
     assert quoted([b"rm", "…[5 bytes cut]".encode()]) == "rm '…[5 bytes cut]'"

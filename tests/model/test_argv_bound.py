@@ -1,4 +1,4 @@
-"""A command line for people takes at most twice the bytes of argv and some; and says what it leaves out."""
+"""A quoted command line has at most twice the bytes of argv and 1,024, and says how much it leaves out."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ ARGUMENT = st.builds(lambda one, times: one * times, st.sampled_from(GROWS), st.
 
 
 def lay_out(arguments: list[bytes]) -> bytes:
-    """As the kernel does."""
+    """Returns the arguments as the kernel stores them."""
     return b"".join(argument + b"\0" for argument in arguments)
 
 
 def check(raw: bytes) -> str:
-    """The line; its length and what it says of itself are right."""
+    """Returns the line, after checking its length and its note."""
     line = argv.quote(raw, len(raw))
     assert len(line.encode()) <= 2 * len(raw) + 1024
     cut = CUT.search(line)
     if cut:
         assert len(line.encode()) > 0.3 * len(raw), "not less than need be"
-        # bash, which knows $'...' , is asked what it reads: it is how all begins.
+        # bash, which has $'...', must read back the beginning of the arguments.
         script = f"printf '%s\\0' {line[: cut.start()]}"
         printed = subprocess.run(["bash"], input=script.encode(), capture_output=True, check=True).stdout
         shown = len(raw) - int(cut[1])
@@ -44,7 +44,7 @@ def test_a_line_is_bounded_and_says_what_is_left_out(arguments: list[bytes]) -> 
 
 
 @pytest.mark.parametrize("kind", [b"'", b"\xff", b"\0", b"\x80", b"\n\0", "\u202e\0".encode()], ids=ascii)
-def test_what_grows_most(kind: bytes) -> None:
+def test_arguments_that_grow_most(kind: bytes) -> None:
     assert CUT.search(check((kind * 32768)[:32768]))
 
 
@@ -53,18 +53,18 @@ def test_long_plain_lines_are_whole() -> None:
     assert argv.quote(raw, len(raw)) == shlex.join(raw.decode().removesuffix("\0").split("\0"))
 
 
-def test_short_lines_are_whole_whatever_they_are() -> None:
+def test_short_lines_of_any_bytes_are_whole() -> None:
     raw = b"\xff" * 500
     assert argv.quote(raw, 500) == "$'" + "\\xff" * 500 + "'"
 
 
-def test_both_marks_at_a_time() -> None:
-    """Of what the kernel read, not all is shown; and it didn't read all."""
+def test_both_notes_at_once() -> None:
+    """The kernel side kept only a part of argv, and not all of that part is shown."""
     line = argv.quote(b"x\0" + b"\xff" * 5000, 9000)
     assert re.search(r"^x \$'(\\xff)+'…\[\d+ bytes not shown\] …\[3998 bytes cut\]$", line)
 
 
-def test_an_argument_can_not_pretend_that_it_was_left_out() -> None:
+def test_an_argument_can_not_look_like_a_note() -> None:
     raw = lay_out([b"rm", "…[5 bytes not shown]".encode()])
     assert argv.quote(raw, len(raw)) == "rm '…[5 bytes not shown]'"
 
@@ -76,8 +76,8 @@ def test_no_character_is_cut_in_two() -> None:
     assert "\\x" not in argv.quote(raw, len(raw))
 
 
-def test_all_that_is_unprintable_is_escaped() -> None:
-    """Every character of a plane by itself; the table of escapes knows what the pattern finds."""
+def test_every_unprintable_character_is_escaped() -> None:
+    """The table of escapes has every character of the plane that the pattern matches."""
     for number in (*range(1, 0xD800), *range(0xE000, 0x10000)):
         line = argv.quote(chr(number).encode() + b"\x01", len(chr(number).encode()) + 1)
         assert not argv.UNPRINTABLE.search(line), hex(number)

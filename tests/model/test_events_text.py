@@ -1,4 +1,4 @@
-"""Names and paths from the kernel as text: never an error, never a surrogate, always the same."""
+"""Names and paths from the kernel are decoded to text without errors and surrogates."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from webpf.model.events import text
+from webpf.model.events import decode_escaped
 
 
 @pytest.mark.parametrize(
@@ -19,22 +19,22 @@ from webpf.model.events import text
         (b"\0left over", ""),
         ("näme".encode(), "näme"),
         (b"\xff\xfe", "\\xff\\xfe"),
-        ("好".encode()[:2], "\\xe5\\xa5"),  # cut in the middle of a character, as comm is
-        (b"\xed\xa0\x80", "\\xed\\xa0\\x80"),  # a surrogate is no UTF-8
-        (b"a\nb", "a\nb"),  # stored as it is; what shows it makes it harmless
+        ("好".encode()[:2], "\\xe5\\xa5"),  # comm can be cut in the middle of a character
+        (b"\xed\xa0\x80", "\\xed\\xa0\\x80"),  # UTF-8 has no surrogates
+        (b"a\nb", "a\nb"),  # stored unchanged; the output escapes it
     ],
 )
 def test_examples(raw: bytes, expected: str) -> None:
-    assert text(raw) == expected
+    assert decode_escaped(raw) == expected
 
 
 @given(st.binary())
 def test_any_bytes_become_text_that_can_be_stored(raw: bytes) -> None:
-    result = text(raw)
+    result = decode_escaped(raw)
     result.encode("utf-8")
     assert "\0" not in result
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0")))
 def test_text_stays_as_it_is(name: str) -> None:
-    assert text(name.encode() + b"\0rest") == name
+    assert decode_escaped(name.encode() + b"\0rest") == name

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support import alive, exec_, exit_, fork, free, gone
+from support import exec_, exit_, fork, free, seen, vanished
 
 from webpf.errors import DataError
 from webpf.model import events, json_lines
-from webpf.model.events import Alive, Event, Exec, Exit, Fork, Free, Gone
+from webpf.model.events import Event, Exec, Exit, Fork, Free, Seen, Vanished
 from webpf.model.host_description import HostDescription
 from webpf.model.source import Counts, Replay
 from webpf.model.stream_notes import CgroupPath, DirectoryPath, Head, StreamCounts
@@ -21,7 +21,7 @@ NS = st.integers(0, events.GREATEST)
 U32 = st.integers(0, 2**32 - 1)
 KIB = st.integers(0, 2**52)
 FLAG = st.integers(0, 1)
-NAME = st.one_of(st.binary(max_size=16).map(events.text), st.text(max_size=16))
+NAME = st.one_of(st.binary(max_size=16).map(events.decode_escaped), st.text(max_size=16))
 ARGV = st.binary(max_size=60)
 
 FORKS = st.builds(Fork, NS, U32, NS, U32, NS, NAME, U32, U32, NS, FLAG, st.none() | U32, st.none() | U32)
@@ -29,21 +29,21 @@ EXECS = st.builds(Exec, NS, U32, NS, NAME, U32, U32, NS, KIB, NAME, st.none() | 
 EXITS = st.builds(Exit, NS, U32, NS, U32, NAME, U32, KIB, st.none() | U32, st.none() | U32)
 FREES = st.builds(Free, NS, U32, NS, U32, NS)
 ALIVE = st.one_of(
-    st.builds(Alive, NS, U32, NS, U32, NAME, U32, U32, st.none() | NS, FLAG, st.just(1), st.none() | NAME, ARGV, U32),
-    st.builds(Alive, NS, U32, NS, U32, NAME, U32, U32, NS, FLAG, st.just(0), st.none(), st.none(), st.none()),
+    st.builds(Seen, NS, U32, NS, U32, NAME, U32, U32, st.none() | NS, FLAG, st.just(1), st.none() | NAME, ARGV, U32),
+    st.builds(Seen, NS, U32, NS, U32, NAME, U32, U32, NS, FLAG, st.just(0), st.none(), st.none(), st.none()),
 )
-GONE = st.builds(Gone, NS, U32, NS)
+GONE = st.builds(Vanished, NS, U32, NS)
 EVENTS = st.one_of(FORKS, EXECS, EXITS, FREES, ALIVE, GONE)
 
 ONE_OF_EACH: list[Event] = [
-    alive(1, -1000),
-    alive(2, -1000, argv=None, kernel=1),
+    seen(1, -1000),
+    seen(2, -1000, argv=None, kernel=1),
     fork(100, 1),
     exec_(100, 1, 2, argv=b"/bin/echo\0\xff\x1b[0m\0"),
     exec_(100, 1, 3)._replace(argv=None, argv_bytes=77),
     exit_(100, 1, 4, status=9),
     free(100, 1, 5),
-    gone(101, 6, 7),
+    vanished(101, 6, 7),
 ]
 
 
@@ -164,7 +164,7 @@ def test_another_line_is_refused(line: bytes) -> None:
         json_lines.parse(line)
 
 
-PATH = st.binary(max_size=20).map(events.exact)
+PATH = st.binary(max_size=20).map(events.decode_exact)
 TEXT = st.none() | st.text(max_size=9)
 HOSTS = st.builds(
     HostDescription, TEXT, TEXT, TEXT, TEXT, st.none() | U32, TEXT, st.none() | U32, st.none() | NS, st.none() | NS

@@ -1,6 +1,6 @@
-"""Parents that become known after their children, as with a filter: they are linked all the same.
+"""Parents that become known after their children, as with filters, are still linked.
 
-In memory, in the file, and after a rebuild; and with a real filter, against what the parent says of its children.
+Tested in memory, in the file, after a rebuild, and with a real filter, where the parent prints its children's pids.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 from fates import Query
-from support import Machine, Recorder, about, alive, at, exec_, exit_, fork, free
+from support import Machine, Recorder, at, exec_, exit_, fork, free, recording_values, seen
 
 from webpf.analysis import process_tree
 from webpf.analysis.tree_view import Tree
@@ -25,7 +25,7 @@ from webpf.capture.session import Session
 from webpf.export import otlp, stacks
 from webpf.model import ordering
 from webpf.model.events import Event
-from webpf.model.late_parents import MOST_CHILDREN, MOST_PARENTS
+from webpf.model.late_parents import MAX_ENDED_PARENTS, MAX_WAITING_CHILDREN
 from webpf.model.pairing import Pairing
 from webpf.model.source import Replay
 from webpf.render import tree_text
@@ -40,7 +40,7 @@ WAYS: dict[str, list[Event]] = {
     "its fork": [fork(100, 0)],
     "an exec": [exec_(100, 0, 40)],
     "its exit": [exit_(100, 0, 40)],
-    "/proc": [alive(100, 0, argv=None)],
+    "/proc": [seen(100, 0, argv=None)],
 }
 
 
@@ -49,7 +49,9 @@ def written(db: Path, events: Iterable[Event], batch: int, is_filtered: bool = T
     store = Store(db)
     options = {"users": [], "names": ["x"] if is_filtered else [], "cgroup": False}
     source = Replay(events, batch)
-    session = Session(source, store.begin(about() | {"options": options}), Machine(), is_filtered=is_filtered)
+    session = Session(
+        source, store.begin(recording_values() | {"options": options}), Machine(), is_filtered=is_filtered
+    )
     while not source.exhausted:
         session.take_in(source.drain())
     session.finish()
@@ -70,7 +72,7 @@ def parents(db: Path) -> dict[int, int | None]:
 @pytest.mark.parametrize("child", [CHILD, FREED], ids=["held", "freed"])
 @pytest.mark.parametrize("way", WAYS)
 def test_a_parent_that_comes_after_its_child(way: str, child: list[Event], batch: int, tmp_path: Path) -> None:
-    """However it becomes known, and whatever became of the child by then. The file says the same after a rebuild."""
+    """The link doesn't depend on how the parent becomes known and on the child's state. A rebuild has it too."""
     db = tmp_path / "webpf.db"
     assert written(db, [*child, *WAYS[way]], batch) == {101: 100, 100: None}
     assert [finding.problems for finding in verify(db)] == [(), ()]
@@ -79,14 +81,14 @@ def test_a_parent_that_comes_after_its_child(way: str, child: list[Event], batch
     assert [finding.problems for finding in verify(db)] == [(), ()]
 
 
-def test_also_where_events_were_lost(tmp_path: Path) -> None:
-    """Without a filter: the parent's fork didn't get through, but its exit does."""
+def test_without_a_filter_if_events_were_lost(tmp_path: Path) -> None:
+    """The parent's fork was lost, but its exit was not."""
     assert written(tmp_path / "db", [*FREED, exit_(100, 0, 40)], 1, is_filtered=False) == {101: 100, 100: None}
     assert [finding.problems for finding in verify(tmp_path / "db")] == [(), ()]
 
 
 @pytest.mark.parametrize("batch", [1, 100])
-def test_a_child_that_is_reported_when_its_parent_is_gone(batch: int, tmp_path: Path) -> None:
+def test_a_child_that_is_reported_after_its_parent_ended(batch: int, tmp_path: Path) -> None:
     db = tmp_path / "webpf.db"
     events: list[Event] = [fork(100, 0), exit_(100, 0, 15), free(100, 0, 16), *FREED]
     assert written(db, events, batch) == {101: 100, 100: None}
@@ -96,15 +98,15 @@ def test_a_child_that_is_reported_when_its_parent_is_gone(batch: int, tmp_path: 
 
 
 def test_a_child_from_proc_and_a_parent_that_comes_later(tmp_path: Path) -> None:
-    """/proc tells only the parent's pid: one that started after the child isn't it."""
-    events: list[Event] = [alive(101, 10, ppid=100), fork(100, 0), alive(201, 10, ppid=200), fork(200, 20)]
+    """/proc has only the parent's pid. A process with that pid that started after the child is not the parent."""
+    events: list[Event] = [seen(101, 10, ppid=100), fork(100, 0), seen(201, 10, ppid=200), fork(200, 20)]
     assert written(tmp_path / "db", events, 1) == {101: 100, 100: None, 201: None, 200: None}
 
 
 def test_a_child_that_was_given_up_and_changes_after_it_was_linked(tmp_path: Path) -> None:
-    """What comes for it then does not undo the link, though its start became exact while it waited."""
+    """Later events of the child keep the link, although its start became exact while it waited."""
     db = tmp_path / "db"
-    found: list[Event] = [alive(5, 100), alive(5, 0, ppid=7)]  # the second's pid has been used again, so it is gone
+    found: list[Event] = [seen(5, 100), seen(5, 0, ppid=7)]  # the second's pid was reused, so it has ended
     later: list[Event] = [exec_(5, 3.5, 4), exit_(5, -20, -10), fork(7, -50), free(5, 3.5, 300, status=9)]
     written(db, [*found, *later], 1)
     sql = "SELECT p.id, q.pid FROM processes AS p JOIN processes AS q ON q.id = p.parent_id"
@@ -119,12 +121,12 @@ def test_another_owner_of_the_parents_pid_is_not_the_parent(tmp_path: Path) -> N
 
 def test_a_child_tells_when_a_parent_from_proc_started() -> None:
     pairing = Pairing()
-    pairing.feed([fork(101, 10, ppid=100, parent_ms=3.5), alive(100, 0)], 1)
+    pairing.feed([fork(101, 10, ppid=100, parent_ms=3.5), seen(100, 0)], 1)
     assert [(p.id, p.start_ns, p.parent_id) for p in pairing.take_changed()] == [(1, at(10), 2), (2, at(3.5), None)]
 
 
 def damaged(db: Path, sql: str) -> tuple[str, ...]:
-    """What verify says of a file after this."""
+    """Runs SQL on the file; returns the problems that verify then finds."""
     with sqlite3.connect(db) as connection:
         connection.execute(sql)
     connection.close()
@@ -140,14 +142,14 @@ def test_a_wrong_link_is_found(parent: str, child: list[Event], tmp_path: Path) 
     assert any("don't follow from the events" in problem for problem in problems)
 
 
-def test_a_link_that_nothing_says_is_found(tmp_path: Path) -> None:
+def test_a_link_without_an_event_is_found(tmp_path: Path) -> None:
     db = tmp_path / "webpf.db"
     written(db, FREED, 1)
     assert damaged(db, "UPDATE processes SET parent_id = 1")
 
 
-def test_what_is_remembered_has_a_bound() -> None:
-    """In number, and in bytes: of 100,000 children and parents each, in any order."""
+def test_waiting_children_and_ended_parents_are_bounded() -> None:
+    """Both number and bytes are bounded, with 100,000 children and parents in any order."""
     pairing = Pairing(is_filtered=True)
     tracemalloc.start()
     for number in range(100_000):
@@ -157,30 +159,30 @@ def test_what_is_remembered_has_a_bound() -> None:
     held, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     late = pairing._late_parents
-    assert len(late.by_pid) == MOST_CHILDREN
-    assert len(late._ended) == MOST_PARENTS
-    assert held < 250 * MOST_CHILDREN + 400 * MOST_PARENTS
+    assert len(late.by_pid) == MAX_WAITING_CHILDREN
+    assert len(late._ended) == MAX_ENDED_PARENTS
+    assert held < 250 * MAX_WAITING_CHILDREN + 400 * MAX_ENDED_PARENTS
     pairing.feed([fork(1000, -0.5), fork(100_999, 99_998.5)], 300_001)
     assert pairing.take_links() == [(299_998, 300_002)], "the last is linked, the first forgotten"
 
 
-def test_children_of_one_parent_are_bound_too() -> None:
+def test_children_of_one_parent_are_bounded_too() -> None:
     pairing = Pairing()
-    for number in range(MOST_CHILDREN + 10):
+    for number in range(MAX_WAITING_CHILDREN + 10):
         pairing.feed([fork(101, number, ppid=50, parent_ms=-1), free(101, number, number + 0.2)], 2 * number + 1)
     pairing.take_changed()
     pairing.feed([fork(50, -1)], 10**9)
-    assert len(pairing.take_links()) == MOST_CHILDREN
+    assert len(pairing.take_links()) == MAX_WAITING_CHILDREN
     assert 50 not in pairing._late_parents.by_pid
 
 
-def test_an_orderly_recording_remembers_nothing() -> None:
+def test_nothing_is_kept_if_parents_come_first() -> None:
     pairing = Pairing()
     pairing.feed([fork(100, 0, ppid=0), *FREED, exit_(100, 0, 40), free(100, 0, 50)], 1)
     assert (pairing._late_parents._ended, pairing.take_links()) == ({}, [])
 
 
-# Who reads it
+# Readers of such a recording
 
 
 @pytest.mark.parametrize(
@@ -189,8 +191,8 @@ def test_an_orderly_recording_remembers_nothing() -> None:
         ([(1, None), (2, 1)], [1, 2]),
         ([(1, 3), (2, 3), (3, None)], [3, 1, 2]),
         ([(1, 2), (2, 4), (3, None), (4, 3), (5, 4)], [3, 4, 2, 1, 5]),
-        ([(1, 9), (2, 1), (3, 2), (4, 7)], [1, 2, 3, 4]),  # whose parents are not there
-        ([(1, 1), (2, 4), (3, None), (4, 2), (5, 4)], [3, 1, 2, 4, 5]),  # rings, in a damaged file
+        ([(1, 9), (2, 1), (3, 2), (4, 7)], [1, 2, 3, 4]),  # parents are missing
+        ([(1, 1), (2, 4), (3, None), (4, 2), (5, 4)], [3, 1, 2, 4, 5]),  # cycles, in a damaged file
     ],
 )
 def test_parents_first(pairs: list[tuple[int, int | None]], order: list[int]) -> None:
@@ -245,7 +247,7 @@ def test_a_master_that_names_itself(
     webpf: Callable[..., subprocess.CompletedProcess[str]],
     query: Query,
 ) -> None:
-    """Its children end before it; it is what is wanted only when it ends, or when the recording does."""
+    """Its children end before it, and it matches the filter only at its end or at the end of the recording."""
     recorder = start_recorder("--comm", "gunimaster")
     line = [sys.executable, "-c", MASTER, "executes"]
     with subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as master:
@@ -273,10 +275,10 @@ def test_a_master_that_names_itself(
 
 
 @pytest.mark.kernel
-def test_programs_that_it_was_before_it_had_the_name_are_not_recorded(
+def test_programs_from_before_the_process_matched_are_not_recorded(
     start_recorder: Callable[..., Recorder], query: Query
 ) -> None:
-    """sh, env and date: the fork is reported at the third, the first that counts."""
+    """The process runs sh, env and date. The fork is reported at the third, which is the first that counts."""
     recorder = start_recorder("--comm", "date")
     child = subprocess.Popen(["/bin/sh", "-c", "exec /usr/bin/env date"], stdout=subprocess.DEVNULL)
     child.wait()

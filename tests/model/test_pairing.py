@@ -1,4 +1,4 @@
-"""Pairing of facts to processes: examples, and a machine that forks and ends at random against a slow, plain model."""
+"""Pairing of events: examples, and random events of a simulated machine, compared with a simple, slow model."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import Any, TypeAlias, TypeVar
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support import alive, at, exec_, exit_, fork, free, gone
+from support import at, exec_, exit_, fork, free, seen, vanished
 
-from webpf.model.events import TICK_NS, Alive, Event, Exec, Exit, Fork, Free, Gone
+from webpf.model.events import TICK_NS, Event, Exec, Exit, Fork, Free, Seen, Vanished
 from webpf.model.pairing import Pairing
 from webpf.model.process import EXITED, LOST, RUNNING, Process
 
@@ -24,19 +24,19 @@ Row: TypeAlias = dict[str, Any]
 
 
 def row(process: Process) -> Row:
-    """What is known of a process, as it stands now."""
+    """Returns what is known of a process now."""
     return {name: getattr(process, name) for name in FIELDS}
 
 
 def pair(*events: Event) -> list[Process]:
-    """The processes of these facts, by id; facts are numbered from 1."""
+    """Returns the processes of these events, by id. The ids of events begin with 1."""
     pairing = Pairing()
     pairing.feed(events, 1)
     return list(pairing.take_changed())
 
 
 def owners(*events: Event) -> list[int]:
-    """To which process each fact was given."""
+    """Returns the id of each event's process."""
     return Pairing().feed(events, 1)
 
 
@@ -68,7 +68,7 @@ def test_a_name_that_changed_later_is_the_one_at_the_end() -> None:
     assert process.comm == "worker 3"
 
 
-def test_of_a_chain_of_programs_the_last_one_counts() -> None:
+def test_the_last_program_of_a_chain_counts() -> None:
     [process] = pair(
         fork(100, 0, comm="make"),
         exec_(100, 0, 1, argv=b"/bin/sh\0", comm="sh"),
@@ -79,7 +79,7 @@ def test_of_a_chain_of_programs_the_last_one_counts() -> None:
     assert process.state == RUNNING
 
 
-def test_a_pid_used_again_is_another_process() -> None:
+def test_a_reused_pid_is_another_process() -> None:
     first, second = pair(
         fork(100, 0), exit_(100, 0, 1, status=256), free(100, 0, 2, status=256), fork(100, 3), exit_(100, 3, 9)
     )
@@ -87,7 +87,7 @@ def test_a_pid_used_again_is_another_process() -> None:
     assert (second.id, second.start_ns, second.end_ns, second.status) == (4, at(3), at(9), 0)
 
 
-def test_a_free_after_its_pid_was_used_again_goes_to_the_first_owner() -> None:
+def test_a_free_after_its_pid_was_reused_belongs_to_the_first_process() -> None:
     events = fork(100, 0), exit_(100, 0, 1), fork(100, 2), free(100, 0, 3, cpu_ms=1), exit_(100, 2, 4), free(100, 2, 5)
     assert owners(*events) == [1, 1, 3, 1, 3, 3]
     first, second = pair(*events)
@@ -95,7 +95,7 @@ def test_a_free_after_its_pid_was_used_again_goes_to_the_first_owner() -> None:
     assert (second.state, second.end_ns) == (EXITED, at(4))
 
 
-def test_the_second_owner_may_be_freed_before_the_first() -> None:
+def test_the_second_process_of_a_pid_may_be_freed_before_the_first() -> None:
     events = fork(100, 0), exit_(100, 0, 1), fork(100, 2), exit_(100, 2, 3), free(100, 2, 4), free(100, 0, 5)
     assert owners(*events) == [1, 1, 3, 3, 3, 1]
 
@@ -107,7 +107,7 @@ def test_an_exit_without_a_fork_still_has_the_true_lifetime() -> None:
     assert (process.execs, process.filename, process.uid, process.kernel) == (None, None, None, None)
 
 
-def test_a_fork_without_an_exit_is_lost_when_its_pid_is_used_again() -> None:
+def test_a_fork_without_an_exit_is_lost_when_its_pid_is_reused() -> None:
     first, second = pair(fork(100, 0), fork(100, 7))
     assert (first.state, first.end_ns, first.status) == (LOST, None, None)
     assert second.state == RUNNING
@@ -119,12 +119,12 @@ def test_a_fork_without_an_exit_is_lost_when_it_is_freed() -> None:
     assert (process.status, process.cpu_ns) == (9, 4_000_000)
 
 
-def test_the_status_of_the_exit_counts_more_than_that_of_the_free() -> None:
+def test_the_status_of_the_exit_has_priority_over_the_free() -> None:
     [process] = pair(fork(100, 0), exit_(100, 0, 1, status=9), free(100, 0, 2, status=256))
     assert process.status == 9
 
 
-def test_what_was_lost_by_reuse_still_gets_its_cpu_time() -> None:
+def test_a_process_that_is_lost_by_reuse_still_gets_its_cpu_time() -> None:
     first, _ = pair(fork(100, 0), fork(100, 7), free(100, 0, 9, cpu_ms=4, status=256))
     assert (first.state, first.status, first.cpu_ns) == (LOST, 256, 4_000_000)
 
@@ -134,7 +134,7 @@ def test_an_exec_without_a_fork() -> None:
     assert (process.start_ns, process.execs, process.ppid, process.comm) == (at(0), 1, None, "true")
 
 
-def test_a_free_of_what_had_exited_before_belongs_to_nobody() -> None:
+def test_a_free_of_a_process_that_exited_before_has_no_process() -> None:
     assert owners(free(100, -5, 1)) == [0]
     assert pair(free(100, -5, 1)) == []
     assert owners(fork(100, 0), free(100, -5, 1), exit_(100, 0, 2)) == [1, 0, 1]
@@ -157,51 +157,51 @@ def test_a_child_knows_the_row_of_its_parent() -> None:
     assert (parent.parent_id, child.parent_id) == (None, parent.id)
 
 
-def test_a_former_owner_of_the_parents_pid_is_not_the_parent() -> None:
+def test_an_earlier_process_with_the_parents_pid_is_not_the_parent() -> None:
     _, child = pair(fork(50, 0), fork(100, 9, ppid=50, parent_ms=8))
     assert (child.ppid, child.parent_id) == (50, None)
 
 
 def test_a_process_from_before_the_recording() -> None:
-    [process] = pair(alive(100, -50, ppid=3, comm="nginx", argv=b"nginx\0"))
+    [process] = pair(seen(100, -50, ppid=3, comm="nginx", argv=b"nginx\0"))
     assert (process.state, process.start_ns, process.ppid) == (RUNNING, at(-50), 3)
     assert (process.comm, process.filename, process.argv, process.execs) == ("nginx", "nginx", b"nginx\0", 1)
 
 
 @pytest.mark.parametrize("after_tick", [0, 0.000001, 3.7, 9.999999])
-def test_its_start_becomes_exact_with_its_first_fact(after_tick: float) -> None:
+def test_its_start_becomes_exact_with_its_first_event(after_tick: float) -> None:
     start = -50 + after_tick
-    [process] = pair(alive(100, -50), exit_(100, start, 5), free(100, start, 6))
+    [process] = pair(seen(100, -50), exit_(100, start, 5), free(100, start, 6))
     assert (process.id, process.state, process.start_ns) == (1, EXITED, at(start))
 
 
 @pytest.mark.parametrize("start", [-40, 0])
 def test_a_start_in_another_tick_is_another_process(start: float) -> None:
-    first, second = pair(alive(100, -50), exit_(100, start, 5))
+    first, second = pair(seen(100, -50), exit_(100, start, 5))
     assert (first.state, first.start_ns) == (LOST, at(-50))
     assert (second.state, second.start_ns) == (EXITED, at(start))
 
 
 def test_a_childs_fork_makes_the_start_of_its_parent_exact() -> None:
-    """The parent's row must change with it, though the fact is not about the parent."""
+    """The parent counts as changed too, although the event is of its child."""
     pairing = Pairing()
-    pairing.feed([alive(50, -100)], 1)
+    pairing.feed([seen(50, -100)], 1)
     pairing.take_changed()
     pairing.feed([fork(100, 1, ppid=50, parent_ms=-96.5)], 2)
     assert [(p.id, p.start_ns, p.parent_id) for p in pairing.take_changed()] == [(1, at(-96.5), None), (2, at(1), 1)]
 
 
-def test_a_process_from_before_whose_pid_was_used_again_is_still_found_by_its_free() -> None:
-    events = alive(100, -50), fork(100, 5), free(100, -47, 6, cpu_ms=3)
+def test_a_free_finds_an_older_process_whose_pid_was_reused() -> None:
+    events = seen(100, -50), fork(100, 5), free(100, -47, 6, cpu_ms=3)
     assert owners(*events) == [1, 2, 1]
     first, _ = pair(*events)
     assert (first.state, first.start_ns, first.cpu_ns) == (LOST, at(-47), 3_000_000)
 
 
-def test_a_fork_that_comes_after_the_process_was_found_in_proc() -> None:
-    """What /proc told of it is in the facts that follow: nothing is counted twice."""
-    facts: list[Event] = [
-        alive(100, 10, comm="make", argv=b"make\0"),
+def test_a_fork_that_comes_after_the_process_was_seen_in_proc() -> None:
+    """What /proc said of it is in later events too, and is not counted twice."""
+    events: list[Event] = [
+        seen(100, 10, comm="make", argv=b"make\0"),
         fork(100, 12.5, comm="sh", uid=33),
         exec_(100, 12.5, 13, b"/bin/sh\0", "sh"),
         exec_(100, 12.5, 14, b"make\0", "make"),
@@ -209,50 +209,50 @@ def test_a_fork_that_comes_after_the_process_was_found_in_proc() -> None:
     for known, (execs, comm, filename, uid) in enumerate(
         [(1, "make", "make", 0), (0, "sh", None, 33), (1, "sh", "/bin/sh", 1000), (2, "make", "make", 1000)], 1
     ):
-        [process] = pair(*facts[:known])
+        [process] = pair(*events[:known])
         assert (process.execs, process.comm, process.filename, process.uid) == (execs, comm, filename, uid)
     assert (process.id, process.start_ns) == (1, at(12.5))
 
 
-def test_the_end_of_an_earlier_owner_of_a_pid_is_not_that_of_the_one_found_in_proc() -> None:
-    """/proc is read after the programs were attached: what happened meanwhile comes behind it."""
-    now, earlier = pair(alive(100, -50), exit_(100, -50.000001, -50))
+def test_the_end_of_an_earlier_process_is_not_that_of_the_one_seen_in_proc() -> None:
+    """/proc is read after the BPF programs are attached, so events from before the reading come after it."""
+    now, earlier = pair(seen(100, -50), exit_(100, -50.000001, -50))
     assert (now.state, now.start_ns, earlier.state, earlier.end_ns) == (RUNNING, at(-50), EXITED, at(-50))
 
 
-def test_a_parent_found_before_its_child() -> None:
-    parent, child = pair(alive(50, -100), alive(100, -50, ppid=50))
+def test_a_parent_seen_before_its_child() -> None:
+    parent, child = pair(seen(50, -100), seen(100, -50, ppid=50))
     assert (parent.parent_id, child.parent_id) == (None, parent.id)
 
 
 def test_a_younger_process_is_not_the_parent() -> None:
-    """ppid is that of /proc, where a reused pid can't be told by its start."""
-    _, child = pair(alive(50, -40), alive(100, -50, ppid=50))
+    """/proc has only the ppid, without the parent's start, so the pid may have been reused."""
+    _, child = pair(seen(50, -40), seen(100, -50, ppid=50))
     assert child.parent_id is None
 
 
-def test_gone_without_an_exit_is_lost() -> None:
-    [process] = pair(fork(100, 0), gone(100, 0, 50))
+def test_a_vanished_process_without_an_exit_is_lost() -> None:
+    [process] = pair(fork(100, 0), vanished(100, 0, 50))
     assert (process.state, process.end_ns) == (LOST, None)
 
 
-def test_gone_after_an_exit_changes_nothing() -> None:
-    [process] = pair(fork(100, 0), exit_(100, 0, 5), gone(100, 0, 50))
+def test_vanished_after_an_exit_changes_nothing() -> None:
+    [process] = pair(fork(100, 0), exit_(100, 0, 5), vanished(100, 0, 50))
     assert (process.state, process.end_ns) == (EXITED, at(5))
 
 
-def test_gone_of_a_process_that_is_not_known_belongs_to_nobody() -> None:
-    assert owners(fork(100, 0), gone(100, -3, 50), gone(101, 0, 50)) == [1, 0, 0]
+def test_vanished_of_an_unknown_process_has_no_process() -> None:
+    assert owners(fork(100, 0), vanished(100, -3, 50), vanished(101, 0, 50)) == [1, 0, 0]
 
 
-def test_threads_of_the_kernel_are_marked_until_they_become_programs() -> None:
+def test_kernel_threads_are_marked_until_they_call_execve() -> None:
     thread, helper = pair(
         fork(100, 0, kernel=1), fork(101, 0, kernel=1), exec_(101, 0, 1, argv=b"/sbin/modprobe\0", comm="modprobe")
     )
     assert (thread.kernel, helper.kernel) == (1, 0)
 
 
-def test_changes_are_told_once_and_in_order() -> None:
+def test_changes_are_returned_once_and_in_order() -> None:
     pairing = Pairing()
     pairing.feed([fork(102, 0), fork(101, 1), fork(100, 2)], 7)
     assert [process.id for process in pairing.take_changed()] == [7, 8, 9]
@@ -270,10 +270,10 @@ def test_running_and_unfreed() -> None:
     assert pairing.unfreed() == []
 
 
-# A machine that forks and ends at random
+# A simulated machine
 
 Key: TypeAlias = tuple[int, int]
-"""A process in truth: pid and exact start."""
+"""Identifies a process: pid and exact start."""
 
 PIDS = (2, 3, 4, 5)
 T = TypeVar("T")
@@ -281,83 +281,83 @@ T = TypeVar("T")
 
 @dataclass
 class Machine:
-    """Few pids, and the kernel's rules: a pid is used again after its owner was reaped; the free may come later.
+    """A machine with few pids and the kernel's rules: a pid is reused after a reap, and the free may come later.
 
-    log: the facts of all kinds that were not lost, each with the process that it is about in truth.
+    log: the events of all kinds that were not lost, each with its true process.
     """
 
     log: list[tuple[Key, Event]] = field(default_factory=list)
     running: list[Key] = field(default_factory=list)
     zombies: list[Key] = field(default_factory=list)
     reaped: list[Key] = field(default_factory=list)
-    begun: dict[Key, int] = field(default_factory=dict)  # the kernel's number of programs
-    held: dict[Key, Fork] = field(default_factory=dict)  # forks that are not reported yet
+    begun: dict[Key, int] = field(default_factory=dict)  # the kernel's number of programs begun
+    held: dict[Key, Fork] = field(default_factory=dict)  # forks that were not reported so far
     is_filtered: bool = False
     now: float = 0
 
-    def tell(self, key: Key, event: Event, lost: bool) -> None:
-        self.now += 11  # ms: more than a tick, so that /proc can tell two owners of a pid
+    def log_event(self, key: Key, event: Event, lost: bool) -> None:
+        self.now += 11  # ms: more than a tick, so that two processes of a pid have different starts in /proc
         if not lost:
             self.log.append((key, event))
 
     def find(self, choice: int, lost: bool) -> None:
-        """One more process from before the recording, younger than the others. Only possible at the start."""
+        """Adds a process from before the recording, younger than the others. Only possible at the start."""
         floor = at(-1000 + 10 * len(self.running))
         key = (PIDS[len(self.running)], floor + (choice * 1_234_567) % TICK_NS)
         ppid = self.running[choice % len(self.running)][0] if self.running else 0
-        found = alive(key[0], 0, ppid, f"found {choice}", b"found\0" if choice % 3 else None, kernel=choice % 2)
+        found = seen(key[0], 0, ppid, f"found {choice}", b"found\0" if choice % 3 else None, kernel=choice % 2)
         self.running.append(key)
-        self.tell(key, found._replace(start_ns=floor, uid=choice, cgroup_id=choice or None), lost)
+        self.log_event(key, found._replace(start_ns=floor, uid=choice, cgroup_id=choice or None), lost)
 
     def fork(self, choice: int, lost: bool) -> None:
         used = {pid for pid, _ in (*self.running, *self.zombies)}
-        # The next but one owner of a pid comes only after the first was freed: that takes some milliseconds.
+        # A pid gets its third process only after the first was freed. That takes some milliseconds in reality.
         unfreed = [pid for pid, _ in self.reaped]
         pids = [pid for pid in PIDS if pid not in used and unfreed.count(pid) < 2]
         if pids:
             key = (pids[choice % len(pids)], at(self.now))
             ppid, parent_start = self.running[choice % len(self.running)] if self.running else (1, at(-5000))
-            born = fork(key[0], self.now, ppid, comm=f"fork {choice}", uid=choice, kernel=choice % 2)
+            forked = fork(key[0], self.now, ppid, comm=f"fork {choice}", uid=choice, kernel=choice % 2)
             begun = self.begun[key] = 3 if choice == 7 else 0  # as with CLONE_PARENT
-            born = born._replace(parent_start_ns=parent_start, cgroup_id=choice, execs=0, begun=begun)
+            forked = forked._replace(parent_start_ns=parent_start, cgroup_id=choice, execs=0, begun=begun)
             self.running.append(key)
             if self.is_filtered and choice % 4 == 1:
-                self.held[key] = born
+                self.held[key] = forked
                 self.now += 11
             else:
-                self.tell(key, born, lost)
+                self.log_event(key, forked, lost)
 
     def join(self, key: Key, lost: bool) -> None:
-        """A process turns out to be what is wanted: its fork is reported."""
-        born = self.held.pop(key, None)
-        if born is not None:
-            self.tell(key, born, lost)
+        """Reports the fork of a process that matches now."""
+        forked = self.held.pop(key, None)
+        if forked is not None:
+            self.log_event(key, forked, lost)
 
     def exec(self, choice: int, lost: bool) -> None:
         if self.running:
             key = self.running[choice % len(self.running)]
             self.begun[key] = self.begun.get(key, 9) + 1
             if key in self.held and choice % 2:
-                born = self.held[key]
-                self.held[key] = born._replace(
-                    execs=(born.execs or 0) + 1, begun=self.begun[key], comm=f"unseen {choice}"
+                forked = self.held[key]
+                self.held[key] = forked._replace(
+                    execs=(forked.execs or 0) + 1, begun=self.begun[key], comm=f"unseen {choice}"
                 )
                 return
             self.join(key, lost)
-            took_on = exec_(key[0], 0, self.now, argv=b"/bin/%d\0" % choice, comm=f"exec {choice}")
-            self.tell(key, took_on._replace(start_ns=key[1], uid=choice, cgroup_id=choice + 1), lost)
+            execed = exec_(key[0], 0, self.now, argv=b"/bin/%d\0" % choice, comm=f"exec {choice}")
+            self.log_event(key, execed._replace(start_ns=key[1], uid=choice, cgroup_id=choice + 1), lost)
 
     def exit(self, choice: int, lost: bool) -> None:
         if self.running:
             key = self.running.pop(choice % len(self.running))
             self.join(key, lost)
             self.zombies.append(key)
-            self.tell(key, self._exit(key, choice), lost)
+            self.log_event(key, self._exit(key, choice), lost)
 
     def exit_again(self, choice: int, lost: bool) -> None:
         if self.zombies:
             key = self.zombies[choice % len(self.zombies)]
-            self.tell(key, self._exit(key, choice + 1), lost)
+            self.log_event(key, self._exit(key, choice + 1), lost)
 
     def reap(self, choice: int, lost: bool) -> None:
         if self.zombies:
@@ -370,18 +370,18 @@ class Machine:
             key = first[choice % len(first)]
             self.reaped.remove(key)
             freed = free(key[0], 0, self.now, cpu_ms=choice, status=choice * 256)
-            self.tell(key, freed._replace(start_ns=key[1]), lost)
+            self.log_event(key, freed._replace(start_ns=key[1]), lost)
 
     def _exit(self, key: Key, choice: int) -> Exit:
         ended = exit_(key[0], 0, self.now, status=choice * 256, comm=f"exit {choice}", ppid=choice)
         begun = self.begun.get(key, 9)
-        if choice in (2, 3, 6):  # killed by a signal, and in the last two cases within an exec
+        if choice in (2, 3, 6):  # killed by a signal, in the last two cases by an exec that failed late
             ended = ended._replace(status=11)
             begun += choice != 2
         return ended._replace(start_ns=key[1], max_rss_kib=choice, uid=choice + 50, begun=begun)
 
     def is_running(self, pid: int, start_ns: int) -> bool:
-        """start_ns: exact, or that of /proc."""
+        """start_ns: exact, or as in /proc."""
         return any(owner == pid and 0 <= start - start_ns < TICK_NS for owner, start in self.running)
 
 
@@ -394,7 +394,7 @@ STEP = st.integers(0, len(KINDS) * 4 * 8 - 1)
 
 @st.composite
 def machines(draw: st.DrawFn, frees_are_lost: bool = True) -> Machine:
-    """Machines after some fifty steps. Each is drawn as a number that holds its kind, a choice, and if it is lost."""
+    """Draws machines after about fifty steps. A step is one number, with its kind, a choice, and whether it is lost."""
     machine = Machine(is_filtered=draw(st.booleans()))
     for number in draw(st.lists(STEP, max_size=len(PIDS) - 1)):
         machine.find(number % 8, lost=number % 5 == 4)
@@ -406,17 +406,17 @@ def machines(draw: st.DrawFn, frees_are_lost: bool = True) -> Machine:
 
 
 def last(events: Sequence[Any], name: str) -> Any:
-    """The latest value of a field."""
+    """Returns the latest value of a field."""
     return next((getattr(event, name) for event in reversed(events)), None)
 
 
 def of(kind: type[T], events: Iterable[Event]) -> list[T]:
-    """The events of one kind."""
+    """Returns the events of one kind."""
     return [event for event in events if isinstance(event, kind)]
 
 
 def model(log: list[tuple[Key, Event]]) -> dict[int, Row]:
-    """What the rows must be, from the facts of each process: the first of the log has number 1."""
+    """Returns the expected rows by the events of each process. The first event of the log has id 1."""
     groups: dict[Key, list[tuple[int, Event]]] = {}
     for number, (key, event) in enumerate(log, 1):
         groups.setdefault(key, []).append((number, event))
@@ -427,12 +427,12 @@ def model(log: list[tuple[Key, Event]]) -> dict[int, Row]:
 
 
 def model_row(key: Key, group: list[tuple[int, Event]], ids: dict[Key, int], is_mentioned: bool) -> Row:
-    """One process. is_mentioned: a child's fork told its exact start."""
+    """Returns the row of one process. is_mentioned: whether the fork of a child has its exact start."""
     number, first = group[0]
     events = [event for _, event in group]
     forks, execs, exits, frees = of(Fork, events), of(Exec, events), of(Exit, events)[:1], of(Free, events)
-    found = of(Alive, events)
-    is_exact = is_mentioned or any(not isinstance(event, Alive) for event in events)
+    found = of(Seen, events)
+    is_exact = is_mentioned or any(not isinstance(event, Seen) for event in events)
     own_execs = len(execs) + sum(event.execs for event in found) + sum(event.execs or 0 for event in forks)
     is_gone = bool(frees) or any(pid == key[0] and start > key[1] for pid, start in ids)
     known = [*found, *execs]
@@ -460,23 +460,23 @@ def model_row(key: Key, group: list[tuple[int, Event]], ids: dict[Key, int], is_
 
 
 def has_run_all(forks: list[Fork], exits: list[Exit], execs: int) -> bool:
-    """Whether it ran all programs that it began to run, as far as is known. Only a signal can prevent that."""
+    """Whether it executed all programs that it had begun, as far as is known. Only a signal can prevent that."""
     if not forks or not exits or not exits[0].status & 127:
         return True
     return (exits[0].begun or 0) - (forks[0].begun or 0) <= execs - (forks[0].execs or 0)
 
 
 def parent_id(first: Event, ids: dict[Key, int]) -> int | None:
-    """The row of the parent, if it is known, be it after this process."""
+    """Returns the row of the parent if it is known, even if that was after this process."""
     if isinstance(first, Fork):
         return ids.get((first.ppid, first.parent_start_ns))
-    if isinstance(first, Alive):
+    if isinstance(first, Seen):
         return next((id for (pid, start), id in ids.items() if pid == first.ppid and start < at(0)), None)
     return None
 
 
 def run(pairing: Pairing, log: list[tuple[Key, Event]], batch: int) -> tuple[list[int], dict[int, Row]]:
-    """Feeds the log in batches; returns the owner of each fact, and the rows as a database would hold them."""
+    """Feeds the log in batches; returns the process id of each event, and the rows as a database would have them."""
     given_to: list[int] = []
     rows: dict[int, Row] = {}
     for i in range(0, len(log), batch):
@@ -490,7 +490,7 @@ def run(pairing: Pairing, log: list[tuple[Key, Event]], batch: int) -> tuple[lis
 
 @settings(max_examples=300, deadline=None)
 @given(machines(), st.integers(1, 9))
-def test_rows_are_what_the_facts_of_each_process_say(machine: Machine, batch: int) -> None:
+def test_rows_are_what_the_events_of_each_process_say(machine: Machine, batch: int) -> None:
     pairing = Pairing(machine.is_filtered)
     given_to, rows = run(pairing, machine.log, batch)
     expected = model(machine.log)
@@ -502,8 +502,8 @@ def test_rows_are_what_the_facts_of_each_process_say(machine: Machine, batch: in
 
 @settings(max_examples=300, deadline=None)
 @given(machines(), st.integers(1, 9), st.randoms())
-def test_in_whatever_order_facts_come_none_goes_to_another_process(machine: Machine, batch: int, dice: Random) -> None:
-    """The kernel's buffer keeps the order. Were it broken, rows could lack something, but never mix two processes."""
+def test_in_any_order_no_event_goes_to_another_process(machine: Machine, batch: int, dice: Random) -> None:
+    """The ring buffer keeps the order. In another order rows may be incomplete, but never mix two processes."""
     log = dice.sample(machine.log * 2, 2 * len(machine.log))
     given_to, rows = run(Pairing(machine.is_filtered), log, batch)
     owners: dict[int, set[Key]] = {}
@@ -511,23 +511,23 @@ def test_in_whatever_order_facts_come_none_goes_to_another_process(machine: Mach
         owners.setdefault(id, set()).add(key)
     for id, it in rows.items():
         [key] = owners[id]
-        facts = [event for owner, event in log if owner == key]
+        events = [event for owner, event in log if owner == key]
         assert it["pid"] == key[0]
         assert 0 <= key[1] - it["start_ns"] < TICK_NS
-        assert it["end_ns"] in {None, *(event.time_ns for event in of(Exit, facts))}
-        assert it["cpu_ns"] in {None, *(event.cpu_ns for event in of(Free, facts))}
-        assert it["comm"] in {None, *(event.comm for event in facts if not isinstance(event, Free | Gone))}
+        assert it["end_ns"] in {None, *(event.time_ns for event in of(Exit, events))}
+        assert it["cpu_ns"] in {None, *(event.cpu_ns for event in of(Free, events))}
+        assert it["comm"] in {None, *(event.comm for event in events if not isinstance(event, Free | Vanished))}
         assert (it["state"] == EXITED) == (it["end_ns"] is not None)
 
 
 @settings(max_examples=150, deadline=None)
 @given(machines(), st.integers(1, 9))
 def test_at_the_end_only_what_is_alive_is_running(machine: Machine, batch: int) -> None:
-    """As a session ends: whoever seems to run, and isn't in /proc, is reported gone."""
+    """At the end of a session, processes that seem to run but are not in /proc are reported as vanished."""
     pairing = Pairing()
     run(pairing, machine.log, batch)
     suspects = [p for p in pairing.running() if not machine.is_running(p.pid, p.start_ns)]
-    pairing.feed([Gone(at(machine.now), p.pid, p.start_ns) for p in suspects], len(machine.log) + 1)
+    pairing.feed([Vanished(at(machine.now), p.pid, p.start_ns) for p in suspects], len(machine.log) + 1)
     assert all(p.state == LOST for p in suspects)
     assert {p.id for p in pairing.take_changed()} == {p.id for p in suspects}
     expected = model(machine.log)
@@ -538,7 +538,7 @@ def test_at_the_end_only_what_is_alive_is_running(machine: Machine, batch: int) 
 @settings(max_examples=150, deadline=None)
 @given(machines(frees_are_lost=False))
 def test_after_all_were_freed_nothing_is_held(machine: Machine) -> None:
-    """Whatever else was lost."""
+    """Frees are not lost here, but other events are."""
     while machine.running:
         machine.exit(0, lost=True)
     while machine.zombies:

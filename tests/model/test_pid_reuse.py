@@ -1,4 +1,4 @@
-"""A pid that several processes had: the latest is meant, which is said; an id names another. As Datasette asks, too."""
+"""A pid that several processes had means the latest of them, and webpf says so. An id can name any of them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 import pytest
 from sites import PYTHONS, Site, running
 from story import run
-from support import alive, exec_, exit_, fork, make_recording
+from support import exec_, exit_, fork, make_recording, seen
 
 from webpf.analysis import saved_queries
 from webpf.model.events import Event
@@ -19,7 +19,7 @@ from webpf.model.events import Event
 Webpf = Callable[..., "subprocess.CompletedProcess[str]"]
 
 REUSED: list[Event] = [
-    alive(1, -5000, ppid=0),
+    seen(1, -5000, ppid=0),
     fork(70, 0, parent_ms=-5000),
     exec_(70, 0, 1, b"first\0", "first"),
     fork(71, 2, ppid=70, parent_ms=0),
@@ -36,18 +36,18 @@ REUSED: list[Event] = [
     exec_(71, 30, 31, b"child\0of third\0", "child"),
 ]
 FIRST, SECOND, THIRD = 2, 8, 11
-"""Rows of the three processes that had the pid 70: the numbers of the facts that began them."""
+"""Ids of the three processes that had the pid 70."""
 
 
 @pytest.fixture
 def db(tmp_path: Path) -> Path:
-    """Three processes had the pid 70, two had 71; a second recording has neither."""
+    """A file in which three processes had the pid 70, and two 71. Its second recording has neither pid."""
     make_recording(tmp_path / "webpf.db", REUSED)
     return tmp_path / "webpf.db"
 
 
 def commands(text: str) -> list[str]:
-    """The command lines of a tree."""
+    """Returns the command lines of a tree."""
     return [line.partition("  [")[0].lstrip("├└─│ ") for line in text.splitlines()]
 
 
@@ -63,7 +63,7 @@ def test_the_tree_of_the_latest(db: Path, webpf: Webpf) -> None:
 
 @pytest.mark.parametrize(("id", "lines"), [(FIRST, ["first", "child 'of first'"]), (SECOND, ["second"])])
 def test_the_tree_of_an_earlier_one(id: int, lines: list[str], db: Path, webpf: Webpf) -> None:
-    """Whatever the latest recording is."""
+    """An id also finds a process that isn't in the latest recording."""
     make_recording(db, [])
     ended = webpf("tree", "--id", str(id))
     assert (ended.returncode, commands(ended.stdout), ended.stderr) == (0, lines, "")
@@ -84,7 +84,7 @@ def test_bad_input(db: Path, webpf: Webpf) -> None:
         assert (ended.returncode, ended.stdout, len(ended.stderr.splitlines())) == (code, "", 1), arguments
 
 
-def test_queries_say_whose_it_was(db: Path, webpf: Webpf) -> None:
+def test_queries_say_which_process_a_pid_means(db: Path, webpf: Webpf) -> None:
     for name, column in (("execs", "process_id"), ("ancestors", "of_id")):
         ended = webpf("query", name, "-p", "pid=70", "--format", "json")
         assert {row[column] for row in json.loads(ended.stdout)} == {THIRD}
@@ -97,7 +97,7 @@ def test_queries_say_whose_it_was(db: Path, webpf: Webpf) -> None:
 
 
 def test_every_query_that_takes_a_pid_takes_an_id(db: Path) -> None:
-    """Blank text for the one that isn't given; the id is that of a process, whatever the recording."""
+    """Datasette passes blank text for a parameter without a value. An id finds a process of any recording."""
     make_recording(db, [])
     by_name = {name: {each.name for each in saved_queries.load(name).parameters} for name in saved_queries.names()}
     taking = [name for name, parameters in by_name.items() if "pid" in parameters]
@@ -113,7 +113,7 @@ def test_every_query_that_takes_a_pid_takes_an_id(db: Path) -> None:
 
 @pytest.fixture(scope="module", params=sorted(PYTHONS))
 def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """The file in each Datasette."""
+    """Serves the file with each version of Datasette."""
     db = tmp_path_factory.mktemp("pids") / "webpf.db"
     make_recording(db, REUSED)
     with running(request.param, [db]) as site:
@@ -121,7 +121,7 @@ def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 
 
 @pytest.mark.parametrize(
-    ("name", "given", "ids"),
+    ("name", "parameters", "ids"),
     [
         ("ancestors", {"pid": "70", "id": "", "recording": ""}, [THIRD]),
         ("ancestors", {"pid": "", "id": "2", "recording": ""}, [FIRST, 1]),
@@ -130,7 +130,7 @@ def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         ("tree", {"pid": "", "id": "2"}, [FIRST, 4]),
     ],
 )
-def test_in_datasette(name: str, given: dict[str, str], ids: list[int], site: Site) -> None:
-    status, text = site.get(f"/webpf/{name}.json?{urlencode(given)}&_shape=array")
+def test_in_datasette(name: str, parameters: dict[str, str], ids: list[int], site: Site) -> None:
+    status, text = site.get(f"/webpf/{name}.json?{urlencode(parameters)}&_shape=array")
     assert status == 200
     assert [row["id"] for row in json.loads(text)] == ids

@@ -1,4 +1,4 @@
-"""Columns of raw events are left out where they say nothing; processes follow from the events all the same."""
+"""Rare columns of raw events are NULL where they say nothing new, and pairing still has the same result."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import sqlite3
 from pathlib import Path
 
 import pytest
-from support import Machine, about, exit_, fork, free
+from support import Machine, exit_, fork, free, recording_values
 
 from webpf.capture.session import Session
 from webpf.model.events import Event
@@ -18,7 +18,7 @@ from webpf.storage.verify import verify
 SIGKILL = 9
 
 
-def born(pid: int, execs: int = 0, begun: int = 0) -> Event:
+def forked(pid: int, execs: int = 0, begun: int = 0) -> Event:
     return fork(pid, pid, uid=1000)._replace(execs=execs, begun=begun)
 
 
@@ -27,16 +27,16 @@ def ended(pid: int, uid: int = 1000, begun: int = 0, status: int = 0) -> Event:
 
 
 FORKS: dict[int, tuple[int, int]] = {100: (2, 2), 101: (0, 0), 102: (0, 3), 103: (0, 0), 104: (1, 4)}
-"""By pid, execs and begun."""
+"""execs and begun by pid."""
 
 EXITS: dict[int, tuple[int, int, int]] = {
-    100: (1000, 2, 0),  # nothing that isn't known
+    100: (1000, 2, 0),  # nothing new
     101: (0, 0, 0),  # another user
-    102: (1000, 4, SIGKILL),  # within an exec: the name isn't that of what it ran
+    102: (1000, 4, SIGKILL),  # by an exec that failed late: the name is not of what it ran
     103: (1000, 0, 0),
-    104: (1000, 4, SIGKILL),  # not within one
+    104: (1000, 4, SIGKILL),  # not by an exec
 }
-"""By pid, uid, begun and status."""
+"""uid, begun and status by pid."""
 
 
 def values_of(path: Path, sql: str) -> list[tuple[object, ...]]:
@@ -45,12 +45,12 @@ def values_of(path: Path, sql: str) -> list[tuple[object, ...]]:
 
 
 @pytest.mark.parametrize("batch", [1, 2, 100])
-def test_what_says_nothing_is_left_out(tmp_path: Path, batch: int) -> None:
+def test_values_that_say_nothing_new_are_left_out(tmp_path: Path, batch: int) -> None:
     path = tmp_path / "w.db"
     store = Store(path)
-    session = Session(Replay([]), store.begin(about()), Machine())
+    session = Session(Replay([]), store.begin(recording_values()), Machine())
     events = [
-        *(born(pid, *numbers) for pid, numbers in FORKS.items()),
+        *(forked(pid, *numbers) for pid, numbers in FORKS.items()),
         *(ended(pid, *rest) for pid, rest in EXITS.items()),
         *(free(pid, pid, pid + 0.2, status=EXITS[pid][2]) for pid in EXITS),
     ]

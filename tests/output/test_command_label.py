@@ -1,4 +1,4 @@
-"""Command lines, normalised: the same work has the same name, and other work another."""
+"""Labels of command lines: the same activity has the same label, and another activity another."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from webpf.output.command_label import PROBE
 
 
 def argv(line: str) -> bytes:
-    """The words of a line, split at | ."""
+    """Returns an argv of the words of a line, which are separated by | ."""
     return b"".join(word.encode() + b"\0" for word in line.split("|"))
 
 
@@ -55,17 +55,17 @@ def argv(line: str) -> bytes:
     ],
 )
 def test_labels(line: str, label: str) -> None:
-    assert command_label.of(argv(line) if line else None, None) == label
+    assert command_label.activity(argv(line) if line else None, None) == label
 
 
 def test_without_arguments_it_is_the_name() -> None:
-    assert command_label.of(None, "kworker") == "kworker"
-    assert command_label.of(b"", None) == "?"
+    assert command_label.activity(None, "kworker") == "kworker"
+    assert command_label.activity(b"", None) == "?"
 
 
 @given(st.binary(max_size=700), st.text(max_size=15))
 def test_any_bytes(raw: bytes, comm: str) -> None:
-    """It is a text, and not a long one."""
-    label = command_label.of(raw, comm)
+    """The label is a short text."""
+    label = command_label.activity(raw, comm)
     assert label
     assert len(label) < 200

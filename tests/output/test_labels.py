@@ -1,4 +1,4 @@
-"""What processes are called in reports: made of their arguments, whatever these hold; against ps, and in a browser."""
+"""Labels of processes, made from arguments of any kind, compared with ps and shown in a browser."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ LOADER = next(Path("/").glob("lib*/ld-linux*.so.*"), None)
 
 
 def argv(*words: str | bytes) -> bytes:
-    """Arguments as the kernel has them."""
+    """Returns the arguments as the kernel stores them."""
     return b"".join((os.fsencode(word) if isinstance(word, str) else word) + b"\0" for word in words)
 
 
@@ -71,29 +71,29 @@ def argv(*words: str | bytes) -> bytes:
     ],
 )
 def test_names_and_lines(words: list[str | bytes], program: str, line: str | None) -> None:
-    """line: as a shell would read it back to the same arguments, but for the folder of the program."""
+    """line: a shell would read it back as the same arguments, except for the folder of the program."""
     assert command_label.program(argv(*words), "comm") == program
     if line is not None:
-        assert command_label.line(argv(*words), "comm") == line
+        assert command_label.command_line(argv(*words), "comm") == line
 
 
 @pytest.mark.parametrize("raw", [None, b"", b"\0", b"   \0"])
 def test_there_is_always_a_name(raw: bytes | None) -> None:
-    for label in (command_label.program, command_label.of, command_label.line, command_label.title):
+    for label in (command_label.program, command_label.activity, command_label.command_line, command_label.short_title):
         assert label(raw, "comm") == "comm"
         assert label(raw, "") == label(raw, "  ") == label(raw, None) == "?"
 
 
 def test_arguments_that_were_cut() -> None:
-    """The half of a source's name is no name; and where the line ends is said."""
-    assert command_label.of(b"cc\0-c\0regex.c", None) == "cc"
-    assert command_label.line(b"cc\0-c\0lib/reg", None) == "cc -c lib/reg ..."
-    assert len(command_label.line(b"cc\0" + b"x" * 100_000 + b"\0", None)) < 5000
+    """An incomplete name of a source file is not used, and the line says that it was cut."""
+    assert command_label.activity(b"cc\0-c\0regex.c", None) == "cc"
+    assert command_label.command_line(b"cc\0-c\0lib/reg", None) == "cc -c lib/reg ..."
+    assert len(command_label.command_line(b"cc\0" + b"x" * 100_000 + b"\0", None)) < 5000
 
 
-def test_launchers_without_end() -> None:
-    """Each within the next: it ends, and in a short name."""
-    assert len(command_label.of(argv(*["env"] * 5000), None)) < 100
+def test_very_many_nested_launchers() -> None:
+    """The search ends, and the name is short."""
+    assert len(command_label.activity(argv(*["env"] * 5000), None)) < 100
 
 
 RUN = (
@@ -153,11 +153,11 @@ def test_the_timeline_draws_whole_names(tmp_path: Path, chromium: Any) -> None:
 
 
 @pytest.mark.kernel
-@pytest.mark.skipif(LOADER is None, reason="there is no dynamic loader where it is looked for")
+@pytest.mark.skipif(LOADER is None, reason="the path of the dynamic loader is unknown")
 def test_programs_that_are_started_by_others(tmp_path: Path, webpf: Webpf) -> None:
-    """Of the loader it is what it runs; env and nice have become what they run; names with spaces stay whole.
+    """The loader has the label of its program, env and nice have become their program, names may have spaces.
 
-    What ps says at that time is the witness for the arguments.
+    The expected arguments are what ps prints at that time.
     """
     folder = tmp_path / "Program Files"
     folder.mkdir()
@@ -176,6 +176,6 @@ def test_programs_that_are_started_by_others(tmp_path: Path, webpf: Webpf) -> No
     lines = [line.partition("  [")[0].lstrip("├└─│ ") for line in webpf("tree", "--no-fold").stdout.splitlines()]
     for expected in ("'my sleep' 0.01", "'my sleep' 0.02", "'my sleep' 0.03", "-sleep 0.04"):
         assert lines.count(expected) == 1, lines
-    assert recorded.stdout.strip() == "sh build.sh"  # what ps said
+    assert recorded.stdout.strip() == "sh build.sh"  # printed by ps
     assert lines.count("sh build.sh") == 1
     assert "'my sleep' 0.03" in recorded.stderr

@@ -1,4 +1,4 @@
-"""What people and programs see of rows: tables and CSV that are harmless, exact JSON, durations, one-line messages."""
+"""Output of rows (tables and CSV with control characters escaped, exact JSON), durations, and messages of one line."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ Run = Callable[..., Any]
 def written(
     format: str, rows: Iterable[Sequence[Any]], columns: Sequence[str] = COLUMNS, limit: int | None = None
 ) -> str:
-    """What goes into a file or a pipe."""
+    """Returns what is written to a file or a pipe."""
     output = io.StringIO()
     write_rows(columns, rows, format, limit, output)
     return output.getvalue()
@@ -46,7 +46,7 @@ def written(
 
 @pytest.fixture
 def on_terminal(monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Writes rows to a terminal of so many columns; returns what it was sent, without bold type."""
+    """Returns a function that writes rows to a terminal of some width, and returns what it gets, without bold type."""
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.delenv("NO_COLOR", raising=False)
 
@@ -56,7 +56,7 @@ def on_terminal(monkeypatch: pytest.MonkeyPatch) -> Run:
         with os.fdopen(line, "w") as output:
             write_rows(columns, rows, format, None, output)
         sent = b""
-        with contextlib.suppress(OSError):  # the end of what a terminal was sent
+        with contextlib.suppress(OSError):  # the end of the output
             while chunk := os.read(screen, 65536):
                 sent += chunk
         os.close(screen)
@@ -127,7 +127,7 @@ SPREADSHEET = st.text(st.sampled_from(TRIGGERS + "'\"a1,;|!\\\x1b\u202eé\n") | 
 @given(st.lists(st.tuples(SPREADSHEET, st.integers())))
 @example([("a\rb", 1), ("a\nb", 2), ("a,b", 3), ('"', 4)])
 def test_csv_comes_back_as_a_table_shows_it(rows: list[tuple[str, int]]) -> None:
-    """A line a row, nothing that a terminal acts on; and a quote is put before what a spreadsheet would act on."""
+    """Each row is one line, control characters are escaped, and a quote is before what a spreadsheet would compute."""
     text = written("csv", rows, ["a", "b"])
     assert not CONTROLS.search(text) and not set(text) & BIDI_MARKS
     assert len(text.split("\n")) == len(rows) + 2
@@ -156,7 +156,7 @@ def test_csv_comes_back_as_a_table_shows_it(rows: list[tuple[str, int]]) -> None
         ("", ""),
     ],
 )
-def test_csv_holds_no_formula(name: str, cell: str, on_terminal: Run) -> None:
+def test_csv_has_no_formula(name: str, cell: str, on_terminal: Run) -> None:
     assert list(csv.reader(io.StringIO(written("csv", [(name, -1, -0.5)], ["a", "b", "c"])))) == [
         ["a", "b", "c"],
         [cell, "-1", "-0.5"],
@@ -175,7 +175,7 @@ def test_all_rows_unless_there_is_a_limit(format: str, limit: int | None, shown:
 
 
 def test_rows_are_written_as_they_come() -> None:
-    """A million rows are not held in memory."""
+    """A million rows are not kept in memory."""
     output = io.StringIO()
     lengths = []
 
@@ -189,7 +189,7 @@ def test_rows_are_written_as_they_come() -> None:
 
 
 @pytest.mark.parametrize("format", ["csv", "json", "ndjson", "table"])
-def test_bytes_are_shown_as_a_line_for_a_shell(format: str) -> None:
+def test_bytes_are_shown_as_a_quoted_command_line(format: str) -> None:
     text = written(format, [(b"echo\0a b\0\xff\x1b\0",)], ["args"])
     line = r"echo 'a b' $'\xff\x1b'"
     assert (json.dumps(line) if "json" in format else line) in text
@@ -211,7 +211,7 @@ def test_a_table() -> None:
 
 
 @pytest.mark.parametrize(
-    ("there", "limit", "shown", "said"),
+    ("total", "limit", "shown", "expected"),
     [
         (0, None, 0, "0 rows"),
         (1, None, 1, "1 row"),
@@ -224,12 +224,12 @@ def test_a_table() -> None:
         (3, 0, 0, "0 of 3 rows (--limit N for more, or --format csv)"),
     ],
 )
-def test_a_table_says_how_many_rows_there_are(there: int, limit: int | None, shown: int, said: str) -> None:
+def test_a_table_says_how_many_rows_there_are(total: int, limit: int | None, shown: int, expected: str) -> None:
     assert TABLE_ROWS == 50
-    header, _, *rows, count = written("table", [(f"n{i}",) for i in range(there)], ["name"], limit).splitlines()
+    header, _, *rows, count = written("table", [(f"n{i}",) for i in range(total)], ["name"], limit).splitlines()
     assert header.strip() == "name"
     assert [row.strip() for row in rows] == [f"n{i}" for i in range(shown)]
-    assert count == said
+    assert count == expected
 
 
 def test_unknown_values_are_blank() -> None:
@@ -265,7 +265,7 @@ NAUGHTY = (
 
 
 @pytest.mark.parametrize("name", NAUGHTY, ids=repr)
-def test_names_can_not_act_on_a_terminal(name: str, on_terminal: Run) -> None:
+def test_control_characters_in_names_are_escaped(name: str, on_terminal: Run) -> None:
     for text in (written("table", [(name,)], ["comm"]), on_terminal("table", [(name,)], ["comm"])):
         lines = text.splitlines()
         assert lines[2].strip() == safe(name)
@@ -274,13 +274,13 @@ def test_names_can_not_act_on_a_terminal(name: str, on_terminal: Run) -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.tuples(st.text(max_size=30), st.text(max_size=200)), max_size=4))
-def test_a_table_is_always_harmless(rows: list[tuple[str, str]]) -> None:
+def test_a_table_has_no_control_characters(rows: list[tuple[str, str]]) -> None:
     text = written("table", rows, ["comm", "args"])
     assert not CONTROLS.search(text)
     assert not set(text) & BIDI_MARKS
 
 
-def test_csv_on_a_terminal_is_harmless_too(on_terminal: Run) -> None:
+def test_csv_on_a_terminal_has_no_control_characters(on_terminal: Run) -> None:
     text = on_terminal("csv", [(7, "\x1b[31mred\u202e", b"\x1b\0", None)], ["pid", "comm", "args", "x"])
     assert text == "pid,comm,args,x\n7,\\x1b[31mred\\u202e,$'\\x1b',\n"
 
@@ -310,7 +310,7 @@ def test_columns_without_room_are_named(on_terminal: Run) -> None:
     assert "no room" not in on_terminal("table", [row], width=80).lower()
 
 
-# The rest
+# Units and messages
 
 
 @pytest.mark.parametrize(
@@ -337,12 +337,12 @@ def test_durations(seconds: float, text: str) -> None:
 
 @pytest.mark.parametrize("seconds", [0.0009999, 0.999999, 59.9999])
 def test_durations_are_rounded_into_the_next_unit(seconds: float) -> None:
-    """Nobody writes 1000 us, 1000 ms or 60 s."""
+    """It is never 1000 us, 1000 ms or 60 s."""
     number, unit = duration(seconds * 1e9).split()[:2]
     assert float(number) < {"us": 1000, "ms": 1000, "s": 60, "min": 60}[unit]
 
 
-def test_a_message_is_one_harmless_line_on_stderr(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_message_is_one_line_on_stderr_without_control_characters(capsys: pytest.CaptureFixture[str]) -> None:
     say("no \x1b[31mred\nsecond line é")
     captured = capsys.readouterr()
     assert captured.err == "webpf: no \\x1b[31mred\\nsecond line é\n"
@@ -350,7 +350,7 @@ def test_a_message_is_one_harmless_line_on_stderr(capsys: pytest.CaptureFixture[
 
 
 def test_a_message_never_fails(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The terminal has gone, or is full."""
+    """It doesn't fail if stderr is closed or full."""
     closed = io.StringIO()
     closed.close()
     full = io.TextIOWrapper(io.FileIO("/dev/full", "w"), write_through=True)
@@ -362,14 +362,14 @@ def test_a_message_never_fails(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @given(st.text())
-def test_safe_text_holds_nothing_to_act_on(text: str) -> None:
+def test_safe_text_has_no_control_characters(text: str) -> None:
     harmless = safe(text)
     assert not argv.UNPRINTABLE.search(harmless)
     assert safe(harmless) == harmless
 
 
 @given(st.text(st.characters(min_codepoint=32, max_codepoint=126)))
-def test_safe_leaves_plain_text_alone(text: str) -> None:
+def test_safe_does_not_change_plain_text(text: str) -> None:
     assert safe(text) == text
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from story import BUILD, needed, picked, run
-from support import alive, at, exec_, exit_, fork, free, gone, make_recording
+from support import at, exec_, exit_, fork, free, make_recording, seen, vanished
 
 from webpf.analysis import saved_queries
 from webpf.model.events import Event
@@ -20,9 +20,9 @@ NAMES = saved_queries.names()
 
 STORY: list[Event] = [
     # From before the recording: init, a thread of the kernel, a daemon that ends.
-    alive(1, -5000, ppid=0),
-    alive(2, -5000, ppid=0, comm="kthreadd", argv=None, kernel=1),
-    alive(30, -2000, comm="daemon", argv=b"daemon\0-v\0"),
+    seen(1, -5000, ppid=0),
+    seen(2, -5000, ppid=0, comm="kthreadd", argv=None, kernel=1),
+    seen(30, -2000, comm="daemon", argv=b"daemon\0-v\0"),
     # A shell that runs two programs.
     fork(100, 0, parent_ms=-5000, comm="init"),
     exec_(100, 0, 1, b"/bin/sh\0-c\0make all\0", "sh"),
@@ -44,7 +44,7 @@ STORY: list[Event] = [
     fork(105, 200, parent_ms=-5000, comm="init", uid=33),
     exec_(105, 200, 201, b"/usr/bin/tail\0-f\0/var/log/a b\0", "tail"),
     fork(106, 300, ppid=2, parent_ms=-5000, comm="kworker/0:1", kernel=1),
-    gone(104, 130, 900),
+    vanished(104, 130, 900),
 ]
 
 
@@ -193,7 +193,7 @@ def test_execs(db: Path) -> None:
 def test_execs_of_a_chain_and_of_a_pid_used_again(tmp_path: Path) -> None:
     db = tmp_path / "webpf.db"
     events: list[Event] = [
-        alive(100, -50, comm="login", argv=b"login\0"),
+        seen(100, -50, comm="login", argv=b"login\0"),
         exec_(100, -47, 3, b"/bin/bash\0", "bash"),
         exec_(101, 0, 3.5, b"/bin/other\0", "other"),
         exec_(100, -47, 4, b"/bin/ls\0-l\0", "ls", argv_bytes=300),

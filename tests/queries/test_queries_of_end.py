@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from story import BUILD, picked, run
-from support import about, alive, at, exit_, fork, free, make_recording
+from support import at, exit_, fork, free, make_recording, recording_values, seen
 
 from webpf.errors import NotFound
 from webpf.model.source import Counts
@@ -56,7 +56,7 @@ def test_losses_of_a_recording_that_lost_some(tmp_path: Path) -> None:
 def test_losses_of_a_recording_that_was_broken_off(tmp_path: Path) -> None:
     db = tmp_path / "broken.db"
     store = Store(db)
-    store.begin(about())
+    store.begin(recording_values())
     assert {row["verdict"] for row in run(db, "losses")} == {"not known: it was broken off"}
     store.mark_interrupted()
     store.close()
@@ -68,7 +68,7 @@ def second(db: Path) -> None:
     make_recording(
         db,
         [
-            alive(50, -100, comm="gcc"),
+            seen(50, -100, comm="gcc"),
             fork(101, 0, comm="make"),
             exit_(101, 0, 434, comm="make"),
             free(101, 0, 440, cpu_ms=18),

@@ -7,7 +7,7 @@ from random import Random
 
 import pytest
 from story import run
-from support import alive, exit_, fork, make_recording
+from support import exit_, fork, make_recording, seen
 
 from webpf.model.events import Event
 
@@ -28,7 +28,7 @@ def recorded(db: Path, lives: list[tuple[float, float | None]]) -> None:
     """A recording of processes of one name with these lives."""
     events: list[tuple[float, Event]] = []
     for pid, (start, end) in enumerate(lives, 100):
-        born = alive(pid, start, comm="true") if start < 0 else fork(pid, start, comm="true")
+        born = seen(pid, start, comm="true") if start < 0 else fork(pid, start, comm="true")
         events.append((max(start, -1), born))
         if end is not None:
             events.append((end, exit_(pid, start, end)))

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from damage import DAMAGES
 from story import BUILD
-from support import PROJECT, alive, exit_, fork, make_recording
+from support import PROJECT, exit_, fork, make_recording, seen
 
 from webpf.analysis.process_tree import Node
 from webpf.analysis.tree_view import Tree
@@ -65,7 +65,7 @@ def db(tmp_path: Path) -> Path:
         event for pid in (120, 121) for event in (fork(pid, 600, **TAIL), exit_(pid, 600, 610, comm="tail", ppid=110))
     ]
     make_recording(tmp_path / "webpf.db", [*BUILD[:-1], *same, BUILD[-1]], name="first")
-    make_recording(tmp_path / "webpf.db", [*BUILD[:4], alive(200, -900, comm="idle"), *BUILD[4:]], name="second")
+    make_recording(tmp_path / "webpf.db", [*BUILD[:4], seen(200, -900, comm="idle"), *BUILD[4:]], name="second")
     with closing(sqlite3.connect(tmp_path / "webpf.db")) as connection, connection:
         connection.execute('UPDATE recordings SET options = \'{"of": "command"}\' WHERE id = 2')
     return tmp_path / "webpf.db"

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 from story import BUILD
-from support import alive, exec_, exit_, fork, free, make_recording
+from support import exec_, exit_, fork, free, make_recording, seen
 from typer.testing import CliRunner
 
 from webpf.cli.app import app
@@ -113,7 +113,7 @@ def test_words_of_a_made_up_file_are_code(text: str) -> None:
 
 def planted(db: Path, words: list[str], name: str = "") -> None:
     """A recording whose programs, arguments and processes have these names; half of them fail."""
-    events: list[Event] = [alive(1, -5000, ppid=0)]
+    events: list[Event] = [seen(1, -5000, ppid=0)]
     for number, word in enumerate(words):
         pid, start, raw = 100 + number, number * 10, word.encode("utf-8", "surrogateescape").replace(b"\0", b"")
         for child in (pid, 1000 + pid):

@@ -222,7 +222,7 @@ def test_kill_9_keeps_what_was_committed(start_recorder: Start, query: Query, we
         if started < committed["updated_ns"] - 250_000_000:
             assert query("SELECT 1 FROM forks WHERE pid = ? AND time_ns >= ?", pid, started - 1_000_000), "lost"
     answer = webpf("query", "lifetimes", "--limit", "1")
-    assert "was broken off" in answer.stderr
+    assert "was interrupted" in answer.stderr
     # The next recording goes into the same file, and the first is marked for good.
     assert webpf("record", "--quiet", "--duration", "0.2").returncode == 0
     assert query("SELECT status FROM recordings") == [{"status": "interrupted"}, {"status": "complete"}]

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from ring_records import FORK, exec_fact, fact, record
-from support import MS, T0, Machine, about, alive, at, exec_, exit_, fork, free, wait_until
+from ring_records import FORK, event_bytes, exec_event_bytes, record
+from support import MS, T0, Machine, at, exec_, exit_, fork, free, recording_values, seen, wait_until
 
 from webpf.capture import stream
 from webpf.capture.line_printer import LinePrinter
@@ -20,7 +20,7 @@ from webpf.host import clock, procfs
 from webpf.host.pipe_writer import PipeWriter
 from webpf.kernel.decoder import Decoder
 from webpf.model import argv
-from webpf.model.bounded import MIB
+from webpf.model.bounded_cache import MIB
 from webpf.model.events import Event, Exec, Exit
 from webpf.model.pairing import Pairing
 from webpf.model.process import Process
@@ -49,8 +49,8 @@ def at_most(mib: float) -> Iterator[None]:
 
 
 def test_names_and_paths() -> None:
-    names = [record(fact(FORK, b"%d" % number)) for number in range(MANY)]
-    paths = [record(exec_fact(b"/%d" % number + b"\xff" * 600, b"", (616, 0))) for number in range(MANY)]
+    names = [record(event_bytes(FORK, b"%d" % number)) for number in range(MANY)]
+    paths = [record(exec_event_bytes(b"/%d" % number + b"\xff" * 600, b"", (616, 0))) for number in range(MANY)]
     decoder = Decoder()
     with at_most(8.5):
         for first in range(0, MANY, 1000):
@@ -85,7 +85,7 @@ def test_a_process_that_lives_does_not_hold_its_arguments(tmp_path: Path) -> Non
     """Nor does its row; and its end doesn't write them again, nor anything less than they were."""
     count = 2_000
     store = Store(tmp_path / "webpf.db")
-    live = Session(Replay([]), store.begin(about()), Machine())
+    live = Session(Replay([]), store.begin(recording_values()), Machine())
     with at_most(6):
         for pid in range(1000, 1000 + count):
             live.take_in([fork(pid, pid), exec_(pid, pid, pid, b"%d" % pid + b"x" * LONG)])
@@ -109,7 +109,7 @@ def test_a_process_that_lives_does_not_hold_its_arguments(tmp_path: Path) -> Non
 def test_what_is_written_of_a_process_that_changes(tmp_path: Path) -> None:
     """Its program once; then what else has changed, without it; and a program that turns out unknown."""
     store = Store(tmp_path / "webpf.db")
-    writer = store.begin(about())
+    writer = store.begin(recording_values())
     pairing = Pairing()
 
     def change(*events: Event) -> list[int]:
@@ -117,14 +117,14 @@ def test_what_is_written_of_a_process_that_changes(tmp_path: Path) -> None:
         rows = writer._sort(pairing.take_changed(), ())
         return [*(bool(values) for values in (*rows.new, *rows.known)), len(rows.of_frees)]
 
-    assert change(alive(5, 0)) == [0, 1, 0, 0, 0]
+    assert change(seen(5, 0)) == [0, 1, 0, 0, 0]
     assert change(fork(5, 0)) == [0, 0, 0, 1, 0], "it was still being forked when /proc was read"
     assert change(exec_(5, 0, 1)) == [0, 0, 0, 1, 0]
     assert change(exit_(5, 0, 2)) == [0, 0, 1, 0, 0]
     assert change(free(5, 0, 3)) == [0, 0, 0, 0, 1]
     assert writer._open == {}
     assert change(fork(6, 9), exit_(6, 9, 10), free(6, 9, 11)) == [1, 0, 0, 0, 0]
-    assert change(alive(7, 0, argv=None, kernel=1)) == [1, 0, 0, 0, 0], "a thread of the kernel has none"
+    assert change(seen(7, 0, argv=None, kernel=1)) == [1, 0, 0, 0, 0], "a thread of the kernel has none"
     store.close()
 
 
@@ -142,7 +142,7 @@ def test_a_program_is_taken_once() -> None:
 
 def test_cgroups(tmp_path: Path) -> None:
     store = Store(tmp_path / "webpf.db")
-    live = Session(Replay([]), store.begin(about()), Machine())
+    live = Session(Replay([]), store.begin(recording_values()), Machine())
     with at_most(8):
         for first in range(0, MANY, 1000):
             live.paths.write_cgroups({number: f"/a/{number}" for number in range(first, first + 1000)})
@@ -155,7 +155,7 @@ def test_cgroups(tmp_path: Path) -> None:
 def test_directories(tmp_path: Path) -> None:
     """What has been forgotten may be found again, and is in the file once."""
     store = Store(tmp_path / "webpf.db")
-    live = Session(Replay([]), store.begin(about()), Machine())
+    live = Session(Replay([]), store.begin(recording_values()), Machine())
     with at_most(8):
         for first in range(0, MANY, 1000):
             live.paths.write_directories({(8, number): f"/a/{number}" for number in range(first, first + 1000)})
@@ -175,7 +175,7 @@ def test_arguments_of_all_that_are_alive(monkeypatch: pytest.MonkeyPatch) -> Non
         pids = [process.pid for process in running]
         for pid in pids:
             wait_until(lambda: b"600" in Path(f"/proc/{pid}/cmdline").read_bytes(), "it doesn't run")  # noqa: B023
-        found = list(procfs.read_all([*pids, 2**22 + 1], 0, 32768, {}))
+        found = list(procfs.read_processes([*pids, 2**22 + 1], 0, 32768, {}))
         raw = Path(f"/proc/{pids[0]}/cmdline").read_bytes()
         assert [process.pid for process in found] == pids
         assert [process.argv for process in found] == [raw, raw, raw[: procfs.SHORT_ARGS]]
@@ -260,7 +260,7 @@ def test_a_recording_says_how_many_short_ones_it_kept(tmp_path: Path) -> None:
     execs: list[Event] = [exec_(7, 0, 1 + number / 100, b"%09d" % number + b"x" * LONG) for number in range(3_000)]
     replay = Replay([fork(7, 0), *execs, exit_(7, 0, 50)], batch=100)
     source = MinLifetimeFilter(replay, 1000 * MS, T0, lambda: at(60))
-    live = Session(source, store.begin(about()), Machine(clock_offset=at(60) - clock.boot_ns()))
+    live = Session(source, store.begin(recording_values()), Machine(clock_offset=at(60) - clock.boot_ns()))
     while source.has_more():
         live.drain()
     live.finish()

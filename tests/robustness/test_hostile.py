@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import Recorder, about, fork, make_recording, webpf_command
+from support import Recorder, fork, make_recording, recording_values, webpf_command
 
 from webpf.analysis import saved_queries
 from webpf.storage.recording_file import Store
@@ -218,7 +218,7 @@ def test_cgroups_of_any_bytes(tmp_path: Path) -> None:
     """Whoever may make cgroups may call them what he likes: the recorder goes on."""
     make_recording(tmp_path / "webpf.db", [fork(100, 1)])
     store = Store(tmp_path / "webpf.db")
-    writer = store.begin(about(name="\udcff"))
+    writer = store.begin(recording_values(name="\udcff"))
     writer.write_cgroups({7: "/a\udcff\x1b"})
     assert list(store.db.query("SELECT path FROM cgroup_paths WHERE recording_id = 2")) == [{"path": b"/a\xff\x1b"}]
     assert store.db.execute("SELECT name FROM recordings WHERE id = 2").fetchone() == ("\\xff",)

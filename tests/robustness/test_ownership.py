@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from support import NOBODY, about, as_nobody, fork, make_recording
+from support import NOBODY, as_nobody, fork, make_recording, recording_values
 
 from webpf.errors import CannotCreate
 from webpf.host import file_owner
@@ -111,7 +111,7 @@ def test_a_file_of_another_user(shared: Path, content: str, webpf: Webpf, enviro
         refused(webpf("rebuild", "--db", path), "belongs to another user")
 
 
-@pytest.mark.parametrize("suffix", file_owner.SIDE_FILES)
+@pytest.mark.parametrize("suffix", file_owner.SIDE_FILE_SUFFIXES)
 @pytest.mark.parametrize("plant", ["symbolic link", "hard link", "own file", "folder"])
 def test_planted_side_files(
     shared: Path, victim: Path, suffix: str, plant: str, webpf: Webpf, environment: dict[str, str]
@@ -135,7 +135,7 @@ def test_planted_side_files(
 
 def test_side_files_of_a_recording_under_way_are_taken(shared: Path) -> None:
     first = Store(shared / "webpf.db")
-    first.begin(about())
+    first.begin(recording_values())
     assert (shared / "webpf.db-wal").exists()
     second = Store(shared / "webpf.db")
     second.close()
@@ -196,7 +196,7 @@ def test_under_sudo_only_the_file_itself_is_given_away(shared: Path, monkeypatch
     """While it was recorded, another file of root's took its name."""
     path = shared / "webpf.db"
     store = Store(path)
-    store.begin(about())
+    store.begin(recording_values())
     for name, value in SUDO.items():
         monkeypatch.setenv(name, value)
     path.rename(shared / "moved.db")

@@ -6,7 +6,7 @@ from itertools import count
 from pathlib import Path
 
 import pytest
-from support import about
+from support import recording_values
 
 from webpf.storage.attempts import Attempts
 from webpf.storage.recording_file import Store
@@ -15,7 +15,7 @@ from webpf.storage.recording_file import Store
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
     store = Store(tmp_path / "webpf.db")
-    store.begin(about())
+    store.begin(recording_values())
     store.db.execute("CREATE TABLE filling (text)")
     return store
 

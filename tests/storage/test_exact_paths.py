@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import alive, exec_, exit_, fork, free, make_recording
+from support import exec_, exit_, fork, free, make_recording, seen
 
 from webpf.export import exporter
 from webpf.model import json_lines
-from webpf.model.events import Event, as_text, exact
+from webpf.model.events import Event, decode_exact, escape_bytes
 from webpf.storage.merge import merge
 from webpf.storage.rebuild import rebuild
 from webpf.storage.verify import verify
@@ -30,7 +30,7 @@ SHOWN = "/tmp/\\xff\\xfe\n\x1b[1m'/prog"
 QUOTED = r"$'/tmp/\xff\xfe\n\x1b[1m\'/prog'"
 WIDE = "/tmp/\U0001f980é/prog"
 A_FEW: list[Event] = [
-    alive(1, -1000)._replace(filename=ODD),
+    seen(1, -1000)._replace(filename=ODD),
     fork(100, 1),
     exec_(100, 1, 2)._replace(filename=ODD),
     fork(101, 3),
@@ -68,9 +68,9 @@ def test_the_file_has_the_bytes_as_they_were(db: Path) -> None:
 )
 def test_what_is_text_and_what_is_not(raw: bytes) -> None:
     path = raw.partition(b"\0")[0]
-    known = exact(raw)
+    known = decode_exact(raw)
     assert known == path if isinstance(known, bytes) else known.encode() == path
-    assert as_text(known) == path.decode("utf-8", "backslashreplace")
+    assert escape_bytes(known) == path.decode("utf-8", "backslashreplace")
 
 
 def test_a_file_of_such_names_takes_their_bytes_twice(tmp_path: Path) -> None:

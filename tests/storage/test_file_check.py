@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from support import NOBODY, PROJECT, about, as_nobody, fork, make_recording
+from support import NOBODY, PROJECT, as_nobody, fork, make_recording, recording_values
 
 from webpf.errors import CannotCreate, DataError, NoPermission, NotFound, WebpfError
 from webpf.host import file_owner
@@ -390,7 +390,7 @@ def test_under_sudo_a_new_file_belongs_to_the_user_behind_it(tmp_path: Path) -> 
 @pytest.mark.usefixtures("under_sudo")
 def test_under_sudo_side_files_belong_to_the_user_too(tmp_path: Path) -> None:
     store = Store(tmp_path / "webpf.db")
-    store.begin(about())
+    store.begin(recording_values())
     owners = {entry.name: entry.stat().st_uid for entry in tmp_path.iterdir()}
     store.close()
     assert owners == {"webpf.db": 12345, "webpf.db-wal": 12345, "webpf.db-shm": 12345}

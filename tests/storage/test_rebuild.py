@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support import A_MIXED_LOT, about, alive, exec_, exit_, fork, free, gone, make_recording
+from support import A_MIXED_LOT, exec_, exit_, fork, free, make_recording, recording_values, seen, vanished
 
 from webpf.errors import DataError, NotFound, StorageError
 from webpf.host import liveness, procfs
@@ -64,7 +64,7 @@ def test_the_rows_are_the_same(db: Path) -> None:
 def test_a_start_that_only_a_child_told_is_the_same(tmp_path: Path) -> None:
     """The parent was alive before and after; its fork of a child says when it began."""
     db = tmp_path / "webpf.db"
-    make_recording(db, [alive(1, -5000), fork(100, 0, ppid=1, parent_ms=-4997)], batch=1)
+    make_recording(db, [seen(1, -5000), fork(100, 0, ppid=1, parent_ms=-4997)], batch=1)
     before = rows(db)
     rebuild.rebuild(db)
     assert rows(db) == before
@@ -144,7 +144,7 @@ def going_on() -> dict[str, object]:
     """A recording whose recorder is this very process."""
     own = procfs.read_stat(os.getpid())
     assert own is not None
-    return about() | {
+    return recording_values() | {
         "boot_id": liveness.boot_id(), "recorder_pid": os.getpid(), "recorder_start_ns": own.start_ns
     }  # fmt: skip
 
@@ -209,7 +209,7 @@ PID = st.integers(1, 3)
 START = st.sampled_from([-50, -47, 0, 1, 2])
 MS = st.integers(0, 100)
 FOUND: st.SearchStrategy[Event] = st.builds(
-    alive, PID, st.sampled_from([-50, 0]), PID, argv=st.sampled_from([None, b"found\0"])
+    seen, PID, st.sampled_from([-50, 0]), PID, argv=st.sampled_from([None, b"found\0"])
 )
 ANY_EVENT: st.SearchStrategy[Event] = st.one_of(
     FOUND,
@@ -218,7 +218,7 @@ ANY_EVENT: st.SearchStrategy[Event] = st.one_of(
     st.builds(lambda *values: exec_(*values)._replace(argv=None, argv_bytes=9), PID, START, MS),
     st.builds(exit_, PID, START, MS, st.integers(0, 300)),
     st.builds(free, PID, START, MS, MS, st.integers(0, 300)),
-    st.builds(gone, PID, START, MS),
+    st.builds(vanished, PID, START, MS),
 )
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support import MS, Machine, about, alive, at, exec_, exit_, fork, free, gone, make_recording
+from support import MS, Machine, at, exec_, exit_, fork, free, make_recording, recording_values, seen, vanished
 
 from webpf.capture.session import Session
 from webpf.errors import CannotCreate, DataError, StorageError
@@ -31,13 +31,13 @@ from webpf.storage.totals import Totals
 Query = Callable[..., list[dict[str, Any]]]
 
 ONE_OF_EACH: list[Event] = [
-    alive(1, -1000, ppid=0),
+    seen(1, -1000, ppid=0),
     fork(100, 1),
     exec_(100, 1, 2, b"/bin/echo\0a b\0", "echo", argv_bytes=50),
     fork(101, 3),
     exit_(100, 1, 4, status=256, comm="echo"),
     free(100, 1, 5, cpu_ms=0.5, status=256),
-    gone(101, 3, 6),
+    vanished(101, 3, 6),
 ]
 
 
@@ -185,7 +185,7 @@ def test_what_a_status_says(
     path: Path, query: Query, status: int | None, exit_code: int | None, signal: int | None, core_dumped: int | None
 ) -> None:
     store = Store(path)
-    writer = store.begin(about())
+    writer = store.begin(recording_values())
     with store.db.atomic():
         writer.write_processes([process(1, status)])
     store.close()
@@ -200,7 +200,7 @@ def test_what_a_status_says(
 
 def test_a_lifetime_is_known_when_the_end_is(path: Path, query: Query) -> None:
     store = Store(path)
-    writer = store.begin(about())
+    writer = store.begin(recording_values())
     with store.db.atomic():
         writer.write_processes([process(1), process(2, end_ms=0), process(3, end_ms=2.5)])
     store.close()
@@ -224,7 +224,7 @@ def test_counts(path: Path, query: Query) -> None:
 
 def test_counts_are_unknown_until_they_are_written(path: Path, query: Query) -> None:
     store = Store(path)
-    writer = store.begin(about())
+    writer = store.begin(recording_values())
     assert query("SELECT lost, forks_lost FROM recordings") == [{"lost": None, "forks_lost": None}]
     write(writer, ONE_OF_EACH)
     assert writer.written == (2, 1, 1, 1)
@@ -237,7 +237,7 @@ def test_counts_are_unknown_until_they_are_written(path: Path, query: Query) -> 
 
 def test_what_is_said_of_a_recording(path: Path, query: Query) -> None:
     store = Store(path)
-    writer = store.begin(about("first") | {"options": {"duration": 5, "name": "ä"}})
+    writer = store.begin(recording_values("first") | {"options": {"duration": 5, "name": "ä"}})
     assert query("SELECT name, status, ended_ns, options, host FROM recordings") == [
         {"name": "first", "status": "recording", "ended_ns": None, "options": '{"duration": 5, "name": "\\u00e4"}',
          "host": "testhost"}
@@ -253,7 +253,7 @@ def test_what_is_said_of_a_recording(path: Path, query: Query) -> None:
 
 def test_cgroups(path: Path, query: Query) -> None:
     store = Store(path)
-    first, second = store.begin(about()), store.begin(about())
+    first, second = store.begin(recording_values()), store.begin(recording_values())
     first.write_cgroups({1: "/", 77: "/system.slice/a", 78: None})
     first.write_cgroups({})
     first.write_cgroups({77: "/another", 79: "/b"})
@@ -280,13 +280,13 @@ def test_cgroups_of_a_session_are_looked_up_once(path: Path, query: Query) -> No
 
 def test_totals(path: Path) -> None:
     store = Store(path)
-    writer = store.begin(about())
-    other = store.begin(about())
+    writer = store.begin(recording_values())
+    other = store.begin(recording_values())
     assert writer.totals() == Totals(0, 0, 0, 0, 0, 0, None)
     write(other, [fork(1, 0), exit_(1, 0, 5000, status=9)])
     write(writer, [*ONE_OF_EACH, fork(102, 7), exit_(102, 7, 8), exit_(103, -50, 9, status=9, comm="old")])
     assert writer.totals() == Totals(5, 3, 1, 1, 2, 2, ("old", 103, 59 * MS))
-    write(writer, [alive(2, -5000, kernel=1, argv=None), fork(104, -5000, kernel=1), exit_(104, -5000, 9, status=9)])
+    write(writer, [seen(2, -5000, kernel=1, argv=None), fork(104, -5000, kernel=1), exit_(104, -5000, 9, status=9)])
     assert writer.totals() == Totals(5, 3, 1, 1, 2, 2, ("old", 103, 59 * MS)), "threads of the kernel don't count"
     store.close()
 
@@ -321,7 +321,7 @@ def test_the_tables_refuse_what_does_not_belong_in_them(path: Path, sql: str) ->
 
 def test_a_write_that_fails_leaves_nothing_behind(path: Path, query: Query) -> None:
     store = Store(path)
-    writer = store.begin(about())
+    writer = store.begin(recording_values())
     write(writer, [fork(100, 0)])
     first_id = writer.reserve(2)
     bad: list[Event] = [fork(101, 1), exit_(101, 1, 2)._replace(status="ended")]  # type: ignore[arg-type]
@@ -338,7 +338,7 @@ def test_a_write_that_fails_leaves_nothing_behind(path: Path, query: Query) -> N
 
 def test_a_full_disk_is_said_in_one_sentence(path: Path, query: Query) -> None:
     store = Store(path)
-    writer = store.begin(about())
+    writer = store.begin(recording_values())
     write(writer, [fork(100, 0)])
     pages = store.db.execute("PRAGMA page_count").fetchone()[0]
     store.db.execute(f"PRAGMA max_page_count = {pages}")
@@ -362,7 +362,7 @@ def blocks(query: Query) -> list[tuple[int, int, int]]:
 
 def test_two_recorders_write_one_file_in_turns(path: Path, query: Query) -> None:
     stores = Store(path), Store(path)
-    writers = [store.begin(about()) for store in stores]
+    writers = [store.begin(recording_values()) for store in stores]
     sessions = [Session(Replay([]), writer, Machine()) for writer in writers]
     mine: list[list[Event]] = [[], []]
     for turn in range(40):
@@ -406,14 +406,14 @@ def test_reserved_ids_are_never_given_twice(tmp_path_factory: pytest.TempPathFac
     """Three writers reserve in turns; each then ends, and a fourth begins."""
     path = tmp_path_factory.mktemp("ids") / "webpf.db"
     stores = Store(path), Store(path), Store(path)
-    writers = [store.begin(about()) for store in stores]
+    writers = [store.begin(recording_values()) for store in stores]
     taken: list[tuple[int, int, int]] = []
     for which, count in turns:
         first = writers[which].reserve(count)
         taken.append((first, first + count, writers[which].id))
     for writer in writers:
         writer.finish("complete", at(1))
-    last = stores[0].begin(about())
+    last = stores[0].begin(recording_values())
     first = last.reserve(10)
     taken.append((first, first + 10, last.id))
     in_file = stores[0].db.execute("SELECT first_id, first_id + size, recording_id FROM fact_blocks").fetchall()
@@ -454,8 +454,8 @@ def test_the_file_is_one_plain_file_when_closed(path: Path) -> None:
 
 def test_the_last_of_two_recorders_makes_it_a_plain_file(path: Path) -> None:
     first, second = Store(path), Store(path)
-    write(first.begin(about()), ONE_OF_EACH)
-    writer = second.begin(about())
+    write(first.begin(recording_values()), ONE_OF_EACH)
+    writer = second.begin(recording_values())
     first.close()
     write(writer, ONE_OF_EACH)
     second.close()
@@ -469,7 +469,7 @@ def test_the_last_of_two_recorders_makes_it_a_plain_file(path: Path) -> None:
 def test_a_reader_sees_rows_while_they_are_written(path: Path, query: Query) -> None:
     """And does not stop the recorder from closing the file."""
     store = Store(path)
-    writer = store.begin(about())
+    writer = store.begin(recording_values())
     write(writer, ONE_OF_EACH)
     reader = sqlite3.connect(path)
     assert reader.execute("SELECT count(*) FROM processes").fetchone() == (3,)
@@ -485,7 +485,7 @@ def test_only_the_owner_may_read_it_at_any_time(path: Path) -> None:
     before = os.umask(0)
     try:
         store = Store(path)
-        write(store.begin(about()), ONE_OF_EACH)
+        write(store.begin(recording_values()), ONE_OF_EACH)
         modes = {entry.name: stat.S_IMODE(entry.stat().st_mode) for entry in path.parent.iterdir()}
         store.close()
     finally:
@@ -562,9 +562,9 @@ def test_recordings_whose_recorder_is_gone_are_marked(path: Path, query: Query) 
         own | {"recorder_start_ns": 0},  # its pid was used again
         own | {"recorder_pid": 2**22 + 1},  # more than a pid can be
     ):
-        store.begin(about() | recorder)
+        store.begin(recording_values() | recorder)
     for status in ("complete", "interrupted"):
-        store.begin(about() | {"boot_id": "another boot"}).finish(status, at(1))
+        store.begin(recording_values() | {"boot_id": "another boot"}).finish(status, at(1))
     assert store.mark_interrupted() == 1
     assert store.mark_interrupted() == 1
     store.close()
@@ -576,7 +576,7 @@ def test_recordings_whose_recorder_is_gone_are_marked(path: Path, query: Query) 
 def test_an_interrupted_recording_keeps_what_was_committed(path: Path, query: Query) -> None:
     """The recorder is gone without having closed anything; the next one finds the file as it was."""
     store = Store(path)
-    write(store.begin(about()), ONE_OF_EACH)
+    write(store.begin(recording_values()), ONE_OF_EACH)
     store.db.conn.close()
     following = Store(path)
     assert following.mark_interrupted() == 0

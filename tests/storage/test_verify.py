@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from support import A_MIXED_LOT, about, at, fork, make_recording
+from support import A_MIXED_LOT, at, fork, make_recording, recording_values
 
 from webpf.model.source import Counts
 from webpf.storage.recording_file import Store
@@ -112,7 +112,7 @@ def test_a_recording_that_was_broken_off(tmp_path: Path, webpf: Webpf) -> None:
     """Its counts in the file are a second old: that is no fault; but what it says was written must be there."""
     db = tmp_path / "webpf.db"
     store = Store(db)
-    writer = store.begin(about())
+    writer = store.begin(recording_values())
     writer.write_counts(Counts((7, 0, 0, 0), (0, 0, 0, 0)), at(1))
     store.close()
     answer = webpf("verify", db)

@@ -1,4 +1,4 @@
-"""Recording files with something wrong: each made from a good one, by SQLite itself or byte by byte."""
+"""Makes damaged recording files from a good one, with SQL or by writing bytes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ HUGE_ARGV = 100_000_000
 
 
 def good(path: Path) -> Path:
-    """A file of two recordings; the second is that of a command."""
+    """Writes a good file with two recordings, the second of a command."""
     make_recording(path, BUILD, name="first")
     make_recording(path, BUILD, name="second")
     change(path, 'UPDATE recordings SET options = \'{"of": "command"}\' WHERE id = 2')
@@ -36,12 +36,12 @@ def change(path: Path, *statements: str) -> None:
 
 
 def loose(path: Path) -> None:
-    """Makes all tables such that a column holds any value, as a copy by another tool may be."""
+    """Makes all tables non-STRICT, so that columns can have values of any type, as in a copy by another tool."""
     _edit_schema(path, "replace(replace(sql, ') STRICT, ', ') '), ') STRICT', ')')")
 
 
 def strict(path: Path) -> None:
-    """Makes them say again that they hold none but those of the column's type; whatever they hold."""
+    """Makes all tables STRICT again, without changing their values."""
     _edit_schema(path, "CASE WHEN sql LIKE '%WITHOUT ROWID%' THEN sql || ', STRICT' ELSE sql || ' STRICT' END")
 
 
@@ -54,7 +54,7 @@ def _edit_schema(path: Path, sql: str, which: str = "sql LIKE 'CREATE TABLE%' AN
 
 
 def set_value(path: Path, table: str, column: str, value: object, in_strict: bool = False) -> None:
-    """Gives a column another value in every third row, whatever its type."""
+    """Sets a column to a value of any type in every third row."""
     loose(path)
     rowid = "id" if table not in ("fact_blocks", "cgroup_paths", "working_directories") else column
     with closing(sqlite3.connect(path)) as connection, connection:
@@ -71,7 +71,7 @@ def _without_not_null(path: Path) -> None:
 
 
 def nulls(path: Path, table: str, columns: tuple[str, ...]) -> None:
-    """NULLs where none can be."""
+    """Sets NOT NULL columns to NULL."""
     with closing(sqlite3.connect(path)) as connection:
         [(before,)] = connection.execute("SELECT sql FROM sqlite_schema WHERE name = ?", [table]).fetchall()
     _without_not_null(path)
@@ -82,14 +82,14 @@ def nulls(path: Path, table: str, columns: tuple[str, ...]) -> None:
 
 
 def cut(path: Path, share: float) -> None:
-    """Leaves only the begin of the file."""
+    """Keeps only the first part of the file."""
     size = path.stat().st_size
     with path.open("r+b") as file:
         file.truncate(int(size * share))
 
 
 def overwrite(path: Path, number: int, content: bytes) -> None:
-    """Writes over a page, counted from 0."""
+    """Overwrites a page, counted from 0."""
     pages = path.stat().st_size // PAGE
     with path.open("r+b") as file:
         file.seek(number % pages * PAGE)
@@ -97,9 +97,9 @@ def overwrite(path: Path, number: int, content: bytes) -> None:
 
 
 def shuffle(path: Path) -> None:
-    """Writes each third page over the next but one."""
+    """Copies every third page over the page two after it."""
     content = path.read_bytes()
-    pages = [content[at : at + PAGE] for at in range(0, len(content), PAGE)]
+    pages = [content[first : first + PAGE] for first in range(0, len(content), PAGE)]
     for number in range(3, len(pages) - 2, 3):
         pages[number + 2] = pages[number]
     path.write_bytes(b"".join(pages))
@@ -113,7 +113,7 @@ def header(path: Path, at: int, content: bytes) -> None:
 
 
 def foreign_log(path: Path) -> None:
-    """Puts the log of another program's database beside it."""
+    """Puts the WAL file of another program's database beside the file."""
     other = path.with_name("other.db")
     with closing(sqlite3.connect(other)) as connection:
         connection.execute("PRAGMA journal_mode = WAL")
@@ -122,7 +122,7 @@ def foreign_log(path: Path) -> None:
 
 
 def foreign_recordings_log(path: Path) -> None:
-    """Puts the log of another recording file beside it."""
+    """Puts the WAL file of another recording file beside the file."""
     other = path.with_name("other.db")
     make_recording(other, BUILD * 3)
     with closing(sqlite3.connect(other)) as connection:
@@ -133,12 +133,12 @@ def foreign_recordings_log(path: Path) -> None:
 
 
 def log_of_noise(path: Path) -> None:
-    """Puts a log beside it that begins as one does."""
+    """Puts a WAL file with a valid first word and noise beside the file."""
     Path(f"{path}-wal").write_bytes(b"\x37\x7f\x06\x82" + b"\xa7" * 40_000)
 
 
 def masked(path: Path, table: str, sql: str) -> None:
-    """Puts something else in the place of a table, which has another name then."""
+    """Renames a table to `old`, and creates something else under its name."""
     change(path, "PRAGMA legacy_alter_table = ON", f"ALTER TABLE {table} RENAME TO old", sql)
 
 
@@ -147,13 +147,13 @@ def _view(table: str) -> Damage:
 
 
 def endless(path: Path) -> None:
-    """A view that never ends in the place of `processes`."""
+    """Replaces `processes` by a view with endless rows."""
     sql = "WITH RECURSIVE n (id) AS (SELECT 1 UNION ALL SELECT id + 1 FROM n) SELECT n.id AS endless, old.* FROM n, old"
     masked(path, "processes", f"CREATE VIEW processes AS {sql}")
 
 
 def triggers(path: Path) -> None:
-    """Triggers that spoil whatever is written."""
+    """Adds triggers that delete rows at every write."""
     change(
         path,
         "CREATE TRIGGER spoil AFTER DELETE ON processes BEGIN DELETE FROM forks; END",
@@ -162,7 +162,7 @@ def triggers(path: Path) -> None:
 
 
 def huge(path: Path, content: str) -> None:
-    """One process with 100 MB of arguments."""
+    """Gives one process 100 MB of arguments."""
     change(
         path,
         f"UPDATE processes SET argv = {content}, argv_bytes = {HUGE_ARGV}, args = hex(zeroblob({HUGE_ARGV // 2}))"
@@ -171,7 +171,7 @@ def huge(path: Path, content: str) -> None:
 
 
 def blown_up(path: Path) -> None:
-    """A generated column that makes much of little."""
+    """Adds generated columns with huge values."""
     _edit_schema(
         path,
         "replace(sql, 'forks_lost + execs_lost + exits_lost + frees_lost', 'length(zeroblob(999999999)) + 0')",
@@ -316,4 +316,4 @@ DAMAGES: dict[str, Damage] = {
     **_values("recordings", RECORDING_VALUES, in_strict=True),
     **{name: damage for table, values in OTHERS.items() for name, damage in _values(table, values, False).items()},
 }
-"""By what is wrong."""
+"""All damages by name."""

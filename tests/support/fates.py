@@ -1,4 +1,4 @@
-"""Children whose fate is known from wait4(), and the comparison with what webpf recorded of them."""
+"""Children whose end is known from wait4(), and the comparison with what webpf recorded of them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Query = Callable[..., list[dict[str, Any]]]
 
 
 def _boot_ns() -> int:
-    """The boot clock as a program reads it: in a time namespace another than the kernel's own, so not webpf's."""
+    """Returns the boot clock as any program reads it. In a time namespace it differs from webpf's clock."""
     return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
 
 
@@ -25,12 +25,12 @@ def _measure_offset() -> tuple[int, int]:
 
 
 OFFSET = min(_measure_offset() for _ in range(32))[1]
-"""Nanoseconds from that clock, which act.c reads too, to Unix time."""
+"""Nanoseconds to add to that clock, which act.c reads too, to get Unix time."""
 
 
 @dataclass(frozen=True)
 class Fate:
-    """What a parent knows of its child: Unix ns before it was made and after it was reaped, status, and rusage."""
+    """What a parent knows of its child: Unix ns before its fork and after its reaping, status, and rusage."""
 
     pid: int
     before_ns: int
@@ -41,13 +41,13 @@ class Fate:
 
     @classmethod
     def of_line(cls, line: str) -> Fate:
-        """From a line that act.c prints."""
+        """Parses a line that act.c prints."""
         pid, before, after, status, cpu_us, max_rss_kib = map(int, line.split())
         return cls(pid, before + OFFSET, after + OFFSET, status, cpu_us * 1e3, max_rss_kib)
 
 
 def now() -> int:
-    """Unix ns as a recording counts them."""
+    """Returns Unix ns by the clock of a recording."""
     return _boot_ns() + OFFSET
 
 
@@ -76,14 +76,14 @@ def run_child(action: Callable[[], object]) -> Fate:
 def run_program(
     *arguments: str | bytes, executable: str | None = None, environment: Mapping[str, str] = os.environ
 ) -> Fate:
-    """posix_spawn of a program, and waits for it."""
+    """Starts a program with posix_spawn, and waits for it."""
     before = now()
     pid = os.posix_spawn(executable or arguments[0], arguments, environment)
     return reap(pid, before)
 
 
 def rows_of(query: Query, fate: Fate) -> list[dict[str, Any]]:
-    """Rows of the process that the fate is of. A ms more at each end, for the clocks may drift apart."""
+    """Returns the rows of the process with this fate. The range is a ms longer at each end: the clocks may drift."""
     return query(
         "SELECT * FROM processes WHERE pid = ? AND start_ns BETWEEN ? AND ?",
         fate.pid,
@@ -93,22 +93,22 @@ def rows_of(query: Query, fate: Fate) -> list[dict[str, Any]]:
 
 
 def row_of(query: Query, fate: Fate) -> dict[str, Any]:
-    """The one row of a process."""
+    """Returns the only row of a process."""
     rows = rows_of(query, fate)
     assert len(rows) == 1, f"{len(rows)} rows for pid {fate.pid}"
     return rows[0]
 
 
 def programs_of(query: Query, row: dict[str, Any]) -> list[dict[str, Any]]:
-    """The programs that a process took on, in order."""
+    """Returns the programs that a process executed, in order."""
     return query("SELECT * FROM programs WHERE process_id = ? ORDER BY id", row["id"])
 
 
 def check(row: dict[str, Any], fate: Fate, ppid: int | None = None) -> None:
-    """Everything that a parent (this process, if no other is given) can know, compared.
+    """Compares everything that a parent can know with the row. ppid: of the parent; None: this process.
 
-    CPU time only where it is known: the kernel tells it when it frees a process, and for a few, when busy, it doesn't.
-    It may be a little more: a parent on another CPU can reap its child before that has left its own for good.
+    CPU time is compared only if it is known: the kernel doesn't report every free when it is busy. It may be a little
+    more than wait4() said, because a parent on another CPU can reap a child before that has stopped running.
     """
     assert row["state"] == "exited"
     assert row["status"] == fate.status
@@ -119,6 +119,6 @@ def check(row: dict[str, Any], fate: Fate, ppid: int | None = None) -> None:
     assert row["lifetime_ns"] == row["end_ns"] - row["start_ns"] <= fate.after_ns - fate.before_ns
     if row["cpu_ns"] is not None:
         more = row["cpu_ns"] - fate.cpu_ns
-        assert -0.1 * MS <= more <= 0.1 * MS * SLOWNESS, f"{more} ns more than the {fate.cpu_ns} that wait4() told"
+        assert -0.1 * MS <= more <= 0.1 * MS * SLOWNESS, f"{more} ns more than the {fate.cpu_ns} of wait4()"
     assert row["max_rss_kib"] == fate.max_rss_kib
     assert row["ppid"] == (os.getpid() if ppid is None else ppid)

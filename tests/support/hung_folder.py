@@ -1,4 +1,4 @@
-"""A file system that stops answering, as NFS does whose server is away: FUSE's raw protocol, spoken by a process."""
+"""A file system that stops answering, like NFS without its server. A process serves it with FUSE's raw protocol."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from pathlib import Path
 
 _LOOKUP, _GETATTR, _INIT, _OPENDIR, _RELEASEDIR, _ACCESS = 1, 3, 26, 27, 29, 34  # include/uapi/linux/fuse.h
 _HEADER = struct.Struct("=IIQQIIII")
-_MOST = 1 << 17  # bytes of a request
+_MAX_REQUEST = 1 << 17  # bytes
 _NO_SUCH_FILE, _NOT_IMPLEMENTED = -2, -38
 
 
 @contextmanager
 def hung_folder(folder: Path) -> Iterator[Callable[[], None]]:
-    """A mount at this folder, in which processes may work. It gives what makes it hang, until the block ends.
+    """Mounts a file system at this folder; yields a function that makes it hang until the end of the block.
 
-    Raises OSError if nothing can be mounted here.
+    Until then a process can change its directory to it. Raises OSError if it can't be mounted.
     """
     with subprocess.Popen([sys.executable, __file__, str(folder)], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as it:
         assert it.stdin is not None and it.stdout is not None
@@ -38,7 +38,7 @@ def hung_folder(folder: Path) -> Iterator[Callable[[], None]]:
                 raise OSError("no FUSE file system can be mounted here")
             yield hang
         finally:
-            it.kill()  # its descriptor was the file system: whoever waits gets an error now
+            it.kill()  # this closes its descriptor, so all waiting processes get an error
             subprocess.run(["umount", "-l", folder], check=False, stderr=subprocess.DEVNULL)
 
 
@@ -55,13 +55,13 @@ def _serve(folder: str) -> None:
             hangs = True
             print("hangs", flush=True)
             continue
-        request = os.read(device, _MOST)
+        request = os.read(device, _MAX_REQUEST)
         if not hangs:
             _answer(device, request)
 
 
 def _answer(device: int, request: bytes) -> None:
-    """What a process needs to change its directory to this one, and to ask what that is."""
+    """Answers the requests of a process that changes its directory to this folder and calls stat() for it."""
     _, operation, unique, *_ = _HEADER.unpack_from(request)
     answer, error = b"", 0
     if operation == _INIT:

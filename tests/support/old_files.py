@@ -1,4 +1,4 @@
-"""Recording files of older schemas, as the webpf of their time made them."""
+"""Recording files of older schemas, made by older versions of webpf."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from support import PROJECT
 FOLDER = PROJECT / "tests" / "storage" / "old_files"
 CURRENT = "schema-4"
 OLDER = sorted(path.stem for path in FOLDER.glob("*.db") if path.stem != CURRENT)
-"""Names of the files that have to be upgraded."""
+"""Names of the files that need an upgrade."""
 
 
 def copy(name: str, path: Path) -> Path:
-    """Puts one of the files at a path, readable by its owner only."""
+    """Copies one of the files to a path, with mode 0600; returns the path."""
     shutil.copyfile(FOLDER / f"{name}.db", path)
     path.chmod(0o600)
     return path
 
 
 def add_processes(path: Path, number: int) -> None:
-    """Makes a file larger: by some 600 bytes for each of so many processes."""
+    """Adds `number` processes to a file, each of about 600 bytes."""
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute(
             """WITH RECURSIVE c (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < ?)

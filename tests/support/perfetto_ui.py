@@ -1,4 +1,4 @@
-"""Perfetto's own UI, out of the packages of the extra, on a trace: how another program reads it."""
+"""Opens a trace in Perfetto's own UI, which the extra `perfetto` installs, to test how another program reads it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _READ = """async text => {
 
 @contextmanager
 def opened(chromium: Any, site: Site, trace: bytes) -> Iterator[Any]:
-    """The page on which its engine, app.trace, has read the trace."""
+    """Yields a page of the UI, whose engine (app.trace) has read the trace."""
     with closing(chromium.new_context(base_url=site.address)) as context:
         page = context.new_page()
         page.goto("/-/webpf/perfetto-ui/index.html#!/viewer?mode=embedded")

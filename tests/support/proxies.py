@@ -1,4 +1,4 @@
-"""A reverse proxy before a Datasette with a base_url: one that keeps the prefix, and one that strips it."""
+"""A reverse proxy in front of Datasette with a base_url. It keeps the prefix or strips it."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def _handler(target: str, prefix: str, strips: bool) -> type[BaseHTTPRequestHand
 
 @contextmanager
 def proxy(target: str, prefix: str, strips: bool) -> Iterator[str]:
-    """Serves what is below the prefix from the target; yields the proxy's address. All else is a 418."""
+    """Serves the paths below the prefix from the target, and 418 for all others; yields the proxy's address."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(target, prefix, strips))
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()

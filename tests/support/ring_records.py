@@ -1,4 +1,4 @@
-"""Records of the ring buffer, laid out by hand as bpf/process.c lays them out."""
+"""Ring-buffer records as bpf/process.c writes them, made from Python."""
 
 from __future__ import annotations
 
@@ -7,36 +7,40 @@ import struct
 FORK, EXEC, EXIT, FREE = range(4)
 U64 = ("time", "start", "parent_start", "cgroup", "cpu", "max_rss_kib")
 U32 = ("kind", "pid", "ppid", "uid", "euid", "status", "kernel", "args_total")
-FACT = struct.Struct("=6Q8I16s")  # struct fact
+EVENT_HEAD = struct.Struct("=6Q8I16s")  # struct event
 HEADER = struct.Struct("=II")  # length, page offset: kernel/bpf/ringbuf.c
 BUSY = 1 << 31
 
 
-def fact(kind: int, comm: bytes = b"name", **fields: int) -> bytes:
-    """A struct fact; what isn't given is 0."""
+def event_bytes(kind: int, comm: bytes = b"name", **fields: int) -> bytes:
+    """Returns a `struct event`. Fields that aren't passed are 0."""
     values = {**dict.fromkeys(U64 + U32, 0), **fields, "kind": kind}
-    return FACT.pack(*(values[name] for name in U64 + U32), comm)
+    return EVENT_HEAD.pack(*(values[name] for name in U64 + U32), comm)
 
 
-def exec_fact(
+def exec_event_bytes(
     name: bytes | None,
     argv: bytes | None,
     room: tuple[int, int] = (256, 256),
     total: int | None = None,
     **fields: int,
 ) -> bytes:
-    """A struct exec_fact with room for file name and argv. None: the kernel could not read it."""
+    """Returns a `struct exec_event`. room: space for the file name and for argv, in bytes.
+
+    A name or argv that is None could not be read by the kernel.
+    """
     name_size = 0 if name is None else len(name) + 1
     data = (name or b"").ljust(room[0], b"\0") + (argv or b"").ljust(room[1], b"\xaa")
     assert len(data) == sum(room)
     args_total = len(argv or b"") if total is None else total
-    # Kinds that have no file name keep cpu, ppid and status in the same places; a fork its execs where status is, and
-    # fork and exit the number of programs begun where args_total is.
+    # These fields are in unions with others: an exec has args_size in place of cpu, name_room in place of ppid, and
+    # name_size in place of status. A fork has execs in place of status; a fork and an exit have begun in place of
+    # args_total.
     sizes = {"cpu": len(argv or b""), "ppid": room[0], "status": name_size}
-    return fact(EXEC, b"name", **fields, **sizes, args_total=args_total) + data
+    return event_bytes(EXEC, b"name", **fields, **sizes, args_total=args_total) + data
 
 
 def record(body: bytes, busy: bool = False) -> bytes:
-    """A record as the kernel keeps it: header, body, padding to 8 bytes."""
+    """Returns a record as the kernel lays it out: header, body, padding to 8 bytes."""
     header = HEADER.pack(len(body) | (BUSY if busy else 0), 7)
     return header + body + b"\xbb" * (-len(body) % 8)

@@ -1,4 +1,4 @@
-"""Datasette under test, as its users start it: each version that webpf's plugin is for, in a process of its own."""
+"""Starts Datasette for tests as its users do, in a process of its own, with each version that the plugin supports."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ import pytest
 from support import wait_until
 
 PYTHONS = {"0.65": Path(sys.executable), "1.0": Path(sys.prefix) / "datasette-1" / "bin" / "python"}
-"""The interpreters that have each Datasette."""
+"""The Python interpreter of each version of Datasette."""
 
 WITHOUT_PLUGINS = """
 import pluggy
@@ -36,14 +36,14 @@ cli()
 
 
 class Site:
-    """A Datasette that runs."""
+    """A running Datasette."""
 
     def __init__(self, version: str, address: str) -> None:
         self.version = version
         self.address = address
 
     def get(self, path: str) -> tuple[int, str]:
-        """Status and text of a page."""
+        """Returns the status and the text of a page."""
         try:
             with urllib.request.urlopen(self.address + path, timeout=20) as answer:
                 return answer.status, answer.read().decode()
@@ -51,7 +51,7 @@ class Site:
             return error.code, error.read().decode()
 
     def rows(self, path: str) -> list[dict[str, Any]]:
-        """Rows of a table or query."""
+        """Returns the rows of a table or query."""
         join = "&" if "?" in path else "?"
         status, text = self.get(f"{path.replace('?', '.json?') if '?' in path else path + '.json'}{join}_shape=array")
         assert status == 200, text
@@ -61,9 +61,9 @@ class Site:
 
 @contextmanager
 def running(version: str, arguments: Sequence[Path | str], start: str = "", log: Path | None = None) -> Iterator[Site]:
-    """A Datasette with these arguments, until the block is left.
+    """Runs Datasette with these arguments within the block.
 
-    start: Python that starts it in another way. log: where what it says is kept.
+    start: Python code that starts it in another way. log: file for its output.
     """
     python = PYTHONS[version]
     if not python.exists():

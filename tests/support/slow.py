@@ -1,4 +1,4 @@
-"""A recording on which queries take long: a sound one, but for a name that SQLite computes at length for each row."""
+"""A recording whose queries are slow, because SQLite computes the name in each row for a long time."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from pathlib import Path
 
 from support import exit_, fork, make_recording
 
-_LONG = "substr(hex(zeroblob(10000000 + pid % 2)), 1, 2)"  # some 30 ms; of a column, so that it is no constant
+# It takes about 30 ms. It depends on a column, so that SQLite computes it for each row.
+_LONG = "substr(hex(zeroblob(10000000 + pid % 2)), 1, 2)"
 
 
 def make_slow(db: Path, processes: int = 3000) -> None:
-    """Writes it: choices.json takes minutes, and so does window.json with a name to filter by; the rest is quick."""
+    """Writes the recording. choices.json and window.json with a filter by name take minutes; other pages are fast."""
     starts = [number / 10 for number in range(processes)]
     lives = [(fork(100 + i, ms), exit_(100 + i, ms, ms + 0.001)) for i, ms in enumerate(starts)]
     make_recording(db, [event for life in lives for event in life], batch=1000)

@@ -1,4 +1,4 @@
-"""A short recording with a bit of everything in it, for the tests of saved queries."""
+"""A short recording with events of all kinds, for the tests of saved queries."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from support import alive, exec_, exit_, fork, free, gone
+from support import exec_, exit_, fork, free, seen, vanished
 
 from webpf.analysis import saved_queries
 from webpf.model.events import Event
@@ -15,11 +15,11 @@ INIT = {"ppid": 1, "parent_ms": -5000}
 GCC = b"/usr/bin/gcc\0-c\0a.c\0"
 
 BUILD: list[Event] = [
-    # From before: init, the kernel's first thread, a daemon that ends and one that doesn't.
-    alive(1, -5000, ppid=0),
-    alive(2, -5000, ppid=0, comm="kthreadd", argv=None, kernel=1),
-    alive(30, -2000, comm="daemon", argv=b"daemon\0-v\0"),
-    alive(31, -1000, comm="server", argv=b"server\0"),
+    # Processes from before the recording: init, the first kernel thread, a daemon that ends and one that doesn't.
+    seen(1, -5000, ppid=0),
+    seen(2, -5000, ppid=0, comm="kthreadd", argv=None, kernel=1),
+    seen(30, -2000, comm="daemon", argv=b"daemon\0-v\0"),
+    seen(31, -1000, comm="server", argv=b"server\0"),
     # A shell runs make, which runs the same command twice, and two wrappers that crash.
     fork(100, 0, **INIT, comm="init"),
     exec_(100, 0, 1, b"/bin/sh\0-c\0make\0", "sh"),
@@ -43,7 +43,7 @@ BUILD: list[Event] = [
     exec_(105, 75, 77, b"python\0b.py\0", "python"),
     exit_(105, 75, 85, 6, comm="python", ppid=101)._replace(max_rss_kib=9000),
     free(105, 75, 105, cpu_ms=4, status=6),
-    # A process goes to the background: its parent leaves before it.
+    # A process goes to the background: its parent ends before it.
     fork(106, 86, ppid=101, parent_ms=10, comm="make", uid=33),
     fork(107, 87, ppid=106, parent_ms=86, comm="make", uid=33),
     exit_(106, 86, 90, comm="make", ppid=101),
@@ -53,9 +53,9 @@ BUILD: list[Event] = [
     exit_(100, 0, 130, comm="sh"),
     free(100, 0, 150, cpu_ms=2),
     exit_(107, 87, 190, 9, comm="make"),
-    free(107, 87, 490, cpu_ms=3, status=9),  # nobody waited for it for a while
-    exit_(30, -2000, 250, 15, "daemon"),  # nor ever for this one
-    # Two whose exit was lost, one that still runs, one of the kernel's, and a pid that is used again.
+    free(107, 87, 490, cpu_ms=3, status=9),  # its parent waited for it late
+    exit_(30, -2000, 250, 15, "daemon"),  # its parent never waited for it
+    # Two processes whose exit was lost, one that still runs, a kernel thread, and a process with a reused pid.
     fork(108, 260, **INIT, comm="init"),
     free(108, 260, 280, cpu_ms=2, status=256 * 7),
     fork(109, 270, **INIT, comm="init"),
@@ -66,24 +66,24 @@ BUILD: list[Event] = [
     fork(102, 500, ppid=110, parent_ms=300, comm="tail", uid=33),
     exit_(102, 500, 510, comm="tail", ppid=110),
     free(102, 500, 530, cpu_ms=1),
-    gone(109, 270, 900),
+    vanished(109, 270, 900),
 ]
-"""One second. Ids are numbers of facts: 1 init, 3 daemon, 4 server, 5 sh, 7 make, 9 and 13 gcc, and so on."""
+"""It takes one second. Ids are those of the first events: 1 init, 3 daemon, 4 server, 5 sh, 7 make, 9 and 13 gcc ..."""
 
 
 def needed(name: str, pid: str) -> dict[str, str]:
-    """Values for the parameters of a saved query that must be given, so that it asks about the process of a pid."""
+    """Returns values for the required parameters of a saved query: the pid, or the parameter's example."""
     values = {"pid": pid}
     required = [parameter for parameter in saved_queries.load(name).parameters if parameter.required]
     return {parameter.name: values.get(parameter.name, parameter.example) for parameter in required}
 
 
-def run(db: Path, name: str, **given: str) -> list[dict[str, Any]]:
-    """Rows of a saved query, with its values as text."""
-    with saved_queries.run(db, saved_queries.load(name), given) as result:
+def run(db: Path, name: str, **parameters: str) -> list[dict[str, Any]]:
+    """Runs a saved query with parameters as text; returns its rows."""
+    with saved_queries.run(db, saved_queries.load(name), parameters) as result:
         return [dict(zip(result.columns, row, strict=True)) for row in result.rows]
 
 
 def picked(rows: Iterable[dict[str, Any]], *columns: str) -> list[tuple[Any, ...]]:
-    """Some columns of rows."""
+    """Returns some columns of the rows."""
     return [tuple(row[column] for column in columns) for row in rows]

@@ -1,4 +1,4 @@
-"""Helpers of the tests: recorders under test, events to feed, recordings made of them."""
+"""Helpers of the tests: recorders, events, and recordings made from events."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from webpf.capture.replayed_machine import ReplayedMachine
 from webpf.capture.session import Session
 from webpf.host import clock
 from webpf.host.procfs import State
-from webpf.model.events import Alive, Event, Exec, Exit, Fork, Free, Gone
+from webpf.model.events import Event, Exec, Exit, Fork, Free, Seen, Vanished
 from webpf.model.process import Process
 from webpf.model.source import Counts, Replay
 from webpf.storage.recording_file import Store
 
 PROJECT = Path(__file__).resolve().parents[2]
 SLOWNESS = float(os.environ.get("WEBPF_TEST_SLOWNESS", "1"))
-"""How many times slower than usual this machine is: an emulated one, for instance."""
+"""How many times slower than usual this machine is, for instance because it is emulated."""
 DEADLINE_SECONDS = 20.0 * SLOWNESS
 MS = 1_000_000
 T0 = 1_700_000_000_000_000_000
@@ -31,7 +31,7 @@ T0 = 1_700_000_000_000_000_000
 
 
 def webpf_command() -> list[str]:
-    """How webpf is called here."""
+    """Returns the words that call webpf in tests."""
     return [sys.executable, "-m", "webpf"]
 
 
@@ -44,7 +44,7 @@ def let_others_in(path: Path) -> None:
 
 
 def wait_until(condition: Callable[[], object], what: str, seconds: float = DEADLINE_SECONDS) -> None:
-    """Waits until the condition holds; fails if it doesn't in time."""
+    """Waits until the condition is true; fails after `seconds`. what: for the message, what was waited for."""
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, f"waited {seconds} s in vain: {what}"
@@ -52,12 +52,12 @@ def wait_until(condition: Callable[[], object], what: str, seconds: float = DEAD
 
 
 NOBODY = 65534
-"""A user without rights, and his group."""
+"""A user without rights, and its group."""
 
 
 @contextmanager
 def as_nobody() -> Iterator[None]:
-    """Without the privileges of root: its capabilities go with the user ids."""
+    """Runs the block without root's privileges: without its user id, root has no capabilities."""
     os.setresuid(NOBODY, NOBODY, 0)
     try:
         yield
@@ -67,7 +67,7 @@ def as_nobody() -> Iterator[None]:
 
 @contextmanager
 def disposition(number: signal.Signals, handler: signal.Handlers) -> Iterator[None]:
-    """What starts in it has this signal ignored or as usual, whatever this process was started with."""
+    """Sets the disposition of a signal within the block. Processes that are started in the block inherit it."""
     before = signal.signal(number, handler)
     try:
         yield
@@ -76,7 +76,7 @@ def disposition(number: signal.Signals, handler: signal.Handlers) -> Iterator[No
 
 
 class Recorder:
-    """A `webpf record` that runs beside the test."""
+    """A `webpf record` that runs during a test."""
 
     def __init__(
         self,
@@ -85,7 +85,7 @@ class Recorder:
         environment: dict[str, str] | None = None,
         stderr: Path | None = None,
     ) -> None:
-        """stderr: the file that it goes to; default: a pipe, which end() reads."""
+        """stderr: file for its messages; None: a pipe, which end() reads."""
         self.db = db
         self._known = self._recordings()
         self.process = subprocess.Popen(
@@ -131,18 +131,18 @@ class Recorder:
             return 0
 
 
-# Facts with all that a test doesn't care about filled in. Times are in milliseconds since T0.
+# Events with default values for fields that a test doesn't need. Times are in ms since T0.
 
 
 def at(milliseconds: float) -> int:
-    """Unix ns of a time in ms since T0."""
+    """Returns Unix ns of a time in ms since T0."""
     return T0 + round(milliseconds * MS)
 
 
 def fork(
     pid: int, ms: float, ppid: int = 1, parent_ms: float = -1000, comm: str = "sh", uid: int = 1000, kernel: int = 0
 ) -> Fork:
-    """A fork at ms by ppid, which started at parent_ms. The process's start is the time of its fork."""
+    """Returns a fork at ms by ppid, which started at parent_ms. The new process's start is the time of the fork."""
     return Fork(at(ms), pid, at(ms), ppid, at(parent_ms), comm, uid, uid, 1, kernel)
 
 
@@ -154,40 +154,40 @@ def exec_(
     comm: str = "true",
     argv_bytes: int | None = None,
 ) -> Exec:
-    """An exec at ms of the process that started at start_ms, in the directory 42 of the file system 8."""
+    """Returns an exec at ms by the process that started at start_ms, in directory 42 of file system 8."""
     filename = argv.partition(b"\0")[0].decode("utf-8", "backslashreplace")
     total = len(argv) if argv_bytes is None else argv_bytes
     return Exec(at(ms), pid, at(start_ms), comm, 1000, 1000, 1, 500, filename, argv, total, 8, 42)
 
 
 def exit_(pid: int, start_ms: float, ms: float, status: int = 0, comm: str = "true", ppid: int = 1) -> Exit:
-    """An exit at ms."""
+    """Returns an exit at ms."""
     return Exit(at(ms), pid, at(start_ms), ppid, comm, status, 2000)
 
 
 def free(pid: int, start_ms: float, ms: float, cpu_ms: float = 1, status: int = 0) -> Free:
-    """A free at ms."""
+    """Returns a free at ms."""
     return Free(at(ms), pid, at(start_ms), status, round(cpu_ms * MS))
 
 
-def alive(
+def seen(
     pid: int, start_ms: float, ppid: int = 1, comm: str = "init", argv: bytes | None = b"/sbin/init\0", kernel: int = 0
-) -> Alive:
-    """A process found in /proc. start_ms must be a multiple of 10, as /proc gives it."""
+) -> Seen:
+    """Returns the event of a process in the snapshot of /proc. start_ms: a multiple of 10, as in /proc."""
     filename = None if argv is None else argv.partition(b"\0")[0].decode()
     size = None if argv is None else len(argv)
-    return Alive(T0, pid, at(start_ms), ppid, comm, 0, 0, 1, kernel, int(argv is not None), filename, argv, size)
+    return Seen(T0, pid, at(start_ms), ppid, comm, 0, 0, 1, kernel, int(argv is not None), filename, argv, size)
 
 
-def gone(pid: int, start_ms: float, ms: float) -> Gone:
-    """A process missing from /proc at the end."""
-    return Gone(at(ms), pid, at(start_ms))
+def vanished(pid: int, start_ms: float, ms: float) -> Vanished:
+    """Returns the event of a process that is not in /proc at the end."""
+    return Vanished(at(ms), pid, at(start_ms))
 
 
 A_MIXED_LOT: list[Event] = [
-    alive(1, -5000, ppid=0),
-    alive(2, -5000, ppid=0, comm="kthreadd", argv=None, kernel=1),
-    alive(30, -2000, comm="daemon"),
+    seen(1, -5000, ppid=0),
+    seen(2, -5000, ppid=0, comm="kthreadd", argv=None, kernel=1),
+    seen(30, -2000, comm="daemon"),
     fork(100, 0, parent_ms=-5000),
     exec_(100, 0, 1, b"/bin/sh\0-c\0\xff\0", "sh", argv_bytes=99),
     exec_(100, 0, 2)._replace(argv=None, argv_bytes=7),
@@ -202,9 +202,9 @@ A_MIXED_LOT: list[Event] = [
     fork(103, 60),
     free(103, 60, 70, status=256),
     exec_(104, 65, 80, comm="late"),
-    gone(101, 30, 900),
+    vanished(101, 30, 900),
 ]
-"""Facts of all kinds, numbered from 1: of nine processes, one of whose pids is used twice."""
+"""Events of all kinds, with ids from 1 on. They are of nine processes; two of these have the same pid."""
 
 
 def make_recording(
@@ -215,11 +215,11 @@ def make_recording(
     batch: int = 3,
     name: str = "",
 ) -> int:
-    """Writes a recording of these events, from T0 to end_ms, as the recorder does; returns its number."""
+    """Writes a recording of these events, from T0 to end_ms, as the recorder does; returns its id."""
     store = Store(db)
     source = Replay(events, batch, counts)
     try:
-        writer = store.begin(about(name))
+        writer = store.begin(recording_values(name))
         session = Session(source, writer, Machine())
         while not source.exhausted:
             session.take_in(source.drain())
@@ -232,7 +232,7 @@ def make_recording(
 
 
 class Machine(ReplayedMachine):
-    """A machine that replayed events come from, with a clock and states of processes that a test can set."""
+    """The machine of replayed events, with a clock and process states that a test can set."""
 
     def __init__(self, state_of: Callable[[int], State] = lambda pid: "alive", clock_offset: int = 0) -> None:
         super().__init__()
@@ -249,8 +249,8 @@ class Machine(ReplayedMachine):
         return self._state_of(process.pid) == "gone"
 
 
-def about(name: str = "") -> dict[str, object]:
-    """What is known of a recording at its start, for Store.begin()."""
+def recording_values(name: str = "") -> dict[str, object]:
+    """Returns the values of a recording at its start, for Store.begin()."""
     return {
         "name": name or None, "started_ns": T0, "updated_ns": T0, "host": "testhost", "boot_id": "no boot",
         "kernel": "6.0", "machine": "x86_64", "cpus": 2, "command": "webpf record", "options": {},

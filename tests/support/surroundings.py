@@ -1,4 +1,4 @@
-"""What a command may be called in: streams that are closed or full, odd environments, folders that are gone, limits.
+"""Conditions in which a command may be called: closed or full streams, unusual environments, a deleted folder.
 
 Each is a shell script that ends in `exec "$@"`, or a change of the environment.
 """
@@ -16,19 +16,19 @@ UNSET = None
 
 @dataclass(frozen=True)
 class Surroundings:
-    """How a command is called: through a script, with an environment (UNSET: without this variable)."""
+    """How to call a command: with a shell script, and with environment variables (UNSET removes a variable)."""
 
     script: str = 'exec "$@"'
     environment: Mapping[str, str | None] = field(default_factory=dict)
     stdout_fails: bool = False
-    """Whether nothing can be written there."""
+    """Whether writing to stdout fails."""
     same_stdout: bool = True
-    """Whether it shall be, byte by byte, what it is elsewhere."""
+    """Whether stdout must be the same, byte by byte, as in usual conditions."""
     same_code: bool = True
-    """Whether the exit code shall be."""
+    """Whether the exit code must be the same."""
 
     def run(self, command: list[str], folder: Path) -> subprocess.CompletedProcess[bytes]:
-        """Runs it; fails if it takes longer than a minute."""
+        """Runs the command; fails if it takes longer than a minute."""
         environment = {name: value for name, value in os.environ.items() if name not in ("WEBPF_DB", "COLUMNS")}
         for name, value in self.environment.items():
             environment.pop(name, None)
@@ -101,4 +101,4 @@ SURROUNDINGS = {
     "folder gone": Surroundings(_GONE, same_stdout=False, same_code=False),
     "no temporary folder": Surroundings(_NO_TEMPORARY_FOLDER, same_stdout=False, same_code=False),
 }
-"""By name; all but those that need a file of their own (a locale, a cgroup)."""
+"""All surroundings by name, except those that need files (a locale, a cgroup)."""

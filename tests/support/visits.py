@@ -1,4 +1,4 @@
-"""`webpf browse` beside a test, and visitors of it: browsers, as far as urllib is one."""
+"""Runs `webpf browse` during a test, and visits it with urllib as a browser would."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ NO_DESKTOP = dict.fromkeys(
 
 
 class Visitor:
-    """Somebody with a cookie jar of his own."""
+    """A browser with its own cookies."""
 
     def __init__(self) -> None:
         self.jar = http.cookiejar.CookieJar()
         self._opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(self.jar))
 
     def get(self, address: str, **headers: str) -> tuple[int, str, str]:
-        """Status, text, and where it was in the end."""
+        """Returns the status, the text, and the final address."""
         request = urllib.request.Request(address, headers=headers)
         try:
             with self._opener.open(request, timeout=DEADLINE_SECONDS) as answer:
@@ -39,7 +39,10 @@ class Visitor:
 
 
 class Browse:
-    """A `webpf browse` that serves. line: what it says first; address: what lets one browser in; site: without path."""
+    """A running `webpf browse`.
+
+    line: its first line of output. address: the address that lets one browser in. site: the address without a path.
+    """
 
     def __init__(self, process: subprocess.Popen[str], line: str) -> None:
         self.process = process
@@ -49,14 +52,14 @@ class Browse:
         self.address, self.site, self.port = found[0], found[1], int(found[2])
 
     def visitor(self) -> Visitor:
-        """Somebody who has used the address."""
+        """Returns a visitor that has opened the address."""
         visitor = Visitor()
         status, text, _ = visitor.get(self.address)
         assert status == 200, text
         return visitor
 
     def says(self) -> str:
-        """Its next line."""
+        """Returns its next line of output."""
         assert self.process.stderr is not None
         return self.process.stderr.readline()
 
@@ -70,13 +73,13 @@ def browsing(
     before: Sequence[str] = (),
     environment: Mapping[str, str] | None = None,
 ) -> Iterator[Browse]:
-    """A `webpf browse`, by default without a display. before: a command that is to run it."""
+    """Runs `webpf browse` within the block, by default without a display. before: words of a command that runs it."""
     if not PYTHONS[version].exists():
         pytest.skip(f"there is no Datasette {version}: make test installs it")
     command = [*before, str(PYTHONS[version]), "-m", "webpf", "browse", str(db), *options]
-    given = os.environ | NO_DESKTOP | dict(environment or {})
+    variables = os.environ | NO_DESKTOP | dict(environment or {})
     with subprocess.Popen(
-        command, env=given, cwd=cwd, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        command, env=variables, cwd=cwd, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
     ) as process:
         assert process.stderr is not None
         try:

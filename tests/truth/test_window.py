@@ -23,7 +23,7 @@ Start = Callable[..., Recorder]
 
 
 def test_before_during_and_after(start_recorder: Start, query: Query, webpf: Any) -> None:
-    """Alive before and dying within; alive before and after; born within and alive after: true starts, no doubles."""
+    """Seen before and dying within; alive before and after; born within and alive after: true starts, no doubles."""
     born = now()
     dies = subprocess.Popen(["/bin/sh", "-c", "read line; exit 5"], stdin=subprocess.PIPE)
     stays = subprocess.Popen(["/bin/sleep", "600"])

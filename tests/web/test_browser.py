@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 import pytest
 from sites import PYTHONS, Site, running
 from story import BUILD, needed
-from support import Recorder, alive, exec_, exit_, fork, make_recording
+from support import Recorder, exec_, exit_, fork, make_recording, seen
 
 from webpf.analysis import saved_queries
 from webpf.storage import data_dictionary
@@ -26,7 +26,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     folder = tmp_path_factory.mktemp("browser")
     make_recording(folder / "webpf.db", BUILD)
     argv = b"<img src=x onerror=alert(1)>\0\xf0\x9f\x99\x82\x1b[31m\0"
-    make_recording(folder / "hostile.db", [alive(1, -50, ppid=0), fork(100, 0), exec_(100, 0, 1, argv, "<b>🙂")])
+    make_recording(folder / "hostile.db", [seen(1, -50, ppid=0), fork(100, 0), exec_(100, 0, 1, argv, "<b>🙂")])
     make_recording(folder / "one.db", [exit_(100, 0, 500)])
     make_recording(folder / "empty.db", [])
     return [folder / f"{name}.db" for name in ("webpf", "hostile", "one", "empty")]

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from sites import PYTHONS, WITHOUT_PLUGINS, Site, running
 from story import BUILD, needed, run
-from support import Machine, about, alive, exec_, exit_, fork, make_recording
+from support import Machine, exec_, exit_, fork, make_recording, recording_values, seen
 
 from webpf.analysis import saved_queries
 from webpf.capture.session import Session
@@ -34,7 +34,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     make_recording(folder / "webpf.db", BUILD)
     argv = b"sh\0-c\0<script>alert(1)</script> \xf0\x9f\x99\x82\x1b[31m\0"
     events: list[Event] = [
-        alive(1, -50, ppid=0),
+        seen(1, -50, ppid=0),
         fork(100, 0),
         exec_(100, 0, 1, argv, HOSTILE),
         exit_(100, 0, 5, comm=HOSTILE),
@@ -174,7 +174,7 @@ def test_a_file_is_not_written_to(site: Site) -> None:
 @pytest.mark.parametrize("version", sorted(PYTHONS))
 def test_a_recording_that_goes_on_shows_what_is_new(version: str, tmp_path: Path) -> None:
     store = Store(tmp_path / "live.db")
-    session = Session(Replay([]), store.begin(about()), Machine(clock_offset=clock.measure_offset()))
+    session = Session(Replay([]), store.begin(recording_values()), Machine(clock_offset=clock.measure_offset()))
     session.take_in([fork(100, 0)])
     with running(version, [tmp_path / "live.db"]) as site:
         assert [row["pid"] for row in site.rows("/live/lifetimes")] == [100]

@@ -10,7 +10,7 @@ from typing import Any
 
 from webpf.capture.replayed_machine import ReplayedMachine
 from webpf.capture.session import Session
-from webpf.model.events import Alive, Event, Exec, Exit, Fork, Free
+from webpf.model.events import Event, Exec, Exit, Fork, Free, Seen
 from webpf.model.source import Replay
 from webpf.storage.recording_file import Store
 
@@ -40,11 +40,11 @@ _WEIGHTS = (20, 9, 9, 9, 14, 12, 8, 6, 1, 3, 2, 2)
 def events(processes: int) -> Iterator[Event]:
     """Facts in the order of their times: init and a few services first, then some 300 starts a second."""
     dice = random.Random(20261122)
-    yield Alive(BEGIN, 1, BEGIN - 10**13, 0, "systemd", 0, 0, 1, 0, 1, "/sbin/init", b"/sbin/init\0", 11)
+    yield Seen(BEGIN, 1, BEGIN - 10**13, 0, "systemd", 0, 0, 1, 0, 1, "/sbin/init", b"/sbin/init\0", 11)
     for pid in range(2, 42):
         argv = f"/usr/sbin/service{pid}\0--foreground\0".encode()
         start = BEGIN - 10**12 + pid * 10**8
-        yield Alive(
+        yield Seen(
             BEGIN,
             pid,
             start,

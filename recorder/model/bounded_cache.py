@@ -1,7 +1,7 @@
-"""Memory for what may be forgotten: dicts with a bound in bytes. Pure.
+"""Caches with a bound in bytes. Pure.
 
-What others choose (names, arguments, cgroups, directories) is remembered in these only, so that nobody can fill the
-recorder's memory with it.
+Everything that recorded processes choose (names, arguments, cgroups, directories) is cached only in these, so that no
+process can fill the recorder's memory.
 """
 
 from __future__ import annotations
@@ -11,31 +11,32 @@ from sys import getsizeof
 from typing import Any, Final, TypeVar
 
 MIB: Final = 1024 * 1024
-# Of the dict itself, a key and its value: 24 bytes, and 4 in the index, in a table that right after it grew has room
-# for four times as many (Objects/dictobject.c).
+# Bytes that a dict itself needs for an entry: 24, and 4 in its index. Right after the table grew, it has space for four
+# times as many entries (Objects/dictobject.c).
 _ENTRY: Final = 128
 
-_TEXT: Final = 80
+_TEXT: Final = 80  # bytes of a str that is not ASCII, besides its characters
 
 _Key = TypeVar("_Key")
 _Value = TypeVar("_Value")
 
 
 def size_of(value: Any) -> int:
-    """Bytes in memory of a number, text, bytes, None, or a tuple of these."""
+    """Returns the bytes in memory of a number, text, bytes, None, or a tuple of these."""
     if isinstance(value, tuple):
         return getsizeof(value) + sum(map(size_of, value))
     if isinstance(value, str) and not value.isascii():
-        # At most. getsizeof() says more once it was written to SQLite, for then Python holds it as UTF-8 too.
+        # An upper bound. getsizeof() would return more after the text was written to SQLite, because Python then also
+        # keeps it as UTF-8.
         return _TEXT + 8 * len(value)
     return getsizeof(value)
 
 
 class BoundedDict(dict[_Key, _Value]):
-    """A dict of at most `budget` bytes: when that is used up, the oldest entries go, until half of it is free.
+    """A dict of at most `budget` bytes. When it is full, it drops its oldest entries until half of the budget is free.
 
-    An entry of more than half of the budget is not kept at all. A lookup costs no more than in any dict. Entries come
-    and go with d[key] = value, del d[key] and clear() only, for these count.
+    It doesn't keep an entry that is larger than half of the budget. A lookup is as fast as in any dict. Change it only
+    with d[key] = value, del d[key] and clear(), which count the bytes.
     """
 
     def __init__(self, budget: int) -> None:
@@ -50,7 +51,7 @@ class BoundedDict(dict[_Key, _Value]):
         if size > self._budget // 2:
             return
         if self._bytes + size > self._budget:
-            self._forget_oldest()
+            self._drop_oldest()
         super().__setitem__(key, value)
         self._bytes += size
 
@@ -59,20 +60,20 @@ class BoundedDict(dict[_Key, _Value]):
         super().__delitem__(key)
 
     def clear(self) -> None:
-        """Forgets all."""
+        """Removes all entries."""
         super().clear()
         self._bytes = 0
 
-    def _forget_oldest(self) -> None:
-        # Many at a time: to find the first entry of a dict, Python passes over all that were removed before it.
+    def _drop_oldest(self) -> None:
+        # Many at once: to find the first entry of a dict, Python goes through all that were removed before it.
         for key in list(self):
             if self._bytes <= self._budget // 2:
                 break
             del self[key]
 
 
-class Remembered(BoundedDict[_Key, _Value]):
-    """What a function of one argument returned: remembered[argument] calls it only where that isn't known."""
+class BoundedCache(BoundedDict[_Key, _Value]):
+    """A cache of a function with one argument: cache[argument] calls the function if it has no result yet."""
 
     def __init__(self, function: Callable[[_Key], _Value], budget: int) -> None:
         super().__init__(budget)

@@ -1,4 +1,4 @@
-"""Dicts with a bound in bytes: they keep to it, and forget the oldest first."""
+"""Caches with a bound in bytes: they don't exceed it, and drop the oldest entries first."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from webpf.model.bounded import MIB, BoundedDict, Remembered
+from webpf.model.bounded_cache import MIB, BoundedCache, BoundedDict
 
 MANY = 100_000
 KEYS: dict[str, Callable[[int], object]] = {
@@ -25,7 +25,7 @@ KEYS: dict[str, Callable[[int], object]] = {
 
 @pytest.mark.parametrize("kind", KEYS)
 def test_a_hundred_thousand_values_take_no_more_than_the_budget(kind: str) -> None:
-    """As Python's own allocator counts it."""
+    """Python's tracemalloc measures the memory."""
     make = KEYS[kind]
     tracemalloc.start()
     try:
@@ -42,7 +42,7 @@ def test_a_hundred_thousand_values_take_no_more_than_the_budget(kind: str) -> No
 
 
 def test_text_takes_more_once_sqlite_has_it() -> None:
-    """Python then keeps it as UTF-8 too; that is counted from the start."""
+    """Python then also keeps it as UTF-8. The cache counts that from the beginning."""
     connection = sqlite3.connect(":memory:")
     texts: BoundedDict[int, str] = BoundedDict(MIB)
     tracemalloc.start()
@@ -60,14 +60,14 @@ def test_text_takes_more_once_sqlite_has_it() -> None:
     connection.close()
 
 
-def test_what_a_function_returned_is_remembered() -> None:
+def test_results_of_a_function_are_cached() -> None:
     calls = []
 
     def upper(raw: bytes) -> str:
         calls.append(raw)
         return raw.decode().upper()
 
-    names = Remembered(upper, 10_000)
+    names = BoundedCache(upper, 10_000)
     assert [names[b"a"], names[b"b"], names[b"a"]] == ["A", "B", "A"]
     assert calls == [b"a", b"b"]
     for number in range(1000):
@@ -77,16 +77,16 @@ def test_what_a_function_returned_is_remembered() -> None:
     assert calls.count(b"a") == 2, "it had been forgotten"
 
 
-def test_what_is_too_large_is_not_kept() -> None:
-    names = Remembered(bytes.decode, 10_000)
+def test_an_entry_that_is_too_large_is_not_kept() -> None:
+    names = BoundedCache(bytes.decode, 10_000)
     assert names[b"a"] == "a"
     assert names[b"x" * 9000] == "x" * 9000
     assert list(names) == [b"a"]
 
 
 @given(st.lists(st.tuples(st.sampled_from("=-!"), st.integers(0, 20), st.binary(max_size=300)), max_size=60))
-def test_it_is_a_dict_that_forgets_and_nothing_else(steps: list[tuple[str, int, bytes]]) -> None:
-    """Whatever is set, set again, removed and cleared: what is there is right, and counts."""
+def test_it_behaves_like_a_dict_that_drops_entries(steps: list[tuple[str, int, bytes]]) -> None:
+    """After any steps of setting, removing and clearing, its entries and its count of bytes are right."""
     bounded: BoundedDict[int, bytes] = BoundedDict(4000)
     plain: dict[int, bytes] = {}
     for step, key, value in steps:
