@@ -102,8 +102,8 @@ class Recording:
         if format not in FORMATS or weight not in WEIGHTS:
             known = f"formats are {', '.join(FORMATS)}; weights are {', '.join(WEIGHTS)}"
             raise UsageError(f"there is no format {format!r} with a weight {weight!r}: {known}", "webpf export --help")
-        inside = exporter.place(self.file.path, self.id, format)
-        target = Path(path) / (inside or "")
-        with atomic_file.opened(target, replace, makes_folders=inside is not None) as out:
+        path_in_folder = exporter.path_in_folder(self.file.path, self.id, format)
+        target = Path(path) / (path_in_folder or "")
+        with atomic_file.opened(target, replace, makes_folders=path_in_folder is not None) as out:
             exporter.export(self.file.path, self.id, format, weight, out)
         return target

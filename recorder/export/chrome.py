@@ -41,8 +41,8 @@ def _json(value: dict[str, Any]) -> str:
 
 def _events(connection: sqlite3.Connection, recording: Recording, work: Work) -> Iterator[dict[str, Any]]:
     numbers: dict[str, int] = {}
-    zero = tracks.zero_ns(connection, recording)
-    for each in tracks.read(connection, recording.id, work=work):
+    zero = tracks.trace_zero_ns(connection, recording)
+    for each in tracks.read_slices(connection, recording.id, work=work):
         track = numbers.setdefault(each.track, len(numbers) + 1)
         if each.is_first:
             name = {"ph": "M", "pid": track, "tid": each.lane + 1}

@@ -23,31 +23,31 @@ def export(
 
     Raises NotFound or DataError for the file, work's Interrupted, Unavailable for a format whose package is missing.
     """
-    wanted = FORMATS[format]
-    with reader.reading(db) as connection, _needed(wanted):
+    chosen = FORMATS[format]
+    with reader.reading(db) as connection, _explain_missing_package(chosen):
         work.watch(connection)
         found = reader.find(connection, db, recording)
-        given: dict[str, Any] = {"weight": weight} if wanted.takes_weight else {}
-        write = wanted.load()
-        if wanted.is_binary:
-            write(connection, found, out, work=work, **given)
+        options: dict[str, Any] = {"weight": weight} if chosen.takes_weight else {}
+        write = chosen.load_writer()
+        if chosen.is_binary:
+            write(connection, found, out, work=work, **options)
         else:
             with _as_text(out) as text:
-                write(connection, found, text, work=work, **given)
+                write(connection, found, text, work=work, **options)
         return found
 
 
-def place(db: Path, recording: int | str | None, format: str) -> Path | None:
+def path_in_folder(db: Path, recording: int | str | None, format: str) -> Path | None:
     """Where a recording's file is within a folder, for a format that goes into one; raises what export() does."""
-    wanted = FORMATS[format]
-    if wanted.place is None:
+    chosen = FORMATS[format]
+    if chosen.path_in_folder is None:
         return None
-    with reader.reading(db) as connection, _needed(wanted):
-        return wanted.place(reader.find(connection, db, recording))
+    with reader.reading(db) as connection, _explain_missing_package(chosen):
+        return chosen.path_in_folder(reader.find(connection, db, recording))
 
 
 @contextlib.contextmanager
-def _needed(format: Format) -> Iterator[None]:
+def _explain_missing_package(format: Format) -> Iterator[None]:
     """Raises Unavailable if the package that a format needs isn't there."""
     try:
         yield
@@ -58,7 +58,7 @@ def _needed(format: Format) -> Iterator[None]:
         raise Unavailable(message, pip_install(format.package)) from None
 
 
-class _Text(io.TextIOWrapper):
+class _TextWithoutDel(io.TextIOWrapper):
     """Without DEL: the one control character that JSON doesn't escape, and terminals take."""
 
     def write(self, text: str) -> int:
@@ -68,7 +68,7 @@ class _Text(io.TextIOWrapper):
 @contextlib.contextmanager
 def _as_text(out: BinaryIO) -> Iterator[io.TextIOWrapper]:
     # Names are any bytes: what is no text is written as \\udcff, as JSON has it.
-    text = _Text(out, encoding="utf-8", errors="backslashreplace", newline="\n", write_through=False)
+    text = _TextWithoutDel(out, encoding="utf-8", errors="backslashreplace", newline="\n", write_through=False)
     try:
         yield text
     finally:

@@ -61,10 +61,10 @@ def _otlp() -> Writer:
     return otlp.write
 
 
-def _place_of_parquet(recording: Recording) -> Path:
+def _parquet_path(recording: Recording) -> Path:
     from . import parquet
 
-    return parquet.place(recording)
+    return parquet.path_in_folder(recording)
 
 
 @dataclass(frozen=True)
@@ -77,11 +77,11 @@ class Format:
 
     name: str
     description: str
-    load: Callable[[], Writer]
+    load_writer: Callable[[], Writer]
     is_binary: bool = False
     takes_weight: bool = False
     package: str | None = None
-    place: Callable[[Recording], Path] | None = None
+    path_in_folder: Callable[[Recording], Path] | None = None
 
 
 _ALL = (
@@ -91,7 +91,7 @@ _ALL = (
     Format("folded", "the same for flame graphs", _folded, takes_weight=True),
     Format("csv", "a row for each process", _csv),
     Format("ndjson", "the same as lines of JSON", _ndjson),
-    Format("parquet", "the same for DuckDB or Spark", _parquet, True, package="pyarrow", place=_place_of_parquet),
+    Format("parquet", "the same for DuckDB or Spark", _parquet, True, package="pyarrow", path_in_folder=_parquet_path),
     Format("otlp", "OpenTelemetry spans, as lines of JSON", _otlp),
 )
 FORMATS = {format.name: format for format in _ALL}

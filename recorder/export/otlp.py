@@ -24,20 +24,22 @@ from ..version import __version__
 LINE_BYTES = 1_000_000
 """A line is shorter than this: the Collector's file receiver takes 1 MiB (max_log_size) unless told otherwise."""
 
-_SPANS = 500  # of a line
-_WORDS_BYTES, _EVENTS_BYTES = 400_000, 400_000  # of a span's arguments, and of its events
+_SPANS_PER_LINE = 500  # of a line
+_ARGUMENTS_BYTES, _EVENTS_BYTES = 400_000, 400_000  # of a span's arguments, and of its events
 _TEXT_BYTES = 20_000  # of any other text: a path has at most 4,096 bytes, which are up to four times that with escapes
 _ENCODER = json.JSONEncoder(separators=(",", ":"))
 _INTERNAL, _ERROR = 1, 2  # SpanKind, StatusCode
 
 _PROCESSES = expand("SELECT * FROM processes WHERE recording_id = :id AND is_counted!(processes) ORDER BY id")
 # Those that have no name in OpenTelemetry, nor a place of their own in a span.
-_ELSEWHERE = {
+_OTHERWISE_EXPORTED = {
     "recording_id", "parent_id", "pid", "ppid", "start_ns", "end_ns", "lifetime_ns", "comm", "filename", "args", "argv",
     "argv_bytes", "execs", "status", "exit_code", "core_dumped", "uid", "cgroup_id", "end_ppid", "kernel",
 }  # fmt: skip
-_OTHERS = [column.name for column in data_dictionary.columns("processes") if column.name not in _ELSEWHERE]
-_STARTED = expand(
+_WEBPF_ATTRIBUTES = [
+    column.name for column in data_dictionary.columns("processes") if column.name not in _OTHERWISE_EXPORTED
+]
+_STARTED_IN_RECORDING = expand(
     """SELECT id, parent_id, pid, start_ns FROM processes
 WHERE recording_id = :id AND is_counted!(processes) AND start_ns >= :started"""
 )
@@ -58,7 +60,7 @@ def write(connection: sqlite3.Connection, recording: Recording, out: TextIO, wor
     size = room = LINE_BYTES - len(head) - len(tail)
     for span in spans:
         line = _json(span)
-        if batch and (len(batch) == _SPANS or len(line) + 1 > size):
+        if batch and (len(batch) == _SPANS_PER_LINE or len(line) + 1 > size):
             out.write(head + ",".join(batch) + tail)
             batch, size = [], room
         batch.append(line)
@@ -91,64 +93,64 @@ def _spans(connection: sqlite3.Connection, recording: Recording) -> Iterator[dic
     cursor.row_factory = sqlite3.Row
     values = {"id": recording.id, "started": recording.started_ns}
     # Who was there before is no part of what happened: else all would be one trace, that of init.
-    new = {id: (above, pid, start) for id, above, pid, start in connection.execute(_STARTED, values)}
-    tops: dict[int, int] = {}
+    new = {id: (parent, pid, start) for id, parent, pid, start in connection.execute(_STARTED_IN_RECORDING, values)}
+    roots: dict[int, int] = {}
     for row in cursor.execute(_PROCESSES, values):
-        top = _top(row["id"], new, tops)
-        _, pid, start = new.get(top, (None, row["pid"], row["start_ns"]))
-        above = new.get(row["parent_id"]) if row["id"] in new and row["id"] != top else None
+        root = _trace_root(row["id"], new, roots)
+        _, pid, start = new.get(root, (None, row["pid"], row["start_ns"]))
+        parent = new.get(row["parent_id"]) if row["id"] in new and row["id"] != root else None
         end = row["end_ns"]
         if end is None:
             end = recording.until_ns if row["state"] == "running" else row["start_ns"]
         yield {
-            "traceId": _identity(recording, pid, start, 16),
-            "spanId": _identity(recording, row["pid"], row["start_ns"], 8),
-            **({"parentSpanId": _identity(recording, *above[1:], 8)} if above else {}),
+            "traceId": _hash_id(recording, pid, start, 16),
+            "spanId": _hash_id(recording, row["pid"], row["start_ns"], 8),
+            **({"parentSpanId": _hash_id(recording, *parent[1:], 8)} if parent else {}),
             "name": command_label.name(row["argv"], row["comm"]),
             "kind": _INTERNAL,
             "startTimeUnixNano": str(row["start_ns"]),
             "endTimeUnixNano": str(max(end, row["start_ns"])),
-            "attributes": _attributes(_about_process(row)),
+            "attributes": _attributes(_process_attributes(row)),
             **_events(connection, row),
             **_status(row),
         }
 
 
-def _top(id: int, new: dict[int, tuple[int | None, int, int]], tops: dict[int, int]) -> int:
-    """The first of its ancestors that started in the recording, or itself. tops: those found so far."""
+def _trace_root(id: int, new: dict[int, tuple[int | None, int, int]], roots: dict[int, int]) -> int:
+    """The first of its ancestors that started in the recording, or itself. roots: those found so far."""
     line = [id]
-    while line[-1] not in tops:
-        tops[line[-1]] = line[-1]  # so that it ends where somebody is their own ancestor
-        above = new[line[-1]][0] if line[-1] in new else None
-        if above not in new or above is None:
+    while line[-1] not in roots:
+        roots[line[-1]] = line[-1]  # so that it ends where somebody is their own ancestor
+        parent = new[line[-1]][0] if line[-1] in new else None
+        if parent not in new or parent is None:
             break
-        line.append(above)
-    top = tops[line[-1]]
+        line.append(parent)
+    root = roots[line[-1]]
     for each in line:
-        tops[each] = top
-    return top
+        roots[each] = root
+    return root
 
 
-def _identity(recording: Recording, pid: int, start_ns: int, size: int) -> str:
+def _hash_id(recording: Recording, pid: int, start_ns: int, size: int) -> str:
     """The same for the same process whenever it is exported: of boot, pid and start, in hex."""
     name = f"{recording.boot_id}/{pid}/{start_ns}"
     return hashlib.blake2b(name.encode(), digest_size=size).hexdigest()
 
 
-def _about_process(row: sqlite3.Row) -> dict[str, Any]:
+def _process_attributes(row: sqlite3.Row) -> dict[str, Any]:
     """Names that begin with process. are OpenTelemetry's: https://opentelemetry.io/docs/specs/semconv/registry/."""
-    words = None
+    arguments = None
     if row["argv"] is not None:
-        words = _cut_words([text(word) for word in argv.split(row["argv"][: argv.LONGEST])])
+        arguments = _truncate_arguments([text(argument) for argument in argv.split(row["argv"][: argv.LONGEST])])
     return {
         "process.pid": row["pid"],
         "process.parent_pid": row["ppid"],
         "process.executable.name": row["comm"],
         "process.executable.path": as_text(row["filename"]),
-        "process.command_args": words,
+        "process.command_args": arguments,
         "process.exit.code": row["exit_code"],
         "process.real_user.id": row["uid"],
-        **{f"webpf.{name}": row[name] for name in _OTHERS},
+        **{f"webpf.{name}": row[name] for name in _WEBPF_ATTRIBUTES},
     }
 
 
@@ -180,30 +182,34 @@ def _attributes(values: dict[str, Any]) -> list[dict[str, Any]]:
     return [{"key": key, "value": _value(value)} for key, value in values.items() if value is not None]
 
 
-def _value(value: Any, most: int = _TEXT_BYTES) -> dict[str, Any]:
+def _value(value: Any, limit: int = _TEXT_BYTES) -> dict[str, Any]:
     if isinstance(value, list):
-        return {"arrayValue": {"values": [_value(each, _WORDS_BYTES) for each in value]}}
-    return {"intValue": str(value)} if isinstance(value, int) else {"stringValue": _cut(str(value), most)}
+        return {"arrayValue": {"values": [_value(each, _ARGUMENTS_BYTES) for each in value]}}
+    return {"intValue": str(value)} if isinstance(value, int) else {"stringValue": _truncate(str(value), limit)}
 
 
-def _cut_words(words: list[str]) -> list[str]:
-    """As many of them as a span has room for; says so where some are missing."""
-    room = _WORDS_BYTES
-    for number, word in enumerate(words):
-        size = len(_json(_value(word, _WORDS_BYTES))) + 1
+def _truncate_arguments(arguments: list[str]) -> list[str]:
+    """As many of them as a span has room for; says so where some are omitted."""
+    room = _ARGUMENTS_BYTES
+    for number, argument in enumerate(arguments):
+        size = len(_json(_value(argument, _ARGUMENTS_BYTES))) + 1
         if size > room:
-            missing = len(words) - number - 1
-            return [*words[:number], _cut(word, room), *([f"…[{missing:,} arguments cut]"] if missing else [])]
+            omitted = len(arguments) - number - 1
+            return [
+                *arguments[:number],
+                _truncate(argument, room),
+                *([f"…[{omitted:,} arguments cut]"] if omitted else []),
+            ]
         room -= size
-    return words
+    return arguments
 
 
-def _cut(text: str, most: int) -> str:
+def _truncate(text: str, limit: int) -> str:
     """A text that has about so many bytes in JSON; says so where it is cut."""
     size = len(_json(text))
-    if size <= most:
+    if size <= limit:
         return text
-    length = len(text) * most // size
-    while length and len(_json(text[:length])) > most:
+    length = len(text) * limit // size
+    while length and len(_json(text[:length])) > limit:
         length = length * 9 // 10
     return f"{text[:length]}…[{len(text) - length:,} characters cut]"

@@ -30,7 +30,7 @@ _TIMES = {"started": "start_ns", "ended": "end_ns"}
 _TIME = pyarrow.timestamp("us", tz="UTC")
 
 
-def place(recording: Recording) -> Path:
+def path_in_folder(recording: Recording) -> Path:
     """Where in the tree a recording's file is. Its start (UTC) tells it from others of its host."""
     started = datetime.fromtimestamp(recording.started_ns // 1000 / 1e6, timezone.utc)
     name = recording.host or "unknown"
@@ -49,8 +49,8 @@ def write(connection: sqlite3.Connection, recording: Recording, out: BinaryIO, w
         f"SELECT {', '.join(names)} FROM processes WHERE recording_id = ? ORDER BY id", [recording.id]
     )
     with parquet.ParquetWriter(out, schema, compression="zstd") as writer:
-        through = counted(rows, work, processes(connection, recording.id))
-        while batch := list(islice(through, _ROWS)):
+        remaining = counted(rows, work, processes(connection, recording.id))
+        while batch := list(islice(remaining, _ROWS)):
             values: dict[str, Any] = dict(zip(names, zip(*batch, strict=True), strict=True))
             for name, source in _TIMES.items():
                 values[name] = [None if ns is None else ns // 1000 for ns in values[source]]

@@ -25,31 +25,31 @@ from ..progress import UNWATCHED, Work
 from . import tracks
 
 _SEQUENCE = 1
-_ALIVE, _FIRST_LANE = 1, 2  # ids of tracks
+_ALIVE_TRACK, _FIRST_LANE_TRACK = 1, 2  # ids of tracks
 _STEPS = 1000
 
 
 def write(
-    connection: sqlite3.Connection, recording: Recording, out: BinaryIO, cuts: bool = False, work: Work = UNWATCHED
+    connection: sqlite3.Connection, recording: Recording, out: BinaryIO, clips: bool = False, work: Work = UNWATCHED
 ) -> None:
     """Writes the trace of a recording: all its processes but kernel threads.
 
     A process that still runs at the end has a slice without an end; one whose exit was lost has one of no length.
-    cuts: slices of those that were alive before the recording begin with it, so that it fills the picture; and nothing
+    clips: slices of those that were alive before the recording begin with it, so that it fills the picture; and nothing
         is said of the wall clock.
     """
     builder = StreamingTraceProtoBuilder(out)
-    shift = tracks.zero_ns(connection, recording)
-    builder.write_packet(_names())
-    if not cuts:  # with it, the UI shows a group "System", and folds the others
-        builder.write_packet(_clocks(recording, shift))
-    for packet in _alive(connection, recording, shift):
+    zero_ns = tracks.trace_zero_ns(connection, recording)
+    builder.write_packet(_argument_names())
+    if not clips:  # with it, the UI shows a group "System", and folds the others
+        builder.write_packet(_clock_snapshot(recording, zero_ns))
+    for packet in _alive_counter(connection, recording, zero_ns):
         builder.write_packet(packet)
-    for packet in _processes(connection, recording, shift, recording.started_ns if cuts else 0, work):
+    for packet in _processes(connection, recording, zero_ns, recording.started_ns if clips else 0, work):
         builder.write_packet(packet)
 
 
-def _names() -> TracePacket:
+def _argument_names() -> TracePacket:
     """What the arguments of slices are called: said once, then by number."""
     packet = TracePacket(trusted_packet_sequence_id=_SEQUENCE)
     packet.sequence_flags = TracePacket.SEQ_INCREMENTAL_STATE_CLEARED | TracePacket.SEQ_NEEDS_INCREMENTAL_STATE
@@ -58,42 +58,42 @@ def _names() -> TracePacket:
     return packet
 
 
-def _clocks(recording: Recording, shift: int) -> TracePacket:
+def _clock_snapshot(recording: Recording, zero_ns: int) -> TracePacket:
     """Which moment of the boot clock is which of the wall clock."""
     packet = TracePacket()
     packet.clock_snapshot.primary_trace_clock = BUILTIN_CLOCK_BOOTTIME
-    packet.clock_snapshot.clocks.add(clock_id=BUILTIN_CLOCK_BOOTTIME, timestamp=recording.started_ns - shift)
+    packet.clock_snapshot.clocks.add(clock_id=BUILTIN_CLOCK_BOOTTIME, timestamp=recording.started_ns - zero_ns)
     packet.clock_snapshot.clocks.add(clock_id=BUILTIN_CLOCK_REALTIME, timestamp=recording.started_ns)
     return packet
 
 
-def _alive(connection: sqlite3.Connection, recording: Recording, shift: int) -> Iterator[TracePacket]:
+def _alive_counter(connection: sqlite3.Connection, recording: Recording, zero_ns: int) -> Iterator[TracePacket]:
     """How many are alive, as the saved query concurrency counts them."""
-    track = TrackDescriptor(uuid=_ALIVE, name="alive")
+    track = TrackDescriptor(uuid=_ALIVE_TRACK, name="alive")
     track.counter.SetInParent()
     yield _packet(track_descriptor=track)
     query = saved_queries.load("concurrency")
     values = saved_queries.bind(query, {"recording": str(recording.id), "steps": str(_STEPS)})
     for time_ns, _, alive, *_ in connection.execute(query.sql, values):
-        event = TrackEvent(type=TrackEvent.TYPE_COUNTER, track_uuid=_ALIVE, counter_value=alive)
-        yield _packet(timestamp=time_ns - shift, track_event=event)
+        event = TrackEvent(type=TrackEvent.TYPE_COUNTER, track_uuid=_ALIVE_TRACK, counter_value=alive)
+        yield _packet(timestamp=time_ns - zero_ns, track_event=event)
 
 
 def _processes(
-    connection: sqlite3.Connection, recording: Recording, shift: int, earliest: int, work: Work
+    connection: sqlite3.Connection, recording: Recording, zero_ns: int, earliest: int, work: Work
 ) -> Iterator[TracePacket]:
     """Begin and end of each, and before them the lane where it is the first in it."""
-    for each in tracks.read(connection, recording.id, earliest, work):
-        track = each.lane + _FIRST_LANE
+    for each in tracks.read_slices(connection, recording.id, earliest, work):
+        track = each.lane + _FIRST_LANE_TRACK
         if each.is_first:
             yield _packet(track_descriptor=TrackDescriptor(uuid=track, name=each.track))
-        yield _packet(timestamp=each.start_ns - shift, track_event=_begin(track, each))
+        yield _packet(timestamp=each.start_ns - zero_ns, track_event=_slice_begin(track, each))
         if each.end_ns is not None:
             event = TrackEvent(type=TrackEvent.TYPE_SLICE_END, track_uuid=track)
-            yield _packet(timestamp=each.end_ns - shift, track_event=event)
+            yield _packet(timestamp=each.end_ns - zero_ns, track_event=event)
 
 
-def _begin(track: int, each: tracks.Slice) -> TrackEvent:
+def _slice_begin(track: int, each: tracks.Slice) -> TrackEvent:
     event = TrackEvent(type=TrackEvent.TYPE_SLICE_BEGIN, track_uuid=track, name=each.title, categories=[each.outcome])
     for number, value in enumerate(each.values, 1):
         if isinstance(value, str):

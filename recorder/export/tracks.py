@@ -18,7 +18,8 @@ from ..storage import data_dictionary
 from ..storage.sql_macros import expand
 
 _FOREVER = 1 << 62
-_TITLE, _ARGS = 200, 4096  # characters of a title but for the mark of a failure, and of a command line in arguments
+_TITLE_CHARACTERS = 200  # without the mark of a failure
+_ARGS_CHARACTERS = 4096  # of the command line in a slice's arguments
 
 # What the slice itself shows, and what says little without the file.
 _LEFT_OUT = {
@@ -29,9 +30,9 @@ _SHOWN = tuple(column.name for column in data_dictionary.columns("processes") if
 ARGUMENTS = (*_SHOWN, "row")
 """What is said of each process, by column of the table processes; row: its id there."""
 _FILENAME = ARGUMENTS.index("filename")
-_ENDING = [ARGUMENTS.index(name) for name in ("exit_code", "signal")]
+_FAILURE_FIELDS = [ARGUMENTS.index(name) for name in ("exit_code", "signal")]
 
-_COLUMNS = ", ".join(f"substr(args, 1, {_ARGS})" if name == "args" else name for name in _SHOWN)
+_COLUMNS = ", ".join(f"substr(args, 1, {_ARGS_CHARACTERS})" if name == "args" else name for name in _SHOWN)
 
 
 class Slice(NamedTuple):
@@ -51,7 +52,7 @@ class Slice(NamedTuple):
     values: tuple[Any, ...]
 
 
-def read(
+def read_slices(
     connection: sqlite3.Connection, recording: int, earliest_ns: int = 0, work: Work = UNWATCHED
 ) -> Iterator[Slice]:
     """The slices of a recording in the order of their starts, without kernel threads.
@@ -63,8 +64,8 @@ def read(
     sql = f"""SELECT comm, start_ns, end_ns, {_COLUMNS}, id, argv, outcome!(processes) FROM processes
         WHERE recording_id = ? AND is_counted!(processes) ORDER BY start_ns, id"""
     rows = connection.execute(expand(sql), [recording])
-    for comm, began, ended, *values, argv, outcome in counted(rows, work, processes(connection, recording)):
-        track, start, end = command_label.name(argv, comm), max(began, earliest_ns), ended
+    for comm, start_ns, end_ns, *values, argv, outcome in counted(rows, work, processes(connection, recording)):
+        track, start, end = command_label.name(argv, comm), max(start_ns, earliest_ns), end_ns
         if end is None and outcome != "running":
             end = start
         free = lanes.setdefault(track, [])
@@ -74,19 +75,20 @@ def read(
         else:
             lane = heapq.heappop(free)[1]
         heapq.heappush(free, (_FOREVER if end is None else end, lane))
-        title = command_label.cut(command_label.title(argv, comm), _TITLE) + _mark(*(values[at] for at in _ENDING))
+        mark = _failure_mark(*(values[index] for index in _FAILURE_FIELDS))
+        title = command_label.cut(command_label.title(argv, comm), _TITLE_CHARACTERS) + mark
         values[_FILENAME] = as_text(values[_FILENAME])
         yield Slice(track, lane, is_first, title, outcome, start, end, tuple(values))
 
 
-def _mark(exit_code: int | None, signal: int | None) -> str:
+def _failure_mark(exit_code: int | None, signal: int | None) -> str:
     """What the title of a process that failed ends in; empty if it didn't fail."""
     if signal is not None:
         return f" ✗ signal {signal}"
     return f" ✗ exit {exit_code}" if exit_code else ""
 
 
-def zero_ns(connection: sqlite3.Connection, recording: Recording) -> int:
+def trace_zero_ns(connection: sqlite3.Connection, recording: Recording) -> int:
     """Unix ns at the zero of the trace's clock: the boot, or the first start if that is earlier (files are made up)."""
     sql = "SELECT min(start_ns) FROM processes WHERE recording_id = ?"
     first = connection.execute(sql, [recording.id]).fetchone()[0]

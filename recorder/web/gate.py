@@ -22,7 +22,7 @@ LOCAL_HOSTS = frozenset({"127.0.0.1", "localhost", "[::1]"})
 """Names of this machine that no other machine's DNS can point here."""
 
 _PARAMETER = b"token="
-_STRANGE_HOST = "This name is not served here: start webpf browse with --allow-host to allow it.\n"
+_UNKNOWN_HOST = "This name is not served here: start webpf browse with --allow-host to allow it.\n"
 _NO_COOKIE = "Open the address that webpf browse has printed: it lets in one browser, once.\n"
 _OTHER_USER = "Only the user who runs webpf browse can open this address.\n"
 
@@ -37,16 +37,16 @@ class Gate:
         self.users: Collection[int] | None = None
         self._hosts = LOCAL_HOSTS | set(hosts)
         self._token = secrets.token_urlsafe(32)
-        self._is_spent = False
+        self._is_token_used = False
         # Ports share cookies: each run has a name of its own.
-        self._name = f"webpf-{secrets.token_hex(4)}"
-        self._secret = secrets.token_urlsafe(32)
+        self._cookie_name = f"webpf-{secrets.token_hex(4)}"
+        self._cookie_value = secrets.token_urlsafe(32)
 
-    def address(self, page: str) -> str:
+    def entry_url(self, page: str) -> str:
         """The page's address that works once."""
         return f"{page}?{_PARAMETER.decode()}{self._token}"
 
-    def around(self, app: App) -> App:
+    def guard(self, app: App) -> App:
         """The app, for those who are let in."""
 
         async def guarded(scope: Scope, receive: Any, send: Send) -> None:
@@ -62,21 +62,21 @@ class Gate:
 
     def _answer(self, scope: Scope) -> tuple[HTTPStatus, str, dict[str, str]] | None:
         """Status, text and headers for who isn't let in, or has just been; None for who is in."""
-        if not self._is_served(scope):
-            return HTTPStatus.FORBIDDEN, _STRANGE_HOST, {}
-        given, rest = _split(scope)
-        has_token = given is not None and _same(given, self._token)
+        if not self._has_known_host(scope):
+            return HTTPStatus.FORBIDDEN, _UNKNOWN_HOST, {}
+        given, rest = _take_token(scope)
+        has_token = given is not None and _is_equal(given, self._token)
         if self._has_cookie(scope):
             return (HTTPStatus.SEE_OTHER, "", {"location": rest}) if has_token else None
-        if not has_token or self._is_spent or scope.get("method") != "GET":
+        if not has_token or self._is_token_used or scope.get("method") != "GET":
             return HTTPStatus.FORBIDDEN, _NO_COOKIE, {}
         if self.users is not None and peers.uid(scope["server"], scope["client"]) not in self.users:
             return HTTPStatus.FORBIDDEN, _OTHER_USER, {}
-        self._is_spent = True
-        cookie = f"{self._name}={self._secret}; Path=/; HttpOnly; SameSite=Lax"
+        self._is_token_used = True
+        cookie = f"{self._cookie_name}={self._cookie_value}; Path=/; HttpOnly; SameSite=Lax"
         return HTTPStatus.SEE_OTHER, "", {"location": rest, "set-cookie": cookie}
 
-    def _is_served(self, scope: Scope) -> bool:
+    def _has_known_host(self, scope: Scope) -> bool:
         names = [value.decode("latin-1").lower() for name, value in scope["headers"] if name == b"host"]
         return len(names) == 1 and _without_port(names[0]) in self._hosts
 
@@ -88,10 +88,10 @@ class Gate:
             if name == b"cookie"
             for each in value.decode("latin-1").split(";")
         ]
-        return any(name == self._name and _same(value, self._secret) for name, _, value in pairs)
+        return any(name == self._cookie_name and _is_equal(value, self._cookie_value) for name, _, value in pairs)
 
 
-def _same(given: str, secret: str) -> bool:
+def _is_equal(given: str, secret: str) -> bool:
     return secrets.compare_digest(given.encode(), secret.encode())
 
 
@@ -100,7 +100,7 @@ def _without_port(host: str) -> str:
     return name if colon and port.isdecimal() else host
 
 
-def _split(scope: Scope) -> tuple[str | None, str]:
+def _take_token(scope: Scope) -> tuple[str | None, str]:
     """The token in a request's address, and the address without it."""
     parts = scope.get("query_string", b"").split(b"&")
     tokens = [part for part in parts if part.startswith(_PARAMETER)]

@@ -38,32 +38,32 @@ class RecordingFile(Database):  # type: ignore[misc]  # Datasette has no types
     def connect(self, write: bool = False) -> Any:
         """A connection that can only read, whatever for."""
         connection = sqlite3.connect(f"{self._file.as_uri()}?mode=ro", uri=True, check_same_thread=False)
-        _opened(self).append(connection)
+        _open_connections(self).append(connection)
         return connection
 
-    def again(self) -> RecordingFile:
+    def reopened(self) -> RecordingFile:
         """The same file, when Datasette has closed this one."""
         return RecordingFile(self.ds, self._file)
 
 
-def _opened(database: Any) -> list[Any]:
+def _open_connections(database: Any) -> list[Any]:
     """What a database of Datasette's has open: in 1.0 under the first name, in 0.65 under the second."""
     name = "_all_connections" if hasattr(database, "_all_connections") else "_all_file_connections"
     found: list[Any] = getattr(database, name)
     return found
 
 
-def _interrupt(datasette: Any) -> None:
+def _interrupt_statements(datasette: Any) -> None:
     """Ends each statement from now on: the end of the program waits for the threads that run them."""
     while True:
         for database in list(datasette.databases.values()):
-            for connection in list(_opened(database)):
+            for connection in list(_open_connections(database)):
                 with contextlib.suppress(sqlite3.Error):  # closed already
                     connection.interrupt()
         time.sleep(_POLL_SECONDS)
 
 
-def name_of(path: Path) -> str:
+def database_name(path: Path) -> str:
     """The file's name as a database of Datasette's."""
     name = safe(path.stem)
     return f"{name}_" if name in _OWN_NAMES else name
@@ -82,10 +82,10 @@ def serve(path: Path, listener: socket.socket, hosts: Collection[str], on_ready:
 async def _serve(path: Path, listener: socket.socket, gate: Gate, on_ready: Callable[[Gate], None]) -> None:
     datasette = Datasette(memory=True, settings=_SETTINGS)
     datasette.remove_database("_memory")  # which it has if it is given no file
-    datasette.add_database(RecordingFile(datasette, path), name=name_of(path))
+    datasette.add_database(RecordingFile(datasette, path), name=database_name(path))
     await datasette.invoke_startup()
     config = uvicorn.Config(
-        gate.around(datasette.app()),
+        gate.guard(datasette.app()),
         lifespan="on",
         log_config=None,
         log_level="error",
@@ -104,7 +104,7 @@ async def _serve(path: Path, listener: socket.socket, gate: Gate, on_ready: Call
         while not server.should_exit and not serving.done():
             await asyncio.wait([serving], timeout=_POLL_SECONDS)
     finally:
-        threading.Thread(target=_interrupt, args=[datasette], daemon=True).start()
+        threading.Thread(target=_interrupt_statements, args=[datasette], daemon=True).start()
     await serving
 
 

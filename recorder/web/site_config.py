@@ -7,7 +7,7 @@ from pathlib import Path
 import yaml
 
 from ..storage import file_check
-from . import describe
+from . import metadata
 
 
 class _Dumper(yaml.SafeDumper):
@@ -21,11 +21,13 @@ def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
 _Dumper.add_representer(str, _text)
 
 
-def config(db: Path) -> str:
+def render(db: Path) -> str:
     """Metadata and configuration for a file of this name, which need not be there yet. Raises DataError."""
     if db.exists():
         file_check.check_readable(db)
     lines = (
         "# What Datasette is to know of recordings by webpf. With 0.65: datasette -m FILE; with 1.0: -m FILE -c FILE.\n"
     )
-    return lines + yaml.dump(describe.whole(db.stem), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
+    return lines + yaml.dump(
+        metadata.full_config(db.stem), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120
+    )

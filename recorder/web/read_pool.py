@@ -16,17 +16,17 @@ from contextlib import contextmanager, suppress
 from typing import Any, TypeAlias, TypeVar
 
 from ..progress import Work
-from . import served
+from . import databases
 
 Receive: TypeAlias = Callable[[], Awaitable[Any]]
 Result = TypeVar("Result")
 Read: TypeAlias = Callable[[Any, Work], Result]
 
 _INSTRUCTIONS = 10_000  # of SQLite's machine, from one look to the next: about a millisecond
-_MOST_ASKED = 100
+_MAX_PENDING = 100
 
 
-class NotRead(Exception):
+class ReadFailed(Exception):
     """Why there is no answer, and the HTTP status that says so."""
 
     def __init__(self, message: str, status: int) -> None:
@@ -40,7 +40,7 @@ class _Reading:
 
     def __init__(self, seconds: float) -> None:
         self._deadline = time.monotonic() + seconds
-        self.too_long = NotRead(f"it took more than {seconds:g} s, and was ended", 503)
+        self.timed_out = ReadFailed(f"it took more than {seconds:g} s, and was ended", 503)
         self._is_stopped = False
         self._connection: Any = None
         self._lock = threading.Lock()  # so that no closed connection is interrupted, nor another reading's
@@ -52,26 +52,28 @@ class _Reading:
             if self._connection is not None:
                 self._connection.interrupt()
 
-    def is_over(self) -> bool:
+    def must_stop(self) -> bool:
         return self._is_stopped or time.monotonic() > self._deadline
 
     def at(self, done: int, total: int) -> None:
-        if self.is_over():
-            raise self.too_long
+        if self.must_stop():
+            raise self.timed_out
 
     def watch(self, connection: Any) -> None:
-        connection.set_progress_handler(self.is_over, _INSTRUCTIONS)
+        connection.set_progress_handler(self.must_stop, _INSTRUCTIONS)
 
     def run(self, database: Any, read: Read[Result]) -> Result:
-        """In a thread. Raises NotRead."""
+        """In a thread. Raises ReadFailed."""
         self.at(0, 0)
         try:
-            with served.connection(database) as connection, self._interruptible(connection):
+            with databases.connect(database) as connection, self._interruptible(connection):
                 self.watch(connection)
                 return read(connection, self)
-        except (served.Error, OSError) as error:
+        except (databases.Error, OSError) as error:
             self.at(0, 0)
-            raise NotRead(f"{database.name} can't be read: {error}", 503 if "locked" in str(error) else 404) from error
+            raise ReadFailed(
+                f"{database.name} can't be read: {error}", 503 if "locked" in str(error) else 404
+            ) from error
 
     @contextmanager
     def _interruptible(self, connection: Any) -> Iterator[None]:
@@ -84,61 +86,61 @@ class _Reading:
                 self._connection = None
 
 
-class Readers:
+class ReadPool:
     """Some threads, and how long a reading may take, the time included for which it waits for one of them."""
 
     def __init__(self, threads: int, seconds: float) -> None:
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="webpf")
         self._seconds = seconds
-        self._ends: dict[object, asyncio.Future[NotRead]] = {}  # of each page, what ends its reading
+        self._cancellations: dict[object, asyncio.Future[ReadFailed]] = {}  # of each page, what ends its reading
 
     async def read(self, database: Any, read: Read[Result], page: str, receive: Receive) -> Result:
-        """What `read` makes of a connection. Raises NotRead.
+        """What `read` makes of a connection. Raises ReadFailed.
 
         page: which page asks, so that its reading before this one ends; '' ends none. receive: tells that it went away.
         """
-        if len(self._ends) >= _MOST_ASKED:
-            raise NotRead("too much is asked at a time: try again", 503)
+        if len(self._cancellations) >= _MAX_PENDING:
+            raise ReadFailed("too much is asked at a time: try again", 503)
         key = page or object()
-        end: asyncio.Future[NotRead] = asyncio.get_running_loop().create_future()
-        _end(self._ends.get(key), NotRead("this page has asked for something newer", 409))
-        self._ends[key] = end
-        watch = asyncio.ensure_future(_end_when_gone(receive, end))
+        cancellation: asyncio.Future[ReadFailed] = asyncio.get_running_loop().create_future()
+        _cancel(self._cancellations.get(key), ReadFailed("this page has asked for something newer", 409))
+        self._cancellations[key] = cancellation
+        watch = asyncio.ensure_future(_cancel_on_disconnect(receive, cancellation))
         try:
-            return await self._run(database, read, end)
+            return await self._run(database, read, cancellation)
         finally:
             watch.cancel()
-            if self._ends.get(key) is end:
-                del self._ends[key]
+            if self._cancellations.get(key) is cancellation:
+                del self._cancellations[key]
 
-    async def _run(self, database: Any, read: Read[Result], end: asyncio.Future[NotRead]) -> Result:
+    async def _run(self, database: Any, read: Read[Result], cancellation: asyncio.Future[ReadFailed]) -> Result:
         reading = _Reading(self._seconds)
         running = asyncio.get_running_loop().run_in_executor(self._threads, reading.run, database, read)
         try:
-            await asyncio.wait((running, end), timeout=self._seconds, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait((running, cancellation), timeout=self._seconds, return_when=asyncio.FIRST_COMPLETED)
             if running.done():
                 return running.result()
-            raise end.result() if end.done() else reading.too_long
+            raise cancellation.result() if cancellation.done() else reading.timed_out
         finally:
             reading.stop()
             running.cancel()  # if it waits for a thread still
 
 
-def _end(end: asyncio.Future[NotRead] | None, why: NotRead) -> None:
-    if end is not None and not end.done():
-        end.set_result(why)
+def _cancel(cancellation: asyncio.Future[ReadFailed] | None, reason: ReadFailed) -> None:
+    if cancellation is not None and not cancellation.done():
+        cancellation.set_result(reason)
 
 
-async def _end_when_gone(receive: Receive, end: asyncio.Future[NotRead]) -> None:
+async def _cancel_on_disconnect(receive: Receive, cancellation: asyncio.Future[ReadFailed]) -> None:
     with suppress(asyncio.CancelledError):
         while (await receive())["type"] != "http.disconnect":
             pass
-        _end(end, NotRead("nobody waits for it any more", 503))
+        _cancel(cancellation, ReadFailed("nobody waits for it any more", 503))
 
 
-PICTURES = Readers(threads=2, seconds=10)
+TIMELINES = ReadPool(threads=2, seconds=10)
 """For what a page shows."""
-ROWS = Readers(threads=1, seconds=10)
+RECORDINGS = ReadPool(threads=1, seconds=10)
 """For the row of a recording: a page opens while others' pictures take long."""
-TRACES = Readers(threads=1, seconds=300)
+TRACES = ReadPool(threads=1, seconds=300)
 """For whole recordings, one at a time."""

@@ -21,7 +21,7 @@ _LABELS = {"processes": "comm", "recordings": "host"}
 _NEWEST_FIRST = ("recordings", "processes")
 
 
-def metadata() -> dict[str, Any]:
+def database_metadata() -> dict[str, Any]:
     """Of one database: title, description, and of each table its description and those of its columns."""
     tables: dict[str, dict[str, Any]] = {}
     for table in data_dictionary.all_tables():
@@ -32,7 +32,7 @@ def metadata() -> dict[str, Any]:
     return {"title": TITLE, "description": DESCRIPTION, "tables": tables}
 
 
-def settings() -> dict[str, Any]:
+def table_settings() -> dict[str, Any]:
     """Of one database: per table, what it is sorted by, what labels its rows, and whether it is hidden.
 
     No facets: each goes through all rows, and so takes a second on a million; the menu of a column adds one.
@@ -45,7 +45,7 @@ def settings() -> dict[str, Any]:
     return tables
 
 
-def queries() -> dict[str, dict[str, Any]]:
+def saved_query_settings() -> dict[str, dict[str, Any]]:
     """The saved queries: name -> sql, title, description, names of the parameters."""
     return {name: _query(saved_queries.load(name)) for name in saved_queries.names()}
 
@@ -65,9 +65,9 @@ def _parameter(parameter: query_head.Parameter) -> str:
     return f"{parameter.name}: {parameter.description}{f' ({value})' if value else ''}."
 
 
-def whole(database: str) -> dict[str, Any]:
+def full_config(database: str) -> dict[str, Any]:
     """All that a Datasette without the plugin needs to know of one database, for its metadata and configuration."""
-    about = metadata()
-    for name, wanted in settings().items():
-        about["tables"].setdefault(name, {}).update(wanted)
-    return {"databases": {database: {**about, "queries": queries()}}}
+    config = database_metadata()
+    for name, settings in table_settings().items():
+        config["tables"].setdefault(name, {}).update(settings)
+    return {"databases": {database: {**config, "queries": saved_query_settings()}}}

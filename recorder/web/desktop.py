@@ -14,7 +14,7 @@ from ..host import sudo_user
 
 _GRAPHICAL = ("x-www-browser", "firefox", "chromium", "google-chrome", "chromium-browser", "brave-browser")
 # They would take over the terminal that webpf was called in, and without one use up an address that works once.
-_IN_THE_TERMINAL = {"w3m", "lynx", "links", "links2", "elinks", "www-browser", "browsh"}
+_TEXT_BROWSERS = {"w3m", "lynx", "links", "links2", "elinks", "www-browser", "browsh"}
 _START_SECONDS = 2.0
 
 
@@ -29,7 +29,7 @@ class Desktop:
         self.uid = self._user.uid if self._user else os.geteuid()
 
     @property
-    def is_here(self) -> bool:
+    def has_display(self) -> bool:
         """Whether there is a display, and not the one of a machine far away."""
         is_remote = any(self._environment.get(name) for name in ("SSH_CONNECTION", "SSH_CLIENT", "SSH_TTY"))
         return not is_remote and any(self._environment.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY"))
@@ -39,16 +39,16 @@ class Desktop:
 
         It runs as the user, apart from webpf and its terminal. What ends by itself is waited for, 2 s at most.
         """
-        return self.is_here and any(self._start(command) for command in self._commands(page))
+        return self.has_display and any(self._start(command) for command in self._commands(page))
 
-    def tunnel(self, port: int) -> str:
+    def tunnel_command(self, port: int) -> str:
         """The command that makes the port reachable on the machine at which the user sits."""
         connection = self._environment.get("SSH_CONNECTION", "").split()  # client, its port, server, its port
         host, ssh_port = connection[2:] if len(connection) == 4 else (socket.gethostname(), "22")
         options = ["-L", f"{port}:127.0.0.1:{port}", *([] if ssh_port == "22" else ["-p", ssh_port])]
-        return shlex.join(["ssh", *options, f"{self._name()}@{host}"])
+        return shlex.join(["ssh", *options, f"{self._user_name()}@{host}"])
 
-    def _name(self) -> str:
+    def _user_name(self) -> str:
         try:
             return pwd.getpwuid(self.uid).pw_name
         except KeyError:
@@ -61,7 +61,7 @@ class Desktop:
                 words = shlex.split(line.strip().removesuffix("&"))
             except ValueError:  # an open quote
                 continue
-            if words and Path(words[0]).name not in _IN_THE_TERMINAL:
+            if words and Path(words[0]).name not in _TEXT_BROWSERS:
                 yield [word.replace("%s", page) for word in words] if "%s" in line else [*words, page]
 
     def _start(self, command: list[str]) -> bool:
