@@ -1,4 +1,4 @@
-"""Exports a recording in one of the formats."""
+"""Exports a recording in one of the formats, from a file to an open output."""
 
 from __future__ import annotations
 
@@ -19,9 +19,11 @@ from .formats import FORMATS, Format
 def export(
     db: Path, recording: int | str | None, format: str, weight: str, out: BinaryIO, work: Work = UNWATCHED
 ) -> Recording:
-    """Writes a recording in one of FORMATS; returns which one it was. weight: of stacks, one of stacks.WEIGHTS.
+    """Writes a recording to `out` and returns the recording that was written.
 
-    Raises NotFound or DataError for the file, work's Interrupted, Unavailable for a format whose package is missing.
+    format: a name in FORMATS. weight: one of stacks.WEIGHTS; only formats with stacks use it. Raises NotFound or
+    DataError if the recording can't be read, Unavailable if the format needs a package that isn't installed, and
+    Interrupted if `work` was cancelled.
     """
     chosen = FORMATS[format]
     with reader.reading(db) as connection, _explain_missing_package(chosen):
@@ -38,7 +40,10 @@ def export(
 
 
 def path_in_folder(db: Path, recording: int | str | None, format: str) -> Path | None:
-    """Where a recording's file is within a folder, for a format that goes into one; raises what export() does."""
+    """Returns the path of the exported file within the output folder; None for formats that don't use a folder.
+
+    Raises the same errors as export().
+    """
     chosen = FORMATS[format]
     if chosen.path_in_folder is None:
         return None
@@ -48,7 +53,7 @@ def path_in_folder(db: Path, recording: int | str | None, format: str) -> Path |
 
 @contextlib.contextmanager
 def _explain_missing_package(format: Format) -> Iterator[None]:
-    """Raises Unavailable if the package that a format needs isn't there."""
+    """Turns an ImportError into Unavailable if the format needs an optional package."""
     try:
         yield
     except ImportError:
@@ -59,7 +64,7 @@ def _explain_missing_package(format: Format) -> Iterator[None]:
 
 
 class _TextWithoutDel(io.TextIOWrapper):
-    """Without DEL: the one control character that JSON doesn't escape, and terminals take."""
+    """Escapes DEL, the only control character that json.dumps() leaves unescaped and terminals interpret."""
 
     def write(self, text: str) -> int:
         return super().write(text.replace("\x7f", "\\u007f"))
@@ -67,9 +72,9 @@ class _TextWithoutDel(io.TextIOWrapper):
 
 @contextlib.contextmanager
 def _as_text(out: BinaryIO) -> Iterator[io.TextIOWrapper]:
-    # Names are any bytes: what is no text is written as \\udcff, as JSON has it.
+    # Names can contain any bytes. Bytes that aren't UTF-8 are written as \\udcff, which is valid in JSON.
     text = _TextWithoutDel(out, encoding="utf-8", errors="backslashreplace", newline="\n", write_through=False)
     try:
         yield text
     finally:
-        text.detach()  # which flushes it, and leaves `out` open
+        text.detach()  # flushes, and leaves `out` open

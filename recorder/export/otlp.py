@@ -1,7 +1,8 @@
-"""A recording as OpenTelemetry spans: one for each process, a trace for each that came from outside of the recording.
+"""Exports a recording as OpenTelemetry spans: one span per process.
 
-The format is OTLP's JSON, a request with some hundred spans on each line: what the Collector's file receiver reads, and
-what can be sent, line by line, to any receiver's /v1/traces. Specification: https://opentelemetry.io/docs/specs/otlp/
+A process whose parent is not part of the recording starts a new trace. The format is OTLP as JSON lines; each line is
+a request with up to 500 spans. The Collector's file receiver reads such a file, and each line can be sent to the
+/v1/traces endpoint of any receiver. Specification: https://opentelemetry.io/docs/specs/otlp/
 """
 
 from __future__ import annotations
@@ -22,16 +23,16 @@ from ..storage.sql_macros import expand
 from ..version import __version__
 
 LINE_BYTES = 1_000_000
-"""A line is shorter than this: the Collector's file receiver takes 1 MiB (max_log_size) unless told otherwise."""
+"""Maximum length of a line. The Collector's file receiver reads 1 MiB by default (max_log_size)."""
 
-_SPANS_PER_LINE = 500  # of a line
-_ARGUMENTS_BYTES, _EVENTS_BYTES = 400_000, 400_000  # of a span's arguments, and of its events
-_TEXT_BYTES = 20_000  # of any other text: a path has at most 4,096 bytes, which are up to four times that with escapes
+_SPANS_PER_LINE = 500
+_ARGUMENTS_BYTES, _EVENTS_BYTES = 400_000, 400_000  # limits for the arguments and for the events of a span
+_TEXT_BYTES = 20_000  # limit for any other text: a path has at most 4,096 bytes, up to four times that when escaped
 _ENCODER = json.JSONEncoder(separators=(",", ":"))
 _INTERNAL, _ERROR = 1, 2  # SpanKind, StatusCode
 
 _PROCESSES = expand("SELECT * FROM processes WHERE recording_id = :id AND is_counted!(processes) ORDER BY id")
-# Those that have no name in OpenTelemetry, nor a place of their own in a span.
+# Columns that OpenTelemetry has a name or a span field for, or that mean nothing outside of the file.
 _OTHERWISE_EXPORTED = {
     "recording_id", "parent_id", "pid", "ppid", "start_ns", "end_ns", "lifetime_ns", "comm", "filename", "args", "argv",
     "argv_bytes", "execs", "status", "exit_code", "core_dumped", "uid", "cgroup_id", "end_ppid", "kernel",
@@ -47,9 +48,10 @@ _PROGRAMS = "SELECT time_ns, filename, comm FROM programs WHERE process_id = ? O
 
 
 def write(connection: sqlite3.Connection, recording: Recording, out: TextIO, work: Work = UNWATCHED) -> None:
-    """Writes all processes of a recording but kernel threads. Who runs on has a span to the end of the recording.
+    """Writes the spans of all processes except kernel threads.
 
-    What makes a span too long for a line is cut, and says so: arguments, paths, and the programs of a process.
+    The span of a process that was still running ends with the recording. Arguments, paths and program lists that are
+    too long for a line are truncated, with a note of how much was cut.
     """
     spans = counted(_spans(connection, recording), work, processes(connection, recording.id))
     resource = {"attributes": _attributes(_resource(recording))}
@@ -70,7 +72,7 @@ def write(connection: sqlite3.Connection, recording: Recording, out: TextIO, wor
 
 
 def _json(value: Any) -> str:
-    """All of it ASCII, so that its length is the number of its bytes."""
+    """Returns JSON as ASCII, so that its length is its number of bytes."""
     return _ENCODER.encode(value)
 
 
@@ -92,7 +94,7 @@ def _spans(connection: sqlite3.Connection, recording: Recording) -> Iterator[dic
     cursor = connection.cursor()
     cursor.row_factory = sqlite3.Row
     values = {"id": recording.id, "started": recording.started_ns}
-    # Who was there before is no part of what happened: else all would be one trace, that of init.
+    # Processes that started before the recording have no children here; otherwise all spans would be one trace of init.
     new = {id: (parent, pid, start) for id, parent, pid, start in connection.execute(_STARTED_IN_RECORDING, values)}
     roots: dict[int, int] = {}
     for row in cursor.execute(_PROCESSES, values):
@@ -117,28 +119,31 @@ def _spans(connection: sqlite3.Connection, recording: Recording) -> Iterator[dic
 
 
 def _trace_root(id: int, new: dict[int, tuple[int | None, int, int]], roots: dict[int, int]) -> int:
-    """The first of its ancestors that started in the recording, or itself. roots: those found so far."""
-    line = [id]
-    while line[-1] not in roots:
-        roots[line[-1]] = line[-1]  # so that it ends where somebody is their own ancestor
-        parent = new[line[-1]][0] if line[-1] in new else None
+    """Returns the oldest ancestor that started during the recording, or the process itself.
+
+    roots: the results so far, which this function adds to.
+    """
+    path = [id]
+    while path[-1] not in roots:
+        roots[path[-1]] = path[-1]  # ends the loop if a damaged file makes a process its own ancestor
+        parent = new[path[-1]][0] if path[-1] in new else None
         if parent not in new or parent is None:
             break
-        line.append(parent)
-    root = roots[line[-1]]
-    for each in line:
+        path.append(parent)
+    root = roots[path[-1]]
+    for each in path:
         roots[each] = root
     return root
 
 
 def _hash_id(recording: Recording, pid: int, start_ns: int, size: int) -> str:
-    """The same for the same process whenever it is exported: of boot, pid and start, in hex."""
+    """Returns an id in hex, made from boot id, pid and start time: every export gives a process the same id."""
     name = f"{recording.boot_id}/{pid}/{start_ns}"
     return hashlib.blake2b(name.encode(), digest_size=size).hexdigest()
 
 
 def _process_attributes(row: sqlite3.Row) -> dict[str, Any]:
-    """Names that begin with process. are OpenTelemetry's: https://opentelemetry.io/docs/specs/semconv/registry/."""
+    """Names with the prefix process. are OpenTelemetry's: https://opentelemetry.io/docs/specs/semconv/registry/."""
     arguments = None
     if row["argv"] is not None:
         arguments = _truncate_arguments([text(argument) for argument in argv.split(row["argv"][: argv.LONGEST])])
@@ -155,7 +160,7 @@ def _process_attributes(row: sqlite3.Row) -> dict[str, Any]:
 
 
 def _events(connection: sqlite3.Connection, row: sqlite3.Row) -> dict[str, Any]:
-    """The programs that it took on one after the other, if it was more than one."""
+    """Returns the execs of a process as span events, if there was more than one."""
     if (row["execs"] or 0) < 2:
         return {}
     events, size, dropped = [], 0, 0
@@ -163,8 +168,8 @@ def _events(connection: sqlite3.Connection, row: sqlite3.Row) -> dict[str, Any]:
         if size > _EVENTS_BYTES:
             dropped += 1
             continue
-        about = _attributes({"process.executable.path": as_text(filename), "process.executable.name": comm})
-        events.append({"timeUnixNano": str(time_ns), "name": "exec", "attributes": about})
+        program = _attributes({"process.executable.path": as_text(filename), "process.executable.name": comm})
+        events.append({"timeUnixNano": str(time_ns), "name": "exec", "attributes": program})
         size += len(_json(events[-1])) + 1
     return {"events": events, **({"droppedEventsCount": dropped} if dropped else {})}
 
@@ -178,7 +183,7 @@ def _status(row: sqlite3.Row) -> dict[str, Any]:
 
 
 def _attributes(values: dict[str, Any]) -> list[dict[str, Any]]:
-    """Those that are known, as OTLP writes them: 64-bit numbers as text."""
+    """Returns the values that are known in OTLP's form, where 64-bit numbers are text."""
     return [{"key": key, "value": _value(value)} for key, value in values.items() if value is not None]
 
 
@@ -189,7 +194,7 @@ def _value(value: Any, limit: int = _TEXT_BYTES) -> dict[str, Any]:
 
 
 def _truncate_arguments(arguments: list[str]) -> list[str]:
-    """As many of them as a span has room for; says so where some are omitted."""
+    """Returns as many arguments as fit into a span; the last one says how many were omitted."""
     room = _ARGUMENTS_BYTES
     for number, argument in enumerate(arguments):
         size = len(_json(_value(argument, _ARGUMENTS_BYTES))) + 1
@@ -205,7 +210,7 @@ def _truncate_arguments(arguments: list[str]) -> list[str]:
 
 
 def _truncate(text: str, limit: int) -> str:
-    """A text that has about so many bytes in JSON; says so where it is cut."""
+    """Shortens a text to about `limit` bytes of JSON, and adds how many characters were cut."""
     size = len(_json(text))
     if size <= limit:
         return text

@@ -1,4 +1,4 @@
-"""A recording as stacks for flame graphs: each process below its ancestors, weighted by what it cost itself."""
+"""Exports a recording as stacks for flame graphs: a process's stack is its ancestors, its weight its own cost."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from ..progress import processes as count_processes
 from ..storage.sql_macros import expand
 
 WEIGHTS = ("wall", "cpu", "count")
-"""wall: ns that it lived while none of its children did; cpu: ns of CPU time; count: one for each."""
+"""wall: ns during which a process lived and none of its children did; cpu: ns of CPU time; count: 1 per process."""
 
 SPEEDSCOPE_SCHEMA = "https://www.speedscope.app/file-format-schema.json"
 
 MAX_DEPTH = 100
-"""Longest stack. What is below is one more frame, which says how many processes it stands for."""
+"""Maximum number of frames in a stack. Deeper processes are merged into one more frame that gives their number."""
 
 _ROOT = 0
 
@@ -32,9 +32,9 @@ class _Process:
     start_ns: int
     end_ns: int
     cpu_ns: int
-    children_ns: int = 0  # how much of its time its children were there
-    children_until_ns: int = 0
-    stack: int | None = None  # in _Stacks
+    children_ns: int = 0  # time during which at least one of its children lived
+    children_until_ns: int = 0  # latest end of the children that children_ns includes
+    stack: int | None = None  # its number in _Stacks
 
 
 class _Stacks:
@@ -90,7 +90,10 @@ class _Stacks:
 def read_stacks(
     connection: sqlite3.Connection, recording: Recording, weight: str, work: Work = UNWATCHED
 ) -> dict[tuple[str, ...], int]:
-    """Stack (names of programs, the oldest ancestor first) -> weight. Without kernel threads, in a stable order."""
+    """Returns stack -> weight, in a stable order. A stack is program names, the oldest ancestor first.
+
+    Kernel threads are left out. Raises the errors of `work`.
+    """
     sql = """SELECT id, parent_id, comm, CASE WHEN comm GLOB 'ld*' THEN argv END, start_ns,
             last_ns!(processes, ?), coalesce(cpu_ns, 0)
         FROM processes WHERE recording_id = ? AND is_counted!(processes) ORDER BY start_ns, id"""
@@ -114,23 +117,26 @@ def read_stacks(
 
 
 def _assign_stack(process: _Process, processes: dict[int, _Process], stacks: _Stacks) -> None:
-    """Finds the stack of a process, and first that of its ancestors, as far as they have none yet."""
+    """Sets the stack of a process, and before that the stacks of its ancestors that have none yet."""
     unassigned = [process]
     while unassigned[-1].stack is None:
-        unassigned[-1].stack = _ROOT  # so that it ends where somebody is their own ancestor
+        unassigned[-1].stack = _ROOT  # ends the loop if a damaged file makes a process its own ancestor
         parent = processes.get(unassigned[-1].parent) if unassigned[-1].parent is not None else None
         if parent is None:
             break
         unassigned.append(parent)
-    number = unassigned[-1].stack or _ROOT
+    stack = unassigned[-1].stack or _ROOT
     for each in reversed(unassigned):
         if each.stack == _ROOT:
-            each.stack = stacks.child(number, each.name)
-        number = each.stack or _ROOT
+            each.stack = stacks.child(stack, each.name)
+        stack = each.stack or _ROOT
 
 
 def _sum_child_time(processes: dict[int, _Process], started_ns: int) -> None:
-    """Adds up for how long each had children, from the recording's begin on. They come in the order of their starts."""
+    """Sets children_ns of all processes, counted from the start of the recording.
+
+    processes: in the order of their start times.
+    """
     for child in processes.values():
         parent = processes.get(child.parent) if child.parent is not None else None
         if parent is not None:
@@ -143,7 +149,7 @@ def _sum_child_time(processes: dict[int, _Process], started_ns: int) -> None:
 def write_folded(
     connection: sqlite3.Connection, recording: Recording, out: TextIO, weight: str, work: Work = UNWATCHED
 ) -> None:
-    """One stack a line, names joined by ; as flamegraph.pl reads them."""
+    """Writes one stack per line, with names joined by `;`, as flamegraph.pl reads them."""
     stacks = read_stacks(connection, recording, weight, work)
     out.writelines(f"{';'.join(map(_folded_frame, stack))} {cost}\n" for stack, cost in stacks.items())
 
@@ -151,7 +157,7 @@ def write_folded(
 def write_speedscope(
     connection: sqlite3.Connection, recording: Recording, out: TextIO, weight: str, work: Work = UNWATCHED
 ) -> None:
-    """For speedscope.app, by its schema."""
+    """Writes a sampled profile that follows speedscope's schema."""
     stacks = read_stacks(connection, recording, weight, work)
     frames = list(dict.fromkeys(name for stack in stacks for name in stack))
     index = {name: number for number, name in enumerate(frames)}
@@ -178,5 +184,5 @@ def write_speedscope(
 
 
 def _folded_frame(name: str) -> str:
-    """A name without what separates names, and without what a terminal would act on."""
+    """Returns a name without the separator `;` and without characters that a terminal would interpret."""
     return safe(name).replace(";", "_")

@@ -1,4 +1,4 @@
-"""`webpf browse`: Datasette on a port of this machine, and the page that is opened."""
+"""`webpf browse`: runs Datasette on a local port, and opens the recording's page in the user's browser."""
 
 from __future__ import annotations
 
@@ -33,7 +33,11 @@ _HOST_NAME = re.compile(r"[a-z0-9._-]+|\[[0-9a-f:.]+\]")
 
 @dataclass(frozen=True)
 class ServedPage:
-    """What is served. address: lets one browser in, once. tunnel: how to get there from where the user sits, if far."""
+    """The page that is served.
+
+    address: its URL, which lets in one browser, once. is_open: whether a browser was started. tunnel: the ssh command
+    that makes the page reachable from the user's own machine; None if webpf runs on that machine.
+    """
 
     address: str
     is_open: bool
@@ -50,8 +54,8 @@ def serve(
 ) -> int:
     """Serves the file until Ctrl-C, SIGTERM or SIGHUP; returns the exit code.
 
-    port: None takes the first free one. hosts: names besides localhost that requests may give. on_ready is text the
-    page's address when it is served. Raises NotFound, DataError, Unavailable or UsageError.
+    port: None for the first free one from 8001. on_ready: called once, when the page can be opened. hosts: host names
+    that requests may use besides localhost. Raises NotFound, DataError, Unavailable or UsageError.
     """
     allowed_hosts = [_check_host(host.lower()) for host in hosts]
     with reader.reading(db) as connection:
@@ -81,7 +85,7 @@ def serve(
 
 
 def encode_name(name: str) -> str:
-    """A database's name as Datasette writes it in an address: like %-encoding, but with a tilde."""
+    """Returns a database's name as Datasette writes it in URLs: like percent-encoding, but with a tilde."""
     return re.sub(r"%", "~", quote(name.replace("~", "\0"), safe="").replace(".", "%2E").replace("%00", "%7E"))
 
 
@@ -90,7 +94,7 @@ def _tunnel(desktop: Desktop, port: int) -> str | None:
 
 
 def _open(desktop: Desktop, gate: Gate, address: str) -> bool:
-    # All users can read the arguments of a browser: until it has used the address, only its user may.
+    # All users can read a browser's arguments. So only the browser's user (or root) may use the address.
     gate.users = {0, desktop.uid}
     is_open = desktop.open(address)
     if not is_open:
@@ -105,19 +109,20 @@ def _check_host(host: str) -> str:
 
 
 def _open_listener(port: int | None) -> socket.socket:
-    """A socket that listens: from here on nobody else can take the port."""
+    """Returns a listening socket. It exists before Datasette starts, so no other program can take the port."""
     if port is None:
         ports = range(FIRST_PORT, FIRST_PORT + _PORTS)
         found = next((listener for each in ports if (listener := _listen(each))), None)
         if found is None:
-            message = f"all ports from {FIRST_PORT} to {FIRST_PORT + _PORTS - 1} are taken"
+            message = f"all ports from {FIRST_PORT} to {FIRST_PORT + _PORTS - 1} are in use"
             raise Unavailable(message, "webpf browse --port 9000")
         return found
     if not 1 <= port <= 65535:
         raise UsageError(f"--port must be from 1 to 65535, not {port}", f"webpf browse --port {FIRST_PORT}")
     found = _listen(port)
     if found is None:
-        raise Unavailable(f"port {port} is taken, or this user may not have it; webpf finds a free one", "webpf browse")
+        message = f"port {port} is in use or not permitted; without --port, webpf uses a free one"
+        raise Unavailable(message, "webpf browse")
     return found
 
 
@@ -135,10 +140,10 @@ def _listen(port: int) -> socket.socket | None:
 
 @contextlib.contextmanager
 def _end_on_signals() -> Iterator[None]:
-    """SIGTERM and SIGHUP end it like Ctrl-C; and that also where a shell had it ignored, as in the background."""
+    """Makes SIGINT, SIGTERM and SIGHUP end the block, even if the shell ignored SIGINT for a background job."""
     before = {}
     for number in ASKING:
-        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # nohup means it
+        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # ignored: as nohup wants
             before[number] = signal.signal(number, _raise_interrupt)
     try:
         yield
@@ -150,14 +155,15 @@ def _end_on_signals() -> Iterator[None]:
 
 
 def _raise_interrupt(number: int, frame: FrameType | None) -> None:
-    """Python's own would be replaced by asyncio, with one that waits for what doesn't wait itself."""
+    """Handles SIGINT, because asyncio.run() replaces Python's own handler with one that can't end blocking code."""
     raise KeyboardInterrupt
 
 
 class _MutedOutput:
-    """Keeps from the user what Datasette and its plugins print; why they didn't start can be asked for.
+    """Captures what Datasette and its plugins print, so that the reason of a failed start can be reported.
 
-    It is for nobody, and need not be short: where webpf's own stderr is a pipe, nobody may read it.
+    The output isn't shown: there can be a lot of it, and it would block webpf if its stderr were a pipe without a
+    reader.
     """
 
     def __enter__(self) -> _MutedOutput:
@@ -170,14 +176,14 @@ class _MutedOutput:
         sys.stdout, sys.stderr = self._own
 
     def show(self, write: Callable[[], None]) -> None:
-        """Lets webpf speak once; from then on what is printed isn't kept."""
+        """Calls `write` with the real output; from then on, other output is discarded instead of captured."""
         null = io.TextIOWrapper(io.FileIO(os.devnull, "w"), encoding="utf-8", errors="replace")
         sys.stdout, sys.stderr = self._own
         write()
         sys.stdout = sys.stderr = null
 
     def reason(self, error: BaseException) -> str:
-        """The last line of what is known of an error, from itself or from what was printed before it."""
+        """Returns the last line of the error's message, or of the captured output if it has no message."""
         message = "" if isinstance(error, SystemExit) and not isinstance(error.code, str) else str(error)
         self._captured.seek(0)
         lines = (message.strip() or self._captured.read().strip()).splitlines()

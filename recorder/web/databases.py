@@ -1,6 +1,7 @@
-"""Which of Datasette's databases are recordings that can be read, and connections to them.
+"""Finds the Datasette databases that are readable recording files, and connects to them.
 
-A file that can't be read is as good as not there: nothing here raises for it, so it spoils no page of other files.
+An unreadable file is treated as if it didn't exist. No function here raises an error for it, so it doesn't break the
+pages of other files.
 """
 
 from __future__ import annotations
@@ -22,24 +23,24 @@ from datasette.utils import sqlite3
 from ..storage import data_dictionary, file_check, schema_version, soundness
 
 Error = sqlite3.Error
-"""What goes wrong with a connection. Datasette may have another sqlite3 than Python's own."""
+"""SQLite's error class, from the module that Datasette uses; that isn't always Python's own sqlite3."""
 
-_NEEDED_TABLES = ("recordings", "processes")  # tables; what is shown of a recording comes from them
+_NEEDED_TABLES = ("recordings", "processes")  # the pages read only these
 _RECHECK_SECONDS = 1.0
 
 
 class State(enum.Enum):
-    """What a database is."""
+    """The kind of a database."""
 
     RECORDING = enum.auto()
-    OLDER = enum.auto()  # a recording file that has to be upgraded first
+    OLDER = enum.auto()  # a recording file with an older schema, to be upgraded first
     OTHER = enum.auto()
-    UNREADABLE = enum.auto()  # it was a recording, or says that it is
+    UNREADABLE = enum.auto()  # its header, or an earlier check, says that it is a recording
 
 
 @dataclass(frozen=True)
 class _Check:
-    """When a file was last looked at, which file it was then, and what."""
+    """The last check of a file: when (time.monotonic()), the identity that the file had, and the result."""
 
     checked_at: float
     identity: tuple[int, ...]
@@ -51,22 +52,22 @@ _removed: WeakKeyDictionary[Any, dict[str, Any]] = WeakKeyDictionary()
 
 
 def names_with_recordings(datasette: Any) -> list[str]:
-    """Names of the databases that are recordings."""
+    """Returns the names of the databases that are readable recording files."""
     return [name for name, database in datasette.databases.items() if is_recording(database)]
 
 
 def has_recordings(datasette: Any, name: str | None) -> bool:
-    """Whether there is a recording of this name."""
+    """Returns whether there is a database of this name, and it is a readable recording file."""
     return name in datasette.databases and is_recording(datasette.databases[name])
 
 
 def is_recording(database: Any) -> bool:
-    """Whether a database of Datasette's is one of webpf's files, and can be read."""
+    """Returns whether a database is a recording file of webpf, and can be read."""
     return _state(database) is State.RECORDING
 
 
 def upgrade_message(database: Any) -> str | None:
-    """What is said of a file of an older schema; None for any other. It doesn't tell in which folder the file is."""
+    """Returns the error message for a file with an older schema; None for any other. It doesn't show the folder."""
     if _state(database) is not State.OLDER:
         return None
     try:
@@ -78,13 +79,16 @@ def upgrade_message(database: Any) -> str | None:
 
 
 def remove_unreadable(datasette: Any) -> None:
-    """Takes recordings that can't be read from Datasette until they can be: with them, all its pages would fail."""
+    """Removes unreadable recording files from Datasette, and adds them again when they are readable.
+
+    With an unreadable file, Datasette fails on all its pages.
+    """
     removed = _removed.setdefault(datasette, {})
     for name, database in list(datasette.databases.items()):
         if _state(database) is State.UNREADABLE:
-            print(f"webpf: {database.path} can't be read: it is left out until it can be", file=sys.stderr)
+            print(f"webpf: {database.path} can't be read: it is hidden until it can be", file=sys.stderr)
             datasette.remove_database(name)
-            datasette._last_schema_refresh = 0  # 1.0 lists for a second what it had; 0.65 doesn't know this
+            datasette._last_schema_refresh = 0  # 1.0 caches its list for a second; 0.65 has no cache
             removed[name] = database
     for name, database in list(removed.items()):
         if _state(database) is State.RECORDING:
@@ -96,25 +100,25 @@ def remove_unreadable(datasette: Any) -> None:
 
 @contextmanager
 def connect(database: Any) -> Iterator[Any]:
-    """A connection of one's own, opened as Datasette opens its own (read-only or immutable), and closed afterwards."""
+    """Yields a new connection, opened as Datasette opens its own (read-only or immutable), and closes it."""
     connection = database.connect()
     try:
         connection.text_factory = lambda raw: str(raw, "utf-8", "replace")
         yield connection
     finally:
         connection.close()
-        # Datasette keeps what it opened, to close it at its end: in 0.65 under the first name, in 1.0 under the second.
+        # Datasette lists its connections, to close them when it ends. The list has one name in 0.65, and one in 1.0.
         for kept in ("_all_file_connections", "_all_connections"):
             with suppress(AttributeError, ValueError):
                 getattr(database, kept).remove(connection)
 
 
 async def latest_recordings(datasette: Any, name: str, limit: int) -> list[int]:
-    """Numbers of a file's recordings, latest first; none where they can't be read."""
+    """Returns the numbers of a file's latest recordings, the latest first; none if the file can't be read."""
     sql = "SELECT id FROM recordings ORDER BY id DESC LIMIT ?"
     try:
         rows = await datasette.get_database(name).execute(sql, [limit], log_sql_errors=False)
-    except (Error, QueryInterrupted, KeyError, RuntimeError):  # RuntimeError: Datasette 1.0 has closed it meanwhile
+    except (Error, QueryInterrupted, KeyError, RuntimeError):  # RuntimeError: Datasette 1.0 has closed it
         return []
     return [int(row[0]) for row in rows]
 
@@ -140,7 +144,7 @@ def _state(database: Any) -> State:
 
 
 def _identity(path: Path) -> tuple[int, ...]:
-    """Changes whenever it may have become another file, or one that can't be opened: not with each row."""
+    """Returns a value that changes if the file was replaced or may have become unreadable; new rows don't change it."""
     try:
         status = path.stat()
     except OSError:
@@ -166,7 +170,7 @@ def _check(database: Any, path: Path) -> State:
 
 
 def _has_tables(connection: Any) -> bool:
-    """Whether the tables are webpf's, and no views of those names."""
+    """Returns whether the tables are webpf's own: real tables, not views, with the expected column types."""
     strict = connection.execute(
         "SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = 'table' AND strict"
     )

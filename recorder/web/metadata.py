@@ -1,6 +1,6 @@
-"""What Datasette is told of a recording file: titles, descriptions, saved queries and orders. Plain data.
+"""Datasette's metadata for a recording file: titles, descriptions, saved queries and sort orders, as plain data.
 
-All of it comes from the heads of the saved queries and the comments in the schema, so that nothing is said twice.
+The texts come from the headers of the saved queries and the comments in the schema, so each is written once.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from ..storage import data_dictionary
 
 TITLE = "webpf: what ran on this machine"
 DESCRIPTION = (
-    "Every process that was recorded: when it started, how long it lived, how it ended. Start with the query lifetimes,"
-    " or the table processes."
+    "All recorded processes: when each started, how long it lived and how it ended. Start with the query lifetimes or"
+    " the table processes."
 )
 
 _HIDDEN = ("fact_blocks", "_sqlite_migrations")
@@ -22,7 +22,7 @@ _NEWEST_FIRST = ("recordings", "processes")
 
 
 def database_metadata() -> dict[str, Any]:
-    """Of one database: title, description, and of each table its description and those of its columns."""
+    """Returns title and description of a database, and the descriptions of its tables and columns."""
     tables: dict[str, dict[str, Any]] = {}
     for table in data_dictionary.all_tables():
         tables[table.name] = {
@@ -33,9 +33,10 @@ def database_metadata() -> dict[str, Any]:
 
 
 def table_settings() -> dict[str, Any]:
-    """Of one database: per table, what it is sorted by, what labels its rows, and whether it is hidden.
+    """Returns Datasette's settings per table: sort order, label column, and whether the table is hidden.
 
-    No facets: each goes through all rows, and so takes a second on a million; the menu of a column adds one.
+    There are no default facets, because each one reads all rows (a second per million). Users can add one from a
+    column's menu.
     """
     tables: dict[str, dict[str, Any]] = {name: {"hidden": True} for name in _HIDDEN}
     for name, label in _LABELS.items():
@@ -46,7 +47,7 @@ def table_settings() -> dict[str, Any]:
 
 
 def saved_query_settings() -> dict[str, dict[str, Any]]:
-    """The saved queries: name -> sql, title, description, names of the parameters."""
+    """Returns the saved queries in Datasette's form: name -> sql, title, description, parameter names."""
     return {name: _query(saved_queries.load(name)) for name in saved_queries.names()}
 
 
@@ -66,7 +67,7 @@ def _parameter(parameter: query_head.Parameter) -> str:
 
 
 def full_config(database: str) -> dict[str, Any]:
-    """All that a Datasette without the plugin needs to know of one database, for its metadata and configuration."""
+    """Returns metadata and configuration of one database, for a Datasette without the plugin."""
     config = database_metadata()
     for name, settings in table_settings().items():
         config["tables"].setdefault(name, {}).update(settings)

@@ -1,8 +1,7 @@
-"""Reads recordings for the plugin's pages: in threads and on connections of its own, each reading for a limited time.
+"""Reads recordings for the plugin's pages in its own threads and connections, with a time limit.
 
-Datasette has three threads for all pages of all visitors. A timeline of a million processes would keep them busy, so
-none of its readings takes one, and what waits takes no thread at all. A page has one reading at a time: a newer one
-interrupts it.
+Datasette has three threads for all pages of all users. Timelines of a million processes would keep them busy, so their
+reads use other threads, and waiting reads use none. A page has one read at a time: a newer one interrupts it.
 """
 
 from __future__ import annotations
@@ -22,12 +21,12 @@ Receive: TypeAlias = Callable[[], Awaitable[Any]]
 Result = TypeVar("Result")
 Read: TypeAlias = Callable[[Any, Work], Result]
 
-_INSTRUCTIONS = 10_000  # of SQLite's machine, from one look to the next: about a millisecond
+_INSTRUCTIONS = 10_000  # of SQLite's virtual machine between two checks for cancellation: about a millisecond
 _MAX_PENDING = 100
 
 
 class ReadFailed(Exception):
-    """Why there is no answer, and the HTTP status that says so."""
+    """A read was cancelled or failed. status: the HTTP status of the answer."""
 
     def __init__(self, message: str, status: int) -> None:
         super().__init__(message)
@@ -36,17 +35,17 @@ class ReadFailed(Exception):
 
 
 class _Reading:
-    """A Work that ends at a time, or when it is told to."""
+    """One read, as a Work that is cancelled at its deadline or by stop()."""
 
     def __init__(self, seconds: float) -> None:
         self._deadline = time.monotonic() + seconds
-        self.timed_out = ReadFailed(f"it took more than {seconds:g} s, and was ended", 503)
+        self.timed_out = ReadFailed(f"it took more than {seconds:g} s and was cancelled", 503)
         self._is_stopped = False
         self._connection: Any = None
-        self._lock = threading.Lock()  # so that no closed connection is interrupted, nor another reading's
+        self._lock = threading.Lock()  # so that stop() doesn't interrupt a closed connection
 
     def stop(self) -> None:
-        """From another thread. SQLite interrupts the statement that runs; one that begins then ends itself."""
+        """Cancels the read; called from another thread. Interrupts the running statement; later ones end at once."""
         self._is_stopped = True
         with self._lock:
             if self._connection is not None:
@@ -63,7 +62,7 @@ class _Reading:
         connection.set_progress_handler(self.must_stop, _INSTRUCTIONS)
 
     def run(self, database: Any, read: Read[Result]) -> Result:
-        """In a thread. Raises ReadFailed."""
+        """Runs `read` on a new connection, in the calling thread. Raises ReadFailed."""
         self.at(0, 0)
         try:
             with databases.connect(database) as connection, self._interruptible(connection):
@@ -87,23 +86,24 @@ class _Reading:
 
 
 class ReadPool:
-    """Some threads, and how long a reading may take, the time included for which it waits for one of them."""
+    """A pool of threads. seconds: time limit of a read, including the time that it waits for a thread."""
 
     def __init__(self, threads: int, seconds: float) -> None:
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="webpf")
         self._seconds = seconds
-        self._cancellations: dict[object, asyncio.Future[ReadFailed]] = {}  # of each page, what ends its reading
+        self._cancellations: dict[object, asyncio.Future[ReadFailed]] = {}  # by page: cancels its read
 
     async def read(self, database: Any, read: Read[Result], page: str, receive: Receive) -> Result:
-        """What `read` makes of a connection. Raises ReadFailed.
+        """Calls `read` with a connection, and returns its result. Raises ReadFailed.
 
-        page: which page asks, so that its reading before this one ends; '' ends none. receive: tells that it went away.
+        page: id of the page that asks. Its previous read is cancelled; with '', none is. receive: ASGI's; the read is
+        cancelled when the client disconnects.
         """
         if len(self._cancellations) >= _MAX_PENDING:
-            raise ReadFailed("too much is asked at a time: try again", 503)
+            raise ReadFailed("too many requests at a time: try again", 503)
         key = page or object()
         cancellation: asyncio.Future[ReadFailed] = asyncio.get_running_loop().create_future()
-        _cancel(self._cancellations.get(key), ReadFailed("this page has asked for something newer", 409))
+        _cancel(self._cancellations.get(key), ReadFailed("the page has sent a newer request", 409))
         self._cancellations[key] = cancellation
         watch = asyncio.ensure_future(_cancel_on_disconnect(receive, cancellation))
         try:
@@ -123,7 +123,7 @@ class ReadPool:
             raise cancellation.result() if cancellation.done() else reading.timed_out
         finally:
             reading.stop()
-            running.cancel()  # if it waits for a thread still
+            running.cancel()  # in case it still waits for a thread
 
 
 def _cancel(cancellation: asyncio.Future[ReadFailed] | None, reason: ReadFailed) -> None:
@@ -135,12 +135,12 @@ async def _cancel_on_disconnect(receive: Receive, cancellation: asyncio.Future[R
     with suppress(asyncio.CancelledError):
         while (await receive())["type"] != "http.disconnect":
             pass
-        _cancel(cancellation, ReadFailed("nobody waits for it any more", 503))
+        _cancel(cancellation, ReadFailed("the client has disconnected", 503))
 
 
 TIMELINES = ReadPool(threads=2, seconds=10)
-"""For what a page shows."""
+"""For the data of timelines."""
 RECORDINGS = ReadPool(threads=1, seconds=10)
-"""For the row of a recording: a page opens while others' pictures take long."""
+"""For the row of a recording, so that a page opens while the timelines of other pages take long."""
 TRACES = ReadPool(threads=1, seconds=300)
-"""For whole recordings, one at a time."""
+"""For traces of whole recordings, one at a time."""

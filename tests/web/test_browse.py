@@ -54,7 +54,7 @@ def test_a_port_that_is_taken(built: Path, webpf: Webpf) -> None:
         port = taken.getsockname()[1]
         answer = webpf("browse", built, "--port", str(port))
     assert answer.returncode == 69
-    message = f"webpf: port {port} is taken, or this user may not have it; webpf finds a free one; try: "
+    message = f"webpf: port {port} is in use or not permitted; without --port, webpf uses a free one; try: "
     assert answer.stderr == f"{message}{shlex.join(webpf_command())} browse\n"
 
 

@@ -118,6 +118,6 @@ def test_an_address_without_a_stretch_shows_all(page: Any, query: str) -> None:
 def test_what_cannot_be_read_is_said(page: Any) -> None:
     """A filter by name takes minutes here; without it the picture is there again."""
     page.goto("/-/webpf/timeline/slow/1?comm=x")
-    page.wait_for_function(f'{STATE} === "can\'t be read: it took more than 10 s, and was ended"')
+    page.wait_for_function(f'{STATE} === "can\'t be read: it took more than 10 s and was cancelled"')
     page.select_option("#wt-comm", "")
     page.wait_for_function(f"{STATE}.includes('s shown')")
