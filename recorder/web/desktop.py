@@ -57,8 +57,8 @@ class Desktop:
             return str(self.uid)
 
     def _commands(self, page: str) -> Iterator[list[str]]:
-        wanted = self._environment.get("BROWSER") or os.pathsep.join(("xdg-open", *_GRAPHICAL))
-        for line in wanted.split(os.pathsep):
+        browsers = self._environment.get("BROWSER") or os.pathsep.join(("xdg-open", *_GRAPHICAL))
+        for line in browsers.split(os.pathsep):
             try:
                 words = shlex.split(line.strip().removesuffix("&"))
             except ValueError:  # a quote that isn't closed

@@ -208,12 +208,12 @@ def test_a_receiver_gets_the_spans_of_all_processes(db: Path) -> None:
         span = by_row[row["id"]]
         end = row["end_ns"] or (recording["ended_ns"] if row["state"] == "running" else row["start_ns"])
         assert (span.start_time_unix_nano, span.end_time_unix_nano) == (row["start_ns"], end)
-        said = attributes(span)
+        sent_values = attributes(span)
         for name, column in (
             ("process.pid", "pid"), ("process.exit.code", "exit_code"), ("webpf.signal", "signal"),
             ("webpf.cpu_ns", "cpu_ns"), ("process.executable.path", "filename"), ("webpf.state", "state"),
         ):  # fmt: skip
-            assert said.get(name) == row[column]
+            assert sent_values.get(name) == row[column]
         assert span.status.code == (2 if row["status"] else 0)
     assert attributes(received.resources[0])["host.name"] == recording["host"]
     ended = [span for span in received.spans if attributes(span)["webpf.state"] == "exited"]

@@ -81,13 +81,13 @@ def test_no_browser_is_opened(environment: dict[str, str], browsers: Browsers, b
 
 @pytest.mark.parametrize("display", ["DISPLAY", "WAYLAND_DISPLAY"])
 @pytest.mark.parametrize(
-    "wanted", ["{bin}/chosen", "{bin}/chosen %s", "{bin}/chosen %s &", "w3m:/nowhere/x:{bin}/chosen", "chosen:other"]
+    "variable", ["{bin}/chosen", "{bin}/chosen %s", "{bin}/chosen %s &", "w3m:/nowhere/x:{bin}/chosen", "chosen:other"]
 )
-def test_the_browser_in_browser_variable(wanted: str, display: str, browsers: Browsers, built: Path) -> None:
+def test_the_browser_in_browser_variable(variable: str, display: str, browsers: Browsers, built: Path) -> None:
     browsers.make("chosen")
     browsers.make("other")
     browsers.make("xdg-open")
-    given = {display: "x", "BROWSER": wanted.replace("{bin}", str(browsers.folder))}
+    given = {display: "x", "BROWSER": variable.replace("{bin}", str(browsers.folder))}
     with browsing(built, environment={"PATH": str(browsers.folder), **given}) as browse:
         assert browse.line == f"webpf: {browse.address}   (Ctrl-C ends)\n"
         assert browsers.calls() == [["chosen", str(os.getuid()), browse.address]]
