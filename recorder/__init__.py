@@ -1,12 +1,12 @@
-"""webpf as a library: reads recordings of processes. See docs/python.md.
+"""webpf as a library: read recordings of processes from Python. See docs/python.md.
 
     import webpf
 
     for process in webpf.open("webpf.db").recording().query("failures"):
         print(process["comm"], process["exit_code"])
 
-Nothing is imported here before it is used: this file is run before webpf has taken the current folder off the search
-path, and at each start of the command line.
+This module imports the others only when they are used. It runs before webpf has removed the current folder from the
+module search path, and at every start of the command line.
 """
 
 from .version import __version__
@@ -21,19 +21,19 @@ if TYPE_CHECKING:
 
 __all__ = ["File", "Recording", "WebpfError", "__version__", "open"]
 
-_HOMES = {"File": "library", "Recording": "library", "WebpfError": "errors"}
+_MODULES = {"File": "library", "Recording": "library", "WebpfError": "errors"}
 
 
 def open(path: "str | os.PathLike[str]") -> "File":
-    """A recording file, to be read. Raises a WebpfError if it isn't there, can't be read, or is none of webpf's."""
+    """Opens a recording file for reading. Raises a WebpfError if it doesn't exist, can't be read or isn't webpf's."""
     from .library import File
 
     return File(path)
 
 
 def __getattr__(name: str) -> "Any":
-    if name not in _HOMES:
+    if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     import importlib
 
-    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+    return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)

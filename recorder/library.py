@@ -1,4 +1,4 @@
-"""Recordings for Python programs: a file, the recordings in it, and what can be asked of each."""
+"""The Python interface: a recording file, the recordings in it, and the queries and exports of a recording."""
 
 from __future__ import annotations
 
@@ -14,43 +14,43 @@ from .errors import UsageError
 from .export import exporter
 from .export.formats import FORMATS
 from .export.stacks import WEIGHTS
-from .model.recording import Recording as Description
+from .model.recording import Recording as RecordingDescription
 from .storage import atomic_file, reader
 
 
 class File:
-    """A recording file. It is opened anew for each question, so that it may grow meanwhile."""
+    """A recording file. Each call opens it again, so results include what was recorded in the meantime."""
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
-        with reader.reading(self.path):  # raises, if it can't be read
+        with reader.reading(self.path):  # raises a WebpfError if the file can't be read
             pass
 
     def __repr__(self) -> str:
         return f"webpf.open({str(self.path)!r})"
 
     def recordings(self) -> list[Recording]:
-        """All recordings of the file, the oldest first. Raises a WebpfError."""
+        """Returns all recordings in the file, the oldest first. Raises a WebpfError."""
         with reader.reading(self.path) as connection:
             return [Recording(self, each) for each in reader.recordings(connection)]
 
-    def recording(self, wanted: int | str | None = None) -> Recording:
-        """A recording by its number or its name; the latest by default, and of those that share a name.
+    def recording(self, number_or_name: int | str | None = None) -> Recording:
+        """Returns the recording with this number or name; the latest one by default.
 
-        Raises a WebpfError if there is none.
+        If several recordings have the name, the latest of them. Raises a WebpfError if there is none.
         """
         with reader.reading(self.path) as connection:
-            return Recording(self, reader.find(connection, self.path, wanted))
+            return Recording(self, reader.find(connection, self.path, number_or_name))
 
     def connect(self) -> AbstractContextManager[sqlite3.Connection]:
-        """A read-only SQLite connection, for SQL of your own: `with file.connect() as connection`."""
+        """Returns a read-only SQLite connection for your own SQL: `with file.connect() as connection`."""
         return reader.reading(self.path)
 
 
 class Recording:
     """A recording in a file. description: when and where it was made, and whether it is complete."""
 
-    def __init__(self, file: File, description: Description) -> None:
+    def __init__(self, file: File, description: RecordingDescription) -> None:
         self.file = file
         self.description = description
 
@@ -60,32 +60,35 @@ class Recording:
 
     @property
     def id(self) -> int:
-        """Its number in the file."""
+        """The number of the recording in its file."""
         return self.description.id
 
     @property
     def name(self) -> str | None:
-        """As given with --name."""
+        """The name that was given with --name; None without one."""
         return self.description.name
 
     @property
     def caveat(self) -> str | None:
-        """What readers of any result from it should know, as that events were lost; None if it is complete."""
+        """A warning that applies to every result of this recording, such as lost events; None if it is complete."""
         return self.description.caveat
 
     def query(self, name: str, **parameters: object) -> list[dict[str, Any]]:
-        """The rows of a saved query (docs/queries.md). Raises a WebpfError, also for a wrong name or parameter."""
+        """Returns the rows of a saved query (docs/queries.md).
+
+        Raises a WebpfError, also if there is no query with this name, or a parameter is unknown or has a bad value.
+        """
         query = saved_queries.load(name)
-        given = {key: "" if value is None else str(value) for key, value in parameters.items()}
+        values = {key: "" if value is None else str(value) for key, value in parameters.items()}
         if any(parameter.name == "recording" for parameter in query.parameters):
-            given.setdefault("recording", str(self.id))
-        with saved_queries.run(self.file.path, query, given) as result:
+            values.setdefault("recording", str(self.id))
+        with saved_queries.run(self.file.path, query, values) as result:
             return [dict(zip(result.columns, row, strict=True)) for row in result.rows]
 
     def processes(self) -> Iterator[dict[str, Any]]:
-        """The rows of the table `processes` (docs/schema.md), in the order of their ids; one at a time is in memory.
+        """Yields the rows of the table `processes` (docs/schema.md) in the order of their ids.
 
-        Kernel threads are among them; their `kernel` is 1. Raises a WebpfError.
+        Only one row at a time is in memory. Kernel threads are included; their `kernel` is 1. Raises a WebpfError.
         """
         with reader.reading(self.file.path) as connection:
             cursor = connection.execute("SELECT * FROM processes WHERE recording_id = ? ORDER BY id", [self.id])
@@ -94,16 +97,17 @@ class Recording:
                 yield dict(zip(columns, row, strict=True))
 
     def export(self, path: str | os.PathLike[str], format: str, weight: str = "wall", replace: bool = False) -> Path:
-        """Writes it to a new file in another tool's format; returns the file's path.
+        """Writes the recording to a new file in another tool's format; returns the path of that file.
 
-        format: as `webpf export --to` takes it. weight: of stacks: wall, cpu or count. path: for parquet a folder.
-        replace: whether a file that is there may be replaced. Raises a WebpfError.
+        path: the file; for parquet, the folder that holds the files of all recordings. format: a value of
+        `webpf export --to`. weight: what the formats with stacks measure: wall, cpu or count. replace: whether to
+        replace an existing file. Raises a WebpfError.
         """
         if format not in FORMATS or weight not in WEIGHTS:
             known = f"formats are {', '.join(FORMATS)}; weights are {', '.join(WEIGHTS)}"
             raise UsageError(f"there is no format {format!r} with a weight {weight!r}: {known}", "webpf export --help")
-        inside = exporter.place(self.file.path, self.id, format)
-        target = Path(path) / (inside or "")
-        with atomic_file.opened(target, replace, makes_folders=inside is not None) as out:
+        path_in_folder = exporter.path_in_folder(self.file.path, self.id, format)
+        target = Path(path) / (path_in_folder or "")
+        with atomic_file.opened(target, replace, makes_folders=path_in_folder is not None) as out:
             exporter.export(self.file.path, self.id, format, weight, out)
         return target

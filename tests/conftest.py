@@ -32,7 +32,7 @@ def why_no_kernel_tests() -> str | None:
 SAMPLED = {
     "test_browse_files": 5,
     "test_broken_files": 3,
-    "test_readers": 2,
+    "test_read_pool": 2,
     "test_access": 2,
     "test_gate": 2,
     "test_browse_desktop": 2,

@@ -62,12 +62,12 @@ def export(
     path_of_db, wanted = choose(file, db, recording)
     if output is not None and atomic_file.is_same(output, path_of_db):
         raise UsageError(f"{output} is the recording file itself", retry_at_home("-o", output.with_suffix(".out")))
-    inside = exporter.place(path_of_db, wanted, to.value)
+    path_in_folder = exporter.path_in_folder(path_of_db, wanted, to.value)
     if output is None:
         _check_output(to.value, path_of_db)
-    path = output and output / (inside or "")
+    path = output and output / (path_in_folder or "")
     is_file = path is not None and not atomic_file.is_stream(path)
-    with LongWork("the export", streams=not is_file) as work, _output(path, force, inside is not None) as out:
+    with LongWork("the export", streams=not is_file) as work, _output(path, force, path_in_folder is not None) as out:
         exported = exporter.export(path_of_db, wanted, to.value, weight.value, out, work)
     written = f"{path}: {path.stat().st_size:,} bytes" if path is not None and is_file else None
     for line in (written, exported.caveat):
@@ -78,7 +78,7 @@ def export(
 def _check_output(to: str, file: Path) -> None:
     """Raises UsageError for a format that standard output can't take."""
     format = FORMATS[to]
-    if format.place is not None:
+    if format.path_in_folder is not None:
         raise UsageError(
             f"{to} goes into a folder, not to standard output",
             f"webpf export {argv.file_word(file)} --to {to} -o all",

@@ -30,7 +30,7 @@ def browse(
     from ..output.messages import say
     from ..web import browse as browsing
 
-    def tell(served: browsing.Served) -> None:
+    def tell(served: browsing.ServedPage) -> None:
         where = "" if served.is_open or not opens else "no browser here: open "
         say(f"{where}{served.address}   (Ctrl-C ends)")
         if served.tunnel:
@@ -47,5 +47,5 @@ def datasette_config(file: File = None, db: Db = None) -> None:
     from ..web import site_config
 
     sys.stdout.buffer.write(
-        site_config.config(choose_file(file, db)).encode()
+        site_config.render(choose_file(file, db)).encode()
     )  # YAML is UTF-8, whatever the terminal shows

@@ -1,4 +1,4 @@
-"""Recordings in other tools' formats.
+"""Exports of recordings in the formats of other tools.
 
-Its face: `formats`; each format is a module of its own: `chrome`, `perfetto`, `stacks`, `otlp`, `parquet`.
+Its face: `exporter`, `formats`. The formats: `chrome`, `perfetto`, `stacks`, `process_rows`, `otlp`, `parquet`.
 """

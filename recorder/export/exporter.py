@@ -1,4 +1,4 @@
-"""Exports a recording in one of the formats."""
+"""Exports a recording in one of the formats, from a file to an open output."""
 
 from __future__ import annotations
 
@@ -19,36 +19,41 @@ from .formats import FORMATS, Format
 def export(
     db: Path, recording: int | str | None, format: str, weight: str, out: BinaryIO, work: Work = UNWATCHED
 ) -> Recording:
-    """Writes a recording in one of FORMATS; returns which one it was. weight: of stacks, one of stacks.WEIGHTS.
+    """Writes a recording to `out` and returns the recording that was written.
 
-    Raises NotFound or DataError for the file, work's Interrupted, Unavailable for a format whose package is missing.
+    format: a name in FORMATS. weight: one of stacks.WEIGHTS; only formats with stacks use it. Raises NotFound or
+    DataError if the recording can't be read, Unavailable if the format needs a package that isn't installed, and
+    Interrupted if `work` was cancelled.
     """
-    wanted = FORMATS[format]
-    with reader.reading(db) as connection, _needed(wanted):
+    chosen = FORMATS[format]
+    with reader.reading(db) as connection, _explain_missing_package(chosen):
         work.watch(connection)
         found = reader.find(connection, db, recording)
-        given: dict[str, Any] = {"weight": weight} if wanted.takes_weight else {}
-        write = wanted.load()
-        if wanted.is_binary:
-            write(connection, found, out, work=work, **given)
+        options: dict[str, Any] = {"weight": weight} if chosen.takes_weight else {}
+        write = chosen.load_writer()
+        if chosen.is_binary:
+            write(connection, found, out, work=work, **options)
         else:
             with _as_text(out) as text:
-                write(connection, found, text, work=work, **given)
+                write(connection, found, text, work=work, **options)
         return found
 
 
-def place(db: Path, recording: int | str | None, format: str) -> Path | None:
-    """Where a recording's file is within a folder, for a format that goes into one; raises what export() does."""
-    wanted = FORMATS[format]
-    if wanted.place is None:
+def path_in_folder(db: Path, recording: int | str | None, format: str) -> Path | None:
+    """Returns the path of the exported file within the output folder; None for formats that don't use a folder.
+
+    Raises the same errors as export().
+    """
+    chosen = FORMATS[format]
+    if chosen.path_in_folder is None:
         return None
-    with reader.reading(db) as connection, _needed(wanted):
-        return wanted.place(reader.find(connection, db, recording))
+    with reader.reading(db) as connection, _explain_missing_package(chosen):
+        return chosen.path_in_folder(reader.find(connection, db, recording))
 
 
 @contextlib.contextmanager
-def _needed(format: Format) -> Iterator[None]:
-    """Raises Unavailable if the package that a format needs isn't there."""
+def _explain_missing_package(format: Format) -> Iterator[None]:
+    """Turns an ImportError into Unavailable if the format needs an optional package."""
     try:
         yield
     except ImportError:
@@ -58,8 +63,8 @@ def _needed(format: Format) -> Iterator[None]:
         raise Unavailable(message, pip_install(format.package)) from None
 
 
-class _Text(io.TextIOWrapper):
-    """Without DEL: the one control character that JSON doesn't escape, and terminals take."""
+class _TextWithoutDel(io.TextIOWrapper):
+    """Escapes DEL, the only control character that json.dumps() leaves unescaped and terminals interpret."""
 
     def write(self, text: str) -> int:
         return super().write(text.replace("\x7f", "\\u007f"))
@@ -67,9 +72,9 @@ class _Text(io.TextIOWrapper):
 
 @contextlib.contextmanager
 def _as_text(out: BinaryIO) -> Iterator[io.TextIOWrapper]:
-    # Names are any bytes: what is no text is written as \\udcff, as JSON has it.
-    text = _Text(out, encoding="utf-8", errors="backslashreplace", newline="\n", write_through=False)
+    # Names can contain any bytes. Bytes that aren't UTF-8 are written as \\udcff, which is valid in JSON.
+    text = _TextWithoutDel(out, encoding="utf-8", errors="backslashreplace", newline="\n", write_through=False)
     try:
         yield text
     finally:
-        text.detach()  # which flushes it, and leaves `out` open
+        text.detach()  # flushes, and leaves `out` open

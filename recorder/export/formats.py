@@ -1,4 +1,4 @@
-"""The formats that a recording can be exported to: a new one is a module that writes it, and an entry here."""
+"""The registry of export formats. To add a format, write a module with its writer, and add an entry here."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TypeAlias
 from ..model.recording import Recording
 
 Writer: TypeAlias = Callable[..., None]
-"""write(connection, recording, out, work), and weight= for a format that takes one. out: text or binary."""
+"""write(connection, recording, out, work); formats with takes_weight also take weight=. out: text or binary."""
 
 
 def _chrome() -> Writer:
@@ -61,38 +61,47 @@ def _otlp() -> Writer:
     return otlp.write
 
 
-def _place_of_parquet(recording: Recording) -> Path:
+def _parquet_path(recording: Recording) -> Path:
     from . import parquet
 
-    return parquet.place(recording)
+    return parquet.path_in_folder(recording)
 
 
 @dataclass(frozen=True)
 class Format:
-    """A format. description: for --help. load: imports what is needed, and returns what writes it.
+    """An export format.
 
-    is_binary: it is no text, and nothing for a terminal. takes_weight: see stacks.WEIGHTS. package: of the Python
-    index, which it needs besides. place: for a format that goes into a folder, the path of a recording's file in it.
+    name: the value of --to. description: for --help. load_writer: imports the format's module, and returns its writer.
+    is_binary: the output is not text, and must not go to a terminal. takes_weight: see stacks.WEIGHTS. package: an
+    optional package that the format needs, by its name on PyPI. path_in_folder: for a format whose output is a folder,
+    returns the path of a recording's file in that folder.
     """
 
     name: str
     description: str
-    load: Callable[[], Writer]
+    load_writer: Callable[[], Writer]
     is_binary: bool = False
     takes_weight: bool = False
     package: str | None = None
-    place: Callable[[Recording], Path] | None = None
+    path_in_folder: Callable[[Recording], Path] | None = None
 
 
 _ALL = (
     Format("chrome", "Trace Event JSON", _chrome),
     Format("perfetto", "Perfetto's protobuf", _perfetto, is_binary=True, package="perfetto"),
-    Format("speedscope", "stacks by ancestry, as JSON", _speedscope, takes_weight=True),
-    Format("folded", "the same for flame graphs", _folded, takes_weight=True),
-    Format("csv", "a row for each process", _csv),
-    Format("ndjson", "the same as lines of JSON", _ndjson),
-    Format("parquet", "the same for DuckDB or Spark", _parquet, True, package="pyarrow", place=_place_of_parquet),
+    Format("speedscope", "stacks of ancestors, as JSON", _speedscope, takes_weight=True),
+    Format("folded", "stacks of ancestors, for flame graphs", _folded, takes_weight=True),
+    Format("csv", "one row per process", _csv),
+    Format("ndjson", "one line of JSON per process", _ndjson),
+    Format(
+        "parquet",
+        "one row per process, for DuckDB or Spark",
+        _parquet,
+        is_binary=True,
+        package="pyarrow",
+        path_in_folder=_parquet_path,
+    ),
     Format("otlp", "OpenTelemetry spans, as lines of JSON", _otlp),
 )
 FORMATS = {format.name: format for format in _ALL}
-"""By name."""
+"""All formats by name."""

@@ -1,7 +1,8 @@
-"""A recording as OpenTelemetry spans: one for each process, a trace for each that came from outside of the recording.
+"""Exports a recording as OpenTelemetry spans: one span per process.
 
-The format is OTLP's JSON, a request with some hundred spans on each line: what the Collector's file receiver reads, and
-what can be sent, line by line, to any receiver's /v1/traces. Specification: https://opentelemetry.io/docs/specs/otlp/
+A process whose parent is not part of the recording starts a new trace. The format is OTLP as JSON lines; each line is
+a request with up to 500 spans. The Collector's file receiver reads such a file, and each line can be sent to the
+/v1/traces endpoint of any receiver. Specification: https://opentelemetry.io/docs/specs/otlp/
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ from collections.abc import Iterator
 from typing import Any, TextIO
 
 from ..model import argv
-from ..model.events import decode_escaped, escape_bytes
 from ..model.recording import Recording
 from ..output import command_label
 from ..progress import UNWATCHED, Work, counted, processes
@@ -22,22 +22,24 @@ from ..storage.sql_macros import expand
 from ..version import __version__
 
 LINE_BYTES = 1_000_000
-"""A line is shorter than this: the Collector's file receiver takes 1 MiB (max_log_size) unless told otherwise."""
+"""Maximum length of a line. The Collector's file receiver reads 1 MiB by default (max_log_size)."""
 
-_SPANS = 500  # of a line
-_WORDS_BYTES, _EVENTS_BYTES = 400_000, 400_000  # of a span's arguments, and of its events
-_TEXT_BYTES = 20_000  # of any other text: a path has at most 4,096 bytes, which are up to four times that with escapes
+_SPANS_PER_LINE = 500
+_ARGUMENTS_BYTES, _EVENTS_BYTES = 400_000, 400_000  # limits for the arguments and for the events of a span
+_TEXT_BYTES = 20_000  # limit for any other text: a path has at most 4,096 bytes, up to four times that when escaped
 _ENCODER = json.JSONEncoder(separators=(",", ":"))
 _INTERNAL, _ERROR = 1, 2  # SpanKind, StatusCode
 
 _PROCESSES = expand("SELECT * FROM processes WHERE recording_id = :id AND is_counted!(processes) ORDER BY id")
-# Those that have no name in OpenTelemetry, nor a place of their own in a span.
-_ELSEWHERE = {
+# Columns that OpenTelemetry has a name or a span field for, or that mean nothing outside of the file.
+_OTHERWISE_EXPORTED = {
     "recording_id", "parent_id", "pid", "ppid", "start_ns", "end_ns", "lifetime_ns", "comm", "filename", "args", "argv",
     "argv_bytes", "execs", "status", "exit_code", "core_dumped", "uid", "cgroup_id", "end_ppid", "kernel",
 }  # fmt: skip
-_OTHERS = [column.name for column in data_dictionary.columns("processes") if column.name not in _ELSEWHERE]
-_STARTED = expand(
+_WEBPF_ATTRIBUTES = [
+    column.name for column in data_dictionary.columns("processes") if column.name not in _OTHERWISE_EXPORTED
+]
+_STARTED_IN_RECORDING = expand(
     """SELECT id, parent_id, pid, start_ns FROM processes
 WHERE recording_id = :id AND is_counted!(processes) AND start_ns >= :started"""
 )
@@ -45,9 +47,10 @@ _PROGRAMS = "SELECT time_ns, filename, comm FROM programs WHERE process_id = ? O
 
 
 def write(connection: sqlite3.Connection, recording: Recording, out: TextIO, work: Work = UNWATCHED) -> None:
-    """Writes all processes of a recording but kernel threads. Who runs on has a span to the end of the recording.
+    """Writes the spans of all processes except kernel threads.
 
-    What makes a span too long for a line is cut, and says so: arguments, paths, and the programs of a process.
+    The span of a process that was still running ends with the recording. Arguments, paths and program lists that are
+    too long for a line are truncated, with a note of how much was cut.
     """
     spans = counted(_spans(connection, recording), work, processes(connection, recording.id))
     resource = {"attributes": _attributes(_resource(recording))}
@@ -58,7 +61,7 @@ def write(connection: sqlite3.Connection, recording: Recording, out: TextIO, wor
     size = room = LINE_BYTES - len(head) - len(tail)
     for span in spans:
         line = _json(span)
-        if batch and (len(batch) == _SPANS or len(line) + 1 > size):
+        if batch and (len(batch) == _SPANS_PER_LINE or len(line) + 1 > size):
             out.write(head + ",".join(batch) + tail)
             batch, size = [], room
         batch.append(line)
@@ -68,7 +71,7 @@ def write(connection: sqlite3.Connection, recording: Recording, out: TextIO, wor
 
 
 def _json(value: Any) -> str:
-    """All of it ASCII, so that its length is the number of its bytes."""
+    """Returns JSON as ASCII, so that its length is its number of bytes."""
     return _ENCODER.encode(value)
 
 
@@ -90,47 +93,50 @@ def _spans(connection: sqlite3.Connection, recording: Recording) -> Iterator[dic
     cursor = connection.cursor()
     cursor.row_factory = sqlite3.Row
     values = {"id": recording.id, "started": recording.started_ns}
-    # Who was there before is no part of what happened: else all would be one trace, that of init.
-    new = {id: (above, pid, start) for id, above, pid, start in connection.execute(_STARTED, values)}
-    tops: dict[int, int] = {}
+    # Processes that started before the recording have no children here; otherwise all spans would be one trace of init.
+    new = {id: (parent, pid, start) for id, parent, pid, start in connection.execute(_STARTED_IN_RECORDING, values)}
+    roots: dict[int, int] = {}
     for row in cursor.execute(_PROCESSES, values):
-        top = _top(row["id"], new, tops)
-        _, pid, start = new.get(top, (None, row["pid"], row["start_ns"]))
-        above = new.get(row["parent_id"]) if row["id"] in new and row["id"] != top else None
+        root = _trace_root(row["id"], new, roots)
+        _, pid, start = new.get(root, (None, row["pid"], row["start_ns"]))
+        parent = new.get(row["parent_id"]) if row["id"] in new and row["id"] != root else None
         end = row["end_ns"]
         if end is None:
             end = recording.until_ns if row["state"] == "running" else row["start_ns"]
         yield {
-            "traceId": _identity(recording, pid, start, 16),
-            "spanId": _identity(recording, row["pid"], row["start_ns"], 8),
-            **({"parentSpanId": _identity(recording, *above[1:], 8)} if above else {}),
+            "traceId": _hash_id(recording, pid, start, 16),
+            "spanId": _hash_id(recording, row["pid"], row["start_ns"], 8),
+            **({"parentSpanId": _hash_id(recording, *parent[1:], 8)} if parent else {}),
             "name": command_label.display_name(row["argv"], row["comm"]),
             "kind": _INTERNAL,
             "startTimeUnixNano": str(row["start_ns"]),
             "endTimeUnixNano": str(max(end, row["start_ns"])),
-            "attributes": _attributes(_about_process(row)),
+            "attributes": _attributes(_process_attributes(row)),
             **_events(connection, row),
             **_status(row),
         }
 
 
-def _top(id: int, new: dict[int, tuple[int | None, int, int]], tops: dict[int, int]) -> int:
-    """The first of its ancestors that started in the recording, or itself. tops: those found so far."""
-    line = [id]
-    while line[-1] not in tops:
-        tops[line[-1]] = line[-1]  # so that it ends where somebody is their own ancestor
-        above = new[line[-1]][0] if line[-1] in new else None
-        if above not in new or above is None:
+def _trace_root(id: int, new: dict[int, tuple[int | None, int, int]], roots: dict[int, int]) -> int:
+    """Returns the oldest ancestor that started during the recording, or the process itself.
+
+    roots: the results so far, which this function adds to.
+    """
+    path = [id]
+    while path[-1] not in roots:
+        roots[path[-1]] = path[-1]  # ends the loop if a damaged file makes a process its own ancestor
+        parent = new[path[-1]][0] if path[-1] in new else None
+        if parent not in new or parent is None:
             break
-        line.append(above)
-    top = tops[line[-1]]
-    for each in line:
-        tops[each] = top
-    return top
+        path.append(parent)
+    root = roots[path[-1]]
+    for each in path:
+        roots[each] = root
+    return root
 
 
-def _identity(recording: Recording, pid: int, start_ns: int, size: int) -> str:
-    """The same for the same process whenever it is exported: of boot, pid and start, in hex."""
+def _hash_id(recording: Recording, pid: int, start_ns: int, size: int) -> str:
+    """Returns an id in hex, made from boot id, pid and start time: every export gives a process the same id."""
     name = f"{_boot(recording)}/{pid}/{start_ns}"
     return hashlib.blake2b(name.encode(), digest_size=size).hexdigest()
 
@@ -139,25 +145,27 @@ def _boot(recording: Recording) -> str:
     return recording.boot_id or "unknown"
 
 
-def _about_process(row: sqlite3.Row) -> dict[str, Any]:
-    """Names that begin with process. are OpenTelemetry's: https://opentelemetry.io/docs/specs/semconv/registry/."""
-    words = None
+def _process_attributes(row: sqlite3.Row) -> dict[str, Any]:
+    """Names with the prefix process. are OpenTelemetry's: https://opentelemetry.io/docs/specs/semconv/registry/."""
+    arguments = None
     if row["argv"] is not None:
-        words = _cut_words([decode_escaped(word) for word in argv.split(row["argv"][: argv.MAX_ARGV_BYTES])])
+        arguments = _truncate_arguments(
+            [decode_escaped(argument) for argument in argv.split(row["argv"][: argv.MAX_ARGV_BYTES])]
+        )
     return {
         "process.pid": row["pid"],
         "process.parent_pid": row["ppid"],
         "process.executable.name": row["comm"],
         "process.executable.path": escape_bytes(row["filename"]),
-        "process.command_args": words,
+        "process.command_args": arguments,
         "process.exit.code": row["exit_code"],
         "process.real_user.id": row["uid"],
-        **{f"webpf.{name}": row[name] for name in _OTHERS},
+        **{f"webpf.{name}": row[name] for name in _WEBPF_ATTRIBUTES},
     }
 
 
 def _events(connection: sqlite3.Connection, row: sqlite3.Row) -> dict[str, Any]:
-    """The programs that it took on one after the other, if it was more than one."""
+    """Returns the execs of a process as span events, if there was more than one."""
     if (row["execs"] or 0) < 2:
         return {}
     events, size, dropped = [], 0, 0
@@ -165,8 +173,8 @@ def _events(connection: sqlite3.Connection, row: sqlite3.Row) -> dict[str, Any]:
         if size > _EVENTS_BYTES:
             dropped += 1
             continue
-        about = _attributes({"process.executable.path": escape_bytes(filename), "process.executable.name": comm})
-        events.append({"timeUnixNano": str(time_ns), "name": "exec", "attributes": about})
+        program = _attributes({"process.executable.path": escape_bytes(filename), "process.executable.name": comm})
+        events.append({"timeUnixNano": str(time_ns), "name": "exec", "attributes": program})
         size += len(_json(events[-1])) + 1
     return {"events": events, **({"droppedEventsCount": dropped} if dropped else {})}
 
@@ -180,34 +188,38 @@ def _status(row: sqlite3.Row) -> dict[str, Any]:
 
 
 def _attributes(values: dict[str, Any]) -> list[dict[str, Any]]:
-    """Those that are known, as OTLP writes them: 64-bit numbers as text."""
+    """Returns the values that are known in OTLP's form, where 64-bit numbers are text."""
     return [{"key": key, "value": _value(value)} for key, value in values.items() if value is not None]
 
 
-def _value(value: Any, most: int = _TEXT_BYTES) -> dict[str, Any]:
+def _value(value: Any, limit: int = _TEXT_BYTES) -> dict[str, Any]:
     if isinstance(value, list):
-        return {"arrayValue": {"values": [_value(each, _WORDS_BYTES) for each in value]}}
-    return {"intValue": str(value)} if isinstance(value, int) else {"stringValue": _cut(str(value), most)}
+        return {"arrayValue": {"values": [_value(each, _ARGUMENTS_BYTES) for each in value]}}
+    return {"intValue": str(value)} if isinstance(value, int) else {"stringValue": _truncate(str(value), limit)}
 
 
-def _cut_words(words: list[str]) -> list[str]:
-    """As many of them as a span has room for; says so where some are missing."""
-    room = _WORDS_BYTES
-    for number, word in enumerate(words):
-        size = len(_json(_value(word, _WORDS_BYTES))) + 1
+def _truncate_arguments(arguments: list[str]) -> list[str]:
+    """Returns as many arguments as fit into a span; the last one says how many were omitted."""
+    room = _ARGUMENTS_BYTES
+    for number, argument in enumerate(arguments):
+        size = len(_json(_value(argument, _ARGUMENTS_BYTES))) + 1
         if size > room:
-            missing = len(words) - number - 1
-            return [*words[:number], _cut(word, room), *([f"…[{missing:,} arguments cut]"] if missing else [])]
+            omitted = len(arguments) - number - 1
+            return [
+                *arguments[:number],
+                _truncate(argument, room),
+                *([f"…[{omitted:,} arguments cut]"] if omitted else []),
+            ]
         room -= size
-    return words
+    return arguments
 
 
-def _cut(text: str, most: int) -> str:
-    """A text that has about so many bytes in JSON; says so where it is cut."""
+def _truncate(text: str, limit: int) -> str:
+    """Shortens a text to about `limit` bytes of JSON, and adds how many characters were cut."""
     size = len(_json(text))
-    if size <= most:
+    if size <= limit:
         return text
-    length = len(text) * most // size
-    while length and len(_json(text[:length])) > most:
+    length = len(text) * limit // size
+    while length and len(_json(text[:length])) > limit:
         length = length * 9 // 10
     return f"{text[:length]}…[{len(text) - length:,} characters cut]"

@@ -1,7 +1,8 @@
-"""A recording as a Parquet file in a tree that holds many: host=NAME/recording=START/. Only this imports pyarrow.
+"""Exports a recording as a Parquet file in a partitioned folder: host=NAME/recording=START/processes.parquet.
 
-DuckDB, ClickHouse, Spark and pyarrow read such a tree as one table with the columns host and recording (Hive's
-partitions), and skip what a query doesn't ask for. A recording's place is the same whatever file it comes from.
+DuckDB, ClickHouse, Spark and pyarrow read the folder as one table with the columns host and recording (Hive
+partitions), and skip partitions that a query doesn't need. The path depends on the recording only, not on the number
+that it has in its file. This is the only module that imports pyarrow.
 """
 
 from __future__ import annotations
@@ -22,16 +23,16 @@ from ..model.recording import Recording
 from ..progress import UNWATCHED, Work, counted, processes
 from ..storage import soundness
 
-_ROWS = 65_536  # of a row group, which is what is in memory at a time
+_GROUP_ROWS = 65_536  # rows per row group; one group at a time is in memory
 _TYPES = {"INTEGER": pyarrow.int64(), "TEXT": pyarrow.string(), "BLOB": pyarrow.binary(), "ANY": pyarrow.string()}
-_LEFT_OUT = {"recording_id"}  # its number in the file that it comes from; the partitions say more
-# For people and spreadsheets: the same as the columns in ns, which every reader takes as numbers. Spark knows no ns.
+_LEFT_OUT = {"recording_id"}  # only has a meaning in the original file; the partition identifies the recording
+# For people and spreadsheets: the columns in ns again, as timestamps in us, because Spark doesn't support ns.
 _TIMES = {"started": "start_ns", "ended": "end_ns"}
 _TIME = pyarrow.timestamp("us", tz="UTC")
 
 
-def place(recording: Recording) -> Path:
-    """Where in the tree a recording's file is. Its start (UTC) tells it from others of its host."""
+def path_in_folder(recording: Recording) -> Path:
+    """Returns the path of the file within the folder; the start time (UTC) identifies the recording of a host."""
     started = datetime.fromtimestamp(recording.started_ns // 1000 / 1e6, timezone.utc)
     name = recording.host or "unknown"
     host = quote(name, safe="").replace(".", "%2E" if set(name) == {"."} else ".")
@@ -39,7 +40,7 @@ def place(recording: Recording) -> Path:
 
 
 def write(connection: sqlite3.Connection, recording: Recording, out: BinaryIO, work: Work = UNWATCHED) -> None:
-    """Writes all processes of a recording, kernel threads too. What is said of the recording goes into the metadata."""
+    """Writes all processes, including kernel threads, with the row of the recording in the file's metadata."""
     columns = {name: _TYPES[column.type] for name, column in soundness.columns()["processes"].items()}
     names = [name for name in columns if name not in _LEFT_OUT]
     metadata = {"webpf": json.dumps(dict(recording.row), default=str)}
@@ -49,8 +50,8 @@ def write(connection: sqlite3.Connection, recording: Recording, out: BinaryIO, w
         f"SELECT {', '.join(names)} FROM processes WHERE recording_id = ? ORDER BY id", [recording.id]
     )
     with parquet.ParquetWriter(out, schema, compression="zstd") as writer:
-        through = counted(rows, work, processes(connection, recording.id))
-        while batch := list(islice(through, _ROWS)):
+        remaining = counted(rows, work, processes(connection, recording.id))
+        while batch := list(islice(remaining, _GROUP_ROWS)):
             values: dict[str, Any] = dict(zip(names, zip(*batch, strict=True), strict=True))
             for name, source in _TIMES.items():
                 values[name] = [None if ns is None else ns // 1000 for ns in values[source]]

@@ -1,4 +1,4 @@
-"""A recording's rows of the table `processes`, as CSV or lines of JSON."""
+"""Exports the rows of the table `processes` as CSV or JSON lines."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ _ROWS = "SELECT {} FROM processes WHERE recording_id = ? ORDER BY id"
 
 
 def write_csv(connection: sqlite3.Connection, recording: Recording, out: TextIO, work: Work = UNWATCHED) -> None:
-    """A line for each process, kernel threads too, below one of column names."""
+    """Writes a header line, and one line per process, including kernel threads."""
     _write(connection, recording, "csv", out, work)
 
 
 def write_ndjson(connection: sqlite3.Connection, recording: Recording, out: TextIO, work: Work = UNWATCHED) -> None:
-    """An object on a line for each process, kernel threads too."""
+    """Writes one JSON object per line for each process, including kernel threads."""
     _write(connection, recording, "ndjson", out, work)
 
 

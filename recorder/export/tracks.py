@@ -1,6 +1,7 @@
-"""Processes of a recording as slices on tracks: what the trace formats have in common.
+"""Arranges the processes of a recording as slices on tracks, for the trace formats.
 
-A track is named after a program; processes of one name that overlap are in different lanes of it, as few as will do.
+There is one track per program name. Processes with the same name that overlap in time get different lanes of the
+track; a track has as few lanes as possible.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ import sqlite3
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from ..model.events import escape_bytes
 from ..model.recording import Recording
 from ..output import command_label
 from ..progress import UNWATCHED, Work, counted, processes
@@ -18,27 +18,30 @@ from ..storage import data_dictionary
 from ..storage.sql_macros import expand
 
 _FOREVER = 1 << 62
-_TITLE, _ARGS = 200, 4096  # characters of a title but for the mark of a failure, and of a command line in arguments
+_TITLE_CHARACTERS = 200  # without the mark of a failure
+_ARGS_CHARACTERS = 4096  # of the command line in a slice's arguments
 
-# What the slice itself shows, and what says little without the file.
+# Columns that the slice itself shows, or that mean little outside of the file.
 _LEFT_OUT = {
     "id", "recording_id", "parent_id", "start_ns", "end_ns", "lifetime_ns", "comm", "argv", "argv_bytes", "execs",
     "status", "cgroup_id", "end_ppid", "kernel",
 }  # fmt: skip
 _SHOWN = tuple(column.name for column in data_dictionary.columns("processes") if column.name not in _LEFT_OUT)
 ARGUMENTS = (*_SHOWN, "row")
-"""What is said of each process, by column of the table processes; row: its id there."""
+"""Names of a slice's arguments: columns of the table processes, and `row` for its id."""
 _FILENAME = ARGUMENTS.index("filename")
-_ENDING = [ARGUMENTS.index(name) for name in ("exit_code", "signal")]
+_FAILURE_FIELDS = [ARGUMENTS.index(name) for name in ("exit_code", "signal")]
 
-_COLUMNS = ", ".join(f"substr(args, 1, {_ARGS})" if name == "args" else name for name in _SHOWN)
+_COLUMNS = ", ".join(f"substr(args, 1, {_ARGS_CHARACTERS})" if name == "args" else name for name in _SHOWN)
 
 
 class Slice(NamedTuple):
-    """One process. Times in Unix ns; end_ns None: it runs on; equal to start_ns: when it ended isn't known.
+    """The slice of one process.
 
-    title: as in webpf's timeline, with how it failed if it did. outcome: ok, failed, signalled, running or lost.
-    lane: number of its lane, counted over all tracks from 0. values: in the order of ARGUMENTS.
+    Times are in Unix ns. end_ns: None if the process was still running; start_ns if its end isn't known. title: as in
+    webpf's timeline, with a mark if the process failed. outcome: ok, failed, signalled, running or lost. lane: number
+    of the lane, counted from 0 across all tracks. is_first: whether it is the first slice in its lane. values: in the
+    order of ARGUMENTS.
     """
 
     track: str
@@ -51,20 +54,20 @@ class Slice(NamedTuple):
     values: tuple[Any, ...]
 
 
-def read(
+def read_slices(
     connection: sqlite3.Connection, recording: int, earliest_ns: int = 0, work: Work = UNWATCHED
 ) -> Iterator[Slice]:
-    """The slices of a recording in the order of their starts, without kernel threads.
+    """Yields the slices of a recording in the order of their start times, without kernel threads.
 
-    earliest_ns: those that start before start then.
+    earliest_ns: slices that start earlier are clipped to this time (Unix ns).
     """
-    lanes: dict[str, list[tuple[int, int]]] = {}  # of each track: from when each of its lanes is free
+    lanes: dict[str, list[tuple[int, int]]] = {}  # by track: a heap of (the time from which a lane is free, the lane)
     last = -1
     sql = f"""SELECT comm, start_ns, end_ns, {_COLUMNS}, id, argv, outcome!(processes) FROM processes
         WHERE recording_id = ? AND is_counted!(processes) ORDER BY start_ns, id"""
     rows = connection.execute(expand(sql), [recording])
-    for comm, began, ended, *values, argv, outcome in counted(rows, work, processes(connection, recording)):
-        track, start, end = command_label.display_name(argv, comm), max(began, earliest_ns), ended
+    for comm, start_ns, end_ns, *values, argv, outcome in counted(rows, work, processes(connection, recording)):
+        track, start, end = command_label.display_name(argv, comm), max(start_ns, earliest_ns), end_ns
         if end is None and outcome != "running":
             end = start
         free = lanes.setdefault(track, [])
@@ -74,22 +77,24 @@ def read(
         else:
             lane = heapq.heappop(free)[1]
         heapq.heappush(free, (_FOREVER if end is None else end, lane))
-        title = command_label.cut(command_label.short_title(argv, comm), _TITLE) + _mark(
-            *(values[at] for at in _ENDING)
-        )
+        mark = _failure_mark(*(values[index] for index in _FAILURE_FIELDS))
+        title = command_label.cut(command_label.short_title(argv, comm), _TITLE_CHARACTERS) + mark
         values[_FILENAME] = escape_bytes(values[_FILENAME])
         yield Slice(track, lane, is_first, title, outcome, start, end, tuple(values))
 
 
-def _mark(exit_code: int | None, signal: int | None) -> str:
-    """What the title of a process that failed ends in; empty if it didn't fail."""
+def _failure_mark(exit_code: int | None, signal: int | None) -> str:
+    """Returns the end of the title of a process that failed; empty if it didn't fail."""
     if signal is not None:
         return f" ✗ signal {signal}"
     return f" ✗ exit {exit_code}" if exit_code else ""
 
 
-def zero_ns(connection: sqlite3.Connection, recording: Recording) -> int:
-    """Unix ns at the zero of the trace's clock: the boot, or the first start if the boot is unknown or later."""
+def trace_zero_ns(connection: sqlite3.Connection, recording: Recording) -> int:
+    """Returns the Unix time in ns that is 0 in the trace: the boot, or the first start time if that is earlier.
+
+    Start times before the boot occur in test data only.
+    """
     sql = "SELECT min(start_ns) FROM processes WHERE recording_id = ?"
     first = connection.execute(sql, [recording.id]).fetchone()[0]
     boot = recording.started_ns if recording.clock_offset_ns is None else recording.clock_offset_ns

@@ -1,4 +1,4 @@
-"""Which recording an address names, whether its reader may see it, and reading it."""
+"""Access to the recording that a URL names: finds its database, checks the user's permissions, and reads it."""
 
 from __future__ import annotations
 
@@ -17,116 +17,121 @@ from datasette.views.base import DatasetteError
 from ..model.recording import Recording
 from ..progress import Work
 from ..storage import reader
-from . import cells, readers, served
+from . import cells, databases, read_pool
 
 
-class Needs(NamedTuple):
-    """What is shown, and so must be allowed: tables, and saved queries whose results are shown."""
+class Permissions(NamedTuple):
+    """The tables and saved queries whose contents a page shows; the user must be allowed to see all of them."""
 
     tables: tuple[str, ...] = ()
     queries: tuple[str, ...] = ()
 
 
-BARS = Needs(("recordings", "processes"))
-"""What the timeline shows of a stretch of time."""
-COUNTS = Needs(("recordings", "processes"), ("concurrency",))
-"""What it shows of the whole recording, and Perfetto does."""
-LINKS = {
-    cells.TIMELINE: BARS,
-    "processes": Needs(tables=("processes",)),
-    "programs": Needs(tables=("programs",)),
-    "tree": Needs(queries=("tree",)),
+WINDOW = Permissions(("recordings", "processes"))
+"""For the timeline of a time range."""
+OVERVIEW = Permissions(("recordings", "processes"), ("concurrency",))
+"""For the overview of the whole recording, and for Perfetto."""
+LINK_PERMISSIONS = {
+    cells.TIMELINE: WINDOW,
+    "processes": Permissions(tables=("processes",)),
+    "programs": Permissions(tables=("programs",)),
+    "tree": Permissions(queries=("tree",)),
 }
-"""What must be allowed for a link to each page."""
+"""For a link to each page."""
 
-RECORDING = r"(?P<database>[^/]+)/(?P<recording>[0-9]{1,18})"
-"""The part of an address that names a recording, as a pattern; every number that it takes is one of SQLite's."""
-_PAGE = re.compile(r"[A-Za-z0-9_-]{0,64}")
+RECORDING_PATTERN = r"(?P<database>[^/]+)/(?P<recording>[0-9]{1,18})"
+"""Matches the part of a URL path that names a recording. 18 digits always fit into SQLite's integers."""
+_PAGE_ID = re.compile(r"[A-Za-z0-9_-]{0,64}")
 
-# Datasette looks into the file for what it allows: that can't be read, or it was left out meanwhile.
-_UNKNOWN = (served.Error, QueryInterrupted, KeyError, RuntimeError, AssertionError)
+# Datasette reads the file to check permissions. These are raised if it can't, or if the database was removed meanwhile.
+_UNREADABLE = (databases.Error, QueryInterrupted, KeyError, RuntimeError, AssertionError)
 
 Result = TypeVar("Result")
 
 
-def path(datasette: Any, request: Any, page: str) -> str:
-    """Where another page shows the recording that a request is about. page: timeline or perfetto.
+def page_path(datasette: Any, request: Any, page: str) -> str:
+    """Returns the URL path of another page of the same recording. page: timeline or perfetto.
 
-    Not made from the path of the request: whether base_url is in that depends on the proxy before Datasette.
+    It isn't derived from the request's path, which contains base_url only if the proxy in front of Datasette keeps it.
     """
     names = request.url_vars
     return str(datasette.urls.path(f"/-/webpf/{page}/{names['database']}/{names['recording']}"))
 
 
-async def database(datasette: Any, request: Any, needs: Needs) -> Any:
-    """The database that an address names. Raises Datasette's NotFound, and Forbidden."""
+async def find_database(datasette: Any, request: Any, required: Permissions) -> Any:
+    """Returns the database that the request's URL names.
+
+    Raises Datasette's NotFound and Forbidden, and DatasetteError (503) if the file can't be read.
+    """
     route = tilde_decode(request.url_vars["database"])
     try:
         found = datasette.get_database(route=route)
     except KeyError:
         raise NotFound(f"There is no database {route}") from None
     try:
-        for asked in (Needs(tables=needs.tables), Needs(queries=needs.queries)):  # other files don't have the queries
-            if not await _are_allowed(datasette, request.actor, found.name, asked):
+        # Tables come first: a file that isn't a recording has no saved queries, and Datasette would fail at them.
+        for asked in (Permissions(tables=required.tables), Permissions(queries=required.queries)):
+            if not await _are_all_allowed(datasette, request.actor, found.name, asked):
                 raise Forbidden("view-table" if asked.tables else "view-query")
-            refusal = served.older(found)
+            refusal = databases.upgrade_message(found)
             if refusal:
                 raise DatasetteError(refusal, status=503)
-            if not served.is_recording(found):
-                raise NotFound(f"{found.name} is no recording of webpf's that can be read")
-    except _UNKNOWN as error:
+            if not databases.is_recording(found):
+                raise NotFound(f"{found.name} is not a readable webpf recording")
+    except _UNREADABLE as error:
         raise DatasetteError(f"{found.name} can't be read: {error}", status=503) from error
     return found
 
 
-async def read(
+async def read_recording(
     datasette: Any,
     request: Any,
-    receive: readers.Receive,
-    needs: Needs,
+    receive: read_pool.Receive,
+    required: Permissions,
     read: Callable[[Any, Recording, Work], Result],
-    by: readers.Readers = readers.PICTURES,
+    pool: read_pool.ReadPool = read_pool.TIMELINES,
 ) -> Result:
-    """What `read` makes of a connection and the recording.
+    """Returns the result of `read`, which gets a connection and the recording.
 
-    Raises Datasette's NotFound, Forbidden and BadRequest; and DatasetteError for what can't be read, or not in time.
+    pool: the threads that read. Raises Datasette's NotFound, Forbidden and BadRequest, and DatasetteError if the
+    recording can't be read or the time limit is exceeded.
     """
     page = request.args.get("page") or ""
-    if not _PAGE.fullmatch(page):
-        raise BadRequest("page must be up to 64 letters and digits")
+    if not _PAGE_ID.fullmatch(page):
+        raise BadRequest("page must be at most 64 letters, digits, - or _")
     number = int(request.url_vars["recording"])
-    found = await database(datasette, request, needs)
+    found = await find_database(datasette, request, required)
 
-    def of_recording(connection: Any, work: Work) -> Result:
+    def read_one(connection: Any, work: Work) -> Result:
         recordings = reader.recordings(connection, number)
         if not recordings:
             raise NotFound(f"{found.name} has no recording {number}")
         return read(connection, recordings[0], work)
 
     try:
-        return await by.read(found, of_recording, page, receive)
-    except readers.NotRead as error:
+        return await pool.read(found, read_one, page, receive)
+    except read_pool.ReadFailed as error:
         raise DatasetteError(error.message, status=error.status) from error
 
 
-async def may(datasette: Any, actor: Any, database: str, needs: Needs) -> bool:
-    """Whether all of it may be seen. False too where Datasette can't find out: the file can't be read."""
+async def is_allowed(datasette: Any, actor: Any, database: str, required: Permissions) -> bool:
+    """Returns whether the actor has all these permissions. False also if the file can't be read to check them."""
     try:
-        return await _are_allowed(datasette, actor, database, needs)
-    except _UNKNOWN:
+        return await _are_all_allowed(datasette, actor, database, required)
+    except _UNREADABLE:
         return False
 
 
-async def _are_allowed(datasette: Any, actor: Any, database: str, needs: Needs) -> bool:
-    asked = [("view-table", table) for table in needs.tables] + [("view-query", query) for query in needs.queries]
+async def _are_all_allowed(datasette: Any, actor: Any, database: str, required: Permissions) -> bool:
+    asked = [("view-table", table) for table in required.tables] + [("view-query", query) for query in required.queries]
     for action, name in asked:
-        if not await _is_allowed(datasette, actor, action, database, name):
+        if not await _is_action_allowed(datasette, actor, action, database, name):
             return False
     return True
 
 
-async def _is_allowed(datasette: Any, actor: Any, action: str, database: str, name: str) -> bool:
-    """As for Datasette's own page of this table or query."""
+async def _is_action_allowed(datasette: Any, actor: Any, action: str, database: str, name: str) -> bool:
+    """Returns what Datasette decides for its own page of this table or query."""
     if hasattr(datasette, "ensure_permissions"):  # 0.65
         asked = [(action, (database, name)), ("view-database", database), "view-instance"]
         try:
@@ -139,33 +144,33 @@ async def _is_allowed(datasette: Any, actor: Any, action: str, database: str, na
 
 
 @dataclass
-class _Visit:
-    """A request for a page, and what is known of its links."""
+class _CurrentRequest:
+    """The request being answered, and the permissions for links that were checked for it."""
 
     request: Any
-    known: dict[tuple[str, str], bool] = field(default_factory=dict)
+    allowed_links: dict[tuple[str, str], bool] = field(default_factory=dict)
 
 
-_visit: ContextVar[_Visit | None] = ContextVar("visit", default=None)
+_current: ContextVar[_CurrentRequest | None] = ContextVar("current", default=None)
 
 
-def begin(request: Any) -> None:
-    """A request begins. Not all hooks are told which it is that they are called for."""
-    _visit.set(_Visit(request))
+def begin_request(request: Any) -> None:
+    """Remembers the request that begins, because Datasette doesn't pass it to all hooks."""
+    _current.set(_CurrentRequest(request))
 
 
-async def may_follow(datasette: Any, database: str, page: str) -> bool:
-    """Whether who asked for the page that is being made may see a page that it would link to; asked once a request."""
-    visit = _visit.get() or _Visit(None)
+async def is_link_allowed(datasette: Any, database: str, page: str) -> bool:
+    """Returns whether the current request's actor may see a page that a link leads to. Checked once per request."""
+    current = _current.get() or _CurrentRequest(None)
     key = (database, page)
-    if key not in visit.known:
-        actor = visit.request.actor if visit.request else None
-        visit.known[key] = await may(datasette, actor, database, LINKS[page])
-    return visit.known[key]
+    if key not in current.allowed_links:
+        actor = current.request.actor if current.request else None
+        current.allowed_links[key] = await is_allowed(datasette, actor, database, LINK_PERMISSIONS[page])
+    return current.allowed_links[key]
 
 
-def shown_name() -> str | None:
-    """Name of the table or saved query whose page is being made, as the address has it; None where there is none."""
-    visit = _visit.get()
-    name = visit.request.url_vars.get("table") if visit else None
+def shown_table_or_query() -> str | None:
+    """Returns the name of the table or saved query that the current request shows; None on other pages."""
+    current = _current.get()
+    name = current.request.url_vars.get("table") if current else None
     return None if name is None else tilde_decode(name)

@@ -1,4 +1,4 @@
-"""`webpf browse`: Datasette on a port of this machine, and the page that is opened."""
+"""`webpf browse`: runs Datasette on a local port, and opens the recording's page in the user's browser."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from urllib.parse import quote
 from ..errors import Unavailable, UsageError, WebpfError
 from ..host.signals import STOP_SIGNALS
 from ..storage import reader
-from . import browser
+from .desktop import Desktop
 
 if TYPE_CHECKING:
-    from . import gate as gates
+    from .gate import Gate
 
 HOST = "127.0.0.1"
 FIRST_PORT = 8001
@@ -32,8 +32,12 @@ _HOST_NAME = re.compile(r"[a-z0-9._-]+|\[[0-9a-f:.]+\]")
 
 
 @dataclass(frozen=True)
-class Served:
-    """What is served. address: lets one browser in, once. tunnel: how to get there from where the user sits, if far."""
+class ServedPage:
+    """The page that is served.
+
+    address: its URL, which lets in one browser, once. is_open: whether a browser was started. tunnel: the ssh command
+    that makes the page reachable from the user's own machine; None if webpf runs on that machine.
+    """
 
     address: str
     is_open: bool
@@ -44,53 +48,53 @@ def serve(
     db: Path,
     recording: str | None,
     port: int | None,
-    opens: bool,
-    on_ready: Callable[[Served], None],
+    opens_browser: bool,
+    on_ready: Callable[[ServedPage], None],
     hosts: Collection[str] = (),
 ) -> int:
     """Serves the file until Ctrl-C, SIGTERM or SIGHUP; returns the exit code.
 
-    port: None takes the first free one. hosts: names besides localhost that requests may give. on_ready is told the
-    page's address when it is served. Raises NotFound, DataError, Unavailable or UsageError.
+    port: None for the first free one from 8001. on_ready: called once, when the page can be opened. hosts: host names
+    that requests may use besides localhost. Raises NotFound, DataError, Unavailable or UsageError.
     """
-    served = [_checked_host(host.lower()) for host in hosts]
+    allowed_hosts = [_check_host(host.lower()) for host in hosts]
     with reader.reading(db) as connection:
         shown = reader.find(connection, db, recording).id
-    desktop = browser.Desktop()
-    with _ended_by_signals(), _listening(port) as listener, _Silence() as silence:
+    desktop = Desktop()
+    with _end_on_signals(), _open_listener(port) as listener, _MutedOutput() as muted:
 
-        def announce(gate: gates.Gate) -> None:
+        def announce(gate: Gate) -> None:
             from . import server
 
             number = listener.getsockname()[1]
-            page = f"http://{HOST}:{number}/-/webpf/timeline/{encoded(server.name_of(db))}/{shown}"
-            address = gate.address(page)
-            is_open = opens and _open(desktop, gate, address)
-            silence.interrupt(lambda: on_ready(Served(address, is_open, _tunnel(desktop, number))))
+            page = f"http://{HOST}:{number}/-/webpf/timeline/{encode_name(server.database_name(db))}/{shown}"
+            address = gate.entry_url(page)
+            is_open = opens_browser and _open(desktop, gate, address)
+            muted.show(lambda: on_ready(ServedPage(address, is_open, _tunnel(desktop, number))))
 
         try:
             from . import server
 
-            server.serve(db, listener, served, announce)
+            server.serve(db, listener, allowed_hosts, announce)
         except WebpfError:
             raise
         except (Exception, SystemExit) as error:
             hint = shlex.join([sys.executable, "-m", "datasette", "--version"])
-            raise Unavailable(f"Datasette doesn't start: {silence.reason(error)}", hint) from error
+            raise Unavailable(f"Datasette doesn't start: {muted.reason(error)}", hint) from error
     return 0
 
 
-def encoded(name: str) -> str:
-    """A database's name as Datasette writes it in an address: like %-encoding, but with a tilde."""
+def encode_name(name: str) -> str:
+    """Returns a database's name as Datasette writes it in URLs: like percent-encoding, but with a tilde."""
     return re.sub(r"%", "~", quote(name.replace("~", "\0"), safe="").replace(".", "%2E").replace("%00", "%7E"))
 
 
-def _tunnel(desktop: browser.Desktop, port: int) -> str | None:
-    return None if desktop.is_here else desktop.tunnel(port)
+def _tunnel(desktop: Desktop, port: int) -> str | None:
+    return None if desktop.has_display else desktop.tunnel_command(port)
 
 
-def _open(desktop: browser.Desktop, gate: gates.Gate, address: str) -> bool:
-    # All users can read the arguments of a browser: until it has used the address, only its user may.
+def _open(desktop: Desktop, gate: Gate, address: str) -> bool:
+    # All users can read a browser's arguments. So only the browser's user (or root) may use the address.
     gate.users = {0, desktop.uid}
     is_open = desktop.open(address)
     if not is_open:
@@ -98,26 +102,27 @@ def _open(desktop: browser.Desktop, gate: gates.Gate, address: str) -> bool:
     return is_open
 
 
-def _checked_host(host: str) -> str:
+def _check_host(host: str) -> str:
     if not _HOST_NAME.fullmatch(host):
         raise UsageError(f"--allow-host takes a name without a port, not {host}", "webpf browse --help")
     return host
 
 
-def _listening(port: int | None) -> socket.socket:
-    """A socket that listens: from here on nobody else can take the port."""
+def _open_listener(port: int | None) -> socket.socket:
+    """Returns a listening socket. It exists before Datasette starts, so no other program can take the port."""
     if port is None:
         ports = range(FIRST_PORT, FIRST_PORT + _PORTS)
         found = next((listener for each in ports if (listener := _listen(each))), None)
         if found is None:
-            message = f"all ports from {FIRST_PORT} to {FIRST_PORT + _PORTS - 1} are taken"
+            message = f"all ports from {FIRST_PORT} to {FIRST_PORT + _PORTS - 1} are in use"
             raise Unavailable(message, "webpf browse --port 9000")
         return found
     if not 1 <= port <= 65535:
         raise UsageError(f"--port must be from 1 to 65535, not {port}", f"webpf browse --port {FIRST_PORT}")
     found = _listen(port)
     if found is None:
-        raise Unavailable(f"port {port} is taken, or this user may not have it; webpf finds a free one", "webpf browse")
+        message = f"port {port} is in use or not permitted; without --port, webpf uses a free one"
+        raise Unavailable(message, "webpf browse")
     return found
 
 
@@ -134,12 +139,12 @@ def _listen(port: int) -> socket.socket | None:
 
 
 @contextlib.contextmanager
-def _ended_by_signals() -> Iterator[None]:
-    """SIGTERM and SIGHUP end it like Ctrl-C; and that also where a shell had it ignored, as in the background."""
+def _end_on_signals() -> Iterator[None]:
+    """Makes SIGINT, SIGTERM and SIGHUP end the block, even if the shell ignored SIGINT for a background job."""
     before = {}
     for number in STOP_SIGNALS:
-        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # nohup means it
-            before[number] = signal.signal(number, _interrupt)
+        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # ignored: as nohup wants
+            before[number] = signal.signal(number, _raise_interrupt)
     try:
         yield
     except KeyboardInterrupt:
@@ -149,36 +154,37 @@ def _ended_by_signals() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    """Python's own would be replaced by asyncio, with one that waits for what doesn't wait itself."""
+def _raise_interrupt(number: int, frame: FrameType | None) -> None:
+    """Handles SIGINT, because asyncio.run() replaces Python's own handler with one that can't end blocking code."""
     raise KeyboardInterrupt
 
 
-class _Silence:
-    """Keeps from the user what Datasette and its plugins print; why they didn't start can be asked for.
+class _MutedOutput:
+    """Captures what Datasette and its plugins print, so that the reason of a failed start can be reported.
 
-    It is for nobody, and need not be short: where webpf's own stderr is a pipe, nobody may read it.
+    The output isn't shown: there can be a lot of it, and it would block webpf if its stderr were a pipe without a
+    reader.
     """
 
-    def __enter__(self) -> _Silence:
+    def __enter__(self) -> _MutedOutput:
         self._own = sys.stdout, sys.stderr
-        self._said = io.TextIOWrapper(io.BytesIO(), encoding="utf-8", errors="replace", write_through=True)
-        sys.stdout = sys.stderr = self._said
+        self._captured = io.TextIOWrapper(io.BytesIO(), encoding="utf-8", errors="replace", write_through=True)
+        sys.stdout = sys.stderr = self._captured
         return self
 
     def __exit__(self, *error: object) -> None:
         sys.stdout, sys.stderr = self._own
 
-    def interrupt(self, speak: Callable[[], None]) -> None:
-        """Lets webpf speak once; from then on what is printed isn't kept."""
-        nowhere = io.TextIOWrapper(io.FileIO(os.devnull, "w"), encoding="utf-8", errors="replace")
+    def show(self, write: Callable[[], None]) -> None:
+        """Calls `write` with the real output; from then on, other output is discarded instead of captured."""
+        null = io.TextIOWrapper(io.FileIO(os.devnull, "w"), encoding="utf-8", errors="replace")
         sys.stdout, sys.stderr = self._own
-        speak()
-        sys.stdout = sys.stderr = nowhere
+        write()
+        sys.stdout = sys.stderr = null
 
     def reason(self, error: BaseException) -> str:
-        """The last line of what is known of an error, from itself or from what was printed before it."""
-        told = "" if isinstance(error, SystemExit) and not isinstance(error.code, str) else str(error)
-        self._said.seek(0)
-        lines = (told.strip() or self._said.read().strip()).splitlines()
+        """Returns the last line of the error's message, or of the captured output if it has no message."""
+        message = "" if isinstance(error, SystemExit) and not isinstance(error.code, str) else str(error)
+        self._captured.seek(0)
+        lines = (message.strip() or self._captured.read().strip()).splitlines()
         return lines[-1] if lines else repr(error)

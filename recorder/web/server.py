@@ -1,4 +1,4 @@
-"""Datasette on one recording file, in this process: nothing of it is left when webpf ends, however that ends."""
+"""Runs Datasette for one recording file in webpf's own process, so that no server is left however webpf ends."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
-import uvicorn  # comes with Datasette, which serves with it
+import uvicorn  # a dependency of Datasette
 from datasette.app import Datasette
 from datasette.database import Database
 from datasette.utils import sqlite3
@@ -21,81 +21,84 @@ from datasette.utils import sqlite3
 from ..output.escape import safe
 from .gate import Gate
 
-# A few saved queries take two or three seconds on a million processes, and facets more than Datasette's 0.2.
+# On a million processes a few saved queries take 2 to 3 s, and facets more than Datasette's default of 0.2 s.
 _SETTINGS = {"sql_time_limit_ms": 5000, "facet_time_limit_ms": 1000}
-_OWN_NAMES = {"-", "_internal", "_memory"}  # what these are in addresses is Datasette's
+_RESERVED_NAMES = {"-", "_internal", "_memory"}  # have a meaning of their own in Datasette's URLs
 _LAST_ANSWERS_SECONDS = 1
 _POLL_SECONDS = 0.1
 
 
 class RecordingFile(Database):  # type: ignore[misc]  # Datasette has no types
-    """Exactly this file. Datasette itself puts names into URIs as they are: with # or ? they name another file."""
+    """A database that opens exactly this file.
+
+    Datasette doesn't quote file names in SQLite URIs, so a name with # or ? would open another file.
+    """
 
     def __init__(self, datasette: Any, path: Path) -> None:
         super().__init__(datasette, path=_as_text(path))
         self._file = path.absolute()
 
     def connect(self, write: bool = False) -> Any:
-        """A connection that can only read, whatever for."""
+        """Returns a read-only connection, even if `write` is true."""
         connection = sqlite3.connect(f"{self._file.as_uri()}?mode=ro", uri=True, check_same_thread=False)
-        _opened(self).append(connection)
+        _open_connections(self).append(connection)
         return connection
 
-    def again(self) -> RecordingFile:
-        """The same file, when Datasette has closed this one."""
+    def reopened(self) -> RecordingFile:
+        """Returns a new database for the same file, to use after Datasette has closed this one."""
         return RecordingFile(self.ds, self._file)
 
 
-def _opened(database: Any) -> list[Any]:
-    """What a database of Datasette's has open: in 1.0 under the first name, in 0.65 under the second."""
+def _open_connections(database: Any) -> list[Any]:
+    """Returns a database's list of open connections. It has one name in Datasette 1.0, and another in 0.65."""
     name = "_all_connections" if hasattr(database, "_all_connections") else "_all_file_connections"
     found: list[Any] = getattr(database, name)
     return found
 
 
-def _interrupt(datasette: Any) -> None:
-    """Ends each statement from now on: the end of the program waits for the threads that run them."""
+def _interrupt_statements(datasette: Any) -> None:
+    """Interrupts all statements from now on, because Python waits at exit for the threads that run them."""
     while True:
         for database in list(datasette.databases.values()):
-            for connection in list(_opened(database)):
-                with contextlib.suppress(sqlite3.Error):  # closed already
+            for connection in list(_open_connections(database)):
+                with contextlib.suppress(sqlite3.Error):  # already closed
                     connection.interrupt()
         time.sleep(_POLL_SECONDS)
 
 
-def name_of(path: Path) -> str:
-    """The file's name as a database of Datasette's."""
+def database_name(path: Path) -> str:
+    """Returns the name that the file has in Datasette."""
     name = safe(path.stem)
-    return f"{name}_" if name in _OWN_NAMES else name
+    return f"{name}_" if name in _RESERVED_NAMES else name
 
 
 def serve(path: Path, listener: socket.socket, hosts: Collection[str], on_ready: Callable[[Gate], None]) -> None:
-    """Serves the file on a socket that listens already, until SIGINT, SIGTERM or SIGHUP.
+    """Serves the file on a listening socket until SIGINT, SIGTERM or SIGHUP.
 
-    hosts: see Gate. on_ready is called in a thread, when requests are answered. Raises what Datasette and its plugins
-    raise, SystemExit too, and KeyboardInterrupt.
+    hosts: see Gate. on_ready: called in another thread when requests are answered. Raises KeyboardInterrupt, and
+    whatever Datasette and its plugins raise, including SystemExit.
     """
-    signal.signal(signal.SIGPIPE, signal.SIG_IGN)  # a browser may go away in the middle of an answer
+    signal.signal(signal.SIGPIPE, signal.SIG_IGN)  # a browser may disconnect in the middle of an answer
     asyncio.run(_serve(path, listener, Gate(hosts), on_ready))
 
 
 async def _serve(path: Path, listener: socket.socket, gate: Gate, on_ready: Callable[[Gate], None]) -> None:
     datasette = Datasette(memory=True, settings=_SETTINGS)
-    datasette.remove_database("_memory")  # which it has if it is given no file
-    datasette.add_database(RecordingFile(datasette, path), name=name_of(path))
+    datasette.remove_database("_memory")  # Datasette adds it if it gets no file
+    datasette.add_database(RecordingFile(datasette, path), name=database_name(path))
     await datasette.invoke_startup()
     config = uvicorn.Config(
-        gate.around(datasette.app()),
+        gate.guard(datasette.app()),
         lifespan="on",
         log_config=None,
         log_level="error",
         access_log=False,
-        proxy_headers=False,  # anybody can send them: the gate asks where a connection really comes from
+        proxy_headers=False,  # anybody can send these headers, and the gate needs the connection's real address
         timeout_graceful_shutdown=_LAST_ANSWERS_SECONDS,
     )
     server = uvicorn.Server(config)
     if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
-        signal.signal(signal.SIGHUP, server.handle_exit)  # as uvicorn takes SIGINT and SIGTERM
+        signal.signal(signal.SIGHUP, server.handle_exit)  # like uvicorn's own handling of SIGINT and SIGTERM
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     try:
         while not server.started and not serving.done():
@@ -104,12 +107,12 @@ async def _serve(path: Path, listener: socket.socket, gate: Gate, on_ready: Call
         while not server.should_exit and not serving.done():
             await asyncio.wait([serving], timeout=_POLL_SECONDS)
     finally:
-        threading.Thread(target=_interrupt, args=[datasette], daemon=True).start()
+        threading.Thread(target=_interrupt_statements, args=[datasette], daemon=True).start()
     await serving
 
 
 def _as_text(path: Path) -> str:
-    """The file for all that Datasette does with it but opening it; a name that is no UTF-8 would fail in its pages."""
+    """Returns the path that Datasette shows and stats; its pages would fail at a name that isn't UTF-8."""
     text = str(path.absolute())
     try:
         text.encode()

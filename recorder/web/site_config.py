@@ -1,4 +1,4 @@
-"""The YAML that tells a Datasette without the plugin what the plugin would."""
+"""`webpf datasette-config`: YAML with what the plugin adds, for a Datasette without the plugin."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from pathlib import Path
 import yaml
 
 from ..storage import file_check
-from . import describe
+from . import metadata
 
 
 class _Dumper(yaml.SafeDumper):
-    """Writes text of several lines as such, so that SQL can be read."""
+    """Writes text of several lines as a block, so that SQL stays readable."""
 
 
 def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
@@ -21,11 +21,11 @@ def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
 _Dumper.add_representer(str, _text)
 
 
-def config(db: Path) -> str:
-    """Metadata and configuration for a file of this name, which need not be there yet. Raises DataError."""
+def render(db: Path) -> str:
+    """Returns metadata and configuration for a file with this name. The file need not exist. Raises DataError."""
     if db.exists():
         file_check.check_readable(db)
-    lines = (
-        "# What Datasette is to know of recordings by webpf. With 0.65: datasette -m FILE; with 1.0: -m FILE -c FILE.\n"
+    comment = "# Metadata and queries for webpf recordings. Datasette 0.65: datasette -m FILE; 1.0: -m FILE -c FILE.\n"
+    return comment + yaml.dump(
+        metadata.full_config(db.stem), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120
     )
-    return lines + yaml.dump(describe.whole(db.stem), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)

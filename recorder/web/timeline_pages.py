@@ -1,4 +1,4 @@
-"""The timeline's addresses: its page, and the data for it. In Datasette 0.65 and 1.0."""
+"""The timeline's page, and the JSON data that it fetches."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from datasette.utils.asgi import BadRequest
 from ..analysis import query_head, timeline
 from ..model.recording import Recording
 from ..progress import Work
-from . import access, perfetto_pages, readers
+from . import access, perfetto_pages, read_pool
 
 Handler: TypeAlias = Callable[..., Awaitable[Any]]
 
-_BASE = rf"^/-/webpf/timeline/{access.RECORDING}"
+_BASE = rf"^/-/webpf/timeline/{access.RECORDING_PATTERN}"
 _MOST_PIXELS = 10_000
-_FARTHEST_MS = 1e12  # 31 years: with it, times in ns are far from the end of 64 bits
+_FARTHEST_MS = 1e12  # 31 years: keeps times in ns far below 64 bits
 
 
 def routes() -> list[tuple[str, Handler]]:
-    """Addresses and who answers there."""
+    """Returns URL patterns and their handlers."""
     return [
         (rf"{_BASE}$", page),
         (rf"{_BASE}/overview\.json$", overview),
@@ -31,60 +31,62 @@ def routes() -> list[tuple[str, Handler]]:
     ]
 
 
-async def page(datasette: Any, request: Any, receive: readers.Receive) -> Any:
-    """The page itself; it fetches what it shows."""
-    name = (await access.database(datasette, request, access.BARS)).name
-    recording, length_ns = await access.read(
+async def page(datasette: Any, request: Any, receive: read_pool.Receive) -> Any:
+    """The page. Its script fetches the data."""
+    name = (await access.find_database(datasette, request, access.WINDOW)).name
+    recording, length_ns = await access.read_recording(
         datasette,
         request,
         receive,
-        access.BARS,
+        access.WINDOW,
         lambda connection, recording, work: (recording, timeline.length_ns(connection, recording)),
-        by=readers.ROWS,
+        pool=read_pool.RECORDINGS,
     )
-    shows_perfetto = perfetto_pages.folder() and await access.may(datasette, request.actor, name, access.COUNTS)
+    shows_perfetto = perfetto_pages.ui_folder() and await access.is_allowed(
+        datasette, request.actor, name, access.OVERVIEW
+    )
     context = {
         "database": name,
         "recording": recording,
         "rows_path": datasette.urls.table(name, "processes"),
-        "data_path": access.path(datasette, request, "timeline"),
+        "data_path": access.page_path(datasette, request, "timeline"),
         "outcomes": timeline.OUTCOMES,
         "length_ms": length_ns / 1e6,
-        "perfetto_path": access.path(datasette, request, "perfetto") if shows_perfetto else None,
+        "perfetto_path": access.page_path(datasette, request, "perfetto") if shows_perfetto else None,
     }
     return Response.html(await datasette.render_template("webpf_timeline.html", context, request=request))
 
 
-async def overview(datasette: Any, request: Any, receive: readers.Receive) -> Any:
-    """What is shown of the whole recording."""
+async def overview(datasette: Any, request: Any, receive: read_pool.Receive) -> Any:
+    """The data for the overview of the whole recording."""
     return await _answer(
         datasette,
         request,
         receive,
-        access.COUNTS,
+        access.OVERVIEW,
         lambda connection, recording, work: timeline.overview(connection, recording),
     )
 
 
-async def choices(datasette: Any, request: Any, receive: readers.Receive) -> Any:
-    """What the filters offer."""
+async def choices(datasette: Any, request: Any, receive: read_pool.Receive) -> Any:
+    """The choices of the filters: names and users."""
     return await _answer(
         datasette,
         request,
         receive,
-        access.BARS,
+        access.WINDOW,
         lambda connection, recording, work: timeline.choices(connection, recording),
     )
 
 
-async def window(datasette: Any, request: Any, receive: readers.Receive) -> Any:
-    """What is shown of a stretch of it."""
-    view = _view(request.args)
+async def window(datasette: Any, request: Any, receive: read_pool.Receive) -> Any:
+    """The data for a time range."""
+    view = _parse_view(request.args)
     return await _answer(
         datasette,
         request,
         receive,
-        access.BARS,
+        access.WINDOW,
         lambda connection, recording, work: timeline.window(connection, recording, view, work),
     )
 
@@ -92,22 +94,22 @@ async def window(datasette: Any, request: Any, receive: readers.Receive) -> Any:
 async def _answer(
     datasette: Any,
     request: Any,
-    receive: readers.Receive,
-    needs: access.Needs,
+    receive: read_pool.Receive,
+    required: access.Permissions,
     read: Callable[[Any, Recording, Work], Any],
 ) -> Any:
     def as_text(connection: Any, recording: Recording, work: Work) -> str:
-        return json.dumps(read(connection, recording, work))  # a megabyte: not in the thread that serves all pages
+        return json.dumps(read(connection, recording, work))  # up to 1 MB: too slow for the event loop's thread
 
-    text = await access.read(datasette, request, receive, needs, as_text)
+    text = await access.read_recording(datasette, request, receive, required, as_text)
     return Response(text, content_type="application/json; charset=utf-8")
 
 
-def _view(given: Any) -> timeline.View:
-    """Raises BadRequest for what is no number."""
+def _parse_view(args: Any) -> timeline.View:
+    """Returns the view that a query string describes. Raises BadRequest for values that aren't valid numbers."""
 
     def text(name: str, type: str) -> str:
-        value = str(given.get(name) or "")
+        value = str(args.get(name) or "")
         if not query_head.fits(value, type):
             raise BadRequest(f"{name} must be {type}: {value[:40]!r}")
         return value
@@ -119,7 +121,7 @@ def _view(given: Any) -> timeline.View:
     def moment(name: str, default: float) -> float:
         value = float(text(name, "number") or default)
         if not abs(value) <= _FARTHEST_MS:
-            raise BadRequest(f"{name} is too far from the begin of the recording: {value} ms")
+            raise BadRequest(f"{name} is too far from the start of the recording: {value} ms")
         return value
 
     from_ms, to_ms = moment("from", 0), moment("to", 1000)
@@ -127,9 +129,9 @@ def _view(given: Any) -> timeline.View:
         from_ms=from_ms,
         to_ms=max(to_ms, from_ms + 1e-3),
         width=min(max(number("width") or 1000, 1), _MOST_PIXELS),
-        comm=given.get("comm") or "",
+        comm=args.get("comm") or "",
         uid=number("uid"),
         outcome=number("outcome"),
-        search=given.get("search") or "",
-        residents=bool(given.get("residents")),
+        search=args.get("search") or "",
+        residents=bool(args.get("residents")),
     )

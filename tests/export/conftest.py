@@ -1,4 +1,4 @@
-"""What tests of exports share."""
+"""Fixtures for the tests of exports."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from support import make_recording
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """A place from which Perfetto's UI is served."""
+    """A Datasette that serves Perfetto's UI."""
     pytest.importorskip("perfetto", reason="the extra webpf[perfetto] isn't installed")
     db = tmp_path_factory.mktemp("export") / "webpf.db"
     make_recording(db, BUILD)

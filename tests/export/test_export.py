@@ -1,4 +1,4 @@
-"""webpf export: other tools read what SQLite holds. Perfetto's own engine counts, in its UI in a real browser."""
+"""webpf export: exports hold the same data as the file. Perfetto's own engine checks traces, in a real browser."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ Webpf = Callable[..., "subprocess.CompletedProcess[str]"]
 
 @pytest.fixture
 def db(tmp_path: Path) -> Path:
-    """The story."""
+    """A recording of the story BUILD."""
     make_recording(tmp_path / "webpf.db", BUILD)
     return tmp_path / "webpf.db"
 
 
 def exported(db: Path, format: str, weight: str = "wall") -> bytes:
-    """What is written in a format."""
+    """Returns the latest recording in a format."""
     out = io.BytesIO()
     exporter.export(db, None, format, weight, out)
     return out.getvalue()
 
 
-def test_the_formats_that_are_offered() -> None:
+def test_the_weights_of_the_command() -> None:
     assert [each.value for each in export.Weight] == list(stacks.WEIGHTS)
 
 
@@ -55,7 +55,7 @@ def test_rows(db: Path) -> None:
 
 
 def test_chrome_events(db: Path) -> None:
-    """Nothing overlaps in a lane; names, times and results are those of the table."""
+    """Events in a lane don't overlap; names, times and results are those of the table."""
     events = json.loads(exported(db, "chrome"))["traceEvents"]
     shown = [event for event in events if event["ph"] in "BX"]
     assert len(shown) == 15
@@ -78,7 +78,7 @@ def test_a_recording_without_processes(format: str, tmp_path: Path) -> None:
 
 
 def test_stacks(tmp_path: Path) -> None:
-    """What a process cost itself: of its time, that in which none of its children lived."""
+    """A process's own time excludes the time in which at least one of its children lived."""
     db = tmp_path / "webpf.db"
     make_recording(
         db,
@@ -100,18 +100,18 @@ def test_stacks(tmp_path: Path) -> None:
 
 
 def test_stacks_add_up(db: Path) -> None:
-    """CPU time and number are those of the table."""
+    """The sums of CPU time and of processes are those of the table."""
     with closing(sqlite3.connect(db)) as connection:
         cpu_ns, number = connection.execute(
             "SELECT sum(cpu_ns), count(*) FROM processes WHERE kernel IS NOT 1"
         ).fetchone()
-    for weight, sum_of_it in (("cpu", cpu_ns), ("count", number)):
+    for weight, total in (("cpu", cpu_ns), ("count", number)):
         (profile,) = json.loads(exported(db, "speedscope", weight))["profiles"]
-        assert sum(profile["weights"]) == profile["endValue"] == sum_of_it
+        assert sum(profile["weights"]) == profile["endValue"] == total
         assert len(profile["weights"]) == len(profile["samples"])
 
 
-def test_names_of_any_bytes(tmp_path: Path) -> None:
+def test_names_with_special_characters(tmp_path: Path) -> None:
     db = tmp_path / "webpf.db"
     make_recording(db, [fork(100, 0, comm='\x1b[31m\n";🙂'), exit_(100, 0, 5, comm='\x1b[31m\n";🙂')])
     assert len(exported(db, "folded").splitlines()) == 1
@@ -123,15 +123,15 @@ def test_names_of_any_bytes(tmp_path: Path) -> None:
 # Files.
 
 
-def test_a_file(db: Path, webpf: Webpf, tmp_path: Path) -> None:
-    """As a whole, for its owner only; not replaced but with --force."""
-    ended = webpf("export", "--to", "folded", "-o", "out")
-    assert (ended.returncode, ended.stdout) == (0, "")
+def test_the_output_file(db: Path, webpf: Webpf, tmp_path: Path) -> None:
+    """It is complete, and only its owner can read it; it is only replaced with --force."""
+    result = webpf("export", "--to", "folded", "-o", "out")
+    assert (result.returncode, result.stdout) == (0, "")
     assert (tmp_path / "out").read_bytes() == exported(db, "folded")
     assert (tmp_path / "out").stat().st_mode & 0o777 == 0o600
     (tmp_path / "out").write_text("mine")
-    ended = webpf("export", "-o", "out")
-    assert (ended.returncode, len(ended.stderr.splitlines())) == (64, 1)
+    result = webpf("export", "-o", "out")
+    assert (result.returncode, len(result.stderr.splitlines())) == (64, 1)
     assert (tmp_path / "out").read_text() == "mine"
     assert webpf("export", "--force", "-o", "out").returncode == 0
     assert json.loads((tmp_path / "out").read_text())
@@ -139,9 +139,9 @@ def test_a_file(db: Path, webpf: Webpf, tmp_path: Path) -> None:
 
 
 def test_standard_output(db: Path, webpf: Webpf) -> None:
-    ended = webpf("export", "--to", "ndjson")
-    assert (ended.returncode, ended.stderr) == (0, "")
-    assert len(ended.stdout.splitlines()) == 17
+    result = webpf("export", "--to", "ndjson")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert len(result.stdout.splitlines()) == 17
 
 
 def test_bad_input(db: Path, webpf: Webpf) -> None:
@@ -152,37 +152,37 @@ def test_bad_input(db: Path, webpf: Webpf) -> None:
         (["-o", "."], 73),
         (["-o", "no/where"], 73),
     ):
-        ended = webpf("export", *arguments)
-        assert (ended.returncode, ended.stdout, len(ended.stderr.splitlines())) == (code, "", 1), arguments
+        result = webpf("export", *arguments)
+        assert (result.returncode, result.stdout, len(result.stderr.splitlines())) == (code, "", 1), arguments
 
 
-def test_a_pipe_that_is_closed(db: Path, webpf: Webpf, tmp_path: Path) -> None:
+def test_a_closed_pipe(db: Path, webpf: Webpf, tmp_path: Path) -> None:
     from support import webpf_command
 
     line = [*webpf_command(), "export", str(db), "--to", "chrome"]
     reader, writer = os.pipe()
     os.close(reader)
-    ended = subprocess.run(line, stdout=writer, stderr=subprocess.PIPE, check=False)
+    result = subprocess.run(line, stdout=writer, stderr=subprocess.PIPE, check=False)
     os.close(writer)
-    assert ended.stderr == b""
+    assert result.stderr == b""
 
 
-def test_a_disk_that_is_full(db: Path, tmp_path: Path) -> None:
-    """Nothing is left of it."""
+def test_a_full_disk(db: Path, tmp_path: Path) -> None:
+    """No file is left."""
     folder = tmp_path / "small"
     folder.mkdir()
     mounted = os.geteuid() == 0 and not subprocess.run(
         ["mount", "-t", "tmpfs", "-o", "size=4k", "tmpfs", str(folder)], check=False
     ).returncode  # fmt: skip
     if not mounted:
-        pytest.skip("nothing can be mounted here")
+        pytest.skip("this machine can't mount a tmpfs")
     try:
         from support import webpf_command
 
         line = [*webpf_command(), "export", str(db), "--to", "ndjson", "-o", str(folder / "out")]
-        ended = subprocess.run(line, capture_output=True, text=True, check=False)
-        assert (ended.returncode, len(ended.stderr.splitlines())) == (74, 1)
-        assert "No space left" in ended.stderr
+        result = subprocess.run(line, capture_output=True, text=True, check=False)
+        assert (result.returncode, len(result.stderr.splitlines())) == (74, 1)
+        assert "No space left" in result.stderr
         assert list(folder.iterdir()) == []
     finally:
         subprocess.run(["umount", str(folder)], check=True)
@@ -201,11 +201,11 @@ COUNT = """async () => {
 
 @pytest.mark.parametrize("format", ["chrome", "perfetto"])
 def test_perfetto_counts_what_sqlite_counts(format: str, site: Site, chromium: Any, db: Path) -> None:
-    """The same number of processes, sum of lifetimes to the ns, and how many run on."""
+    """Number of processes, sum of lifetimes in ns, and number of running processes are the same."""
     with reader.reading(db) as connection:
         expected = connection.execute(
             "SELECT count(*), sum(lifetime_ns), sum(state = 'running') FROM processes WHERE kernel IS NOT 1"
         ).fetchone()
     with perfetto_ui.opened(chromium, site, exported(db, format)) as page:
-        number, ns, still = page.evaluate(COUNT)
-    assert (number, int(ns), still) == tuple(expected)
+        number, ns, running = page.evaluate(COUNT)
+    assert (number, int(ns), running) == tuple(expected)

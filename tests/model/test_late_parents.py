@@ -207,7 +207,7 @@ def test_reports_and_exports_of_such_a_recording(tmp_path: Path) -> None:
         drawn = tree_text.lines(Tree(process_tree.read(connection, 1)).branches())
         assert [line.count("─") for line in drawn] == [0, 1, 1]
         (row,) = reader.recordings(connection)
-        assert ("top", "true", "true") in stacks.read(connection, row, "count")
+        assert ("top", "true", "true") in stacks.read_stacks(connection, row, "count")
         with (tmp_path / "spans").open("w+") as out:
             otlp.write(connection, row, out)
             out.seek(0)

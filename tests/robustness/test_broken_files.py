@@ -130,7 +130,7 @@ def test_a_file_that_is_away_for_a_while_is_served_again(version: str, files: li
         assert site.get(TIMELINE)[0] == 200
         assert site.get("/broken/lifetimes")[0] == 200
     log = (tmp_path / "log").read_text()
-    assert log.count("broken.db can't be read: it is left out until it can be\n") == 1
+    assert log.count("broken.db can't be read: it is hidden until it can be\n") == 1
 
 
 @pytest.mark.parametrize("version", VERSIONS)

@@ -158,7 +158,7 @@ def test_queries(db: Path, webpf: Webpf, query: list[str], format: str) -> None:
 
 def test_a_cell_of_datasette() -> None:
     for column in ("filename", "path", "cgroup"):
-        assert cells.html(column, b"/\xff<") == "$&#x27;/\\xff&lt;&#x27;"
+        assert cells.format_value(column, b"/\xff<") == "$&#x27;/\\xff&lt;&#x27;"
 
 
 def test_a_line_of_json_has_it_for_people_and_exactly() -> None:

@@ -1,4 +1,4 @@
-"""A table that somebody may not see is not in their timeline or Perfetto either, nor a link to it; in both versions."""
+"""Permissions: webpf's pages and links follow Datasette's permissions for tables and queries, in both versions."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ VERSIONS = sorted(PYTHONS)
 ME = {"id": "me"}
 TIMELINE = "/-/webpf/timeline/webpf/1"
 PERFETTO = "/-/webpf/perfetto/webpf/1"
-BARS = (TIMELINE, f"{TIMELINE}/window.json", f"{TIMELINE}/choices.json")
-COUNTS = (f"{TIMELINE}/overview.json", PERFETTO, f"{PERFETTO}/trace")
+WINDOW_PAGES = (TIMELINE, f"{TIMELINE}/window.json", f"{TIMELINE}/choices.json")
+OVERVIEW_PAGES = (f"{TIMELINE}/overview.json", PERFETTO, f"{PERFETTO}/trace")
 SECRET = "a secret"
 
 
 def get(site: Site, path: str, actor: dict[str, str] | None) -> tuple[int, str]:
-    """Status and text of a page, as somebody sees it, or nobody in particular."""
+    """Returns status and text of a page for an actor; None: not logged in."""
     request = urllib.request.Request(site.address + path)
     if actor:
         request.add_header("Cookie", f"ds_actor={URLSafeSerializer(SECRET, 'actor').dumps({'a': actor})}")
@@ -38,10 +38,10 @@ def get(site: Site, path: str, actor: dict[str, str] | None) -> tuple[int, str]:
 
 
 @contextmanager
-def restricted(
+def restricted_site(
     version: str, folder: Path, database: dict[str, Any], instance: dict[str, Any] | None = None
 ) -> Iterator[Site]:
-    """A Datasette with the story, and this said of its database."""
+    """Runs a Datasette with the story and this configuration of its database."""
     make_recording(folder / "webpf.db", BUILD)
     config = folder / "config.json"
     config.write_text(json.dumps({"databases": {"webpf": database}, **(instance or {})}))
@@ -51,7 +51,7 @@ def restricted(
 
 
 def tables(*names: str) -> dict[str, Any]:
-    """Of a database: these tables are for me only."""
+    """Returns the configuration of a database in which only ME may see these tables."""
     return {"tables": {name: {"allow": ME} for name in names}}
 
 
@@ -65,43 +65,45 @@ RESTRICTIONS: list[tuple[dict[str, Any], dict[str, Any]]] = [
 
 @pytest.mark.parametrize("place", range(len(RESTRICTIONS)))
 @pytest.mark.parametrize("version", VERSIONS)
-def test_what_is_forbidden_is_forbidden_everywhere(version: str, tmp_path: Path, place: int) -> None:
-    """Datasette's own pages of the two tables are the measure."""
-    with restricted(version, tmp_path, *RESTRICTIONS[place]) as site:
+def test_forbidden_tables_forbid_pages_and_links(version: str, tmp_path: Path, place: int) -> None:
+    """The expected status is that of Datasette's own pages of the two tables."""
+    with restricted_site(version, tmp_path, *RESTRICTIONS[place]) as site:
         for actor in (None, {"id": "other"}, ME):
             own = {get(site, f"/webpf/{table}", actor)[0] for table in ("processes", "recordings")}
             expected = 200 if own == {200} else 403
             assert expected == (200 if actor == ME else 403)
-            assert {path: get(site, path, actor)[0] for path in BARS + COUNTS} == dict.fromkeys(BARS + COUNTS, expected)
+            assert {path: get(site, path, actor)[0] for path in WINDOW_PAGES + OVERVIEW_PAGES} == dict.fromkeys(
+                WINDOW_PAGES + OVERVIEW_PAGES, expected
+            )
             for page in ("/", "/webpf", "/webpf/events", "/webpf/recordings"):
                 assert (TIMELINE in get(site, page, actor)[1]) == (actor == ME)
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_a_saved_query_that_is_forbidden_is_not_shown_otherwise(version: str, tmp_path: Path) -> None:
-    """concurrency: the overview and the trace have its numbers. The bars have not."""
+def test_a_forbidden_saved_query_forbids_pages_with_its_results(version: str, tmp_path: Path) -> None:
+    """The overview and the trace contain results of `concurrency`; the bars don't."""
     queries = {name: {"sql": "select 1", "allow": ME} for name in ("concurrency", "tree")}
-    with restricted(version, tmp_path, {"queries": queries}) as site:
+    with restricted_site(version, tmp_path, {"queries": queries}) as site:
         assert get(site, "/webpf/concurrency", None)[0] == 403
-        assert {path: get(site, path, None)[0] for path in BARS} == dict.fromkeys(BARS, 200)
-        assert {path: get(site, path, None)[0] for path in COUNTS} == dict.fromkeys(COUNTS, 403)
+        assert {path: get(site, path, None)[0] for path in WINDOW_PAGES} == dict.fromkeys(WINDOW_PAGES, 200)
+        assert {path: get(site, path, None)[0] for path in OVERVIEW_PAGES} == dict.fromkeys(OVERVIEW_PAGES, 403)
         assert "Open in Perfetto" not in get(site, TIMELINE, None)[1]
         assert "Open in Perfetto" in get(site, TIMELINE, ME)[1]
-        assert {path: get(site, path, ME)[0] for path in COUNTS} == dict.fromkeys(COUNTS, 200)
+        assert {path: get(site, path, ME)[0] for path in OVERVIEW_PAGES} == dict.fromkeys(OVERVIEW_PAGES, 200)
         assert 'href="/webpf/tree' not in get(site, "/webpf/processes?_size=3", None)[1]
         assert 'href="/webpf/tree' in get(site, "/webpf/processes?_size=3", ME)[1]
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_a_query_of_the_users_own_replaces_one_of_that_name(version: str, tmp_path: Path) -> None:
-    with restricted(version, tmp_path, {"queries": {"users": "select 6 * 7 as answer"}}) as site:
+def test_a_configured_query_replaces_the_saved_one(version: str, tmp_path: Path) -> None:
+    with restricted_site(version, tmp_path, {"queries": {"users": "select 6 * 7 as answer"}}) as site:
         assert site.rows("/webpf/users") == [{"answer": 42}]
         assert site.rows("/webpf/orphans") != []
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_links_in_cells_lead_only_where_one_may_go(version: str, tmp_path: Path) -> None:
-    with restricted(version, tmp_path, tables("processes", "programs")) as site:
+def test_cells_only_link_to_allowed_pages(version: str, tmp_path: Path) -> None:
+    with restricted_site(version, tmp_path, tables("processes", "programs")) as site:
         assert 'href="/webpf/processes/17"' not in get(site, "/webpf/crashes", None)[1]
         assert ">17<" in get(site, "/webpf/crashes", None)[1]
         assert 'href="/webpf/processes/17"' in get(site, "/webpf/crashes", ME)[1]
@@ -110,19 +112,19 @@ def test_links_in_cells_lead_only_where_one_may_go(version: str, tmp_path: Path)
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_a_link_to_another_table_needs_that_one(version: str, tmp_path: Path) -> None:
+def test_a_link_to_another_table_needs_permission_for_it(version: str, tmp_path: Path) -> None:
     link = 'href="/webpf/programs?process_id='
-    with restricted(version, tmp_path, tables("programs")) as site:
+    with restricted_site(version, tmp_path, tables("programs")) as site:
         for actor in (None, ME):
             rows = get(site, "/webpf/processes", actor)[1].partition("<tbody>")[2]
             assert (link in rows) == (actor == ME)
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_the_page_works_without_the_overview(version: str, tmp_path: Path, chromium: Any) -> None:
-    """Bars are shown, and said what isn't."""
+def test_the_timeline_works_without_the_overview(version: str, tmp_path: Path, chromium: Any) -> None:
+    """The bars are shown, and the status line says that the overview can't be read."""
     queries = {"concurrency": {"sql": "select 1", "allow": ME}}
-    with restricted(version, tmp_path, {"queries": queries}) as site:
+    with restricted_site(version, tmp_path, {"queries": queries}) as site:
         context = chromium.new_context(viewport={"width": 1280, "height": 800}, base_url=site.address)
         page = context.new_page()
         page.goto(f"{TIMELINE}?residents=1")

@@ -1,4 +1,4 @@
-"""Behind a proxy, below a prefix: every page with its files, links and data, in a real browser."""
+"""Datasette behind a proxy with base_url: every page with its files, links and data works, in a real browser."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PREFIX = "/tools/x/"
 
 @pytest.fixture(scope="module", params=[(version, strips) for version in sorted(PYTHONS) for strips in (False, True)])
 def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The story below a prefix, in each Datasette, behind a proxy that keeps the prefix, and one that strips it."""
+    """The story in each Datasette, behind a proxy that keeps the prefix, and behind one that strips it."""
     version, strips = request.param
     db = tmp_path_factory.mktemp("prefix") / "my builds.db"
     make_recording(db, BUILD)
@@ -30,17 +30,17 @@ def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 
 @pytest.fixture
 def page(chromium: Any, site: str) -> Iterator[Any]:
-    """A page; afterwards each of its requests was below the prefix and answered."""
-    wrong: list[str] = []
+    """A page; at the end of the test, it must have had no script error and no failed request."""
+    problems: list[str] = []
     with closing(chromium.new_context(viewport={"width": 1280, "height": 800}, base_url=site)) as context:
         page = context.new_page()
-        page.on("pageerror", lambda error: wrong.append(f"error: {error}"))
-        page.on("response", lambda it: wrong.append(f"{it.status} {it.url}") if it.status >= 400 else None)
+        page.on("pageerror", lambda error: problems.append(f"error: {error}"))
+        page.on("response", lambda it: problems.append(f"{it.status} {it.url}") if it.status >= 400 else None)
         yield page
-    assert wrong == []
+    assert problems == []
 
 
-def test_from_the_menu_through_the_timeline_to_a_process(page: Any) -> None:
+def test_navigation_from_the_menu_to_a_process(page: Any) -> None:
     page.goto(PREFIX)
     page.click(".nav-menu-details summary, details.nav-menu summary")
     page.click("text=Timeline of my builds")
@@ -55,7 +55,7 @@ def test_from_the_menu_through_the_timeline_to_a_process(page: Any) -> None:
     page.wait_for_url("**/tree?id=*")
 
 
-def test_the_table_has_its_styles(page: Any) -> None:
+def test_the_table_has_the_style_sheet(page: Any) -> None:
     page.goto(f"{PREFIX}my+builds/processes")
     shown = page.evaluate("getComputedStyle(document.querySelector('dl.column-descriptions')).overflowY")
     assert shown == "auto"

@@ -1,4 +1,4 @@
-"""`webpf browse`: Datasette on a port of this machine, for as long as it is wanted."""
+"""`webpf browse`: starts Datasette on a local port, ends at a signal, and reports bad input."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from datasette.utils import tilde_decode
 from support import DEADLINE_SECONDS, disposition, webpf_command
 from visits import browsing
 
-from webpf.web.browse import encoded
+from webpf.web.browse import encode_name
 
 Webpf = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 @pytest.fixture(params=[signal.SIG_DFL, signal.SIG_IGN])
-def as_the_shell_had_it(request: pytest.FixtureRequest) -> Iterator[None]:
-    """SIGINT as usual, and ignored, as a shell has it for what runs in the background."""
+def inherited_sigint(request: pytest.FixtureRequest) -> Iterator[None]:
+    """SIGINT with its default action, and ignored, as a shell sets it for background jobs."""
     with disposition(signal.SIGINT, request.param):
         yield
 
 
-@pytest.mark.usefixtures("as_the_shell_had_it")
+@pytest.mark.usefixtures("inherited_sigint")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_it_serves_until_it_is_told_to_end(built: Path, number: signal.Signals) -> None:
+def test_serves_until_a_signal(built: Path, number: signal.Signals) -> None:
     with browsing(built, "--no-open") as browse:
         assert re.search(r"/-/webpf/timeline/webpf/1\?token=[\w-]{43}   \(Ctrl-C ends\)\n$", browse.line)
         visitor = browse.visitor()
@@ -42,37 +42,37 @@ def test_it_serves_until_it_is_told_to_end(built: Path, number: signal.Signals) 
         urllib.request.urlopen(browse.site)
 
 
-def test_two_at_a_time_take_two_ports(built: Path) -> None:
+def test_two_servers_use_two_ports(built: Path) -> None:
     with browsing(built, "--no-open") as first, browsing(built, "--no-open") as second:
         assert first.port != second.port
 
 
-def test_a_port_that_is_taken(built: Path, webpf: Webpf) -> None:
+def test_a_port_in_use(built: Path, webpf: Webpf) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
         answer = webpf("browse", built, "--port", str(port))
     assert answer.returncode == 69
-    message = f"webpf: port {port} is taken, or this user may not have it; webpf finds a free one; try: "
+    message = f"webpf: port {port} is in use or not permitted; without --port, webpf uses a free one; try: "
     assert answer.stderr == f"{message}{shlex.join(webpf_command())} browse\n"
 
 
 @pytest.mark.parametrize("port", ["0", "65536", "-1", "http"])
-def test_a_port_that_is_none(built: Path, webpf: Webpf, port: str) -> None:
+def test_an_invalid_port(built: Path, webpf: Webpf, port: str) -> None:
     answer = webpf("browse", built, "--port", port)
     assert (answer.returncode, answer.stderr.count("\n")) == (64, 1)
 
 
 @pytest.mark.parametrize("command", ["browse", "datasette-config"])
-def test_files_that_are_no_recordings(tmp_path: Path, webpf: Webpf, command: str) -> None:
+def test_files_that_are_not_recordings(tmp_path: Path, webpf: Webpf, command: str) -> None:
     (tmp_path / "text.db").write_text("no database")
     answer = webpf(command, "text.db")
     assert (answer.returncode, answer.stderr.count("\n")) == (65, 1)
 
 
-def test_a_file_that_is_not_there(webpf: Webpf) -> None:
-    """Browsing needs it; its configuration doesn't."""
+def test_a_missing_file(webpf: Webpf) -> None:
+    """`browse` needs the file; `datasette-config` doesn't."""
     assert webpf("browse", "nowhere.db").returncode == 66
     answer = webpf("datasette-config", "nowhere.db")
     assert (answer.returncode, "\n  nowhere:\n" in answer.stdout) == (0, True)
@@ -87,7 +87,7 @@ def test_a_file_without_a_recording(tmp_path: Path, webpf: Webpf) -> None:
 
 
 @pytest.mark.parametrize("name", ["webpf", "a-b_c", "a.b", "a b/c", "~", "~2E", "ü%", "%2f"])
-def test_names_of_databases_in_addresses(name: str) -> None:
-    """Datasette reads them as they were."""
-    assert tilde_decode(encoded(name)) == name
-    assert re.fullmatch(r"[\w~-]+", encoded(name), re.ASCII)
+def test_database_names_in_urls(name: str) -> None:
+    """Datasette's tilde_decode() restores them."""
+    assert tilde_decode(encode_name(name)) == name
+    assert re.fullmatch(r"[\w~-]+", encode_name(name), re.ASCII)

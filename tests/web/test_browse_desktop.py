@@ -1,4 +1,4 @@
-"""Which browser `webpf browse` opens, as whom; and what it says where there is none. Browsers are scripts here."""
+"""The browser that `webpf browse` opens, and the output if it opens none. Scripts take the place of browsers."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ import pytest
 from support import NOBODY, let_others_in, wait_until
 from visits import browsing
 
-TEXT = ("w3m", "lynx", "links", "links2", "elinks", "www-browser")
+TEXT_BROWSERS = ("w3m", "lynx", "links", "links2", "elinks", "www-browser")
 SSH = {"SSH_CONNECTION": "192.0.2.7 50000 198.51.100.4 22"}
 
 
 class Browsers:
-    """Scripts that write down that they were started, with what, and as whom."""
+    """Scripts that log each call: their name, user id and arguments."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -33,23 +33,23 @@ class Browsers:
             (folder / name).symlink_to(shutil.which(name) or "")
 
     def make(self, name: str, code: int = 0) -> Path:
-        """One of this name."""
+        """Makes a script with this name and exit code."""
         script = self.folder / name
         script.write_text(f'#!/bin/sh\necho {name} "$(id -u)" "$@" >> {self._log}\nexit {code}\n')
         script.chmod(0o755)
         return script
 
-    def started(self) -> list[list[str]]:
-        """Name, user id, arguments."""
+    def calls(self) -> list[list[str]]:
+        """Returns name, user id and arguments of each call."""
         return [line.split() for line in self._log.read_text().splitlines()]
 
 
 @pytest.fixture
 def browsers(tmp_path: Path) -> Iterator[Browsers]:
-    """All text browsers, on a PATH that has nothing else."""
+    """Scripts for all text browsers, in a folder that can be the whole PATH."""
     (tmp_path / "bin").mkdir()
     browsers = Browsers(tmp_path / "bin")
-    for name in TEXT:
+    for name in TEXT_BROWSERS:
         browsers.make(name)
     yield browsers
 
@@ -60,7 +60,7 @@ def browsers(tmp_path: Path) -> Iterator[Browsers]:
         {},
         {"BROWSER": "{bin}/w3m"},
         {"BROWSER": "{bin}/chosen"},
-        {"DISPLAY": ":9"},  # and no browser that would use it
+        {"DISPLAY": ":9"},  # but no graphical browser is installed
         {"DISPLAY": ":9", "BROWSER": "{bin}/w3m %s"},
         {"DISPLAY": "localhost:10.0", "BROWSER": "{bin}/chosen", **SSH},
         {"DISPLAY": ":9", "BROWSER": "{bin}/chosen", "SSH_TTY": "/dev/pts/3"},
@@ -69,46 +69,46 @@ def browsers(tmp_path: Path) -> Iterator[Browsers]:
         {"DISPLAY": ":9", "BROWSER": "'"},
     ],
 )
-def test_none_is_opened(environment: dict[str, str], browsers: Browsers, built: Path) -> None:
+def test_no_browser_is_opened(environment: dict[str, str], browsers: Browsers, built: Path) -> None:
     browsers.make("chosen")
     browsers.make("failing", 3)
     given = {name: value.replace("{bin}", str(browsers.folder)) for name, value in environment.items()}
     with browsing(built, environment={"PATH": str(browsers.folder), "TERM": "xterm", **given}) as browse:
         assert browse.line.startswith(f"webpf: no browser here: open {browse.address}   (")
-        assert [name for name, *_ in browsers.started() if name != "failing"] == []
+        assert [name for name, *_ in browsers.calls() if name != "failing"] == []
         assert browse.visitor()
 
 
 @pytest.mark.parametrize("display", ["DISPLAY", "WAYLAND_DISPLAY"])
 @pytest.mark.parametrize(
-    "wanted", ["{bin}/chosen", "{bin}/chosen %s", "{bin}/chosen %s &", "w3m:/nowhere/x:{bin}/chosen", "chosen:other"]
+    "variable", ["{bin}/chosen", "{bin}/chosen %s", "{bin}/chosen %s &", "w3m:/nowhere/x:{bin}/chosen", "chosen:other"]
 )
-def test_the_users_browser(wanted: str, display: str, browsers: Browsers, built: Path) -> None:
+def test_the_browser_in_browser_variable(variable: str, display: str, browsers: Browsers, built: Path) -> None:
     browsers.make("chosen")
     browsers.make("other")
     browsers.make("xdg-open")
-    given = {display: "x", "BROWSER": wanted.replace("{bin}", str(browsers.folder))}
+    given = {display: "x", "BROWSER": variable.replace("{bin}", str(browsers.folder))}
     with browsing(built, environment={"PATH": str(browsers.folder), **given}) as browse:
         assert browse.line == f"webpf: {browse.address}   (Ctrl-C ends)\n"
-        assert browsers.started() == [["chosen", str(os.getuid()), browse.address]]
+        assert browsers.calls() == [["chosen", str(os.getuid()), browse.address]]
 
 
 @pytest.mark.parametrize("name", ["xdg-open", "x-www-browser", "firefox", "chromium"])
-def test_the_systems_browser(name: str, browsers: Browsers, built: Path) -> None:
+def test_the_default_browser(name: str, browsers: Browsers, built: Path) -> None:
     browsers.make(name)
     with browsing(built, environment={"PATH": str(browsers.folder), "DISPLAY": ":9", "TERM": "xterm"}) as browse:
-        assert browsers.started() == [[name, str(os.getuid()), browse.address]]
+        assert browsers.calls() == [[name, str(os.getuid()), browse.address]]
 
 
-def test_a_browser_that_stays(browsers: Browsers, built: Path) -> None:
-    """It isn't waited for, and goes on when webpf has ended; what it says isn't shown."""
+def test_a_browser_that_keeps_running(browsers: Browsers, built: Path) -> None:
+    """webpf doesn't wait for it, and hides its output; the browser runs on when webpf has ended."""
     script = browsers.folder / "stays"
     stay = f"echo stays $$ >> {browsers.folder}/log; exec sleep 600"
     script.write_text(f"#!/bin/sh\necho noise; echo noise >&2; {stay}\n")
     script.chmod(0o755)
     with browsing(built, environment={"DISPLAY": ":9", "BROWSER": str(script)}) as browse:
         assert browse.line == f"webpf: {browse.address}   (Ctrl-C ends)\n"
-        [[_, pid]] = browsers.started()
+        [[_, pid]] = browsers.calls()
     try:
         wait_until(lambda: browse.process.poll() is not None, "it doesn't end")
         assert Path(f"/proc/{pid}").exists()
@@ -129,8 +129,8 @@ def test_a_browser_that_stays(browsers: Browsers, built: Path) -> None:
     ],
 )
 @pytest.mark.parametrize("options", [[], ["--no-open"]])
-def test_a_tunnel(connection: str, expected: str, options: list[str], built: Path) -> None:
-    """A line that can be pasted on the machine at which the user sits."""
+def test_the_tunnel_command(connection: str, expected: str, options: list[str], built: Path) -> None:
+    """The output ends in a command that the user can paste on the own machine."""
     with browsing(built, *options, environment={"SSH_CONNECTION": connection}) as browse:
         line = browse.says().strip()
         user, host = getpass.getuser(), socket.gethostname()
@@ -139,24 +139,24 @@ def test_a_tunnel(connection: str, expected: str, options: list[str], built: Pat
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="becoming another user needs root")
-def test_under_sudo_it_is_the_users(browsers: Browsers, built: Path) -> None:
+def test_sudo_uses_the_callers_browser(browsers: Browsers, built: Path) -> None:
     browsers.make("chosen")
     behind = {"SUDO_UID": str(NOBODY), "SUDO_GID": str(NOBODY), "SUDO_USER": "nobody"}
     with browsing(built, environment=behind | {"DISPLAY": ":9", "BROWSER": str(browsers.folder / "chosen")}) as browse:
-        assert browsers.started() == [["chosen", str(NOBODY), browse.address]]
+        assert browsers.calls() == [["chosen", str(NOBODY), browse.address]]
     with browsing(built, environment=behind) as browse:
         assert f" {pwd.getpwuid(NOBODY).pw_name}@" in browse.says()
 
 
 @pytest.mark.skipif(shutil.which("sudo") is None or os.geteuid() != 0, reason="no sudo, or not root")
-@pytest.mark.parametrize("far", [False, True])
-def test_sudo_hides_the_environment(far: bool, browsers: Browsers, built: Path) -> None:
-    """It drops BROWSER and SSH_CONNECTION, but has them itself."""
+@pytest.mark.parametrize("is_remote", [False, True])
+def test_the_environment_before_sudo(is_remote: bool, browsers: Browsers, built: Path) -> None:
+    """sudo removes BROWSER and SSH_CONNECTION, but they are in the environment of sudo's own process."""
     browsers.make("chosen")
-    given = {"DISPLAY": ":9", "BROWSER": str(browsers.folder / "chosen")} | (SSH if far else {})
+    given = {"DISPLAY": ":9", "BROWSER": str(browsers.folder / "chosen")} | (SSH if is_remote else {})
     with browsing(built, before=["sudo"], environment=given) as browse:
-        if far:
-            assert browsers.started() == []
+        if is_remote:
+            assert browsers.calls() == []
             assert browse.says().endswith("@198.51.100.4\n")
         else:
-            assert browsers.started() == [["chosen", "0", browse.address]]
+            assert browsers.calls() == [["chosen", "0", browse.address]]

@@ -1,4 +1,4 @@
-"""`webpf browse` doesn't hang, however much Datasette says; it ends at once, and leaves nothing behind."""
+"""`webpf browse` doesn't hang when Datasette prints a lot, ends at once at a signal, and leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ENDLESS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELEC
 
 @pytest.fixture(params=sorted(PYTHONS))
 def browse(request: pytest.FixtureRequest, built: Path, tmp_path: Path) -> Iterator[Browse]:
-    """In each Datasette, with a folder of its own for temporary files."""
+    """A running `webpf browse` in each Datasette, with its own folder for temporary files."""
     (tmp_path / "temporary").mkdir()
     with browsing(
         built, "--no-open", version=request.param, environment={"TMPDIR": str(tmp_path / "temporary")}
@@ -33,47 +33,49 @@ def browse(request: pytest.FixtureRequest, built: Path, tmp_path: Path) -> Itera
 
 
 def children(pid: int) -> list[str]:
-    """What /proc says a process has started, and not yet waited for."""
+    """Returns the pids of a process's children, from /proc."""
     return [word for task in Path(f"/proc/{pid}/task").iterdir() for word in (task / "children").read_text().split()]
 
 
 def cpu_seconds(pid: int) -> float:
-    """What a process has used."""
+    """Returns the CPU time of a process, from /proc."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()
     return sum(map(int, fields[11:13])) / os.sysconf("SC_CLK_TCK")
 
 
-def test_nobody_needs_to_read_what_is_said(browse: Browse) -> None:
-    """More errors than any pipe holds, with a reader of stderr that has gone to sleep after the first line."""
+def test_unread_output_does_not_block(browse: Browse) -> None:
+    """Causes more errors than a pipe can hold, while nobody reads stderr after the first line."""
     visitor = browse.visitor()
     for number in range(150):
         for path in ("/.well-known/appspecific/com.chrome.devtools.json", "/webpf?sql=nonsense", "/webpf/nothing"):
             status, _, _ = visitor.get(f"{browse.site}{path}{'&' if '?' in path else '?'}x={number}{'x' * 500}")
-            assert status in (400, 404)  # not 500: Datasette itself may fail at reporting an error
+            assert status in (400, 404)  # not 500, which an error in Datasette's error handler would cause
     assert visitor.get(f"{browse.site}/webpf")[0] == 200
     browse.process.terminate()
     rest = browse.process.stderr.read() if browse.process.stderr else ""
     assert re.fullmatch(r"webpf: .*ssh -L .*\n", rest), rest
 
 
-def test_browsers_that_go_away(browse: Browse) -> None:
-    """In the middle of an answer: the server goes on."""
+def test_browsers_that_disconnect(browse: Browse) -> None:
+    """The server keeps running when browsers disconnect in the middle of an answer."""
     cookies = "; ".join(f"{cookie.name}={cookie.value}" for cookie in browse.visitor().jar)
     for _ in range(30):
         with socket.create_connection(("127.0.0.1", browse.port)) as connection:
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")  # a reset at the close
+            connection.setsockopt(
+                socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0"
+            )  # close() resets the connection
             connection.sendall(f"GET /webpf.db HTTP/1.1\r\nHost: localhost\r\nCookie: {cookies}\r\n\r\n".encode() * 5)
             connection.recv(10)
     assert browse.process.poll() is None
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
-def test_it_ends_at_once(browse: Browse, number: signal.Signals, tmp_path: Path) -> None:
-    """Although three at a time of 18 queries run, for the five seconds that Datasette allows; and nothing is left."""
+def test_signals_end_it_at_once(browse: Browse, number: signal.Signals, tmp_path: Path) -> None:
+    """Queries are running that would take five seconds, Datasette's limit. No file is left."""
     visitor = browse.visitor()
 
     def ask() -> None:
-        with suppress(OSError):  # it may or may not be answered
+        with suppress(OSError):  # the server may end before it answers
             visitor.get(f"{browse.site}/webpf/-/query?sql={quote(ENDLESS)}")
         with suppress(OSError):
             visitor.get(f"{browse.site}/webpf?sql={quote(ENDLESS)}")
@@ -89,7 +91,7 @@ def test_it_ends_at_once(browse: Browse, number: signal.Signals, tmp_path: Path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["temporary", "webpf.db"]
 
 
-def test_killed_it_leaves_no_server(browse: Browse) -> None:
+def test_no_server_is_left_after_sigkill(browse: Browse) -> None:
     browse.visitor()
     left = children(browse.process.pid)
     browse.process.kill()
@@ -99,7 +101,7 @@ def test_killed_it_leaves_no_server(browse: Browse) -> None:
         socket.create_connection(("127.0.0.1", browse.port))
 
 
-def test_nohup_means_it(built: Path) -> None:
+def test_nohup_ignores_sighup(built: Path) -> None:
     with disposition(signal.SIGHUP, signal.SIG_IGN), browsing(built, "--no-open") as browse:
         browse.process.send_signal(signal.SIGHUP)
         assert browse.visitor().get(f"{browse.site}/webpf")[0] == 200
@@ -130,8 +132,8 @@ FAILURES = {
 
 @pytest.mark.parametrize("version", sorted(PYTHONS))
 @pytest.mark.parametrize("failure", FAILURES)
-def test_datasette_does_not_start(failure: str, version: str, built: Path) -> None:
-    """One line, with what it said."""
+def test_a_failed_start_is_reported(failure: str, version: str, built: Path) -> None:
+    """The error is one line, with the reason."""
     before, expected = FAILURES[failure]
     command = [str(PYTHONS[version]), "-c", START.format(before=before), "browse", str(built), "--no-open"]
     answer = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
@@ -142,8 +144,8 @@ def test_datasette_does_not_start(failure: str, version: str, built: Path) -> No
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
-def test_it_ends_while_datasette_starts(number: signal.Signals, built: Path, tmp_path: Path) -> None:
-    """Even if that never comes to an end."""
+def test_signals_end_it_during_the_start(number: signal.Signals, built: Path, tmp_path: Path) -> None:
+    """Even if a plugin blocks the start for 1,000 s."""
     body = f"open({str(tmp_path / 'starting')!r}, 'w').close(); [time.sleep(1) for _ in range(1000)]"
     start = START.format(before="import time\n" + PLUGIN.replace("import sys", "import sys, time").format(body=body))
     command = [sys.executable, "-c", start, "browse", str(built), "--no-open"]

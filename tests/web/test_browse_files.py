@@ -1,4 +1,4 @@
-"""What `webpf browse` serves is exactly the file that was named, and what runs is exactly what was installed."""
+"""`webpf browse` serves exactly the given file, and imports only installed modules."""
 
 from __future__ import annotations
 
@@ -15,16 +15,26 @@ from sites import PYTHONS
 from support import exit_, make_recording
 from visits import browsing
 
-PLAIN = ["ha#sh.db", "a?mode=memory.db", "per%cent.db", "%41.db", "a b&c;d.db", "ü.db", "[a-z]*.db", "~.db", "'\".db"]
-CLASHING = ["_internal.db", "_memory.db", "-.db", "static.db", "no suffix", ".db", "a.b.c.db", "http:x.db"]
-OPTIONS = ["--plugins-dir=evil.db", "-h", "--.db"]
-HARD = ["new\nline.db", "tab\t\x1b[31m.db", os.fsdecode(b"caf\xe9.db"), os.fsdecode(b"\xff\xfe"), "\u202etxt.db"]
+SPECIAL_CHARACTERS = [
+    "ha#sh.db",
+    "a?mode=memory.db",
+    "per%cent.db",
+    "%41.db",
+    "a b&c;d.db",
+    "ü.db",
+    "[a-z]*.db",
+    "~.db",
+    "'\".db",
+]
+RESERVED = ["_internal.db", "_memory.db", "-.db", "static.db", "no suffix", ".db", "a.b.c.db", "http:x.db"]
+LIKE_OPTIONS = ["--plugins-dir=evil.db", "-h", "--.db"]
+UNPRINTABLE = ["new\nline.db", "tab\t\x1b[31m.db", os.fsdecode(b"caf\xe9.db"), os.fsdecode(b"\xff\xfe"), "\u202etxt.db"]
 
 
 @pytest.mark.parametrize("version", sorted(PYTHONS))
-@pytest.mark.parametrize("name", [*PLAIN, *CLASHING, *OPTIONS, *HARD])
-def test_exactly_this_file(name: str, version: str, tmp_path: Path) -> None:
-    """Told by its size and its process, which SQLite has written; beside it there is what it could be taken for."""
+@pytest.mark.parametrize("name", [*SPECIAL_CHARACTERS, *RESERVED, *LIKE_OPTIONS, *UNPRINTABLE])
+def test_serves_exactly_this_file(name: str, version: str, tmp_path: Path) -> None:
+    """The pids in the answer show which file is served. Files with similar names are in the same folder."""
     for number, decoy in enumerate(("ha", "a", "A.db", "percent.db", "webpf.db", "b.db")):
         make_recording(tmp_path / decoy, [exit_(1000 + number, 0, 500)])
     make_recording(tmp_path / name, [exit_(4242, 0, 500), exit_(4343, 0, 700)])
@@ -42,8 +52,8 @@ def test_exactly_this_file(name: str, version: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("version", sorted(PYTHONS))
-def test_nothing_can_be_written(built: Path, version: str) -> None:
-    """A recording is looked at."""
+def test_the_file_is_not_changed(built: Path, version: str) -> None:
+    """SQL that writes has no effect on it."""
     before = built.read_bytes()
     with browsing(built, "--no-open", version=version) as browse:
         visitor = browse.visitor()
@@ -52,8 +62,8 @@ def test_nothing_can_be_written(built: Path, version: str) -> None:
     assert built.read_bytes() == before
 
 
-def test_a_recording_that_grows_is_read(built: Path) -> None:
-    """With its log beside it, whatever the file is called."""
+def test_changes_in_the_wal_are_shown(built: Path) -> None:
+    """Even if the file's name needs quoting."""
     named = built.with_name("gr#ow?s.db")
     built.rename(named)
     with browsing(named, "--no-open") as browse, closing(sqlite3.connect(named)) as connection:
@@ -63,8 +73,8 @@ def test_a_recording_that_grows_is_read(built: Path) -> None:
         assert "written meanwhile" in browse.visitor().get(f"{browse.site}/gr~23ow~3Fs/recordings.json")[1]
 
 
-def installed_user_packages(folder: Path) -> dict[str, str]:
-    """The environment of somebody who has webpf and Datasette as his user's packages, and no virtual environment."""
+def user_site_environment(folder: Path) -> dict[str, str]:
+    """Returns an environment in which webpf and Datasette are in the user's site-packages."""
     packages = folder / ".local" / "lib" / f"python{sys.version_info[0]}.{sys.version_info[1]}" / "site-packages"
     packages.parent.mkdir(parents=True)
     packages.symlink_to(next(path for path in sys.path if path.endswith("site-packages") and sys.prefix in path))
@@ -88,13 +98,13 @@ MODULES = [
 
 @pytest.mark.parametrize("version", sorted(PYTHONS))
 @pytest.mark.parametrize("how", ["current folder", "PYTHONPATH", "relative PYTHONPATH"])
-def test_modules_of_strangers_do_not_run(how: str, version: str, built: Path, tmp_path: Path) -> None:
-    """In a folder to which others may write."""
+def test_foreign_modules_are_not_imported(how: str, version: str, built: Path, tmp_path: Path) -> None:
+    """Modules with the names of webpf's dependencies, where other users could put them, are not imported."""
     if not PYTHONS[version].exists():
         pytest.skip(f"there is no Datasette {version}: make test installs it")
     trap = tmp_path / "trap"
     trap.mkdir()
-    # What webpf itself is found through can't be told from it: so not webpf, nor what Python reads before any of it.
+    # PYTHONPATH may be how Python finds webpf itself, so `webpf` and modules that are imported before it are left out.
     names = MODULES if how == "current folder" else [name for name in MODULES if name not in ("webpf", "signal")]
     for name in names:
         (trap / f"{name}.py").write_text(
@@ -116,8 +126,8 @@ def test_modules_of_strangers_do_not_run(how: str, version: str, built: Path, tm
 
 
 @pytest.mark.parametrize("version", sorted(PYTHONS))
-def test_as_a_module_in_a_folder_of_strangers(version: str, built: Path, tmp_path: Path) -> None:
-    """`python -m` puts the current folder first: webpf takes it out before it imports anything but Python's own."""
+def test_python_m_does_not_import_foreign_modules(version: str, built: Path, tmp_path: Path) -> None:
+    """`python -m` puts the current folder first in the search path; webpf removes it before other imports."""
     for name in ("httpx", "httpx2", "datasette", "uvicorn", "typer", "rich", "yaml", "sqlite_utils", "signal"):
         (tmp_path / f"{name}.py").write_text(f"open({str(tmp_path / 'sprung')!r}, 'a').write(__name__ + ' ')\n")
     with browsing(built, "--no-open", version=version, cwd=tmp_path) as browse:
@@ -126,12 +136,12 @@ def test_as_a_module_in_a_folder_of_strangers(version: str, built: Path, tmp_pat
     assert not sprung.exists(), sprung.read_text()
 
 
-def test_packages_of_the_user_are_found(built: Path, tmp_path: Path) -> None:
-    """As after `pip install --user`: an interpreter that has none of its own."""
+def test_user_site_packages_are_used(built: Path, tmp_path: Path) -> None:
+    """As after `pip install --user`, with an interpreter that has no packages of its own."""
     system = Path("/usr/bin/python3")
     if not system.exists():
         pytest.skip("no other Python")
-    environment = installed_user_packages(tmp_path)
+    environment = user_site_environment(tmp_path)
     script = "import sys; sys.argv[0] = 'webpf'; from webpf.__main__ import main; main()"
     without = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
     command = [str(system), "-c", script, "browse", str(built), "--no-open"]
@@ -143,8 +153,8 @@ def test_packages_of_the_user_are_found(built: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", [os.fsdecode(b"caf\xe9.db"), "new\nline.db", "--port.db"])
-def test_a_file_that_is_no_recording(name: str, tmp_path: Path) -> None:
-    """One line, also of such names."""
+def test_a_file_that_is_not_a_recording(name: str, tmp_path: Path) -> None:
+    """The error is one line, even with such a name."""
     (tmp_path / name).write_bytes(b"text")
     command = [sys.executable, "-m", "webpf", "browse", f"./{name}", "--no-open"]
     answer = subprocess.run(command, cwd=tmp_path, capture_output=True, check=False, timeout=60)

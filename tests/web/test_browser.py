@@ -41,40 +41,40 @@ def site(request: pytest.FixtureRequest, files: list[Path]) -> Iterator[Site]:
 
 @pytest.fixture
 def page(chromium: Any, site: Site) -> Iterator[Any]:
-    """A page; afterwards nothing may have gone wrong in it."""
+    """A page; at the end of the test, it must have had no error, no dialog and no request to another host."""
     context = chromium.new_context(viewport={"width": 1280, "height": 800}, base_url=site.address)
     page = context.new_page()
-    wrong: list[str] = []
-    page.on("pageerror", lambda error: wrong.append(f"error: {error}"))
-    page.on("console", lambda message: wrong.append(message.text) if message.type == "error" else None)
-    page.on("dialog", lambda dialog: wrong.append(f"dialog: {dialog.message}"))
-    page.on("request", lambda it: None if it.url.startswith(site.address) else wrong.append(f"elsewhere: {it.url}"))
-    page.on("response", lambda it: wrong.append(f"{it.status} {it.url}") if it.status >= 400 else None)
+    problems: list[str] = []
+    page.on("pageerror", lambda error: problems.append(f"error: {error}"))
+    page.on("console", lambda message: problems.append(message.text) if message.type == "error" else None)
+    page.on("dialog", lambda dialog: problems.append(f"dialog: {dialog.message}"))
+    page.on("request", lambda it: None if it.url.startswith(site.address) else problems.append(f"elsewhere: {it.url}"))
+    page.on("response", lambda it: problems.append(f"{it.status} {it.url}") if it.status >= 400 else None)
     yield page
     context.close()
-    assert wrong == []
+    assert problems == []
 
 
-def is_drawn(page: Any) -> None:
-    """Waits for the timeline's first picture."""
+def wait_until_drawn(page: Any) -> None:
+    """Waits until the timeline is drawn for the first time."""
     page.wait_for_selector('#webpf-timeline[data-ready="1"]')
-    says(page, "process")
+    wait_for_status(page, "process")
 
 
-def says(page: Any, text: str) -> None:
-    """Waits until the timeline says that it shows this."""
+def wait_for_status(page: Any, text: str) -> None:
+    """Waits until the status line of the timeline contains this text."""
     page.wait_for_function("text => document.getElementById('wt-state').textContent.includes(text)", arg=text)
 
 
-COUNTED = "Number(document.getElementById('wt-state').textContent.split(' ')[0].replaceAll(',', ''))"
+PROCESS_COUNT = "Number(document.getElementById('wt-state').textContent.split(' ')[0].replaceAll(',', ''))"
 
 
-def counted(page: Any) -> int:
-    """How many processes the timeline says there are."""
-    return int(page.evaluate(COUNTED))
+def process_count(page: Any) -> int:
+    """Returns the number of processes in the status line."""
+    return int(page.evaluate(PROCESS_COUNT))
 
 
-def test_tables_and_queries(page: Any) -> None:
+def test_pages_of_tables_and_queries(page: Any) -> None:
     pages = ["/", "/webpf", *(f"/webpf/{table.name}" for table in data_dictionary.all_tables()), "/webpf/processes/7"]
     pages += [f"/webpf/{name}?{urlencode(needed(name, '102'))}" for name in saved_queries.names()]
     for path in pages:
@@ -83,7 +83,7 @@ def test_tables_and_queries(page: Any) -> None:
 
 
 def test_the_form_of_a_query(page: Any) -> None:
-    """A value is typed in, and the rows follow."""
+    """Submitting a parameter's value shows the rows for it."""
     page.goto("/webpf/short_lived")
     page.fill('input[name="max_ms"]', "5")
     page.click('input[type="submit"]')
@@ -91,14 +91,14 @@ def test_the_form_of_a_query(page: Any) -> None:
     assert page.locator("table.rows-and-columns tbody tr").count() == 1
 
 
-def test_from_the_menu_to_a_process(page: Any) -> None:
-    """One more command, then clicks: the timeline, a bar, its row."""
+def test_navigation_from_the_menu_to_a_process(page: Any) -> None:
+    """Clicks lead from the menu to the timeline, to a bar, and to the row of its process."""
     page.goto("/webpf")
     page.click(".nav-menu-details summary, details.nav-menu summary")
     page.click("text=Timeline of webpf")
-    is_drawn(page)
+    wait_until_drawn(page)
     page.click("#wt-residents")
-    says(page, "13 bars")
+    wait_for_status(page, "13 bars")
     box = page.locator("#wt-main").bounding_box()
     page.mouse.move(box["x"] + box["width"] * 0.02, box["y"] + 22 + 46 + 6 + 3 * 18 + 8)
     assert "/bin/sh -c make" in page.inner_text("#wt-tip")
@@ -107,21 +107,21 @@ def test_from_the_menu_to_a_process(page: Any) -> None:
     page.wait_for_url("**/webpf/processes/5")
 
 
-def test_zooming_moving_and_the_address(page: Any) -> None:
+def test_zooming_and_moving_change_the_url(page: Any) -> None:
     page.goto(TIMELINE)
-    is_drawn(page)
-    says(page, "1.000 s shown")
+    wait_until_drawn(page)
+    wait_for_status(page, "1.000 s shown")
     page.keyboard.press("+")
     page.wait_for_function("location.search.includes('from=')")
-    says(page, "600.000 ms shown")
+    wait_for_status(page, "600.000 ms shown")
     page.keyboard.press("ArrowRight")
     page.wait_for_function("location.search.includes('from=320.000')")
     address = page.url
     page.keyboard.press("0")
     page.wait_for_function("!location.search.includes('from=')")
     page.goto(address)
-    is_drawn(page)
-    says(page, "600.000 ms shown")
+    wait_until_drawn(page)
+    wait_for_status(page, "600.000 ms shown")
     box = page.locator("#wt-main").bounding_box()
     page.mouse.move(box["x"] + box["width"] / 2, box["y"] + 200)
     page.mouse.wheel(0, -600)
@@ -131,25 +131,25 @@ def test_zooming_moving_and_the_address(page: Any) -> None:
     page.mouse.down()
     page.mouse.move(overview["x"] + 400, overview["y"] + 20, steps=5)
     page.mouse.up()
-    says(page, " ms shown")
+    wait_for_status(page, " ms shown")
 
 
 def test_search_and_filters(page: Any) -> None:
     page.goto(f"{TIMELINE}?search=gcc")
-    is_drawn(page)
-    says(page, "2 match")
+    wait_until_drawn(page)
+    wait_for_status(page, "2 match")
     page.select_option("#wt-outcome", "2")
-    says(page, "4 bars")
+    wait_for_status(page, "4 bars")
     assert "outcome=2" in page.url
     page.select_option("#wt-outcome", "")
     page.select_option("#wt-comm", "make")
-    says(page, "3 bars")
+    wait_for_status(page, "3 bars")
     page.keyboard.press("Escape")
 
 
-def test_names_that_are_html(page: Any) -> None:
+def test_names_with_html(page: Any) -> None:
     page.goto("/-/webpf/timeline/hostile/1?residents=1")
-    is_drawn(page)
+    wait_until_drawn(page)
     box = page.locator("#wt-main").bounding_box()
     page.mouse.move(box["x"] + box["width"] / 2, box["y"] + 22 + 46 + 6 + 18 + 8)
     assert "<img src=x onerror=alert(1)>" in page.inner_text("#wt-tip")
@@ -158,27 +158,27 @@ def test_names_that_are_html(page: Any) -> None:
 
 
 @pytest.mark.parametrize("name", ["one", "empty"])
-def test_next_to_nothing(page: Any, name: str) -> None:
+def test_tiny_recordings(page: Any, name: str) -> None:
     page.goto(f"/-/webpf/timeline/{name}/1")
-    is_drawn(page)
+    wait_until_drawn(page)
     page.keyboard.press("+")
     page.keyboard.press("0")
     page.keyboard.press("End")
-    says(page, "1 bar ·" if name == "one" else "0 bars")
+    wait_for_status(page, "1 bar ·" if name == "one" else "0 bars")
 
 
 @pytest.mark.kernel
 @pytest.mark.parametrize("version", sorted(PYTHONS))
-def test_a_recording_that_goes_on(version: str, chromium: Any, start_recorder: Callable[..., Recorder]) -> None:
-    """The timeline counts on by itself, and says when the recording has ended."""
+def test_a_recording_in_progress(version: str, chromium: Any, start_recorder: Callable[..., Recorder]) -> None:
+    """The timeline updates its numbers by itself, and shows that the recording has ended."""
     recorder = start_recorder()
     with running(version, [recorder.db]) as site, closing(chromium.new_context(base_url=site.address)) as context:
         page = context.new_page()
         page.goto(TIMELINE)
-        says(page, ", recording")
-        before = counted(page)
+        wait_for_status(page, ", recording")
+        before = process_count(page)
         for _ in range(50):
             subprocess.run(["/bin/true"], check=True)
-        page.wait_for_function(f"{COUNTED} >= {before + 50}")
+        page.wait_for_function(f"{PROCESS_COUNT} >= {before + 50}")
         recorder.end()
-        says(page, ", complete")
+        wait_for_status(page, ", complete")

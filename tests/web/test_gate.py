@@ -1,4 +1,4 @@
-"""Who gets in to `webpf browse`: one browser, by an address that works once, under the names that are served."""
+"""Access to `webpf browse`: one browser, by a URL that works once, with an allowed host name."""
 
 from __future__ import annotations
 
@@ -24,32 +24,35 @@ TIMELINE = "/-/webpf/timeline/webpf/1"
 
 @pytest.fixture(params=sorted(PYTHONS))
 def browse(request: pytest.FixtureRequest, built: Path) -> Iterator[Browse]:
-    """In each Datasette."""
+    """A running `webpf browse` in each Datasette."""
     with browsing(built, "--no-open", version=request.param) as browse:
         yield browse
 
 
 def curl(*arguments: str, uid: int = NOBODY) -> str:
-    """What curl says, run by another user."""
+    """Runs curl as another user; returns its output."""
     line = ["curl", "--silent", "--max-time", "20", *arguments]
     return subprocess.run(line, capture_output=True, text=True, check=True, user=uid, cwd="/").stdout
 
 
-def raw(port: int, head: str) -> str:
-    """The status line that an HTTP request as it is gets."""
+def status_line(port: int, head: str) -> str:
+    """Sends a raw HTTP request; returns the status line of the answer."""
     with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
         connection.sendall(f"{head}\r\n\r\n".encode())
         return connection.makefile("rb").readline().decode().strip()
 
 
-def test_without_the_cookie_there_is_one_sentence(browse: Browse) -> None:
+def test_requests_without_the_cookie_get_one_sentence(browse: Browse) -> None:
     for path in PAGES:
         answer = curl("--include", "--request", "GET", browse.site + path)
         assert answer.startswith("HTTP/1.1 403"), path
         text = answer.partition("\n\n")[2]
         assert re.fullmatch(r"[^<>\n]+\.\n", text), text
     for method in ("POST", "HEAD", "PUT", "OPTIONS"):
-        assert raw(browse.port, f"{method} /webpf HTTP/1.1\r\nHost: localhost\r\nConnection: close").split()[1] == "403"
+        assert (
+            status_line(browse.port, f"{method} /webpf HTTP/1.1\r\nHost: localhost\r\nConnection: close").split()[1]
+            == "403"
+        )
 
 
 def test_the_address_works_once(browse: Browse) -> None:
@@ -57,13 +60,13 @@ def test_the_address_works_once(browse: Browse) -> None:
     status, text, _ = Visitor().get(browse.address)
     assert (status, text.count("\n"), "once" in text) == (403, 1, True)
     assert visitor.get(f"{browse.site}/webpf")[0] == 200
-    # Who has got in already can open it again: a page that is reloaded, a line that is clicked.
+    # A browser with the cookie can open it again, for example by reloading the page.
     status, _, where = visitor.get(browse.address)
     assert (status, where) == (200, browse.site + TIMELINE)
 
 
-def test_it_leads_to_a_clean_address(browse: Browse) -> None:
-    """At once; and what the page was asked for stays."""
+def test_it_redirects_to_the_url_without_the_token(browse: Browse) -> None:
+    """The redirect keeps the rest of the query."""
     path = browse.address.removeprefix(browse.site).replace("?", "?from=1.5&search=a%26b+c%23&", 1)
     with closing(http.client.HTTPConnection("127.0.0.1", browse.port, timeout=20)) as connection:
         connection.request("GET", path)
@@ -79,7 +82,7 @@ def test_it_leads_to_a_clean_address(browse: Browse) -> None:
 
 
 @pytest.mark.parametrize("start", ["//evil.example/", "/\\evil.example/", "///evil.example"])
-def test_it_leads_nowhere_else(browse: Browse, start: str) -> None:
+def test_it_redirects_to_no_other_host(browse: Browse, start: str) -> None:
     token = browse.address.partition("?")[2]
     with socket.create_connection(("127.0.0.1", browse.port), timeout=20) as connection:
         connection.sendall(f"GET {start}?{token} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
@@ -88,44 +91,45 @@ def test_it_leads_nowhere_else(browse: Browse, start: str) -> None:
     assert location is None or re.match(r"/[^/\\]", location[1]), answer
 
 
-def test_asking_for_the_head_uses_nothing_up(browse: Browse) -> None:
-    """As programs do that show what a link leads to."""
+def test_a_head_request_does_not_use_up_the_token(browse: Browse) -> None:
+    """Programs that show previews of links send HEAD requests."""
     path = browse.address.removeprefix(browse.site)
-    assert raw(browse.port, f"HEAD {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close").split()[1] == "403"
+    assert status_line(browse.port, f"HEAD {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close").split()[1] == "403"
     assert browse.visitor()
 
 
 @pytest.mark.parametrize(
     "host", ["evil.example", "evil.example:{port}", "127.0.0.1.evil.example", "localhost.evil.example:80", "", "[::2]"]
 )
-def test_foreign_names_are_refused(browse: Browse, host: str) -> None:
-    """With the cookie too: a page of another site may have made its name point here."""
+def test_foreign_host_names_are_refused(browse: Browse, host: str) -> None:
+    """Even with the cookie, because another site's DNS could make its name point to this machine."""
     cookies = "; ".join(f"{cookie.name}={cookie.value}" for cookie in browse.visitor().jar)
     head = f"GET /webpf HTTP/1.1\r\nHost: {host.format(port=browse.port)}\r\nCookie: {cookies}\r\nConnection: close"
-    assert raw(browse.port, head).split()[1] in ("403", "400")
-    assert raw(browse.port, head.replace("Host: ", "Host: localhost\r\nHost: ", 1)).split()[1] in ("403", "400")
-    assert raw(browse.port, f"GET /webpf HTTP/1.0\r\nCookie: {cookies}").split()[1] in ("403", "400")
+    assert status_line(browse.port, head).split()[1] in ("403", "400")
+    assert status_line(browse.port, head.replace("Host: ", "Host: localhost\r\nHost: ", 1)).split()[1] in ("403", "400")
+    assert status_line(browse.port, f"GET /webpf HTTP/1.0\r\nCookie: {cookies}").split()[1] in ("403", "400")
 
 
 @pytest.mark.parametrize("host", ["localhost", "LOCALHOST:9000", "127.0.0.1", "127.0.0.1:1", "[::1]:9000"])
-def test_names_of_this_machine_are_served(browse: Browse, host: str) -> None:
-    """On any port: it may be another one at the other end of a tunnel."""
+def test_names_of_this_machine_are_allowed(browse: Browse, host: str) -> None:
+    """With any port, because a tunnel can have another port at its other end."""
     assert browse.visitor().get(f"{browse.site}/webpf", Host=host)[0] == 200
 
 
-def test_cookies_of_others_do_not_matter(browse: Browse) -> None:
-    """Ports share them, so there may be any."""
+def test_cookies_of_other_programs_are_ignored(browse: Browse) -> None:
+    """Browsers send the cookies of all ports of a host."""
     [cookie] = (each for each in browse.visitor().jar if each.name.startswith("webpf"))
     for others in ("a=b; ", '{"x": [1]}; =; ;; q="; ', "webpf=x; "):
         status, _, _ = Visitor().get(f"{browse.site}/webpf", Cookie=f"{others}{cookie.name}={cookie.value}")
         assert status == 200, others
     for wrong in ("", "x", (cookie.value or "") + "x", (cookie.value or "")[:-1], "ü"):
         assert (
-            raw(browse.port, f"GET / HTTP/1.0\r\nHost: localhost\r\nCookie: {cookie.name}={wrong}").split()[1] == "403"
+            status_line(browse.port, f"GET / HTTP/1.0\r\nHost: localhost\r\nCookie: {cookie.name}={wrong}").split()[1]
+            == "403"
         )
 
 
-def test_other_names_when_they_are_allowed(built: Path) -> None:
+def test_allow_host(built: Path) -> None:
     with browsing(built, "--no-open", "--allow-host", "Box.example", "--allow-host", "other") as browse:
         visitor = browse.visitor()
         for host in ("box.example", "box.example:443", "other", "localhost"):
@@ -135,14 +139,14 @@ def test_other_names_when_they_are_allowed(built: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["http://box", "box:80", "", "a b", "a/b", "*"])
-def test_names_that_are_none(built: Path, name: str) -> None:
+def test_invalid_host_names(built: Path, name: str) -> None:
     line = [str(PYTHONS["0.65"]), "-m", "webpf", "browse", str(built), "--no-open", "--allow-host", name]
     answer = subprocess.run(line, capture_output=True, text=True, timeout=60, check=False)
     assert (answer.returncode, answer.stderr.count("\n")) == (64, 1)
 
 
-def test_nobody_else_can_read_the_token(browse: Browse) -> None:
-    """Neither in arguments, nor in files; environments are readable by the same user only."""
+def test_the_token_is_not_readable_by_other_users(browse: Browse) -> None:
+    """It is in no process's arguments, environment or name."""
     secret = browse.address.partition("token=")[2].encode()
     for folder in Path("/proc").glob("[0-9]*"):
         for name in ("cmdline", "environ", "comm"):
@@ -152,8 +156,8 @@ def test_nobody_else_can_read_the_token(browse: Browse) -> None:
                 continue
 
 
-def test_another_user_cannot_use_what_a_browser_was_given(built: Path, tmp_path: Path) -> None:
-    """A browser's arguments are readable by all: the address is for its user only, and stays so."""
+def test_another_user_cannot_use_the_url_in_a_browsers_arguments(built: Path, tmp_path: Path) -> None:
+    """All users can read a browser's arguments, so only the browser's user can open the URL."""
     browser = f"sh -c 'printf %%s \"$0\" > {tmp_path}/got; exec sleep 600' %s"
     with browsing(built, environment={"BROWSER": browser, "DISPLAY": ":9"}) as browse:
         wait_until((tmp_path / "got").exists, "no browser was started")
@@ -162,21 +166,21 @@ def test_another_user_cannot_use_what_a_browser_was_given(built: Path, tmp_path:
         assert browse.visitor().get(f"{browse.site}/webpf")[0] == 200
 
 
-def test_the_address_alone_lets_anybody_in(browse: Browse) -> None:
-    """Where no browser was started only who has been told it has it: it may be another user, at a tunnel's end."""
+def test_without_a_browser_the_url_is_enough(browse: Browse) -> None:
+    """The URL is then only in webpf's output. Another user may open it, for example through a tunnel."""
     answer = curl("--location", "--cookie", "", "--output", "/dev/null", "--write-out", "%{http_code}", browse.address)
     assert answer == "200"
 
 
 @pytest.fixture
 def context(chromium: Any) -> Iterator[Any]:
-    """A browser window without any cookies."""
+    """A browser context without cookies."""
     with closing(chromium.new_context()) as context:
         yield context
 
 
 def test_in_a_real_browser(browse: Browse, context: Any) -> None:
-    """The timeline, tables, a download and Perfetto in its frame; and the token goes nowhere."""
+    """The timeline, tables, a download and Perfetto work. The token is in no Referer; scripts can't read the cookie."""
     page = context.new_page()
     wrong: list[str] = []
     sent: list[dict[str, str]] = []
@@ -200,8 +204,8 @@ def test_in_a_real_browser(browse: Browse, context: Any) -> None:
     assert wrong == []
 
 
-def test_a_page_of_another_name_sees_nothing(browse: Browse, chromium: Any) -> None:
-    """DNS rebinding: a foreign name leads here, and the browser even has the cookie for it."""
+def test_dns_rebinding(browse: Browse, chromium: Any) -> None:
+    """A foreign host name points to this machine, and the browser even has the cookie for it."""
     visitor = browse.visitor()
     path = shutil.which("chromium") or shutil.which("chromium-browser")
     rules = "--host-resolver-rules=MAP *.example 127.0.0.1"
@@ -217,8 +221,8 @@ def test_a_page_of_another_name_sees_nothing(browse: Browse, chromium: Any) -> N
         assert "processes" not in page.inner_text("body")
 
 
-def test_the_cookie_is_no_use_elsewhere(built: Path) -> None:
-    """Two at a time: each has its own, and a browser can be in both."""
+def test_the_cookie_is_valid_for_one_server(built: Path) -> None:
+    """Two servers have different cookies, and a browser can have both."""
     with browsing(built, "--no-open") as first, browsing(built, "--no-open") as second:
         visitor = first.visitor()
         assert visitor.get(f"{second.site}/webpf")[0] == 403
@@ -226,8 +230,8 @@ def test_the_cookie_is_no_use_elsewhere(built: Path) -> None:
         assert visitor.get(f"{first.site}/webpf")[0] == 200
 
 
-def test_a_recording_that_only_its_owner_can_read(built: Path) -> None:
-    """As webpf makes them: another user gets it neither as a file nor through the port."""
+def test_another_user_cannot_read_a_private_recording(built: Path) -> None:
+    """With mode 0600, another user can't read the recording through the port either."""
     built.chmod(0o600)
     os.chown(built, 0, 0)
     with browsing(built, "--no-open") as browse:

@@ -1,4 +1,4 @@
-"""A file of an older schema in Datasette: webpf's pages say in one line what to do, Datasette's own pages work."""
+"""Files with an older schema: webpf's pages say in one line how to upgrade them; Datasette's own pages work."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from support import make_recording, wait_until
 
 from webpf.storage.upgrade import upgrade
 
-SAID = {
+MESSAGES = {
     "schema-1": "schema-1.db was made by webpf's schema 1, this is schema 4; try: webpf upgrade schema-1.db",
     "schema-3": "schema-3.db was made by webpf's schema 3, this is schema 4; try: webpf upgrade schema-3.db",
     "schema-4-begun": "schema-4-begun.db was made by webpf's schema 4, before that was complete;"
@@ -32,30 +32,30 @@ PAGES = [
 
 @pytest.fixture(scope="module", params=sorted(PYTHONS))
 def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """Each Datasette, with older files and one that is current."""
+    """Each Datasette with older files and a current one."""
     folder = tmp_path_factory.mktemp("older")
     make_recording(folder / "good.db", BUILD)
-    paths: list[Path] = [old_files.copy(name, folder / f"{name}.db") for name in SAID]
+    paths: list[Path] = [old_files.copy(name, folder / f"{name}.db") for name in MESSAGES]
     with running(request.param, [folder / "good.db", *paths]) as site:
         yield site
 
 
-@pytest.mark.parametrize("name", SAID)
+@pytest.mark.parametrize("name", MESSAGES)
 @pytest.mark.parametrize("page", PAGES)
 def test_pages_say_what_to_do(page: str, name: str, site: Site) -> None:
     status, text = site.get("/-/webpf/" + page.format(name))
     assert status == 503
-    assert SAID[name] in unescape(text)
+    assert MESSAGES[name] in unescape(text)
 
 
-@pytest.mark.parametrize("name", SAID)
+@pytest.mark.parametrize("name", MESSAGES)
 def test_pages_of_datasette_work(name: str, site: Site) -> None:
     for path in (f"/{name}/processes", f"/{name}/recordings/1", f"/{name}/events", f"/{name}/programs"):
         assert site.get(path)[0] == 200, path
     assert len(site.rows(f"/{name}/recordings")) in (1, 2)
     status, text = site.get(f"/{name}")
     assert status == 200
-    assert SAID[name] in unescape(text)
+    assert MESSAGES[name] in unescape(text)
     assert not re.search(f'href="/{name}/(lifetimes|failures)"', text)
 
 

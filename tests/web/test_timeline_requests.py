@@ -1,4 +1,4 @@
-"""What an open timeline asks of the server, in a real browser: one thing at a time, and less when answers are slow."""
+"""The requests of an open timeline, in a real browser: one at a time, and fewer when answers are slow."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ STATE = "document.getElementById('wt-state').textContent"
 
 
 class Requests:
-    """The page's requests for data: how many, of what, and how many at a time."""
+    """Records the page's requests for data, and how many were open at the same time."""
 
     def __init__(self, page: Any) -> None:
         self.paths: list[str] = []
@@ -39,8 +39,8 @@ class Requests:
         self._open.discard(request)
 
 
-def mark_as_going_on(db: Path) -> None:
-    """As if this process recorded it."""
+def mark_as_in_progress(db: Path) -> None:
+    """Makes a recording look as if this process were recording it."""
     start = int(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19]) * 10_000_000
     boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     with closing(sqlite3.connect(db)) as connection, connection:
@@ -53,12 +53,12 @@ def mark_as_going_on(db: Path) -> None:
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """A slow recording that goes on, and a quick one."""
+    """A Datasette with a slow and a quick recording, both in progress."""
     folder = tmp_path_factory.mktemp("requests")
     make_slow(folder / "slow.db")
     make_recording(folder / "webpf.db", BUILD)
-    mark_as_going_on(folder / "slow.db")
-    mark_as_going_on(folder / "webpf.db")
+    mark_as_in_progress(folder / "slow.db")
+    mark_as_in_progress(folder / "webpf.db")
     with running("0.65", [folder / "slow.db", folder / "webpf.db"]) as site:
         yield site
 
@@ -69,9 +69,9 @@ def page(chromium: Any, site: Site) -> Iterator[Any]:
         yield context.new_page()
 
 
-def test_zooming_has_one_request_under_way(page: Any) -> None:
-    """Whatever it was that the page had asked for before."""
-    asked = Requests(page)
+def test_zooming_sends_one_request_at_a_time(page: Any) -> None:
+    """A new request cancels the previous one."""
+    requests = Requests(page)
     page.goto("/-/webpf/timeline/slow/1")
     page.wait_for_selector('#webpf-timeline[data-ready="1"]')
     box = page.locator("#wt-main").bounding_box()
@@ -84,40 +84,40 @@ def test_zooming_has_one_request_under_way(page: Any) -> None:
     page.wait_for_function(
         f"{STATE}.includes((({address}.get('to') - {address}.get('from'))).toFixed(3) + ' ms shown')"
     )
-    assert asked.most == 1
-    assert asked.paths.count("window.json") <= 31
+    assert requests.most == 1
+    assert requests.paths.count("window.json") <= 31
 
 
-def test_slow_answers_make_the_page_ask_less(page: Any) -> None:
-    """Names take 10 s, and are then given up: it was asked again every 2 s, whether there was an answer or not."""
-    asked = Requests(page)
+def test_slow_answers_reduce_requests(page: Any) -> None:
+    """The request for names fails after 10 s. The page then pauses for four times as long, instead of 2 s."""
+    requests = Requests(page)
     page.goto("/-/webpf/timeline/slow/1")
     page.wait_for_function(f"{STATE}.includes('names and users can\\'t be read: it took more than 10 s')")
     page.wait_for_timeout(12_000)
-    assert asked.most == 1
-    assert asked.paths.count("choices.json") == 1
-    assert len(asked.paths) <= 5
+    assert requests.most == 1
+    assert requests.paths.count("choices.json") == 1
+    assert len(requests.paths) <= 5
 
 
-def test_quick_answers_let_it_follow(page: Any) -> None:
-    asked = Requests(page)
+def test_quick_answers_refresh_the_page(page: Any) -> None:
+    requests = Requests(page)
     page.goto("/-/webpf/timeline/webpf/1")
     page.wait_for_selector('#webpf-timeline[data-ready="1"]')
     page.wait_for_function(
         "performance.getEntriesByType('resource').filter((it) => it.name.includes('overview')).length >= 3"
     )
-    assert asked.most == 1
+    assert requests.most == 1
 
 
 @pytest.mark.parametrize("query", ["from=nan&to=1", "from=1", "from=x&to=y", "from=1e999&to=2", "from=&to="])
-def test_an_address_without_a_stretch_shows_all(page: Any, query: str) -> None:
+def test_a_url_without_a_range_shows_all(page: Any, query: str) -> None:
     page.goto(f"/-/webpf/timeline/webpf/1?{query}")
     page.wait_for_function(f"{STATE}.includes('1.000 s shown')")
 
 
-def test_what_cannot_be_read_is_said(page: Any) -> None:
-    """A filter by name takes minutes here; without it the picture is there again."""
+def test_errors_are_shown(page: Any) -> None:
+    """A filter by name takes minutes here; without it, the page shows the processes again."""
     page.goto("/-/webpf/timeline/slow/1?comm=x")
-    page.wait_for_function(f'{STATE} === "can\'t be read: it took more than 10 s, and was ended"')
+    page.wait_for_function(f'{STATE} === "can\'t be read: it took more than 10 s and was cancelled"')
     page.select_option("#wt-comm", "")
     page.wait_for_function(f"{STATE}.includes('s shown')")

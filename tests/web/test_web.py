@@ -1,4 +1,4 @@
-"""The plugin in Datasette 0.65 and 1.0: queries, descriptions, cells; and the configuration for those without it."""
+"""The plugin in Datasette 0.65 and 1.0: queries, descriptions and cells; and `webpf datasette-config`."""
 
 from __future__ import annotations
 
@@ -50,34 +50,34 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 @pytest.fixture(scope="module", params=sorted(PYTHONS))
 def site(request: pytest.FixtureRequest, files: list[Path]) -> Iterator[Site]:
-    """All of them in each Datasette, without any option."""
+    """Each Datasette with all these files, and without options."""
     with running(request.param, files) as site:
         yield site
 
 
-def query_string(given: dict[str, str]) -> str:
-    """Values as part of an address."""
-    return "".join(f"{'&' if i else '?'}{name}={value}" for i, (name, value) in enumerate(given.items()))
+def query_string(values: dict[str, str]) -> str:
+    """Returns parameters as the query of a URL."""
+    return "".join(f"{'&' if i else '?'}{name}={value}" for i, (name, value) in enumerate(values.items()))
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_saved_query_has_a_page_with_the_same_rows(site: Site, files: list[Path], name: str) -> None:
     query = saved_queries.load(name)
-    given = needed(name, "102")
-    status, page = site.get(f"/webpf/{name}{query_string(given)}")
+    values = needed(name, "102")
+    status, page = site.get(f"/webpf/{name}{query_string(values)}")
     assert status == 200
     assert query.title in page
     assert query.description.split(".")[0][:60] in unescape(page)
     for parameter in query.parameters:
         assert f'name="{parameter.name}"' in page
-    expected = run(files[0], name, **given)
-    shown = site.rows(f"/webpf/{name}{query_string(given)}")
-    in_another_form = {key for row in expected for key, value in row.items() if isinstance(value, bytes)}
-    assert [without(row, in_another_form) for row in shown] == [without(row, in_another_form) for row in expected]
+    expected = run(files[0], name, **values)
+    shown = site.rows(f"/webpf/{name}{query_string(values)}")
+    binary = {key for row in expected for key, value in row.items() if isinstance(value, bytes)}
+    assert [without_columns(row, binary) for row in shown] == [without_columns(row, binary) for row in expected]
 
 
-def without(row: dict[str, Any], columns: set[str]) -> dict[str, Any]:
-    """A row without some columns."""
+def without_columns(row: dict[str, Any], columns: set[str]) -> dict[str, Any]:
+    """Returns a row without some of its columns."""
     return {key: value for key, value in row.items() if key not in columns}
 
 
@@ -85,7 +85,7 @@ def test_a_query_takes_its_parameters_from_the_address(site: Site, files: list[P
     assert site.rows("/webpf/short_lived?max_ms=10") == run(files[0], "short_lived", max_ms="10")
 
 
-def test_the_database_has_a_title_and_leads_to_the_queries(site: Site) -> None:
+def test_the_database_page_has_a_title_and_links_to_queries(site: Site) -> None:
     _, page = site.get("/webpf")
     assert "what ran on this machine" in page
     assert "fact_blocks</a></h3>" not in page
@@ -104,7 +104,7 @@ def test_tables_and_columns_are_described(site: Site) -> None:
     assert ids == sorted(ids, reverse=True)
 
 
-def test_times_durations_and_signals_can_be_read(site: Site) -> None:
+def test_times_durations_and_signals_are_readable(site: Site) -> None:
     _, page = site.get("/webpf/processes?pid=104")
     assert '<span title="139">' not in page
     assert '<span title="11">11 SEGV</span>' in page
@@ -116,8 +116,8 @@ def test_times_durations_and_signals_can_be_read(site: Site) -> None:
     assert '<a href="/webpf/processes/17">17</a>' in page
 
 
-def test_a_row_leads_to_its_parent_children_and_facts(site: Site) -> None:
-    """make: its parent is the shell; five processes have it as theirs."""
+def test_a_row_links_to_its_parent_children_and_events(site: Site) -> None:
+    """Checks `make`: its parent is the shell, and it has five children."""
     status, page = site.get("/webpf/processes/7")
     assert status == 200
     assert 'href="/webpf/processes/5"' in page
@@ -131,7 +131,7 @@ def test_a_row_leads_to_its_parent_children_and_facts(site: Site) -> None:
     assert [row["comm"] for row in site.rows("/webpf/programs?process_id=7")] == ["make"]
 
 
-def test_the_recordings_lead_to_their_timelines(site: Site) -> None:
+def test_recordings_link_to_their_timelines(site: Site) -> None:
     for path in ("/webpf/recordings", "/webpf/recordings/1"):
         assert 'complete <a href="/-/webpf/timeline/webpf/1">timeline</a>' in site.get(path)[1]
 
@@ -141,7 +141,7 @@ def test_long_descriptions_leave_room_for_rows(site: Site) -> None:
     assert "webpf/tables.css" not in site.get("/other/processes")[1]
 
 
-def test_names_are_no_html(site: Site) -> None:
+def test_names_are_escaped(site: Site) -> None:
     for path in ("/hostile/processes", "/hostile/lifetimes", "/hostile/summary", "/hostile/tree", "/hostile/timeline"):
         status, page = site.get(path)
         assert status == 200
@@ -155,7 +155,7 @@ def test_a_recording_without_processes(site: Site, name: str) -> None:
     assert site.get(f"/empty/{name}{query_string(needed(name, '102'))}")[0] == 200
 
 
-def test_other_databases_are_left_alone(site: Site) -> None:
+def test_other_databases_are_not_changed(site: Site) -> None:
     _, page = site.get("/other/processes")
     assert "1700000000000000000" in page
     assert "KILL" not in page
@@ -163,8 +163,8 @@ def test_other_databases_are_left_alone(site: Site) -> None:
     assert site.get("/other/lifetimes")[0] == 404
 
 
-def test_a_file_is_not_written_to(site: Site) -> None:
-    """Neither by SQL that somebody types in."""
+def test_the_file_is_read_only(site: Site) -> None:
+    """Datasette refuses custom SQL that writes."""
     status, page = site.get(
         "/webpf?sql=DELETE+FROM+processes" if site.version == "0.65" else "/webpf/-/query?sql=DELETE+FROM+x"
     )
@@ -172,7 +172,7 @@ def test_a_file_is_not_written_to(site: Site) -> None:
 
 
 @pytest.mark.parametrize("version", sorted(PYTHONS))
-def test_a_recording_that_goes_on_shows_what_is_new(version: str, tmp_path: Path) -> None:
+def test_a_recording_in_progress_shows_new_rows(version: str, tmp_path: Path) -> None:
     store = Store(tmp_path / "live.db")
     session = Session(Replay([]), store.begin(recording_values()), Machine(clock_offset=clock.measure_offset()))
     session.take_in([fork(100, 0)])
@@ -188,7 +188,7 @@ def test_a_recording_that_goes_on_shows_what_is_new(version: str, tmp_path: Path
 
 @pytest.mark.parametrize("version", sorted(PYTHONS))
 def test_a_datasette_without_the_plugin(version: str, files: list[Path], tmp_path: Path, webpf: Webpf) -> None:
-    """webpf datasette-config tells it the same."""
+    """With the output of `webpf datasette-config`, it has the same queries and descriptions."""
     answer = webpf("datasette-config", files[0])
     assert (answer.returncode, answer.stderr) == (0, "")
     config = tmp_path / "webpf.yaml"
@@ -208,8 +208,8 @@ def test_a_datasette_without_the_plugin(version: str, files: list[Path], tmp_pat
     "sql",
     ["select id from recordings", "select id, pid from processes", "select 7 as id, 7 as of_id"],
 )
-def test_ids_in_sql_that_somebody_types_in_lead_nowhere(site: Site, sql: str) -> None:
-    """They may be anything's."""
+def test_ids_in_custom_sql_are_not_links(site: Site, sql: str) -> None:
+    """They can be ids of anything."""
     base = "/webpf?sql=" if site.version == "0.65" else "/webpf/-/query?sql="
     status, page = site.get(base + sql.replace(" ", "+"))
     assert status == 200
@@ -217,8 +217,8 @@ def test_ids_in_sql_that_somebody_types_in_lead_nowhere(site: Site, sql: str) ->
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if {"id", "of_id"} & saved_queries.load(name).columns.keys()])
-def test_ids_in_saved_queries_lead_to_processes(site: Site, files: list[Path], name: str) -> None:
-    """Each link to a row leads to one that is there, and has the pid that stands beside it."""
+def test_ids_in_saved_queries_link_to_processes(site: Site, files: list[Path], name: str) -> None:
+    """Each link leads to an existing row, with the pid that is shown beside the link."""
     path = f"/webpf/{name}{query_string(needed(name, '102'))}"
     page = site.get(path)[1]
     for row in run(files[0], name, **needed(name, "102")):
@@ -229,6 +229,6 @@ def test_ids_in_saved_queries_lead_to_processes(site: Site, files: list[Path], n
 
 
 def test_no_facets_by_default(site: Site) -> None:
-    """Each would go through all rows. Asked for, they are there."""
+    """Each facet would read all rows. They are still available on request."""
     assert 'class="facet-info ' not in site.get("/webpf/processes")[1]
     assert 'class="facet-info ' in site.get("/webpf/processes?_facet=state")[1]

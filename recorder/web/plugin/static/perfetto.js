@@ -1,11 +1,11 @@
-// Hands a recording's trace to Perfetto's UI in the frame, once that answers.
+// Loads a recording's trace, and passes it to Perfetto's UI in the frame when the UI is ready.
 
 const frame = document.getElementById("wp-ui");
 const state = document.getElementById("wp-state");
-const tell = (message) => frame.contentWindow.postMessage(message, location.origin);
+const post = (message) => frame.contentWindow.postMessage(message, location.origin);
 const size = (bytes) => (bytes < 1e6 ? (bytes / 1e3).toFixed(1) + " kB" : (bytes / 1e6).toFixed(1) + " MB");
 
-// The UI answers PING only when it is ready, and says so in no other way.
+// The only sign that the UI is ready is its answer to PING.
 const ready = new Promise((resolve) => {
   let timer = 0;
   window.addEventListener("message", (event) => {
@@ -13,20 +13,20 @@ const ready = new Promise((resolve) => {
     clearInterval(timer);
     resolve();
   });
-  frame.addEventListener("load", () => (timer = setInterval(() => tell("PING"), 100)));
+  frame.addEventListener("load", () => (timer = setInterval(() => post("PING"), 100)));
 });
 
 async function fetchTrace() {
-  const answer = await fetch(frame.dataset.trace);
-  if (!answer.ok) throw new Error("the server says " + answer.status);
-  return answer.arrayBuffer();
+  const response = await fetch(frame.dataset.trace);
+  if (!response.ok) throw new Error("the server answered " + response.status);
+  return response.arrayBuffer();
 }
 
 async function show() {
-  state.textContent = "making the trace";
+  state.textContent = "loading the trace";
   const [buffer] = await Promise.all([fetchTrace(), ready]);
   state.textContent = "a trace of " + size(buffer.byteLength);
-  tell({ perfetto: { buffer, title: frame.dataset.title, keepApiOpen: true } });
+  post({ perfetto: { buffer, title: frame.dataset.title, keepApiOpen: true } });
 }
 
-show().catch((error) => (state.textContent = "can't be shown: " + error.message));
+show().catch((error) => (state.textContent = "can't show the trace: " + error.message));

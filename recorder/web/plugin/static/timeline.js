@@ -1,7 +1,7 @@
-// The timeline: draws what the server sends for a stretch of time, and asks again when another is looked at. This
-// module connects the parts; each part is a module in the folder timeline.
+// The timeline page: requests the data for the visible time range, draws it, and requests it again when the range
+// changes. This module connects the modules in the folder timeline.
 
-import { stretchIn, writeAddress } from "./timeline/address.js";
+import { readRange, writeAddress } from "./timeline/address.js";
 import { readColours } from "./timeline/canvas.js";
 import { Chart } from "./timeline/chart.js";
 import { Filters } from "./timeline/filters.js";
@@ -15,7 +15,7 @@ import { statusText } from "./timeline/status.js";
 import { Tooltip } from "./timeline/tooltip.js";
 import { View } from "./timeline/view.js";
 
-const MARGIN = 0.5; // how much more than what is seen is asked for, on either side
+const MARGIN = 0.5; // share of the visible range that is requested in addition, on each side
 
 const byId = (id) => document.getElementById(id);
 const root = byId("webpf-timeline");
@@ -24,14 +24,14 @@ const stateLine = byId("wt-state");
 const recording = new Recording(Number(root.dataset.length));
 const view = new View(recording, () => {
   draw();
-  requests.wantWindowSoon();
+  requests.requestWindowSoon();
 });
 const chart = new Chart(byId("wt-main"), recording, view);
 const overview = new Overview(byId("wt-overview"), recording, view);
-const filters = new Filters(root.querySelector("form"), () => requests.wantWindowSoon());
-const readers = { window: readWindow, overview: readOverview, choices: readChoices }; // in the order of their urgency
-const requests = new Requests(root.dataset.path, readers, {
-  onTrouble: sayTrouble,
+const filters = new Filters(root.querySelector("form"), () => requests.requestWindowSoon());
+const updaters = { window: updateWindow, overview: updateOverview, choices: updateChoices }; // the most urgent first
+const requests = new Requests(root.dataset.path, updaters, {
+  onError: showError,
   onIdle: () => refresher.schedule(),
 });
 const refresher = new Refresher(recording, requests);
@@ -42,47 +42,47 @@ function draw() {
   overview.draw(colours);
 }
 
-// Asks for more than is seen, so that there is something to draw when the view is moved.
-async function readWindow(get) {
+// Requests more than the visible range, so that there is something to draw when the view is moved.
+async function updateWindow(get) {
   writeAddress(view, filters);
-  const margin = view.followsAll ? 0 : view.span * MARGIN;
-  const stretch = { from: view.from - margin, to: view.to + margin };
-  const width = Math.round(chart.width * ((stretch.to - stretch.from) / view.span));
-  const query = new URLSearchParams({ ...stretch, width });
+  const margin = view.showsAll ? 0 : view.span * MARGIN;
+  const range = { from: view.from - margin, to: view.to + margin };
+  const width = Math.round(chart.width * ((range.to - range.from) / view.span));
+  const query = new URLSearchParams({ ...range, width });
   filters.writeTo(query);
-  recording.setPicture(await get(query), stretch);
-  sayWhatIsShown();
+  recording.setWindow(await get(query), range);
+  showStatus();
   draw();
 }
 
-// The recording may have grown: what is seen is asked for again, as long as the end is in view.
-async function readOverview(get, signal) {
-  const before = recording.lengthMs;
+// If the recording has grown and its end is visible, this also requests the window again.
+async function updateOverview(get, signal) {
+  const previousLength = recording.lengthMs;
   try {
     recording.setSummary(await get(new URLSearchParams()));
-    filters.countResidents(recording.summary.residents);
+    filters.setResidentsCount(recording.summary.residents);
   } finally {
     if (!signal.aborted) {
-      if (recording.picture) sayWhatIsShown();
-      if (view.growFrom(before)) requests.wantNext("window");
+      if (recording.windowData) showStatus();
+      if (view.followGrowth(previousLength)) requests.enqueue("window");
       draw();
     }
   }
 }
 
-async function readChoices(get) {
-  filters.offer(await get(new URLSearchParams()));
+async function updateChoices(get) {
+  filters.setChoices(await get(new URLSearchParams()));
 }
 
-function sayWhatIsShown() {
-  stateLine.textContent = statusText(recording, view, requests.troubles);
+function showStatus() {
+  stateLine.textContent = statusText(recording, view, requests.errors);
   root.dataset.ready = "1";
 }
 
-// name: of what can't be read.
-function sayTrouble(name) {
-  if (recording.picture && name !== "window") sayWhatIsShown();
-  else stateLine.textContent = requests.troubles[name];
+// name: of the data that can't be read.
+function showError(name) {
+  if (recording.windowData && name !== "window") showStatus();
+  else stateLine.textContent = requests.errors[name];
 }
 
 listenToPointer(byId("wt-main"), chart, view, new Tooltip(byId("wt-tip")), {
@@ -95,7 +95,7 @@ byId("wt-out").addEventListener("click", () => view.zoomOut());
 byId("wt-all").addEventListener("click", () => view.showAll());
 window.addEventListener("resize", () => {
   draw();
-  requests.wantWindowSoon();
+  requests.requestWindowSoon();
 });
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
   colours = readColours(root);
@@ -103,8 +103,8 @@ matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
 });
 
 const query = new URLSearchParams(location.search);
-const stretch = stretchIn(query);
+const range = readRange(query);
 filters.readFrom(query);
-if (stretch) view.show(...stretch);
+if (range) view.show(...range);
 else view.showAll();
-requests.want("window", "overview", "choices");
+requests.request("window", "overview", "choices");

@@ -1,14 +1,14 @@
-// The page's address holds what is looked at, so that it can be kept and sent.
+// Keeps the view and the filters in the page's URL, so that it can be saved and shared.
 
-// The stretch that a query names, as [from, to] in ms; null where it names none.
-export function stretchIn(query) {
-  const stretch = ["from", "to"].map((name) => parseFloat(query.get(name)));
-  return stretch.every(Number.isFinite) ? stretch : null;
+// Returns the time range in a URL's query, as [from, to] in ms; null if there is none.
+export function readRange(query) {
+  const range = ["from", "to"].map((name) => parseFloat(query.get(name)));
+  return range.every(Number.isFinite) ? range : null;
 }
 
 export function writeAddress(view, filters) {
   const query = new URLSearchParams();
-  if (!view.followsAll) {
+  if (!view.showsAll) {
     query.set("from", view.from.toFixed(3));
     query.set("to", view.to.toFixed(3));
   }

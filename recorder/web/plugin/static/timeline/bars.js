@@ -1,48 +1,49 @@
-// Bars: processes that are long enough for one, in lanes.
+// Draws the processes that are long enough as bars in lanes.
 
 import { OUTCOMES } from "./recording.js";
 
-const TITLE_LANE = 12; // pixels that a lane and a bar must have for a title
-const TITLE_WIDTH = 34;
+const MIN_TITLE_HEIGHT = 12; // pixels; smaller bars have no title
+const MIN_TITLE_WIDTH = 34;
 
-// Pixels from the top of one lane to the top of the next.
-export function laneHeight(lanes) {
+// Returns the height of a lane in pixels, including the gap below it.
+export function laneHeightFor(lanes) {
   return Math.max(5, Math.min(18, Math.floor(900 / Math.max(lanes, 1))));
 }
 
-// top: where the first lane begins. highlights: whether a search is on, which dims the others.
-export function drawBars(pen, bars, view, { top, lane, width, colours, highlights }) {
+// top: the top of the first lane. highlights: whether a search is active; processes that don't match are dimmed.
+export function drawBars(context, bars, view, { top, laneHeight, width, colours, highlights }) {
   for (const bar of bars) {
     const x = Math.max(view.x(bar.start_ms, width), -2);
     const end = Math.min(view.x(bar.end_ms, width), width + 2);
     if (end < 0 || x > width) continue;
-    const wide = Math.max(end - x, 1);
-    const y = top + bar.lane * lane;
-    pen.globalAlpha = highlights && !bar.is_match ? 0.2 : 1;
-    pen.fillStyle = colours[OUTCOMES[bar.outcome]];
-    pen.fillRect(x, y, wide, lane - 1);
+    const barWidth = Math.max(end - x, 1);
+    const y = top + bar.lane * laneHeight;
+    context.globalAlpha = highlights && !bar.is_match ? 0.2 : 1;
+    context.fillStyle = colours[OUTCOMES[bar.outcome]];
+    context.fillRect(x, y, barWidth, laneHeight - 1);
     if (highlights && bar.is_match) {
-      pen.fillStyle = colours.mark;
-      pen.fillRect(x, y + lane - 3, wide, 2);
+      context.fillStyle = colours.mark;
+      context.fillRect(x, y + laneHeight - 3, barWidth, 2);
     }
-    if (lane >= TITLE_LANE && wide > TITLE_WIDTH) drawTitle(pen, bar.title, { x, y, wide, lane });
+    if (laneHeight >= MIN_TITLE_HEIGHT && barWidth > MIN_TITLE_WIDTH)
+      drawTitle(context, bar.title, { x, y, barWidth, laneHeight });
   }
-  pen.globalAlpha = 1;
+  context.globalAlpha = 1;
 }
 
-function drawTitle(pen, title, { x, y, wide, lane }) {
-  pen.fillStyle = "#fff";
-  pen.save();
-  pen.beginPath();
-  pen.rect(x, y, wide - 2, lane);
-  pen.clip();
-  pen.fillText(title, Math.max(x, 0) + 4, y + lane / 2);
-  pen.restore();
+function drawTitle(context, title, { x, y, barWidth, laneHeight }) {
+  context.fillStyle = "#fff";
+  context.save();
+  context.beginPath();
+  context.rect(x, y, barWidth - 2, laneHeight);
+  context.clip();
+  context.fillText(title, Math.max(x, 0) + 4, y + laneHeight / 2);
+  context.restore();
 }
 
-// A frame around the bar below the mouse.
-export function outlineBar(pen, bar, view, { top, lane, width, colours }) {
-  pen.strokeStyle = colours.ink;
+// Draws a frame around a bar.
+export function outlineBar(context, bar, view, { top, laneHeight, width, colours }) {
+  context.strokeStyle = colours.ink;
   const x = view.x(bar.start_ms, width);
-  pen.strokeRect(x, top + bar.lane * lane, Math.max(view.x(bar.end_ms, width) - x, 1), lane - 1);
+  context.strokeRect(x, top + bar.lane * laneHeight, Math.max(view.x(bar.end_ms, width) - x, 1), laneHeight - 1);
 }

@@ -1,15 +1,15 @@
-// What both canvases need: the colours of the style sheet, a context in CSS pixels, and labels.
+// Shared by both canvases: the colours of the style sheet, a drawing context in CSS pixels, and labels.
 
 import { OUTCOMES } from "./recording.js";
 
-// The colours that timeline.css gives this element, by name. They change with the colour scheme.
+// Returns an element's colours from timeline.css, by name. They depend on the colour scheme.
 export function readColours(element) {
   const style = getComputedStyle(element);
   const names = [...OUTCOMES, "ink", "faint", "ground", "mark"];
   return Object.fromEntries(names.map((name) => [name, style.getPropertyValue("--" + name).trim()]));
 }
 
-// Clears the canvas and makes it this high. Returns its context and its width, all in CSS pixels.
+// Clears the canvas and sets its height. Returns its context and its width. All sizes are in CSS pixels.
 export function clearCanvas(canvas, height) {
   const ratio = window.devicePixelRatio || 1;
   const width = canvas.clientWidth;
@@ -18,20 +18,20 @@ export function clearCanvas(canvas, height) {
     canvas.height = Math.round(height * ratio);
     canvas.style.height = height + "px";
   }
-  const pen = canvas.getContext("2d");
-  pen.setTransform(ratio, 0, 0, ratio, 0, 0);
-  pen.clearRect(0, 0, width, height);
-  pen.font = "11px system-ui, sans-serif";
-  pen.textBaseline = "middle";
-  return [pen, width];
+  const context = canvas.getContext("2d");
+  context.setTransform(ratio, 0, 0, ratio, 0, 0);
+  context.clearRect(0, 0, width, height);
+  context.font = "11px system-ui, sans-serif";
+  context.textBaseline = "middle";
+  return [context, width];
 }
 
-// Text at the left edge, on a rectangle in the colour of the ground. y: its middle.
-export function drawLabel(pen, text, y, colours) {
-  pen.globalAlpha = 0.75;
-  pen.fillStyle = colours.ground;
-  pen.fillRect(3, y - 7, pen.measureText(text).width + 6, 14);
-  pen.globalAlpha = 1;
-  pen.fillStyle = colours.ink;
-  pen.fillText(text, 6, y);
+// Draws text at the left edge, on a rectangle in the background colour. y: the middle of the text.
+export function drawLabel(context, text, y, colours) {
+  context.globalAlpha = 0.75;
+  context.fillStyle = colours.ground;
+  context.fillRect(3, y - 7, context.measureText(text).width + 6, 14);
+  context.globalAlpha = 1;
+  context.fillStyle = colours.ink;
+  context.fillText(text, 6, y);
 }

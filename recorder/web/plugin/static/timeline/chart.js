@@ -1,16 +1,16 @@
-// The large canvas: axis, counts and bars of what is looked at, and which bar is where.
+// The main canvas: draws the axis, the short processes and the bars of the view, and finds the bar at a position.
 
 import { AXIS_HEIGHT, drawAxis } from "./axis.js";
-import { drawBars, laneHeight, outlineBar } from "./bars.js";
+import { drawBars, laneHeightFor, outlineBar } from "./bars.js";
 import { clearCanvas } from "./canvas.js";
 import { STRIP_HEIGHT, drawShortProcesses } from "./short_processes.js";
 
-const LEAST_HEIGHT = 400; // pixels
+const MIN_HEIGHT = 400; // pixels
 const BARS_TOP = AXIS_HEIGHT + STRIP_HEIGHT + 6;
-const SLACK = 2; // pixels beside a bar that still count as it
+const SLACK = 2; // pixels beside a bar that count as part of it
 
 export class Chart {
-  hovered = null; // the bar below the mouse
+  hovered = null; // the bar under the mouse
   #canvas;
   #recording;
   #view;
@@ -25,34 +25,34 @@ export class Chart {
     return this.#canvas.clientWidth;
   }
 
-  // highlights: whether a search is on.
+  // highlights: whether a search is active.
   draw(colours, highlights) {
-    const { picture } = this.#recording;
-    const lanes = picture ? picture.lanes : 0;
-    const lane = laneHeight(lanes);
-    const height = Math.max(LEAST_HEIGHT, BARS_TOP + lanes * lane + 6);
-    const [pen, width] = clearCanvas(this.#canvas, height);
-    drawAxis(pen, this.#view, width, height, colours);
-    if (!picture) return;
-    drawShortProcesses(pen, this.#recording, this.#view, { top: AXIS_HEIGHT, width, colours });
-    const layout = { top: BARS_TOP, lane, width, colours };
-    drawBars(pen, picture.bars, this.#view, { ...layout, highlights });
-    if (this.hovered) outlineBar(pen, this.hovered, this.#view, layout);
+    const { windowData } = this.#recording;
+    const lanes = windowData ? windowData.lanes : 0;
+    const laneHeight = laneHeightFor(lanes);
+    const height = Math.max(MIN_HEIGHT, BARS_TOP + lanes * laneHeight + 6);
+    const [context, width] = clearCanvas(this.#canvas, height);
+    drawAxis(context, this.#view, width, height, colours);
+    if (!windowData) return;
+    drawShortProcesses(context, this.#recording, this.#view, { top: AXIS_HEIGHT, width, colours });
+    const layout = { top: BARS_TOP, laneHeight, width, colours };
+    drawBars(context, windowData.bars, this.#view, { ...layout, highlights });
+    if (this.hovered) outlineBar(context, this.hovered, this.#view, layout);
   }
 
-  // The time below the mouse, in ms.
+  // Returns the time under the mouse, in ms.
   timeAt(event) {
     return this.#view.timeAt(event.offsetX, this.width);
   }
 
-  // The bar below the mouse; null where there is none.
+  // Returns the bar under the mouse; null if there is none.
   barAt(event) {
-    const { picture } = this.#recording;
-    if (!picture) return null;
-    const lane = Math.floor((event.offsetY - BARS_TOP) / laneHeight(picture.lanes));
+    const { windowData } = this.#recording;
+    if (!windowData) return null;
+    const lane = Math.floor((event.offsetY - BARS_TOP) / laneHeightFor(windowData.lanes));
     const slack = (this.#view.span / this.width) * SLACK;
     const time = this.timeAt(event);
-    const isThere = (bar) => bar.lane === lane && bar.start_ms - slack <= time && time <= bar.end_ms + slack;
-    return picture.bars.find(isThere) || null;
+    const contains = (bar) => bar.lane === lane && bar.start_ms - slack <= time && time <= bar.end_ms + slack;
+    return windowData.bars.find(contains) || null;
   }
 }

@@ -1,9 +1,9 @@
-// The form above the timeline: which processes are shown, and which are searched for.
+// The form above the timeline: selects the processes that are shown, and those that a search highlights.
 
 import { printable } from "./format.js";
 
 export class Filters {
-  #fields; // by the name that they have in queries
+  #fields; // by their names in URL queries
   #residents;
   #residentsLabel;
   #onChange;
@@ -19,7 +19,7 @@ export class Filters {
     form.addEventListener("submit", (event) => event.preventDefault());
   }
 
-  // Chooses what a query, as URLSearchParams, asks for.
+  // Sets the fields from a URL's query (URLSearchParams).
   readFrom(query) {
     for (const name of ["outcome", "search"]) this.#fields[name].value = query.get(name) || "";
     for (const name of ["comm", "uid"])
@@ -30,14 +30,14 @@ export class Filters {
     this.#residents.checked = query.has("residents");
   }
 
-  // Adds what is chosen to a query.
+  // Adds the values of the fields to a query.
   writeTo(query) {
     for (const [name, field] of Object.entries(this.#fields)) if (field.value) query.set(name, field.value);
     if (this.#residents.checked) query.set("residents", "1");
   }
 
-  // names and users: pairs of a value and how many processes have it, as choices.json has them.
-  offer({ names, users }) {
+  // names and users: from choices.json, pairs of a value and the number of processes that have it.
+  setChoices({ names, users }) {
     for (const [field, choices] of [[this.#fields.comm, names], [this.#fields.uid, users]]) {
       const chosen = field.value;
       field.replaceChildren(new Option("all", ""));
@@ -47,9 +47,9 @@ export class Filters {
     }
   }
 
-  // How many processes ran all the time.
-  countResidents(count) {
-    this.#residentsLabel.textContent = "what ran all the time (" + count + ")";
+  // count: processes that ran during the whole recording.
+  setResidentsCount(count) {
+    this.#residentsLabel.textContent = "processes that ran all the time (" + count + ")";
   }
 
   get isSearching() {

@@ -1,4 +1,4 @@
-// Durations and untrusted names as text.
+// Formats durations and untrusted names.
 
 export function duration(ms) {
   const size = Math.abs(ms);
@@ -9,7 +9,7 @@ export function duration(ms) {
   return (ms * 1e3).toFixed(1) + " µs";
 }
 
-// Names are anybody's text: what would move the cursor or turn the direction of writing is shown as a dot.
+// Any user can choose the names of processes. Control characters and marks of text direction are shown as dots.
 export function printable(text) {
   return text.replace(/[\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]/g, "·");
 }

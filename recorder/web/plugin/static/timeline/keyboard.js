@@ -1,6 +1,6 @@
-// Keys that zoom, move and search.
+// Keyboard shortcuts to zoom, move and search.
 
-const MOVE = 0.2; // of what is seen
+const MOVE = 0.2; // share of the visible range
 
 export function listenToKeys(view, filters) {
   const [zoomIn, zoomOut] = [() => view.zoomIn(), () => view.zoomOut()];
@@ -8,7 +8,7 @@ export function listenToKeys(view, filters) {
   const actions = {
     ArrowLeft: left, a: left, ArrowRight: right, d: right,
     "+": zoomIn, "=": zoomIn, w: zoomIn, "-": zoomOut, s: zoomOut,
-    Home: () => view.showBegin(), End: () => view.showEnd(), 0: () => view.showAll(),
+    Home: () => view.showStart(), End: () => view.showEnd(), 0: () => view.showAll(),
     "/": () => filters.focusSearch(),
   };
   document.addEventListener("keydown", (event) => {

@@ -1,83 +1,83 @@
-// The strip at the top: how many processes are alive over the whole recording, and which stretch of it is looked at.
+// The strip at the top: the number of living processes over the whole recording, and the range that the view shows.
 
 import { clearCanvas, drawLabel } from "./canvas.js";
 import { duration } from "./format.js";
 
 const HEIGHT = 56; // pixels
-const CLICK = 4; // pixels; if the mouse moves farther, it selects
+const CLICK_DISTANCE = 4; // pixels; if the mouse moves farther, it selects a range
 
 export class Overview {
   #canvas;
   #recording;
   #view;
-  #selectedFrom = null; // ms, where a selection began
+  #selectedFrom = null; // ms, the start of a selection; null while there is none
 
   constructor(canvas, recording, view) {
     this.#canvas = canvas;
     this.#recording = recording;
     this.#view = view;
-    canvas.addEventListener("pointerdown", (event) => this.#begin(event));
-    canvas.addEventListener("pointermove", (event) => this.#select(event));
-    canvas.addEventListener("pointerup", (event) => this.#end(event));
+    canvas.addEventListener("pointerdown", (event) => this.#startSelection(event));
+    canvas.addEventListener("pointermove", (event) => this.#extendSelection(event));
+    canvas.addEventListener("pointerup", (event) => this.#endSelection(event));
   }
 
   draw(colours) {
-    const [pen, width] = clearCanvas(this.#canvas, HEIGHT);
+    const [context, width] = clearCanvas(this.#canvas, HEIGHT);
     if (!this.#recording.summary) return;
-    this.#drawAlive(pen, width, colours);
-    this.#drawView(pen, width, colours);
+    this.#drawAlive(context, width, colours);
+    this.#drawView(context, width, colours);
   }
 
-  #drawAlive(pen, width, colours) {
+  #drawAlive(context, width, colours) {
     const { alive, length_ms: length } = this.#recording.summary;
-    const most = Math.ceil(Math.max(1, ...alive));
-    pen.fillStyle = colours.ok;
-    pen.globalAlpha = 0.55;
+    const maxCount = Math.ceil(Math.max(1, ...alive));
+    context.fillStyle = colours.ok;
+    context.globalAlpha = 0.55;
     alive.forEach((count, i) => {
-      const high = (count / most) * (HEIGHT - 8);
-      pen.fillRect((i / alive.length) * width, HEIGHT - high, width / alive.length + 0.6, high);
+      const barHeight = (count / maxCount) * (HEIGHT - 8);
+      context.fillRect((i / alive.length) * width, HEIGHT - barHeight, width / alive.length + 0.6, barHeight);
     });
-    drawLabel(pen, "alive: up to " + most.toLocaleString() + " in " + duration(length), 9, colours);
+    drawLabel(context, "alive: up to " + maxCount.toLocaleString() + " in " + duration(length), 9, colours);
   }
 
-  #drawView(pen, width, colours) {
+  #drawView(context, width, colours) {
     const { length_ms: length } = this.#recording.summary;
     const [x, end] = [(this.#view.from / length) * width, (this.#view.to / length) * width];
-    pen.fillStyle = colours.ink;
-    pen.globalAlpha = 0.18;
-    pen.fillRect(0, 0, Math.max(x, 0), HEIGHT);
-    pen.fillRect(end, 0, Math.max(width - end, 0), HEIGHT);
-    pen.globalAlpha = 1;
-    pen.strokeStyle = colours.ink;
+    context.fillStyle = colours.ink;
+    context.globalAlpha = 0.18;
+    context.fillRect(0, 0, Math.max(x, 0), HEIGHT);
+    context.fillRect(end, 0, Math.max(width - end, 0), HEIGHT);
+    context.globalAlpha = 1;
+    context.strokeStyle = colours.ink;
     const left = Math.max(x, 0);
-    pen.strokeRect(left + 0.5, 0.5, Math.max(Math.min(end, width) - left - 1, 2), HEIGHT - 1);
+    context.strokeRect(left + 0.5, 0.5, Math.max(Math.min(end, width) - left - 1, 2), HEIGHT - 1);
   }
 
   #timeAt(event) {
     return (event.offsetX / this.#canvas.clientWidth) * this.#recording.lengthMs;
   }
 
-  #isClick(here) {
-    return Math.abs(here - this.#selectedFrom) * this.#canvas.clientWidth <= CLICK * this.#recording.lengthMs;
+  #isClick(time) {
+    return Math.abs(time - this.#selectedFrom) * this.#canvas.clientWidth <= CLICK_DISTANCE * this.#recording.lengthMs;
   }
 
-  #begin(event) {
+  #startSelection(event) {
     this.#selectedFrom = this.#timeAt(event);
     this.#canvas.setPointerCapture(event.pointerId);
   }
 
-  #select(event) {
+  #extendSelection(event) {
     if (this.#selectedFrom === null) return;
-    const here = this.#timeAt(event);
-    if (!this.#isClick(here)) this.#view.show(Math.min(here, this.#selectedFrom), Math.max(here, this.#selectedFrom));
+    const time = this.#timeAt(event);
+    if (!this.#isClick(time)) this.#view.show(Math.min(time, this.#selectedFrom), Math.max(time, this.#selectedFrom));
   }
 
-  // A click puts what is looked at around that time.
-  #end(event) {
-    const here = this.#timeAt(event);
-    const { span, followsAll } = this.#view;
-    const isClick = this.#selectedFrom !== null && this.#isClick(here);
-    if (isClick && !followsAll) this.#view.show(here - span / 2, here + span / 2);
+  // A click centres the view on that time.
+  #endSelection(event) {
+    const time = this.#timeAt(event);
+    const { span, showsAll } = this.#view;
+    const isClick = this.#selectedFrom !== null && this.#isClick(time);
+    if (isClick && !showsAll) this.#view.show(time - span / 2, time + span / 2);
     this.#selectedFrom = null;
   }
 }

@@ -1,16 +1,16 @@
-// The mouse on the chart: the wheel zooms, dragging moves, and a bar says what it is and opens its process.
+// The mouse on the chart: the wheel zooms, dragging moves, a bar shows its tooltip, and a click opens its process.
 
-const DRAG = 3; // pixels; if the mouse moves farther, it drags
+const DRAG_DISTANCE = 3; // pixels; if the mouse moves farther, it drags
 
-// redraw: called when another bar is below the mouse, or none. open: called with a bar that is clicked.
+// redraw: called when the bar under the mouse changes. open: called with a bar that is clicked.
 export function listenToPointer(canvas, chart, view, tooltip, { redraw, open }) {
   let drag = null;
 
-  function pull(event) {
-    const way = drag.x - event.clientX;
-    if (Math.abs(way) > DRAG) drag.moved = true;
-    const shift = (way / chart.width) * (drag.to - drag.from);
-    if (drag.moved && !view.followsAll) view.show(drag.from + shift, drag.to + shift);
+  function dragTo(event) {
+    const distance = drag.x - event.clientX;
+    if (Math.abs(distance) > DRAG_DISTANCE) drag.moved = true;
+    const shift = (distance / chart.width) * (drag.to - drag.from);
+    if (drag.moved && !view.showsAll) view.show(drag.from + shift, drag.to + shift);
     tooltip.hide();
   }
 
@@ -35,7 +35,7 @@ export function listenToPointer(canvas, chart, view, tooltip, { redraw, open }) 
     canvas.setPointerCapture(event.pointerId);
     canvas.focus({ preventScroll: true });
   });
-  canvas.addEventListener("pointermove", (event) => (drag ? pull(event) : hover(event)));
+  canvas.addEventListener("pointermove", (event) => (drag ? dragTo(event) : hover(event)));
   canvas.addEventListener("pointerup", (event) => {
     const moved = drag && drag.moved;
     drag = null;

@@ -1,15 +1,15 @@
-// What is known of the recording so far: a summary of the whole, and the picture of a stretch of it.
+// The data that the server has sent: a summary of the whole recording, and the processes of a time range.
 
-// Names of the outcomes, in the order of the numbers that the server sends.
+// Names of the outcomes; the server sends indexes into this list.
 export const OUTCOMES = ["ok", "failed", "signalled", "running", "lost"];
 
 export class Recording {
-  summary = null; // of the whole recording, as overview.json has it
-  picture = null; // bars and counts, as the last window.json had them
-  stretch = null; // what the picture shows: { from, to }, in ms
+  summary = null; // of the whole recording, from overview.json
+  windowData = null; // bars and counts, from the latest window.json
+  windowRange = null; // the time range of windowData: { from, to }, in ms
   #lengthMs;
 
-  // lengthMs: the length that the page was sent with; the server's answers have a newer one.
+  // lengthMs: the length when the page was loaded; later answers of the server contain newer lengths.
   constructor(lengthMs) {
     this.#lengthMs = lengthMs;
   }
@@ -18,23 +18,23 @@ export class Recording {
     this.summary = summary;
   }
 
-  setPicture(picture, stretch) {
-    this.picture = picture;
-    this.stretch = stretch;
+  setWindow(data, range) {
+    this.windowData = data;
+    this.windowRange = range;
   }
 
   get lengthMs() {
-    const known = this.summary || this.picture;
+    const known = this.summary || this.windowData;
     return known ? known.length_ms : this.#lengthMs;
   }
 
-  // How much was recorded before time 0: with --all, what ran before the command began.
+  // The recorded time before 0: with --all, the recording starts before the command, and the command starts at 0.
   get leadMs() {
     return this.summary ? this.summary.lead_ms : 0;
   }
 
-  get isGoingOn() {
-    const known = this.summary || this.picture;
+  get isInProgress() {
+    const known = this.summary || this.windowData;
     return Boolean(known) && known.status === "recording";
   }
 }

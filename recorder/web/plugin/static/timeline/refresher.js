@@ -1,8 +1,8 @@
-// Asks again and again for a recording that goes on. The pause is several times as long as the answers took, so that a
-// page that is left open is no load.
+// Refreshes the page while the recording is in progress. The pause is four times as long as the last requests took, so
+// a page that is left open causes little load.
 
-const LEAST_PAUSE = 2e3; // ms from one look to the next
-const MOST_PAUSE = 60e3;
+const MIN_PAUSE = 2e3; // ms between two refreshes
+const MAX_PAUSE = 60e3;
 
 export class Refresher {
   #recording;
@@ -17,20 +17,20 @@ export class Refresher {
     });
   }
 
-  // Looks again after the pause, if the recording goes on.
+  // Refreshes after the pause, if the recording is in progress.
   schedule() {
     clearTimeout(this.#timer);
-    if (!this.#recording.isGoingOn) return;
+    if (!this.#recording.isInProgress) return;
     const { spentMs, failures } = this.#requests;
-    const least = LEAST_PAUSE * 2 ** Math.min(failures, 10);
-    this.#timer = setTimeout(() => this.#look(), Math.min(Math.max(4 * spentMs, least), MOST_PAUSE));
+    const minPause = MIN_PAUSE * 2 ** Math.min(failures, 10);
+    this.#timer = setTimeout(() => this.#refresh(), Math.min(Math.max(4 * spentMs, minPause), MAX_PAUSE));
   }
 
-  #look() {
-    if (document.hidden || this.#requests.isBusy || !this.#recording.isGoingOn) return;
+  #refresh() {
+    if (document.hidden || this.#requests.isBusy || !this.#recording.isInProgress) return;
     this.#requests.resetSpent();
-    this.#requests.want("overview");
-    const isChoosing = document.activeElement.tagName === "SELECT"; // a list that is open must not change
-    if (!isChoosing) this.#requests.want("choices");
+    this.#requests.request("overview");
+    const isChoosing = document.activeElement.tagName === "SELECT"; // an open list must not change
+    if (!isChoosing) this.#requests.request("choices");
   }
 }

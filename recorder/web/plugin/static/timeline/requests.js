@@ -1,95 +1,95 @@
-// The requests for data: one at a time, the most urgent first. The server knows the page by a random id, and ends what
-// the page no longer waits for.
+// Sends the requests for data: one at a time, the most urgent first. Each carries a random id of the page, so that the
+// server can cancel the page's previous request.
 
 const PAGE = Array.from(crypto.getRandomValues(new Uint32Array(4)), (number) => number.toString(36)).join("");
-const SETTLES = 70; // ms without a change, after which a new view is asked for
-const PATIENCE = 300; // ms that a new view leaves to the request under way
-const URGENT = "window"; // a new one ends the request under way
+const SETTLE_MS = 70; // a new view is requested when it hasn't changed for this time
+const GRACE_MS = 300; // the current request may run for this time before an urgent one cancels it
+const URGENT = "window"; // cancels the current request
 
 export class Requests {
-  spentMs = 0; // of asking, since resetSpent()
-  failures = 0; // since the last answer
-  troubles = {}; // why something can't be read, by its name
+  spentMs = 0; // total duration of the requests since resetSpent()
+  failures = 0; // failed requests since the last successful one
+  errors = {}; // error messages by the name of the data; "" after a success
   #path;
-  #readers;
-  #onTrouble;
+  #updaters;
+  #onError;
   #onIdle;
-  #wanted = new Set();
-  #underWay = null;
+  #queue = new Set();
+  #current = null;
   #timer = 0;
 
-  // readers: functions by the name of what they read, the most urgent first. Each is called with a function that takes
-  // a query and gets the answer, and with the signal that ends the request.
-  // onTrouble: called with the name of what can't be read. onIdle: called when nothing more is wanted.
-  constructor(path, readers, { onTrouble, onIdle }) {
+  // updaters: functions by the name of the data that they request, the most urgent first. Each is called with a
+  // function that sends a query and returns the data, and with the AbortSignal of the request.
+  // onError: called with the name of data that can't be read. onIdle: called when the queue is empty.
+  constructor(path, updaters, { onError, onIdle }) {
     this.#path = path;
-    this.#readers = readers;
-    this.#onTrouble = onTrouble;
+    this.#updaters = updaters;
+    this.#onError = onError;
     this.#onIdle = onIdle;
   }
 
   get isBusy() {
-    return this.#underWay !== null;
+    return this.#current !== null;
   }
 
   resetSpent() {
     this.spentMs = 0;
   }
 
-  // Asks for the window, once the view has come to rest.
-  wantWindowSoon() {
+  // Requests the window when the view has stopped changing.
+  requestWindowSoon() {
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.want(URGENT), SETTLES);
+    this.#timer = setTimeout(() => this.request(URGENT), SETTLE_MS);
   }
 
-  // Asks for these as soon as possible.
-  want(...names) {
+  // Requests these data as soon as possible.
+  request(...names) {
     if (names.includes(URGENT)) clearTimeout(this.#timer);
-    names.forEach((name) => this.wantNext(name));
-    const before = this.#underWay;
-    if (!before) return this.#next();
-    const stop = () => this.#underWay === before && this.#wanted.has(URGENT) && before.stop.abort();
-    setTimeout(stop, Math.max(before.since + PATIENCE - performance.now(), 0));
+    names.forEach((name) => this.enqueue(name));
+    const current = this.#current;
+    if (!current) return this.#runNext();
+    const cancel = () => this.#current === current && this.#queue.has(URGENT) && current.controller.abort();
+    setTimeout(cancel, Math.max(current.since + GRACE_MS - performance.now(), 0));
   }
 
-  // Asks for this after the request under way; for readers, which are called during one.
-  wantNext(name) {
-    this.#wanted.add(name);
+  // Requests these data after the current request. For updaters, which run during a request.
+  enqueue(name) {
+    this.#queue.add(name);
   }
 
-  async #next() {
-    const name = Object.keys(this.#readers).find((each) => this.#wanted.has(each));
+  async #runNext() {
+    const name = Object.keys(this.#updaters).find((each) => this.#queue.has(each));
     if (!name) return this.#onIdle();
-    this.#wanted.delete(name);
-    this.#underWay = { since: performance.now(), stop: new AbortController() };
-    await this.#read(name, this.#underWay.stop.signal);
-    this.spentMs += performance.now() - this.#underWay.since;
-    await new Promise((resolve) => setTimeout(resolve)); // what was ended is then off the wire
-    this.#underWay = null;
-    this.#next();
+    this.#queue.delete(name);
+    this.#current = { since: performance.now(), controller: new AbortController() };
+    await this.#run(name, this.#current.controller.signal);
+    this.spentMs += performance.now() - this.#current.since;
+    await new Promise((resolve) => setTimeout(resolve)); // lets the browser close a cancelled request first
+    this.#current = null;
+    this.#runNext();
   }
 
-  async #read(name, signal) {
+  async #run(name, signal) {
     try {
-      await this.#readers[name]((query) => this.#get(name, query, signal), signal);
-      this.troubles[name] = "";
+      await this.#updaters[name]((query) => this.#fetch(name, query, signal), signal);
+      this.errors[name] = "";
       this.failures = 0;
     } catch (error) {
       if (error.name === "AbortError") {
-        this.#wanted.add(name);
+        this.#queue.add(name);
         return;
       }
       this.failures += 1;
-      this.troubles[name] = "can't be read: " + error.message;
-      this.#onTrouble(name);
+      this.errors[name] = "can't be read: " + error.message;
+      this.#onError(name);
     }
   }
 
-  async #get(name, query, signal) {
+  async #fetch(name, query, signal) {
     query.set("page", PAGE);
-    const answer = await fetch(this.#path + "/" + name + ".json?" + query, { signal });
-    if (answer.ok) return answer.json();
-    const { error } = await answer.json().catch(() => ({}));
-    throw new Error(error || "the server says " + answer.status);
+    const response = await fetch(this.#path + "/" + name + ".json?" + query, { signal });
+    if (response.ok) return response.json();
+    const { error } = await response.json().catch(() => ({}));
+    throw new Error(error || "the server answered " + response.status);
   }
 }

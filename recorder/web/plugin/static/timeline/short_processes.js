@@ -1,11 +1,11 @@
-// The strip below the axis: how many processes are too short for a bar, by column of pixels and outcome.
+// The strip below the axis: the number of processes that are too short for a bar, by pixel column and outcome.
 
 import { drawLabel } from "./canvas.js";
 import { OUTCOMES } from "./recording.js";
 
 export const STRIP_HEIGHT = 46; // pixels
 
-// Counts of each outcome, by column. short: triples of column, outcome and count, as window.json has them.
+// Returns a map of column -> counts by outcome. short: from window.json, triples of column, outcome and count.
 function countsByColumn(short) {
   const counts = new Map();
   for (const [column, outcome, count] of short) {
@@ -15,26 +15,26 @@ function countsByColumn(short) {
   return counts;
 }
 
-// top: where the strip begins, in pixels.
-export function drawShortProcesses(pen, recording, view, { top, width, colours }) {
-  const { picture, stretch } = recording;
-  const counts = countsByColumn(picture.short);
-  let most = 1;
-  for (const column of counts.values()) most = Math.max(most, column.reduce((a, b) => a + b));
-  const size = (stretch.to - stretch.from) / picture.columns;
-  for (const [column, each] of counts) {
-    const x = view.x(stretch.from + column * size, width);
-    const wide = Math.max(view.x(stretch.from + (column + 1) * size, width) - x, 1);
+// top: the top of the strip, in pixels.
+export function drawShortProcesses(context, recording, view, { top, width, colours }) {
+  const { windowData, windowRange } = recording;
+  const counts = countsByColumn(windowData.short);
+  let maxCount = 1;
+  for (const column of counts.values()) maxCount = Math.max(maxCount, column.reduce((a, b) => a + b));
+  const columnMs = (windowRange.to - windowRange.from) / windowData.columns;
+  for (const [column, countsByOutcome] of counts) {
+    const x = view.x(windowRange.from + column * columnMs, width);
+    const barWidth = Math.max(view.x(windowRange.from + (column + 1) * columnMs, width) - x, 1);
     let y = top + STRIP_HEIGHT;
-    each.forEach((count, outcome) => {
+    countsByOutcome.forEach((count, outcome) => {
       if (!count) return;
-      const high = Math.max((count / most) * (STRIP_HEIGHT - 4), 1);
-      pen.fillStyle = colours[OUTCOMES[outcome]];
-      pen.fillRect(x, y - high, wide, high);
-      y -= high;
+      const barHeight = Math.max((count / maxCount) * (STRIP_HEIGHT - 4), 1);
+      context.fillStyle = colours[OUTCOMES[outcome]];
+      context.fillRect(x, y - barHeight, barWidth, barHeight);
+      y -= barHeight;
     });
   }
-  pen.globalAlpha = 1;
+  context.globalAlpha = 1;
   if (!counts.size) return;
-  drawLabel(pen, "too short for a bar: up to " + most.toLocaleString() + " a column", top + 8, colours);
+  drawLabel(context, "too short for a bar: up to " + maxCount.toLocaleString() + " per column", top + 8, colours);
 }

@@ -1,22 +1,23 @@
-// The line that says what is shown.
+// The status line above the timeline.
 
 import { duration } from "./format.js";
 
-const counted = (count, one, many) => count.toLocaleString() + " " + (count === 1 ? one : many);
+const withNoun = (count, one, many) => count.toLocaleString() + " " + (count === 1 ? one : many);
 
-// troubles: why something can't be read, by its name.
-export function statusText({ summary, picture }, view, troubles) {
-  const short = picture.short.reduce((sum, each) => sum + each[2], 0);
+// errors: see Requests.
+export function statusText({ summary, windowData }, view, errors) {
+  const short = windowData.short.reduce((sum, each) => sum + each[2], 0);
   const parts = [];
   if (summary) {
     const { processes, lost, status } = summary;
-    parts.push(counted(processes, "process", "processes") + ", " + status + (lost ? ", " + lost + " events lost" : ""));
+    const losses = lost ? ", " + withNoun(lost, "event", "events") + " lost" : "";
+    parts.push(withNoun(processes, "process", "processes") + ", " + status + losses);
   }
-  parts.push(counted(picture.bars.length, "bar", "bars"));
-  if (short) parts.push(short.toLocaleString() + " too short for one here");
-  if (picture.matches !== null) parts.push(picture.matches.toLocaleString() + " match");
+  parts.push(withNoun(windowData.bars.length, "bar", "bars"));
+  if (short) parts.push(short.toLocaleString() + " too short for a bar");
+  if (windowData.matches !== null) parts.push(withNoun(windowData.matches, "match", "matches"));
   parts.push(duration(view.span) + " shown");
-  if (troubles.overview) parts.push("the overview " + troubles.overview);
-  if (troubles.choices) parts.push("names and users " + troubles.choices);
+  if (errors.overview) parts.push("the overview " + errors.overview);
+  if (errors.choices) parts.push("names and users " + errors.choices);
   return parts.join(" · ");
 }

@@ -1,4 +1,4 @@
-// The box that describes the process below the mouse.
+// The tooltip that describes the process under the mouse.
 
 import { duration, printable } from "./format.js";
 import { OUTCOMES } from "./recording.js";
@@ -11,11 +11,11 @@ function endText(bar) {
 }
 
 function describe(bar) {
-  const lifetime = bar.outcome === LOST ? "lifetime not known" : duration(bar.end_ms - bar.start_ms);
+  const lifetime = bar.outcome === LOST ? "lifetime unknown" : duration(bar.end_ms - bar.start_ms);
   const lines = [
     printable(bar.args || bar.comm || "?"),
-    printable(bar.comm || "?") + ", pid " + bar.pid + " of " + bar.ppid + ", user " + bar.uid,
-    endText(bar) + ", " + lifetime + ", from " + duration(bar.start_ms),
+    printable(bar.comm || "?") + ", pid " + bar.pid + ", parent " + bar.ppid + ", user " + bar.uid,
+    endText(bar) + ", " + lifetime + ", started at " + duration(bar.start_ms),
   ];
   if (bar.cpu_ms !== null) lines.push("CPU " + duration(bar.cpu_ms));
   if (bar.max_rss_kib !== null) lines.push("peak memory " + (bar.max_rss_kib / 1024).toFixed(1) + " MiB");
@@ -29,7 +29,7 @@ export class Tooltip {
     this.#element = element;
   }
 
-  // Beside the mouse, inside of the window; hidden where there is no bar.
+  // Shows the tooltip beside the mouse, within the window; hides it if there is no bar.
   show(bar, event) {
     const tip = this.#element;
     tip.hidden = !bar;

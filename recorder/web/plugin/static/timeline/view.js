@@ -1,16 +1,16 @@
-// The stretch of time that is looked at, and how it is moved and zoomed within the recording.
+// The visible time range; it can be moved and zoomed within the recording.
 
-const SHORTEST_MS = 0.01; // no closer look than this
-const ZOOM_STEP = 0.6; // what one step leaves of the stretch
+const MIN_SPAN_MS = 0.01;
+const ZOOM_STEP = 0.6; // share of the range that stays visible after one step
 
 export class View {
   from = 0; // ms
   to = 1; // ms
-  followsAll = true; // shows all of the recording, whatever that grows to
+  showsAll = true; // shows the whole recording, and follows its growth
   #recording;
   #onChange;
 
-  // onChange: called after each show(), not when the recording grows.
+  // onChange: called after each show(), but not when the recording grows.
   constructor(recording, onChange) {
     this.#recording = recording;
     this.#onChange = onChange;
@@ -20,14 +20,14 @@ export class View {
     return this.to - this.from;
   }
 
-  // Shows this stretch (ms), or the nearest one that the recording has.
+  // Shows this range (ms), or the nearest one within the recording.
   show(from, to) {
     const { lengthMs, leadMs } = this.#recording;
-    const span = Math.min(Math.max(to - from, SHORTEST_MS), lengthMs * 1.05 + leadMs);
-    const begin = Math.min(Math.max(from, -leadMs - lengthMs * 0.025), lengthMs * 1.025 - span);
-    this.followsAll = span >= lengthMs * 0.999 && begin >= -lengthMs * 0.026;
-    this.from = this.followsAll ? 0 : begin;
-    this.to = this.followsAll ? lengthMs : begin + span;
+    const span = Math.min(Math.max(to - from, MIN_SPAN_MS), lengthMs * 1.05 + leadMs);
+    const start = Math.min(Math.max(from, -leadMs - lengthMs * 0.025), lengthMs * 1.025 - span);
+    this.showsAll = span >= lengthMs * 0.999 && start >= -lengthMs * 0.026;
+    this.from = this.showsAll ? 0 : start;
+    this.to = this.showsAll ? lengthMs : start + span;
     this.#onChange();
   }
 
@@ -35,7 +35,7 @@ export class View {
     this.show(0, this.#recording.lengthMs);
   }
 
-  showBegin() {
+  showStart() {
     this.show(0, this.span);
   }
 
@@ -44,7 +44,7 @@ export class View {
     this.show(lengthMs - this.span, lengthMs);
   }
 
-  // factor: below 1 zooms in. centre: the time (ms) that stays where it is, by default the middle.
+  // factor: less than 1 zooms in. centre: the time (ms) that keeps its position; default: the middle.
   zoom(factor, centre = this.from + this.span / 2) {
     this.show(centre - (centre - this.from) * factor, centre + (this.to - centre) * factor);
   }
@@ -57,19 +57,19 @@ export class View {
     this.zoom(1 / ZOOM_STEP);
   }
 
-  // share: of what is seen, to the right; negative: to the left.
+  // share: of the visible range; positive moves to the right, negative to the left.
   move(share) {
     this.show(this.from + this.span * share, this.to + this.span * share);
   }
 
-  // Keeps up with a recording whose length was `before` (ms). Returns whether what is seen has changed.
-  growFrom(before) {
-    if (!this.followsAll) return this.to >= before * 0.98 && this.#recording.isGoingOn;
+  // Adapts to a recording that has grown from previousLength (ms). Returns whether the visible data may have changed.
+  followGrowth(previousLength) {
+    if (!this.showsAll) return this.to >= previousLength * 0.98 && this.#recording.isInProgress;
     this.to = this.#recording.lengthMs;
-    return this.to !== before;
+    return this.to !== previousLength;
   }
 
-  // The place of a time on a canvas of this width; both in pixels.
+  // Returns the x position of a time on a canvas of this width; both are in pixels.
   x(ms, width) {
     return ((ms - this.from) / this.span) * width;
   }

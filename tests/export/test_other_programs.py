@@ -1,4 +1,4 @@
-"""webpf export for programs that aren't ours: DuckDB and Arrow, an OpenTelemetry receiver, speedscope."""
+"""Exports read by other programs: DuckDB and Arrow, an OpenTelemetry receiver, speedscope."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ Webpf = Callable[..., "subprocess.CompletedProcess[str]"]
 
 @pytest.fixture
 def db(tmp_path: Path) -> Path:
-    """The story."""
+    """A recording of the story BUILD."""
     make_recording(tmp_path / "webpf.db", BUILD)
     return tmp_path / "webpf.db"
 
 
 def rows(db: Path, sql: str) -> list[dict[str, Any]]:
-    """What SQLite says."""
+    """Returns the result of a query, read by SQLite itself."""
     with closing(sqlite3.connect(db)) as connection:
         connection.row_factory = sqlite3.Row
         return [dict(row) for row in connection.execute(sql)]
@@ -51,13 +51,13 @@ START = "recording=20231114T221320.000000Z"
 
 
 def name_host(db: Path, name: str) -> None:
-    """Changes where a recording comes from."""
+    """Changes the host of all recordings in a file."""
     with closing(sqlite3.connect(db)) as connection, connection:
         connection.execute("UPDATE recordings SET host = ?", [name])
 
 
-def test_duckdb_reads_the_trees_of_two_machines(db: Path, webpf: Webpf, tmp_path: Path) -> None:
-    """As one table; and what it counts and adds up is what SQLite does."""
+def test_duckdb_reads_the_files_of_two_machines(db: Path, webpf: Webpf, tmp_path: Path) -> None:
+    """It reads them as one table, with the same counts and sums as SQLite."""
     import duckdb
 
     other = tmp_path / "other.db"
@@ -79,7 +79,7 @@ def test_duckdb_reads_the_trees_of_two_machines(db: Path, webpf: Webpf, tmp_path
 
 
 def test_arrow_reads_every_value(db: Path, webpf: Webpf, tmp_path: Path) -> None:
-    """To the byte, and what is unknown as such."""
+    """All bytes are the same, and unknown values are null."""
     from pyarrow import dataset, parquet
 
     assert webpf("export", "--to", "parquet", "-o", "tree").returncode == 0
@@ -95,7 +95,7 @@ def test_arrow_reads_every_value(db: Path, webpf: Webpf, tmp_path: Path) -> None
 
 
 def test_several_recordings_of_a_file(tmp_path: Path, webpf: Webpf) -> None:
-    """Each has its own place; one that is there already is not replaced but with --force."""
+    """Each gets its own path; an existing file is only replaced with --force."""
     for at_ns in (T0, T0 + 5_000_001_000):
         store = Store(tmp_path / "webpf.db")
         store.begin(recording_values() | {"started_ns": at_ns})
@@ -111,7 +111,7 @@ def test_several_recordings_of_a_file(tmp_path: Path, webpf: Webpf) -> None:
 
 
 @pytest.mark.parametrize("host", ["..", ".", "", "a\0b", "/"])
-def test_a_host_with_a_name_that_is_no_folders(host: str, db: Path, webpf: Webpf, tmp_path: Path) -> None:
+def test_host_names_that_are_not_valid_folder_names(host: str, db: Path, webpf: Webpf, tmp_path: Path) -> None:
     name_host(db, host)
     assert webpf("export", "--to", "parquet", "-o", "tree").returncode == 0
     (file,) = (tmp_path / "tree").rglob(FILE)
@@ -130,7 +130,7 @@ def test_parquet_needs_a_folder(db: Path, webpf: Webpf, tmp_path: Path) -> None:
     assert (ended.returncode, len(ended.stderr.splitlines())) == (73, 1)
 
 
-def test_without_the_extra_it_is_said(db: Path) -> None:
+def test_a_missing_package_is_reported(db: Path) -> None:
     script = "import sys; sys.modules['pyarrow'] = None; from webpf.__main__ import main; main()"
     line = [sys.executable, "-c", script, "export", str(db), "--to", "parquet", "-o", str(db.parent / "tree")]
     ended = subprocess.run(line, capture_output=True, text=True, check=False)
@@ -143,14 +143,14 @@ def test_without_the_extra_it_is_said(db: Path) -> None:
 
 
 class Received:
-    """What a receiver was sent."""
+    """The spans and resources that a receiver has got."""
 
     def __init__(self) -> None:
         self.spans: list[Any] = []
         self.resources: list[Any] = []
 
     def handle_trace(self, request: Any, headers: object) -> None:
-        """Called by the receiver, with what it has read."""
+        """Called by the receiver with each request."""
         for resource in request.resource_spans:
             self.resources.append(resource.resource)
             for scope in resource.scope_spans:
@@ -159,7 +159,7 @@ class Received:
 
 @contextlib.contextmanager
 def receiver() -> Iterator[tuple[str, Received]]:
-    """OpenTelemetry's own, of its tests: where it listens, and what it gets."""
+    """Runs the receiver from OpenTelemetry's own tests; yields its URL and what it receives."""
     from oteltest.sink import HttpSink
 
     with socket.socket() as free:
@@ -176,7 +176,7 @@ def receiver() -> Iterator[tuple[str, Received]]:
 
 
 def sent(db: Path) -> Received:
-    """What arrives when each line of an export is sent."""
+    """Exports a file, sends each line to a receiver, and returns what it has received."""
     out = io.BytesIO()
     exporter.export(db, None, "otlp", "wall", out)
     with receiver() as (address, received):
@@ -188,17 +188,17 @@ def sent(db: Path) -> Received:
     return received
 
 
-def number(raw: bytes) -> str:
-    """An id as it was sent. In OTLP's JSON they are hex; this receiver takes them for base64, and back it goes."""
+def hex_id(raw: bytes) -> str:
+    """Returns an id as it was sent. OTLP's JSON has ids in hex, but this receiver decodes them as base64."""
     return base64.b64encode(raw).decode()
 
 
 def attributes(of: Any) -> dict[str, Any]:
-    """Names and values."""
+    """Returns the attributes of a span or resource as a dict."""
     return {each.key: getattr(each.value, each.value.WhichOneof("value")) for each in of.attributes}
 
 
-def test_a_receiver_counts_what_sqlite_counts(db: Path) -> None:
+def test_a_receiver_gets_the_spans_of_all_processes(db: Path) -> None:
     received = sent(db)
     own = rows(db, "SELECT * FROM processes WHERE kernel IS NOT 1")
     (recording,) = rows(db, "SELECT * FROM recordings")
@@ -208,12 +208,12 @@ def test_a_receiver_counts_what_sqlite_counts(db: Path) -> None:
         span = by_row[row["id"]]
         end = row["end_ns"] or (recording["ended_ns"] if row["state"] == "running" else row["start_ns"])
         assert (span.start_time_unix_nano, span.end_time_unix_nano) == (row["start_ns"], end)
-        said = attributes(span)
+        sent_values = attributes(span)
         for name, column in (
             ("process.pid", "pid"), ("process.exit.code", "exit_code"), ("webpf.signal", "signal"),
             ("webpf.cpu_ns", "cpu_ns"), ("process.executable.path", "filename"), ("webpf.state", "state"),
         ):  # fmt: skip
-            assert said.get(name) == row[column]
+            assert sent_values.get(name) == row[column]
         assert span.status.code == (2 if row["status"] else 0)
     assert attributes(received.resources[0])["host.name"] == recording["host"]
     ended = [span for span in received.spans if attributes(span)["webpf.state"] == "exited"]
@@ -221,28 +221,28 @@ def test_a_receiver_counts_what_sqlite_counts(db: Path) -> None:
     assert total == sum(row["lifetime_ns"] or 0 for row in own)
 
 
-def test_who_started_whom(db: Path) -> None:
-    """A trace for each that came from outside; parents are those of the table, if they started in the recording."""
+def test_traces_and_parents(db: Path) -> None:
+    """Parents are those of the table if they started during the recording; all other processes begin a trace."""
     received = sent(db)
     (recording,) = rows(db, "SELECT * FROM recordings")
     own = {row["id"]: row for row in rows(db, "SELECT * FROM processes WHERE kernel IS NOT 1")}
     new = {id for id, row in own.items() if row["start_ns"] >= recording["started_ns"]}
-    ids = {number(span.span_id): attributes(span)["webpf.id"] for span in received.spans}
-    assert len(ids) == len(own), "each has its own"
+    ids = {hex_id(span.span_id): attributes(span)["webpf.id"] for span in received.spans}
+    assert len(ids) == len(own), "span ids aren't unique"
     traces: dict[str, set[int]] = {}
     for span in received.spans:
         row = own[attributes(span)["webpf.id"]]
-        above = ids.get(number(span.parent_span_id)) if span.parent_span_id else None
+        above = ids.get(hex_id(span.parent_span_id)) if span.parent_span_id else None
         assert above == (row["parent_id"] if row["id"] in new and row["parent_id"] in new else None)
-        traces.setdefault(number(span.trace_id), set()).add(above or 0)
-        assert len(number(span.trace_id)) == 32
-        assert len(number(span.span_id)) == 16
+        traces.setdefault(hex_id(span.trace_id), set()).add(above or 0)
+        assert len(hex_id(span.trace_id)) == 32
+        assert len(hex_id(span.span_id)) == 16
     assert all(0 in parents for parents in traces.values())
     assert len(traces) < len(own)
 
 
-def test_the_programs_of_a_process(db: Path) -> None:
-    """Where it was more than one, as events."""
+def test_execs_are_span_events(db: Path) -> None:
+    """For processes with more than one exec."""
     chains = rows(db, "SELECT id, execs FROM processes WHERE execs > 1")
     assert chains
     events = {attributes(span)["webpf.id"]: [event.name for event in span.events] for span in sent(db).spans}
@@ -266,15 +266,15 @@ def test_many_spans_are_many_requests(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def speedscope() -> Path:
-    """speedscope's own files, as npm brings them; `make test` fetches them."""
+    """The folder of speedscope's npm package, which `make test` installs."""
     folder = Path(sys.prefix) / "speedscope/package/dist/release"
     if not folder.is_dir():
-        pytest.skip("speedscope is not here: make .venv/speedscope")
+        pytest.skip("speedscope isn't installed; try: make .venv/speedscope")
     return folder
 
 
 @pytest.mark.parametrize("weight", list(stacks.WEIGHTS))
-def test_speedscopes_schema(weight: str, db: Path, speedscope: Path) -> None:
+def test_speedscope_schema(weight: str, db: Path, speedscope: Path) -> None:
     import jsonschema
 
     out = io.BytesIO()
@@ -283,8 +283,8 @@ def test_speedscopes_schema(weight: str, db: Path, speedscope: Path) -> None:
     jsonschema.validate(json.loads(out.getvalue()), schema)
 
 
-def test_speedscope_shows_it(db: Path, speedscope: Path, webpf: Webpf, tmp_path: Path, chromium: Any) -> None:
-    """The program itself, in a browser: what a process's own time comes to is what it shows."""
+def test_speedscope_shows_the_profile(db: Path, speedscope: Path, webpf: Webpf, tmp_path: Path, chromium: Any) -> None:
+    """speedscope itself, in a browser, lists all names of processes in its table."""
     assert webpf("export", "--to", "speedscope", "--weight", "count", "-o", "profile.json").returncode == 0
     (tmp_path / "app").symlink_to(speedscope)
     handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(tmp_path))

@@ -1,6 +1,6 @@
-"""What Datasette is told of a recording file: titles, descriptions, saved queries and orders. Plain data.
+"""Datasette's metadata for a recording file: titles, descriptions, saved queries and sort orders, as plain data.
 
-All of it comes from the heads of the saved queries and the comments in the schema, so that nothing is said twice.
+The texts come from the headers of the saved queries and the comments in the schema, so each is written once.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from ..storage import data_dictionary
 
 TITLE = "webpf: what ran on this machine"
 DESCRIPTION = (
-    "Every process that was recorded: when it started, how long it lived, how it ended. Start with the query lifetimes,"
-    " or the table processes."
+    "All recorded processes: when each started, how long it lived and how it ended. Start with the query lifetimes or"
+    " the table processes."
 )
 
 _HIDDEN = ("fact_blocks", "_sqlite_migrations")
@@ -21,8 +21,8 @@ _LABELS = {"processes": "comm", "recordings": "host"}
 _NEWEST_FIRST = ("recordings", "processes")
 
 
-def metadata() -> dict[str, Any]:
-    """Of one database: title, description, and of each table its description and those of its columns."""
+def database_metadata() -> dict[str, Any]:
+    """Returns title and description of a database, and the descriptions of its tables and columns."""
     tables: dict[str, dict[str, Any]] = {}
     for table in data_dictionary.all_tables():
         tables[table.name] = {
@@ -32,10 +32,11 @@ def metadata() -> dict[str, Any]:
     return {"title": TITLE, "description": DESCRIPTION, "tables": tables}
 
 
-def settings() -> dict[str, Any]:
-    """Of one database: per table, what it is sorted by, what labels its rows, and whether it is hidden.
+def table_settings() -> dict[str, Any]:
+    """Returns Datasette's settings per table: sort order, label column, and whether the table is hidden.
 
-    No facets: each goes through all rows, and so takes a second on a million; the menu of a column adds one.
+    There are no default facets, because each one reads all rows (a second per million). Users can add one from a
+    column's menu.
     """
     tables: dict[str, dict[str, Any]] = {name: {"hidden": True} for name in _HIDDEN}
     for name, label in _LABELS.items():
@@ -45,8 +46,8 @@ def settings() -> dict[str, Any]:
     return tables
 
 
-def queries() -> dict[str, dict[str, Any]]:
-    """The saved queries: name -> sql, title, description, names of the parameters."""
+def saved_query_settings() -> dict[str, dict[str, Any]]:
+    """Returns the saved queries in Datasette's form: name -> sql, title, description, parameter names."""
     return {name: _query(saved_queries.load(name)) for name in saved_queries.names()}
 
 
@@ -65,9 +66,9 @@ def _parameter(parameter: query_head.Parameter) -> str:
     return f"{parameter.name}: {parameter.description}{f' ({value})' if value else ''}."
 
 
-def whole(database: str) -> dict[str, Any]:
-    """All that a Datasette without the plugin needs to know of one database, for its metadata and configuration."""
-    about = metadata()
-    for name, wanted in settings().items():
-        about["tables"].setdefault(name, {}).update(wanted)
-    return {"databases": {database: {**about, "queries": queries()}}}
+def full_config(database: str) -> dict[str, Any]:
+    """Returns metadata and configuration of one database, for a Datasette without the plugin."""
+    config = database_metadata()
+    for name, settings in table_settings().items():
+        config["tables"].setdefault(name, {}).update(settings)
+    return {"databases": {database: {**config, "queries": saved_query_settings()}}}

@@ -1,4 +1,4 @@
-"""Addresses that name nothing, and values that are none: 400 or 404, never 500, in both Datasettes."""
+"""Invalid URLs and query values get 400 or 404, never 500, in both versions of Datasette."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from sites import PYTHONS, Site, running
 from story import BUILD
 from support import make_recording
 
-MINE = "/-/webpf/timeline/webpf/1"
+TIMELINE = "/-/webpf/timeline/webpf/1"
 
 
 @pytest.fixture(scope="module", params=sorted(PYTHONS))
 def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """The story; the same with times at both ends of 64 bits; and another program's file."""
+    """The story, the story with times at both ends of 64 bits, and a file of another program."""
     folder = tmp_path_factory.mktemp("wrong")
     make_recording(folder / "webpf.db", BUILD)
     make_recording(folder / "far.db", BUILD)
@@ -39,9 +39,9 @@ def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
      "0x10", "1 2", "\0", "\udcff", "1e", "--1", "e5", "[]"],
 )  # fmt: skip
 @pytest.mark.parametrize("name", ["from", "to", "width", "uid", "outcome"])
-def test_values_that_are_no_numbers(site: Site, name: str, value: str) -> None:
+def test_invalid_numbers(site: Site, name: str, value: str) -> None:
     written = quote(value, errors="surrogateescape")
-    assert site.get(f"{MINE}/window.json?{name}={written}")[0] == 400
+    assert site.get(f"{TIMELINE}/window.json?{name}={written}")[0] == 400
 
 
 @pytest.mark.parametrize(
@@ -49,9 +49,9 @@ def test_values_that_are_no_numbers(site: Site, name: str, value: str) -> None:
     ["from=-1e12&to=1e12", "from=10&to=5", "width=0", "width=-5", "width=999999999999999999", "uid=-1", "outcome=77",
      "from=0&to=1e-300", "comm=%00", "comm=%ff%fe", "search=%00%25_", "residents=", "from=&to=&uid=", "from=1&from=2"],
 )  # fmt: skip
-def test_values_that_are_odd(site: Site, query: str) -> None:
-    assert site.get(f"{MINE}/window.json?{query}")[0] == 200
-    assert site.get(f"{MINE.replace('webpf/1', 'far/1')}/window.json?{query}")[0] == 200
+def test_unusual_but_valid_values(site: Site, query: str) -> None:
+    assert site.get(f"{TIMELINE}/window.json?{query}")[0] == 200
+    assert site.get(f"{TIMELINE.replace('webpf/1', 'far/1')}/window.json?{query}")[0] == 200
 
 
 @pytest.mark.parametrize("what", ["", "/overview.json", "/choices.json", "/window.json"])
@@ -64,7 +64,7 @@ NUMBERS = ["0", "2", "-1", "1.0", "9" * 18, "9223372036854775808", "9" * 40, "x"
 
 @pytest.mark.parametrize("number", NUMBERS)
 @pytest.mark.parametrize("page", ["timeline", "perfetto"])
-def test_recordings_that_are_not_there(site: Site, page: str, number: str) -> None:
+def test_missing_recordings(site: Site, page: str, number: str) -> None:
     rest = ("", "/window.json", "/overview.json", "/choices.json") if page == "timeline" else ("", "/trace")
     for what in rest:
         assert site.get(f"/-/webpf/{page}/webpf/{number}{what}")[0] == 404
@@ -72,7 +72,7 @@ def test_recordings_that_are_not_there(site: Site, page: str, number: str) -> No
 
 @pytest.mark.parametrize("what", ["", "/overview.json", "/choices.json", "/window.json"])
 @pytest.mark.parametrize("name", ["other", "_internal", "_memory", "nothing"])
-def test_databases_that_are_no_recordings(site: Site, name: str, what: str) -> None:
+def test_databases_that_are_not_recordings(site: Site, name: str, what: str) -> None:
     assert site.get(f"/-/webpf/timeline/{name}/1{what}")[0] in (404, 403 if name == "_internal" else 404)
     assert site.get(f"/-/webpf/perfetto/{name}/1")[0] in (404, 403 if name == "_internal" else 404)
 
@@ -81,24 +81,25 @@ def test_databases_that_are_no_recordings(site: Site, name: str, what: str) -> N
     "path",
     ["/a/b/c", "/-/webpf/x/y/z", "/-/webpf", "/-/webpf/", "/-/webpf/timeline", "/-/webpf/timeline/webpf", "/x.json",
      "/webpf/x", "/webpf/processes/x", "/webpf/processes/999999", "/-/webpf/timeline/~ff~00/1", "/-/webpf/timeline//1",
-     f"{MINE}/x.json", f"{MINE}/", "/-/webpf/perfetto-ui/%00", "/-/webpf/perfetto-ui/" + "x" * 5000, "/a/b/c/d/e/f"],
+     f"{TIMELINE}/x.json", f"{TIMELINE}/", "/-/webpf/perfetto-ui/%00", "/-/webpf/perfetto-ui/" + "x" * 5000,
+     "/a/b/c/d/e/f"],
 )  # fmt: skip
-def test_addresses_that_name_nothing(site: Site, path: str) -> None:
-    """Also those that Datasette answers: its own handler of errors failed where rich is installed."""
+def test_paths_without_a_page(site: Site, path: str) -> None:
+    """Includes paths that Datasette answers: its error handler would fail if it used rich."""
     status = site.get(path)[0]
-    assert status == (200 if path == f"{MINE}/" else 404)
+    assert status == (200 if path == f"{TIMELINE}/" else 404)
 
 
 def test_other_methods(site: Site) -> None:
     for method in ("HEAD", "POST", "PUT", "OPTIONS"):
         for what in ("", "/window.json"):
             with closing(http.client.HTTPConnection(urlsplit(site.address).netloc, timeout=20)) as connection:
-                connection.request(method, MINE + what)
+                connection.request(method, TIMELINE + what)
                 assert connection.getresponse().status < 500
 
 
-def test_what_goes_wrong_is_not_logged_with_values(tmp_path: Path) -> None:
-    """rich, where it is installed, has Datasette print the variables of each frame."""
+def test_errors_are_logged_without_values(tmp_path: Path) -> None:
+    """If rich is installed, Datasette by default prints the variables of each stack frame."""
     make_recording(tmp_path / "webpf.db", BUILD)
     log = tmp_path / "log"
     with running("0.65", [tmp_path / "webpf.db"], log=log) as site:

@@ -1,4 +1,4 @@
-"""What the pages read: for a limited time, none of Datasette's threads, and only as long as somebody waits."""
+"""Reads for webpf's pages: they have a time limit, use no thread of Datasette, and end when the client disconnects."""
 
 from __future__ import annotations
 
@@ -22,25 +22,25 @@ from slow import make_slow
 from story import BUILD
 from support import make_recording
 
-from webpf.web.readers import NotRead, Readers
+from webpf.web.read_pool import ReadFailed, ReadPool
 
 ENDLESS = "WITH RECURSIVE c (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c) SELECT count(*) FROM c"
-PROCESSES = 17  # of the story, with the kernel's thread
-SOON = 3.0  # seconds in which what should be at once is done, on a busy machine
+PROCESSES = 17  # in the story, including a kernel thread
+SOON = 3.0  # seconds that an immediate answer may take on a busy machine
 
 
-async def stays() -> Any:
-    """A client that waits for its answer."""
+async def stays_connected() -> Any:
+    """Acts as ASGI's receive() for a client that stays connected."""
     await asyncio.Event().wait()
 
 
 def read(connection: Any, work: object) -> int:
-    """A reading without end."""
+    """Reads without end."""
     return int(connection.execute(ENDLESS).fetchone()[0])
 
 
 def count(connection: Any, work: object) -> int:
-    """A quick one."""
+    """Reads quickly."""
     return int(connection.execute("SELECT count(*) FROM processes").fetchone()[0])
 
 
@@ -48,15 +48,15 @@ Test = Callable[[Any], Awaitable[None]]
 
 
 @pytest.fixture
-def on_a_database(built: Path) -> Callable[[Test], None]:
-    """Runs a coroutine on Datasette's database of the story."""
+def run_on_database(built: Path) -> Callable[[Test], None]:
+    """Returns a function that runs a coroutine on a Datasette database with the story."""
 
     def run(test: Test) -> None:
         async def whole() -> None:
             datasette = Datasette([str(built)])
             database = datasette.get_database("webpf")
             await test(database)
-            while database._all_file_connections:  # what was ended just now closes its own
+            while database._all_file_connections:  # cancelled reads still close theirs
                 await asyncio.sleep(0.01)
 
         asyncio.run(asyncio.wait_for(whole(), 20))
@@ -64,92 +64,92 @@ def on_a_database(built: Path) -> Callable[[Test], None]:
     return run
 
 
-def test_a_newer_reading_of_a_page_ends_the_older(on_a_database: Callable[[Test], None]) -> None:
-    readers = Readers(threads=1, seconds=60)
+def test_a_newer_read_of_a_page_cancels_the_older(run_on_database: Callable[[Test], None]) -> None:
+    pool = ReadPool(threads=1, seconds=60)
 
     async def test(database: Any) -> None:
         runs = asyncio.Event()
         loop = asyncio.get_running_loop()
 
-        def tell_and_read(connection: Any, work: object) -> int:
+        def signal_and_read(connection: Any, work: object) -> int:
             loop.call_soon_threadsafe(runs.set)
             return read(connection, work)
 
-        older = asyncio.ensure_future(readers.read(database, tell_and_read, "a", stays))
+        older = asyncio.ensure_future(pool.read(database, signal_and_read, "a", stays_connected))
         await runs.wait()
         begun = time.monotonic()
-        assert await readers.read(database, count, "a", stays) == PROCESSES
+        assert await pool.read(database, count, "a", stays_connected) == PROCESSES
         assert time.monotonic() - begun < SOON
-        with pytest.raises(NotRead) as error:
+        with pytest.raises(ReadFailed) as error:
             await older
         assert error.value.status == 409
 
-    on_a_database(test)
+    run_on_database(test)
 
 
-def test_another_pages_reading_goes_on(on_a_database: Callable[[Test], None]) -> None:
-    readers = Readers(threads=2, seconds=60)
+def test_reads_of_other_pages_are_not_cancelled(run_on_database: Callable[[Test], None]) -> None:
+    pool = ReadPool(threads=2, seconds=60)
 
     async def test(database: Any) -> None:
         def slow(connection: Any, work: object) -> int:
             sql = ENDLESS.replace("FROM c)", "FROM c WHERE n < 3000000)")
             return int(connection.execute(sql).fetchone()[0])
 
-        other = asyncio.ensure_future(readers.read(database, slow, "b", stays))
-        unnamed = asyncio.ensure_future(readers.read(database, slow, "", stays))
+        other = asyncio.ensure_future(pool.read(database, slow, "b", stays_connected))
+        unnamed = asyncio.ensure_future(pool.read(database, slow, "", stays_connected))
         for _ in range(20):
-            assert await readers.read(database, count, "a", stays) == PROCESSES
+            assert await pool.read(database, count, "a", stays_connected) == PROCESSES
         assert (await other, await unnamed) == (3000000, 3000000)
 
-    on_a_database(test)
+    run_on_database(test)
 
 
-def test_a_reading_ends_in_time(on_a_database: Callable[[Test], None]) -> None:
-    """Also one that waits for a thread; and then the thread is free."""
-    readers = Readers(threads=1, seconds=0.5)
+def test_the_time_limit(run_on_database: Callable[[Test], None]) -> None:
+    """It includes the time of waiting for a thread. Afterwards the thread is free."""
+    pool = ReadPool(threads=1, seconds=0.5)
 
     async def test(database: Any) -> None:
         begun = time.monotonic()
-        both = [readers.read(database, read, page, stays) for page in ("a", "b")]
+        both = [pool.read(database, read, page, stays_connected) for page in ("a", "b")]
         errors = await asyncio.gather(*both, return_exceptions=True)
-        assert [error.status for error in errors if isinstance(error, NotRead)] == [503, 503]
+        assert [error.status for error in errors if isinstance(error, ReadFailed)] == [503, 503]
         assert 0.5 <= time.monotonic() - begun < SOON
-        assert await readers.read(database, count, "c", stays) == PROCESSES
+        assert await pool.read(database, count, "c", stays_connected) == PROCESSES
 
-    on_a_database(test)
+    run_on_database(test)
 
 
-def test_a_reading_ends_when_its_client_goes(on_a_database: Callable[[Test], None]) -> None:
-    readers = Readers(threads=1, seconds=60)
+def test_a_read_is_cancelled_when_its_client_disconnects(run_on_database: Callable[[Test], None]) -> None:
+    pool = ReadPool(threads=1, seconds=60)
 
     async def test(database: Any) -> None:
         messages = iter([{"type": "http.request"}, {"type": "http.disconnect"}])
 
-        async def goes() -> Any:
+        async def disconnects() -> Any:
             return next(messages)
 
-        with pytest.raises(NotRead):
-            await readers.read(database, read, "", goes)
-        assert await readers.read(database, count, "", stays) == PROCESSES
+        with pytest.raises(ReadFailed):
+            await pool.read(database, read, "", disconnects)
+        assert await pool.read(database, count, "", stays_connected) == PROCESSES
 
-    on_a_database(test)
+    run_on_database(test)
 
 
-def test_not_everybody_can_wait(on_a_database: Callable[[Test], None]) -> None:
-    readers = Readers(threads=1, seconds=1)
+def test_too_many_requests_are_refused(run_on_database: Callable[[Test], None]) -> None:
+    pool = ReadPool(threads=1, seconds=1)
 
     async def test(database: Any) -> None:
-        many = [readers.read(database, read, "", stays) for _ in range(300)]
+        many = [pool.read(database, read, "", stays_connected) for _ in range(300)]
         errors = await asyncio.gather(*many, return_exceptions=True)
-        refused = [error for error in errors if "too much" in str(error)]
+        refused = [error for error in errors if "too many requests" in str(error)]
         assert len(refused) == 200
 
-    on_a_database(test)
+    run_on_database(test)
 
 
 @pytest.fixture(scope="module", params=sorted(PYTHONS))
 def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """A recording on which queries take minutes, beside the story."""
+    """Each Datasette with a recording on which queries take minutes, and the story."""
     folder = tmp_path_factory.mktemp("slow")
     make_slow(folder / "slow.db")
     make_recording(folder / "webpf.db", BUILD)
@@ -162,20 +162,20 @@ QUICK = "/-/webpf/timeline/webpf/1/window.json"
 
 
 def seconds(site: Site, path: str) -> float:
-    """How long a page that works takes."""
+    """Returns how many seconds a page takes; its status must be 200."""
     begun = time.monotonic()
     assert site.get(path)[0] == 200
     return time.monotonic() - begun
 
 
-def test_what_takes_too_long_is_told(site: Site) -> None:
+def test_the_time_limit_is_reported(site: Site) -> None:
     status, text = site.get(f"{SLOW}/choices.json")
     assert status == 503
-    assert json.loads(text)["error"] == "it took more than 10 s, and was ended"
+    assert json.loads(text)["error"] == "it took more than 10 s and was cancelled"
 
 
-def test_other_pages_answer_meanwhile(site: Site) -> None:
-    """Datasette's three threads are free, however many wait."""
+def test_other_pages_answer_during_slow_reads(site: Site) -> None:
+    """Datasette's three threads are free, however many reads wait."""
     paths = [f"{SLOW}/window.json?comm=x&page={number}" for number in range(6)]
     threads = [threading.Thread(target=site.get, args=[path]) for path in paths]
     for thread in threads:
@@ -188,8 +188,8 @@ def test_other_pages_answer_meanwhile(site: Site) -> None:
 
 
 @contextmanager
-def asking(site: Site, path: str) -> Iterator[socket.socket]:
-    """A client that asks for a page on which the server works long, and that goes away when the block is left."""
+def slow_request(site: Site, path: str) -> Iterator[socket.socket]:
+    """Requests a page that takes the server long; disconnects at the end of the block."""
     address = urlsplit(site.address)
     with socket.create_connection((address.hostname or "", address.port or 0)) as client:
         client.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
@@ -200,40 +200,40 @@ def asking(site: Site, path: str) -> Iterator[socket.socket]:
         yield client
 
 
-def test_who_has_gone_is_not_waited_for(site: Site) -> None:
+def test_reads_of_disconnected_clients_are_cancelled(site: Site) -> None:
     for _ in range(4):
-        with asking(site, f"{SLOW}/choices.json"):
+        with slow_request(site, f"{SLOW}/choices.json"):
             pass
     assert seconds(site, QUICK) < SOON
 
 
-def test_what_a_page_asked_before_is_ended(site: Site) -> None:
+def test_a_new_request_of_a_page_cancels_the_previous_one(site: Site) -> None:
     me = f"{SLOW}/choices.json?page=me"
-    with asking(site, me) as first, asking(site, me) as second:
+    with slow_request(site, me) as first, slow_request(site, me) as second:
         assert first.recv(12) == b"HTTP/1.1 409"
         assert seconds(site, f"{QUICK}?page=me") < SOON
         assert second.recv(12) == b"HTTP/1.1 409"
 
 
-def test_a_page_must_name_itself_plainly(site: Site) -> None:
+def test_invalid_page_ids(site: Site) -> None:
     for page in ("x" * 65, "%3Cb%3E", "%00", "a+b"):
         assert site.get(f"{QUICK}?page={page}")[0] == 400
     assert site.get(f"{QUICK}?page=")[0] == 200
 
 
-def test_a_trace_is_whole_after_others_were_left(site: Site) -> None:
-    """Several clients ask for a trace and go; the next gets all of it, and no file stays."""
+def test_a_trace_is_complete_after_cancelled_ones(site: Site) -> None:
+    """Several clients request a trace and disconnect; the next client gets a complete one."""
     pytest.importorskip("perfetto", reason="the extra webpf[perfetto] isn't installed")
     for _ in range(3):
-        with asking(site, "/-/webpf/perfetto/slow/1/trace"):
+        with slow_request(site, "/-/webpf/perfetto/slow/1/trace"):
             pass
     with urllib.request.urlopen(f"{site.address}/-/webpf/perfetto/webpf/1/trace", timeout=20) as answer:
         assert b"/usr/bin/make" in answer.read()
 
 
-def test_sqlite_ends_a_statement_and_no_other(built: Path) -> None:
-    """The same file is read by another connection all the time, as Datasette's own pages do."""
-    readers = Readers(threads=2, seconds=0.3)
+def test_only_the_own_statement_is_interrupted(built: Path) -> None:
+    """Another connection reads the same file all the time, like Datasette's own pages."""
+    pool = ReadPool(threads=2, seconds=0.3)
     with closing(sqlite3.connect(f"{built.as_uri()}?mode=ro", uri=True, check_same_thread=False)) as other:
         done: list[int] = []
         limited = ENDLESS.replace("FROM c)", "FROM c WHERE n < 5000000)")
@@ -243,8 +243,8 @@ def test_sqlite_ends_a_statement_and_no_other(built: Path) -> None:
         async def whole() -> None:
             database = Datasette([str(built)]).get_database("webpf")
             for _ in range(3):
-                with pytest.raises(NotRead):
-                    await readers.read(database, read, "a", stays)
+                with pytest.raises(ReadFailed):
+                    await pool.read(database, read, "a", stays_connected)
 
         asyncio.run(whole())
         thread.join()
