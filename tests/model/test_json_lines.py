@@ -25,7 +25,8 @@ NAME = st.one_of(st.binary(max_size=16).map(events.decode_escaped), st.text(max_
 ARGV = st.binary(max_size=60)
 
 FORKS = st.builds(Fork, NS, U32, NS, U32, NS, NAME, U32, U32, NS, FLAG, st.none() | U32, st.none() | U32)
-EXECS = st.builds(Exec, NS, U32, NS, NAME, U32, U32, NS, KIB, NAME, st.none() | ARGV, U32)
+INODE = st.none() | st.integers(0, 2**63 - 1)
+EXECS = st.builds(Exec, NS, U32, NS, NAME, U32, U32, NS, KIB, NAME, st.none() | ARGV, U32, st.none() | U32, INODE)
 EXITS = st.builds(Exit, NS, U32, NS, U32, NAME, U32, KIB, st.none() | U32, st.none() | U32)
 FREES = st.builds(Free, NS, U32, NS, U32, NS)
 ALIVE = st.one_of(
