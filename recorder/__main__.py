@@ -34,37 +34,37 @@ def main() -> None:
     """Runs webpf with sys.argv and exits."""
     _drop_callers_paths()
     command = next((word for word in sys.argv[1:] if word not in ("--verbose", "-v")), None)
-    sys.exit(_with_means(_supervised if command == "record" else _alone))
+    sys.exit(_report_exhaustion(_run_supervised if command == "record" else _run_unsupervised))
 
 
-def _alone() -> int:
+def _run_unsupervised() -> int:
     import signal
 
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # ends with its reader, as with `| head`; `record` must go on
     return _run()
 
 
-def _supervised() -> int:
+def _run_supervised() -> int:
     from .capture import supervisor
 
-    return supervisor.supervise(lambda: _with_means(_as_recorder))
+    return supervisor.supervise(lambda: _report_exhaustion(_run_recorder))
 
 
-def _as_recorder() -> int:
+def _run_recorder() -> int:
     from .storage import sqlite_library
 
     sqlite_library.drop_locks()
     return _run()
 
 
-def _with_means(work: "Callable[[], int]") -> int:
+def _report_exhaustion(run: "Callable[[], int]") -> int:
     """What it returns; one line and an exit code if the caller left it too little memory, or too few descriptors."""
     import os
 
     try:
-        return work()
+        return run()
     except (MemoryError, OSError) as error:
-        if isinstance(error, OSError) and error.errno not in _means():
+        if isinstance(error, OSError) and error.errno not in _exhaustion_errnos():
             raise
         message = error.strerror if isinstance(error, OSError) else "Cannot allocate memory"
         os.write(
@@ -73,7 +73,7 @@ def _with_means(work: "Callable[[], int]") -> int:
         return os.EX_OSERR
 
 
-def _means() -> "set[int]":
+def _exhaustion_errnos() -> "set[int]":
     import errno
 
     return {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN}  # the last: no more processes or threads
@@ -104,16 +104,16 @@ def _exit_code(step: "Callable[[], int | None]") -> int:
     try:
         return step() or 0
     except WebpfError as error:
-        return _tell(error)
+        return _report_error(error)
     except OSError as error:
-        if error.errno in _means():
+        if error.errno in _exhaustion_errnos():
             raise
-        return _tell(from_os_error(error))
+        return _report_error(from_os_error(error))
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
 
 
-def _tell(error: "WebpfError") -> int:
+def _report_error(error: "WebpfError") -> int:
     from .host import invocation
     from .output import messages
 

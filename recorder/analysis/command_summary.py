@@ -13,17 +13,17 @@ from ..model.process import RUNNING
 from ..model.recording import Recording
 from ..output import command_label
 from . import process_tree
-from .process_tree import FAMILY, OWN_PEAK
+from .process_tree import OWN_PEAK, REPORTED
 
 SHOWN = 3
 """How many processes each list has, unless more are asked for."""
 _NEVER = 2**63
 
 # Parents are looked up in a list that is made once; a subquery for each would look through all of them.
-_FIGURES = f"""{FAMILY}
+_FIGURES = f"""{REPORTED}
 SELECT p.id, p.start_ns, p.end_ns, p.cpu_ns, p.max_rss_kib, p.status, p.state,
     p.id NOT IN (SELECT parent_id FROM processes WHERE recording_id = :recording AND parent_id IS NOT NULL) AS is_leaf
-FROM family JOIN processes AS p ON p.id = family.id"""
+FROM reported JOIN processes AS p ON p.id = reported.id"""
 _OWN_PEAK = f"SELECT {OWN_PEAK} FROM processes AS p WHERE id = ?"
 _DETAILS = """
 SELECT id, pid, argv, comm, start_ns, end_ns, cpu_ns, max_rss_kib, exit_code, signal, state

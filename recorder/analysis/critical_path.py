@@ -135,15 +135,15 @@ class Schedule:
             while below and ends[below[-1]] > until:
                 below.pop()
             if not below or ends[below[-1]] <= since:
-                self._add(found, above, since, until)
+                self._record_section(found, above, since, until)
                 continue
             child = below.pop()
             start = max(self._lives[child][0], since)
-            self._add(found, above, ends[child], until)
+            self._record_section(found, above, ends[child], until)
             todo += [(above, since, start), (child, start, ends[child])]
         return found[::-1]
 
-    def _add(self, found: list[Section], id: int | None, since: int, until: int) -> None:
+    def _record_section(self, found: list[Section], id: int | None, since: int, until: int) -> None:
         if id is not None and until > since:
             found.append(Section(self.nodes[id], since, until))
 

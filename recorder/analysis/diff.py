@@ -25,9 +25,9 @@ NEW, GONE, SLOWER, MORE_CPU, MORE_MEMORY, FAILING_MORE = CHANGES = (
 """What may have become of an activity."""
 
 _CONDITION = re.compile(r"(wall|cpu|rss|processes|failures)\s*>\s*(\d+(?:\.\d+)?)\s*(%?)")
-_PROCESSES = f"""{process_tree.FAMILY}
+_PROCESSES = f"""{process_tree.REPORTED}
 SELECT p.id, p.argv, p.comm, p.lifetime_ns, p.cpu_ns, {process_tree.OWN_PEAK}, p.max_rss_kib, p.status
-FROM family JOIN processes AS p USING (id)"""
+FROM reported JOIN processes AS p USING (id)"""
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from ..storage.sql_macros import expand
 from . import saved_queries
 
 
-def find(connection: sqlite3.Connection, recording: int, pid: int) -> list[int]:
+def find_owners(connection: sqlite3.Connection, recording: int, pid: int) -> list[int]:
     """Rows in `processes` of the processes that had a pid, the latest first. The saved queries choose as this does."""
     return [id for (id,) in connection.execute(expand("owners_of_pid!(?, ?)"), [recording, pid])]
 
@@ -22,7 +22,7 @@ def recording_of(connection: sqlite3.Connection, id: int) -> int | None:
     return None if row is None else int(row[0])
 
 
-def note(pid: int, owners: list[int], option: str) -> str | None:
+def describe_owners(pid: int, owners: list[int], option: str) -> str | None:
     """What is said where a pid had several owners: which one is shown, and how to ask for another. Else None.
 
     option: how an id is given, as `--id N`.
@@ -34,7 +34,7 @@ def note(pid: int, owners: list[int], option: str) -> str | None:
     return f"{latest}; {option} shows another: {others}"
 
 
-def note_of_query(db: Path, query: saved_queries.SavedQuery, given: Mapping[str, str]) -> str | None:
+def describe_owners_for(db: Path, query: saved_queries.SavedQuery, given: Mapping[str, str]) -> str | None:
     """What is said beside the result of a saved query that was asked about a pid."""
     names = {parameter.name for parameter in query.parameters}
     if not {"pid", "id", "recording"} <= names or not given.get("pid") or given.get("id"):
@@ -42,4 +42,4 @@ def note_of_query(db: Path, query: saved_queries.SavedQuery, given: Mapping[str,
     pid = int(given["pid"])
     with reader.reading(db) as connection:
         number = reader.find(connection, db, given.get("recording") or None).id
-        return note(pid, find(connection, number, pid), "-p id=N")
+        return describe_owners(pid, find_owners(connection, number, pid), "-p id=N")

@@ -36,7 +36,7 @@ class Node:
     has_run: bool = True  # a program of its own
     title: str = "?"  # its command line, or what it did if that says more
     activity: str = "?"  # what it did, normalised
-    place: str | None = None  # the directory that its latest program was started in
+    directory: str | None = None  # the directory that its latest program was started in
     program: str = "?"  # its name; of an interpreter with the script
     command: bytes = b""
 
@@ -52,13 +52,13 @@ class Node:
 
 
 # Its command and all descendants; or all that was started in it, if it is of no command, or of a cgroup.
-FAMILY = expand(
-    """WITH RECURSIVE family (id) AS (
+REPORTED = expand(
+    """WITH RECURSIVE reported (id) AS (
     SELECT p.id FROM recordings AS r JOIN processes AS p ON p.recording_id = r.id
     WHERE r.id = :recording AND is_counted!(p) AND p.start_ns >= r.started_ns
         AND (p.id = :command OR :command IS NULL OR option!(r, cgroup))
     UNION
-    SELECT child.id FROM family JOIN processes AS child ON child.parent_id = family.id WHERE :command IS NOT NULL
+    SELECT child.id FROM reported JOIN processes AS child ON child.parent_id = reported.id WHERE :command IS NOT NULL
 )
 """
 )
@@ -71,35 +71,35 @@ END"""
 """Peak memory of a process p in KiB; NULL if it is no more than what an old image left: then its own isn't known."""
 
 # As it was when the last program started; in what an older webpf recorded it is not known.
-_PLACE = """(SELECT coalesce(d.path, e.cwd_device || ':' || e.cwd_inode) FROM programs AS e
+_DIRECTORY = """(SELECT coalesce(d.path, e.cwd_device || ':' || e.cwd_inode) FROM programs AS e
     LEFT JOIN working_directories AS d
         ON d.recording_id = e.recording_id AND d.device = e.cwd_device AND d.inode = e.cwd_inode
     WHERE e.process_id = p.id ORDER BY e.id DESC LIMIT 1)"""
 
 
-def read(connection: sqlite3.Connection, recording: int, with_places: bool = False) -> Iterator[Node]:
+def read(connection: sqlite3.Connection, recording: int, with_directories: bool = False) -> Iterator[Node]:
     """The processes of a recording but kernel threads, parents before their children, else in order of their starts.
 
-    with_places: in which directories they worked, too. A parent that isn't among them is left out, and one in
+    with_directories: in which directories they worked, too. A parent that isn't among them is left out, and one in
     a ring (a damaged file may have some).
     """
     known: set[int] = set()
     sql = f"""SELECT p.id, p.parent_id, p.pid, p.start_ns, p.end_ns, p.cpu_ns, p.exit_code, p.signal, p.state,
             p.start_ns < r.started_ns, p.execs > 0, p.argv, p.comm,
-            {_PLACE if with_places else "NULL"}
+            {_DIRECTORY if with_directories else "NULL"}
         FROM processes AS p JOIN recordings AS r ON r.id = p.recording_id
         WHERE p.recording_id = ? AND is_counted!(p) ORDER BY p.start_ns, p.id"""
     rows = parents_first(connection.execute(expand(sql), [recording]), itemgetter(0), itemgetter(1))
-    for id, above, pid, start, end, cpu, exit_code, signal, state, is_old, has_run, argv, comm, place in rows:
+    for id, above, pid, start, end, cpu, exit_code, signal, state, is_old, has_run, argv, comm, directory in rows:
         line, title = command_label.command_line(argv, comm), command_label.short_title(argv, comm)
-        command = _digest(argv, comm) if with_places else b""
+        command = _digest(argv, comm) if with_directories else b""
         parent = above if above in known else None
         known.add(id)
         ending = (end, cpu, state, exit_code, signal)
         flags, program = (bool(is_old), bool(has_run)), command_label.program(argv, comm)
         activity = command_label.activity(argv, comm)
         yield Node(
-            id, parent, pid, line, start, *ending, *flags, title, activity, escape_bytes(place), program, command
+            id, parent, pid, line, start, *ending, *flags, title, activity, escape_bytes(directory), program, command
         )
 
 
@@ -108,11 +108,11 @@ def _digest(argv: bytes | None, comm: str | None) -> bytes:
     return hashlib.blake2b(argv or (comm or "").encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 
-def members(connection: sqlite3.Connection, recording: int, command: int | None) -> list[Node]:
+def read_reported(connection: sqlite3.Connection, recording: int, command: int | None) -> list[Node]:
     """The processes that a report of this recording is about, with their places. command: see command_id()."""
-    wanted = connection.execute(f"{FAMILY} SELECT id FROM family", {"recording": recording, "command": command})
+    wanted = connection.execute(f"{REPORTED} SELECT id FROM reported", {"recording": recording, "command": command})
     ids = {id for (id,) in wanted}
-    return [node for node in read(connection, recording, with_places=True) if node.id in ids]
+    return [node for node in read(connection, recording, with_directories=True) if node.id in ids]
 
 
 def command_id(connection: sqlite3.Connection, recording: Recording) -> int | None:

@@ -97,7 +97,7 @@ def parse(source: str) -> Head:
     return Head(by_key["title"], by_key["description"], parameters, columns, len(lines))
 
 
-def fits(value: str, type: str) -> bool:
+def is_of_type(value: str, type: str) -> bool:
     """Whether a text is a value of this type (integer, number, text), to SQLite as to Python; empty: none is given."""
     if type == "text" or value == "":
         return True
@@ -118,6 +118,6 @@ def _parameter(name: str, value: str) -> Parameter:
     if not match:
         raise ValueError(f"parameter {name}: {value!r} is not 'TYPE, required|optional|default VALUE; DESCRIPTION'")
     default = match["default"]
-    if default is not None and default not in _DEFAULTS and not fits(default, match[1]):
+    if default is not None and default not in _DEFAULTS and not is_of_type(default, match[1]):
         raise ValueError(f"parameter {name}: the default {default!r} is not of the type {match[1]}")
     return Parameter(name, match[1], match["required"] is not None, default, match["description"], match["instead"])

@@ -99,7 +99,7 @@ def read(connection: sqlite3.Connection, recording: Recording, shown: int = comm
     """The report of a recording. shown: how many processes each list of its summary has at most."""
     summary = command_summary.read(connection, recording, shown)
     command = summary.command
-    nodes = process_tree.members(connection, recording.id, None if command is None else command.id)
+    nodes = process_tree.read_reported(connection, recording.id, None if command is None else command.id)
     start_ns = command.start_ns if command else recording.started_ns
     end_ns = (command.end_ns if command else None) or recording.until_ns
     schedule = Schedule(nodes, start_ns, end_ns)
@@ -135,7 +135,7 @@ def _repeated(nodes: Sequence[Node]) -> list[RepeatedCommand]:
     runs: dict[tuple[bytes, str | None], list[Node]] = {}
     for node in nodes:
         if node.has_run and node.lifetime_ns is not None:
-            runs.setdefault((node.command, node.place), []).append(node)
+            runs.setdefault((node.command, node.directory), []).append(node)
     found = [
         RepeatedCommand(
             same[-1].line, directory, tuple(node.id for node in same), sum(node.lifetime_ns or 0 for node in same)

@@ -43,7 +43,7 @@ class SavedQuery:
         shown = needed or own[:1]
         return [word for each in shown for word in ("-p", f"{each.name}={each.example}")] or ["--recording", "1"]
 
-    def about(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, Any]:
         """Name, title, description and parameters, as `webpf query --format json` lists them."""
         return {
             "name": self.name,
@@ -109,7 +109,7 @@ def bind(query: SavedQuery, given: Mapping[str, str]) -> dict[str, str]:
             near = difflib.get_close_matches(name, by_name, n=1)
             known = f"did you mean {near[0]}?" if near else f"it has {', '.join(by_name) or 'none'}"
             raise UsageError(f"query {query.name} has no parameter {name!r}: {known}", f"webpf query {query.name}")
-        if not query_head.fits(value, by_name[name].type):
+        if not query_head.is_of_type(value, by_name[name].type):
             wanted = by_name[name].type
             raise UsageError(
                 f"parameter {name} of query {query.name} takes {_A[wanted]}, not {value!r}",
@@ -124,7 +124,7 @@ def bind(query: SavedQuery, given: Mapping[str, str]) -> dict[str, str]:
     return {name: given.get(name, "") for name in by_name}
 
 
-def given(pairs: Iterable[str]) -> dict[str, str]:
+def parse_parameters(pairs: Iterable[str]) -> dict[str, str]:
     """Parameters from words like KEY=VALUE. Raises UsageError."""
     values = {}
     for each in pairs:

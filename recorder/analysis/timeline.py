@@ -113,22 +113,22 @@ def window(connection: sqlite3.Connection, recording: Recording, view: View, wor
         "pattern": view.search,
     }
     wanted = expand(" AND ".join([_IN_WINDOW, *_filters(view)]))
-    bars = _bars(connection, wanted, values, begin)
+    bars = _read_bars(connection, wanted, values, begin)
     shortest = min((bar["end_ms"] - bar["start_ms"] for bar in bars), default=0) * 1e6
     # Where not all that are wide enough have a bar, the others count as short.
     values["pixel"] = max(pixel, shortest) if len(bars) == MOST_BARS else pixel
     return {
         "length_ms": length_ns(connection, recording) / 1e6,
         "status": recording.status,
-        "lanes": pack(bars),
+        "lanes": assign_lanes(bars),
         "bars": bars,
         "columns": columns,
-        "short": list(_short(connection, wanted, values, work)),
-        "matches": _matches(connection, wanted, values) if view.search else None,
+        "short": list(_count_short(connection, wanted, values, work)),
+        "matches": _count_matches(connection, wanted, values) if view.search else None,
     }
 
 
-def pack(bars: list[Row]) -> int:
+def assign_lanes(bars: list[Row]) -> int:
     """Gives each bar a lane, below that of its parent, in which nothing overlaps; returns how many lanes there are.
 
     bars: in the order of their starts.
@@ -188,7 +188,7 @@ def _filters(view: View) -> Iterable[str]:
         yield f"NOT ({_RESIDENT})"
 
 
-def _bars(connection: sqlite3.Connection, wanted: str, values: Row, begin: int) -> list[Row]:
+def _read_bars(connection: sqlite3.Connection, wanted: str, values: Row, begin: int) -> list[Row]:
     sql = expand(
         f"""WITH longest AS MATERIALIZED (
             SELECT id FROM processes WHERE {wanted} AND ({_LENGTH}) >= :pixel ORDER BY {_LENGTH} DESC, id LIMIT :most
@@ -209,7 +209,9 @@ def _bars(connection: sqlite3.Connection, wanted: str, values: Row, begin: int) 
     return bars
 
 
-def _short(connection: sqlite3.Connection, wanted: str, values: Row, work: Work) -> Iterator[tuple[int, int, int]]:
+def _count_short(
+    connection: sqlite3.Connection, wanted: str, values: Row, work: Work
+) -> Iterator[tuple[int, int, int]]:
     """Column, outcome and how many, of those that are shorter than a bar.
 
     One statement per column, a range of the index over time each: a GROUP BY would sort all, and take twice as long.
@@ -232,7 +234,7 @@ def _short(connection: sqlite3.Connection, wanted: str, values: Row, work: Work)
                 yield column, outcome, number
 
 
-def _matches(connection: sqlite3.Connection, wanted: str, values: Row) -> int:
+def _count_matches(connection: sqlite3.Connection, wanted: str, values: Row) -> int:
     sql = f"""SELECT count(*) FROM processes WHERE {wanted}
         AND (instr(lower(comm), lower(:pattern)) OR instr(lower(args), lower(:pattern)))"""
     return int(connection.execute(sql, values).fetchone()[0])

@@ -38,7 +38,7 @@ def run() -> int:
     except _ParseError as error:
         from . import usage
 
-        raise usage.of_parser(error) from None
+        raise usage.explain_parser_error(error) from None
     except typer.Exit as ending:
         code = ending.exit_code
     except typer.Abort:  # what older versions make of Ctrl-C

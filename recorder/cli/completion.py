@@ -19,14 +19,14 @@ _DESCRIPTION = 80  # characters
 _NAME = re.compile(r"\w[\w.@%+,/-]*")
 
 
-def queries() -> list[tuple[str, str]]:
+def complete_query() -> list[tuple[str, str]]:
     """The names of the saved queries, with their titles."""
     from ..analysis import saved_queries
 
     return [(name, saved_queries.load(name).title) for name in saved_queries.names()]
 
 
-def parameters(context: typer.Context) -> list[tuple[str, str]]:
+def complete_parameter(context: typer.Context) -> list[tuple[str, str]]:
     """`KEY=` for each parameter of the saved query on the command line, without those that it gives already."""
     from ..analysis import saved_queries
 
@@ -39,7 +39,7 @@ def parameters(context: typer.Context) -> list[tuple[str, str]]:
     return [(f"{each.name}=", f"{each.form}; {each.description}") for each in wanted]
 
 
-def recordings(path: Path) -> list[tuple[str, str]]:
+def complete_recording(path: Path) -> list[tuple[str, str]]:
     """The numbers and names of the recordings in a file, the latest first.
 
     Names that a shell would take to pieces are only said beside the numbers.

@@ -10,7 +10,7 @@ import typer
 
 from ..errors import UsageError
 from .options import AsReport, ReportFormat
-from .recording_choice import Chosen, Db, File, choose_file, split
+from .recording_choice import Chosen, Db, File, choose_file, split_reference
 from .spool import spooled
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def diff(
     from ..output.messages import say
 
     conditions = [comparing.Condition.parse(text) for text in fail_if or []]
-    one, other = (comparing.read(*chosen) for chosen in _chosen(before, after, file, db))
+    one, other = (comparing.read(*chosen) for chosen in _choose_two(before, after, file, db))
     met = [condition for condition in conditions if condition.is_met(one.whole, other.whole)]
     _write(comparing.compare(one, other), conditions, met, format)
     for each in (one, other):
@@ -74,7 +74,7 @@ def _write(comparison: Comparison, conditions: list[Condition], met: list[Condit
             write_lines(diff_text.lines(comparison), output)
 
 
-def _chosen(before: str | None, after: str | None, file: str | None, db: str | None) -> tuple[Chosen, Chosen]:
+def _choose_two(before: str | None, after: str | None, file: str | None, db: str | None) -> tuple[Chosen, Chosen]:
     """The two recordings to compare. Raises UsageError if only one is named."""
     if after is None and before is not None and Path(before).exists():
         before, file = None, before
@@ -86,10 +86,10 @@ def _chosen(before: str | None, after: str | None, file: str | None, db: str | N
 
         older, latest = comparing.last_two(path)
         return Chosen(path, str(older)), Chosen(path, str(latest))
-    return _referred(before, path), _referred(after, path)
+    return _resolve_reference(before, path), _resolve_reference(after, path)
 
 
-def _referred(reference: str, db: Path) -> Chosen:
-    chosen = split(reference)
+def _resolve_reference(reference: str, db: Path) -> Chosen:
+    chosen = split_reference(reference)
     is_path = chosen.recording is not None or "/" in reference or reference.endswith(".db") or chosen.path.exists()
     return chosen if is_path and not reference.isdecimal() else Chosen(db, reference)

@@ -57,7 +57,7 @@ def export(
     from ..export import exporter
     from ..output.messages import say
     from ..storage import atomic_file
-    from .progress_bar import LongWork
+    from .progress_bar import ProgressBar
 
     path_of_db, wanted = choose(file, db, recording)
     if output is not None and atomic_file.is_same(output, path_of_db):
@@ -67,7 +67,10 @@ def export(
         _check_output(to.value, path_of_db)
     path = output and output / (path_in_folder or "")
     is_file = path is not None and not atomic_file.is_stream(path)
-    with LongWork("the export", streams=not is_file) as work, _output(path, force, path_in_folder is not None) as out:
+    with (
+        ProgressBar("the export", streams=not is_file) as work,
+        _output(path, force, path_in_folder is not None) as out,
+    ):
         exported = exporter.export(path_of_db, wanted, to.value, weight.value, out, work)
     written = f"{path}: {path.stat().st_size:,} bytes" if path is not None and is_file else None
     for line in (written, exported.caveat):

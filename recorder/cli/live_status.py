@@ -64,7 +64,7 @@ class Plain(Quiet):
     def status(self, status: Status) -> None:
         if status.elapsed >= self._next:
             self._next += _PLAIN_SECONDS
-            say(f"{status.elapsed:.0f} s: {describe(status, self._rate.of(status))}")
+            say(f"{status.elapsed:.0f} s: {describe_status(status, self._rate.update(status))}")
 
 
 class OfStream(Quiet):
@@ -118,7 +118,7 @@ class Live(Plain):
     def status(self, status: Status) -> None:
         if self._progress is None or self._task is None:
             return
-        text = describe(status, self._rate.of(status))
+        text = describe_status(status, self._rate.update(status))
         with contextlib.suppress(OSError):
             self._progress.update(self._task, completed=status.elapsed, text=text)
             self._progress.refresh()
@@ -144,7 +144,7 @@ class Rate:
     def __init__(self) -> None:
         self._before = (0.0, 0)
 
-    def of(self, status: Status) -> float:
+    def update(self, status: Status) -> float:
         """Events per second since the last call."""
         elapsed, events = self._before
         self._before = (status.elapsed, status.events)
@@ -155,7 +155,7 @@ def _until(options: RecordOptions) -> str:
     return "until Ctrl-C" if options.duration is None else f"for {options.duration:g} s"
 
 
-def observer(options: RecordOptions, quiet: bool) -> Quiet:
+def choose_observer(options: RecordOptions, quiet: bool) -> Quiet:
     """The one that suits where stderr goes."""
     if quiet:
         return Quiet()
@@ -163,13 +163,13 @@ def observer(options: RecordOptions, quiet: bool) -> Quiet:
     return Live(options) if sys.stderr.isatty() and not log.is_verbose() else Plain(options)
 
 
-def describe(status: Status, rate: float) -> str:
+def describe_status(status: Status, rate: float) -> str:
     """The numbers of a status line."""
     lost = f"{status.lost:,} LOST" if status.lost else "none lost"
     return f"{status.processes:,} processes, {rate:,.0f} events/s, {lost}"
 
 
-def report(summary: Summary) -> None:
+def print_summary(summary: Summary) -> None:
     """What a recording came to."""
     totals = summary.totals
     say(
@@ -182,10 +182,10 @@ def report(summary: Summary) -> None:
         comm, pid, lifetime_ns = totals.longest
         longest = f"longest: {comm} (pid {pid}) {units.duration(lifetime_ns)}; "
     unknown = f"; CPU time of {totals.cpu_unknown:,} unknown" if totals.cpu_unknown else ""
-    say(f"{longest}failed: {totals.failed:,}; {completeness(summary)}{unknown}")
+    say(f"{longest}failed: {totals.failed:,}; {describe_completeness(summary)}{unknown}")
 
 
-def completeness(summary: Summary) -> str:
+def describe_completeness(summary: Summary) -> str:
     """`complete`, or what is missing."""
     lost = sum(summary.counts.lost)
     if lost:
@@ -197,10 +197,10 @@ def completeness(summary: Summary) -> str:
         return "it isn't known whether events were lost"
     if not summary.complete:
         return f"NOT complete: the kernel wrote {summary.counts.arrived} events, {summary.written} arrived"
-    return "complete, no event was lost" + kept_short(summary)
+    return "complete, no event was lost" + describe_kept_short(summary)
 
 
-def kept_short(summary: Summary) -> str:
+def describe_kept_short(summary: Summary) -> str:
     """What --min-lifetime couldn't leave out."""
     number = summary.counts.kept_short
     return (

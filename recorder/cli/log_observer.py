@@ -31,7 +31,7 @@ class LogObserver:
             self._next = status.elapsed + _SECONDS
             _log.info(
                 "after %.0f s: %.1f events/s; %d processes, %d events, %d lost; %.1f MiB wait; %.1f MiB resident",
-                *(status.elapsed, self._rate.of(status), status.processes, status.events, status.lost),
+                *(status.elapsed, self._rate.update(status), status.processes, status.events, status.lost),
                 *(status.waiting_bytes / _MIB, _resident_bytes() / _MIB),
             )
         self._shown.status(status)

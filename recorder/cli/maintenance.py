@@ -64,11 +64,11 @@ def rebuild(file: File = None, recording: Recording = None, db: Db = None) -> No
     """
     from ..output.messages import say
     from ..storage import rebuild as rebuilding
-    from .progress_bar import LongWork
+    from .progress_bar import ProgressBar
 
     chosen = choose(file, db, recording)
     upgrade.before_writing(chosen.path)
-    with LongWork("the rebuild") as work:
+    with ProgressBar("the rebuild") as work:
         rebuilt = rebuilding.rebuild(chosen.path, chosen.recording, work)
     for number, processes in rebuilt.items():
         say(f"recording {number}: {processes:,} processes rebuilt")
@@ -82,12 +82,12 @@ def verify(file: File = None, recording: Recording = None, db: Db = None, format
     from ..output.messages import write_lines
     from ..render import checks_json, checks_text, json_document
     from ..storage import verify as verifying
-    from .progress_bar import LongWork
+    from .progress_bar import ProgressBar
 
     chosen = choose(file, db, recording)
     problems: list[str] = []
     is_json = format is TextFormat.json
-    with LongWork("the verification") as work, spooled(sys.stdout, whole=is_json) as output:
+    with ProgressBar("the verification") as work, spooled(sys.stdout, whole=is_json) as output:
 
         def findings() -> Iterator[Finding]:
             for finding in verifying.verify(chosen.path, work, chosen.recording):
@@ -131,9 +131,9 @@ def merge(
     """Join several files, or hosts, in a new file."""
     from ..output.messages import say
     from ..storage import merge as merging
-    from .progress_bar import LongWork
+    from .progress_bar import ProgressBar
 
-    with LongWork("the merge") as work:
+    with ProgressBar("the merge") as work:
         merged = merging.merge(files, output, force, work)
     for source, numbers in merged.items():
         say(f"{source}: now recording {', '.join(map(str, numbers))} of {output}")

@@ -18,12 +18,12 @@ from ..progress import Interrupted
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-_PATIENCE_SECONDS = 1.0
+_SHOW_AFTER_SECONDS = 1.0
 _REDRAW_SECONDS = 0.1
 _INSTRUCTIONS = 50_000  # of SQLite's machine, from one look to the next: some milliseconds
 
 
-class LongWork:
+class ProgressBar:
     """A Work that is shown, and that signals end. what: a noun, for the bar and for what is said of an interruption.
 
     streams: it writes to standard output, so that nothing half can stay: a signal ends it at once, also while a reader
@@ -43,7 +43,7 @@ class LongWork:
         if self._received is not None:
             raise Interrupted(self._what, self._received)
         now = time.monotonic()
-        if now - self._begun >= _PATIENCE_SECONDS and now - self._drawn >= _REDRAW_SECONDS and self._is_shown:
+        if now - self._begun >= _SHOW_AFTER_SECONDS and now - self._drawn >= _REDRAW_SECONDS and self._is_shown:
             self._drawn = now
             if select.select([], [sys.stderr], [], 0)[1]:  # not stopped, as by Ctrl-S: a recording file is open
                 self._draw(done, total)
@@ -72,13 +72,13 @@ class LongWork:
             self._progress.update(self._progress.task_ids[0], completed=done, total=max(done, total))
             self._progress.refresh()
 
-    def __enter__(self) -> LongWork:
+    def __enter__(self) -> ProgressBar:
         for number in STOP_SIGNALS:
             if signal.getsignal(number) != signal.SIG_IGN:
-                self._before[number] = signal.signal(number, self._note)
+                self._before[number] = signal.signal(number, self._on_signal)
         return self
 
-    def _note(self, number: int, frame: FrameType | None) -> None:
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
         self._received = number
         if self._streams:
             # What is still in buffers would wait for the reader once more.

@@ -19,12 +19,14 @@ from .recording_choice import Db, File, Recording, choose
 _HELP_IS_OF = "webpf.query"
 QueryName = Annotated[
     str | None,
-    typer.Argument(metavar="NAME", help="Saved query; without it, they are listed.", autocompletion=completion.queries),
+    typer.Argument(
+        metavar="NAME", help="Saved query; without it, they are listed.", autocompletion=completion.complete_query
+    ),
 ]
 Parameters = Annotated[
     list[str] | None,
     typer.Option(
-        "--param", "-p", metavar="KEY=VALUE", help="Value of a parameter.", autocompletion=completion.parameters
+        "--param", "-p", metavar="KEY=VALUE", help="Value of a parameter.", autocompletion=completion.complete_parameter
     ),
 ]
 Limit = Annotated[int | None, typer.Option("--limit", metavar="N", min=0, help="At most so many rows; a table: 50.")]
@@ -101,12 +103,15 @@ def query(
         write_lines(wanted.script.splitlines())
         return
     chosen = choose(file, db, recording)
-    given = saved_queries.given(parameter or [])
+    given = saved_queries.parse_parameters(parameter or [])
     if chosen.recording is not None:
         given["recording"] = chosen.recording
     with spooled(sys.stdout) as output, saved_queries.run(chosen.path, wanted, given) as result:
         write_rows(result.columns, result.rows, format.value, limit, output)
-        lines = [pid_owner.note_of_query(chosen.path, wanted, given), *(each.caveat for each in result.recordings)]
+        lines = [
+            pid_owner.describe_owners_for(chosen.path, wanted, given),
+            *(each.caveat for each in result.recordings),
+        ]
     for line in lines:
         if line:
             say(line)
@@ -117,7 +122,7 @@ def _list(format: Format, limit: int | None) -> None:
     from ..output.messages import write_lines
     from ..output.rows import write_rows
 
-    saved = [saved_queries.load(each).about() for each in saved_queries.names()]
+    saved = [saved_queries.load(each).as_dict() for each in saved_queries.names()]
     if format is Format.json:
         write_lines(json.dumps(saved, indent=2).splitlines())
     elif format is Format.ndjson:

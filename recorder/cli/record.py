@@ -111,7 +111,7 @@ def _run(options: RecordOptions, quiet: bool, dry_run: bool) -> None:
     command = find_command(options.command, options.as_root)
     _check_machine(None if dry_run else options.db, quiet)
     if dry_run:
-        _try(options, quiet)
+        _dry_run(options, quiet)
     elif command is not None:
         raise typer.Exit(_record_command(options, command, quiet))
     else:
@@ -132,7 +132,7 @@ def _check_machine(db: Path | None, quiet: bool) -> None:
         upgrade.before_writing(db, quiet)
 
 
-def _try(options: RecordOptions, quiet: bool) -> None:
+def _dry_run(options: RecordOptions, quiet: bool) -> None:
     from ..kernel import probe
     from ..output.messages import say
 
@@ -148,10 +148,10 @@ def _record(options: RecordOptions, quiet: bool) -> None:
     from .display import Display
     from .log_observer import LogObserver
 
-    with open_target(options, None) as target, Display(live_status.observer(options, quiet)) as observer:
+    with open_target(options, None) as target, Display(live_status.choose_observer(options, quiet)) as observer:
         summary = record_this_machine(options, target, LogObserver(observer))
     if not quiet:
-        live_status.report(summary)
+        live_status.print_summary(summary)
         _say_next(options.db, "lifetimes")
 
 
@@ -168,7 +168,7 @@ def _record_command(options: RecordOptions, command: Command, quiet: bool) -> in
         with open_target(options, command) as target, Display(live_status.Quiet()) as observer:
             summary = record_this_machine(options, target, LogObserver(observer))
         if not quiet:
-            _tell(summary)
+            _print_summary(summary)
     except Exception as error:  # whatever it is, the command is none the worse for it
         if not command.has_started:
             raise
@@ -177,7 +177,7 @@ def _record_command(options: RecordOptions, command: Command, quiet: bool) -> in
     return 0
 
 
-def _tell(summary: Summary) -> None:
+def _print_summary(summary: Summary) -> None:
     """What a command came to."""
     from ..analysis import command_summary
     from ..output.messages import say
@@ -190,7 +190,7 @@ def _tell(summary: Summary) -> None:
         lines = list(summary_text.lines(found))
     for line in lines:
         say(line)
-    say(f"recording {summary.recording_id} in {summary.db}: {live_status.completeness(summary)}")
+    say(f"recording {summary.recording_id} in {summary.db}: {live_status.describe_completeness(summary)}")
     _say_next(summary.db, "tree")
 
 

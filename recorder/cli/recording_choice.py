@@ -18,12 +18,12 @@ ENVIRONMENT = "WEBPF_DB"
 _FILE_HELP = f"Recording file; FILE:N is recording N in it. Default: ${ENVIRONMENT}, or {DEFAULT_DB} here."
 
 
-def _offered(context: typer.Context) -> list[tuple[str, str]]:
+def _complete_recording(context: typer.Context) -> list[tuple[str, str]]:
     """What the shell offers for --recording. Arguments are still to be assigned while an option lacks its value."""
     arguments = [each.name for each in context.command.params if each.param_type_name == "argument"]
     given = {**context.params, **dict(zip(arguments, context.args, strict=False))}
     try:
-        return completion.recordings(choose(given.get("file"), given.get("db")).path)
+        return completion.complete_recording(choose(given.get("file"), given.get("db")).path)
     except UsageError:
         return []
 
@@ -37,7 +37,7 @@ Recording = Annotated[
         "--recording",
         metavar="N|NAME",
         help="Recording by its number or name, a shared name: its latest. Default: the latest.",
-        autocompletion=_offered,
+        autocompletion=_complete_recording,
     ),
 ]
 
@@ -52,15 +52,15 @@ class Chosen(NamedTuple):
 def choose(file: str | None, db: str | None, recording: str | None = None) -> Chosen:
     """What the options of a command name together. Raises UsageError if they contradict each other."""
     if file is not None and db is not None and file != db:
-        raise UsageError(f"two files are named, {file} and {db}: this command reads one", f"{_called()} --help")
-    chosen = split(
+        raise UsageError(f"two files are named, {file} and {db}: this command reads one", f"{_called_command()} --help")
+    chosen = split_reference(
         next(each for each in (file, db, os.environ.get(ENVIRONMENT) or str(DEFAULT_DB)) if each is not None)
     )
     if recording is None:
         return chosen
     if chosen.recording is not None and chosen.recording != recording:
         message = f"two recordings are named, {chosen.recording} and {recording}"
-        raise UsageError(message, f"{_called()} --recording {recording}")
+        raise UsageError(message, f"{_called_command()} --recording {recording}")
     return Chosen(chosen.path, recording)
 
 
@@ -69,11 +69,11 @@ def choose_file(file: str | None, db: str | None) -> Path:
     chosen = choose(file, db)
     if chosen.recording is not None:
         message = f"this command is about a whole file, not about recording {chosen.recording} of it"
-        raise UsageError(message, f"{_called()} --db {chosen.path}")
+        raise UsageError(message, f"{_called_command()} --db {chosen.path}")
     return chosen.path
 
 
-def split(reference: str) -> Chosen:
+def split_reference(reference: str) -> Chosen:
     """FILE or FILE:N, where N can also be a name. A file of this very name goes first."""
     if not Path(reference).exists():
         file, colon, recording = reference.rpartition(":")
@@ -82,7 +82,7 @@ def split(reference: str) -> Chosen:
     return Chosen(Path(reference), None)
 
 
-def _called() -> str:
+def _called_command() -> str:
     import sys
 
     return " ".join(["webpf", *sys.argv[1:2]])

@@ -51,14 +51,14 @@ def tree(
     with spooled(sys.stdout, whole=True) as output, reader.reading(path) as connection:
         own = pid_owner.recording_of(connection, id) if id is not None and wanted is None else None
         found = reader.find(connection, path, wanted if own is None else own)
-        owners = [] if pid is None else pid_owner.find(connection, found.id, pid)
+        owners = [] if pid is None else pid_owner.find_owners(connection, found.id, pid)
         shown = trees.Tree(process_tree.read(connection, found.id), folds)
         top = owners[0] if owners else id
         if (pid is not None and top is None) or (top is not None and top not in shown):
             raise _no_such_process(found, path, pid, id)
         # While the file is open: what is wrong with its values shows here, and is explained there.
         _write_tree(output, format, path, found, shown, top, depth)
-    note = None if pid is None else pid_owner.note(pid, owners, "--id N")
+    note = None if pid is None else pid_owner.describe_owners(pid, owners, "--id N")
     for line in (note, _left_out(shown.idle if top is None else 0), found.caveat):
         if line:
             say(line)

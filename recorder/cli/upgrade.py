@@ -24,10 +24,10 @@ def upgrade(file: File = None, db: Db = None, output: _Output = None, force: For
     from ..output.messages import say
     from ..storage import upgrade as upgrading
     from ..storage.file_check import SCHEMA_VERSION
-    from .progress_bar import LongWork
+    from .progress_bar import ProgressBar
 
     path = choose_file(file, db)
-    with LongWork("the upgrade") as work:
+    with ProgressBar("the upgrade") as work:
         before = upgrading.upgrade(path, output, force, work)
     if before is None:
         say(f"{path} is current already (schema {SCHEMA_VERSION})")
@@ -41,9 +41,9 @@ def before_writing(db: Path, quiet: bool = False) -> None:
     """Upgrades a small file of an older webpf that is going to be written to. Raises DataError for a large one."""
     from ..output.messages import say
     from ..storage import upgrade as upgrading
-    from .progress_bar import LongWork
+    from .progress_bar import ProgressBar
 
-    with LongWork("the upgrade") as work:
+    with ProgressBar("the upgrade") as work:
         before = upgrading.upgrade_if_small(db, work)
     if before is not None and not quiet:
         say(_done(db, before))

@@ -30,13 +30,13 @@ def browse(
     from ..output.messages import say
     from ..web import browse as browsing
 
-    def tell(served: browsing.ServedPage) -> None:
+    def announce(served: browsing.ServedPage) -> None:
         where = "" if served.is_open or not opens else "no browser here: open "
         say(f"{where}{served.address}   (Ctrl-C ends)")
         if served.tunnel:
             say(f"from another machine, first there: {served.tunnel}")
 
-    raise typer.Exit(browsing.serve(*choose(file, db, recording), port, opens, tell, allow_host or []))
+    raise typer.Exit(browsing.serve(*choose(file, db, recording), port, opens, announce, allow_host or []))
 
 
 def datasette_config(file: File = None, db: Db = None) -> None:

@@ -228,7 +228,7 @@ def test_lanes_that_are_all_full() -> None:
         bars = [{"id": n, "parent_id": None, "start_ms": float(n), "end_ms": 1e9} for n in range(number)]
         sys.settrace(trace)
         try:
-            assert timeline.pack(bars) == number
+            assert timeline.assign_lanes(bars) == number
         finally:
             sys.settrace(None)
         return count

@@ -152,7 +152,7 @@ def test_lanes_never_overlap_and_children_are_below(lives: list[tuple[int, int, 
         }
         for i, (start, length, parent) in enumerate(lives)
     ]
-    lanes = timeline.pack(bars)
+    lanes = timeline.assign_lanes(bars)
     assert lanes == (max(bar["lane"] for bar in bars) + 1 if bars else 0)
     for bar in bars:
         if bar["parent_id"] is not None:

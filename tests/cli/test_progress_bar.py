@@ -153,18 +153,18 @@ def test_a_bar_at_a_terminal(large: Path, tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def work() -> Iterator[progress_bar.LongWork]:
+def work() -> Iterator[progress_bar.ProgressBar]:
     """Under way."""
-    with progress_bar.LongWork("the work") as work:
+    with progress_bar.ProgressBar("the work") as work:
         yield work
 
 
-def test_a_long_statement_ends(work: progress_bar.LongWork) -> None:
+def test_a_long_statement_ends(work: progress_bar.ProgressBar) -> None:
     """Also one that gives no row for a long time; and what is said is what happened, not how."""
     connection = sqlite3.connect(":memory:")
     work.watch(connection)
     endless = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n"
-    with pytest.raises(Interrupted) as found, progress_bar.LongWork("the count") as inner:
+    with pytest.raises(Interrupted) as found, progress_bar.ProgressBar("the count") as inner:
         inner.watch(connection)
         # The handler first: on a busy machine the time may be up before the next line, and SIGALRM ends the process.
         handler = signal.signal(signal.SIGALRM, lambda *_: os.kill(os.getpid(), signal.SIGTERM))
