@@ -1,4 +1,4 @@
-"""How a recording shows itself while it runs: a live line on a terminal, plain lines elsewhere, or nothing."""
+"""The status of a running recording: a live line on a terminal, plain lines elsewhere, or nothing."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ class OfReplay(Quiet):
 
 
 class Live(Plain):
-    """A progress bar that is drawn again four times a second, and leaves nothing behind."""
+    """A progress bar that is redrawn four times a second and is erased at the end."""
 
     def __init__(self, options: RecordOptions) -> None:
         super().__init__(options)
@@ -139,13 +139,13 @@ class Live(Plain):
 
 
 class Rate:
-    """Events per second between one status and the next."""
+    """Computes events per second between one status and the next."""
 
     def __init__(self) -> None:
         self._before = (0.0, 0)
 
     def update(self, status: Status) -> float:
-        """Events per second since the last call."""
+        """Returns the events per second since the last call."""
         elapsed, events = self._before
         self._before = (status.elapsed, status.events)
         return (status.events - events) / max(status.elapsed - elapsed, 0.01)
@@ -156,21 +156,21 @@ def _until(options: RecordOptions) -> str:
 
 
 def choose_observer(options: RecordOptions, quiet: bool) -> Quiet:
-    """The one that suits where stderr goes."""
+    """Returns the observer that suits stderr: a terminal, or anything else."""
     if quiet:
         return Quiet()
-    # A line that is drawn again and again, and log lines, would get into each other's way.
+    # A line that is redrawn would overwrite log lines.
     return Live(options) if sys.stderr.isatty() and not log.is_verbose() else Plain(options)
 
 
 def describe_status(status: Status, rate: float) -> str:
-    """The numbers of a status line."""
+    """Returns the numbers of a status line."""
     lost = f"{status.lost:,} LOST" if status.lost else "none lost"
     return f"{status.processes:,} processes, {rate:,.0f} events/s, {lost}"
 
 
 def print_summary(summary: Summary) -> None:
-    """What a recording came to."""
+    """Prints how many processes and events a recording has, and whether it is complete."""
     totals = summary.totals
     say(
         f"recording {summary.recording_id} in {summary.db}: {totals.processes:,} processes in"
@@ -186,7 +186,7 @@ def print_summary(summary: Summary) -> None:
 
 
 def describe_completeness(summary: Summary) -> str:
-    """`complete`, or what is missing."""
+    """Returns `complete`, or says what is missing."""
     lost = sum(summary.counts.lost)
     if lost:
         share = lost / sum(summary.counts.attempted)
@@ -201,7 +201,7 @@ def describe_completeness(summary: Summary) -> str:
 
 
 def describe_kept_short(summary: Summary) -> str:
-    """What --min-lifetime couldn't leave out."""
+    """Returns how many short processes --min-lifetime could not leave out; '' if there are none."""
     number = summary.counts.kept_short
     return (
         f"; {number:,} processes that ended sooner than --min-lifetime are in it, for they could not be held back:"

@@ -1,4 +1,4 @@
-"""The command that runs saved queries: options in; rows, SQL or help out."""
+"""The command `query`: runs a saved query, prints its SQL or its help, or lists all queries."""
 
 from __future__ import annotations
 
@@ -16,28 +16,34 @@ from . import completion
 from .options import Format, RowFormat
 from .recording_choice import Db, File, Recording, choose
 
-_HELP_IS_OF = "webpf.query"
+_HELP_IS_OF = "webpf.query"  # key of the query that --help is about
 QueryName = Annotated[
     str | None,
     typer.Argument(
-        metavar="NAME", help="Saved query; without it, they are listed.", autocompletion=completion.complete_query
+        metavar="NAME", help="Saved query to run. Default: list them all.", autocompletion=completion.complete_query
     ),
 ]
 Parameters = Annotated[
     list[str] | None,
     typer.Option(
-        "--param", "-p", metavar="KEY=VALUE", help="Value of a parameter.", autocompletion=completion.complete_parameter
+        "--param",
+        "-p",
+        metavar="KEY=VALUE",
+        help="Set a parameter. Can be repeated.",
+        autocompletion=completion.complete_parameter,
     ),
 ]
-Limit = Annotated[int | None, typer.Option("--limit", metavar="N", min=0, help="At most so many rows; a table: 50.")]
-ShowsSql = Annotated[bool, typer.Option("--sql", help="Print the SQL of the query; don't run it.")]
+Limit = Annotated[
+    int | None, typer.Option("--limit", metavar="N", min=0, help="Show at most N rows. Default: all; in a table 50.")
+]
+ShowsSql = Annotated[bool, typer.Option("--sql", help="Print the SQL of the query instead of running it.")]
 
 
 class QueryCommand(TyperCommand):
-    """With the name of a saved query, --help is about that query: its parameters, its columns and an example."""
+    """The command `query`. If a saved query is named, --help shows its parameters, its columns and an example."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """As the class it extends, which takes args to pieces. Raises UsageError for a query that there is not."""
+        """Parses args as TyperCommand does. Raises UsageError if --help is asked about a query that doesn't exist."""
         if not ctx.resilient_parsing:
             options, _, _ = self.make_parser(ctx).parse_args(list(args))
             name = options.get("name")
@@ -48,7 +54,7 @@ class QueryCommand(TyperCommand):
         return super().parse_args(ctx, args)
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
-        """Writes the help of the query, if one is named; else that of the command."""
+        """Writes the help of the named query, or else the help of the command."""
         query = ctx.meta.get(_HELP_IS_OF)
         if query is None:
             super().format_help(ctx, formatter)
@@ -82,9 +88,9 @@ def query(
     limit: Limit = None,
     shows_sql: ShowsSql = False,
 ) -> None:
-    """Run a saved query, or list them.
+    """Run a saved query, or list all of them.
 
-    webpf query NAME --help shows the parameters and columns of a query.
+    `webpf query NAME --help` shows the parameters and columns of a query.
     """
     if name is None:
         if shows_sql:

@@ -1,4 +1,4 @@
-"""What Typer says of a command line that it can't parse, in plain words and with a command that helps."""
+"""Explains a command line that Typer can't parse: in plain words, and with a command that helps."""
 
 from __future__ import annotations
 
@@ -10,17 +10,20 @@ from typing import Any
 
 from ..errors import UsageError
 
-_SIMILARITY = 0.75  # of difflib: --durration for --duration, but not --quiet for --user
+_SIMILARITY = 0.75  # cutoff of difflib: accepts --durration for --duration, but not --quiet for --user
 _SYNONYMS = {"--username": "--user", "--file": "--db", "--database": "--db", "--time": "--duration"}
 _SYNONYMS |= {"--seconds": "--duration", "--timeout": "--duration", "--out": "--output", "--id": "--recording"}
-"""What people call options that have another name here."""
+"""Names that other programs use for an option, and its name here."""
 
 _EXAMPLES = {"query": "webpf query lifetimes -p min_ms=100", "merge": "webpf merge a.db b.db -o all.db"}
-"""Commands that are called wrongly most, and how they are called."""
+"""Example calls for commands that need arguments."""
 
 
 def explain_parser_error(error: Exception) -> UsageError:
-    """error: what Typer raises. Its classes have no public names, so they are known by what they carry."""
+    """Returns the UsageError for an error of Typer's parser.
+
+    Typer's error classes have no public names, so they are recognised by their attributes.
+    """
     context = getattr(error, "ctx", None)
     command = _command_name(context)
     message = str(getattr(error, "format_message", error.__str__)()).splitlines()[0].removesuffix(".")
@@ -44,7 +47,7 @@ def _explain_option(error: Any, context: Any, command: str) -> UsageError | None
 
 
 def _explain_value(error: Any) -> UsageError | None:
-    """Of an option, or an argument, that has a wrong value or none."""
+    """Explains a missing or wrong value of an option or argument."""
     parameter = getattr(error, "param", None)
     if parameter is None:
         return None
@@ -58,7 +61,7 @@ def _explain_value(error: Any) -> UsageError | None:
 
 
 def _expected_and_found(error: Any) -> tuple[str, str]:
-    """What it should be, and what it is; '' for what is not known."""
+    """Returns what the value should be, and the value; '' for what isn't known."""
     message = str(error.message)
     found = list(getattr(error.__cause__, "errors", list)())
     value = str(found[0].get("input")) if found else next(iter(re.findall(r"'([^']*)'", message)), "")
@@ -85,7 +88,7 @@ def _explain_other(message: str, context: Any, command: str) -> UsageError | Non
 
 
 def _command_name(context: Any) -> str:
-    """webpf with the command that was called, however it was called."""
+    """Returns `webpf COMMAND` for the command that was called."""
     if context is None:
         return f"webpf {sys.argv[1]}" if len(sys.argv) > 1 and sys.argv[1].isalpha() else "webpf"
     return " ".join(["webpf", *reversed([str(each.info_name) for each in _below_root(context)])])

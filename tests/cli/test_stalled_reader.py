@@ -277,5 +277,5 @@ def test_no_place_for_what_is_long(db: Path) -> None:
         os.close(writer)
     assert answer.returncode == 73
     [message] = answer.stderr.decode().splitlines()
-    assert "there is no room for the output" in message
+    assert "there is no room to keep the output" in message
     assert f"; try: env TMPDIR=/var/tmp {sys.executable} -m webpf query lifetimes --format ndjson" in message
