@@ -76,7 +76,7 @@ def test_values_have_the_type_and_the_default_of_the_head(given: dict[str, str],
         ("-- column a:", "-- colum a:", "names: 'colum a: first' is no title, description, param or column"),
         ("-- column a: first", "-- column a:", "names: 'column a:' is no title"),
         ("-- title: Names\n", "--   Names\n", "names: '  Names' is no title"),
-        ("-- column c:", "-- column a:", "names: something is said twice in the head"),
+        ("-- column c:", "-- column a:", "names: a key appears twice in the head"),
         ("integer, optional;", "int, optional;", "names: parameter id: 'int, optional; its row' is not"),
         (
             "default 0.25",
