@@ -1,6 +1,6 @@
 """Entry point: runs the command line, and turns expected failures into one line and an exit code."""
 
-import sys  # and nothing else, until _drop_callers_paths() has run: not even __future__, which is a file too
+import sys  # nothing else before _drop_callers_paths() has run: even __future__ is a file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -10,12 +10,12 @@ if TYPE_CHECKING:
 
 
 def _drop_callers_paths() -> None:
-    """Takes the current folder and PYTHONPATH off the search path, before anything else is imported.
+    """Removes the current folder and PYTHONPATH from the search path, before anything else is imported.
 
-    They may be those of the project that is recorded, or a stranger's; and webpf is run as root. What Python itself has
-    imported by now, such as a sitecustomize, can't be helped.
+    They can belong to the recorded project or to another user, and webpf runs as root. Modules that Python itself has
+    imported before, such as sitecustomize, can't be avoided.
     """
-    import os  # Python has imported these two at its start, so they come from nowhere else
+    import os  # Python imported both at its start, so they don't come from such a folder
     import site
 
     def absolute(folder: str) -> str:
@@ -24,8 +24,8 @@ def _drop_callers_paths() -> None:
         except OSError:  # the current folder is gone
             return folder
 
-    given = os.environ.get("PYTHONPATH")
-    foreign = {absolute(folder) for folder in (given.split(os.pathsep) if given is not None else [])} | {absolute("")}
+    paths = os.environ.get("PYTHONPATH")
+    foreign = {absolute(folder) for folder in (paths.split(os.pathsep) if paths is not None else [])} | {absolute("")}
     own = {os.__file__.rpartition("/")[0], *site.getsitepackages(), site.getusersitepackages()}
     sys.path[:] = [folder for folder in sys.path if folder in own or absolute(folder) not in foreign]
 
@@ -34,49 +34,51 @@ def main() -> None:
     """Runs webpf with sys.argv and exits."""
     _drop_callers_paths()
     command = next((word for word in sys.argv[1:] if word not in ("--verbose", "-v")), None)
-    sys.exit(_with_means(_supervised if command == "record" else _alone))
+    sys.exit(_report_exhaustion(_run_supervised if command == "record" else _run_unsupervised))
 
 
-def _alone() -> int:
+def _run_unsupervised() -> int:
     import signal
 
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # ends with its reader, as with `| head`; `record` must go on
+    signal.signal(
+        signal.SIGPIPE, signal.SIG_DFL
+    )  # end when the reader closes the pipe, as in `| head`; `record` must go on
     return _run()
 
 
-def _supervised() -> int:
+def _run_supervised() -> int:
     from .capture import supervisor
 
-    return supervisor.supervise(lambda: _with_means(_as_recorder))
+    return supervisor.supervise(lambda: _report_exhaustion(_run_recorder))
 
 
-def _as_recorder() -> int:
+def _run_recorder() -> int:
     from .storage import sqlite_library
 
     sqlite_library.drop_locks()
     return _run()
 
 
-def _with_means(work: "Callable[[], int]") -> int:
-    """What it returns; one line and an exit code if the caller left it too little memory, or too few descriptors."""
+def _report_exhaustion(run: "Callable[[], int]") -> int:
+    """Returns what `run` returns. If memory, descriptors or processes run out, prints one line and returns EX_OSERR."""
     import os
 
     try:
-        return work()
+        return run()
     except (MemoryError, OSError) as error:
-        if isinstance(error, OSError) and error.errno not in _means():
+        if isinstance(error, OSError) and error.errno not in _exhaustion_errnos():
             raise
         message = error.strerror if isinstance(error, OSError) else "Cannot allocate memory"
         os.write(
-            2, f"webpf: the system gives no more: {message}; try: ulimit -a\n".encode()
-        )  # which needs no memory, nor anything imported
+            2, f"webpf: a resource of the system ran out: {message}; try: ulimit -a\n".encode()
+        )  # this needs no more memory and no import
         return os.EX_OSERR
 
 
-def _means() -> "set[int]":
+def _exhaustion_errnos() -> "set[int]":
     import errno
 
-    return {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN}  # the last: no more processes or threads
+    return {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN}  # EAGAIN: no more processes or threads
 
 
 def _run() -> int:
@@ -89,14 +91,14 @@ def _run() -> int:
 
 
 def _run_command() -> int:
-    # Here, for it takes a tenth of a second, in which Ctrl-C may come.
+    # Imported here, within _exit_code(): the import takes a tenth of a second, and Ctrl-C can come meanwhile.
     from .cli import app
 
     return app.run()
 
 
 def _exit_code(step: "Callable[[], int | None]") -> int:
-    """What it returns; one line and an exit code if it fails with what can be expected."""
+    """Returns what `step` returns, or 0. After an expected error, prints one line and returns its exit code."""
     import signal
 
     from .errors import WebpfError, from_os_error
@@ -104,16 +106,16 @@ def _exit_code(step: "Callable[[], int | None]") -> int:
     try:
         return step() or 0
     except WebpfError as error:
-        return _tell(error)
+        return _report_error(error)
     except OSError as error:
-        if error.errno in _means():
+        if error.errno in _exhaustion_errnos():
             raise
-        return _tell(from_os_error(error))
+        return _report_error(from_os_error(error))
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
 
 
-def _tell(error: "WebpfError") -> int:
+def _report_error(error: "WebpfError") -> int:
     from .host import invocation
     from .output import messages
 

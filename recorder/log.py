@@ -1,4 +1,4 @@
-"""The loggers of webpf's modules: silent, unless `--verbose` or a program that uses webpf listens."""
+"""The loggers of webpf's modules. They are silent unless `--verbose` or a Python program adds a handler."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ if TYPE_CHECKING:
     import logging
 
 ROOT = "webpf"
-"""The name of the logger above all of them."""
+"""The name of the parent of all loggers."""
 
 
 def get_logger(name: str) -> logging.Logger:
-    """As logging.getLogger(name), for a module's __name__. Without a handler, Python would print warnings to stderr."""
-    import logging  # here, so that commands that log nothing don't load it
+    """Returns logging.getLogger(name). It first adds a NullHandler: without one, Python prints warnings to stderr."""
+    import logging  # imported here, so that commands that log nothing don't load it
 
     root = logging.getLogger(ROOT)
     if not root.handlers:
@@ -25,21 +25,21 @@ def get_logger(name: str) -> logging.Logger:
 
 
 def is_verbose() -> bool:
-    """Whether log lines of level INFO go anywhere."""
+    """Returns whether lines of level INFO are written anywhere."""
     import logging
 
     return get_logger(ROOT).isEnabledFor(logging.INFO)
 
 
 class Steps:
-    """Logs the steps of something that takes a while, each with the seconds that it took."""
+    """Logs the steps of a long operation, each with the seconds that it took."""
 
     def __init__(self, logger: logging.Logger) -> None:
         self._logger = logger
         self._since = time.monotonic()
 
     def done(self, step: str) -> None:
-        """This step, which began when the one before was done, is done."""
+        """Logs that `step` is done. It began when the step before was done."""
         now = time.monotonic()
         self._logger.info("%s, in %.3f s", step, now - self._since)
         self._since = now
@@ -47,7 +47,7 @@ class Steps:
 
 @contextlib.contextmanager
 def suppressed(name: str, action: str, *errors: type[BaseException]) -> Iterator[None]:
-    """As contextlib.suppress(*errors), but with a debug line of this logger that the action failed."""
+    """Suppresses `errors` as contextlib.suppress() does, and logs them at level DEBUG: that `action` failed."""
     try:
         yield
     except errors as error:

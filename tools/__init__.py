@@ -1,1 +1,1 @@
-"""Programs for those who develop webpf: measuring, comparing, showing. Run as modules from the project's folder."""
+"""Programs for developers of webpf: benchmarks, comparisons, documents. Run them as modules in the project's folder."""

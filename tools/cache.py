@@ -1,4 +1,4 @@
-"""Where tools keep what they fetch and find: $WEBPF_TOOLS_CACHE, or a folder in /var/tmp."""
+"""The folder in which tools keep downloads and results: $WEBPF_TOOLS_CACHE, or else a folder in /var/tmp."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Row = dict[str, Any]
 
 
 def run(*command: str | Path, stdin: str | None = None, environment: Mapping[str, str] | None = None) -> str:
-    """Runs a command that must succeed; returns its stdout. What it says on stderr is shown."""
+    """Runs a command that must succeed; returns its stdout. Its stderr is shown."""
     return subprocess.run(
         [str(word) for word in command],
         check=True,
@@ -31,8 +31,8 @@ def run(*command: str | Path, stdin: str | None = None, environment: Mapping[str
 
 
 def working_copy() -> list[str]:
-    """The files of the source tree, as it stands: those that git knows, and new ones that it doesn't ignore."""
-    # A checkout may belong to the user behind sudo, which git refuses unless told that it is safe.
+    """Returns the files of the source tree: those that git tracks, and new ones that it doesn't ignore."""
+    # A clone can belong to the user behind sudo. git refuses it as root, unless safe.directory names it.
     listed = run(
         "git", "-c", f"safe.directory={PROJECT}", "-C", PROJECT,
         "ls-files", "-z", "--cached", "--others", "--exclude-standard",
@@ -41,7 +41,7 @@ def working_copy() -> list[str]:
 
 
 def copy_working_copy(to: Path) -> None:
-    """Puts the source tree into a folder, in place of what was there."""
+    """Copies the source tree into a folder, and deletes what was there."""
     run("rm", "-rf", "--one-file-system", to)
     to.mkdir(parents=True)
     names = "\0".join(working_copy())
@@ -51,7 +51,7 @@ def copy_working_copy(to: Path) -> None:
 
 
 def keep(row: Row, how: str) -> Row:
-    """Writes a row into the cache, in place of the last one of the same kernel, distribution and way to run."""
+    """Writes a row into the cache. It replaces the row of the same kernel, distribution and way to run."""
     row |= {"how": how, "date": datetime.now(timezone.utc).date().isoformat()}
     ROWS.mkdir(parents=True, exist_ok=True)
     name = "_".join(str(row[key]) for key in ("kernel", "distribution", "how"))
@@ -61,17 +61,17 @@ def keep(row: Row, how: str) -> Row:
 
 
 def rows() -> list[Row]:
-    """All rows that the cache holds."""
+    """Returns all rows in the cache."""
     return [json.loads(file.read_text()) for file in sorted(ROWS.glob("*.json"))]
 
 
 def report(row: Row) -> str:
-    """One line on a row, and one on each test that failed."""
+    """Returns a line about a row, and a line for each failed test."""
     counts = f"{row['passed']} passed, {row['failed']} failed, {row['skipped']} skipped in {row['seconds']:.0f} s"
     line = f"Linux {row['kernel']}, {row['distribution']}, BCC {row['bcc']}, Python {row['python']}: {counts}"
     return "\n".join([line, *(f"    FAILED {name}: {why}" for name, why in row["failures"].items())])
 
 
 def succeeded(found: Sequence[Row]) -> bool:
-    """Whether nothing failed, and something ran."""
+    """Returns whether tests ran, and none failed."""
     return bool(found) and all(row["passed"] and not row["failed"] for row in found)

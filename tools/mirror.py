@@ -15,23 +15,23 @@ KINDS = ("deb", "deb-src")
 
 
 def address(label: str = "Debian") -> str:
-    """The first mirror that apt is set up with, of what calls itself so."""
+    """Returns the first mirror in apt's configuration with this label."""
     listed = run("apt-get", "indextargets", "--format", "$(LABEL) $(REPO_URI)", "Created-By: Packages")
     for line in listed.splitlines():
         found, _, uri = line.rpartition(" ")
         if found == label:
             return uri
-    raise SystemExit(f"apt knows no mirror of {label} here: this needs a Debian machine, after `apt-get update`")
+    raise SystemExit(f"apt has no mirror of {label} here: this needs a Debian machine, after `apt-get update`")
 
 
 def settings() -> str:
-    """How apt reaches its mirror here: proxies, and which dates it insists on."""
+    """Returns apt's settings for its mirror: proxies, and whether it checks dates."""
     lines = run("apt-config", "dump").splitlines()
     return "".join(line + "\n" for line in lines if re.match(r"Acquire::(https?|Check-[\w-]+)\b.*[^\"]\"", line))
 
 
 def _own_apt() -> list[str]:
-    """Options of apt for lists of its own, of all suites, packages and sources; this machine's own are left alone."""
+    """Returns options that give apt its own lists, of all suites. The lists of this machine don't change."""
     lists = CACHE / "apt"
     (lists / "state/lists/partial").mkdir(parents=True, exist_ok=True)
     (lists / "cache/archives/partial").mkdir(parents=True, exist_ok=True)
@@ -70,12 +70,12 @@ def fetch(pattern: str, folder: Path) -> Path:
 
 
 def fetch_source(package: str, version: str, folder: Path) -> Path:
-    """Downloads a source package in one version; returns the archive of its authors' files."""
+    """Downloads a source package in one version; returns the upstream archive."""
     folder.mkdir(parents=True, exist_ok=True)
     run("env", "-C", folder, "apt-get", *_own_apt(), "-qq", "source", "--download-only", f"{package}={version}")
     return next(file for file in folder.glob("*.orig.tar.*") if not file.name.endswith(".asc"))
 
 
 def by_version(name: str) -> list[int]:
-    """Orders the names of kernel packages by the numbers in them."""
+    """A sort key: orders the names of kernel packages by the numbers in them."""
     return [int(number) for number in re.findall(r"\d+", name)]

@@ -1,7 +1,7 @@
-"""Makes the files of older schemas in tests/storage/old_files: records with the webpf of that time, from git.
+"""Makes the files of older schemas in tests/storage/old_files: records with older versions of webpf, from git.
 
-Needs root, BCC and the whole history: `python -m tools.old_files FOLDER`. The recorders run in /tmp/demo, on a machine
-that is called `demo`, in namespaces of their own, so that nothing in the files tells where they were made.
+Needs root, BCC and the whole history: `python -m tools.old_files FOLDER`. The recorders run in namespaces of their own,
+in /tmp/demo on a machine called `demo`, so that the files don't show where they were made.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ cp old.db /mnt
 
 
 def make(name: str, commit: str, folder: Path) -> Path:
-    """Makes one file. Raises CalledProcessError where that webpf can't record here."""
+    """Makes one file. Raises CalledProcessError if this version of webpf can't record here."""
     knows_commands = name != "schema-1"
     script = _SETTING + _RECORDINGS + (_BY_COMMAND if knows_commands else _OF_MACHINE) + _END
     packages = next((PROJECT / ".venv" / "lib").glob("python3.*")) / "site-packages"
@@ -111,7 +111,7 @@ def make(name: str, commit: str, folder: Path) -> Path:
 
 
 def _keep_ours(connection: sqlite3.Connection) -> None:
-    """Takes out what else ran on the machine: the first webpf could record nothing less than all of it."""
+    """Deletes all other processes: the first version of webpf could only record the whole machine."""
     connection.execute("""CREATE TEMP TABLE ours AS
         WITH RECURSIVE tree (id) AS (
             SELECT id FROM processes WHERE args LIKE 'sh -c ''read line%'
@@ -128,7 +128,7 @@ def _keep_ours(connection: sqlite3.Connection) -> None:
 
 
 def main() -> None:
-    """Makes all of them in a folder, or those that are named."""
+    """Makes all files in a folder, or only the named ones."""
     folder, *wanted = sys.argv[1:]
     for name in wanted or COMMITS:
         print(make(name, COMMITS[name], Path(folder)))

@@ -1,4 +1,4 @@
-"""A recording being read: saved queries, the tree of processes, the report, comparisons, the timeline's data.
+"""Results computed from a recording: saved queries, the process tree, reports, comparisons, timeline data.
 
 Its face: `saved_queries`, `process_tree`, `tree_view`, `report`, `command_summary`, `diff`,
 `critical_path`, `timeline`.

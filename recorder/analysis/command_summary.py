@@ -1,6 +1,6 @@
-"""What a recorded command came to: time, CPU, memory, failures, and what it left running.
+"""The summary of a recorded command: time, CPU time, memory, failures, and the processes that it left running.
 
-It is printed at the end of each recorded command, so it reads only a few numbers of most processes.
+It is printed at the end of each recorded command. So it must be fast, and reads only a few numbers of each process.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ from ..model.process import RUNNING
 from ..model.recording import Recording
 from ..output import command_label
 from . import process_tree
-from .process_tree import FAMILY, OWN_PEAK
+from .process_tree import OWN_PEAK, REPORTED
 
 SHOWN = 3
-"""How many processes each list has, unless more are asked for."""
+"""How many processes each list names by default."""
 _NEVER = 2**63
 
-# Parents are looked up in a list that is made once; a subquery for each would look through all of them.
-_FIGURES = f"""{FAMILY}
+# "NOT IN" makes the list of parents once. A subquery for each process would search all processes each time.
+_FIGURES = f"""{REPORTED}
 SELECT p.id, p.start_ns, p.end_ns, p.cpu_ns, p.max_rss_kib, p.status, p.state,
     p.id NOT IN (SELECT parent_id FROM processes WHERE recording_id = :recording AND parent_id IS NOT NULL) AS is_leaf
-FROM family JOIN processes AS p ON p.id = family.id"""
+FROM reported JOIN processes AS p ON p.id = reported.id"""
 _OWN_PEAK = f"SELECT {OWN_PEAK} FROM processes AS p WHERE id = ?"
 _DETAILS = """
 SELECT id, pid, argv, comm, start_ns, end_ns, cpu_ns, max_rss_kib, exit_code, signal, state
@@ -32,11 +32,11 @@ FROM processes WHERE id = ?"""
 
 @dataclass(frozen=True)
 class ProcessDetails:
-    """A process that a summary names. Times in ns, memory in KiB; None: not known, or (end_ns) still to come."""
+    """A process that a summary names. Times in ns, memory in KiB. None: not known, or (end_ns) it still runs."""
 
     id: int
     pid: int
-    title: str  # its command line, or what it did if that says more
+    title: str  # its command line, or for some programs what it did (see command_label.title)
     start_ns: int
     end_ns: int | None
     cpu_ns: int | None
@@ -47,20 +47,20 @@ class ProcessDetails:
 
     @property
     def lifetime_ns(self) -> int | None:
-        """From start to end."""
+        """The time from start to end, in ns; None while it runs, or if the end is not known."""
         return None if self.end_ns is None else self.end_ns - self.start_ns
 
     @property
     def outcome(self) -> str:
-        """How it ended, as process_tree.outcome() says it."""
+        """How it ended, in the words of process_tree.outcome()."""
         return process_tree.outcome(self.exit_code, self.signal, self.state)
 
 
 @dataclass(frozen=True)
 class CommandSummary:
-    """Of a command and all that came of it; without a command, of all that was started in a recording.
+    """Totals of a command and its descendants; without a command, of all processes started in the recording.
 
-    Each list has the first few only. failures, still_running: how many there are.
+    Each list names only a few processes. `failures` and `still_running` count all of them.
     """
 
     command: ProcessDetails | None
@@ -68,17 +68,17 @@ class CommandSummary:
     cpu_ns: int
     failures: int
     still_running: int
-    slowest: tuple[ProcessDetails, ...]  # of the processes without children
+    slowest: tuple[ProcessDetails, ...]  # among the processes without children
     most_cpu: tuple[ProcessDetails, ...]
-    most_memory: tuple[ProcessDetails, ...]  # of those whose own peak is known
+    most_memory: tuple[ProcessDetails, ...]  # among those whose own peak is known
     failed: tuple[ProcessDetails, ...]  # in order of their ends
     running: tuple[ProcessDetails, ...]  # in order of their starts
 
 
 def read(connection: sqlite3.Connection, recording: Recording, shown: int = SHOWN) -> CommandSummary:
-    """The summary of a recording, with at most `shown` processes in each list.
+    """Returns the summary of a recording, with at most `shown` processes in each list.
 
-    command is None also if it isn't in the recording, for its fork was lost.
+    Its `command` is None also if the fork of the command was lost.
     """
     command = process_tree.command_id(connection, recording)
     ranking = _Ranking(connection, recording.id, command, shown)
@@ -106,7 +106,7 @@ def _details(connection: sqlite3.Connection, id: int) -> ProcessDetails:
 
 
 class _Lowest:
-    """The ids of the lowest numbers (highest: of the highest), of equal ones the lower id; and a count of all."""
+    """Keeps the ids with the lowest numbers (or the highest) and counts all. Of equal numbers, the lower id wins."""
 
     def __init__(self, size: int, highest: bool = False) -> None:
         self.count = 0
@@ -120,7 +120,7 @@ class _Lowest:
         del self._keys[self._size :]
 
     def would_take(self, number: int, id: int) -> bool:
-        """Whether it would be among them."""
+        """Returns whether add() would keep this id."""
         return len(self._keys) < self._size or (self._sign * number, id) < self._keys[-1]
 
     @property
@@ -129,7 +129,7 @@ class _Lowest:
 
 
 class _Ranking:
-    """Totals over the processes of a summary, and which of them its lists name."""
+    """The totals of a summary, and the ids of the processes in its lists."""
 
     def __init__(self, connection: sqlite3.Connection, recording: int, command: int | None, size: int) -> None:
         self._connection = connection
@@ -152,6 +152,6 @@ class _Ranking:
                 self.running.add(start_ns, id)
 
     def _is_its_own(self, id: int) -> bool:
-        """Whether its peak is known to be that of its own program: the command's may be that of the recorder."""
+        """Returns whether the peak is that of the process's own program. Linux carries a peak over an exec."""
         (own,) = self._connection.execute(_OWN_PEAK, [id]).fetchone()
         return own is not None

@@ -1,6 +1,7 @@
 """What decided how long a recording took: concurrency, serial sections and the critical path. Pure.
 
-A process that has no living child is active; one that has may be waiting for it. An active process may work or sleep.
+A process is active while it has no living child. A process that has a living child may be waiting for it. An active
+process works or sleeps.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ _NEVER = 2**63
 
 @dataclass(frozen=True)
 class Section:
-    """A stretch of time that one process accounts for. In Unix ns."""
+    """A stretch of time attributed to one process. Times in Unix ns."""
 
     node: Node
     start_ns: int
@@ -25,13 +26,16 @@ class Section:
 
     @property
     def duration_ns(self) -> int:
-        """How long it is."""
+        """Its length in ns."""
         return self.end_ns - self.start_ns
 
 
 @dataclass(frozen=True)
 class _Interval:
-    """A time in which the set of active processes doesn't change. only: its id if there is just one."""
+    """A stretch of time in which the set of active processes doesn't change.
+
+    active: how many there are. only: the id of the active process if there is exactly one.
+    """
 
     start_ns: int
     end_ns: int
@@ -40,7 +44,7 @@ class _Interval:
 
 
 class Schedule:
-    """When each process lived, between two moments in Unix ns. nodes: parents before their children."""
+    """The lifetimes of processes between two times in Unix ns. nodes: parents before their children."""
 
     def __init__(self, nodes: Sequence[Node], start_ns: int, end_ns: int) -> None:
         self.start_ns, self.end_ns = start_ns, max(end_ns, start_ns + 1)
@@ -49,13 +53,13 @@ class Schedule:
         self._intervals = list(self._find_intervals())
 
     def _life(self, node: Node) -> tuple[int, int]:
-        """Start and end as far as they are between the two moments."""
+        """Returns start and end, cut to the times of the schedule."""
         start = max(node.start_ns, self.start_ns)
         return start, max(start, min(_end(node), self.end_ns))
 
     def _find_intervals(self) -> Iterator[_Interval]:
-        """All intervals, in order: a sweep over the starts and ends."""
-        # At one moment ends come first, and of the starts those of parents.
+        """Yields all intervals in order of time, by a sweep over starts and ends."""
+        # At the same time, ends come before starts, and parents start before their children.
         changes = sorted(
             change
             for id, (start, end) in self._lives.items()
@@ -63,7 +67,7 @@ class Schedule:
             for change in ((start, 1, id), (end, 0, id))
         )
         alive: set[int] = set()
-        children: Counter[int] = Counter()  # living ones, by parent
+        children: Counter[int] = Counter()  # how many living children each parent has
         active: set[int] = set()
         since = self.start_ns
         for time, begins, id in changes:
@@ -88,7 +92,7 @@ class Schedule:
             yield _Interval(since, self.end_ns, len(active), next(iter(active)) if len(active) == 1 else None)
 
     def concurrency(self, steps: int) -> list[float]:
-        """How many processes were active, on average over each of so many equal steps."""
+        """Returns the average number of active processes in each of `steps` equal steps."""
         step = (self.end_ns - self.start_ns) / steps
         sums = [0.0] * steps
         for each in self._intervals:
@@ -98,11 +102,14 @@ class Schedule:
         return sums
 
     def most_active(self) -> int:
-        """How many processes were active at most at one time."""
+        """Returns the highest number of processes that were active at the same time."""
         return max((each.active for each in self._intervals), default=0)
 
     def serial_sections(self) -> list[Section]:
-        """When only one process was active, longest first. Sections of one process that follow each other are one."""
+        """Returns the sections in which only one process was active, longest first.
+
+        Adjacent sections of one process are joined.
+        """
         found: list[Section] = []
         for each in self._intervals:
             if each.only is None:
@@ -115,11 +122,11 @@ class Schedule:
         return sorted(found, key=lambda section: (-section.duration_ns, section.start_ns))
 
     def critical_path(self) -> list[Section]:
-        """The sections that decided the time, one after another, in the order of time.
+        """Returns the sections that decided the total time, without gaps, in order of time.
 
-        From the end back it is always the child that ended last; in between its parent, which then worked itself or
-        slept; and within a child's life the same again. A child that outlived its parent, or whatever came after it,
-        has kept nothing waiting.
+        The path is followed backwards from the end. It always goes to the child that ended last before this point; the
+        time between two children belongs to the parent, which worked or slept. Within the life of a child, the same
+        rule holds. A child that was still alive at this point is not on the path: nothing waited for its end.
         """
         children: dict[int | None, list[int]] = {}
         ends = {id: _end(node) for id, node in self.nodes.items()}
@@ -127,7 +134,7 @@ class Schedule:
             parent = self.nodes[id].parent_id
             children.setdefault(parent if parent in self.nodes else None, []).append(id)
         found: list[Section] = []
-        # A process (None: what is above all), and from when until when it is still to be looked at; the latest is last.
+        # (process, since, until): the stretches that are still to be divided, latest last. None stands above all roots.
         todo: list[tuple[int | None, int, int]] = [(None, self.start_ns, self.end_ns)]
         while todo:
             above, since, until = todo.pop()
@@ -135,21 +142,21 @@ class Schedule:
             while below and ends[below[-1]] > until:
                 below.pop()
             if not below or ends[below[-1]] <= since:
-                self._add(found, above, since, until)
+                self._record_section(found, above, since, until)
                 continue
             child = below.pop()
             start = max(self._lives[child][0], since)
-            self._add(found, above, ends[child], until)
+            self._record_section(found, above, ends[child], until)
             todo += [(above, since, start), (child, start, ends[child])]
         return found[::-1]
 
-    def _add(self, found: list[Section], id: int | None, since: int, until: int) -> None:
+    def _record_section(self, found: list[Section], id: int | None, since: int, until: int) -> None:
         if id is not None and until > since:
             found.append(Section(self.nodes[id], since, until))
 
 
 def _end(node: Node) -> int:
-    """When it ended, also if that was later than what is looked at; of a process that is lost, at once."""
+    """Returns when it ended, uncut. A lost process counts as ended at its start, because its end isn't known."""
     if node.end_ns is not None:
         return node.end_ns
     return _NEVER if node.state == RUNNING else node.start_ns

@@ -1,4 +1,4 @@
-"""Two recordings compared, in one file or in two: what is new, gone, slower, or needs more; and what of it is noise."""
+"""Compares two recordings, of one file or of two: what is new, gone, slower or needs more, and what is only noise."""
 
 from __future__ import annotations
 
@@ -15,28 +15,31 @@ from ..storage import reader
 from . import process_tree
 
 NOISE_SHARE, NOISE_NS, NOISE_KIB = 0.1, 20_000_000, 2048
-"""A difference is noise if it is less than this share of the value before, or less than the other two."""
+"""A difference is noise if it is less than this share of the old value, or less than this time or this memory."""
 NOISE_OF_WHOLE = 0.05
-"""The same for times of an activity, of the value of the whole: what runs at the same time changes from run to run."""
+"""The time of an activity must change by more than this share of the whole, too.
+
+What runs at the same time, and slows others down, changes from run to run.
+"""
 
 NEW, GONE, SLOWER, MORE_CPU, MORE_MEMORY, FAILING_MORE = CHANGES = (
     "new", "gone", "slower", "more_cpu", "more_memory", "failing_more",
 )  # fmt: skip
-"""What may have become of an activity."""
+"""All changes that an activity can have."""
 
 _CONDITION = re.compile(r"(wall|cpu|rss|processes|failures)\s*>\s*(\d+(?:\.\d+)?)\s*(%?)")
-_PROCESSES = f"""{process_tree.FAMILY}
+_PROCESSES = f"""{process_tree.REPORTED}
 SELECT p.id, p.argv, p.comm, p.lifetime_ns, p.cpu_ns, {process_tree.OWN_PEAK}, p.max_rss_kib, p.status
-FROM family JOIN processes AS p USING (id)"""
+FROM reported JOIN processes AS p USING (id)"""
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What some processes came to. wall_ns: the sum of their lifetimes.
+    """The sums over some processes. wall_ns: the sum of their lifetimes. cpu_ns: 0 if it isn't known for any.
 
-    cpu_ns is 0 if it is known of none. own_rss_kib is the highest peak of those whose own is known (0: of none),
-    rss_at_most_kib that of all: a program's own peak can't be told from that of the program which ran before it, if
-    that was higher.
+    rss_at_most_kib is the highest peak of all processes. Linux carries the peak of the program before over an exec, so
+    it can belong to that program. own_rss_kib is the highest of the peaks that are higher than the one carried over;
+    0 if there is none.
     """
 
     wall_ns: int = 0
@@ -49,7 +52,7 @@ class Cost:
     longest_id: int | None = None  # the process that lived longest
 
     def __add__(self, other: Cost) -> Cost:
-        """Of both together: memory is the higher peak."""
+        """Returns the sums over both; of memory, the higher peak."""
         longest = self if self.longest_ns >= other.longest_ns else other
         return Cost(
             self.wall_ns + other.wall_ns,
@@ -64,7 +67,7 @@ class Cost:
 
 
 class Measure(NamedTuple):
-    """A number of the whole that is compared. condition: its name in --fail-if; least: what is no noise at least."""
+    """A number that is compared. condition: its name in --fail-if. least: a smaller difference is noise."""
 
     condition: str
     attribute: str
@@ -78,12 +81,12 @@ MEASURES = (
     Measure("processes", "processes", 0),
     Measure("failures", "failures", 0),
 )
-"""All of them."""
+"""All measures, in the order in which they are shown."""
 
 
 @dataclass(frozen=True)
 class RecordingCosts:
-    """What a recording came to: in all (wall_ns: how long it took), and by activity."""
+    """The costs of a recording, as a whole (there wall_ns is how long it took) and by activity."""
 
     file: Path
     recording: Recording
@@ -92,14 +95,14 @@ class RecordingCosts:
 
     @property
     def name(self) -> str:
-        """File, number and name, for people."""
+        """File, number and name of the recording, for people."""
         name = self.recording.name
         return f"{self.file}:{self.recording.id}" + (f" ({name})" if name else "")
 
 
 @dataclass(frozen=True)
 class Condition:
-    """A limit to how much more of something there may be: a share of what there was, or a number."""
+    """How much a measure may grow: by `limit` as a share of the old value, or by that number."""
 
     text: str
     measure: Measure
@@ -108,7 +111,7 @@ class Condition:
 
     @classmethod
     def parse(cls, text: str) -> Condition:
-        """Of `wall>10%` or `failures>0`. Raises UsageError."""
+        """Parses a text such as `wall>10%` or `failures>0`. Raises UsageError."""
         match = _CONDITION.fullmatch(text.strip())
         if match is None or (not match[3] and match[1] not in ("processes", "failures")):
             message = f"--fail-if takes a share of wall, cpu or rss, or a number of processes or failures, not {text!r}"
@@ -117,7 +120,7 @@ class Condition:
         return cls(text.strip(), measure, float(match[2]) / (100 if match[3] else 1), bool(match[3]))
 
     def is_met(self, before: Cost, after: Cost) -> bool:
-        """Whether there is more than allowed."""
+        """Returns whether the measure grew by more than the limit."""
         old, new = (getattr(cost, self.measure.attribute) for cost in (before, after))
         if self.measure.condition == "rss":
             old = old or before.rss_at_most_kib
@@ -126,7 +129,7 @@ class Condition:
 
 @dataclass(frozen=True)
 class ActivityChange:
-    """What became of an activity. before, after: None if it is not in that recording. changes: some of CHANGES."""
+    """How an activity changed. before, after: None if it isn't in that recording. changes: some of CHANGES."""
 
     activity: str
     before: Cost | None
@@ -141,7 +144,7 @@ class ActivityChange:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two recordings compared. activities: of both, by name."""
+    """The comparison of two recordings. activities: those of both, sorted by name."""
 
     before: RecordingCosts
     after: RecordingCosts
@@ -149,12 +152,12 @@ class Comparison:
 
 
 def is_noise(old: float, new: float, least: float) -> bool:
-    """Whether a difference says nothing: it is small for what there was, or small at all."""
+    """Returns whether a difference is too small to matter: less than NOISE_SHARE of the old value, or than `least`."""
     return abs(new - old) < max(NOISE_SHARE * old, least)
 
 
 def compare(before: RecordingCosts, after: RecordingCosts) -> Comparison:
-    """What became of each activity."""
+    """Returns how each activity changed."""
     found = []
     for activity in sorted(before.activities.keys() | after.activities.keys()):
         old, new = before.activities.get(activity), after.activities.get(activity)
@@ -164,13 +167,13 @@ def compare(before: RecordingCosts, after: RecordingCosts) -> Comparison:
 
 
 def _changes(whole: Cost, before: Cost, after: Cost) -> list[str]:
-    """What is worse, and no noise. whole: of the recording before."""
+    """Returns what got worse by more than noise. whole: the costs of the whole recording before."""
     return [
         change
         for change, old, new, least in (
             (SLOWER, before.wall_ns, after.wall_ns, max(NOISE_NS, NOISE_OF_WHOLE * whole.wall_ns)),
             (MORE_CPU, before.cpu_ns, after.cpu_ns, max(NOISE_NS, NOISE_OF_WHOLE * whole.cpu_ns)),
-            (MORE_MEMORY, before.rss_at_most_kib, after.own_rss_kib, NOISE_KIB),  # only what is certain
+            (MORE_MEMORY, before.rss_at_most_kib, after.own_rss_kib, NOISE_KIB),  # the smallest growth that is certain
             (FAILING_MORE, before.failures, after.failures, 0),
         )
         if new > old and not is_noise(old, new, least)
@@ -178,7 +181,7 @@ def _changes(whole: Cost, before: Cost, after: Cost) -> list[str]:
 
 
 def last_two(db: Path) -> tuple[int, int]:
-    """The recording before the latest of a file, and the latest. Raises NotFound if there are not two."""
+    """Returns the ids of the last two recordings of a file, older first. Raises NotFound if there are not two."""
     with reader.reading(db) as connection:
         latest = reader.find(connection, db)
         earlier = [each.id for each in reader.recordings(connection)[:-1]]
@@ -186,7 +189,7 @@ def last_two(db: Path) -> tuple[int, int]:
 
 
 def read(file: Path, recording: int | str | None) -> RecordingCosts:
-    """What a recording came to: its command and all that came of it, or all that was started in it."""
+    """Returns the costs of a recording: of its command and all descendants, or of all processes started in it."""
     with reader.reading(file) as connection:
         found = reader.find(connection, file, recording)
         command = process_tree.command_id(connection, found)
@@ -200,7 +203,7 @@ def _by_activity(connection: sqlite3.Connection, recording: int, command: int | 
     values = {"recording": recording, "command": command}
     for id, argv, comm, wall, cpu, own, peak, status in connection.execute(_PROCESSES, values):
         activity = command_label.activity(argv, comm)
-        # int() fails for what only a made-up file holds, while it can still be explained.
+        # int() fails here, where the error is explained, for text that only a damaged file holds in these columns.
         wall_ns, cpu_ns, own_kib, peak_kib = (int(value or 0) for value in (wall, cpu, own, peak))
         cost = Cost(wall_ns, cpu_ns, own_kib, 1, int(bool(status)), peak_kib, wall_ns, id)
         costs[activity] = costs.get(activity, Cost()) + cost
@@ -208,7 +211,7 @@ def _by_activity(connection: sqlite3.Connection, recording: int, command: int | 
 
 
 def _wall_ns(connection: sqlite3.Connection, recording: Recording, command: int | None) -> int:
-    """How long the command lived, or the recording took."""
+    """Returns how long the command lived, or else how long the recording took, in ns."""
     sql = "SELECT lifetime_ns FROM processes WHERE id = ?"
     lifetime = connection.execute(sql, [command]).fetchone() if command is not None else None
     if lifetime and lifetime[0] is not None:

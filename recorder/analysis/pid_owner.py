@@ -1,4 +1,4 @@
-"""Whose a pid was: it is used again, so several processes of a recording can have had it. The latest is meant."""
+"""The processes that had a pid. The kernel reuses pids, so several processes of a recording can have had the same."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from ..storage.sql_macros import expand
 from . import saved_queries
 
 
-def find(connection: sqlite3.Connection, recording: int, pid: int) -> list[int]:
-    """Rows in `processes` of the processes that had a pid, the latest first. The saved queries choose as this does."""
+def find_owners(connection: sqlite3.Connection, recording: int, pid: int) -> list[int]:
+    """Returns the ids of the processes that had a pid, latest first. Saved queries take the first of the same list."""
     return [id for (id,) in connection.execute(expand("owners_of_pid!(?, ?)"), [recording, pid])]
 
 
 def recording_of(connection: sqlite3.Connection, id: int) -> int | None:
-    """The recording that a row of `processes` belongs to; None if there is no such row."""
+    """Returns the recording that a row of `processes` belongs to; None if there is no such row."""
     row = connection.execute("SELECT recording_id FROM processes WHERE id = ?", [id]).fetchone()
     return None if row is None else int(row[0])
 
 
-def note(pid: int, owners: list[int], option: str) -> str | None:
-    """What is said where a pid had several owners: which one is shown, and how to ask for another. Else None.
+def describe_owners(pid: int, owners: list[int], option: str) -> str | None:
+    """Returns a message if several processes had the pid: which one is shown, and how to choose another. Else None.
 
-    option: how an id is given, as `--id N`.
+    option: the option that takes an id, such as `--id N`.
     """
     if len(owners) < 2:
         return None
@@ -34,12 +34,12 @@ def note(pid: int, owners: list[int], option: str) -> str | None:
     return f"{latest}; {option} shows another: {others}"
 
 
-def note_of_query(db: Path, query: saved_queries.SavedQuery, given: Mapping[str, str]) -> str | None:
-    """What is said beside the result of a saved query that was asked about a pid."""
+def describe_owners_for(db: Path, query: saved_queries.SavedQuery, given: Mapping[str, str]) -> str | None:
+    """Returns the same message for a saved query that got a pid as parameter. Else None."""
     names = {parameter.name for parameter in query.parameters}
     if not {"pid", "id", "recording"} <= names or not given.get("pid") or given.get("id"):
         return None
     pid = int(given["pid"])
     with reader.reading(db) as connection:
         number = reader.find(connection, db, given.get("recording") or None).id
-        return note(pid, find(connection, number, pid), "-p id=N")
+        return describe_owners(pid, find_owners(connection, number, pid), "-p id=N")

@@ -1,4 +1,4 @@
-"""What the file of a saved query says about it: its title, description, parameters and columns, in comments on top."""
+"""The head of a saved query's file: comments with its title, description, parameters and columns."""
 
 from __future__ import annotations
 
@@ -16,14 +16,15 @@ _NUMBERS = {"integer": r"[+-]?[0-9]{1,18}", "number": r"[+-]?[0-9]+(\.[0-9]*)?([
 _SQL_TYPE = {"integer": "INTEGER", "number": "REAL", "text": "TEXT"}
 _EXAMPLE = {"integer": "1", "number": "0.5", "text": "word"}
 _DEFAULTS = {"latest": "latest_recording!()", "the one before it": "recording_before!(param!(recording))"}
-"""Defaults that are no values but words, and what stands for them in the SQL."""
+"""Words that a head may give as default, and the SQL macro of each."""
 
 
 @dataclass(frozen=True)
 class Parameter:
-    """A value that a query takes. default: as the head states it, what an empty value means; None: NULL.
+    """A parameter of a query. type: integer, number or text.
 
-    type: integer, number or text. instead: name of the parameter that makes up for it, if it is required.
+    default: the text of the head; an empty value means the default. None: an empty value means NULL. instead: the
+    name of a parameter that can be set in place of this required one.
     """
 
     name: str
@@ -35,24 +36,24 @@ class Parameter:
 
     @property
     def presence(self) -> str:
-        """Whether it must be given, in words; empty if it need not be."""
+        """Says in words that it is required; empty if it is optional."""
         return "must be given" + (f", or {self.instead}" if self.instead else "") if self.required else ""
 
     @property
     def form(self) -> str:
-        """Its type, and whether it must be given or what its default is, as the head says it."""
+        """Its type, and whether it is required or what its default is, in the words of the head."""
         unless = f" unless {self.instead}" if self.instead else ""
         optional = "optional" if self.default is None else f"default {self.default}"
         return f"{self.type}, {f'required{unless}' if self.required else optional}"
 
     @property
     def example(self) -> str:
-        """A value that can be given: its default if that is one."""
+        """An example value: its default, unless that is a word of _DEFAULTS."""
         return self.default if self.default is not None and self.default not in _DEFAULTS else _EXAMPLE[self.type]
 
     @property
     def sql(self) -> str:
-        """Its value in SQL, which is what param!(name) means. It is passed as text, '' where none is given."""
+        """The SQL that param!(name) expands to. Values are passed as text; '' stands for none."""
         if self.default is None:
             given = f"nullif(:{self.name}, '')"
             return given if self.type == "text" else f"CAST({given} AS {_SQL_TYPE[self.type]})"
@@ -63,7 +64,7 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Head:
-    """The parts of a head. columns: name -> what it says. lines: how many lines of the file it takes."""
+    """A parsed head. columns: descriptions by name. lines: how many lines of the file it takes."""
 
     title: str
     description: str
@@ -73,7 +74,10 @@ class Head:
 
 
 def parse(source: str) -> Head:
-    """The head of a file: comments like `-- key: value` down to the SQL; indented ones go on. Raises ValueError."""
+    """Parses the comments `-- key: value` above the SQL. An indented comment continues the one above.
+
+    Raises ValueError.
+    """
     lines = list(_comments(source))
     entries: list[tuple[str, str]] = []
     for line in lines:
@@ -89,7 +93,7 @@ def parse(source: str) -> Head:
         if key not in by_key:
             raise ValueError(f"{key} is missing")
     if len(by_key) < len(entries):
-        raise ValueError("something is said twice in the head")
+        raise ValueError("a key appears twice in the head")
     columns = {key.removeprefix("column "): value for key, value in entries if key.startswith("column ")}
     parameters = tuple(
         _parameter(key.removeprefix("param "), text) for key, text in entries if key.startswith("param ")
@@ -97,11 +101,11 @@ def parse(source: str) -> Head:
     return Head(by_key["title"], by_key["description"], parameters, columns, len(lines))
 
 
-def fits(value: str, type: str) -> bool:
-    """Whether a text is a value of this type (integer, number, text), to SQLite as to Python; empty: none is given."""
+def is_of_type(value: str, type: str) -> bool:
+    """Returns whether a text is a value of this type (integer, number, text) for SQLite and Python. '' always is."""
     if type == "text" or value == "":
         return True
-    # Narrower than int() and float(), which take 1_000 and other scripts' digits: SQLite reads those otherwise.
+    # Stricter than int() and float(): they accept 1_000 and digits of other scripts, which SQLite reads differently.
     return re.fullmatch(_NUMBERS[type], value) is not None
 
 
@@ -118,6 +122,6 @@ def _parameter(name: str, value: str) -> Parameter:
     if not match:
         raise ValueError(f"parameter {name}: {value!r} is not 'TYPE, required|optional|default VALUE; DESCRIPTION'")
     default = match["default"]
-    if default is not None and default not in _DEFAULTS and not fits(default, match[1]):
+    if default is not None and default not in _DEFAULTS and not is_of_type(default, match[1]):
         raise ValueError(f"parameter {name}: the default {default!r} is not of the type {match[1]}")
     return Parameter(name, match[1], match["required"] is not None, default, match["description"], match["instead"])

@@ -14,12 +14,12 @@ from .critical_path import Schedule, Section
 from .process_tree import Node
 
 STEPS = 60
-"""Into how many equal steps the concurrency is divided."""
+"""The number of equal steps for which the concurrency is computed."""
 
 
 @dataclass(frozen=True)
 class PathShare:
-    """What the processes of one activity have of the critical path. In ns."""
+    """The part of the critical path that the processes of one activity have, in ns."""
 
     activity: str
     time_ns: int
@@ -30,8 +30,8 @@ class PathShare:
 class RepeatedCommand:
     """A command that ran more than once with the same arguments in the same directory. Times in ns.
 
-    directory: its path, or file system and inode as `8:42` where the path isn't known; None: not known at all.
-    repeated_ns: what all runs but one took, at their average.
+    directory: its path, or its device and inode as `8:42` if the path isn't known. None: nothing is known.
+    repeated_ns: the time of all runs except one of average length.
     """
 
     line: str
@@ -41,15 +41,15 @@ class RepeatedCommand:
 
     @property
     def repeated_ns(self) -> int:
-        """What could be saved if it ran once only."""
+        """The time that could be saved if it ran only once."""
         return self.total_ns - self.total_ns // len(self.process_ids)
 
 
 @dataclass(frozen=True)
 class ActivityCost:
-    """What the processes of one activity took, in ns. longest_id: the process that lived longest.
+    """The cost of the processes of one activity, in ns. longest_id: the process that lived longest.
 
-    waiting_ns: of processes without children, wall time minus CPU time.
+    waiting_ns: wall time minus CPU time of the processes without children.
     """
 
     activity: str
@@ -61,10 +61,10 @@ class ActivityCost:
 
 @dataclass(frozen=True)
 class Report:
-    """A report of a command and all that came of it, or of all that was started in a recording. Times in Unix ns.
+    """A report of a command and its descendants, or of all processes that started in a recording. Times in Unix ns.
 
-    concurrency: how many processes were active, on average over each of STEPS steps. most_active: at one time.
-    Lists are complete: sections by length or (path) by time, the others by cost.
+    concurrency: the average number of active processes in each of STEPS steps. most_active: the highest number at one
+    time. All lists are complete. Serial sections are sorted by length, the critical path by time, the others by cost.
     """
 
     recording: Recording
@@ -81,7 +81,7 @@ class Report:
 
     @property
     def wall_ns(self) -> int:
-        """How long it took, in ns."""
+        """The time from start to end, in ns."""
         return self.end_ns - self.start_ns
 
     @property
@@ -96,10 +96,10 @@ class Report:
 
 
 def read(connection: sqlite3.Connection, recording: Recording, shown: int = command_summary.SHOWN) -> Report:
-    """The report of a recording. shown: how many processes each list of its summary has at most."""
+    """Returns the report of a recording. shown: the most processes that a list of its summary names."""
     summary = command_summary.read(connection, recording, shown)
     command = summary.command
-    nodes = process_tree.members(connection, recording.id, None if command is None else command.id)
+    nodes = process_tree.read_reported(connection, recording.id, None if command is None else command.id)
     start_ns = command.start_ns if command else recording.started_ns
     end_ns = (command.end_ns if command else None) or recording.until_ns
     schedule = Schedule(nodes, start_ns, end_ns)
@@ -120,9 +120,9 @@ def read(connection: sqlite3.Connection, recording: Recording, shown: int = comm
 
 
 def _path_shares(path: Sequence[Section]) -> list[PathShare]:
-    """The critical path by activity; most time first."""
+    """Returns the critical path by activity, most time first."""
     spent: Counter[str] = Counter()
-    ids: dict[str, dict[int, None]] = {}  # in the order of the path, each once
+    ids: dict[str, dict[int, None]] = {}  # as an ordered set
     for each in path:
         spent[each.node.activity] += each.duration_ns
         ids.setdefault(each.node.activity, {})[each.node.id] = None
@@ -131,11 +131,11 @@ def _path_shares(path: Sequence[Section]) -> list[PathShare]:
 
 
 def _repeated(nodes: Sequence[Node]) -> list[RepeatedCommand]:
-    """Commands that ran more than once in a directory, by what all runs but one took."""
+    """Returns the commands that ran more than once in the same directory, most repeated time first."""
     runs: dict[tuple[bytes, str | None], list[Node]] = {}
     for node in nodes:
         if node.has_run and node.lifetime_ns is not None:
-            runs.setdefault((node.command, node.place), []).append(node)
+            runs.setdefault((node.command, node.directory), []).append(node)
     found = [
         RepeatedCommand(
             same[-1].line, directory, tuple(node.id for node in same), sum(node.lifetime_ns or 0 for node in same)
@@ -147,7 +147,7 @@ def _repeated(nodes: Sequence[Node]) -> list[RepeatedCommand]:
 
 
 def _activities(nodes: Sequence[Node]) -> list[ActivityCost]:
-    """What the processes took, by activity; most expensive first."""
+    """Returns the costs by activity, most expensive first."""
     parents = {node.parent_id for node in nodes}
     by_activity: dict[str, list[Node]] = {}
     for node in nodes:
@@ -166,7 +166,7 @@ def _activities(nodes: Sequence[Node]) -> list[ActivityCost]:
 
 
 def _waiting_ns(node: Node) -> int:
-    """Wall time minus CPU time; 0 where one of them isn't known."""
+    """Returns wall time minus CPU time; 0 if one of them isn't known."""
     if node.lifetime_ns is None or node.cpu_ns is None:
         return 0
     return max(node.lifetime_ns - node.cpu_ns, 0)

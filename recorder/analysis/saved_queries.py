@@ -1,4 +1,4 @@
-"""The saved queries: finds, parses, binds and runs them. One file of queries/ each; its head says all about it."""
+"""The saved queries: finds, parses, binds and runs them. Each is a file in queries/; its head describes it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from . import query_head
 
 @dataclass(frozen=True)
 class SavedQuery:
-    """One file of queries/. columns: name -> what it says. head: as it is in the file. sql: without macros."""
+    """A saved query. columns: descriptions by name. head: the comments of its file. sql: with macros expanded."""
 
     name: str
     title: str
@@ -31,19 +31,19 @@ class SavedQuery:
 
     @property
     def script(self) -> str:
-        """Its head and its SQL, for any program that runs SQL: only the parameters are left to be set."""
+        """Its head and its SQL, for any program that runs SQL and can set parameters."""
         ends_in_comment = "--" in self.sql.rpartition("\n")[2]
         return f"{self.head}\n{self.sql}" + ("\n;" if ends_in_comment else ";")
 
     @property
     def example(self) -> list[str]:
-        """Options of an example call: the parameters that it needs, or else one that it takes."""
+        """The options of an example call: with the required parameters, or else with one optional parameter."""
         needed = [parameter for parameter in self.parameters if parameter.required]
         own = [parameter for parameter in self.parameters if parameter.name not in _RECORDING_PARAMETERS]
         shown = needed or own[:1]
         return [word for each in shown for word in ("-p", f"{each.name}={each.example}")] or ["--recording", "1"]
 
-    def about(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, Any]:
         """Name, title, description and parameters, as `webpf query --format json` lists them."""
         return {
             "name": self.name,
@@ -55,9 +55,9 @@ class SavedQuery:
 
 @dataclass(frozen=True)
 class Result:
-    """Rows of a query as they come from the file: read them within the `with` that opened it.
+    """The result of a query. `rows` reads from the open file, so use it within the `with` block of run().
 
-    recordings: those that it is about.
+    recordings: the recordings that the query is about.
     """
 
     columns: list[str]
@@ -67,13 +67,13 @@ class Result:
 
 @cache
 def names() -> list[str]:
-    """Names of the saved queries, sorted."""
+    """Returns the names of the saved queries, sorted."""
     folder = files("webpf.queries")
     return sorted(entry.name.removesuffix(".sql") for entry in folder.iterdir() if entry.name.endswith(".sql"))
 
 
 def load(name: str) -> SavedQuery:
-    """Raises UsageError for a name that there is not, with the nearest one that there is."""
+    """Returns the query of this name. Raises UsageError, with the most similar name, if there is none."""
     if name not in names():
         near = difflib.get_close_matches(name, names(), n=1)
         raise UsageError(
@@ -89,7 +89,7 @@ def _read(name: str) -> SavedQuery:
 
 
 def parse(name: str, source: str) -> SavedQuery:
-    """A query from the text of its file: a head (see query_head), then one SELECT. Raises ValueError."""
+    """Parses the text of a file: a head (see query_head), then one SELECT. Raises ValueError."""
     try:
         head = query_head.parse(source)
         lines = source.splitlines()
@@ -102,14 +102,17 @@ def parse(name: str, source: str) -> SavedQuery:
 
 
 def bind(query: SavedQuery, given: Mapping[str, str]) -> dict[str, str]:
-    """A value for each parameter, '' where none is given: as text, as Datasette passes them. Raises UsageError."""
+    """Returns a value for each parameter, as text, because Datasette passes text; '' if it isn't set.
+
+    Raises UsageError for an unknown parameter, a wrong type, or a required parameter that isn't set.
+    """
     by_name = {parameter.name: parameter for parameter in query.parameters}
     for name, value in given.items():
         if name not in by_name:
             near = difflib.get_close_matches(name, by_name, n=1)
             known = f"did you mean {near[0]}?" if near else f"it has {', '.join(by_name) or 'none'}"
             raise UsageError(f"query {query.name} has no parameter {name!r}: {known}", f"webpf query {query.name}")
-        if not query_head.fits(value, by_name[name].type):
+        if not query_head.is_of_type(value, by_name[name].type):
             wanted = by_name[name].type
             raise UsageError(
                 f"parameter {name} of query {query.name} takes {_A[wanted]}, not {value!r}",
@@ -124,8 +127,8 @@ def bind(query: SavedQuery, given: Mapping[str, str]) -> dict[str, str]:
     return {name: given.get(name, "") for name in by_name}
 
 
-def given(pairs: Iterable[str]) -> dict[str, str]:
-    """Parameters from words like KEY=VALUE. Raises UsageError."""
+def parse_parameters(pairs: Iterable[str]) -> dict[str, str]:
+    """Parses words such as KEY=VALUE. Raises UsageError."""
     values = {}
     for each in pairs:
         key, equals, value = each.partition("=")
@@ -137,7 +140,7 @@ def given(pairs: Iterable[str]) -> dict[str, str]:
 
 @contextmanager
 def run(path: Path, query: SavedQuery, given: Mapping[str, str]) -> Iterator[Result]:
-    """Runs a saved query. Raises UsageError, NotFound or DataError."""
+    """Runs a saved query on a file. Raises UsageError, NotFound or DataError."""
     named = {name: given[name] for name in _RECORDING_PARAMETERS & given.keys() if given[name]}
     values = bind(query, {**given, **dict.fromkeys(named, "1")})  # names of recordings are looked up in the file
     with reader.reading(path) as connection:

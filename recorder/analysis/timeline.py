@@ -1,6 +1,7 @@
-"""What the timeline shows of a stretch of time, in so much detail as its width can show. Reads; knows no Datasette.
+"""The data of the timeline: what it shows of a stretch of time, in as much detail as its width in pixels allows.
 
-Never all rows: bars for the longest of those that are a pixel wide or more, counts per column for the others.
+It never sends all rows. The longest processes that are at least one pixel wide become bars; the others are counted
+per column. This module knows nothing of Datasette.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from . import process_tree, saved_queries
 MOST_BARS = 2500
 OVERVIEW_STEPS = 1000
 _COLUMN_PIXELS = 4
-_ARGS = 300  # characters of a command line that are sent
+_ARGS = 300  # the most characters of a command line that are sent
 _NAMES = 500
 _FARTHEST = 1 << 62
 
@@ -29,10 +30,10 @@ OUTCOMES = ("ok", "failed", "signalled", "running", "lost")
 _NUMBERS = {outcome: number for number, outcome in enumerate(OUTCOMES)}
 Row: TypeAlias = dict[str, Any]
 
-# How long a process lived that is lost isn't known, and that is what its bar says, whatever its status was.
+# The end of a lost process isn't known. Its bar says so, even if its status is known.
 _OUTCOME = "CASE WHEN state = 'lost' THEN 'lost' ELSE outcome!(processes) END"
 _LAST = "last_ns!(processes, :now_ns)"
-# start_ns and end_ns come first in the index that this is read from.
+# The index that serves this condition begins with start_ns and end_ns.
 _IN_WINDOW = f"""recording_id = :recording AND is_counted!(processes) AND start_ns <= :to_ns
     AND {_LAST} >= :from_ns"""
 _RESIDENT = "start_ns < :begin AND end_ns IS NULL AND state = 'running'"
@@ -41,9 +42,9 @@ _LENGTH = f"{_LAST} - start_ns"
 
 @dataclass(frozen=True)
 class View:
-    """What is looked at: ms from the begin of the command or the recording, width in pixels; filters.
+    """The part of a recording that a page shows: times in ms from begin_ns(), the width in pixels, and filters.
 
-    residents: whether those that ran all the time are shown too; on most machines they are many, and say little.
+    residents: also show processes that ran all the time. Most machines have many, and they say little.
     """
 
     from_ms: float
@@ -57,9 +58,9 @@ class View:
 
 
 def overview(connection: sqlite3.Connection, recording: Recording) -> Row:
-    """Of the whole recording: how many processes there are, and how many were alive at each of OVERVIEW_STEPS steps.
+    """Returns numbers of the whole recording: its processes, and how many were alive at each of OVERVIEW_STEPS steps.
 
-    lead_ms: how long the recording had gone on when its command began, from which times count.
+    lead_ms: the time from the start of the recording to the start of its command. Times count from the latter.
     """
     begin = process_tree.begin_ns(connection, recording)
     query = saved_queries.load("concurrency")
@@ -79,7 +80,7 @@ def overview(connection: sqlite3.Connection, recording: Recording) -> Row:
 
 
 def choices(connection: sqlite3.Connection, recording: Recording) -> Row:
-    """Names and users to choose from, with how many processes each has; most first."""
+    """Returns the names and users that filters offer, with their numbers of processes, most first."""
     names: Counter[str | None] = Counter()
     users: Counter[int | None] = Counter()
     for name, user, count in connection.execute(
@@ -93,7 +94,10 @@ def choices(connection: sqlite3.Connection, recording: Recording) -> Row:
 
 
 def window(connection: sqlite3.Connection, recording: Recording, view: View, work: Work = UNWATCHED) -> Row:
-    """Bars in lanes for a stretch, and how many are too short for one, by column and outcome. Raises as `work`."""
+    """Returns the bars of a view in their lanes, and counts of the shorter processes by column and outcome.
+
+    Raises Interrupted if `work` does.
+    """
     begin = process_tree.begin_ns(connection, recording)
     pixel = max((view.to_ms - view.from_ms) * 1e6 / max(view.width, 1), 1)
     columns = max(view.width // _COLUMN_PIXELS, 1)
@@ -113,23 +117,23 @@ def window(connection: sqlite3.Connection, recording: Recording, view: View, wor
         "pattern": view.search,
     }
     wanted = expand(" AND ".join([_IN_WINDOW, *_filters(view)]))
-    bars = _bars(connection, wanted, values, begin)
+    bars = _read_bars(connection, wanted, values, begin)
     shortest = min((bar["end_ms"] - bar["start_ms"] for bar in bars), default=0) * 1e6
-    # Where not all that are wide enough have a bar, the others count as short.
+    # If there are too many for MOST_BARS, those without a bar are counted like short ones.
     values["pixel"] = max(pixel, shortest) if len(bars) == MOST_BARS else pixel
     return {
         "length_ms": length_ns(connection, recording) / 1e6,
         "status": recording.status,
-        "lanes": pack(bars),
+        "lanes": assign_lanes(bars),
         "bars": bars,
         "columns": columns,
-        "short": list(_short(connection, wanted, values, work)),
-        "matches": _matches(connection, wanted, values) if view.search else None,
+        "short": list(_count_short(connection, wanted, values, work)),
+        "matches": _count_matches(connection, wanted, values) if view.search else None,
     }
 
 
-def pack(bars: list[Row]) -> int:
-    """Gives each bar a lane, below that of its parent, in which nothing overlaps; returns how many lanes there are.
+def assign_lanes(bars: list[Row]) -> int:
+    """Gives each bar a lane below the lane of its parent, so that no bars overlap; returns the number of lanes.
 
     bars: in the order of their starts.
     """
@@ -142,7 +146,7 @@ def pack(bars: list[Row]) -> int:
 
 
 class _Lanes:
-    """From when each lane is free. A binary tree over them, of the earliest below: the first one is found in log n."""
+    """The time from which each lane is free, in a binary tree of minimums: finding the first free lane takes log n."""
 
     def __init__(self, most: int) -> None:
         self.used = 0
@@ -150,10 +154,10 @@ class _Lanes:
         self._earliest = [-math.inf] * (2 * self._size)
 
     def take(self, first: int, since: float, until: float) -> int:
-        """The first lane from `first` on that is free since a moment; from now on it is so only until the other."""
+        """Returns the first lane from `first` on that is free at `since`, and occupies it until `until`."""
         node = first + self._size
         while self._earliest[node] > since:
-            while node & 1:  # nothing of what is above it is on its right
+            while node & 1:  # a right child: its parent covers no lane further to the right
                 node >>= 1
             node += 1
         while node < self._size:
@@ -168,12 +172,12 @@ class _Lanes:
 
 
 def length_ns(connection: sqlite3.Connection, recording: Recording) -> int:
-    """How long the recording took, or has taken so far, from where its command began on."""
+    """Returns the time in ns from begin_ns() to the end of the recording, or to its last commit if it is running."""
     return max(recording.until_ns - process_tree.begin_ns(connection, recording), 1)
 
 
 def _in_64_bits(ns: float) -> int:
-    """The nearest time that is far enough from the end of SQLite's integers to be computed with: files are made up."""
+    """Clamps a time, so that SQLite can compute with it without overflow: requests and files can hold any number."""
     return math.floor(min(max(ns, -_FARTHEST), _FARTHEST))
 
 
@@ -188,7 +192,7 @@ def _filters(view: View) -> Iterable[str]:
         yield f"NOT ({_RESIDENT})"
 
 
-def _bars(connection: sqlite3.Connection, wanted: str, values: Row, begin: int) -> list[Row]:
+def _read_bars(connection: sqlite3.Connection, wanted: str, values: Row, begin: int) -> list[Row]:
     sql = expand(
         f"""WITH longest AS MATERIALIZED (
             SELECT id FROM processes WHERE {wanted} AND ({_LENGTH}) >= :pixel ORDER BY {_LENGTH} DESC, id LIMIT :most
@@ -209,11 +213,13 @@ def _bars(connection: sqlite3.Connection, wanted: str, values: Row, begin: int) 
     return bars
 
 
-def _short(connection: sqlite3.Connection, wanted: str, values: Row, work: Work) -> Iterator[tuple[int, int, int]]:
-    """Column, outcome and how many, of those that are shorter than a bar.
+def _count_short(
+    connection: sqlite3.Connection, wanted: str, values: Row, work: Work
+) -> Iterator[tuple[int, int, int]]:
+    """Yields (column, outcome, count) of the processes that are too short for a bar.
 
-    One statement per column, a range of the index over time each: a GROUP BY would sort all, and take twice as long.
-    Without the limit, the outcome would be worked out once for each sum.
+    It runs one statement per column, each over a range of the index: a GROUP BY would sort all rows and take twice as
+    long. LIMIT -1 keeps SQLite from computing the outcome again for each sum.
     """
     sums = ", ".join(f"sum(outcome = '{outcome}')" for outcome in OUTCOMES)
     counted = expand(
@@ -221,7 +227,7 @@ def _short(connection: sqlite3.Connection, wanted: str, values: Row, work: Work)
         WHERE {wanted} AND ({_LENGTH}) < :pixel AND start_ns >= :since LIMIT -1)"""
     )
     edges = [round(values["from_ns"] + number * values["column"]) for number in range(values["columns"])]
-    # Who began before the first column, and reaches into it, is less than a bar's length away.
+    # A short process that reaches into the first column began less than a pixel before it.
     since = [_in_64_bits(values["from_ns"] - values["pixel"]), *edges[1:]]
     until = [*(edge - 1 for edge in edges[1:]), values["to_ns"]]
     for column, edge in enumerate(zip(since, until, strict=True)):
@@ -232,7 +238,7 @@ def _short(connection: sqlite3.Connection, wanted: str, values: Row, work: Work)
                 yield column, outcome, number
 
 
-def _matches(connection: sqlite3.Connection, wanted: str, values: Row) -> int:
+def _count_matches(connection: sqlite3.Connection, wanted: str, values: Row) -> int:
     sql = f"""SELECT count(*) FROM processes WHERE {wanted}
         AND (instr(lower(comm), lower(:pattern)) OR instr(lower(args), lower(:pattern)))"""
     return int(connection.execute(sql, values).fetchone()[0])

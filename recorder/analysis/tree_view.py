@@ -1,6 +1,7 @@
-"""The tree of a recording's processes, folded where it repeats: siblings that did the same are one branch. Pure.
+"""The tree of a recording's processes, in which siblings that did the same are folded into one branch. Pure.
 
-Two processes did the same if their programs have one name, they ended alike, and what they started did the same.
+Two processes did the same if their programs have the same name, they ended in the same way, and their children did the
+same.
 """
 
 from __future__ import annotations
@@ -14,10 +15,10 @@ from .process_tree import Node
 
 @dataclass(frozen=True)
 class Branch:
-    """A process, or siblings that did the same, in a tree. level: how far below the top, which is 0.
+    """A process in a tree, or siblings that did the same. level: its depth; the top has level 0.
 
-    parent_id: the first process of the branch above it. is_last: of the branches below that one.
-    hidden: how many processes below it are not shown, for they are too deep.
+    parent_id: the first process of the branch above. is_last: it is the last branch below that one.
+    hidden: how many processes below it are not shown, because they are too deep.
     """
 
     nodes: Sequence[Node]
@@ -33,13 +34,13 @@ class Branch:
 
     @property
     def cpu_ns(self) -> int | None:
-        """The CPU time of its processes, in ns; None if it is known of none."""
+        """The CPU time of its processes, in ns; None if it isn't known for any of them."""
         known = [node.cpu_ns for node in self.nodes if node.cpu_ns is not None]
         return sum(known) if known else None
 
 
 class Tree:
-    """The processes of a recording. idle: how many are left out, for they ran all the time and started nothing."""
+    """The tree of some processes. idle: how many are left out because they ran all the time and started nothing."""
 
     def __init__(self, nodes: Iterable[Node], folds: bool = True) -> None:
         self._nodes = {node.id: node for node in nodes}
@@ -55,10 +56,10 @@ class Tree:
         return id in self._nodes
 
     def _parents_first(self) -> list[int]:
-        """All processes, parents before their children: mostly, but not always, in the order of their ids."""
+        """Returns the ids of all processes, parents before their children."""
         order = self._with_descendants(self._children.setdefault(None, []))
         missing = self._nodes.keys() - order
-        while missing:  # each other's ancestors, in a file that no recorder wrote
+        while missing:  # a damaged file can make processes ancestors of each other: such a ring is cut open
             top = min(missing)
             self._children[self._nodes[top].parent_id].remove(top)
             self._children[None].append(top)
@@ -69,14 +70,14 @@ class Tree:
 
     def _with_descendants(self, ids: Iterable[int]) -> list[int]:
         found = list(ids)
-        for id in found:  # which grows meanwhile
+        for id in found:  # the list grows while it is read
             found += self._children.get(id, [])
         return found
 
     def _drop_idle(self) -> int:
-        """Leaves out processes that ran all the time and started nothing: most machines have many, and they say little.
+        """Removes processes that ran all the time and started nothing: most machines have many, and they say little.
 
-        Returns how many.
+        Returns how many it removed.
         """
         before = after = 0
         for id in [*reversed(self._order), None]:
@@ -93,7 +94,7 @@ class Tree:
         return self._nodes[id].is_old and self._nodes[id].state == RUNNING
 
     def _find_shapes(self) -> dict[int, int]:
-        """A number for each process, the same for those that did the same."""
+        """Returns a number for each process. Processes that did the same have the same number."""
         numbers: dict[tuple[str, str, frozenset[int]], int] = {}
         shapes: dict[int, int] = {}
         for id in reversed(self._order):
@@ -103,9 +104,9 @@ class Tree:
         return shapes
 
     def branches(self, top: int | None = None, depth: int | None = None) -> Iterator[Branch]:
-        """The branches, each followed by those below it, from the roots or from the process with the id `top` down.
+        """Yields the branches, each followed by the branches below it, from the roots or from the process `top` down.
 
-        depth: at most so many levels below.
+        depth: the number of levels below the top that are shown; None: all.
         """
         todo: list[tuple[list[int], int | None, int, bool]] = []  # the next one is last
 
@@ -124,7 +125,7 @@ class Tree:
                 push([child for id in group for child in self._children.get(id, [])], group[0], level + 1)
 
     def _groups(self, ids: Sequence[int]) -> list[list[int]]:
-        """Those that did the same together, in the order of their first."""
+        """Returns the ids in groups that did the same, in the order of the first id of each."""
         groups: dict[int, list[int]] = {}
         for id in ids:
             groups.setdefault(self._shapes.get(id, -id), []).append(id)

@@ -1,4 +1,4 @@
-"""The command line: options in, text and exit code out. Heavy modules are imported where they are used.
+"""The commands of webpf: they parse options, print text and set the exit code. Heavy modules are imported on use.
 
 Its face: `app.run`.
 """

@@ -1,4 +1,4 @@
-"""The command line: options in, text and exit code out. Nothing else; heavy modules are imported where they're used."""
+"""The Typer app with all commands, and the function that runs it. Commands import heavy modules only when they run."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _ParseError: type[Exception] = typer.BadParameter.__mro__[1]
 
 app = typer.Typer(
     name="webpf",
-    help="Records every process that this machine starts, with eBPF, into SQLite; and tells how long each lived.",
+    help="Record every process that this machine starts, with eBPF, into a SQLite file, and show how long each lived.",
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
@@ -32,16 +32,16 @@ def _show_version(wanted: bool) -> None:
 
 
 def run() -> int:
-    """Runs the command line in sys.argv; returns the exit code. Raises WebpfError."""
+    """Runs the command line in sys.argv and returns the exit code. Raises WebpfError."""
     try:
         code = app(standalone_mode=False)
     except _ParseError as error:
         from . import usage
 
-        raise usage.of_parser(error) from None
+        raise usage.explain_parser_error(error) from None
     except typer.Exit as ending:
         code = ending.exit_code
-    except typer.Abort:  # what older versions make of Ctrl-C
+    except typer.Abort:  # older versions of Typer raise it at Ctrl-C
         raise KeyboardInterrupt from None
     return code if isinstance(code, int) else 0
 
@@ -55,7 +55,7 @@ def _main(
             "--version",
             callback=_show_version,
             is_eager=True,
-            help="Show the versions of webpf, BCC and so on, and exit.",
+            help="Show the versions of webpf, BCC, the kernel, Python and SQLite, and exit.",
         ),
     ] = False,
     verbose: Verbose = False,
@@ -65,8 +65,8 @@ def _main(
 
 
 def _add(command: Callable[..., None], *examples: str, **settings: Any) -> None:
-    """A command. examples: command lines that can be pasted; they are at the end of its help."""
-    epilog = "\b\nExamples:\n" + "\n".join(f"  {example}" for example in examples)  # \b: as it is, line by line
+    """Adds a command. examples: command lines that can be pasted, shown at the end of its help."""
+    epilog = "\b\nExamples:\n" + "\n".join(f"  {example}" for example in examples)  # \b: keep the line breaks
     app.command(epilog=epilog, **settings)(command)
 
 

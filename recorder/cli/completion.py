@@ -1,6 +1,6 @@
-"""What the shell offers after a Tab: saved queries, their parameters, recordings; nothing where it can't tell.
+"""Completion in the shell: saved queries, their parameters, and recordings. Errors offer nothing.
 
-Each is a value with what it means, which some shells show beside it.
+Each function returns pairs of a value and its description. Some shells show the description beside the value.
 """
 
 from __future__ import annotations
@@ -14,20 +14,20 @@ import typer
 if TYPE_CHECKING:
     from ..model.recording import Recording
 
-_WAIT_SECONDS = 0.2  # for a file that is locked: somebody waits for an answer at a prompt
-_DESCRIPTION = 80  # characters
+_WAIT_SECONDS = 0.2  # for a locked file: the user waits at a prompt
+_DESCRIPTION = 80  # the most characters
 _NAME = re.compile(r"\w[\w.@%+,/-]*")
 
 
-def queries() -> list[tuple[str, str]]:
-    """The names of the saved queries, with their titles."""
+def complete_query() -> list[tuple[str, str]]:
+    """Returns the names of the saved queries, with their titles."""
     from ..analysis import saved_queries
 
     return [(name, saved_queries.load(name).title) for name in saved_queries.names()]
 
 
-def parameters(context: typer.Context) -> list[tuple[str, str]]:
-    """`KEY=` for each parameter of the saved query on the command line, without those that it gives already."""
+def complete_parameter(context: typer.Context) -> list[tuple[str, str]]:
+    """Returns `KEY=` for each parameter of the saved query that the command line doesn't set yet."""
     from ..analysis import saved_queries
 
     words = [context.params.get("name"), *context.args]
@@ -39,10 +39,10 @@ def parameters(context: typer.Context) -> list[tuple[str, str]]:
     return [(f"{each.name}=", f"{each.form}; {each.description}") for each in wanted]
 
 
-def recordings(path: Path) -> list[tuple[str, str]]:
-    """The numbers and names of the recordings in a file, the latest first.
+def complete_recording(path: Path) -> list[tuple[str, str]]:
+    """Returns the numbers and names of the recordings in a file, latest first.
 
-    Names that a shell would take to pieces are only said beside the numbers.
+    A name that a shell would split is shown only in the description of its number.
     """
     from ..storage import reader
 
@@ -54,7 +54,7 @@ def recordings(path: Path) -> list[tuple[str, str]]:
             if each.name and _NAME.fullmatch(each.name):
                 offered.setdefault(each.name, f"recording {each.id}: {_describe(each)}")
         return list(offered.items())
-    except Exception:  # whatever is wrong with the file: it is said when the command runs, not at a Tab
+    except Exception:  # an error of the file is shown when the command runs, not at a Tab
         return []
 
 

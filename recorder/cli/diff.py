@@ -1,4 +1,4 @@
-"""The command that compares: options in, text and exit code out. Nothing else."""
+"""The command `diff`, which compares two recordings."""
 
 from __future__ import annotations
 
@@ -10,45 +10,55 @@ import typer
 
 from ..errors import UsageError
 from .options import AsReport, ReportFormat
-from .recording_choice import Chosen, Db, File, choose_file, split
+from .recording_choice import Chosen, Db, WholeFile, choose_file, split_reference
 from .spool import spooled
 
 if TYPE_CHECKING:
     from ..analysis.diff import Comparison, Condition
 
-_EXCEEDED = 1
+_EXCEEDED = 1  # exit code
+_REFERENCE = "FILE, FILE:N, or a number or name in --db"
 
-
-_REFERENCE = "FILE, FILE:N, or a number or name in the file named by --db"
+_FailIf = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--fail-if",
+        metavar="CONDITION",
+        help="Exit with code 1 if this holds, such as 'wall>10%'. Can be repeated.",
+    ),
+]
 
 
 def diff(
     before: Annotated[
         str | None,
         typer.Argument(
-            metavar="BEFORE", help=f"A recording: {_REFERENCE}. Default: the last but one.", show_default=False
+            metavar="BEFORE",
+            help=f"First recording: {_REFERENCE}. Default: the one before the latest.",
+            show_default=False,
         ),
     ] = None,
     after: Annotated[
-        str | None, typer.Argument(metavar="AFTER", help="Likewise. Default: the latest.", show_default=False)
+        str | None,
+        typer.Argument(
+            metavar="AFTER", help="Second recording, named likewise. Default: the latest.", show_default=False
+        ),
     ] = None,
-    file: File = None,
+    file: WholeFile = None,
     db: Db = None,
-    fail_if: Annotated[
-        list[str] | None,
-        typer.Option("--fail-if", metavar="CONDITION", help="Exit with 1 if, as 'wall>10%'; may be given again."),
-    ] = None,
+    fail_if: _FailIf = None,
     format: AsReport = ReportFormat.text,
 ) -> None:
     """Compare two recordings.
 
-    Lists what is new, gone or slower, needs more CPU time or memory, or fails more. --fail-if makes it a test.
+    Lists what is new, gone or slower, needs more CPU time or memory, or fails more often. With --fail-if, the exit code
+    says whether something got worse than allowed.
     """
     from ..analysis import diff as comparing
     from ..output.messages import say
 
     conditions = [comparing.Condition.parse(text) for text in fail_if or []]
-    one, other = (comparing.read(*chosen) for chosen in _chosen(before, after, file, db))
+    one, other = (comparing.read(*chosen) for chosen in _choose_two(before, after, file, db))
     met = [condition for condition in conditions if condition.is_met(one.whole, other.whole)]
     _write(comparing.compare(one, other), conditions, met, format)
     for each in (one, other):
@@ -74,8 +84,8 @@ def _write(comparison: Comparison, conditions: list[Condition], met: list[Condit
             write_lines(diff_text.lines(comparison), output)
 
 
-def _chosen(before: str | None, after: str | None, file: str | None, db: str | None) -> tuple[Chosen, Chosen]:
-    """The two recordings to compare. Raises UsageError if only one is named."""
+def _choose_two(before: str | None, after: str | None, file: str | None, db: str | None) -> tuple[Chosen, Chosen]:
+    """Returns the two recordings to compare. Raises UsageError if only one is named."""
     if after is None and before is not None and Path(before).exists():
         before, file = None, before
     path = choose_file(file, db)
@@ -86,10 +96,10 @@ def _chosen(before: str | None, after: str | None, file: str | None, db: str | N
 
         older, latest = comparing.last_two(path)
         return Chosen(path, str(older)), Chosen(path, str(latest))
-    return _referred(before, path), _referred(after, path)
+    return _resolve_reference(before, path), _resolve_reference(after, path)
 
 
-def _referred(reference: str, db: Path) -> Chosen:
-    chosen = split(reference)
+def _resolve_reference(reference: str, db: Path) -> Chosen:
+    chosen = split_reference(reference)
     is_path = chosen.recording is not None or "/" in reference or reference.endswith(".db") or chosen.path.exists()
     return chosen if is_path and not reference.isdecimal() else Chosen(db, reference)

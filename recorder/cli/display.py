@@ -1,4 +1,4 @@
-"""Shows how a recording goes, from a thread of its own: a terminal that is stopped (Ctrl-S) stops only that."""
+"""Shows the progress of a recording from its own thread: a stopped terminal (Ctrl-S) blocks only that thread."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from types import TracebackType
 from ..capture.recorder import Status
 from .live_status import Quiet
 
-_MOST_WAITING = 100  # calls that a stopped terminal has not taken yet; more are left out
+_MOST_WAITING = 100  # calls that wait for a stopped terminal; further ones are dropped
 _LEAVE_SECONDS = 1.0
 _STATUS_SECONDS = 0.25
 
 
 class Display:
-    """An Observer that hands on what it is told to another one, which may wait for its terminal."""
+    """An Observer that passes its calls to another Observer, which can block on its terminal."""
 
     def __init__(self, shown: Quiet) -> None:
         self._shown = shown
         self._calls: queue.Queue[Callable[[], None] | None] = queue.Queue(_MOST_WAITING)
         self._next = 0.0
-        self._status: Status | None = None  # the latest, if it has not been shown
+        self._status: Status | None = None  # the latest one, if it has not been shown
         self._thread = threading.Thread(target=self._run, name="webpf display", daemon=True)
 
     def started(self, recording_id: int, others: int) -> None:

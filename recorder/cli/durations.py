@@ -8,19 +8,20 @@ from itertools import pairwise
 from ..errors import UsageError
 
 METAVAR = "TIME"
-HELP = "as 90 (seconds), 250ms, 5m or 1h30m"
+HELP = "such as 90 (seconds), 250ms, 5m or 1h30m"
 
 _SECONDS = {"d": 86400.0, "h": 3600.0, "m": 60.0, "min": 60.0, "s": 1.0, "": 1.0, "ms": 1e-3, "us": 1e-6}
 _NUMBER = r"(?:\d+(?:\.\d*)?|\.\d+)"
 _PART = re.compile(rf"({_NUMBER})\s*(min|ms|us|[dhms]?)", re.ASCII)
 _WHOLE = re.compile(rf"(?:{_NUMBER}\s*(?:min|ms|us|[dhms])\s*)*(?:{_NUMBER})?", re.ASCII)
-_TOO_LONG = 1e9  # seconds: thirty years, which is a mistake
+_TOO_LONG = 1e9  # seconds: more than thirty years is a mistake
 
 
 def parse(option: str, text: str | None, command: str = "record") -> float | None:
-    """Seconds; None for None. option, command: for the message. Raises UsageError for what is no time, or can't be.
+    """Returns the duration in seconds, or None if `text` is None. Raises UsageError if it isn't a valid duration.
 
-    Units go from the larger to the smaller, each once; what has none is in seconds.
+    Units must go from the larger to the smaller, each at most once. A number without a unit is in seconds. The error
+    message names `option`, and its hint calls `command`.
     """
     if text is None:
         return None

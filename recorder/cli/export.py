@@ -1,4 +1,4 @@
-"""The command that takes a recording elsewhere: options in, a file out."""
+"""The command `export`, which writes a recording in the format of another tool."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ Output = Annotated[
         "-o",
         metavar="FILE",
         readable=False,
-        help="Where to (parquet: a folder); default: standard output.",
+        help="File to write; a folder for parquet. Default: standard output.",
     ),
 ]
 
 
 class Weight(str, Enum):
-    """What a stack weighs, by the names of stacks.WEIGHTS."""
+    """What a stack adds up. The values are names in stacks.WEIGHTS."""
 
     WALL = "wall"
     CPU = "cpu"
@@ -47,17 +47,19 @@ def export(
     output: Output = None,
     recording: Recording = None,
     db: Db = None,
-    weight: Annotated[Weight, typer.Option("--weight", help="Of stacks: own time, CPU time or number.")] = Weight.WALL,
+    weight: Annotated[
+        Weight, typer.Option("--weight", help="What to add up in stacks: own time, CPU time or processes.")
+    ] = Weight.WALL,
     force: Force = False,
 ) -> None:
     """Write a recording for another tool.
 
-    Perfetto, speedscope, flame graphs, spreadsheets, DuckDB, OpenTelemetry.
+    Formats for Perfetto, speedscope, flame graphs, spreadsheets, DuckDB and OpenTelemetry.
     """
     from ..export import exporter
     from ..output.messages import say
     from ..storage import atomic_file
-    from .progress_bar import LongWork
+    from .progress_bar import ProgressBar
 
     path_of_db, wanted = choose(file, db, recording)
     if output is not None and atomic_file.is_same(output, path_of_db):
@@ -67,7 +69,10 @@ def export(
         _check_output(to.value, path_of_db)
     path = output and output / (path_in_folder or "")
     is_file = path is not None and not atomic_file.is_stream(path)
-    with LongWork("the export", streams=not is_file) as work, _output(path, force, path_in_folder is not None) as out:
+    with (
+        ProgressBar("the export", streams=not is_file) as work,
+        _output(path, force, path_in_folder is not None) as out,
+    ):
         exported = exporter.export(path_of_db, wanted, to.value, weight.value, out, work)
     written = f"{path}: {path.stat().st_size:,} bytes" if path is not None and is_file else None
     for line in (written, exported.caveat):
@@ -76,7 +81,7 @@ def export(
 
 
 def _check_output(to: str, file: Path) -> None:
-    """Raises UsageError for a format that standard output can't take."""
+    """Raises UsageError if a format can't go to standard output."""
     format = FORMATS[to]
     if format.path_in_folder is not None:
         raise UsageError(
@@ -90,7 +95,7 @@ def _check_output(to: str, file: Path) -> None:
 
 @contextmanager
 def _output(path: Path | None, replaces: bool, makes_folders: bool) -> Iterator[BinaryIO]:
-    """Where an export is written: a new file, what is no file, or standard output."""
+    """Opens the output of an export: standard output, a new file, or a pipe or device."""
     from ..storage import atomic_file
     from .spool import spooled_bytes
 

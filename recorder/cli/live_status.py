@@ -1,4 +1,4 @@
-"""How a recording shows itself while it runs: a live line on a terminal, plain lines elsewhere, or nothing."""
+"""The status of a running recording: a live line on a terminal, plain lines elsewhere, or nothing."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class Plain(Quiet):
     def status(self, status: Status) -> None:
         if status.elapsed >= self._next:
             self._next += _PLAIN_SECONDS
-            say(f"{status.elapsed:.0f} s: {describe(status, self._rate.of(status))}")
+            say(f"{status.elapsed:.0f} s: {describe_status(status, self._rate.update(status))}")
 
 
 class OfStream(Quiet):
@@ -88,7 +88,7 @@ class OfReplay(Quiet):
 
 
 class Live(Plain):
-    """A progress bar that is drawn again four times a second, and leaves nothing behind."""
+    """A progress bar that is redrawn four times a second and is erased at the end."""
 
     def __init__(self, options: RecordOptions) -> None:
         super().__init__(options)
@@ -118,7 +118,7 @@ class Live(Plain):
     def status(self, status: Status) -> None:
         if self._progress is None or self._task is None:
             return
-        text = describe(status, self._rate.of(status))
+        text = describe_status(status, self._rate.update(status))
         with contextlib.suppress(OSError):
             self._progress.update(self._task, completed=status.elapsed, text=text)
             self._progress.refresh()
@@ -139,13 +139,13 @@ class Live(Plain):
 
 
 class Rate:
-    """Events per second between one status and the next."""
+    """Computes events per second between one status and the next."""
 
     def __init__(self) -> None:
         self._before = (0.0, 0)
 
-    def of(self, status: Status) -> float:
-        """Events per second since the last call."""
+    def update(self, status: Status) -> float:
+        """Returns the events per second since the last call."""
         elapsed, events = self._before
         self._before = (status.elapsed, status.events)
         return (status.events - events) / max(status.elapsed - elapsed, 0.01)
@@ -155,22 +155,22 @@ def _until(options: RecordOptions) -> str:
     return "until Ctrl-C" if options.duration is None else f"for {options.duration:g} s"
 
 
-def observer(options: RecordOptions, quiet: bool) -> Quiet:
-    """The one that suits where stderr goes."""
+def choose_observer(options: RecordOptions, quiet: bool) -> Quiet:
+    """Returns the observer that suits stderr: a terminal, or anything else."""
     if quiet:
         return Quiet()
-    # A line that is drawn again and again, and log lines, would get into each other's way.
+    # A line that is redrawn would overwrite log lines.
     return Live(options) if sys.stderr.isatty() and not log.is_verbose() else Plain(options)
 
 
-def describe(status: Status, rate: float) -> str:
-    """The numbers of a status line."""
+def describe_status(status: Status, rate: float) -> str:
+    """Returns the numbers of a status line."""
     lost = f"{status.lost:,} LOST" if status.lost else "none lost"
     return f"{status.processes:,} processes, {rate:,.0f} events/s, {lost}"
 
 
-def report(summary: Summary) -> None:
-    """What a recording came to."""
+def print_summary(summary: Summary) -> None:
+    """Prints how many processes and events a recording has, and whether it is complete."""
     totals = summary.totals
     say(
         f"recording {summary.recording_id} in {summary.db}: {totals.processes:,} processes in"
@@ -182,11 +182,11 @@ def report(summary: Summary) -> None:
         comm, pid, lifetime_ns = totals.longest
         longest = f"longest: {comm} (pid {pid}) {units.duration(lifetime_ns)}; "
     unknown = f"; CPU time of {totals.cpu_unknown:,} unknown" if totals.cpu_unknown else ""
-    say(f"{longest}failed: {totals.failed:,}; {completeness(summary)}{unknown}")
+    say(f"{longest}failed: {totals.failed:,}; {describe_completeness(summary)}{unknown}")
 
 
-def completeness(summary: Summary) -> str:
-    """`complete`, or what is missing."""
+def describe_completeness(summary: Summary) -> str:
+    """Returns `complete`, or says what is missing."""
     lost = sum(summary.counts.lost)
     if lost:
         share = lost / sum(summary.counts.attempted)
@@ -197,11 +197,11 @@ def completeness(summary: Summary) -> str:
         return "it isn't known whether events were lost"
     if not summary.complete:
         return f"NOT complete: the kernel wrote {summary.counts.arrived} events, {summary.written} arrived"
-    return "complete, no event was lost" + kept_short(summary)
+    return "complete, no event was lost" + describe_kept_short(summary)
 
 
-def kept_short(summary: Summary) -> str:
-    """What --min-lifetime couldn't leave out."""
+def describe_kept_short(summary: Summary) -> str:
+    """Returns how many short processes --min-lifetime could not leave out; '' if there are none."""
     number = summary.counts.kept_short
     return (
         f"; {number:,} processes that ended sooner than --min-lifetime are in it, for they could not be held back:"

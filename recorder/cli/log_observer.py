@@ -1,4 +1,4 @@
-"""Logs how a recording goes, once a minute and whenever something happens: for programs that record for weeks."""
+"""Logs the progress of a recording once a minute, and each message: for recordings that run for weeks."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _MIB = 1 << 20
 
 
 class LogObserver:
-    """An Observer that logs what it is told, and hands it on to another one."""
+    """An Observer that logs its calls and passes them to another Observer."""
 
     def __init__(self, shown: Observer) -> None:
         self._shown = shown
@@ -31,13 +31,13 @@ class LogObserver:
             self._next = status.elapsed + _SECONDS
             _log.info(
                 "after %.0f s: %.1f events/s; %d processes, %d events, %d lost; %.1f MiB wait; %.1f MiB resident",
-                *(status.elapsed, self._rate.of(status), status.processes, status.events, status.lost),
+                *(status.elapsed, self._rate.update(status), status.processes, status.events, status.lost),
                 *(status.waiting_bytes / _MIB, _resident_bytes() / _MIB),
             )
         self._shown.status(status)
 
     def finishing(self) -> None:
-        _log.info("the end has come: taking in what the buffer holds")
+        _log.info("the recording ends: reading the events that are left in the buffer")
         self._shown.finishing()
 
     def message(self, text: str) -> None:
@@ -46,5 +46,5 @@ class LogObserver:
 
 
 def _resident_bytes() -> int:
-    """Memory of this process, see proc_pid_statm(5)."""
+    """Returns the resident memory of this process in bytes; see proc_pid_statm(5)."""
     return int(Path("/proc/self/statm").read_text().split()[1]) * mmap.PAGESIZE

@@ -1,4 +1,4 @@
-"""The commands that look after recording files and the machine: options in, text and exit code out."""
+"""The commands `recordings`, `verify`, `rebuild`, `merge` and `doctor`: they look after files and the machine."""
 
 from __future__ import annotations
 
@@ -14,17 +14,19 @@ from ..host.invocation import sudo_command
 from ..model import argv
 from . import upgrade
 from .options import AsText, Force, Format, RowFormat, TextFormat
-from .recording_choice import Db, File, Recording, choose, choose_file
+from .recording_choice import Db, File, RecordingOrAll, WholeFile, choose, choose_file
 from .spool import spooled
 
 if TYPE_CHECKING:
-    from ..model.recording import Recording as Recorded
+    from ..model.recording import Recording
     from ..storage.verify import Finding
 
 _LISTED = ["id", "name", "status", "started", "seconds", "processes", "lost", "host", "kernel"]
 
 
-def recordings(file: File = None, recording: Recording = None, db: Db = None, format: RowFormat = Format.table) -> None:
+def recordings(
+    file: File = None, recording: RecordingOrAll = None, db: Db = None, format: RowFormat = Format.table
+) -> None:
     """List the recordings in a file."""
     from ..output.rows import write_rows
     from ..storage import reader
@@ -39,8 +41,8 @@ def recordings(file: File = None, recording: Recording = None, db: Db = None, fo
     write_rows(_LISTED, rows, format.value, None, sys.stdout)
 
 
-def _listed(recording: Recorded, processes: int) -> tuple[Any, ...]:
-    """What is listed of a recording: its start in local time, its length in seconds."""
+def _listed(recording: Recording, processes: int) -> tuple[Any, ...]:
+    """Returns the row of a recording: with its start in local time, and its length in seconds."""
     from ..output import units
 
     known = recording.started_ns is not None and recording.until_ns is not None  # else the file is damaged
@@ -57,37 +59,39 @@ def _listed(recording: Recorded, processes: int) -> tuple[Any, ...]:
     )
 
 
-def rebuild(file: File = None, recording: Recording = None, db: Db = None) -> None:
-    """Make the rows of processes from events again.
+def rebuild(file: File = None, recording: RecordingOrAll = None, db: Db = None) -> None:
+    """Rebuild the rows of processes from events.
 
-    Without --recording, for all recordings of the file.
+    Use it if `webpf verify` says that the rows don't follow from the events.
     """
     from ..output.messages import say
     from ..storage import rebuild as rebuilding
-    from .progress_bar import LongWork
+    from .progress_bar import ProgressBar
 
     chosen = choose(file, db, recording)
     upgrade.before_writing(chosen.path)
-    with LongWork("the rebuild") as work:
+    with ProgressBar("the rebuild") as work:
         rebuilt = rebuilding.rebuild(chosen.path, chosen.recording, work)
     for number, processes in rebuilt.items():
         say(f"recording {number}: {processes:,} processes rebuilt")
 
 
-def verify(file: File = None, recording: Recording = None, db: Db = None, format: AsText = TextFormat.text) -> None:
+def verify(
+    file: File = None, recording: RecordingOrAll = None, db: Db = None, format: AsText = TextFormat.text
+) -> None:
     """Check that a file is sound and complete.
 
-    SQLite's own integrity check, event counts that match, and processes that follow from the events.
+    Runs SQLite's integrity check, compares event counts, and checks that the process rows follow from the events.
     """
     from ..output.messages import write_lines
     from ..render import checks_json, checks_text, json_document
     from ..storage import verify as verifying
-    from .progress_bar import LongWork
+    from .progress_bar import ProgressBar
 
     chosen = choose(file, db, recording)
     problems: list[str] = []
     is_json = format is TextFormat.json
-    with LongWork("the verification") as work, spooled(sys.stdout, whole=is_json) as output:
+    with ProgressBar("the verification") as work, spooled(sys.stdout, whole=is_json) as output:
 
         def findings() -> Iterator[Finding]:
             for finding in verifying.verify(chosen.path, work, chosen.recording):
@@ -107,8 +111,11 @@ def verify(file: File = None, recording: Recording = None, db: Db = None, format
         raise DataError(f"{chosen.path} is not what it should be, in {len(problems)} ways", mending)
 
 
-def doctor(file: File = None, db: Db = None, format: AsText = TextFormat.text) -> None:
-    """Tell what this machine lacks for recording."""
+def doctor(file: WholeFile = None, db: Db = None, format: AsText = TextFormat.text) -> None:
+    """Check whether this machine can record.
+
+    Lists what it has, what it lacks, and the command that mends it.
+    """
     from ..kernel import doctor as examination
     from ..output.messages import write_lines
     from ..render import checks_json, checks_text, json_document
@@ -124,16 +131,19 @@ def doctor(file: File = None, db: Db = None, format: AsText = TextFormat.text) -
 
 
 def merge(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE", readable=False, help="Recording files.")],
+    files: Annotated[list[Path], typer.Argument(metavar="FILE", readable=False, help="Recording files to join.")],
     output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", readable=False, help="The new file.")],
     force: Force = False,
 ) -> None:
-    """Join several files, or hosts, in a new file."""
+    """Join several files into a new one.
+
+    The files can come from several machines. Their recordings get new numbers.
+    """
     from ..output.messages import say
     from ..storage import merge as merging
-    from .progress_bar import LongWork
+    from .progress_bar import ProgressBar
 
-    with LongWork("the merge") as work:
+    with ProgressBar("the merge") as work:
         merged = merging.merge(files, output, force, work)
     for source, numbers in merged.items():
         say(f"{source}: now recording {', '.join(map(str, numbers))} of {output}")

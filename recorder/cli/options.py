@@ -14,7 +14,7 @@ from .recording_choice import ENVIRONMENT
 
 
 class Format(str, Enum):
-    """How rows are written."""
+    """The formats of rows."""
 
     table = "table"
     csv = "csv"
@@ -23,14 +23,14 @@ class Format(str, Enum):
 
 
 class TextFormat(str, Enum):
-    """How a result is written."""
+    """The formats of a result."""
 
     text = "text"
     json = "json"
 
 
 class ReportFormat(str, Enum):
-    """How a result is written that may also go into a pull request."""
+    """The formats of a result that can also be a comment on a pull request."""
 
     text = "text"
     json = "json"
@@ -38,66 +38,68 @@ class ReportFormat(str, Enum):
 
 
 Pid = Annotated[
-    int | None, typer.Option("--pid", metavar="N", help="Record this process and what it starts from now on.")
+    int | None, typer.Option("--pid", metavar="N", help="Record process N and all that it starts from now on.")
 ]
-All = Annotated[bool, typer.Option("--all", help="With a command: record the whole machine meanwhile.")]
+All = Annotated[bool, typer.Option("--all", help="With a command: record the whole machine while it runs.")]
 AsRoot = Annotated[
-    bool, typer.Option("--as-root", help="Under sudo: run the command as root, not as the user behind sudo.")
+    bool, typer.Option("--as-root", help="Under sudo: run the command as root, not as the user who called sudo.")
 ]
 OwnCgroup = Annotated[
-    bool, typer.Option("--own-cgroup", help="With a command: record all that gets into a cgroup made for it.")
+    bool, typer.Option("--own-cgroup", help="With a command: run it in a new cgroup, and record all processes in it.")
 ]
 OldOwnCgroup = Annotated[bool, typer.Option("--cgroup", hidden=True)]  # what --own-cgroup was called at first
 Users = Annotated[
     list[str] | None,
-    typer.Option("--user", "--uid", metavar="USER", help="Only processes of this user; may be given again."),
+    typer.Option("--user", "--uid", metavar="USER", help="Record only processes of this user. Can be repeated."),
 ]
 Names = Annotated[
-    list[str] | None, typer.Option("--comm", metavar="NAME", help="Only processes of this name; may be given again.")
+    list[str] | None,
+    typer.Option("--comm", metavar="NAME", help="Record only processes with this name. Can be repeated."),
 ]
 MinLifetime = Annotated[
     str | None,
-    typer.Option("--min-lifetime", metavar=TIME, help=f"Don't keep processes that lived less than TIME, {AS}."),
+    typer.Option("--min-lifetime", metavar=TIME, help="Don't keep processes that lived less than TIME, such as 250ms."),
 ]
-Name = Annotated[str | None, typer.Option("--name", metavar="TEXT", help="A name for the recording.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
+Name = Annotated[str | None, typer.Option("--name", metavar="TEXT", help="Name of the recording.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print only errors.")]
 DryRun = Annotated[
-    bool, typer.Option("--dry-run", help="Compile, load and attach, then exit: can this machine record?")
+    bool, typer.Option("--dry-run", help="Only check that the BPF programs compile, load and attach here, then exit.")
 ]
-# Whether it can be written is said in file_check.py: Typer's own check says less.
+# file_check.py checks whether it can be written: its messages say more than Typer's.
 NewDb = Annotated[
-    Path, typer.Option("--db", metavar="FILE", envvar=ENVIRONMENT, readable=False, help="Recording file.")
+    Path, typer.Option("--db", metavar="FILE", envvar=ENVIRONMENT, readable=False, help="File to record into.")
 ]
-Force = Annotated[bool, typer.Option("--force", help="Replace FILE if it is there.")]
+Force = Annotated[bool, typer.Option("--force", help="Replace the output file if it exists.")]
 Duration = Annotated[
-    str | None, typer.Option("--duration", metavar=TIME, help=f"Stop after TIME, {AS}; default: at Ctrl-C.")
+    str | None, typer.Option("--duration", metavar=TIME, help=f"Stop after TIME, {AS}. Default: at Ctrl-C.")
 ]
 BufferMib = Annotated[
-    int, typer.Option("--buffer-mib", metavar="MIB", help="Size of the kernel's buffer; a power of two.")
+    int, typer.Option("--buffer-mib", metavar="MIB", help="Size of the kernel's buffer in MiB, a power of two.")
 ]
 MaxArgs = Annotated[
-    int, typer.Option("--max-args", metavar="BYTES", help="How much is kept of the arguments of one exec.")
+    int, typer.Option("--max-args", metavar="BYTES", help="Keep at most this many bytes of the arguments of each exec.")
 ]
-NoArgs = Annotated[bool, typer.Option("--no-args", help="Keep no arguments at all, only their length.")]
+NoArgs = Annotated[bool, typer.Option("--no-args", help="Don't keep arguments, only their length.")]
 Full = Annotated[
     bool,
-    typer.Option("--full", help="Print all that a recording holds, so that webpf replay can make one of it."),
+    typer.Option("--full", help="Print all values, so that webpf replay can make a recording from them."),
 ]
 Redact = Annotated[
     list[str] | None,
-    typer.Option("--redact", metavar="REGEX", help="Write *** for what this matches in arguments; may be given again."),
+    typer.Option("--redact", metavar="REGEX", help="Replace each match in arguments by ***. Can be repeated."),
 ]
 RowFormat = Annotated[
     Format,
     typer.Option(
         "--format",
-        help="How the rows are written. csv is safe for spreadsheets (a ' before = + - @), json and ndjson are exact.",
+        help="How to write the rows. json and ndjson are exact; csv puts a ' before what a spreadsheet takes for a"
+        " formula.",
     ),
 ]
-AsText = Annotated[TextFormat, typer.Option("--format", help="How the result is written. docs/json.md describes json.")]
+AsText = Annotated[TextFormat, typer.Option("--format", help="How to write the result. docs/json.md describes json.")]
 AsReport = Annotated[
     ReportFormat,
     typer.Option(
-        "--format", help="How the result is written. docs/json.md describes json; markdown is for a comment on GitHub."
+        "--format", help="How to write the result. docs/json.md describes json; markdown fits into a comment on GitHub."
     ),
 ]

@@ -1,4 +1,4 @@
-"""Long work at a terminal: a bar on stderr once it takes more than a second, and an end in good order at Ctrl-C."""
+"""Long operations: a progress bar on stderr after the first second, and a clean end at Ctrl-C."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from ..progress import Interrupted
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-_PATIENCE_SECONDS = 1.0
+_SHOW_AFTER_SECONDS = 1.0
 _REDRAW_SECONDS = 0.1
-_INSTRUCTIONS = 50_000  # of SQLite's machine, from one look to the next: some milliseconds
+_INSTRUCTIONS = 50_000  # of SQLite's virtual machine between two checks for a signal: some milliseconds
 
 
-class LongWork:
-    """A Work that is shown, and that signals end. what: a noun, for the bar and for what is said of an interruption.
+class ProgressBar:
+    """A Work with a progress bar, which signals interrupt. what: a noun for the bar and for the message at a signal.
 
-    streams: it writes to standard output, so that nothing half can stay: a signal ends it at once, also while a reader
-    lets it wait, and there is no bar if that is the terminal itself.
+    streams: the operation writes to standard output, not to a file that must not stay half written. Then a signal ends
+    it at once, even while it waits for a reader; and there is no bar if standard output is a terminal.
     """
 
     def __init__(self, what: str, streams: bool = False) -> None:
@@ -43,16 +43,18 @@ class LongWork:
         if self._received is not None:
             raise Interrupted(self._what, self._received)
         now = time.monotonic()
-        if now - self._begun >= _PATIENCE_SECONDS and now - self._drawn >= _REDRAW_SECONDS and self._is_shown:
+        if now - self._begun >= _SHOW_AFTER_SECONDS and now - self._drawn >= _REDRAW_SECONDS and self._is_shown:
             self._drawn = now
-            if select.select([], [sys.stderr], [], 0)[1]:  # not stopped, as by Ctrl-S: a recording file is open
+            if select.select([], [sys.stderr], [], 0)[
+                1
+            ]:  # the terminal is not stopped (Ctrl-S): waiting would hold the lock of the recording file
                 self._draw(done, total)
 
     def watch(self, connection: sqlite3.Connection) -> None:
         connection.set_progress_handler(lambda: self._received is not None, _INSTRUCTIONS)
 
     def clear(self) -> None:
-        """Takes the bar away, for what is printed in between; it comes again by itself."""
+        """Erases the bar before something else is printed. The next at() draws it again."""
         if self._progress is not None:
             with contextlib.suppress(OSError):
                 self._progress.stop()
@@ -72,16 +74,16 @@ class LongWork:
             self._progress.update(self._progress.task_ids[0], completed=done, total=max(done, total))
             self._progress.refresh()
 
-    def __enter__(self) -> LongWork:
+    def __enter__(self) -> ProgressBar:
         for number in STOP_SIGNALS:
             if signal.getsignal(number) != signal.SIG_IGN:
-                self._before[number] = signal.signal(number, self._note)
+                self._before[number] = signal.signal(number, self._on_signal)
         return self
 
-    def _note(self, number: int, frame: FrameType | None) -> None:
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
         self._received = number
         if self._streams:
-            # What is still in buffers would wait for the reader once more.
+            # Otherwise, flushing the buffers at exit would wait for the reader again.
             nowhere = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nowhere, 1)
             os.close(nowhere)
@@ -93,6 +95,6 @@ class LongWork:
         for number, handler in self._before.items():
             signal.signal(number, handler)
         self.clear()
-        # SQLite says of a statement that was ended that it failed, and so do those who asked for it.
+        # SQLite reports an interrupted statement as failed, and its callers raise that as an error of their own.
         if error is not None and self._received is not None and not isinstance(error, Interrupted):
             raise Interrupted(self._what, self._received) from None

@@ -1,4 +1,4 @@
-"""The command that runs saved queries: options in; rows, SQL or help out."""
+"""The command `query`: runs a saved query, prints its SQL or its help, or lists all queries."""
 
 from __future__ import annotations
 
@@ -16,26 +16,34 @@ from . import completion
 from .options import Format, RowFormat
 from .recording_choice import Db, File, Recording, choose
 
-_HELP_IS_OF = "webpf.query"
+_HELP_IS_OF = "webpf.query"  # key of the query that --help is about
 QueryName = Annotated[
     str | None,
-    typer.Argument(metavar="NAME", help="Saved query; without it, they are listed.", autocompletion=completion.queries),
+    typer.Argument(
+        metavar="NAME", help="Saved query to run. Default: list them all.", autocompletion=completion.complete_query
+    ),
 ]
 Parameters = Annotated[
     list[str] | None,
     typer.Option(
-        "--param", "-p", metavar="KEY=VALUE", help="Value of a parameter.", autocompletion=completion.parameters
+        "--param",
+        "-p",
+        metavar="KEY=VALUE",
+        help="Set a parameter. Can be repeated.",
+        autocompletion=completion.complete_parameter,
     ),
 ]
-Limit = Annotated[int | None, typer.Option("--limit", metavar="N", min=0, help="At most so many rows; a table: 50.")]
-ShowsSql = Annotated[bool, typer.Option("--sql", help="Print the SQL of the query; don't run it.")]
+Limit = Annotated[
+    int | None, typer.Option("--limit", metavar="N", min=0, help="Show at most N rows. Default: all; in a table 50.")
+]
+ShowsSql = Annotated[bool, typer.Option("--sql", help="Print the SQL of the query instead of running it.")]
 
 
 class QueryCommand(TyperCommand):
-    """With the name of a saved query, --help is about that query: its parameters, its columns and an example."""
+    """The command `query`. If a saved query is named, --help shows its parameters, its columns and an example."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """As the class it extends, which takes args to pieces. Raises UsageError for a query that there is not."""
+        """Parses args as TyperCommand does. Raises UsageError if --help is asked about a query that doesn't exist."""
         if not ctx.resilient_parsing:
             options, _, _ = self.make_parser(ctx).parse_args(list(args))
             name = options.get("name")
@@ -46,7 +54,7 @@ class QueryCommand(TyperCommand):
         return super().parse_args(ctx, args)
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
-        """Writes the help of the query, if one is named; else that of the command."""
+        """Writes the help of the named query, or else the help of the command."""
         query = ctx.meta.get(_HELP_IS_OF)
         if query is None:
             super().format_help(ctx, formatter)
@@ -80,9 +88,9 @@ def query(
     limit: Limit = None,
     shows_sql: ShowsSql = False,
 ) -> None:
-    """Run a saved query, or list them.
+    """Run a saved query, or list all of them.
 
-    webpf query NAME --help shows the parameters and columns of a query.
+    `webpf query NAME --help` shows the parameters and columns of a query.
     """
     if name is None:
         if shows_sql:
@@ -101,12 +109,15 @@ def query(
         write_lines(wanted.script.splitlines())
         return
     chosen = choose(file, db, recording)
-    given = saved_queries.given(parameter or [])
+    given = saved_queries.parse_parameters(parameter or [])
     if chosen.recording is not None:
         given["recording"] = chosen.recording
     with spooled(sys.stdout) as output, saved_queries.run(chosen.path, wanted, given) as result:
         write_rows(result.columns, result.rows, format.value, limit, output)
-        lines = [pid_owner.note_of_query(chosen.path, wanted, given), *(each.caveat for each in result.recordings)]
+        lines = [
+            pid_owner.describe_owners_for(chosen.path, wanted, given),
+            *(each.caveat for each in result.recordings),
+        ]
     for line in lines:
         if line:
             say(line)
@@ -117,7 +128,7 @@ def _list(format: Format, limit: int | None) -> None:
     from ..output.messages import write_lines
     from ..output.rows import write_rows
 
-    saved = [saved_queries.load(each).about() for each in saved_queries.names()]
+    saved = [saved_queries.load(each).as_dict() for each in saved_queries.names()]
     if format is Format.json:
         write_lines(json.dumps(saved, indent=2).splitlines())
     elif format is Format.ndjson:

@@ -1,4 +1,4 @@
-"""The commands that record: options in, text and exit code out. Nothing else."""
+"""The commands `record` and `stream`."""
 
 from __future__ import annotations
 
@@ -42,18 +42,18 @@ if TYPE_CHECKING:
     from ..capture.command import Command
     from ..capture.recorder import Summary
 
-COMMAND_SETTINGS = {"allow_interspersed_args": False}  # what follows the command is its own
+COMMAND_SETTINGS = {"allow_interspersed_args": False}  # options after COMMAND are its own
 CommandLine = Annotated[
     list[str] | None,
-    typer.Argument(metavar="-- COMMAND", help="Record what this starts; default: the whole machine."),
+    typer.Argument(metavar="-- COMMAND", help="Command to record. Default: the whole machine."),
 ]
 
 
 class RecordCommand(VerboseCommand):
-    """Refuses a `--` that nothing follows: with an empty $COMMAND, the whole machine would be recorded, without end."""
+    """The command `record`. It refuses `--` without a command: an empty $COMMAND must not record the whole machine."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """As the class it extends, which takes args to pieces. Raises UsageError."""
+        """Parses args as TyperCommand does. Raises UsageError if nothing follows `--`."""
         ends_in_dashes = args[-1:] == ["--"]
         rest = super().parse_args(ctx, args)
         if ends_in_dashes and not ctx.resilient_parsing and not ctx.params["command_line"]:
@@ -83,7 +83,8 @@ def record(
 ) -> None:
     """Record every process into a SQLite file.
 
-    The whole machine until Ctrl-C; or a command and all that it starts, with its exit code. Needs root or capabilities.
+    Without COMMAND, records the whole machine until Ctrl-C. With COMMAND, records it and all processes that it starts,
+    and exits with its exit code. Needs root or capabilities.
     """
     options = RecordOptions(
         command=tuple(command_line or ()),
@@ -111,7 +112,7 @@ def _run(options: RecordOptions, quiet: bool, dry_run: bool) -> None:
     command = find_command(options.command, options.as_root)
     _check_machine(None if dry_run else options.db, quiet)
     if dry_run:
-        _try(options, quiet)
+        _dry_run(options, quiet)
     elif command is not None:
         raise typer.Exit(_record_command(options, command, quiet))
     else:
@@ -119,7 +120,7 @@ def _run(options: RecordOptions, quiet: bool, dry_run: bool) -> None:
 
 
 def _check_machine(db: Path | None, quiet: bool) -> None:
-    """Raises what keeps this machine from recording, to this file if there is one. A small older file is upgraded."""
+    """Raises a WebpfError if this machine can't record, or can't write to `db`. Upgrades a small older file."""
     from ..host import resource_limits
     from ..kernel import preflight
     from ..storage import file_check
@@ -132,7 +133,7 @@ def _check_machine(db: Path | None, quiet: bool) -> None:
         upgrade.before_writing(db, quiet)
 
 
-def _try(options: RecordOptions, quiet: bool) -> None:
+def _dry_run(options: RecordOptions, quiet: bool) -> None:
     from ..kernel import probe
     from ..output.messages import say
 
@@ -148,15 +149,15 @@ def _record(options: RecordOptions, quiet: bool) -> None:
     from .display import Display
     from .log_observer import LogObserver
 
-    with open_target(options, None) as target, Display(live_status.observer(options, quiet)) as observer:
+    with open_target(options, None) as target, Display(live_status.choose_observer(options, quiet)) as observer:
         summary = record_this_machine(options, target, LogObserver(observer))
     if not quiet:
-        live_status.report(summary)
+        live_status.print_summary(summary)
         _say_next(options.db, "lifetimes")
 
 
 def _record_command(options: RecordOptions, command: Command, quiet: bool) -> int:
-    """Records a command. The supervisor waits for it, and has its exit code, whatever happens here."""
+    """Records a command. The supervisor waits for the command and returns its exit code, whatever happens here."""
     from ..capture.live_recording import record_this_machine
     from ..capture.targets import open_target
     from ..output.messages import say
@@ -168,8 +169,8 @@ def _record_command(options: RecordOptions, command: Command, quiet: bool) -> in
         with open_target(options, command) as target, Display(live_status.Quiet()) as observer:
             summary = record_this_machine(options, target, LogObserver(observer))
         if not quiet:
-            _tell(summary)
-    except Exception as error:  # whatever it is, the command is none the worse for it
+            _print_summary(summary)
+    except Exception as error:  # an error of the recorder must not disturb the command
         if not command.has_started:
             raise
         message = error.message if isinstance(error, WebpfError) else f"the recorder failed: {error!r}"
@@ -177,8 +178,8 @@ def _record_command(options: RecordOptions, command: Command, quiet: bool) -> in
     return 0
 
 
-def _tell(summary: Summary) -> None:
-    """What a command came to."""
+def _print_summary(summary: Summary) -> None:
+    """Prints the summary of a recorded command."""
     from ..analysis import command_summary
     from ..output.messages import say
     from ..render import summary_text
@@ -190,12 +191,12 @@ def _tell(summary: Summary) -> None:
         lines = list(summary_text.lines(found))
     for line in lines:
         say(line)
-    say(f"recording {summary.recording_id} in {summary.db}: {live_status.completeness(summary)}")
+    say(f"recording {summary.recording_id} in {summary.db}: {live_status.describe_completeness(summary)}")
     _say_next(summary.db, "tree")
 
 
 def _say_next(db: Path, query: str) -> None:
-    """The commands to type next."""
+    """Prints the commands to type next."""
     from ..output.messages import say
 
     webpf = program(sys.argv[0])

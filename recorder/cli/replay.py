@@ -45,7 +45,7 @@ def replay(events: Events = None, db: NewDb = DEFAULT_DB, name: Name = None, qui
     with _opened(events) as (descriptor, called), Display(shown) as observer:
         summary = replaying.replay(descriptor, called, options, observer)
     if not quiet:
-        live_status.report(summary)
+        live_status.print_summary(summary)
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""The commands that tell what happened in a recording: options in, text out."""
+"""The commands `report` and `tree`, which show what happened in a recording."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ def tree(
     recording: Recording = None,
     db: Db = None,
     pid: Annotated[
-        int | None, typer.Option("--pid", metavar="N", help="From this process down; of several, from the latest.")
+        int | None, typer.Option("--pid", metavar="N", help="Start at the process with this pid (the latest).")
     ] = None,
-    id: Annotated[int | None, typer.Option("--id", metavar="N", help="From the process with this id down.")] = None,
+    id: Annotated[int | None, typer.Option("--id", metavar="N", help="Start at the process with this id.")] = None,
     depth: Annotated[
-        int, typer.Option("--depth", metavar="N", min=0, help="At most so many levels; what is below is counted.")
+        int, typer.Option("--depth", metavar="N", min=0, help="Show at most N levels; count what is below.")
     ] = 100,
     folds: Annotated[
-        bool, typer.Option("--fold/--no-fold", help="Show siblings that did the same as one line.")
+        bool, typer.Option("--fold/--no-fold", help="Show siblings that did the same on one line.")
     ] = True,
     format: AsText = TextFormat.text,
 ) -> None:
     """Show which process started which.
 
-    Each line has times and the outcome. Siblings that did the same are one line.
+    Each line shows the times of a process and how it ended. Siblings that did the same share a line.
     """
     from ..analysis import pid_owner, process_tree
     from ..analysis import tree_view as trees
@@ -51,14 +51,14 @@ def tree(
     with spooled(sys.stdout, whole=True) as output, reader.reading(path) as connection:
         own = pid_owner.recording_of(connection, id) if id is not None and wanted is None else None
         found = reader.find(connection, path, wanted if own is None else own)
-        owners = [] if pid is None else pid_owner.find(connection, found.id, pid)
+        owners = [] if pid is None else pid_owner.find_owners(connection, found.id, pid)
         shown = trees.Tree(process_tree.read(connection, found.id), folds)
         top = owners[0] if owners else id
         if (pid is not None and top is None) or (top is not None and top not in shown):
             raise _no_such_process(found, path, pid, id)
-        # While the file is open: what is wrong with its values shows here, and is explained there.
+        # While the file is open: a wrong value in it fails here, and reader.reading() explains the error.
         _write_tree(output, format, path, found, shown, top, depth)
-    note = None if pid is None else pid_owner.note(pid, owners, "--id N")
+    note = None if pid is None else pid_owner.describe_owners(pid, owners, "--id N")
     for line in (note, _left_out(shown.idle if top is None else 0), found.caveat):
         if line:
             say(line)
@@ -91,7 +91,7 @@ def _no_such_process(recording: Recorded, path: Path, pid: int | None, id: int |
 def report(file: File = None, recording: Recording = None, db: Db = None, format: AsReport = ReportFormat.text) -> None:
     """Show where the time of a recording went.
 
-    The report has its concurrency, serial sections, critical path and repeated commands.
+    The report shows concurrency, serial sections, the critical path and repeated commands.
     """
     from ..analysis import command_summary
     from ..analysis import report as reports
@@ -105,7 +105,7 @@ def report(file: File = None, recording: Recording = None, db: Db = None, format
     with spooled(sys.stdout, True, encoding) as output, reader.reading(path) as connection:
         found = reader.find(connection, path, wanted)
         result = reports.read(connection, found, shown)
-        # While the file is open: what is wrong with its values shows here, and is explained there.
+        # While the file is open: a wrong value in it fails here, and reader.reading() explains the error.
         if format is ReportFormat.json:
             json_document.write(report_json.report_document(path, result), output)
         elif format is ReportFormat.markdown:

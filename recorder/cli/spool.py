@@ -1,7 +1,7 @@
 """Output that never waits for its reader while a recording file is open.
 
-SQLite's read lock is held as long as rows are read, and a reader of ours may be a pager, or a program that has stopped.
-So what can't be written at once is kept, in memory and then in a file without a name, until the file is closed.
+SQLite holds its read lock while rows are read, and the reader of the output can be a pager or a stopped program. So
+output that can't be written at once is kept, in memory and then in an unnamed file, until the recording file is closed.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
 _CHUNK = 64 * 1024
-_IN_MEMORY = 2 * 2**20  # bytes; what is more goes into a temporary file
+_IN_MEMORY = 2 * 2**20  # bytes; the rest goes into a temporary file
 
 
 @contextlib.contextmanager
 def spooled(output: TextIO, whole: bool = False, encoding: str | None = None) -> Iterator[TextIO]:
-    """A stream in place of standard output, for a block that reads a recording file; see spooled_bytes().
+    """Opens a text stream that replaces standard output in a block that reads a recording file; see spooled_bytes().
 
-    encoding: the one of standard output, unless another one is given.
+    encoding: default: the encoding of standard output.
     """
     output.flush()
     try:
         descriptor = output.fileno()
-    except io.UnsupportedOperation:  # it is in memory, as where a program calls this one's functions
+    except io.UnsupportedOperation:  # the output is in memory: a Python program called the function
         yield output
         return
     with spooled_bytes(descriptor, "standard output", whole) as buffer:
@@ -45,17 +45,17 @@ def spooled(output: TextIO, whole: bool = False, encoding: str | None = None) ->
         try:
             yield text
         finally:
-            text.detach()  # which flushes it
+            text.detach()  # this flushes it
 
 
 @contextlib.contextmanager
 def spooled_bytes(descriptor: int, name: str, whole: bool = False) -> Iterator[io.BufferedWriter[_Spool]]:
-    """A stream in place of a descriptor, for a block that reads a recording file. name: of it, for messages.
+    """Opens a stream that replaces a descriptor in a block that reads a recording file. name: for messages.
 
-    What is written to it goes out as far as that needs no waiting, and the rest when the block is left. A file must be
-    opened, and closed, within the block. Raises StorageError, and CannotCreate where there is no place for the rest.
+    As much as possible is written at once without waiting, and the rest at the end of the block. The recording file
+    must be opened and closed within the block. Raises StorageError, and CannotCreate if there is no room for the rest.
 
-    whole: nothing goes out before the block is left, and nothing at all if it fails: half a JSON document is of no use.
+    whole: write everything at the end of the block, and nothing if the block fails: half a JSON document is useless.
     """
     spool = _Spool(descriptor, name, whole)
     buffer = io.BufferedWriter(spool, _CHUNK)
@@ -66,7 +66,7 @@ def spooled_bytes(descriptor: int, name: str, whole: bool = False) -> Iterator[i
             raise
         except WebpfError:
             if not whole:
-                buffer.flush()  # what could be read before
+                buffer.flush()  # the rows that could be read
                 spool.write_out()
             raise
         buffer.flush()
@@ -76,14 +76,14 @@ def spooled_bytes(descriptor: int, name: str, whole: bool = False) -> Iterator[i
 
 
 class _Spool(io.RawIOBase):
-    """What is written to a descriptor, and in order what couldn't be written yet."""
+    """Writes to a descriptor, and keeps in order what could not be written yet."""
 
     def __init__(self, descriptor: int, name: str, keeps_all: bool = False) -> None:
         self._descriptor = descriptor
         self._name = name
         self._at_once = None if keeps_all else _without_waiting(descriptor)
         self._is_discarded = False
-        self._head = b""  # of what is kept, the first bytes; the others are in the file, from _begin to _end
+        self._head = b""  # the first kept bytes; the others are in the file, from _begin to _end
         self._begin = self._end = 0
         self._file = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115
 
@@ -108,12 +108,12 @@ class _Spool(io.RawIOBase):
         return len(view)
 
     def write_out(self) -> None:
-        """Writes all that was kept, and waits for the reader. Raises StorageError."""
+        """Writes everything that was kept, waiting for the reader. Raises StorageError."""
         while not self._is_discarded and self._next_chunk():
             self._head = self._head[standard_streams.write(self._descriptor, self._head, self._name) :]
 
     def discard(self) -> None:
-        """Forgets what is kept, and takes no more."""
+        """Drops what is kept, and everything that is written from now on."""
         self._is_discarded = True
         self._file.close()
         if self._at_once is not None and self._at_once != self._descriptor:
@@ -121,7 +121,7 @@ class _Spool(io.RawIOBase):
         self._at_once = None
 
     def _offer(self, data: ReadableBuffer) -> int:
-        """Writes as much as needs no waiting; returns how many bytes that was."""
+        """Writes as much as possible without waiting; returns the number of bytes."""
         return 0 if self._at_once is None else standard_streams.write(self._at_once, data, self._name, waits=False)
 
     def _keep(self, data: memoryview) -> None:
@@ -130,12 +130,12 @@ class _Spool(io.RawIOBase):
             self._end += self._file.write(data)
         except OSError as error:
             self.discard()
-            what = f"there is no room for the output, which is kept until its reader comes: {error.strerror or error}"
+            what = f"there is no room to keep the output until its reader takes it: {error.strerror or error}"
             hint = shlex.join(["env", "TMPDIR=/var/tmp", *program(sys.argv[0]), *sys.argv[1:]])
             raise CannotCreate(what, hint) from None
 
     def _next_chunk(self) -> bytes:
-        """The first of what is kept, if there is any."""
+        """Returns the first kept bytes; empty if nothing is kept."""
         if not self._head and self._begin < self._end:
             self._file.seek(self._begin)
             self._head = self._file.read(min(_CHUNK, self._end - self._begin))
@@ -146,10 +146,11 @@ class _Spool(io.RawIOBase):
 
 
 def _without_waiting(descriptor: int) -> int | None:
-    """A descriptor of the same output whose writes don't wait; None if there can be none.
+    """Returns a descriptor of the same output whose writes don't wait; None if that is impossible.
 
-    Not this one made non-blocking: other programs share it. For pipes and terminals it is opened once more. A plain
-    file has no reader to wait for; and one that can't be written to shall say so.
+    Pipes and terminals are opened a second time: other programs share the first description, so that must not become
+    non-blocking. A plain file never waits for a reader. A read-only descriptor is returned as it is: writing to it
+    gives the right error.
     """
     mode = os.fstat(descriptor).st_mode
     is_read_only = fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY

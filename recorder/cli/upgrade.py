@@ -1,4 +1,4 @@
-"""Files of older versions: the command that upgrades one, and what recorders do about one."""
+"""The command `upgrade`, and the upgrade of a small file before a command writes to it."""
 
 from __future__ import annotations
 
@@ -8,26 +8,28 @@ from typing import Annotated
 import typer
 
 from .options import Force
-from .recording_choice import Db, File, choose_file
+from .recording_choice import Db, WholeFile, choose_file
 
 _Output = Annotated[
     Path | None,
-    typer.Option("--output", "-o", metavar="FILE", readable=False, help="Write a new file, and leave the old one."),
+    typer.Option(
+        "--output", "-o", metavar="FILE", readable=False, help="Write a new file, and leave the old one unchanged."
+    ),
 ]
 
 
-def upgrade(file: File = None, db: Db = None, output: _Output = None, force: Force = False) -> None:
-    """Make a file of an older webpf current.
+def upgrade(file: WholeFile = None, db: Db = None, output: _Output = None, force: Force = False) -> None:
+    """Upgrade a file of an older webpf version.
 
-    The new file takes the old one's place when it is complete: until then, the old one stays as it is.
+    The upgraded file replaces the old one when it is complete. Until then the old file stays unchanged.
     """
     from ..output.messages import say
     from ..storage import upgrade as upgrading
     from ..storage.file_check import SCHEMA_VERSION
-    from .progress_bar import LongWork
+    from .progress_bar import ProgressBar
 
     path = choose_file(file, db)
-    with LongWork("the upgrade") as work:
+    with ProgressBar("the upgrade") as work:
         before = upgrading.upgrade(path, output, force, work)
     if before is None:
         say(f"{path} is current already (schema {SCHEMA_VERSION})")
@@ -38,12 +40,12 @@ def upgrade(file: File = None, db: Db = None, output: _Output = None, force: For
 
 
 def before_writing(db: Path, quiet: bool = False) -> None:
-    """Upgrades a small file of an older webpf that is going to be written to. Raises DataError for a large one."""
+    """Upgrades a small file of an older version before a command writes to it. Raises DataError for a large one."""
     from ..output.messages import say
     from ..storage import upgrade as upgrading
-    from .progress_bar import LongWork
+    from .progress_bar import ProgressBar
 
-    with LongWork("the upgrade") as work:
+    with ProgressBar("the upgrade") as work:
         before = upgrading.upgrade_if_small(db, work)
     if before is not None and not quiet:
         say(_done(db, before))

@@ -1,4 +1,4 @@
-"""What Typer says of a command line that it can't parse, in plain words and with a command that helps."""
+"""Explains a command line that Typer can't parse: in plain words, and with a command that helps."""
 
 from __future__ import annotations
 
@@ -10,52 +10,58 @@ from typing import Any
 
 from ..errors import UsageError
 
-_NEAR = 0.75  # of difflib: --durration for --duration, but not --quiet for --user
-_SAME = {"--username": "--user", "--file": "--db", "--database": "--db", "--time": "--duration"}
-_SAME |= {"--seconds": "--duration", "--timeout": "--duration", "--out": "--output", "--id": "--recording"}
-"""What people call options that have another name here."""
+_SIMILARITY = 0.75  # cutoff of difflib: accepts --durration for --duration, but not --quiet for --user
+_SYNONYMS = {"--username": "--user", "--file": "--db", "--database": "--db", "--time": "--duration"}
+_SYNONYMS |= {"--seconds": "--duration", "--timeout": "--duration", "--out": "--output", "--id": "--recording"}
+"""Names that other programs use for an option, and its name here."""
 
-_MORE = {"query": "webpf query lifetimes -p min_ms=100", "merge": "webpf merge a.db b.db -o all.db"}
-"""Commands that are called wrongly most, and how they are called."""
+_EXAMPLES = {"query": "webpf query lifetimes -p min_ms=100", "merge": "webpf merge a.db b.db -o all.db"}
+"""Example calls for commands that need arguments."""
 
 
-def of_parser(error: Exception) -> UsageError:
-    """error: what Typer raises. Its classes have no public names, so they are known by what they carry."""
+def explain_parser_error(error: Exception) -> UsageError:
+    """Returns the UsageError for an error of Typer's parser.
+
+    Typer's error classes have no public names, so they are recognised by their attributes.
+    """
     context = getattr(error, "ctx", None)
-    command = _command(context)
+    command = _command_name(context)
     message = str(getattr(error, "format_message", error.__str__)()).splitlines()[0].removesuffix(".")
-    said = _of_option(error, context, command) or _of_value(error) or _of_rest(message, context, command)
-    return said or UsageError(f"{message[:1].lower()}{message[1:]}", f"{command} --help")
+    explained = (
+        _explain_option(error, context, command) or _explain_value(error) or _explain_other(message, context, command)
+    )
+    return explained or UsageError(f"{message[:1].lower()}{message[1:]}", f"{command} --help")
 
 
-def _of_option(error: Any, context: Any, command: str) -> UsageError | None:
+def _explain_option(error: Any, context: Any, command: str) -> UsageError | None:
     option = getattr(error, "option_name", None)
     if option is None:
         return None
     if not hasattr(error, "possibilities"):
         return UsageError(f"{option} needs a value", f"{command} --help")
     known = [name for parameter in context.command.params for name in parameter.opts if name.startswith("--")]
-    near = [_SAME[option]] if _SAME.get(option) in known else difflib.get_close_matches(option, known, 1, _NEAR)
+    synonym = _SYNONYMS.get(option)
+    near = [synonym] if synonym in known else difflib.get_close_matches(option, known, 1, _SIMILARITY)
     meant = f": did you mean {near[0]}?" if near else ""
     return UsageError(f"{command} has no option {option}{meant}", f"{command} --help")
 
 
-def _of_value(error: Any) -> UsageError | None:
-    """Of an option, or an argument, that has a wrong value or none."""
+def _explain_value(error: Any) -> UsageError | None:
+    """Explains a missing or wrong value of an option or argument."""
     parameter = getattr(error, "param", None)
     if parameter is None:
         return None
-    command = _command(error.ctx)
-    hint = _MORE.get(command.partition(" ")[2], f"{command} --help")
+    command = _command_name(error.ctx)
+    hint = _EXAMPLES.get(command.partition(" ")[2], f"{command} --help")
     name = parameter.opts[0] if parameter.opts[0].startswith("-") else parameter.metavar or parameter.name
     if hasattr(error, "param_type"):
         return UsageError(f"{command} needs {name}", hint)
-    wanted, value = _wanted(error)
+    wanted, value = _expected_and_found(error)
     return UsageError(f"{name} takes {wanted}, not {value!r}", f"{command} --help") if wanted else None
 
 
-def _wanted(error: Any) -> tuple[str, str]:
-    """What it should be, and what it is; '' for what is not known."""
+def _expected_and_found(error: Any) -> tuple[str, str]:
+    """Returns what the value should be, and the value; '' for what isn't known."""
     message = str(error.message)
     found = list(getattr(error.__cause__, "errors", list)())
     value = str(found[0].get("input")) if found else next(iter(re.findall(r"'([^']*)'", message)), "")
@@ -69,20 +75,20 @@ def _wanted(error: Any) -> tuple[str, str]:
     return ("a whole number" if "integer" in message else "a number" if "number" in message else ""), value
 
 
-def _of_rest(message: str, context: Any, command: str) -> UsageError | None:
+def _explain_other(message: str, context: Any, command: str) -> UsageError | None:
     unknown = re.match(r"No such command '(.*?)'\.?(?: Did you mean (.*)\?)?", message)
     if unknown:
         meant = f": did you mean {unknown[2].replace(chr(39), '').replace(', ', ' or ')}?" if unknown[2] else ""
         return UsageError(f"webpf has no command {unknown[1]!r}{meant}", "webpf --help")
     extra = re.match(r"Got unexpected extra arguments? ?(?:\(s\) )?\(?(.*?)\)?$", message)
     if extra:
-        hint = _MORE.get(command.partition(" ")[2], f"{command} --help")
+        hint = _EXAMPLES.get(command.partition(" ")[2], f"{command} --help")
         return UsageError(f"{command} takes no more arguments, but got {extra[1]}", hint)
     return None
 
 
-def _command(context: Any) -> str:
-    """webpf with the command that was called, however it was called."""
+def _command_name(context: Any) -> str:
+    """Returns `webpf COMMAND` for the command that was called."""
     if context is None:
         return f"webpf {sys.argv[1]}" if len(sys.argv) > 1 and sys.argv[1].isalpha() else "webpf"
     return " ".join(["webpf", *reversed([str(each.info_name) for each in _below_root(context)])])

@@ -1,4 +1,4 @@
-"""The option `--verbose`: before a command it is webpf's own, behind it the command's. Both do the same."""
+"""The option `--verbose`. It can stand before a command or after it, and does the same in both places."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import typer
 import typer.main
 from typer.core import TyperCommand
 
-HELP = "Log to stderr what webpf does, with times (UTC)."
+HELP = "Log what webpf does to stderr, with UTC times."
 
 
 def start_log(context: typer.Context, is_wanted: bool) -> None:
-    """Log until the command has ended, if that is wanted."""
+    """Starts the log if `is_wanted`. The log stops when the command has ended."""
     if is_wanted:
         from ..output import log_writer
         from . import versions
@@ -30,14 +30,14 @@ Verbose = Annotated[
 
 
 class VerboseCommand(TyperCommand):
-    """A command with this option behind its own. Its function doesn't get it."""
+    """A command that has --verbose as its last option. The command's function doesn't get its value."""
 
     def __init__(self, *arguments: Any, params: list[Any] | None = None, **settings: Any) -> None:
         super().__init__(*arguments, params=[*(params or []), _option()], **settings)
 
 
 def _option() -> Any:
-    """As Typer makes it of a parameter."""
+    """Returns the option as Typer makes it from a parameter of a function."""
     only = typer.Typer(add_completion=False)
 
     @only.command()

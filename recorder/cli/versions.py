@@ -1,4 +1,4 @@
-"""What `webpf --version` prints: webpf's version, and those of what it works with."""
+"""What `webpf --version` prints: the versions of webpf, BCC, the kernel, Python and SQLite."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..version import __version__
 
 
 def lines() -> Iterator[str]:
-    """One line for each, webpf first, for scripts. Never fails, and loads neither BCC nor the BPF programs."""
+    """Yields a line for each version. Scripts read the first, which is webpf's. Never fails, and doesn't load BCC."""
     system = os.uname()
     yield f"webpf {__version__}"
     yield f"BCC {_bcc()}"
@@ -24,7 +24,7 @@ def lines() -> Iterator[str]:
 
 
 def log() -> None:
-    """The same, as one line of the log."""
+    """Logs all versions in one line."""
     get_logger(__name__).info("%s", ", ".join(lines()))
 
 

@@ -1,4 +1,4 @@
-"""The commands around Datasette: options in, text and exit code out. Nothing else."""
+"""The commands `browse` and `datasette-config`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from .recording_choice import Db, File, Recording, choose, choose_file
+from .recording_choice import Db, File, Recording, WholeFile, choose, choose_file
 
 
 def browse(
@@ -15,34 +15,38 @@ def browse(
     recording: Recording = None,
     db: Db = None,
     port: Annotated[
-        int | None, typer.Option("--port", metavar="N", help="Default: the first free one from 8001.")
+        int | None,
+        typer.Option("--port", metavar="N", help="Port to listen on. Default: the first free one from 8001 on."),
     ] = None,
     opens: Annotated[bool, typer.Option("--open/--no-open", help="Open the page in a browser.")] = True,
     allow_host: Annotated[
         list[str] | None,
-        typer.Option("--allow-host", metavar="NAME", help="Answer to this name too, for a proxy; may be given again."),
+        typer.Option(
+            "--allow-host", metavar="NAME", help="Answer to this host name too, for a proxy. Can be repeated."
+        ),
     ] = None,
 ) -> None:
     """Show a recording in the browser.
 
-    It may go on while you look. The address that is printed lets in the first browser that opens it, and no other.
+    The recording can still be running. Only the first browser that opens the printed address can see it.
     """
     from ..output.messages import say
     from ..web import browse as browsing
 
-    def tell(served: browsing.ServedPage) -> None:
+    def announce(served: browsing.ServedPage) -> None:
         where = "" if served.is_open or not opens else "no browser here: open "
         say(f"{where}{served.address}   (Ctrl-C ends)")
         if served.tunnel:
             say(f"from another machine, first there: {served.tunnel}")
 
-    raise typer.Exit(browsing.serve(*choose(file, db, recording), port, opens, tell, allow_host or []))
+    raise typer.Exit(browsing.serve(*choose(file, db, recording), port, opens, announce, allow_host or []))
 
 
-def datasette_config(file: File = None, db: Db = None) -> None:
+def datasette_config(file: WholeFile = None, db: Db = None) -> None:
     """Print a configuration for Datasette.
 
-    For a Datasette without webpf's plugin: queries, titles and descriptions, as YAML for -m (and in 1.0 -c).
+    It gives a Datasette without webpf's plugin the saved queries, titles and descriptions. The YAML file goes to
+    datasette's option -m, and in Datasette 1.0 also to -c.
     """
     from ..web import site_config
 

@@ -1,4 +1,4 @@
-"""Results of `report`, `diff`, `tree`, `verify` and `doctor` written as text, JSON or Markdown.
+"""Writes the results of `report`, `diff`, `tree`, `verify` and `doctor` as text, JSON or Markdown.
 
-Its face: a module for each result and format, as `report_text`, `report_json` and `report_markdown`; `json_document`.
+Its face: `json_document`, and a module for each result and format, such as `report_text` and `report_json`.
 """

@@ -1,4 +1,4 @@
-"""What `webpf verify` and `webpf doctor` found, as JSON."""
+"""The findings of `webpf verify` and the checks of `webpf doctor` as JSON."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from ..storage.verify import Finding
 
 
-def verify_document(file: Path, found: Iterable[Finding]) -> Document:
-    """What verify found."""
+def verify_document(file: Path, findings: Iterable[Finding]) -> Document:
+    """Returns the document of verify."""
     return {
         **head("verify"),
         "file": path_value(file),
@@ -25,20 +25,20 @@ def verify_document(file: Path, found: Iterable[Finding]) -> Document:
                 "events": None if each.recording is None else each.events,
                 "problems": each.problems,
             }
-            for each in found
+            for each in findings
         ),
     }
 
 
-def doctor_document(found: Iterable[Check]) -> Document:
-    """What doctor found."""
-    checks = [
+def doctor_document(checks: Iterable[Check]) -> Document:
+    """Returns the document of doctor."""
+    values = [
         {
             "name": each.name,
             "ok": each.ok,
             "found": each.detail,
             "mend": each.fix if each.ok is False and each.fix else None,
         }
-        for each in found
+        for each in checks
     ]
-    return {**head("doctor"), "can_record": all(each["ok"] is not False for each in checks), "checks": iter(checks)}
+    return {**head("doctor"), "can_record": all(each["ok"] is not False for each in values), "checks": iter(values)}

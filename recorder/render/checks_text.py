@@ -1,4 +1,4 @@
-"""What `webpf verify` and `webpf doctor` found, as text."""
+"""The findings of `webpf verify` and the checks of `webpf doctor` as text."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ _MARKS = {True: "ok", False: "MISSING", None: "-"}
 
 
 def finding_lines(finding: Finding) -> Iterator[str]:
-    """A finding of verify, and below it its problems."""
+    """Yields a line for a finding of verify, and a line for each of its problems."""
     yield f"{'WRONG' if finding.problems else 'ok':6} {_summary(finding)}"
     yield from (f"{'':6} {problem}" for problem in finding.problems)
 
 
 def check_lines(check: Check) -> Iterator[str]:
-    """A check of doctor, and below it what mends it."""
+    """Yields a line for a check of doctor, and a line with the command that fixes it if it failed."""
     yield f"{_MARKS[check.ok]:8} {check.name:14} {check.detail}"
     if check.ok is False and check.fix:
         yield f"{'':8} {'':14} -> {check.fix}"

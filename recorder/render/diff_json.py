@@ -10,7 +10,7 @@ from .json_document import Document, head, recording_value
 
 
 def diff_document(comparison: Comparison, conditions: Iterable[tuple[Condition, bool]]) -> Document:
-    """Two recordings compared. conditions: those of --fail-if, and whether each is met."""
+    """Returns the document of a comparison. conditions: those of --fail-if, each with whether it is met."""
     before, after = comparison.before, comparison.after
     return {
         **head("diff"),
@@ -57,7 +57,7 @@ def _activity_cost(cost: Cost | None) -> Document | None:
 
 
 def _is_noise(measure: Measure, before: Cost, after: Cost) -> bool | None:
-    """None where one of the values isn't known."""
+    """Returns whether the difference is noise; None if one of the values isn't known."""
     old, new = (getattr(cost, measure.attribute) for cost in (before, after))
     if measure.condition in ("cpu", "rss") and not (old and new):
         return None

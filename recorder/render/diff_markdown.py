@@ -10,11 +10,11 @@ from . import markdown
 from .diff_text import CHANGES, MEASURES, NOISE, change_parts, figures
 
 SHOWN = 5
-"""How many changes are listed."""
+"""The most changes that are listed."""
 
 
 def lines(comparison: Comparison, met: Iterable[Condition]) -> Iterator[str]:
-    """The comparison, line by line. met: the conditions of --fail-if that are met."""
+    """Yields the lines of the comparison. met: the conditions of --fail-if that are met."""
     before, after = comparison.before, comparison.after
     yield "## webpf diff"
     yield ""
@@ -47,7 +47,7 @@ def _name(costs: RecordingCosts) -> str:
 
 
 def _rank(activity: ActivityChange) -> tuple[bool, int, str]:
-    """What fails more first, then by how much longer or shorter it lived."""
+    """A sort key: activities that fail more often come first, then the largest change of wall time."""
     return diff.FAILING_MORE not in activity.changes, -abs(activity.wall_change_ns), activity.activity
 
 

@@ -29,7 +29,7 @@ MEASURES: dict[str, tuple[str, Callable[[int], str]]] = {
     "wall": ("wall", _time), "cpu": ("CPU", _cpu), "rss": ("peak memory", _memory),
     "processes": ("processes", str), "failures": ("failures", str),
 }  # fmt: skip
-"""By the name of a measure, what it is called, and how its values are written."""
+"""The title of each measure, and the function that formats its values, by the measure's name in --fail-if."""
 
 _MAY_BE_UNKNOWN = (_cpu, _memory)  # 0 then
 
@@ -37,11 +37,11 @@ CHANGES = {
     diff.NEW: "new", diff.GONE: "gone", diff.SLOWER: "slower", diff.MORE_CPU: "more CPU",
     diff.MORE_MEMORY: "more memory", diff.FAILING_MORE: "failing more",
 }  # fmt: skip
-"""What the changes of an activity are called."""
+"""The title of each kind of change."""
 
 
 def lines(comparison: Comparison) -> Iterator[str]:
-    """The comparison, line by line."""
+    """Yields the lines of the comparison."""
     before, after = comparison.before, comparison.after
     yield f"before: {before.name}; after: {after.name}; {NOISE}"
     yield "; ".join(
@@ -55,7 +55,7 @@ def lines(comparison: Comparison) -> Iterator[str]:
 
 
 def change_parts(measure: diff.Measure, before: Cost, after: Cost) -> tuple[str, str, str]:
-    """What a measure was, what it is, and the change in percent; no change where one isn't known."""
+    """Returns the old value of a measure, the new value, and the change in percent; '' if one value isn't known."""
     old, new = (getattr(cost, measure.attribute) for cost in (before, after))
     shown = MEASURES[measure.condition][1]
     return (
@@ -66,7 +66,7 @@ def change_parts(measure: diff.Measure, before: Cost, after: Cost) -> tuple[str,
 
 
 def figures(activity: ActivityChange, kind: str) -> str:
-    """What makes it a change of this kind: the values, or how many processes there were and how long they lived."""
+    """Returns the numbers behind a change: both values, or for NEW and GONE the number and time of the processes."""
     if kind in (diff.NEW, diff.GONE):
         cost = activity.after or activity.before or Cost()
         return f"({cost.processes:,} x, {duration(cost.wall_ns)})"
@@ -76,7 +76,7 @@ def figures(activity: ActivityChange, kind: str) -> str:
 
 
 def _values(activity: ActivityChange, kind: str) -> tuple[int, int]:
-    """What is compared for a kind of changes."""
+    """Returns the old and the new value that a kind of change compares."""
     before, after = activity.before or Cost(), activity.after or Cost()
     if kind == diff.MORE_CPU:
         return before.cpu_ns, after.cpu_ns
@@ -88,7 +88,7 @@ def _values(activity: ActivityChange, kind: str) -> tuple[int, int]:
 
 
 def _rank(activity: ActivityChange, kind: str) -> tuple[int, str]:
-    """The largest change first."""
+    """A sort key: the largest change comes first."""
     old, new = _values(activity, kind)
     return -abs(new - old), activity.activity
 
@@ -102,7 +102,7 @@ def _change(old: str, new: str, how: str) -> str:
 
 
 def _share(old: int, new: int, least: int | None, is_known: bool = True) -> str:
-    """The change in percent. least: what is no noise at least; None: it is none. is_known: both values are."""
+    """Returns the change in percent. least: a smaller change is marked as noise; None: none is. is_known: both are."""
     if old == new and (old or is_known):
         return _SAME
     if not is_known:

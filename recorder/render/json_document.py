@@ -1,7 +1,7 @@
-"""What all JSON documents have in common, and how one is written. docs/json.md describes every key of them.
+"""The common parts of all JSON documents, and the function that writes one. docs/json.md describes every key.
 
-Numbers are exact, with their units in their names, and processes have the ids of their rows. No document is nested
-deeper than four levels, whatever a recording holds. What is written is plain ASCII.
+Numbers are exact, the names of keys say their units, and processes have the ids of their rows. No document is nested
+deeper than four levels, whatever a recording holds. The output is plain ASCII.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ from typing import Any, TextIO
 from ..model.recording import Recording
 
 Document = dict[str, Any]
-"""An object. Iterators in it stand for lists, which are written while they are read."""
+"""A JSON object. An iterator in it is written as a list, item by item while it is read."""
 
 FORMAT = 1
-"""The version of the documents' shape. It grows when a key goes or changes its meaning, not when one is added."""
+"""The version of all documents. It grows if a key is removed or changes its meaning, not if one is added."""
 
 
 def head(command: str) -> Document:
-    """How each document begins: which command made it, and in which format."""
+    """Returns the keys with which each document begins: the command that made it, and the format version."""
     return {"webpf": command, "format": FORMAT}
 
 
 def recording_value(file: Path, recording: Recording) -> Document:
-    """What is said of a recording."""
+    """Returns the object that describes a recording."""
     return {
         "file": path_value(file),
         "id": recording.id,
@@ -42,12 +42,12 @@ def recording_value(file: Path, recording: Recording) -> Document:
 
 
 def path_value(path: Path) -> str:
-    """A path as valid Unicode: bytes that are no UTF-8 as \\xff, as in all that webpf reads from a recording."""
+    """Returns a path as valid Unicode. Bytes that are not UTF-8 become \\xff, as in all text of a recording."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def write(document: Document, output: TextIO) -> None:
-    """Writes a document, the items of its lists in a line each."""
+    """Writes a document, with each list item on a line of its own."""
     separator = "{"
     for key, value in document.items():
         output.write(f"{separator}\n  {_encoded(key)}: ")
@@ -68,5 +68,5 @@ def _write_list(items: Iterator[Any], output: TextIO) -> None:
 
 
 def _encoded(value: Any) -> str:
-    """Raises ValueError for what JSON can't say: an infinite number, as only a made-up file holds."""
+    """Raises ValueError for an infinite number, which JSON doesn't have. Only a damaged file holds one."""
     return json.dumps(value, allow_nan=False)

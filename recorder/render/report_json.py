@@ -1,4 +1,4 @@
-"""The report of a recording as JSON. Its lists are complete, but for those of the summary."""
+"""The report of a recording as JSON. All lists are complete, except those of the summary."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from ..output.command_label import cut
 from .json_document import Document, head, recording_value
 
 SUMMARY_SHOWN = 10
-"""How many processes the lists of the summary have at most."""
-_TITLE = 200  # characters of a section's title: there may be as many sections as processes
+"""The most processes that a list of the summary names."""
+_TITLE = 200  # the most characters of a section's title: there can be as many sections as processes
 
 
 def report_document(file: Path, report: Report) -> Document:
-    """The report of a recording."""
+    """Returns the document of a report."""
     return {
         **head("report"),
         "recording": recording_value(file, report.recording),

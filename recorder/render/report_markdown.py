@@ -14,13 +14,13 @@ from .report_text import SHOWN, directory_name
 
 
 def lines(file: Path, report: Report) -> Iterator[str]:
-    """The report, line by line."""
+    """Yields the lines of the report."""
     recording, summary = report.recording, report.summary
-    about = f"Recording {recording.id} in {markdown.code(str(file))}"
-    about += f", {markdown.code(recording.name)}" if recording.name else ""
+    intro = f"Recording {recording.id} in {markdown.code(str(file))}"
+    intro += f", {markdown.code(recording.name)}" if recording.name else ""
     yield f"## webpf report: {markdown.code(summary.command.title) if summary.command else 'all processes'}"
     yield ""
-    yield f"{about}, on {markdown.code(recording.machine_name)}: {_total(report)}."
+    yield f"{intro}, on {markdown.code(recording.machine_name)}: {_total(report)}."
     if recording.caveat:
         yield ""
         yield f"> {markdown.plain(recording.caveat)}"
@@ -43,7 +43,7 @@ def _total(report: Report) -> str:
 
 
 def _notable(report: Report) -> Iterator[list[str]]:
-    """What was slow, large, failed, runs on or was repeated: why, which process, and a value."""
+    """Yields rows for processes that were slow, large, failed, still run or were repeated: (reason, process, value)."""
     summary = report.summary
     lists: list[tuple[str, Sequence[ProcessDetails], Callable[[ProcessDetails], str]]] = [
         ("slowest", summary.slowest, lambda process: duration(process.lifetime_ns or 0)),

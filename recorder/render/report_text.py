@@ -11,14 +11,14 @@ from ..output.units import duration
 from . import summary_text
 
 SHOWN = 5
-"""How much each list has; the one of activities twice as much."""
+"""The most items of a list; activities have twice as many."""
 WIDTH = 70
-"""Characters of a command line."""
+"""The most characters of a command line."""
 _BARS = "▁▂▃▄▅▆▇█"
 
 
 def lines(report: Report) -> Iterator[str]:
-    """The report, line by line."""
+    """Yields the lines of the report."""
     if report.summary.command:
         yield from summary_text.lines(report.summary)
     else:
@@ -38,7 +38,7 @@ def lines(report: Report) -> Iterator[str]:
 
 
 def directory_name(directory: str) -> str:
-    """A path; of a directory whose processes were gone before it was looked up, only numbers are known."""
+    """Returns the path of a directory. Only its numbers are known if its processes ended before webpf looked it up."""
     return directory if directory.startswith("/") else "a directory whose path is not known"
 
 

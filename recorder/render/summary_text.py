@@ -1,4 +1,4 @@
-"""The summary of a recorded command as text: what `webpf record -- COMMAND` says at its end."""
+"""The summary of a recorded command as text. `webpf record -- COMMAND` prints it at its end."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from ..analysis.command_summary import CommandSummary, ProcessDetails
 from ..output import command_label
 from ..output.units import duration, size
 
-WIDTH = 50  # characters of a command line
+WIDTH = 50  # the most characters of a command line
 
 
 def lines(summary: CommandSummary) -> Iterator[str]:
-    """The summary, line by line. Nothing, if it is of no command."""
+    """Yields the lines of the summary; none if it has no command."""
     if summary.command is None:
         return
     yield total(summary, summary.command)
@@ -26,12 +26,12 @@ def lines(summary: CommandSummary) -> Iterator[str]:
 
 
 def total(summary: CommandSummary, command: ProcessDetails) -> str:
-    """The first line: how the command ended, how many processes there were, and what they took."""
+    """Returns the first line: the command, how it ended, how many processes it had, and their CPU time."""
     return f"{_short(command)}: {figures(summary, command)}"
 
 
 def figures(summary: CommandSummary, command: ProcessDetails) -> str:
-    """The same without the command's name."""
+    """Returns the first line without the command."""
     wall_ns = command.lifetime_ns
     parts = [command.outcome + (f" after {duration(wall_ns)}" if wall_ns else "")]
     parts.append(f"{summary.processes:,} process{'' if summary.processes == 1 else 'es'}")

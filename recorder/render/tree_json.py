@@ -1,4 +1,4 @@
-"""The tree of processes as JSON: a flat list of branches, for nested ones could be too deep to be read."""
+"""The tree of processes as JSON: a flat list of branches, because parsers limit how deep objects may be nested."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ from .json_document import Document, head, recording_value
 def tree_document(
     file: Path, recording: Recording, branches: Iterable[Branch], top: int | None, left_out: int
 ) -> Document:
-    """top: the id of the process at its top; None: all. left_out: how many idle processes are not in it."""
+    """Returns the document of a tree. top: the id of the process at its top; None: all roots.
+
+    left_out: how many idle processes are not in it.
+    """
     return {
         **head("tree"),
         "recording": recording_value(file, recording),

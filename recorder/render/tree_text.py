@@ -9,15 +9,15 @@ from ..output.command_label import cut
 from ..output.units import duration
 
 DEPTH = 100
-"""How many levels are drawn before a line. A line of a level below that has "…" before it, and the last of them."""
+"""The most levels that are drawn before a line. A deeper line begins with "…", followed by its last levels."""
 
-_LEAST = 16  # characters of a command line, however narrow the terminal
+_LEAST = 16  # characters of a command line that a narrow terminal shows at least
 _BRANCH, _LAST, _PAST, _UNDER_LAST = "├─ ", "└─ ", "│  ", "   "
 
 
 def lines(branches: Iterable[Branch], width: int | None = None) -> Iterator[str]:
-    """The branches as lines. width: command lines are cut so that a line has so many characters."""
-    above: list[str] = []  # by level below the top, what is drawn in the lines below a branch
+    """Yields a line for each branch. width: command lines are cut, so that a line has at most this many characters."""
+    above: list[str] = []  # for each level below the top, what is drawn in the lines below
     for branch in branches:
         before = ""
         if branch.level:
@@ -26,7 +26,7 @@ def lines(branches: Iterable[Branch], width: int | None = None) -> Iterator[str]
             above.append(_UNDER_LAST if branch.is_last else _PAST)
         else:
             above.clear()
-        if branch.level > DEPTH:  # else a chain of n processes would take n * n characters
+        if branch.level > DEPTH:  # otherwise a chain of n processes would take n * n characters
             before = f"… {before}"
         yield before + _described(branch, None if width is None else width - len(before))
 
@@ -42,7 +42,7 @@ def _described(branch: Branch, width: int | None) -> str:
 
 
 def _figures(branch: Branch) -> Iterator[str]:
-    """Times of processes that did the same, and how they ended."""
+    """Yields the times of a branch, and how its processes ended if not with exit 0."""
     known = branch.lifetimes_ns
     if len(branch.nodes) > 1 and known:
         yield f"{duration(sum(known))} in all"

@@ -110,7 +110,7 @@ def _parse_view(args: Any) -> timeline.View:
 
     def text(name: str, type: str) -> str:
         value = str(args.get(name) or "")
-        if not query_head.fits(value, type):
+        if not query_head.is_of_type(value, type):
             raise BadRequest(f"{name} must be {type}: {value[:40]!r}")
         return value
 

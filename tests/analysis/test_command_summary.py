@@ -1,4 +1,4 @@
-"""What is said at the end of a recorded command, from recorded events."""
+"""The summary that is printed at the end of a recorded command, computed from recorded events."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PAGE = 100  # of SQLite's instructions
 
 
 def family(children: int) -> list[Event]:
-    """A command that starts so many, one after another; each tenth fails, and one hasn't ended."""
+    """The events of a command that starts this many processes in turn. Each tenth fails, and one hasn't ended."""
     events: list[Event] = [fork(COMMAND, 0, ppid=1), exec_(COMMAND, 0, 0, b"make\0", "make")]
     for number in range(children):
         pid, begin = 1000 + number, 1 + number
@@ -39,7 +39,7 @@ def family(children: int) -> list[Event]:
 
 
 def recorded(db: Path, children: int) -> Path:
-    """A recording of that command."""
+    """Makes a recording of that command."""
     make_recording(db, family(children), end_ms=2 * children, batch=1000)
     with closing(sqlite3.connect(db)) as connection, connection:
         connection.execute(
@@ -50,7 +50,7 @@ def recorded(db: Path, children: int) -> Path:
 
 
 def lines_of(connection: sqlite3.Connection) -> list[str]:
-    """The summary of the first recording as text."""
+    """Returns the summary of the first recording as text."""
     return list(summary_text.lines(command_summary.read(connection, reader.recordings(connection, 1)[0])))
 
 
@@ -68,7 +68,7 @@ def test_the_first_three_of_each(tmp_path: Path) -> None:
 
 
 def test_memory_that_may_be_of_the_image_before_is_not_told(tmp_path: Path) -> None:
-    """The highest peaks are what was carried over; those of the three below them are their own."""
+    """The highest peaks were carried over an exec; the next three are peaks of the processes' own programs."""
     db = recorded(tmp_path / "a.db", 10)
     with closing(sqlite3.connect(db)) as connection:
         connection.execute(
@@ -80,12 +80,12 @@ def test_memory_that_may_be_of_the_image_before_is_not_told(tmp_path: Path) -> N
 
 
 def test_it_takes_no_longer_for_each(tmp_path: Path) -> None:
-    """Four times the processes are about four times the work of SQLite, not sixteen times."""
+    """With four times the processes, SQLite runs about four times the instructions, not sixteen times."""
     assert work(recorded(tmp_path / "b.db", 2000)) < 6 * work(recorded(tmp_path / "a.db", 500))
 
 
 def work(db: Path) -> int:
-    """How many instructions of SQLite's machine it takes, in pages."""
+    """Counts the instructions of SQLite's virtual machine, in pages."""
     pages = 0
 
     def count() -> int:

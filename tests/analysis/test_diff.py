@@ -1,4 +1,4 @@
-"""webpf diff: what is new, gone, slower, hungrier, failing now, and what of it is noise."""
+"""webpf diff: what is new, gone, slower, needs more, fails more often, and what is only noise."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Webpf = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 def run_of(*processes: tuple[str, int, int, int]) -> list[Event]:
-    """A recording of processes: name, lifetime and CPU time in ms, status."""
+    """Makes a recording of processes, each given as name, lifetime and CPU time in ms, and status."""
     events: list[Event] = []
     for number, (name, life, cpu, status) in enumerate(processes):
         pid, start = 100 + number, number * 10
@@ -133,7 +133,7 @@ def test_noise() -> None:
 def test_unknown_memory_is_not_none(
     before_kib: int, carried_kib: int, shown: str | None, tmp_path: Path, webpf: Webpf
 ) -> None:
-    """Where the image before had the higher peak, a program's own isn't known, and so no growth of it."""
+    """If the program before had the higher peak, the own peak isn't known, and no growth is reported."""
 
     def run(peak_kib: int, carried: int) -> list[Event]:
         return [
@@ -165,7 +165,7 @@ def test_a_long_list_is_cut(tmp_path: Path) -> None:
 
 @pytest.mark.kernel
 def test_two_runs_of_one_command(webpf: Webpf) -> None:
-    """They differ by noise, or the times of two sleeps would."""
+    """Two equal runs differ only by noise. A third run with a longer sleep is slower."""
     for seconds in ("0.5", "0.5", "1"):
         assert webpf("record", "-q", "--", "/bin/sh", "-c", f"/bin/sleep {seconds}; /bin/true").returncode == 0
     assert webpf("diff", "1", "2", "--fail-if", "processes>0", "--fail-if", "failures>0").returncode == 0

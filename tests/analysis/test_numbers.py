@@ -1,4 +1,4 @@
-"""The numbers of summary, report, tree and diff are those of the saved queries, and what is left out is said."""
+"""The numbers in summary, report, tree and diff equal those of the saved queries; lists say what they leave out."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ Webpf = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 def lines(text: str, begin: str) -> list[str]:
-    """Lines with this begin, after the program's name."""
+    """Returns the lines that begin with a text, without the program's name before it."""
     return [line for line in text.splitlines() if line.removeprefix("webpf: ").startswith(begin)]
 
 
 @pytest.mark.kernel
 @pytest.mark.parametrize("option", [None, "--own-cgroup"])
 def test_a_command_that_fails_is_counted(option: str | None, tmp_path: Path, webpf: Webpf) -> None:
-    """wait4() tells the shell of three failures, and us of its own; SQLite counts four."""
+    """wait4() reports three failures to the shell, and the shell's failure to this test. SQLite counts four."""
     script = "/bin/sh -c 'exit 3'; echo $?; /bin/false; echo $?; /bin/sh -c 'kill -9 $$'; echo $?; exit 5"
     recorded = webpf("record", *([option] if option else []), "--", "/bin/sh", "-c", script)
     assert (recorded.returncode, recorded.stdout.split()) == (5, ["3", "1", "137"])
@@ -46,7 +46,7 @@ def test_a_command_that_fails_is_counted(option: str | None, tmp_path: Path, web
 
 @pytest.mark.kernel
 def test_lists_say_what_they_leave_out(webpf: Webpf) -> None:
-    """The shell lived longest, but started something; so it isn't among the slowest."""
+    """The shell lived longest, but it has children, so it isn't among the slowest."""
     recorded = webpf("record", "--", "/bin/sh", "-c", "/bin/sleep 0.2; /bin/sleep 0.1")
     (line,) = lines(recorded.stderr, "slowest")
     assert re.fullmatch(r"webpf: slowest \(processes without children\): sleep 0\.2 [^;]*; sleep 0\.1 [^;]*", line)
@@ -55,7 +55,7 @@ def test_lists_say_what_they_leave_out(webpf: Webpf) -> None:
 
 
 def test_the_tree_says_how_many_it_leaves_out(tmp_path: Path, webpf: Webpf) -> None:
-    """Lines and what they say is left out are all rows but the kernel's."""
+    """The processes in the lines and those said to be left out add up to all rows except kernel threads."""
     idle: list[Event] = [seen(200 + number, -900, comm="idle") for number in range(3)]
     make_recording(tmp_path / "webpf.db", [*BUILD[:4], *idle, *BUILD[4:]])
     ended = webpf("tree", "--no-fold")

@@ -1,4 +1,4 @@
-"""Heads of saved queries: what they say is read as it is written, and what they can't mean is refused."""
+"""Heads of saved queries: valid entries are parsed, and invalid ones are refused."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ SQL = "SELECT param!(pid), param!(id), param!(share), param!(word)"
 
 
 def source(*replaced: tuple[str, str]) -> str:
-    """A file like SOURCE, with the comment in its place, and texts replaced."""
+    """Returns SOURCE with the comment inserted and texts replaced."""
     text = SOURCE.replace("-- A comment in the SQL would be part of the head here.\n", f"{SQL}\n-- A comment: stays\n")
     for old, new in replaced:
         assert old in text
@@ -59,7 +59,7 @@ def test_a_query_is_read() -> None:
     ],
 )
 def test_values_have_the_type_and_the_default_of_the_head(given: dict[str, str], row: tuple[object, ...]) -> None:
-    """Passed as text, where nothing is given as '' (as Datasette does) or NULL (as sqlite3 does)."""
+    """Values are passed as text. A parameter that isn't set is '' (from Datasette) or NULL (from sqlite3)."""
     sql = saved_queries.parse("names", source()).sql
     connection = sqlite3.connect(":memory:")
     for blank in ("", None):
@@ -76,7 +76,7 @@ def test_values_have_the_type_and_the_default_of_the_head(given: dict[str, str],
         ("-- column a:", "-- colum a:", "names: 'colum a: first' is no title, description, param or column"),
         ("-- column a: first", "-- column a:", "names: 'column a:' is no title"),
         ("-- title: Names\n", "--   Names\n", "names: '  Names' is no title"),
-        ("-- column c:", "-- column a:", "names: something is said twice in the head"),
+        ("-- column c:", "-- column a:", "names: a key appears twice in the head"),
         ("integer, optional;", "int, optional;", "names: parameter id: 'int, optional; its row' is not"),
         (
             "default 0.25",

@@ -1,4 +1,4 @@
-"""webpf report: concurrency, serial sections and the critical path, against a slow and obvious count."""
+"""webpf report: concurrency, serial sections and the critical path, compared with a slow but obvious computation."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Webpf = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 def node(id: int, parent: int | None, start: int, end: int | None, line: str = "x") -> Node:
-    """A process without what doesn't matter here."""
+    """Makes a process with only the fields that matter here."""
     state, exit_code = ("running", None) if end is None else ("exited", 0)
     return Node(id, parent, id, line, start, end, None, state, exit_code)
 
@@ -77,8 +77,8 @@ def test_concurrency() -> None:
     assert Schedule([], 0, 100).concurrency(2) == [0, 0]
 
 
-def test_only_what_is_looked_at_counts() -> None:
-    """A process that began before, or runs on, is cut at the edges."""
+def test_only_the_window_counts() -> None:
+    """A process that started before the window, or ended after it, is cut at its edges."""
     schedule = Schedule([node(1, None, -50, None, "sh"), node(2, 1, 20, 900, "sleep")], 0, 100)
     assert schedule.concurrency(2) == [1, 1]
     assert [(each.node.line, each.duration_ns) for each in schedule.serial_sections()] == [("sleep", 80), ("sh", 20)]
@@ -86,7 +86,7 @@ def test_only_what_is_looked_at_counts() -> None:
 
 @given(st.lists(st.tuples(st.integers(-1, 15), st.integers(0, 30), st.integers(0, 20)), max_size=16))
 def test_every_moment(made: list[tuple[int, int, int]]) -> None:
-    """made: parent (earlier, or none), start and length of each. Each ns is looked at by itself."""
+    """made: for each process its parent (an earlier one, or none), start and length. Each ns is computed alone."""
     nodes: list[Node] = []
     for id, (parent, start, length) in enumerate(made):
         above = parent if 0 <= parent < id else None
@@ -143,7 +143,7 @@ def test_a_report_of_a_command(webpf: Webpf) -> None:
     assert int(spent.split("%")[0].split()[-1]) > 90
 
 
-def test_nothing_to_tell(tmp_path: Path, webpf: Webpf) -> None:
+def test_an_empty_report(tmp_path: Path, webpf: Webpf) -> None:
     make_recording(tmp_path / "webpf.db", [])
     assert webpf("report").stdout == "0 processes started in 1.00 s\n"
     for arguments in (["nothing.db"], ["--recording", "5"]):

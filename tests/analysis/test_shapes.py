@@ -1,8 +1,8 @@
-"""Recordings of extreme shapes: the work of reading them grows as they do, not with the square.
+"""Recordings of extreme shapes: the cost of reading them grows linearly with their size, not with its square.
 
-A chain in which each process is the parent of the next, one process with very many programs, very many children of one
-parent, very many processes whose parent isn't in the recording. What is counted is work, not time: instructions of
-SQLite's machine, calls of Python functions, and bytes.
+The shapes are a chain in which each process is the parent of the next, one process with very many programs, very many
+children of one parent, and very many processes whose parent isn't in the recording. The tests don't measure time: they
+count instructions of SQLite's virtual machine, calls of Python functions, and bytes.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ PAGE = 100  # of SQLite's instructions
 
 
 def chain(number: int) -> Iterator[Event]:
-    """Each process is the parent of the next; they end from the last to the first."""
+    """Each process is the parent of the next. The last one ends first."""
     for level in range(number):
         parent = {"ppid": 999 + level, "parent_ms": (level - 1) * 0.01} if level else {"ppid": 1}
         yield fork(1000 + level, level * 0.01, **parent)
@@ -45,7 +45,7 @@ def chain(number: int) -> Iterator[Event]:
 
 
 def execs(number: int) -> Iterator[Event]:
-    """One process takes on one program after the other."""
+    """One process executes one program after the other."""
     yield fork(1000, 0)
     for step in range(number):
         yield exec_(1000, 0, 1 + step * 0.01, b"/bin/p%d\0x\0" % (step % 7), f"p{step % 7}")
@@ -54,7 +54,7 @@ def execs(number: int) -> Iterator[Event]:
 
 
 def children(number: int, ppid: int = 999) -> Iterator[Event]:
-    """Many at a time, of one parent, each with a command line of its own; half of them fail."""
+    """Many children of one parent at the same time, each with its own command line. Half of them fail."""
     if ppid == 999:
         yield fork(999, 0)
     for child in range(number):
@@ -68,7 +68,7 @@ def children(number: int, ppid: int = 999) -> Iterator[Event]:
 
 
 def orphans(number: int) -> Iterator[Event]:
-    """The same, of a parent that isn't in the recording."""
+    """The same children, but their parent isn't in the recording."""
     return children(number, ppid=1)
 
 
@@ -79,7 +79,7 @@ SHAPES: dict[str, Callable[[int], Iterator[Event]]] = {
 
 @pytest.fixture(scope="module", params=sorted(SHAPES))
 def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """A recording of a shape, and one of twice the size."""
+    """Makes a recording of a shape, and one of twice the size."""
     folder = tmp_path_factory.mktemp(request.param)
     for size in (N, 2 * N):
         make_recording(folder / f"{size}.db", SHAPES[request.param](size), end_ms=size * 0.05 + 50, batch=1000)
@@ -87,7 +87,7 @@ def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 
 
 class Work:
-    """Counts what is done within it: pages of SQLite's instructions on a connection, and calls in Python."""
+    """Counts, within a `with` block, pages of SQLite's instructions on a connection and calls of Python functions."""
 
     def __init__(self) -> None:
         self.pages = self.calls = 0
@@ -97,7 +97,7 @@ class Work:
         connection.set_progress_handler(self._page, PAGE)
 
     def at(self, done: int, total: int) -> None:
-        """As exports call it; nothing to do."""
+        """Exports call this; nothing to do."""
 
     def _page(self) -> int:
         self.pages += 1
@@ -115,7 +115,7 @@ class Work:
 
 
 def grows_as_it_should(pair: tuple[Path, Path], work: Callable[[Path, Work], int]) -> None:
-    """work: does it on a file, and returns how many bytes came of it."""
+    """Checks that the cost grows with the size by a factor of at most AT_MOST. work: returns its bytes of output."""
     small, large = (_measured(db, work) for db in pair)
     for what, one, other, least in zip(("pages", "calls", "bytes"), small, large, (500, 2000, 20_000), strict=True):
         assert other <= AT_MOST * max(one, least), f"{what}: {one} for {N}, {other} for {2 * N}"
@@ -129,7 +129,7 @@ def _measured(db: Path, work: Callable[[Path, Work], int]) -> tuple[int, int, in
 
 @pytest.mark.parametrize("name", saved_queries.names())
 def test_queries(name: str, pair: tuple[Path, Path]) -> None:
-    """Of the last of a chain, the ancestors are all; from a pid down, and to any depth."""
+    """Includes the ancestors of the last process of a chain, and trees from a pid down and to any depth."""
 
     def work(db: Path, counter: Work) -> int:
         query = saved_queries.load(name)
@@ -199,7 +199,7 @@ def test_checks_and_comparisons(pair: tuple[Path, Path]) -> None:
 
 
 def test_the_timeline(pair: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also if it sent all bars."""
+    """This also holds if all bars are sent."""
     monkeypatch.setattr(timeline, "MOST_BARS", 1_000_000)
 
     def work(db: Path, counter: Work) -> int:
@@ -215,7 +215,7 @@ def test_the_timeline(pair: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_lanes_that_are_all_full() -> None:
-    """Steps in Python, line by line: where all overlap, the lane of each is the next one."""
+    """Counts executed lines of Python. If all bars overlap, each takes the next lane."""
 
     def steps(number: int) -> int:
         count = 0
@@ -228,7 +228,7 @@ def test_lanes_that_are_all_full() -> None:
         bars = [{"id": n, "parent_id": None, "start_ms": float(n), "end_ms": 1e9} for n in range(number)]
         sys.settrace(trace)
         try:
-            assert timeline.pack(bars) == number
+            assert timeline.assign_lanes(bars) == number
         finally:
             sys.settrace(None)
         return count
@@ -237,7 +237,7 @@ def test_lanes_that_are_all_full() -> None:
 
 
 def test_what_is_too_deep_is_counted(tmp_path: Path) -> None:
-    """In the tree, in the query, in stacks, and in chains of programs: the numbers are all that there are."""
+    """In the tree, in the query, in stacks, and in chains of programs, shown and counted processes add up to all."""
     make_recording(tmp_path / "chain.db", chain(500), end_ms=100, batch=1000)
     lines = CliRunner().invoke(app, ["tree", str(tmp_path / "chain.db")]).output.splitlines()
     assert (len(lines), lines[-1].partition(" … ")[2]) == (101, "399 more processes below")

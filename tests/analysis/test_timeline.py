@@ -1,4 +1,4 @@
-"""The timeline's data: bars in lanes for the longest, counts for the others, and who may ask for it."""
+"""The timeline's data: bars in lanes for the longest processes, counts for the others; and the pages that serve it."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ def connection(tmp_path: Path) -> Iterator[sqlite3.Connection]:
 
 
 def seen(connection: sqlite3.Connection, view: View, number: int = 1) -> dict[str, Any]:
-    """What a view shows of a recording."""
+    """Returns what a view shows of a recording."""
     (recording,) = reader.recordings(connection, number)
     return timeline.window(connection, recording, view)
 
 
 def test_bars_of_the_whole_recording(connection: sqlite3.Connection) -> None:
-    """Children are below their parents; whose end was lost has no bar, but is counted."""
+    """Children are below their parents. A process whose end was lost has no bar, but is counted."""
     data = seen(connection, WHOLE)
     assert [(bar["lane"], bar["start_ms"], bar["end_ms"], bar["comm"], bar["outcome"]) for bar in data["bars"]] == [
         (0, -5000.0, 1000.0, "init", 3),
@@ -65,7 +65,7 @@ def test_bars_of_the_whole_recording(connection: sqlite3.Connection) -> None:
 
 
 def test_what_is_less_than_a_pixel_is_counted_by_column_and_outcome(connection: sqlite3.Connection) -> None:
-    """A pixel is 50 ms, a column 200."""
+    """A pixel is 50 ms wide, and a column 200 ms."""
     data = seen(connection, View(0, 1000, 20, residents=True))
     assert [bar["pid"] for bar in data["bars"]] == [1, 30, 31, 100, 101, 107, 110]
     assert data["short"] == [(0, 0, 2), (0, 1, 1), (0, 2, 2), (1, 4, 2), (2, 0, 1)]
@@ -129,7 +129,7 @@ def test_a_recording_without_processes(connection: sqlite3.Connection) -> None:
 
 
 def test_not_all_bars_are_sent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The longest are; the others count as too short."""
+    """Only the longest have bars; the others are counted as too short."""
     monkeypatch.setattr(timeline, "MOST_BARS", 10)
     db = tmp_path / "webpf.db"
     make_recording(db, [fork(100 + i, i) for i in range(30)], end_ms=100)
@@ -141,7 +141,7 @@ def test_not_all_bars_are_sent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 @given(st.lists(st.tuples(st.integers(0, 50), st.integers(0, 30), st.integers(0, 40)), max_size=60))
 def test_lanes_never_overlap_and_children_are_below(lives: list[tuple[int, int, int]]) -> None:
-    """lives: start, length, and which of the earlier ones is the parent."""
+    """lives: for each process its start, its length, and which of the earlier processes is its parent."""
     lives = sorted(lives)
     bars: list[dict[str, Any]] = [
         {
@@ -152,7 +152,7 @@ def test_lanes_never_overlap_and_children_are_below(lives: list[tuple[int, int, 
         }
         for i, (start, length, parent) in enumerate(lives)
     ]
-    lanes = timeline.pack(bars)
+    lanes = timeline.assign_lanes(bars)
     assert lanes == (max(bar["lane"] for bar in bars) + 1 if bars else 0)
     for bar in bars:
         if bar["parent_id"] is not None:

@@ -1,4 +1,4 @@
-"""webpf tree: who started whom, with what repeats as one line."""
+"""webpf tree: which process started which, with repeated siblings on one line."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Webpf = Callable[..., "subprocess.CompletedProcess[str]"]
 
 @pytest.fixture
 def db(tmp_path: Path) -> Path:
-    """A server that was there, an idle one, and a make whose three compilers each run an assembler; one fails."""
+    """A server from before the recording, an idle one, and a make with three compilers that each run an assembler."""
     events: list[Event] = [
         seen(1, -5000, ppid=0, comm="init", argv=b"init\0"),
         seen(9, -4000, ppid=1, comm="idle", argv=b"idle\0"),
@@ -96,8 +96,8 @@ def test_lines_fit_a_width() -> None:
 
 
 @given(st.lists(st.tuples(st.integers(-1, 30), st.sampled_from("ab"), st.integers(0, 1)), max_size=31))
-def test_nobody_is_left_out(made: list[tuple[int, str, int]]) -> None:
-    """made: parent (earlier, or none), name and exit code of each. The numbers in the lines add up."""
+def test_no_process_is_left_out(made: list[tuple[int, str, int]]) -> None:
+    """made: for each process its parent (an earlier one, or none), name and exit code. All lines add up."""
     nodes = [
         Node(id, parent if 0 <= parent < id else None, id, name, 0, 1, 1, "exited", exit_code)
         for id, (parent, name, exit_code) in enumerate(made)
@@ -111,6 +111,6 @@ def test_nobody_is_left_out(made: list[tuple[int, str, int]]) -> None:
 
 
 def test_a_deep_chain() -> None:
-    """Deeper than Python's stack."""
+    """The chain is deeper than Python's stack."""
     nodes = [Node(id, id - 1 if id else None, id, "sh", 0, 1, None, "exited", 0) for id in range(5000)]
     assert len(list(tree_text.lines(Tree(nodes).branches()))) == 5000

@@ -1,4 +1,4 @@
-"""The command line on recordings that exist: formats, listings, help, completion, early end of the reader."""
+"""The command line on existing recordings: formats, lists, help, completion, and a reader that stops early."""
 
 from __future__ import annotations
 
@@ -112,14 +112,14 @@ def test_help(command: list[str], webpf: Webpf) -> None:
     assert "--help" in answers[0].stdout
 
 
-def test_without_arguments_it_says_what_it_can_do(webpf: Webpf) -> None:
+def test_without_arguments_it_prints_its_help(webpf: Webpf) -> None:
     answer = webpf()
     assert answer.returncode == 0
     assert "Commands:" in answer.stdout
 
 
 def test_version(webpf: Webpf) -> None:
-    """The first line is for scripts; the others are checked against what the programs themselves say."""
+    """The first line is for scripts. The others are compared with what the programs say themselves."""
     lines = webpf("--version").stdout.splitlines()
     uname = subprocess.run(["uname", "-srm"], capture_output=True, text=True, check=True).stdout.strip()
     library = sqlite3.connect(":memory:").execute("SELECT sqlite_version()").fetchone()[0]
@@ -129,7 +129,7 @@ def test_version(webpf: Webpf) -> None:
 
 
 def test_version_needs_nothing_heavy() -> None:
-    """No module that takes long to import, on the way to the version."""
+    """Printing the version imports no module that takes long to import."""
     code = "import sys; sys.argv = ['webpf', '--version']; import webpf.__main__ as m; m._run(); print(*sys.modules)"
     output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     loaded = {name.partition(".")[0] for name in output.split()}
@@ -146,8 +146,8 @@ def test_completion_knows_the_names(webpf: Webpf) -> None:
     assert answer.stdout.split() == [name for name in NAMES if name.startswith("l")]
 
 
-def test_a_reader_that_leaves_early(db: Path, tmp_path: Path) -> None:
-    """As `| head` does: the query ends silently, by SIGPIPE, as other tools do."""
+def test_a_reader_that_stops_early(db: Path, tmp_path: Path) -> None:
+    """If the reader stops, as `| head` does, the query ends silently by SIGPIPE, as other tools do."""
     events: list[Event] = [event for pid in range(1000, 4000) for event in (fork(pid, pid), exit_(pid, pid, pid + 1))]
     make_recording(db, events, batch=5000)
     command = [*webpf_command(), "query", "lifetimes", "--format", "ndjson"]
@@ -161,7 +161,7 @@ def test_a_reader_that_leaves_early(db: Path, tmp_path: Path) -> None:
 
 
 def test_the_table_fits_the_terminal(db: Path, tmp_path: Path) -> None:
-    """On a terminal of 80 columns no line is longer, and what had no room is named."""
+    """On a terminal of 80 columns, no line is longer, and columns without room are named."""
     master, slave = os.openpty()
     import fcntl
     import struct

@@ -1,4 +1,4 @@
-"""What the shell offers: asked as the scripts for shells ask, and through bash with the script that webpf prints."""
+"""Completion: called as the shells' scripts call it, and in bash with the script that webpf prints."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ NAMES = sorted(path.stem for path in (PROJECT / "queries").glob("*.sql"))
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """webpf.db with two recordings, other.db with one, and files that hold none."""
+    """A folder with webpf.db (two recordings), other.db (one), and files that aren't recordings."""
     make_recording(tmp_path / "webpf.db", [], name="before")
     make_recording(tmp_path / "webpf.db", [seen(1, -5000, ppid=0)], name="af\x1b[31mter\n1 \"quoted\" 'name'")
     make_recording(tmp_path / "other.db", [])
@@ -33,7 +33,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def ask(folder: Path, **variables: str) -> str:
-    """What webpf prints when a shell asks it; it must not fail, nor say anything."""
+    """Returns what webpf prints for a shell. It must not fail, nor write to stderr."""
     environment = {name: value for name, value in os.environ.items() if name != "WEBPF_DB"}
     answer = subprocess.run(
         [PROGRAM],
@@ -50,14 +50,14 @@ def ask(folder: Path, **variables: str) -> str:
 
 
 def offered(folder: Path, line: str, **variables: str) -> list[str]:
-    """The values that bash gets for the last word of a line; the word is empty if a space ends the line."""
+    """Returns the values that bash gets for the last word of a line. After a space, this word is empty."""
     words = len(shlex.split(line)) - (not line.endswith(" "))
     wanted = {"_WEBPF_COMPLETE": "complete_bash", "COMP_WORDS": line, "COMP_CWORD": str(words)}
     return ask(folder, **wanted, **variables).split()
 
 
 def explained(folder: Path, line: str) -> dict[str, str]:
-    """Values and what is said of each, as fish gets them."""
+    """Returns the values with their descriptions, as fish gets them."""
     wanted = {"_WEBPF_COMPLETE": "complete_fish", "_TYPER_COMPLETE_FISH_ACTION": "get-args"}
     lines = ask(folder, **wanted, _TYPER_COMPLETE_ARGS=line).splitlines()
     return {value: text for value, _, text in (line.partition("\t") for line in lines)}
@@ -109,7 +109,7 @@ def test_a_named_pipe_is_not_waited_for(folder: Path) -> None:
 
 
 def test_a_locked_file_is_not_waited_for(folder: Path) -> None:
-    """A command waits for ten seconds; that would be too long at a prompt."""
+    """A command waits for ten seconds. That would be too long at a prompt."""
     with closing(sqlite3.connect(folder / "webpf.db", isolation_level=None)) as connection:
         connection.execute("BEGIN EXCLUSIVE")
         begun = os.times().elapsed
@@ -118,7 +118,7 @@ def test_a_locked_file_is_not_waited_for(folder: Path) -> None:
     assert offered(folder, "webpf tree --recording ") == ["2", "1", "before"]
 
 
-def test_what_is_said_of_each(folder: Path) -> None:
+def test_descriptions(folder: Path) -> None:
     recordings = explained(folder, "webpf tree --recording ")
     assert list(recordings) == ["2", "1", "before"]
     assert recordings["before"] == f"recording 1: {recordings['1']}"
@@ -130,7 +130,7 @@ def test_what_is_said_of_each(folder: Path) -> None:
 
 
 def bash(folder: Path, *words: str) -> list[str]:
-    """What bash has to choose from after the function in the script of `webpf --show-completion bash` has run."""
+    """Returns what bash offers after it has run the function in the script of `webpf --show-completion bash`."""
     script = f"""
         PATH={PROGRAM.parent}:$PATH
         eval "$(webpf --show-completion bash)"

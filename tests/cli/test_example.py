@@ -1,4 +1,4 @@
-"""The small build that `make record` runs: real processes, of which two fail; and nothing of it is left behind."""
+"""The small build that `make record` runs: it starts real processes, two steps fail, and it leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NEEDED = ["sh", "chmod", "date", "mktemp", "rm", "sleep", "sort", "timeout", "un
 
 @pytest.fixture(params=["with gcc", "without gcc"])
 def environment(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, str]:
-    """Where the build finds its programs, and where it makes its folder."""
+    """The environment of the build, with its PATH and the folder for its temporary files."""
     (tmp_path / "made").mkdir()
     settings = os.environ | {"TMPDIR": str(tmp_path / "made")}
     if request.param == "with gcc":
@@ -43,7 +43,7 @@ def test_it_ends_in_time_and_leaves_nothing(environment: dict[str, str], tmp_pat
 def test_its_failures_are_recorded(
     environment: dict[str, str], tmp_path: Path, query: Callable[..., list[dict[str, object]]]
 ) -> None:
-    """One step exits with 3, one is ended by timeout(1); timeout and the build itself then fail too."""
+    """One step exits with 3, and timeout(1) ends another. Then timeout and the build itself fail too."""
     command = [*webpf_command(), "record", "--quiet", "--", str(BUILD)]
     answer = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert answer.returncode == 1, answer.stderr

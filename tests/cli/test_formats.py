@@ -1,4 +1,4 @@
-"""--format text, json and markdown: what is the same in each, and what they make of unusual recordings and outputs."""
+"""--format text, json and markdown: what all have in common, and unusual recordings and outputs."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def db(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("command", FORMATS)
-def test_a_format_that_is_none(command: str, webpf: Webpf) -> None:
+def test_an_unknown_format(command: str, webpf: Webpf) -> None:
     ended = webpf(command, "--format", "xml")
     *first, last = FORMATS[command]
     assert (ended.returncode, ended.stdout, len(ended.stderr.splitlines())) == (64, "", 1)
@@ -83,7 +83,7 @@ def test_an_output_that_takes_nothing(command: str, format: str, output: str, db
 
 
 def test_a_reader_that_has_gone(db: Path) -> None:
-    """webpf ends by SIGPIPE, without a word, as other tools do."""
+    """webpf ends silently by SIGPIPE, as other tools do."""
     reader, writer = os.pipe()
     os.close(reader)
     command = [*webpf_command(), "tree", "--format", "json"]
@@ -119,7 +119,7 @@ def test_a_recording_that_lost_events(db: Path, webpf: Webpf) -> None:
 
 @pytest.mark.kernel
 def test_a_recording_that_goes_on(start_recorder: Callable[..., Recorder], webpf: Webpf) -> None:
-    """The reports read it as it is, and say that it has no end."""
+    """Reports read a running recording, and say that it has not ended."""
     start_recorder("--pid", str(os.getpid()))
     for command in ("report", "tree"):
         ended = webpf(command, "--format", "json")
@@ -142,7 +142,7 @@ def test_two_files(db: Path, webpf: Webpf) -> None:
 
 
 def test_a_file_whose_name_is_no_text(db: Path, webpf: Webpf) -> None:
-    """What is written is UTF-8 all the same, without half characters, which most parsers refuse."""
+    """The output is valid UTF-8 anyway, without surrogates, which most parsers refuse."""
     name = os.fsdecode(b"a\xff\n.db")
     db.rename(db.parent / name)
     document = json.loads(webpf("tree", name, "--format", "json").stdout)

@@ -15,7 +15,7 @@ MOST = 45
 
 
 def first_sentences() -> dict[str, str]:
-    """Of each command, the first sentence of its help."""
+    """Returns the first sentence of each command's help."""
     commands = typer.main.get_group(app).commands
     return {name: (command.help or "").partition("\n\n")[0] for name, command in commands.items()}
 

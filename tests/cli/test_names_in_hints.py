@@ -1,4 +1,4 @@
-"""What webpf proposes to type next can be pasted, whatever a file is called: a real shell reads the name back."""
+"""Commands in hints can be pasted, whatever the name of the file: a real shell reads the same name back."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ NAMES = [
 
 
 def read_by_a_shell(words: str, folder: Path) -> list[bytes]:
-    """The words that bash makes of a line."""
+    """Returns the words into which bash splits a line."""
     shell = shutil.which("bash")
     if shell is None:
         pytest.skip("no bash")
@@ -71,7 +71,7 @@ def test_the_hint_names_the_file(command: list[str], name: str, tmp_path: Path) 
 
 @pytest.mark.parametrize("name", ["-x.db", "a b.db", "it's.db"])
 def test_the_hint_where_a_recording_goes_on(name: str, tmp_path: Path) -> None:
-    """This process stands for its recorder."""
+    """The test's own process stands in for the recorder."""
     db = tmp_path / name
     make_recording(db, [])
     stat = procfs.read_stat(os.getpid())

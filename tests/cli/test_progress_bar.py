@@ -1,4 +1,4 @@
-"""Work on large files: it is shown at a terminal, and a signal ends it without a trace."""
+"""Long operations on large files: a terminal shows their progress, and a signal ends them without leaving anything."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Webpf = Callable[..., "subprocess.CompletedProcess[str]"]
 
 @pytest.fixture(scope="module")
 def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A recording that keeps any work busy for some seconds."""
+    """A recording that keeps each command busy for some seconds."""
     db = tmp_path_factory.mktemp("large") / "webpf.db"
     script = "import sys, pathlib; from tools.bench.million import build; build(pathlib.Path(sys.argv[1]), 100_000)"
     subprocess.run([sys.executable, "-c", script, str(db)], check=True, cwd=PROJECT)
@@ -34,7 +34,7 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def contents(db: Path) -> list[tuple[int, int, int]]:
-    """What tells whether anything has changed."""
+    """Returns the contents of a folder, to compare them later."""
     with closing(sqlite3.connect(db)) as connection:
         return connection.execute("SELECT count(*), sum(id), total(lifetime_ns) FROM processes").fetchall()
 
@@ -54,7 +54,7 @@ WORK = {
     [*((what, signal.SIGINT) for what in WORK), ("export", signal.SIGTERM), ("merge", signal.SIGTERM)],
 )
 def test_interrupted(what: str, number: signal.Signals, large: Path, tmp_path: Path) -> None:
-    """In the midst of it: one line, the shell's exit code, the file as it was, and nothing beside it."""
+    """A signal leaves one line, the exit code of a shell, the unchanged file, and no other file."""
     before = contents(large)
     there = sorted(large.parent.iterdir())
     # As at a terminal: what a background job of a shell ignores, its children ignore too.
@@ -77,7 +77,7 @@ def test_interrupted(what: str, number: signal.Signals, large: Path, tmp_path: P
 
 
 def test_interrupted_while_a_reader_waits(large: Path) -> None:
-    """What stands in a pipe that nobody empties ends too."""
+    """A command that waits for the reader of a full pipe ends too."""
     line = [*webpf_command(), "export", "--to", "csv", str(large)]
     with subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout is not None
@@ -92,7 +92,7 @@ def test_interrupted_while_a_reader_waits(large: Path) -> None:
 
 
 def unread(pipe: int) -> int:
-    """How many bytes stand in it."""
+    """Returns how many bytes are in the pipe."""
     return int.from_bytes(fcntl.ioctl(pipe, termios.FIONREAD, bytes(4)), sys.byteorder)
 
 
@@ -107,7 +107,7 @@ def test_findings_come_as_they_are_found(large: Path) -> None:
 
 
 def is_at_work(pid: int, db: Path) -> bool:
-    """Whether it has the file open, and has read some of it."""
+    """Returns whether a process has the file open and has read some of it."""
     names = []
     for descriptor in Path(f"/proc/{pid}/fd").iterdir():
         try:
@@ -121,7 +121,7 @@ def is_at_work(pid: int, db: Path) -> bool:
 
 
 def drawn(line: list[str], folder: Path) -> str:
-    """What a command writes to a terminal that is its stderr."""
+    """Returns what a command writes to a terminal on its stderr."""
     terminal, end = pty.openpty()
     with subprocess.Popen(line, cwd=folder, stdout=subprocess.DEVNULL, stderr=end) as process:
         os.close(end)
@@ -132,7 +132,7 @@ def drawn(line: list[str], folder: Path) -> str:
 
 
 def read(terminal: int) -> bytes:
-    """Some of it; nothing at its end."""
+    """Reads some bytes; returns none at the end."""
     try:
         return os.read(terminal, 65536)
     except OSError:  # EIO: nobody has the other end any more
@@ -140,7 +140,7 @@ def read(terminal: int) -> bytes:
 
 
 def test_a_bar_at_a_terminal(large: Path, tmp_path: Path) -> None:
-    """It grows, and is gone at the end; for what is short there is none, nor elsewhere."""
+    """The bar grows, and is erased at the end. Short operations have none, nor has output that isn't a terminal."""
     shown = drawn([*webpf_command(), "export", "--to", "otlp", "-o", "out", str(large)], tmp_path)
     shares = [int(share) for share in re.findall(r"(\d+)%", shown)]
     assert len(shares) > 3
@@ -153,18 +153,18 @@ def test_a_bar_at_a_terminal(large: Path, tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def work() -> Iterator[progress_bar.LongWork]:
-    """Under way."""
-    with progress_bar.LongWork("the work") as work:
+def work() -> Iterator[progress_bar.ProgressBar]:
+    """A running operation."""
+    with progress_bar.ProgressBar("the work") as work:
         yield work
 
 
-def test_a_long_statement_ends(work: progress_bar.LongWork) -> None:
-    """Also one that gives no row for a long time; and what is said is what happened, not how."""
+def test_a_long_statement_ends(work: progress_bar.ProgressBar) -> None:
+    """A signal also ends a statement that yields no row for long. The error names the signal, not SQLite's error."""
     connection = sqlite3.connect(":memory:")
     work.watch(connection)
     endless = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n"
-    with pytest.raises(Interrupted) as found, progress_bar.LongWork("the count") as inner:
+    with pytest.raises(Interrupted) as found, progress_bar.ProgressBar("the count") as inner:
         inner.watch(connection)
         # The handler first: on a busy machine the time may be up before the next line, and SIGALRM ends the process.
         handler = signal.signal(signal.SIGALRM, lambda *_: os.kill(os.getpid(), signal.SIGTERM))

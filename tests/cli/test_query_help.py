@@ -1,4 +1,4 @@
-"""`webpf query NAME --help`: what one saved query takes and gives; without a name it is about the command."""
+"""`webpf query NAME --help` shows a query's parameters and columns; without a name, --help is about the command."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ NAMES = sorted(path.stem for path in (PROJECT / "queries").glob("*.sql"))
 
 
 def head(name: str) -> str:
-    """The head of the file, a line for each entry."""
+    """Returns the head of the file, with one line for each entry."""
     comments = re.match(r"(?:-- .*\n)+", (PROJECT / "queries" / f"{name}.sql").read_text(encoding="utf-8"))
     assert comments is not None
     return comments[0].replace("\n--   ", " ")
 
 
 def words(text: str) -> str:
-    """A text however its lines are broken, also behind a hyphen."""
+    """Returns a text without line breaks, even if a line breaks after a hyphen."""
     return re.sub(r"-\s+", "-", " ".join(text.split()))
 
 
@@ -53,7 +53,7 @@ def test_the_name_may_stand_anywhere(webpf: Webpf) -> None:
     assert webpf("query", "-h", "execs").stdout == webpf("query", "--limit", "5", "execs", "-h").stdout == shown
 
 
-def test_what_must_be_given_is_in_the_first_line(webpf: Webpf) -> None:
+def test_required_parameters_are_in_the_first_line(webpf: Webpf) -> None:
     usage = {name: webpf("query", name, "--help").stdout.partition("\n")[0] for name in ("execs", "failures")}
     assert " query execs -p pid=INTEGER " in usage["execs"]
     assert " query failures [-p KEY=VALUE]... " in usage["failures"]
@@ -65,7 +65,7 @@ def test_without_a_name_it_is_about_the_command(webpf: Webpf) -> None:
 
 
 @pytest.mark.parametrize("name", ["nosuch", "liftimes", "", "query.sql"])
-def test_of_a_name_that_there_is_not_it_says_so(webpf: Webpf, name: str) -> None:
+def test_an_unknown_query(webpf: Webpf, name: str) -> None:
     with_help, without = webpf("query", name, "--help"), webpf("query", name)
     assert with_help.returncode == without.returncode == 64
     assert with_help.stdout == without.stdout == ""

@@ -1,4 +1,4 @@
-"""The file and the recording that a command is about: FILE or --db, FILE:N or --recording N|NAME, in every command."""
+"""How commands choose the file and the recording: FILE or --db, FILE:N or --recording N|NAME."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def db(tmp_path: Path) -> Path:
 
 
 def number_of(webpf: Webpf, *arguments: str, env: dict[str, str] | None = None) -> str:
-    """Which of the four programs a query shows."""
+    """Returns which of the four programs a query shows."""
     ended = webpf("query", "lifetimes", *arguments, "--format", "ndjson", env=env or {})
     assert ended.returncode == 0, ended.stderr
     [row] = map(json.loads, ended.stdout.splitlines())
@@ -56,7 +56,7 @@ def number_of(webpf: Webpf, *arguments: str, env: dict[str, str] | None = None) 
         (["builds.db", "--recording", "1"], "1"),
         (["builds.db", "--recording", "pr"], "2"),
         (["builds.db:pr"], "2"),
-        (["builds.db", "--recording", "base"], "3"),  # a shared name: its latest
+        (["builds.db", "--recording", "base"], "3"),  # the latest of that name
         (["builds.db", "--recording", "2"], "2"),  # a number goes before a name
         (["builds.db:2", "--recording", "2"], "2"),
         (["builds.db", "-p", "recording=pr"], "2"),
@@ -148,7 +148,7 @@ def test_diff(webpf: Webpf, db: Path, arguments: list[str], compared: str) -> No
 
 
 def test_names_of_any_bytes(webpf: Webpf, db: Path) -> None:
-    """A name that is no UTF-8 is stored escaped, and so it is given."""
+    """A name that is not UTF-8 is stored escaped, and can be chosen in this form."""
     with closing(sqlite3.connect(db)) as connection, connection:
         connection.execute("UPDATE recordings SET name = ? WHERE id = 2", ["a:b \\xff"])
     assert number_of(webpf, "builds.db", "--recording", "a:b \\xff") == "2"

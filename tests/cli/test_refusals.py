@@ -1,4 +1,4 @@
-"""Modes that can't be changed, limits on processes, Ctrl-C: one line each."""
+"""Modes that can't be changed, limits on processes, and Ctrl-C: each gives one line."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ sys.exit(99)
 
 
 def refusing(arguments: list[str], folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Calls webpf where no mode and no owner can be changed."""
+    """Calls webpf so that chmod() and chown() fail."""
     answer = subprocess.run(
         [sys.executable, "-c", REFUSING, str(folder), *webpf_command(), *arguments],
         cwd=folder, env=os.environ | environment, capture_output=True, text=True, timeout=60, check=False,
@@ -51,7 +51,7 @@ def refusing(arguments: list[str], folder: Path, **environment: str) -> subproce
 @pytest.mark.kernel
 @pytest.mark.parametrize("sudo", [{}, {"SUDO_UID": "65534", "SUDO_GID": "65534"}], ids=["root", "sudo"])
 def test_a_new_file_whose_mode_and_owner_stay(sudo: dict[str, str], tmp_path: Path) -> None:
-    """It is private from the start, so it is recorded into."""
+    """A new file is private from the start, so webpf records into it."""
     answer = refusing(["record", "--quiet", "--duration", "0.2"], tmp_path, **sudo)
     assert (answer.returncode, answer.stderr) == (0, "")
     assert [(path.name, path.stat().st_mode & 0o777) for path in tmp_path.iterdir()] == [("webpf.db", 0o600)]
@@ -59,7 +59,7 @@ def test_a_new_file_whose_mode_and_owner_stay(sudo: dict[str, str], tmp_path: Pa
 
 @pytest.mark.kernel
 def test_a_file_that_others_can_read_stays_empty(tmp_path: Path) -> None:
-    """A recording holds secrets: it doesn't go where its mode can't be changed."""
+    """A recording holds secrets, so webpf doesn't write it into a file whose mode it can't restrict."""
     path = tmp_path / "webpf.db"
     path.touch()
     path.chmod(0o644)
@@ -72,7 +72,7 @@ def test_a_file_that_others_can_read_stays_empty(tmp_path: Path) -> None:
 
 @pytest.fixture
 def one_process() -> Iterator[Path]:
-    """A cgroup in which one process may be."""
+    """A cgroup that may hold one process only."""
     folder = next((place for place in (Path("/sys/fs/cgroup/pids"), Path("/sys/fs/cgroup")) if place.is_dir()), None)
     if os.geteuid() != 0 or folder is None:
         pytest.skip("needs root and cgroups")
@@ -101,7 +101,7 @@ COMMANDS = {
 
 @pytest.mark.kernel
 @pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS)
-def test_no_process_more(command: list[str], one_process: Path, tmp_path: Path) -> None:
+def test_no_more_processes(command: list[str], one_process: Path, tmp_path: Path) -> None:
     make_recording(tmp_path / "webpf.db", BUILD)
     script = f'echo $$ > {one_process}/cgroup.procs && exec "$@"'
     answer = subprocess.run(
@@ -115,7 +115,7 @@ def test_no_process_more(command: list[str], one_process: Path, tmp_path: Path) 
 
 
 def test_ctrl_c_while_a_query_runs(tmp_path: Path) -> None:
-    """In each moment, from the first import to the last row: 130, and nothing else."""
+    """At any moment from the first import to the last row, the exit code is 130, and nothing else is written."""
     make_recording(tmp_path / "webpf.db", BUILD)
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:

@@ -1,4 +1,4 @@
-"""A pager, or a program, that doesn't read on: the recording file is free all the same, and no row is lost."""
+"""A pager or program that stops reading: the recording file is not locked meanwhile, and no row is lost."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ LONG = {
 
 @pytest.fixture(scope="module")
 def db(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What takes more room than a pipe has, in rows, and in recordings."""
+    """A file whose rows, and whose list of recordings, don't fit into a pipe."""
     path = tmp_path_factory.mktemp("long") / "webpf.db"
     pids = range(1000, 1000 + PROCESSES)
     events = [event for pid in pids for event in (fork(pid, pid / 100), exit_(pid, pid / 100, pid / 100 + 1))]
@@ -61,7 +61,7 @@ def db(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @contextmanager
 def stalled(command: list[str], db: Path, size: int = 4096) -> Iterator[subprocess.Popen[bytes]]:
-    """A command whose output goes into a pipe that is full, and that nobody reads from."""
+    """A command whose output goes into a full pipe that nobody reads."""
     reader, writer = os.pipe()
     fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, size)
     environment = os.environ | {"WEBPF_DB": str(db)}
@@ -77,12 +77,12 @@ def stalled(command: list[str], db: Path, size: int = 4096) -> Iterator[subproce
 
 
 def unread(pipe: int) -> int:
-    """How many bytes stand in it."""
+    """Returns how many bytes are in the pipe."""
     return int.from_bytes(fcntl.ioctl(pipe, termios.FIONREAD, bytes(4)), sys.byteorder)
 
 
 def is_free(db: Path) -> bool:
-    """Whether another program may have the file for itself, and change how it is kept, without waiting."""
+    """Returns whether another program can lock the file and change its journal mode without waiting."""
     with closing(sqlite3.connect(db, timeout=0, isolation_level=None)) as connection:
         try:
             connection.execute("BEGIN EXCLUSIVE")
@@ -124,7 +124,7 @@ def test_the_file_is_free_while_a_named_pipe_is_full(db: Path, tmp_path: Path) -
 
 
 def test_no_row_is_lost(db: Path) -> None:
-    """Against what SQLite's own shell language says."""
+    """The rows are compared with those of SQLite itself."""
     with stalled(LONG["export"], db) as process:
         assert process.stdout is not None
         rows = list(csv.DictReader(io.TextIOWrapper(process.stdout, encoding="utf-8")))
@@ -137,7 +137,7 @@ def test_no_row_is_lost(db: Path) -> None:
 
 @pytest.mark.kernel
 def test_a_recorder_ends_and_the_next_begins(db: Path, tmp_path: Path) -> None:
-    """Both while a reader is stalled; the first leaves one plain file."""
+    """Both happen while a reader is stalled. The first recorder leaves one plain file."""
     copy = tmp_path / "webpf.db"
     copy.write_bytes(db.read_bytes())
     copy.chmod(0o600)
@@ -153,7 +153,7 @@ def test_a_recorder_ends_and_the_next_begins(db: Path, tmp_path: Path) -> None:
 
 
 def has_open(pid: int, path: Path) -> bool:
-    """Whether a process has a file open."""
+    """Returns whether a process has a file open."""
     links = []
     for descriptor in Path(f"/proc/{pid}/fd").iterdir():
         with contextlib.suppress(FileNotFoundError):
@@ -162,7 +162,7 @@ def has_open(pid: int, path: Path) -> bool:
 
 
 def test_a_terminal_that_was_stopped(db: Path) -> None:
-    """Ctrl-S holds the output up, not the file."""
+    """Ctrl-S stops the output, but doesn't keep the file locked."""
     screen, line = pty.openpty()
     termios.tcflow(line, termios.TCOOFF)
     environment = os.environ | {"WEBPF_DB": str(db)}
@@ -179,12 +179,12 @@ def test_a_terminal_that_was_stopped(db: Path) -> None:
 
 
 def waits_to_write(pid: int) -> bool:
-    """Whether it is within a system call on its standard output."""
+    """Returns whether a process is in a system call on its standard output."""
     return Path(f"/proc/{pid}/syscall").read_text().split()[1:2] == ["0x1"]
 
 
 def test_head_ends_it(db: Path) -> None:
-    """A reader that leaves: silent, by SIGPIPE, and without writing the rest anywhere."""
+    """If the reader stops, the command ends silently by SIGPIPE, without writing the rest anywhere."""
     with stalled(LONG["query"], db) as process:
         assert process.stdout is not None and process.stderr is not None
         process.stdout.close()
@@ -194,7 +194,7 @@ def test_head_ends_it(db: Path) -> None:
 
 @pytest.mark.parametrize("seed", range(4))
 def test_a_reader_that_comes_and_goes(seed: int) -> None:
-    """It gets every byte in order, whatever was kept in between."""
+    """A reader that pauses gets every byte in order, even those that were kept meanwhile."""
     chance = random.Random(seed)
     reader, writer = os.pipe()
     fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4096)
@@ -220,12 +220,12 @@ def test_a_reader_that_comes_and_goes(seed: int) -> None:
 
 
 def iter_bytes(pipe: int) -> bytes:
-    """All that comes until it is closed."""
+    """Yields all bytes until the other end is closed."""
     return b"".join(iter(lambda: os.read(pipe, 65536), b""))
 
 
 def test_what_is_kept_takes_little_memory(tmp_path: Path) -> None:
-    """Of 64 MB that nobody reads, most is in a file without a name."""
+    """If nobody reads 64 MB, most of it is in an unnamed file."""
     script = (
         f"import sys, resource; from {spool.__name__} import spooled; sys.stdout.flush()\n"
         "with spooled(sys.stdout) as output:\n"
@@ -244,7 +244,7 @@ def test_what_is_kept_takes_little_memory(tmp_path: Path) -> None:
 
 
 def test_a_file_is_continued(tmp_path: Path) -> None:
-    """What stands before it in a file, or comes from elsewhere when a file is appended to, isn't overwritten."""
+    """Output into a file overwrites neither what was there before, nor what another program appends."""
     path = tmp_path / "out"
     path.write_text("before\n")
     with path.open("a") as output, spooled(output) as spool:
@@ -259,7 +259,7 @@ def test_a_file_is_continued(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root to mount")
 def test_no_place_for_what_is_long(db: Path) -> None:
-    """One line with what helps, where there is no folder for temporary files."""
+    """Without a folder for temporary files, one line says what helps."""
     script = """mount --bind "$WEBPF_FOLDER" /mnt || exit
         for folder in /tmp /var/tmp /usr/tmp; do [ ! -d $folder ] || mount -t tmpfs -o ro none $folder || exit; done
         cd /proc && exec "$@"
@@ -277,5 +277,5 @@ def test_no_place_for_what_is_long(db: Path) -> None:
         os.close(writer)
     assert answer.returncode == 73
     [message] = answer.stderr.decode().splitlines()
-    assert "there is no room for the output" in message
+    assert "there is no room to keep the output" in message
     assert f"; try: env TMPDIR=/var/tmp {sys.executable} -m webpf query lifetimes --format ndjson" in message

@@ -1,4 +1,4 @@
-"""`webpf stream` and a reader that doesn't read: it ends at once, with whole lines, and tells what was lost."""
+"""`webpf stream` with a reader that doesn't read: it ends at once, with whole lines, and says what was lost."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
 
 @contextmanager
 def streaming(output: int, *options: str) -> Iterator[subprocess.Popen[str]]:
-    """A `webpf stream` that has begun, and writes to this descriptor."""
+    """A running `webpf stream` that writes to this descriptor."""
     command = [*webpf_command(), "stream", *options]
     with subprocess.Popen(command, stdout=output, stderr=subprocess.PIPE, text=True) as process:
         try:
@@ -38,12 +38,12 @@ def streaming(output: int, *options: str) -> Iterator[subprocess.Popen[str]]:
 
 
 def unread(pipe: int) -> int:
-    """How many bytes stand in it."""
+    """Returns how many bytes are in the pipe."""
     return int.from_bytes(fcntl.ioctl(pipe, termios.FIONREAD, bytes(4)), sys.byteorder)
 
 
 def fill(pipe: int, argument: str = "x" * 1000) -> list[int]:
-    """Runs programs until the pipe doesn't take any more; returns their pids."""
+    """Runs programs until the pipe is full; returns their pids."""
     pids: list[int] = []
     known = [-1] * 5
 
@@ -53,7 +53,7 @@ def fill(pipe: int, argument: str = "x" * 1000) -> list[int]:
             process.wait()
             pids.append(process.pid)
         known.append(unread(pipe))
-        # The buffer is looked at every 50 ms at most.
+        # The buffer is drained at most every 50 ms.
         time.sleep(0.1)
         return known[-1] > 30_000 and len(set(known[-5:])) == 1
 
@@ -62,14 +62,14 @@ def fill(pipe: int, argument: str = "x" * 1000) -> list[int]:
 
 
 def read_all(pipe: int) -> bytes:
-    """What stands in a pipe that nobody writes to any more."""
+    """Returns the bytes in a pipe that nobody writes to any more."""
     return b"".join(iter(lambda: os.read(pipe, 1 << 20), b""))
 
 
 @pytest.mark.parametrize("argument", ["x" * 1000, "\xff\n" * 15000], ids=["short lines", "lines longer than a page"])
 @pytest.mark.parametrize("number", SIGNALS)
 def test_it_ends_at_once(number: signal.Signals, argument: str) -> None:
-    """What is in the pipe is whole lines; of our programs those that aren't there are in what was lost."""
+    """The pipe holds whole lines. Programs of this test that aren't in it are counted as lost."""
     reader, writer = os.pipe()
     with streaming(writer, "--buffer-mib", "64") as process:
         os.close(writer)
@@ -105,7 +105,7 @@ def test_a_duration_ends_it_too() -> None:
 
 @pytest.mark.parametrize("number", SIGNALS)
 def test_a_reader_that_reads_gets_all(number: signal.Signals, tmp_path: Path) -> None:
-    """The end is no reason to drop what is on its way: also to one that begins to read after it only."""
+    """At its end, stream drops nothing that a reader still takes, even one that starts to read only then."""
     reader, writer = os.pipe()
     with streaming(writer) as process:
         os.close(writer)
@@ -125,7 +125,7 @@ def test_a_reader_that_reads_gets_all(number: signal.Signals, tmp_path: Path) ->
 
 
 def test_a_slow_reader_is_told_what_it_misses() -> None:
-    """What waits in the buffer at the end takes several drains, and each of them longer to read than to wait for."""
+    """At the end, the buffer holds enough for several drains, and each takes longer to read than stream waits."""
     reader, writer = os.pipe()
     with streaming(writer, "--buffer-mib", "64") as process:
         os.close(writer)
@@ -160,7 +160,7 @@ def test_a_file_takes_all(tmp_path: Path) -> None:
 
 
 def test_a_terminal_that_was_stopped() -> None:
-    """As with Ctrl-S."""
+    """The terminal is stopped as by Ctrl-S."""
     terminal, end = pty.openpty()
     with streaming(end) as process:
         os.close(end)

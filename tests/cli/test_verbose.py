@@ -1,4 +1,4 @@
-"""`--verbose`: what is logged, when, and that a stderr which takes nothing stops neither a recording nor its end."""
+"""`--verbose`: what is logged and when; and a blocked stderr delays neither a recording nor its end."""
 
 from __future__ import annotations
 
@@ -31,19 +31,19 @@ LINE = re.compile(
 
 
 def log_lines(stderr: str) -> list[dict[str, str]]:
-    """The log lines among what was written to stderr, taken to pieces."""
+    """Returns the parsed log lines in what was written to stderr."""
     return [found.groupdict() for line in stderr.splitlines() if (found := LINE.fullmatch(line))]
 
 
 def messages(stderr: str) -> list[str]:
-    """All other lines, up to the first thing that differs from one recording to the next."""
+    """Returns all other lines, each up to the first word that differs between recordings."""
     others = [line for line in stderr.splitlines() if not LINE.fullmatch(line)]
     return [re.split(r"\d|longest|failed", line)[0] for line in others]
 
 
 @pytest.mark.kernel
 @pytest.mark.parametrize("arguments", [["--verbose", "record"], ["-v", "record"], ["record", "-v"]], ids=" ".join)
-def test_a_recording_tells_what_it_does(arguments: list[str], webpf: Webpf) -> None:
+def test_a_recording_logs_what_it_does(arguments: list[str], webpf: Webpf) -> None:
     before = datetime.now(timezone.utc)
     answer = webpf(*arguments, "--duration", "0.3")
     lines = log_lines(answer.stderr)
@@ -92,7 +92,7 @@ def test_options_of_a_recorded_command_are_its_own(webpf: Webpf) -> None:
 
 
 def test_commands_that_read_load_no_logging(built: Path) -> None:
-    """Without the option: it would take time at every start."""
+    """Without the option, `logging` isn't imported: that would cost time at every start."""
     code = "import sys; sys.argv = ['webpf', *sys.argv[1:]]; import webpf.__main__ as m; m._run(); print(*sys.modules)"
     for command in (["--help"], ["recordings"], ["query", "lifetimes", "--format", "csv"], ["tree"], ["report"]):
         loaded = subprocess.run(
@@ -103,7 +103,7 @@ def test_commands_that_read_load_no_logging(built: Path) -> None:
 
 
 def test_a_line_a_minute(caplog: pytest.LogCaptureFixture) -> None:
-    """With the rate since the last one; a recording of a day would have 1,440."""
+    """Each line has the rate since the last one. A recording of a day has 1,440 such lines."""
     observer = LogObserver(Quiet())
     with caplog.at_level("INFO", "webpf"):
         for second in range(0, 301):
@@ -120,7 +120,7 @@ def test_a_line_a_minute(caplog: pytest.LogCaptureFixture) -> None:
 
 @pytest.mark.kernel
 def test_a_locked_file_is_logged_when_that_begins(tmp_path: Path) -> None:
-    """The message comes when it is over; who looks on meanwhile shall know."""
+    """The message comes when the file is free again. The log says it at once."""
     log = tmp_path / "log"
     recorder = Recorder(tmp_path / "webpf.db", ["--verbose"], stderr=log)
     recorder.wait_until_recording()
@@ -138,7 +138,7 @@ def test_a_locked_file_is_logged_when_that_begins(tmp_path: Path) -> None:
 
 @contextlib.contextmanager
 def full_pipe() -> Iterator[int]:
-    """The writing end of a pipe that has no room and is never read."""
+    """The writing end of a full pipe that nobody reads."""
     reader, writer = os.pipe()
     try:
         fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4096)
@@ -151,7 +151,7 @@ def full_pipe() -> Iterator[int]:
 
 @contextlib.contextmanager
 def reader_gone() -> Iterator[int]:
-    """The writing end of a pipe that nobody can read."""
+    """The writing end of a pipe whose reading end is closed."""
     reader, writer = os.pipe()
     os.close(reader)
     try:
@@ -162,7 +162,7 @@ def reader_gone() -> Iterator[int]:
 
 @contextlib.contextmanager
 def full_disk() -> Iterator[int]:
-    """What fails each write as a full disk does."""
+    """A device that fails each write like a full disk."""
     descriptor = os.open("/dev/full", os.O_WRONLY)
     try:
         yield descriptor
@@ -201,7 +201,7 @@ end()
 
 
 def test_lines_that_are_left_out_are_counted() -> None:
-    """A reader that takes nothing for a while keeps nobody waiting, and learns how much is missing."""
+    """A reader that pauses delays nothing, and is told how many lines were dropped."""
     process = subprocess.Popen(
         [sys.executable, "-c", LOGS_MUCH],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,

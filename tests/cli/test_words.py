@@ -1,4 +1,4 @@
-"""What webpf says to who calls it wrongly: what is wrong, what would be right, and a command that can be pasted."""
+"""Messages for wrong command lines: what is wrong, what would be right, and a command that can be pasted."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ def test_durations(text: str, seconds: float) -> None:
 
 
 @given(st.integers(0, 99), st.integers(0, 59), st.integers(1, 59))
-def test_sleep_takes_the_same(hours: int, minutes: int, seconds: int) -> None:
-    """Each unit means what it means for others: an hour is 3,600 seconds, a minute 60."""
+def test_units_have_their_usual_meaning(hours: int, minutes: int, seconds: int) -> None:
+    """Each unit has its usual meaning: an hour is 3,600 seconds, a minute 60."""
     assert durations.parse("--duration", f"{hours}h{minutes}m{seconds}s") == hours * 3600 + minutes * 60 + seconds
 
 
@@ -47,7 +47,7 @@ def test_sleep_takes_the_same(hours: int, minutes: int, seconds: int) -> None:
     "text",
     ["", "soon", "0", "-1", "nan", "inf", "1e3", "5 minutes", "1m1h", "1m1m", "m", "5mm", "1,5", "٣", "1_0", "0m"],
 )
-def test_what_is_no_duration(text: str) -> None:
+def test_invalid_durations(text: str) -> None:
     with pytest.raises(UsageError) as caught:
         durations.parse("--min-lifetime", text)
     assert "--min-lifetime" in caught.value.message
@@ -102,7 +102,7 @@ def test_wrong_calls(line: str, webpf: Webpf, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("line", ["query lifetimes --format yaml", "merge", "tree --quick", "record --usr root"])
 def test_a_hint_can_be_pasted(line: str, webpf: Webpf, tmp_path: Path) -> None:
-    """By a shell, in the folder in which webpf was called."""
+    """A shell can run the hint in the folder in which webpf was called."""
     hint = webpf(*line.split()).stderr.rstrip("\n").partition("; try: ")[2]
     for name in ("a.db", "b.db"):
         make_recording(tmp_path / name, [fork(100, 1)])
@@ -110,7 +110,7 @@ def test_a_hint_can_be_pasted(line: str, webpf: Webpf, tmp_path: Path) -> None:
 
 
 def test_a_long_name_as_the_kernel_keeps_it(webpf: Webpf, tmp_path: Path) -> None:
-    """The hint names what a process of that name is called in /proc."""
+    """The hint has the name that such a process has in /proc."""
     name = "größer'als 15 bytes"
     hint = webpf("record", "--comm", name).stderr.rstrip("\n").partition(" --comm ")[2].partition(" --comm ")[2]
     program = tmp_path / name
@@ -129,7 +129,7 @@ def test_a_long_name_as_the_kernel_keeps_it(webpf: Webpf, tmp_path: Path) -> Non
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root to change users")
 def test_a_file_of_roots(tmp_path: Path) -> None:
-    """It says whose it is, and the same call with sudo; nothing that gives the file away."""
+    """The message says who owns the file. The hint is the same call with sudo, and doesn't give the file away."""
     let_others_in(tmp_path / "webpf.db")
     make_recording(tmp_path / "webpf.db", [fork(100, 1)])
     needed = ", ".join(module.__name__ for module in (app, reader, messages, errors, file_check))
@@ -145,7 +145,7 @@ def test_a_file_of_roots(tmp_path: Path) -> None:
 
 
 def test_packages_are_installed_by_their_own_names(webpf: Webpf, tmp_path: Path) -> None:
-    """Not as an extra of webpf: what is called so on a package index may be a stranger's."""
+    """Not as an extra of webpf: on a package index, `webpf` can be another project."""
     make_recording(tmp_path / "webpf.db", [fork(100, 1)])
     hidden = "import sys; sys.modules['pyarrow'] = None; from webpf import __main__; "
     script = hidden + "sys.argv = ['webpf', 'export', '--to', 'parquet', '-o', 'all']; __main__.main()"

@@ -1,4 +1,4 @@
-"""What --format json writes: every key is documented, and the values are those of SQLite and wait4()."""
+"""The output of --format json: every key is documented, and the values agree with SQLite and wait4()."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ ROW = re.compile(r"^\| `([\w.\[\]]+)` \| ([\w ]+) \| (.*) \|$", re.MULTILINE)
 
 
 def documented(section: str) -> tuple[set[str], set[str]]:
-    """The keys of a section, those of objects that it refers to too; and the keys of such objects themselves."""
+    """Returns the documented keys of a section, with those of linked objects; and the keys that hold such objects."""
     keys, objects = set(), set()
     for key, _, meaning in ROW.findall(SECTIONS[section]):
         reference = re.search(r"\]\(#(\w+)\)", meaning)
@@ -44,7 +44,7 @@ def documented(section: str) -> tuple[set[str], set[str]]:
 
 
 def keys_of(value: Any, path: str = "") -> Iterator[str]:
-    """The paths of all that is in a document, written as in docs/json.md; an empty list is none."""
+    """Returns the paths of all values in a document, written as in docs/json.md. An empty list has none."""
     if isinstance(value, dict):
         for key, each in value.items():
             yield from keys_of(each, f"{path}.{key}".lstrip("."))
@@ -60,7 +60,7 @@ TAIL: dict[str, Any] = {"ppid": 110, "parent_ms": 300, "comm": "tail"}
 
 @pytest.fixture
 def db(tmp_path: Path) -> Path:
-    """Recordings of the machine, of a command, and of an idle machine."""
+    """A file with recordings of the machine, of a command, and of an idle machine."""
     same = [
         event for pid in (120, 121) for event in (fork(pid, 600, **TAIL), exit_(pid, 600, 610, comm="tail", ppid=110))
     ]
@@ -97,7 +97,7 @@ def test_each_key_is_documented_and_each_documented_key_is_there(
 
 
 def test_units_are_those_of_the_names() -> None:
-    """_ns and _kib mean what the page says of them, and nothing else has these units."""
+    """Exactly the keys that end in _ns and _kib have these units in the page."""
     units = {name: {(key, unit) for key, unit, _ in ROW.findall(text)} for name, text in SECTIONS.items()}
     assert all(units.values())
     for key, unit in (each for rows in units.values() for each in rows):
@@ -110,7 +110,7 @@ def test_units_are_those_of_the_names() -> None:
 
 
 def rows(db: Path, sql: str, **values: object) -> list[tuple[Any, ...]]:
-    """Of a query in SQLite."""
+    """Returns the rows of an SQL statement."""
     with closing(sqlite3.connect(db)) as connection:
         return connection.execute(sql, values).fetchall()
 
@@ -151,7 +151,7 @@ def test_a_report_has_sqlites_numbers(db: Path, webpf: Webpf) -> None:
 
 
 def test_times_in_a_report_add_up(db: Path, webpf: Webpf) -> None:
-    """Sections are within the lives of their processes; where one process was active, all of its section was."""
+    """Sections lie within the lives of their processes, and the critical path adds up to the wall time."""
     report = json.loads(webpf("report", "--format", "json").stdout)
     lives = {id: (start, end or 2**63) for id, start, end in rows(db, "SELECT id, start_ns, end_ns FROM processes")}
     for section in report["serial_sections"] + report["critical_path"]:
@@ -242,7 +242,7 @@ def test_a_tree_has_every_process_once(arguments: list[str], db: Path, webpf: We
 
 
 def test_a_deep_tree_is_flat(tmp_path: Path) -> None:
-    """A chain of 100,000 processes, for a parser that may nest no deeper than four levels."""
+    """A chain of 100,000 processes is read by a parser that allows only four levels."""
     number = 100_000
     make_recording(tmp_path / "webpf.db", [])
     with reader.reading(tmp_path / "webpf.db") as connection:
@@ -260,7 +260,7 @@ def test_a_deep_tree_is_flat(tmp_path: Path) -> None:
 
 
 def test_checks(db: Path, webpf: Webpf) -> None:
-    """Of a sound file, and of one whose rows don't follow from its events: exit codes are those of the text."""
+    """A sound file, and one whose rows don't follow from its events, give the same exit codes as with text."""
     sound = webpf("verify", "webpf.db", "--format", "json")
     assert sound.returncode == 0
     assert [each["problems"] for each in json.loads(sound.stdout)["findings"]] == [[], [], []]
@@ -274,7 +274,7 @@ def test_checks(db: Path, webpf: Webpf) -> None:
 
 
 def test_doctor(webpf: Webpf, tmp_path: Path) -> None:
-    """The same checks as in the text; and of a folder that isn't there, what is missing and what mends it."""
+    """The checks are the same as in the text. For a folder that doesn't exist, it says what helps."""
     document = json.loads(webpf("doctor", "--format", "json").stdout)
     lines = [line.split()[1] for line in webpf("doctor").stdout.splitlines() if "->" not in line]
     assert [each["name"].split()[0] for each in document["checks"]] == lines
@@ -292,7 +292,7 @@ def test_infinity_is_no_json() -> None:
 
 @pytest.mark.parametrize("command", ["report", "tree", "diff"])
 def test_half_a_document_is_none(command: str, tmp_path: Path, webpf: Webpf) -> None:
-    """Of a file with pages that can't be read: one line, and nothing on standard output."""
+    """A file with unreadable pages gives one line on stderr, and nothing on standard output."""
     make_recording(tmp_path / "webpf.db", BUILD)
     make_recording(tmp_path / "webpf.db", BUILD)
     DAMAGES["pages swapped"](tmp_path / "webpf.db")

@@ -1,4 +1,4 @@
-"""What --format markdown writes: tables for a comment on GitHub, in which no name of a process is taken for markup."""
+"""The output of --format markdown: tables for a comment on GitHub, in which no name of a process acts as markup."""
 
 from __future__ import annotations
 
@@ -43,14 +43,14 @@ PLANTED = [
 
 
 def tokens(text: str) -> Iterator[Token]:
-    """All tokens of a document."""
+    """Yields all tokens of a document."""
     for token in PARSER.parse(text):
         yield token
         yield from token.children or []
 
 
 def spans(text: str) -> list[str]:
-    """The code spans of a document. All else must be webpf's own: no link, image, HTML, mention, heading or list."""
+    """Returns the code spans of a document. The rest must not be a link, image, HTML, mention, heading or list."""
     found = []
     for token in tokens(text):
         assert token.type in BLOCKS | INLINE, token
@@ -64,7 +64,7 @@ def spans(text: str) -> list[str]:
 
 
 def shapes(text: str) -> list[list[int]]:
-    """Of each table, how many cells its rows have."""
+    """Returns the numbers of cells in the rows of each table."""
     tables: list[list[int]] = []
     for token in PARSER.parse(text):
         if token.type == "table_open":
@@ -86,7 +86,7 @@ ANY = st.text(st.sampled_from("`|\\<>[]()!@#&;*_~ \n\t-a1/:.$\u202e└│"), max
 @example("``|` ")
 @example("   ")
 def test_a_text_is_one_code_span(text: str) -> None:
-    """In a paragraph, in a heading and in the cells of a table; and it is read back as it was."""
+    """This holds in a paragraph, in a heading and in table cells, and the parser reads the same text back."""
     shown = cut(safe(text), markdown.WIDTH) or "?"
     assert spans(f"# a {markdown.code(text)}\n\nb {markdown.code(text)} c {markdown.code(text)}") == [shown] * 3
     cell = markdown.code(text, in_table=True)
@@ -96,7 +96,7 @@ def test_a_text_is_one_code_span(text: str) -> None:
 
 
 def test_more_backticks_than_github_counts() -> None:
-    """Its parser gives up at 80."""
+    """GitHub's parser gives up at 80 backticks."""
     assert len(markdown.code("`" * 1000)) < 2 * 80 + markdown.WIDTH
     assert spans(markdown.code("`" * 1000)) == ["`" * (markdown.WIDTH - 3) + "..."]
 
@@ -112,7 +112,7 @@ def test_words_of_a_made_up_file_are_code(text: str) -> None:
 
 
 def planted(db: Path, words: list[str], name: str = "") -> None:
-    """A recording whose programs, arguments and processes have these names; half of them fail."""
+    """Makes a recording whose programs, arguments and processes have these names. Half of them fail."""
     events: list[Event] = [seen(1, -5000, ppid=0)]
     for number, word in enumerate(words):
         pid, start, raw = 100 + number, number * 10, word.encode("utf-8", "surrogateescape").replace(b"\0", b"")
@@ -140,7 +140,7 @@ def planted_everywhere(folder: Path, word: str) -> list[list[str]]:
 
 
 def is_harmless(text: str, word: str) -> bool:
-    """Whether a planted name is in code spans only, and the tables have all their cells."""
+    """Returns whether a planted name is only in code spans, and the tables have all their cells."""
     tables = shapes(text)
     assert len(tables) == 2 and all(len(set(cells)) == 1 for cells in tables), text
     return cut(safe(word), markdown.WIDTH) in spans(text) or not word.strip()
@@ -185,7 +185,7 @@ def test_a_report(tmp_path: Path, webpf: Webpf) -> None:
 
 
 def test_a_diff(tmp_path: Path, webpf: Webpf) -> None:
-    """The five largest of seven changes: what fails more first, then by time."""
+    """It lists the five largest of seven changes: first activities that fail more often, then by time."""
     planted(tmp_path / "webpf.db", ["a", "b"])
     planted(tmp_path / "webpf.db", ["b", "a", *(f"new{number}" for number in range(6))])
     ended = webpf("diff", "--format", "markdown", "--fail-if", "failures>0")

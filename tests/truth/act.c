@@ -1,4 +1,4 @@
-/* Acts whose end is known to whoever waits for them. A test plays one, and compares what webpf recorded.
+/* Programs whose end their parent knows. A test runs one, and compares it with what webpf recorded.
  *
  *   act ACT [NUMBER...]; the act can also be named by $ACT, for a program without any argument
  */
@@ -23,7 +23,7 @@ static long long now(void)
 	return time.tv_sec * 1000000000LL + time.tv_nsec;
 }
 
-/* Waits for a child that was made at `before` or later, and tells what wait4() says. */
+/* Waits for a child that was made at `before` or later, and prints what wait4() reports. */
 static void tell(pid_t pid, long long before)
 {
 	struct rusage usage;
@@ -48,7 +48,7 @@ static void die_of(int number, int core)
 
 static void family(int children)
 {
-	setvbuf(stdout, NULL, _IOLBF, 0); /* what was told is kept, whatever happens to this process */
+	setvbuf(stdout, NULL, _IOLBF, 0); /* lines are written at once, whatever happens to this process */
 	for (int i = 0; i < children; i++) {
 		long long before = now();
 		pid_t pid = fork();
@@ -73,7 +73,7 @@ static void spawn_by_vfork(void)
 	tell(pid, before);
 }
 
-/* The child's parent is not this process, but its parent: who called it must wait for both. */
+/* With CLONE_PARENT, the parent of the child is the parent of this process: the caller must wait for both. */
 static void give_away(void)
 {
 	long pid = syscall(SYS_clone, CLONE_PARENT | SIGCHLD, NULL, NULL, NULL, NULL);
@@ -92,7 +92,7 @@ static void *leave(void *unused)
 	return unused;
 }
 
-/* All threads leave at once, each by itself, so that any of them can be the last. */
+/* All threads exit at the same time, each by itself, so that any of them can be the last. */
 static void leave_together(int threads)
 {
 	pthread_t thread;
@@ -124,7 +124,7 @@ static void eat(size_t mib)
 	char *memory = malloc(mib << 20);
 
 	memset(memory, 1, mib << 20);
-	printf("%d\n", memory[mib]); /* or the compiler sees that nobody looks at it */
+	printf("%d\n", memory[mib]); /* otherwise the compiler removes the unused memory */
 }
 
 static void show_arguments(void)

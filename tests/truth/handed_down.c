@@ -1,5 +1,5 @@
-/* What a program has from the one that executed it, as the kernel says: for comparison of a command under webpf with
- * the same command without. `show` prints it; `run` sets things up that shells can't, and executes the rest.
+/* What a program inherits over an exec, according to the kernel. Tests compare a command under webpf with the same
+ * command without it. `show` prints the values; `run` sets values that shells can't set, and executes the rest.
  */
 #define _GNU_SOURCE
 #include <dirent.h>

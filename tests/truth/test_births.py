@@ -1,4 +1,4 @@
-"""Where processes come from: every way to make one, with the right parent; and threads, which are none."""
+"""How processes start: each way to make one, with the right parent; and threads, which are not processes."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ for thread in threads: thread.join()
 
 
 @pytest.mark.parametrize("mode", ["join", "exec", "leader"])
-def test_threads_are_no_processes(mode: str, start_recorder: Start, query: Query) -> None:
-    """One row, which ends with the last thread: when all join, when a thread execs, when the leader leaves first."""
+def test_threads_are_not_processes(mode: str, start_recorder: Start, query: Query) -> None:
+    """There is one row, which ends with the last thread: if all join, if a thread execs, if the leader ends first."""
     recorder = start_recorder()
     fate = run_program(sys.executable, "-c", THREADS, mode)
     recorder.end()
@@ -73,7 +73,7 @@ def test_orphans_keep_the_parent_of_their_fork(start_recorder: Start, query: Que
 
 
 def test_threads_that_come_and_go(act: str, start_recorder: Start, query: Query) -> None:
-    """clone() with CLONE_THREAD: not a row, not a fact, under any of the threads' ids."""
+    """clone() with CLONE_THREAD makes no row and no event under any of the threads' ids."""
     recorder = start_recorder()
     before = now()
     child = subprocess.Popen([act, "threads", "50"], stdout=subprocess.PIPE, text=True)
@@ -111,8 +111,8 @@ def test_ways_to_start_a_program(way: str, act: str, start_recorder: Start, quer
     assert parent["pid"] == ppid
 
 
-def test_a_child_given_to_ones_parent(act: str, start_recorder: Start, query: Query) -> None:
-    """CLONE_PARENT: the parent is not who called clone(), but that one's parent."""
+def test_clone_parent(act: str, start_recorder: Start, query: Query) -> None:
+    """CLONE_PARENT: the new process gets the parent of its creator as parent."""
     recorder = start_recorder()
     before = now()
     caller = subprocess.Popen([act, "give-away"], stdout=subprocess.PIPE, text=True)
@@ -127,7 +127,7 @@ def test_a_child_given_to_ones_parent(act: str, start_recorder: Start, query: Qu
 
 
 def test_a_new_pid_namespace(start_recorder: Start, query: Query) -> None:
-    """Within it the process is number 1; recorded is the pid that the machine knows it by."""
+    """The process has pid 1 in its namespace. The recording has its pid in the first namespace."""
     recorder = start_recorder()
     reading, writing = os.pipe()
 

@@ -1,4 +1,4 @@
-"""How and when processes end, against what wait4(), its rusage and the parent's own clock say."""
+"""How and when processes end, compared with wait4(), its rusage and the parent's clock."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Start = Callable[..., Recorder]
 
 
 def burn() -> None:
-    """Some 30 ms of CPU time."""
+    """Uses some 30 ms of CPU time."""
     end = time.process_time() + 0.03
     while time.process_time() < end:
         pass
@@ -29,7 +29,7 @@ def burn() -> None:
 def test_fates_are_what_the_parent_saw(
     start_recorder: Start, query: Query, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Exit codes, signals, core flag, CPU time, memory and names of many processes, one by one."""
+    """Compares exit code, signal, core flag, CPU time, memory and name of each of many processes."""
     monkeypatch.chdir(tmp_path)  # where the core dump goes
     resource.setrlimit(resource.RLIMIT_CORE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
     recorder = start_recorder()
@@ -77,7 +77,7 @@ FATAL = [
 def test_every_fatal_signal(
     act: str, start_recorder: Start, query: Query, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With leave to dump core, and without."""
+    """Each signal is sent to a process that may dump core, and to one that may not."""
     monkeypatch.chdir(tmp_path)
     recorder = start_recorder()
     fates = {
@@ -93,9 +93,9 @@ def test_every_fatal_signal(
 
 
 def test_lifetimes_are_those_of_the_parents_clock(act: str, start_recorder: Start, query: Query) -> None:
-    """Never longer than from before the fork to after the wait, and shorter by less than 1 ms.
+    """No lifetime is longer than the time from before the fork to after the wait. Most are less than 1 ms shorter.
 
-    Of 100, half may differ by more: where the machine was busy, their parent was kept waiting.
+    Half of the 100 may differ by more, because the parent has to wait for a processor on a busy machine.
     """
     recorder = start_recorder()
     output = subprocess.run([act, "family", "100"], check=True, capture_output=True, text=True).stdout
@@ -113,7 +113,7 @@ def test_lifetimes_are_those_of_the_parents_clock(act: str, start_recorder: Star
 
 
 def test_a_zombie_has_ended(start_recorder: Start, query: Query) -> None:
-    """Life ends at the exit, not when a parent cares to look."""
+    """The lifetime ends at the exit, not when the parent calls wait()."""
     recorder = start_recorder()
     before = now()
     pid = os.posix_spawn("/bin/true", ["true"], {})
@@ -129,7 +129,7 @@ def test_a_zombie_has_ended(start_recorder: Start, query: Query) -> None:
 
 @pytest.mark.parametrize("threads", [2, 8])
 def test_threads_that_leave_together(threads: int, act: str, start_recorder: Start, query: Query) -> None:
-    """Any of them can be the last, and before Linux 6.16 two can both look like it: still one end, the right one."""
+    """Any thread can be the last, and before Linux 6.16 two can look like the last. There is one end, the right one."""
     recorder = start_recorder()
     fates = [run_program(act, "together", str(threads)) for _ in range(100)]
     recorder.end()

@@ -1,4 +1,4 @@
-"""Only who is asked for: a user's processes, those of a name, those in a cgroup, those that last."""
+"""Filters: only processes of a user, with a name, in a cgroup, or with a minimum lifetime are recorded."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ def run_as(user: int, script: str) -> int:
 
 
 def is_sound(webpf: Webpf) -> bool:
-    """Whether every fact is accounted for, and nothing was lost."""
+    """Returns whether the event counts match and no event was lost."""
     ended = webpf("verify")
     return ended.returncode == 0 and "no event was lost" in ended.stdout
 
 
 def test_of_a_user(start_recorder: Start, webpf: Webpf, query: Query) -> None:
-    """Whole: with what he starts, from the fork on; and nobody else's."""
+    """The user's processes are recorded completely, from the fork on, and no others."""
     recorder = start_recorder("--uid", str(NOBODY))
     run_as(0, "/bin/ls / > /dev/null")
     pid = run_as(NOBODY, "(:); /bin/date > /dev/null; exec /bin/true")
@@ -64,7 +64,7 @@ def test_of_two_users_by_their_names(start_recorder: Start, query: Query) -> Non
 
 
 def test_of_a_name(start_recorder: Start, webpf: Webpf, query: Query) -> None:
-    """Not what bears it between fork and exec only, as all that a shell starts does."""
+    """A process that has the name only between fork and exec, as each child of a shell does, is not recorded."""
     recorder = start_recorder("--comm", "date")
     pid = run_as(0, "/bin/date > /dev/null; /bin/ls / > /dev/null; date() { :; }; exec /bin/date > /dev/null")
     recorder.end()
@@ -82,7 +82,7 @@ LONG_NAME = "a-very-long-name-of-a-program"
 
 
 def test_of_a_long_name(start_recorder: Start, query: Query, tmp_path: Path) -> None:
-    """Of which the kernel keeps 15 bytes; one that begins with the same is not meant, where it is short."""
+    """The kernel keeps 15 bytes of a name. A short name that is the beginning of another doesn't match it."""
     recorder = start_recorder("--comm", LONG_NAME[:15], "--comm", "a")
     for name in (LONG_NAME, "a", "ab"):
         (tmp_path / name).symlink_to("/bin/true")
@@ -114,7 +114,7 @@ def worker(*arguments: str) -> Iterator[subprocess.Popen[str]]:
 
 
 def test_a_name_that_a_process_gave_itself(start_recorder: Start, webpf: Webpf, query: Query) -> None:
-    """Before the recording, or in it; and a worker that never execs. At the end, or alive."""
+    """The process takes its name before the recording or within it, never execs, and ends or keeps running."""
     with worker() as old, worker() as lasting:
         recorder = start_recorder("--comm", "worker")
         with worker("forks") as new:
@@ -130,8 +130,8 @@ def test_a_name_that_a_process_gave_itself(start_recorder: Start, webpf: Webpf, 
     assert is_sound(webpf)
 
 
-def test_who_got_the_name_and_lives_on(start_recorder: Start, webpf: Webpf, query: Query) -> None:
-    """Without an exec the kernel side hears nothing more of him: he is found when the recording ends."""
+def test_a_process_that_takes_the_name_and_keeps_running(start_recorder: Start, webpf: Webpf, query: Query) -> None:
+    """Without an exec, the BPF programs don't see the new name. The process is found when the recording ends."""
     recorder = start_recorder("--comm", "worker")
     with worker() as process:
         recorder.end()
@@ -140,8 +140,8 @@ def test_who_got_the_name_and_lives_on(start_recorder: Start, webpf: Webpf, quer
     assert is_sound(webpf)
 
 
-def test_who_was_there_and_takes_on_another_name(start_recorder: Start, webpf: Webpf, query: Query) -> None:
-    """He is recorded to the end: nothing is lost."""
+def test_an_older_process_that_changes_its_name(start_recorder: Start, webpf: Webpf, query: Query) -> None:
+    """A process that matched at the start is recorded to its end, even if it changes its name."""
     script = "read x; exec /bin/date"
     with subprocess.Popen(["/bin/sh", "-c", script], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as shell:
         wait_until(lambda: Path(f"/proc/{shell.pid}/comm").read_text() == "sh\n", "the shell doesn't start")
@@ -162,8 +162,8 @@ def test_all_at_once(start_recorder: Start, query: Query) -> None:
     assert [(row["args"], row["uid"]) for row in ours] == [("sleep 0.3", NOBODY)]
 
 
-def test_those_that_last(start_recorder: Start, webpf: Webpf, query: Query) -> None:
-    """With all that was known of them before they were old enough; the books balance without the others."""
+def test_min_lifetime(start_recorder: Start, webpf: Webpf, query: Query) -> None:
+    """They keep all events from before they were old enough. The event counts match without the other processes."""
     recorder = start_recorder("--min-lifetime", "0.2")
     pid = run_as(0, "i=0; while [ $i -lt 50 ]; do /bin/true; i=$((i+1)); done; sleep 0.3; exec sleep 0.01")
     last = subprocess.Popen(["/bin/sleep", "600"])
@@ -175,7 +175,7 @@ def test_those_that_last(start_recorder: Start, webpf: Webpf, query: Query) -> N
     assert all(row["lifetime_ns"] >= 0.2e9 for row in rows if row["state"] == "exited")
     # On a slow machine one or the other true takes that long.
     ours = [(row["args"], row["state"], row["execs"]) for row in rows if row["args"] != "/bin/true"]
-    # In any order: who ends is told from then on, and may come before its parent, which has been old for a while.
+    # In any order: the rows of a process can be written before those of its parent.
     expected = [("/bin/sleep 600", "running", 1), ("sleep 0.01", "exited", 2), ("sleep 0.3", "exited", 1)]
     assert sorted(ours) == expected
     (recording,) = query("SELECT * FROM recordings")
@@ -185,7 +185,7 @@ def test_those_that_last(start_recorder: Start, webpf: Webpf, query: Query) -> N
 
 @pytest.fixture
 def hierarchy() -> Iterator[Path]:
-    """Where the cgroup v2 hierarchy is mounted."""
+    """Returns the mount point of the cgroup v2 hierarchy."""
     mounted = cgroups.mount_point()
     if mounted is not None:
         yield mounted
@@ -201,8 +201,8 @@ def hierarchy() -> Iterator[Path]:
             cgroups.mount_point.cache_clear()
 
 
-def test_what_gets_into_the_cgroup_of_a_run(webpf: Webpf, query: Query, hierarchy: Path) -> None:
-    """Also what somebody else was asked to do there, below it too; and not what the recorder's own cgroup does."""
+def test_processes_that_enter_the_cgroup_of_a_run(webpf: Webpf, query: Query, hierarchy: Path) -> None:
+    """Processes that a service starts in the cgroup, or below it, are recorded; those in the recorder's own are not."""
     with subprocess.Popen(["/bin/sh"], stdin=subprocess.PIPE, text=True) as service:
         into = f"{hierarchy}/webpf-*/sub"
         handed = (

@@ -1,4 +1,4 @@
-"""Who is followed: a command or a process, all that comes of it, and nobody else."""
+"""Following: a command or a process is recorded with all its descendants, and nothing else."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PROCESSES = "SELECT * FROM processes WHERE recording_id = (SELECT max(id) FROM r
 
 
 def test_all_that_it_starts_and_nothing_else(webpf: Webpf, query: Query, tmp_path: Path) -> None:
-    """Also what has left its parent; none of what others start meanwhile."""
+    """Descendants whose parent has ended are recorded; processes that others start meanwhile are not."""
     os.mkfifo(tmp_path / "done")
     script = (
         "(setsid sh -c '/bin/true; sleep 0.1; /bin/false; echo > done' &) ; /bin/ls / > /dev/null | cat; read x < done"
@@ -51,7 +51,7 @@ def test_more_children_than_one_looks_at(webpf: Webpf, query: Query) -> None:
 
 @pytest.mark.parametrize("what", ["give-away", "together", "threads"])
 def test_threads_and_strange_parents(what: str, act: str, webpf: Webpf, query: Query) -> None:
-    """A child that is given to one's parent is followed; threads that come and go are no processes."""
+    """A child made with CLONE_PARENT is followed. Short-lived threads are not processes."""
     script = f"{act} {what} 8 > /dev/null; /bin/true"
     assert webpf("record", "-q", "--", "/bin/sh", "-c", script).returncode == 0
     names = [row["comm"] for row in query(PROCESSES)]
@@ -59,7 +59,7 @@ def test_threads_and_strange_parents(what: str, act: str, webpf: Webpf, query: Q
 
 
 def test_a_thread_that_takes_on_a_program(webpf: Webpf, query: Query) -> None:
-    """By a thread that isn't the leader: it becomes the leader, and is followed still."""
+    """A thread that isn't the leader execs. It becomes the leader, and is still followed."""
     run = "os.execv, args=('/bin/sh', ['sh', '-c', '/bin/true; :'])"
     script = f"import os, threading; threading.Thread(target={run}).start()"
     assert webpf("record", "-q", "--", sys.executable, "-c", script).returncode == 0
@@ -69,7 +69,7 @@ def test_a_thread_that_takes_on_a_program(webpf: Webpf, query: Query) -> None:
 
 
 def test_a_process_that_is_there_already(webpf: Webpf, query: Query, tmp_path: Path) -> None:
-    """It, and what it starts from then on, until all of them have ended."""
+    """The process, and all that it starts from then on, are recorded until all of them have ended."""
     script = "sleep 0.3 & read line; /bin/true; (sleep 0.2 &) ; exit 7"
     followed = subprocess.Popen(["/bin/sh", "-c", script], stdin=subprocess.PIPE, text=True)
     line = [*webpf_command(), "record", "--db", str(tmp_path / "webpf.db"), "--pid", str(followed.pid)]

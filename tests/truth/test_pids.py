@@ -1,4 +1,4 @@
-"""Pids that are used again: two processes, each with its own life."""
+"""Reused pids: two processes with the same pid are two rows, each with its own lifetime."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ Start = Callable[..., Recorder]
 LAST_PID = Path("/proc/sys/kernel/ns_last_pid")
 
 
-def use_again(pid: int) -> Fate:
-    """Runs /bin/false under a pid that is free, or skips the test if this can't be had."""
+def reuse(pid: int) -> Fate:
+    """Runs /bin/false under a free pid. Skips the test if the kernel gives it another pid."""
     if not LAST_PID.exists():
         pytest.skip("this kernel has no /proc/sys/kernel/ns_last_pid")
     for _ in range(200):
@@ -33,16 +33,16 @@ def use_again(pid: int) -> Fate:
 
 
 def children(query: Query, pid: int, since_ns: int = 0) -> list[dict[str, Any]]:
-    """Rows of this process's children with a pid. In between, another process of the machine can have had it."""
+    """Returns the rows of this process's children with a pid. In between, another process can have had it."""
     sql = "SELECT * FROM processes WHERE pid = ? AND ppid = ? AND start_ns > ? ORDER BY start_ns"
     return query(sql, pid, os.getpid(), since_ns)
 
 
 def test_a_reused_pid_is_another_process(start_recorder: Start, query: Query) -> None:
-    """The kernel is made to give one pid to two processes of different names, one right after the other."""
+    """The test makes the kernel give one pid to two processes with different names, one right after the other."""
     recorder = start_recorder()
     first = run_program("/bin/true")
-    second = use_again(first.pid)
+    second = reuse(first.pid)
     recorder.end()
     rows = children(query, first.pid, first.before_ns)
     assert [(row["comm"], row["exit_code"]) for row in rows] == [("true", 0), ("false", 1)]
@@ -59,7 +59,7 @@ def test_a_pid_from_before_the_recording_used_again_within(start_recorder: Start
     assert child.stdin is not None
     child.stdin.close()
     assert child.wait() == 4
-    second = use_again(child.pid)
+    second = reuse(child.pid)
     recorder.end()
     rows = children(query, child.pid)
     assert [(row["comm"], row["exit_code"]) for row in rows] == [("sh", 4), ("false", 1)]
@@ -68,12 +68,12 @@ def test_a_pid_from_before_the_recording_used_again_within(start_recorder: Start
 
 
 def test_a_pid_whose_owner_ended_just_before_the_recording(start_recorder: Start, query: Query) -> None:
-    """A zombie that is reaped within: its life was over, so it is no row. Its pid is used again."""
+    """A zombie is reaped during the recording. It ended before, so it has no row. Its pid is reused."""
     pid = os.posix_spawn("/bin/true", ["true"], {})
     os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
     recorder = start_recorder()
     os.waitpid(pid, 0)
-    second = use_again(pid)
+    second = reuse(pid)
     recorder.end()
     [row] = children(query, pid)
     check(row, second)

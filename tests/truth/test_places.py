@@ -1,4 +1,4 @@
-"""Users and cgroups; and what the kernel does to a cgroup that eats too much."""
+"""Users and cgroups, and a process that is killed because its cgroup uses too much memory."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def test_user_and_cgroup(start_recorder: Start, query: Query) -> None:
 
 
 def test_a_child_in_another_cgroup(start_recorder: Start, query: Query, cgroup2: Path) -> None:
-    """A process moves, and its child is born there; each row says where."""
+    """A process moves to another cgroup and starts a child there. Each row has the right cgroup."""
     own = Path("/proc/self/cgroup").read_text()
     recorder = start_recorder()
     reading, writing = os.pipe()

@@ -1,4 +1,4 @@
-"""Names, file names and arguments: what was executed, byte by byte."""
+"""Names, file names and arguments of executed programs, byte by byte."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_a_process_that_never_execs_keeps_its_parents_name(start_recorder: Start
 
 
 def test_argv_is_kept_to_the_byte(start_recorder: Start, query: Query) -> None:
-    """Bytes that are no UTF-8, quotes, newlines, escapes, empty arguments; whole up to 32 KiB, then cut and marked."""
+    """With bytes that are not UTF-8, quotes, newlines, escapes, empty arguments. Over 32 KiB it is cut and marked."""
     odd = [b"/bin/true", b"", b"\xff\xfe", b"a'b\"c", b"line\nline", b"\x1b[31mred", "é世".encode(), b" ", b""]
     long = [b"/bin/true", b"x" * 20_000, b"y" * 12_000]
     too_long = [b"/bin/true", b"z" * 100_000]
@@ -62,7 +62,7 @@ def test_max_args(limit: int, start_recorder: Start, query: Query) -> None:
 
 
 def test_the_chain_of_execs(start_recorder: Start, query: Query, tmp_path: Path) -> None:
-    """sh -> env -> a script -> its interpreter: each in order, with file name, arguments and name."""
+    """sh -> env -> a script -> its interpreter: all in order, with file name, arguments and name."""
     script = tmp_path / "a script"
     script.write_text("#!/bin/sh\nexec /bin/sleep 0\n")
     script.chmod(0o755)
@@ -90,7 +90,7 @@ def test_a_long_path_is_kept_whole(start_recorder: Start, query: Query, tmp_path
     assert row_of(query, fate)["filename"] == str(program)
 
 
-def test_a_failed_exec_is_none(start_recorder: Start, query: Query) -> None:
+def test_a_failed_exec_is_not_recorded(start_recorder: Start, query: Query) -> None:
     recorder = start_recorder()
 
     def fail() -> None:
@@ -114,7 +114,7 @@ def test_renamed_with_prctl(start_recorder: Start, query: Query) -> None:
 
 
 def test_the_longest_arguments(act: str, start_recorder: Start, query: Query) -> None:
-    """1 MiB, whole if that is asked for; byte for byte what the process's own /proc/self/cmdline shows."""
+    """1 MiB of arguments is kept if --max-args allows it, and equals /proc/self/cmdline byte for byte."""
     recorder = start_recorder("--max-args", str(2 * 1024 * 1024))
     for kib in (100, 1024):
         arguments = [act, "arguments", *(chr(ord("a") + i % 26) * 10_239 for i in range(kib // 10))]
@@ -150,7 +150,7 @@ def test_no_arguments_at_all(act: str, start_recorder: Start, query: Query) -> N
 
 
 def test_a_program_of_another_user(act: str, start_recorder: Start, query: Query, tmp_path: Path) -> None:
-    """set-user-ID: the real user stays, the effective one is the file's owner. set-group-ID changes neither."""
+    """set-user-ID: the real user stays, the effective user is the owner of the file. set-group-ID changes neither."""
     programs = {}
     for name, mode in (("as-user", 0o4755), ("as-group", 0o2755)):
         programs[name] = Path(act).with_name(name)
@@ -186,7 +186,7 @@ WHERE = """SELECT p.pid, e.comm, e.cwd_device, e.cwd_inode, w.path FROM programs
 
 
 def test_where_programs_are_started(start_recorder: Start, query: Query, tmp_path: Path) -> None:
-    """Each where it was at its exec; the path as long as somebody is there to be asked."""
+    """The directory is that at the exec. The path is found while a process is in that directory."""
     (tmp_path / "below").mkdir()
     script = "/bin/true; cd below; /bin/true; (cd ..; exec /bin/true); read x"
     recorder = start_recorder()
@@ -203,12 +203,12 @@ def test_where_programs_are_started(start_recorder: Start, query: Query, tmp_pat
 
 
 def path_of(query: Query, pid: int) -> Any:
-    """Where the only program of a process was started, as soon as that is known."""
+    """Returns the directory in which the only program of a process was started, or None if it isn't known yet."""
     return next((row["path"] for row in query(WHERE, pid, pid)), None)
 
 
 def test_two_directories_of_one_number(start_recorder: Start, query: Query) -> None:
-    """On two file systems: the roots of most have the same number."""
+    """Two file systems: the root directories of most have the same inode number."""
     recorder = start_recorder()
     places = ["/proc", "/sys"]
     fates = []

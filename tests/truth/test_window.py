@@ -1,4 +1,4 @@
-"""The edges of a recording: who was alive before, who lives on, and nobody twice."""
+"""The edges of a recording: processes from before it, processes that outlive it, and no process twice."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Start = Callable[..., Recorder]
 
 
 def test_before_during_and_after(start_recorder: Start, query: Query, webpf: Any) -> None:
-    """Seen before and dying within; alive before and after; born within and alive after: true starts, no doubles."""
+    """Processes that start, end, or do neither within the recording have true starts, and one row each."""
     born = now()
     dies = subprocess.Popen(["/bin/sh", "-c", "read line; exit 5"], stdin=subprocess.PIPE)
     stays = subprocess.Popen(["/bin/sleep", "600"])
@@ -63,7 +63,7 @@ def test_before_during_and_after(start_recorder: Start, query: Query, webpf: Any
 
 
 def test_no_gap_and_no_double_at_the_start(start_recorder: Start, query: Query, tmp_path: Path) -> None:
-    """While processes come and go without pause, recordings begin: each process is in them once, or ended before."""
+    """Recordings start while processes start and end all the time. Each process is in them once, or ended before."""
     stop = threading.Event()
     fates: list[Fate] = []
 
@@ -101,7 +101,7 @@ def test_no_gap_and_no_double_at_the_start(start_recorder: Start, query: Query, 
 
 
 def test_what_ends_while_the_gate_opens(monkeypatch: pytest.MonkeyPatch) -> None:
-    """On a busy machine time passes between the opening of the gate and the look at the clock."""
+    """On a busy machine, time passes between the opening of the gate and the reading of the clock."""
     ended: list[int] = []
     look = clock.boot_ns
 

@@ -1,11 +1,11 @@
-"""A second witness: a small libbpf program, made another way than webpf, watches the same processes and must agree.
+"""A second recorder, the witness: a small libbpf program, built differently than webpf, must report the same events.
 
-Three tell of one workload: the witness (tests/witness/), `webpf stream`, and the rows that `webpf record` leaves. The
-workload's pids, names and wait statuses are known from the test's own side.
+The tests compare three accounts of one workload: the witness (tests/witness/), `webpf stream`, and the rows that
+`webpf record` writes. The test itself knows the pids, names and wait statuses of the workload.
 
-Whatever else runs on the machine is in all three too: what is expected is expected of pids of the workload only. A pid
-may have had, or get, another owner meanwhile, so each process dies under a name of its own wherever it can have one,
-and lives are told apart by the forks and ends between which they lie.
+All three also see the other processes of the machine, so the tests look only at pids of the workload. A pid can have
+another owner before or after. So each process ends under its own name, if it can have one, and lives with the same pid
+are distinguished by the forks and ends around them.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ FORKS = 80
 SBIN = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
 _PR_SET_NAME = 15  # include/uapi/linux/prctl.h
 
-# Starts a command with tracefs in its place, for it alone: the machine's mounts are left as they are.
+# Starts a command in its own mount namespace with tracefs mounted: the mounts of the machine don't change.
 _MOUNT = 'mount -t tracefs tracefs /sys/kernel/tracing && exec "$@"'
 TRACEFS = ["unshare", "--mount", "sh", "-c", _MOUNT, "sh"]
 
@@ -59,7 +59,7 @@ NAMES = {
 
 
 class Life(NamedTuple):
-    """A process as all three see it: its name when it was forked, and when it ended. None: the fork was not seen."""
+    """A process as all three see it: its names at its fork and at its end. None: the fork was not seen."""
 
     born: str | None
     died: str
@@ -67,7 +67,7 @@ class Life(NamedTuple):
 
 @dataclass(frozen=True)
 class Ran:
-    """A process of the workload. programs: the names that it took on by exec; status: of wait(), None if not ours."""
+    """A process of the workload. programs: its names after each exec. status: of wait(); None if it isn't our child."""
 
     what: str
     pid: int
@@ -78,23 +78,23 @@ class Ran:
 
 @dataclass
 class Account:
-    """What one of the three says: the lives that each pid had, and where it tells that, their programs and status."""
+    """What one of the three reports: the lives that each pid had and, if known, their programs and status."""
 
     lives: dict[int, list[Life]] = field(default_factory=lambda: defaultdict(list))
     programs: dict[int, list[tuple[str, ...]]] = field(default_factory=lambda: defaultdict(list))
     statuses: dict[int, list[int]] = field(default_factory=lambda: defaultdict(list))
 
     def of(self, ran: Ran) -> list[Life]:
-        """The lives that ended under this process's name, which is as a rule its own alone."""
+        """Returns the lives that ended under this process's name, which is usually its own alone."""
         return [life for life in self.lives[ran.pid] if life.died == ran.life.died]
 
     def each(self) -> Iterator[tuple[int, Life]]:
-        """All lives, each with its pid."""
+        """Yields all lives, each with its pid."""
         return ((pid, life) for pid, lives in self.lives.items() for life in lives)
 
 
 class Watcher:
-    """A program that prints events as JSON lines, with its output in files: no pipe to fill, no thread to read it."""
+    """A program that prints events as JSON lines into files, so that no pipe fills up and no thread must read."""
 
     def __init__(self, command: Sequence[str | Path], folder: Path) -> None:
         folder.mkdir()
@@ -113,7 +113,7 @@ class Watcher:
         return self._errors.read_text(errors="replace")
 
     def lines(self) -> list[dict[str, Any]]:
-        """Its complete lines so far. Those that have been read are not read again: on a busy machine they are many."""
+        """Returns its complete lines so far. It reads only new ones from the file: on a busy machine there are many."""
         with self._output.open("rb") as output:
             output.seek(self._read)
             complete, newline, _ = output.read().rpartition(b"\n")
@@ -123,7 +123,7 @@ class Watcher:
         return self._lines
 
     def saw(self, pids: Sequence[int], events: set[str]) -> bool:
-        """Whether it has told of all these events for one of these pids."""
+        """Returns whether it has reported all these events for one of these pids."""
         assert self.process.poll() is None, f"{self.process.args!r} ended: {self.errors}"
         seen = defaultdict(set)
         for line in self.lines():
@@ -131,7 +131,7 @@ class Watcher:
         return any(events <= seen[pid] for pid in pids)
 
     def end(self) -> int:
-        """Asks it to end; returns its exit code."""
+        """Sends a signal to end it; returns its exit code."""
         if self.process.poll() is None:
             self.process.terminate()
         try:
@@ -142,9 +142,9 @@ class Watcher:
 
 @dataclass(frozen=True)
 class Trial:
-    """The workload, what the three say of it, and the watchers, which have ended, with their exit codes.
+    """The workload, the three accounts of it, and the watchers, which have ended, with their exit codes.
 
-    meanwhile: what the watchers say of the time of the workload only, but of all that ran on the machine.
+    meanwhile: the accounts of all processes of the machine during the workload.
     """
 
     workload: list[Ran]
@@ -158,7 +158,7 @@ class Trial:
 
 
 class Workload:
-    """Starts processes in a folder, and knows what is to be said of each."""
+    """Starts processes in a folder, and knows what an account must say about each."""
 
     def __init__(self, folder: Path) -> None:
         self.ran: list[Ran] = []
@@ -167,7 +167,7 @@ class Workload:
         self._libc = ctypes.CDLL(None, use_errno=True)
 
     def run(self) -> None:
-        """All of it."""
+        """Runs all parts of the workload."""
         self.spawns()
         self.forks()
         self.renamed()
@@ -177,23 +177,23 @@ class Workload:
         self.leader_leaves_first()
 
     def mark(self) -> int:
-        """A process of no interest, that has ended; returns its pid."""
+        """Runs a process that only marks a time; returns its pid."""
         pid = os.posix_spawn("/bin/true", ["true"], {})
         os.waitpid(pid, 0)
         return pid
 
     def spawn(self, name: str, program: str = "true", *arguments: str) -> int:
-        """Starts a program under a name of its own; returns its pid."""
-        # By a link: a process has the name of the file that it runs. argv[0] is for programs of many names.
+        """Starts a program under a unique name; returns its pid."""
+        # By a link: a process has the name of the file that it executes. argv[0] is for programs with many names.
         return os.posix_spawn(self._link(name, program), [program, *arguments], {})
 
     def wait(self, what: str, pid: int, died: str, programs: tuple[str, ...]) -> None:
-        """Waits for a child of our own, and notes what it was."""
+        """Waits for a child of this process, and notes its names and status."""
         _, status = os.waitpid(pid, 0)
         self.ran.append(Ran(what, pid, Life(self._name, died), programs, status))
 
     def spawns(self) -> None:
-        """Many at a time, by posix_spawn and by subprocess."""
+        """Starts many processes at a time, by posix_spawn and by subprocess."""
         names = [f"wit-spawn-{n}" for n in range(SPAWNS)]
         pids = [self.spawn(name) for name in names[::2]]
         popens = [subprocess.Popen(["true"], executable=self._link(name)) for name in names[1::2]]
@@ -204,32 +204,32 @@ class Workload:
             self.ran.append(Ran("subprocess", popen.pid, Life(self._name, name), (name,), status))
 
     def forks(self) -> None:
-        """Many that never exec. The half of them keeps our name."""
+        """Forks many processes that never exec. Half of them keep the name of this process."""
         names = [self._name if n % 2 else f"wit-fork-{n}" for n in range(FORKS)]
         pids = [self._fork(name.encode(), n) for n, name in enumerate(names)]
         for name, pid in zip(names, pids, strict=True):
             self.wait("fork", pid, name, ())
 
     def renamed(self) -> None:
-        """Names that are hard to write down."""
+        """Starts processes with names that need escapes."""
         for what, name in NAMES.items():
             self.wait(what, self._fork(name, 0), name[:15].decode("utf-8", "backslashreplace"), ())
 
     def failures(self) -> None:
-        """A program that fails, one that is killed, and one that doesn't exist."""
+        """Starts a program that fails, one that is killed, and one that doesn't exist."""
         self.wait("failing", self.spawn("wit-false", "false"), "wit-false", ("wit-false",))
         self.wait("killed", self.spawn("wit-killed", "sh", "-c", "kill -KILL $$"), "wit-killed", ("wit-killed",))
         missing = self._fork(b"wit-missing", 127, lambda: os.execv(self._folder / "missing", ["missing"]))
         self.wait("missing", missing, "wit-missing", ())
 
     def shell(self) -> None:
-        """The notes' riddle: a shell starts a.out. Its fork is the shell's, by name; so what tells a.out?"""
+        """A shell starts a.out. The fork event has the name of the shell, so only the exec names a.out."""
         self._link("a.out")
         output = self._sh("./a.out & echo $!; wait $!; exit 7")
         self.ran.append(Ran("a.out", int(output), Life("sh", "a.out"), ("a.out",)))
 
     def pipeline(self) -> None:
-        """Three programs in a pipe. Each is a shell first, that tells its pid."""
+        """Starts three programs in a pipeline. Each is first a shell that prints its pid."""
         members = [self._link(f"wit-pipe-{n}").name for n in range(3)]
         tell_and_become = """sh -c 'echo "$0 $$" >&3; exec ./"$0"' """
         members_in_a_row = " | ".join(tell_and_become + name for name in members)
@@ -240,7 +240,7 @@ class Workload:
             self.ran.append(Ran("pipeline", pid, Life("sh", name), ("sh", name)))
 
     def leader_leaves_first(self) -> None:
-        """A process whose first thread leaves before the last, which has another name, and still starts a program."""
+        """Starts a process whose first thread ends first. Its last thread has another name, and starts a program."""
         script = f"""
             import ctypes, os, sys, threading, time
             libc = ctypes.CDLL(None)
@@ -281,7 +281,7 @@ class Workload:
         return link
 
     def _fork(self, name: bytes, code: int, act: Callable[[], object] = lambda: None) -> int:
-        """A child that takes a name and leaves."""
+        """Forks a child that takes a name and exits."""
         pid = os.fork()
         if pid == 0:
             try:
@@ -302,11 +302,14 @@ class Workload:
         return output
 
 
-# What the three say
+# The three accounts
 
 
 def witness_account(lines: Sequence[dict[str, Any]]) -> Account:
-    """It knows pids only, so lives are told apart by order. Forks of threads have no end, and are dropped here."""
+    """Returns the account of the witness. It has only pids, so lives are separated by their order.
+
+    Forks of threads have no end, and are dropped here.
+    """
     account = Account()
     born: dict[int, str] = {}
     for line in lines:
@@ -319,7 +322,7 @@ def witness_account(lines: Sequence[dict[str, Any]]) -> Account:
 
 
 def stream_account(lines: Sequence[dict[str, Any]]) -> Account:
-    """Each event has its process's start, which tells the owners of a pid apart."""
+    """Returns the account of `webpf stream`. Each event has the start of its process: pid and start identify it."""
     account = Account()
     born: dict[tuple[int, int], str] = {}
     programs: dict[tuple[int, int], list[str]] = defaultdict(list)
@@ -341,14 +344,14 @@ ACCOUNTS = {"witness": witness_account, "stream": stream_account}
 
 
 def between(lines: list[dict[str, Any]], begin: int, end: int) -> list[dict[str, Any]]:
-    """The lines from the end of one process to the fork of another."""
+    """Returns the lines from the end of one process to the fork of another."""
     first = next(n for n, line in enumerate(lines) if (line["event"], line["pid"]) == ("E", begin))
     last = max(n for n, line in enumerate(lines) if (line["event"], line["pid"]) == ("F", end))
     return lines[first + 1 : last]
 
 
 def table_account(db: Path) -> Account:
-    """The rows of the processes that ended, with their forks and programs."""
+    """Returns the account of the recording: rows of processes that ended, with their forks and programs."""
     account = Account()
     with closing(connect(db)) as connection:
         programs: dict[int, list[str]] = defaultdict(list)
@@ -370,7 +373,7 @@ def table_account(db: Path) -> Account:
 
 @pytest.fixture(scope="module")
 def witness(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    """The command of the second witness, built; its last two words are the program and its BPF object."""
+    """Builds the witness and returns its command. The last two words are the program and its BPF object."""
     reason = why_there_is_no_witness()
     if reason:
         pytest.skip(reason)
@@ -382,12 +385,12 @@ def witness(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 
 
 def why_there_is_no_witness() -> str | None:
-    """What this machine lacks to build the witness and run it; None if nothing."""
+    """Returns what this machine lacks to build the witness and run it; None if nothing."""
     missing = [program for program in ("make", "cc", "clang", "bpftool") if not shutil.which(program, path=SBIN)]
     if missing:
         return f"the second witness needs {', '.join(missing)}"
     bpftool = shutil.which("bpftool", path=SBIN) or "bpftool"
-    # On Ubuntu it can be a script that only says which package has the real one.
+    # On Ubuntu, it can be a script that only names the package with the real program.
     if subprocess.run([bpftool, "version"], capture_output=True, check=False).returncode:
         return "the second witness needs bpftool for this kernel"
     source = "#include <bpf/libbpf.h>\n#if LIBBPF_MAJOR_VERSION < 1\n#error old\n#endif\nint main(void) { return 0; }"
@@ -400,9 +403,9 @@ def why_there_is_no_witness() -> str | None:
 
 
 def sees_tracepoints(prefix: list[str]) -> bool:
-    """Whether a program that is started so sees where libbpf asks for a tracepoint's number.
+    """Returns whether a program that is started by this command sees tracefs, where libbpf reads tracepoint ids.
 
-    webpf needs no such place: raw tracepoints go by name.
+    webpf doesn't need it: raw tracepoints are attached by name.
     """
     places = ("/sys/kernel/tracing", "/sys/kernel/debug/tracing")
     look = "; ".join(f"ls {place}/events/sched && exit 0" for place in places)
@@ -410,13 +413,13 @@ def sees_tracepoints(prefix: list[str]) -> bool:
 
 
 def saw_all(watchers: dict[str, Watcher], pids: Sequence[int]) -> bool:
-    """Whether each has told everything of one of these processes."""
+    """Returns whether each watcher has reported all events of one of these processes."""
     return watchers["witness"].saw(pids, {"F", "E"}) and watchers["stream"].saw(pids, {"F", "X", "E"})
 
 
 @pytest.fixture(scope="module")
 def trial(witness: list[str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trial]:
-    """One workload, run while all three watch."""
+    """One workload that runs while all three watch."""
     folder = tmp_path_factory.mktemp("trial")
     with ExitStack() as stack:
         watchers = {
@@ -463,8 +466,8 @@ def test_every_process_has_one_life_under_the_right_names(trial: Trial, teller: 
 
 
 @pytest.mark.parametrize(("one", "other"), [(one, other) for one in ACCOUNTS for other in TELLERS if one != other])
-def test_whatever_one_saw_meanwhile_the_other_saw(trial: Trial, one: str, other: str) -> None:
-    """Of all processes of the machine: those that one saw begin and end while all three watched."""
+def test_all_saw_the_same_processes_of_the_machine(trial: Trial, one: str, other: str) -> None:
+    """Compares all processes of the machine that started and ended while all three watched."""
     seen = {(pid, life) for pid, life in trial.meanwhile[one].each() if life.born is not None}
     assert len(seen) >= len(trial.workload)
     assert not seen - set(trial.accounts[other].each())
@@ -472,7 +475,7 @@ def test_whatever_one_saw_meanwhile_the_other_saw(trial: Trial, one: str, other:
 
 @pytest.mark.parametrize("teller", ["stream", "table"])
 def test_execs_name_the_programs(trial: Trial, teller: str) -> None:
-    """The answer to what a fork's name leaves open: every program that a process took on, in order."""
+    """Exec events name each program of a process in order, which the name in its fork event doesn't."""
     account = trial.accounts[teller]
     wrong = {
         (ran.what, ran.pid): (ran.programs, account.programs[ran.pid])
@@ -522,7 +525,7 @@ def test_the_stream_is_json_lines_and_nothing_else(trial: Trial) -> None:
 
 
 def test_all_three_end_well(trial: Trial) -> None:
-    """Nothing was lost, or they would say so."""
+    """No watcher reports lost events."""
     assert trial.codes == dict.fromkeys(TELLERS, 0)
     told = {name: watcher.errors for name, watcher in trial.watchers.items()}
     assert told == {"witness": "ready\n", "stream": "webpf: streaming, until Ctrl-C\n"}

@@ -2,10 +2,10 @@
 /*
  * The second witness, kernel side: one event in a ring buffer for each fork, and one for the end of each process.
  *
- * It goes another way than bpf/process.c wherever it can: clang and libbpf instead of BCC, tracepoints instead of raw
- * tracepoints, CO-RE relocations instead of looked-up offsets. So what both say is unlikely to be one common mistake.
+ * It differs from bpf/process.c wherever it can: clang and libbpf instead of BCC, tracepoints instead of raw
+ * tracepoints, CO-RE relocations instead of looked-up offsets. So both are unlikely to make the same mistake.
  *
- * It names no field that some kernel lacks, except in structs of its own: vmlinux.h may be that of any kernel.
+ * Outside its own structs it uses only fields that every kernel has: vmlinux.h can be that of any kernel.
  */
 #include "vmlinux.h"
 #include <bpf/bpf_core_read.h>
@@ -30,7 +30,7 @@ struct trace_event_raw_sched_process_fork___data_loc { /* since */
 	__u32 __data_loc_child_comm;
 } __attribute__((preserve_access_index));
 
-/* The exit event shared its struct with two others before Linux 6.16, and knew nothing of thread groups. */
+/* Before Linux 6.16, the exit event shared its struct with two others, and had no field for thread groups. */
 struct trace_event_raw_sched_process_exit___group_dead {
 	bool group_dead;
 } __attribute__((preserve_access_index));
@@ -40,7 +40,7 @@ struct {
 	__uint(max_entries, 1 << 24);
 } events SEC(".maps");
 
-/* How many events found no room. A witness that was not looking must say so. */
+/* How many events did not fit into the buffer: the witness must report them. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);
@@ -67,11 +67,11 @@ static __always_inline struct event *new_event(char type, __u32 pid)
 }
 
 /*
- * The name of a new process is still its parent's: it is a copy of the parent up to its first exec, which comes later
- * and which nobody looks at here. (webpf does: its X events.)
+ * A new process still has the name of its parent: it is a copy of the parent until its first exec. The witness doesn't
+ * report execs (webpf does: its X events).
  *
- * Threads are reported too, with their thread id as pid. The event doesn't tell them from processes, and what could,
- * the new task, is no argument of a tracepoint. Nothing with such a pid ever ends, so a reader can tell.
+ * Threads are reported too, with their thread id as pid: the event doesn't distinguish them from processes, and a
+ * tracepoint doesn't get the new task, which would. No end is ever reported for such an id, so a reader can drop it.
  */
 SEC("tracepoint/sched/sched_process_fork")
 int on_fork(struct trace_event_raw_sched_process_fork *ctx)
@@ -98,14 +98,14 @@ int on_fork(struct trace_event_raw_sched_process_fork *ctx)
 }
 
 /*
- * Every thread comes by here, and a process ends with its last one. That need not be its leader, whose exit only
- * means that main() called pthread_exit().
+ * This runs for every thread, and a process ends with its last one. The last one need not be the leader: if the leader
+ * exits first, main() has called pthread_exit().
  */
 static __always_inline bool is_last_thread(void *ctx, struct task_struct *task)
 {
 	struct trace_event_raw_sched_process_exit___group_dead *exit = ctx;
 
-	/* Since Linux 6.16 the event says so: exactly one thread of a group has it set. */
+	/* Since Linux 6.16, the event has this flag: it is set for exactly one thread of a group. */
 	if (bpf_core_field_exists(exit->group_dead))
 		return exit->group_dead;
 	/*

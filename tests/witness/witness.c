@@ -5,8 +5,8 @@
  *     witness OBJECT
  *     {"event":"F","pid":4711,"comm":"bash"}
  *
- * "ready" on stderr says that from now on nothing is missed. Exit code 1, with a line on stderr: it could not do its
- * work, or not all of it. Needs libbpf 1.0 or newer, where a function that fails returns NULL and sets errno.
+ * "ready" on stderr says that it sees all events from now on. Exit code 1, with a line on stderr: it could not
+ * start, or lost events. Needs libbpf 1.0 or newer, where a function that fails returns NULL and sets errno.
  */
 #include <errno.h>
 #include <signal.h>
@@ -45,12 +45,12 @@ static int fail(const char *what)
 {
 	char reason[128];
 
-	libbpf_strerror(errno, reason, sizeof(reason)); /* it has error numbers of its own besides the system's */
+	libbpf_strerror(errno, reason, sizeof(reason)); /* libbpf has error numbers of its own, too */
 	fprintf(stderr, "witness: %s: %s\n", what, reason);
 	return -1;
 }
 
-/* Bytes of the UTF-8 character that begins here; 0 if none does. text ends with a NUL, which is no part of any. */
+/* Returns the length of the UTF-8 character at text, or 0 if there is none. text ends with a NUL. */
 static size_t character_size(const unsigned char *text)
 {
 	unsigned char first = text[0], low = 0x80, high = 0xbf;
@@ -79,8 +79,8 @@ static size_t character_size(const unsigned char *text)
 }
 
 /*
- * A name can hold any byte but NUL, and is cut after 15 bytes even within a character. What isn't UTF-8 is shown as
- * \xff, the same that webpf makes of it.
+ * A name can hold any byte except NUL, and is cut after 15 bytes, even within a character. Bytes that are not UTF-8
+ * are shown as \xff, as webpf shows them.
  */
 static void print_json_string(const unsigned char *text)
 {
@@ -145,7 +145,7 @@ static int set_up(struct witness *witness, const char *path)
 	return 0;
 }
 
-/* Lines go out once a round rather than one by one, and none waits for the next round. */
+/* Lines are flushed once a round, not one by one, so no line waits for the next round. */
 static int flush_lines(void)
 {
 	return fflush(stdout) || ferror(stdout) ? fail("can't write") : 0;
@@ -177,7 +177,7 @@ static void detach(struct witness *witness)
 	}
 }
 
-/* What came before the signal is still printed; and what didn't fit into the buffer is no secret. */
+/* Prints the events from before the signal, and says how many did not fit into the buffer. */
 static int finish(struct witness *witness)
 {
 	uint32_t zero = 0;

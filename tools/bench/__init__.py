@@ -1,1 +1,1 @@
-"""What webpf costs, beside other recorders, and how long its queries take."""
+"""Benchmarks: the cost of webpf and of other recorders, and the time of saved queries."""

@@ -1,10 +1,10 @@
-"""How much longer real builds take under `webpf record --`, and under strace, in turns; prints a Markdown table.
+"""Measures how much longer real builds take under `webpf record --` and under strace; prints a Markdown table.
 
     sudo python -m tools.bench.command [--rounds N] [NAME ...]
 
-The builds are those of tools/builds/projects.py. Each round builds without a recorder and under webpf, in every other
-round in the other order, since a shared machine drifts; a ratio is the median of those within the rounds. Time is that
-of the whole command line: a recorder's own start and end count. strace is left out where it is missing, and runs once.
+The builds are those of tools/builds/projects.py. Each round builds without a recorder and under webpf. Every other
+round reverses the order, because the speed of a shared machine changes. A ratio is the median over the rounds. Times
+are those of the whole command line, with the start and end of the recorder. strace runs once, if it is installed.
 """
 
 from __future__ import annotations
@@ -24,32 +24,32 @@ from tools.builds.projects import PROJECTS, Project
 
 
 def seconds(project: Project, command: list[str]) -> float:
-    """What a build from nothing takes under a command."""
+    """Returns the seconds that a clean build takes under a command."""
     project.prepare()
-    os.sync()  # else what was unpacked is written during the build
+    os.sync()  # otherwise the unpacked files are written to disk during the build
     begun = time.perf_counter()
     project.build(*command)
     return time.perf_counter() - begun
 
 
 def under_webpf(folder: Path) -> list[str]:
-    """What is put before the build to record it."""
+    """Returns the words before the build command that record it with webpf."""
     return [webpf(), "record", "--db", str(folder / "webpf.db"), "--"]
 
 
 def under_strace(folder: Path) -> list[str] | None:
-    """The same for strace; None if it is missing."""
+    """Returns the same for strace; None if it isn't installed."""
     strace = shutil.which("strace")
     return [strace, "-f", "-e", "trace=process", "-o", str(folder / "strace.txt")] if strace else None
 
 
 def webpf() -> str:
-    """Path of the program, in the environment that runs this."""
+    """Returns the path of webpf in the virtual environment that runs this."""
     return str(Path(sys.executable).parent / "webpf")
 
 
 def cost_of_start(folder: Path) -> float:
-    """Seconds that a command which does nothing takes under webpf: the best of five."""
+    """Returns the seconds that `true` takes under webpf, the best of five."""
 
     def once() -> float:
         begun = time.perf_counter()
@@ -60,17 +60,17 @@ def cost_of_start(folder: Path) -> float:
 
 
 def measure(project: Project, rounds: int, folder: Path) -> None:
-    """Builds in turns, and prints a line of the table for each recorder."""
+    """Runs the builds in turns, and prints a line of the table."""
     plain: list[float] = []
     recorded: list[float] = []
     turns: list[tuple[list[float], list[str]]] = [(plain, []), (recorded, under_webpf(folder))]
-    seconds(project, [])  # once, so that all is in the page cache
+    seconds(project, [])  # first, so that all files are in the page cache
     for number in range(rounds):
         for times, command in turns if number % 2 == 0 else reversed(turns):
             times.append(seconds(project, command))
     ratios = [under / alone for alone, under in zip(plain, recorded, strict=True)]
     strace = under_strace(folder)
-    # It takes so long, and so much longer, that once tells enough.
+    # Once is enough: it takes long, and the difference is large.
     traced = f"{seconds(project, strace) / statistics.median(plain):.1f}" if strace else ""
     with sqlite3.connect(folder / "webpf.db") as connection:
         (processes,) = connection.execute(

@@ -2,11 +2,11 @@
 
     sudo python -m tools.bench.compare [--rounds N] [--forks N] [--execs N]
 
-Needs gcc, and for the others the packages linux-perf, forkstat and libbpf-tools (who is missing is left out).
-Each round runs each storm without a recorder, then under each recorder; slow-down is the median of the ratios within
-the rounds, since a shared machine drifts. A recorder's CPU time is what its threads use (by /proc/PID/task/*/schedstat)
-from the start of the storm until half a second after it, when all is committed; for perf it includes the whole of
-`perf script`, without which its file can't be read.
+Needs gcc, and for the others the packages linux-perf, forkstat and libbpf-tools (recorders that are not installed are
+left out). Each round runs each storm without a recorder, then under each recorder. The slow-down is the median of the
+ratios within the rounds, because the speed of a shared machine changes. A recorder's CPU time is what its threads use
+(by /proc/PID/task/*/schedstat) from the start of the storm until half a second after it, when all is committed. For
+perf it includes the whole of `perf script`, without which its file can't be read.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ SCHED = "sched:sched_process_fork,sched:sched_process_exec,sched:sched_process_e
 
 @dataclass(frozen=True)
 class Tool:
-    """A recorder: its command, and the file that shows by its size or text that it has begun."""
+    """A recorder: its command, and the file whose size or text shows that it has started."""
 
     name: str
     command: list[str]
@@ -40,7 +40,7 @@ class Tool:
 
 @dataclass
 class Measured:
-    """What one run of a storm under a tool showed. Times in seconds."""
+    """The measurements of one run of a storm under a tool. Times in seconds."""
 
     wall: float
     cpu: float = 0.0
@@ -51,7 +51,7 @@ class Measured:
 
 
 def tools(folder: Path, only: str | None = None) -> list[Tool]:
-    """Those that are installed, or the one of this name. Each writes into the folder."""
+    """Returns the installed recorders, or the one with this name. Each writes into the folder."""
     webpf = shutil.which("webpf", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}") or "webpf"
     known = [
         Tool("webpf", [webpf, "record", "--quiet", "--db", str(folder / "webpf.db")]),
@@ -67,24 +67,24 @@ def tools(folder: Path, only: str | None = None) -> list[Tool]:
 
 
 def storm(program: Path, arguments: list[str]) -> float:
-    """Seconds that the storm took."""
+    """Runs a storm; returns its seconds."""
     return float(subprocess.run([program, *arguments], check=True, capture_output=True, text=True).stdout)
 
 
 def family(pid: int) -> list[int]:
-    """A process and its descendants: webpf records in a child of the process that is started."""
+    """Returns a process and its descendants: webpf records in a child of the process that is started."""
     below = [child for file in Path(f"/proc/{pid}/task").glob("*/children") for child in file.read_text().split()]
     return [pid, *(each for child in below for each in family(int(child)))]
 
 
 def cpu_seconds(pid: int) -> float:
-    """CPU time of all threads of a process and its descendants so far."""
+    """Returns the CPU time of all threads of a process and its descendants so far."""
     files = [file for each in family(pid) for file in Path(f"/proc/{each}/task").glob("*/schedstat")]
     return sum(int(file.read_text().split()[0]) for file in files) / 1e9
 
 
 def run_under(tool: Tool, folder: Path, program: Path, arguments: list[str]) -> Measured:
-    """Starts the tool, runs the storm, ends the tool and sums up what it used."""
+    """Starts the tool, runs the storm, ends the tool, and returns what it used."""
     output = folder / "output"
     with output.open("wb") as sink:
         process = subprocess.Popen(tool.command, stdout=sink, stderr=subprocess.DEVNULL)
@@ -126,7 +126,7 @@ def _read_database(path: Path, measured: Measured) -> None:
 
 
 def first_event_seconds(tool: Tool, folder: Path) -> float:
-    """From the command to the moment from which events are recorded, as the recording says."""
+    """Returns the seconds from the command to the start of the recording, as the recording says."""
     begun = time.time_ns()
     process = subprocess.Popen(tool.command, stderr=subprocess.DEVNULL)
     time.sleep(2)

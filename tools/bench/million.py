@@ -1,4 +1,4 @@
-"""Builds a recording of many processes by replay: what a build server might start, made up, the same at each call."""
+"""Builds a recording of many made-up processes by replay: like those of a build server, and the same at each call."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _WEIGHTS = (20, 9, 9, 9, 14, 12, 8, 6, 1, 3, 2, 2)
 
 
 def events(processes: int) -> Iterator[Event]:
-    """Facts in the order of their times: init and a few services first, then some 300 starts a second."""
+    """Yields events in order of time: init and a few services first, then some 300 starts per second."""
     dice = random.Random(20261122)
     yield Seen(BEGIN, 1, BEGIN - 10**13, 0, "systemd", 0, 0, 1, 0, 1, "/sbin/init", b"/sbin/init\0", 11)
     for pid in range(2, 42):
@@ -104,7 +104,7 @@ def _life(dice: random.Random, now: int, pid: int, parent: tuple[int, int], numb
 
 
 def build(path: Path, processes: int) -> None:
-    """Writes the recording into a file that must not exist."""
+    """Writes the recording into a new file, which must not exist."""
     store = Store(path)
     try:
         writer = store.begin(_about())

@@ -1,9 +1,9 @@
-"""Times every saved query on a recording of a million processes, as Datasette asks: its first 1,001 rows. Markdown.
+"""Measures every saved query on a recording of a million processes: its first 1,001 rows, as Datasette reads them.
 
     python -m tools.bench.queries [--processes N] [--db FILE]
 
-The recording is made up (million.py), and built by replay into FILE, unless that is there already; without --db, in a
-temporary folder. Each query is run three times, on a connection of its own; the least time counts.
+The recording is made up (million.py). It is built into FILE, unless that exists, or without --db into a temporary
+folder. Each query runs three times, each time on a new connection; the shortest time counts. Prints a Markdown table.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ GIVEN = {"pid": "2000", "against": "1"}
 
 
 def seconds(db: Path, query: saved_queries.SavedQuery) -> tuple[float, int]:
-    """Least time of three, and how many rows there were, at most ROWS."""
+    """Returns the shortest of three times, and the number of rows, at most ROWS."""
     wanted = [each for each in query.parameters if each.required or each.name == "against"]
     values = saved_queries.bind(query, {each.name: GIVEN.get(each.name, each.example) for each in wanted})
     times = []
@@ -38,7 +38,7 @@ def seconds(db: Path, query: saved_queries.SavedQuery) -> tuple[float, int]:
 
 
 def build(db: Path, processes: int) -> None:
-    """Builds the recording, and says what that cost."""
+    """Builds the recording, and prints what that cost."""
     begun = time.process_time()
     million.build(db, processes)
     spent = time.process_time() - begun
@@ -58,7 +58,7 @@ def measure(db: Path) -> None:
 
 
 def main() -> None:
-    """Builds if need be, then measures."""
+    """Builds the recording if necessary, then measures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--processes", type=int, default=1_000_000)
     parser.add_argument("--db", type=Path)

@@ -2,8 +2,8 @@
 
     sudo python -m tools.bench.soak [--minutes N] [--rate EXECS]
 
-Resident memory is read from /proc at regular times, and compared from the tenth of the run on, when caches are full.
-CPU time is the recorder's, in percent of one processor. At the end the file is verified.
+Resident memory is read from /proc at regular times. It is compared after the first tenth of the run, when caches are
+full. CPU time is that of the recorder, in percent of one processor. At the end, the file is verified.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ SAMPLES = 20
 
 
 def resident_mib(pid: int) -> float:
-    """Memory of a process that is resident now."""
+    """Returns the resident memory of a process in MiB."""
     pages = max(int(Path(f"/proc/{each}/statm").read_text().split()[1]) for each in family(pid))
     return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
 def sample(recorder: int, storm: subprocess.Popen[str], minutes: float) -> list[tuple[float, float, float]]:
-    """Minute, resident MiB and CPU percent since the sample before, until the storm is over."""
+    """Yields minute, resident MiB and CPU percent since the last sample, until the storm is over."""
     samples = []
     begun = then = time.monotonic()
     spent = cpu_seconds(recorder)
@@ -44,7 +44,7 @@ def sample(recorder: int, storm: subprocess.Popen[str], minutes: float) -> list[
 
 
 def soak(minutes: float, rate: int, folder: Path) -> None:
-    """Runs it, and prints the result."""
+    """Runs the storm under webpf, and prints the result."""
     program, db = folder / "storm", folder / "webpf.db"
     subprocess.run(["gcc", "-O2", "-o", program, HERE / "storm.c"], check=True)
     webpf = [sys.executable, "-m", "webpf"]

@@ -1,1 +1,1 @@
-"""Real builds, recorded and compared with what their own logs say."""
+"""Records real builds, and compares the recordings with the builds' own logs."""

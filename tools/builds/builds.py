@@ -28,7 +28,7 @@ PICTURES = ("configure", "cmake", "failing")
 
 
 def record(project: Project) -> Path:
-    """Builds under webpf; returns the recording. Raises SystemExit if that changes the exit code, or loses anything."""
+    """Builds under webpf; returns the recording. Raises SystemExit if the exit code changes, or events are lost."""
     db = FOLDER / f"{project.name}.db"
     db.unlink(missing_ok=True)
     project.prepare()
@@ -38,14 +38,14 @@ def record(project: Project) -> Path:
 
 
 def tell(project: Project, db: Path) -> str:
-    """A section on a build."""
+    """Prints the checks of a build, and returns its section of the document."""
     checks = logs.compare(project.name, db)
     for check in checks:
         print(
             f"{'ok' if check.agrees else 'DIFFERS':8} {project.name}: {check.what}: {check.logged} / {check.recorded}"
         )
     report = run(WEBPF, "report", db).replace(f"{FOLDER}/{project.name}", "...")
-    report = re.sub(r" /\S*\.\.\.$", " ...", report, flags=re.MULTILINE)  # what the report itself cut short
+    report = re.sub(r" /\S*\.\.\.$", " ...", report, flags=re.MULTILINE)  # command lines that the report has cut
     lines = [line if len(line) <= WIDTH else line[: WIDTH - 3] + "..." for line in report.splitlines()]
     table = "".join(f"| {check.what} | {check.logged} | {check.recorded} |\n" for check in checks)
     command = shlex.join(project.command).replace(str(FOLDER), "...").strip()
@@ -58,7 +58,7 @@ def tell(project: Project, db: Path) -> str:
 
 
 def picture(name: str, db: Path) -> None:
-    """Takes the picture of a timeline."""
+    """Takes the picture of the timeline of a build."""
     with sync_playwright() as driver, screenshots.browsing(db) as site:
         browser = driver.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
         page = browser.new_page(viewport={"width": 1280, "height": 720})
@@ -70,7 +70,7 @@ def picture(name: str, db: Path) -> None:
 
 
 def main(names: list[str]) -> None:
-    """Everything, or some builds without the document."""
+    """Records all builds and writes the document, or records some builds without writing it."""
     sections = []
     for project in PROJECTS:
         if names and project.name not in names:

@@ -1,4 +1,4 @@
-"""What real builds say of themselves in their own logs, against what webpf recorded of them."""
+"""Compares the logs of real builds with their recordings."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tools.builds.projects import FOLDER
 
 
 class Check(NamedTuple):
-    """Something that both tell."""
+    """A value that is in the log and in the recording."""
 
     what: str
     logged: str
@@ -24,7 +24,7 @@ class Check(NamedTuple):
 
 
 def same(what: str, logged: object, recorded: object) -> Check:
-    """Two that must be equal."""
+    """Returns a check of two values that must be equal."""
     return Check(what, str(logged), str(recorded), logged == recorded)
 
 
@@ -80,7 +80,7 @@ def of_cmake(folder: Path, rows: Rows) -> Iterator[Check]:
 
 
 def of_pytest(folder: Path, rows: Rows) -> Iterator[Check]:
-    """The report has each test's duration; forty tests run one `sleep` each, of a length of its own."""
+    """The report has the duration of each test. Each of forty tests runs one `sleep` of its own length."""
     root = ElementTree.parse(folder / "junit.xml").getroot()
     cases = {str(case.get("name")): float(case.get("time", 0)) * 1e3 for case in root.iter("testcase")}
     sleeps = {name: ms for name, ms in cases.items() if name.startswith("test_sleeps")}
@@ -97,13 +97,13 @@ def of_pytest(folder: Path, rows: Rows) -> Iterator[Check]:
     (suite,) = root.iter("testsuite")
     ((wall,),) = rows("SELECT lifetime_ns / 1e9 FROM processes WHERE args LIKE '%-m pytest%'")
     logged = float(suite.get("time", 0))
-    # Without its start, and what it does after the report.
+    # Without the time before pytest's start and after its report.
     words = "seconds that pytest says its session took, and that its process lived"
     yield Check(words, f"{logged:.2f}", f"{wall:.2f}", float(str(wall)) >= logged)
 
 
 def of_pipeline(folder: Path, rows: Rows) -> Iterator[Check]:
-    """The list that it makes has a line for each content, with how many files have it."""
+    """The list that the pipeline writes has a line for each content, with the number of files that have it."""
     files = sum(int(line.split()[0]) for line in (FOLDER / "hashes").read_text().splitlines())
     for name, times, more in (("sha256sum", 1, 1), ("b2sum", 1, 0), ("tr", 10, 0), ("gzip", 1, 0), ("sort", 1, 18)):
         ((ran,),) = rows(f"SELECT count(*) FROM processes WHERE comm = '{name}' AND exit_code = 0")
@@ -138,6 +138,6 @@ CHECKS: dict[str, Callable[[Path, Rows], Iterator[Check]]] = {
 
 
 def compare(name: str, db: Path) -> list[Check]:
-    """All checks of a build, with its recording."""
+    """Returns all checks of a build and its recording."""
     with sqlite3.connect(db) as connection:
         return list(CHECKS[name](FOLDER / name, lambda sql: connection.execute(sql).fetchall()))

@@ -1,4 +1,4 @@
-"""Five real builds, of other projects' sources, which are fetched into the cache and built there, afresh each time.
+"""Five real builds of other projects. Their sources are fetched into the cache; each build there is a clean one.
 
 configure   GNU findutils: configure, then make -j2   cmake      Mbed TLS: CMake, then Ninja
 pytest      packaging's tests, with xdist             pipeline   a shell's, over all files of a source tree
@@ -23,24 +23,24 @@ _BASE = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8", "HOME": "
 
 @dataclass(frozen=True)
 class Project:
-    """A build: what is typed, where, and the exit code that it ends with."""
+    """A build: its command, its folder, and its expected exit code."""
 
     name: str
     title: str
     command: tuple[str, ...]
     archive: Callable[[], Path]
     exit_code: int = 0
-    breaks: str = ""  # a file that is made uncompilable
+    breaks: str = ""  # a file that is changed so that it doesn't compile
     environment: Mapping[str, str] = field(default_factory=dict)
-    adds: Mapping[str, str] = field(default_factory=dict)  # files that it hasn't: path and text
+    adds: Mapping[str, str] = field(default_factory=dict)  # files to add: path and text
 
     @property
     def folder(self) -> Path:
-        """Where it is built."""
+        """The folder in which it is built."""
         return FOLDER / self.name
 
     def prepare(self) -> None:
-        """Puts its sources there, as nobody had built them yet."""
+        """Puts clean sources into the folder."""
         archive = self.archive()
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(parents=True)
@@ -60,7 +60,7 @@ class Project:
                 source.write("#error broken on purpose\n")
 
     def build(self, *recorder: str) -> None:
-        """Builds it, under a recorder, if one is given. Raises SystemExit if it ends with another exit code."""
+        """Builds it, under a recorder if one is given. Raises SystemExit if it ends with another exit code."""
         with (FOLDER / f"{self.name}.log").open("wb") as log:
             ended = subprocess.run(
                 [*recorder, *self.command],
@@ -76,7 +76,7 @@ class Project:
 
 
 def _debian(package: str, version: str) -> Callable[[], Path]:
-    """The sources of a Debian package, in the version of bookworm."""
+    """Returns a function that fetches the sources of a Debian package, in the version of bookworm."""
 
     def archive() -> Path:
         folder = FOLDER / "sources" / package
@@ -87,7 +87,7 @@ def _debian(package: str, version: str) -> Callable[[], Path]:
 
 
 def _python(package: str, version: str) -> Callable[[], Path]:
-    """The sources of a Python package, and what its tests need, in a virtual environment."""
+    """Returns a function that fetches the sources of a Python package, and what its tests need."""
 
     def archive() -> Path:
         folder, python = FOLDER / "sources" / package, FOLDER / "venv/bin/python"

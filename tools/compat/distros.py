@@ -16,9 +16,9 @@ from tools.compat.table import write_table
 
 
 def run_chroot(suite: str) -> Row | None:
-    """The row of a release; None if its run left no result."""
+    """Runs the suite in the chroot of a release; returns its row, or None without a result."""
     root = rootfs.make(suite)
-    # Not in /tmp, which is another one within.
+    # Not in /tmp: the chroot has another /tmp.
     result = root / rootfs.TREE / "result.json"
     command = [f"/{rootfs.VENV}/bin/python", f"/{rootfs.TREE}/tools/compat/inside.py", f"/{rootfs.TREE}/{result.name}"]
     subprocess.run(rootfs.enter(root, command), check=False)
@@ -29,7 +29,7 @@ def run_chroot(suite: str) -> Row | None:
 
 
 def main() -> int:
-    """All wanted releases, one after the other; then the table."""
+    """Runs all named releases, one after the other, then writes the table."""
     if os.geteuid() != 0:
         raise SystemExit("this needs root: it makes root file systems and loads BPF programs")
     suites = sys.argv[1:] or ["bookworm", "trixie", "sid"]

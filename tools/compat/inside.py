@@ -1,8 +1,8 @@
-"""Runs the truth suite on the system where it stands, and writes what came of it as one JSON object.
+"""Runs the truth suite on this system, and writes the result as one JSON object.
 
     python -m tools.compat.inside RESULT
 
-Is run by tools/compat/kernels.py and tools/compat/distros.py, within the guest or the chroot.
+tools/compat/kernels.py and tools/compat/distros.py run it in the guest or the chroot.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from xml.etree import ElementTree
 
 PROJECT = Path(__file__).resolve().parents[2]
 SUITE = "tests/truth"
-"""The truth suite: what pytest is told to run."""
+"""The truth suite: the folder that pytest runs."""
 
 
-def facts() -> dict[str, Any]:
-    """What this system is made of."""
+def describe_system() -> dict[str, Any]:
+    """Returns the versions of this system's parts."""
     from webpf.kernel import bcc_loader
 
     release = platform.freedesktop_os_release()
@@ -42,14 +42,14 @@ def facts() -> dict[str, Any]:
 
 
 def kernel() -> str:
-    """The version of the kernel. Debian's release says only what its modules fit to: the version is behind it."""
+    """Returns the version of the kernel. On Debian, `uname -r` names only the ABI; the version is in `uname -v`."""
     debian = re.search(r"\bDebian ([\d.]+)", platform.version())
     plain = re.match(r"[\d.]*\d", platform.release())
     return debian[1] if debian else plain[0] if plain else platform.release()
 
 
 def say(*arguments: str) -> dict[str, Any]:
-    """What a command of webpf's says on this system."""
+    """Runs a command of webpf; returns its exit code and output."""
     called = subprocess.run(
         [sys.executable, "-m", "webpf", *arguments], check=False, capture_output=True, text=True, cwd="/tmp"
     )
@@ -58,7 +58,7 @@ def say(*arguments: str) -> dict[str, Any]:
 
 
 def run_suite() -> dict[str, Any]:
-    """Runs the truth suite; returns the counts and what failed and was skipped, with the reasons."""
+    """Runs the truth suite; returns the counts, and the failed and skipped tests with the reasons."""
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder, "report.xml")
         command = [
@@ -92,7 +92,7 @@ def run_suite() -> dict[str, Any]:
 
 
 def reasons(cases: list[ElementTree.Element], outcome: str) -> dict[str, str]:
-    """Names of the tests with this outcome, and the first line of why."""
+    """Returns the names of the tests with this outcome, each with the first line of its reason."""
     found = {case.get("name", "?"): case.find(outcome) for case in cases}
     return {
         name: (element.get("message") or "?").splitlines()[0] for name, element in found.items() if element is not None
@@ -101,7 +101,7 @@ def reasons(cases: list[ElementTree.Element], outcome: str) -> dict[str, str]:
 
 def main() -> None:
     """Examines this system, runs the suite, writes the result."""
-    row = facts()
+    row = describe_system()
     print(row, flush=True)
     row["doctor"] = say("doctor")
     row["dry_run"] = say("record", "--dry-run")

@@ -2,8 +2,8 @@
 
     sudo python -m tools.compat.kernels [--suite SUITE] [own] [5.10] [6.1] [6.12] [7.2]
 
-`own` is the kernel that runs here, without qemu. A guest's whole root file system is its initrd, so that it needs no
-module and no disk. Its console goes to a file in the cache, its result comes through a second serial port.
+`own` is the running kernel, without qemu. The initrd of a guest is its whole root file system, so it needs no module
+and no disk. Its console is written to a file in the cache. Its result comes through a second serial port.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ BOOTS = 3
 SLOWNESS = 20
 """How much slower a guest is, at worst, for the deadlines of the tests."""
 
-# PID 1 of the guest. When it ends, for whatever reason, the kernel panics, and with that qemu ends.
+# PID 1 of the guest. When it ends, the kernel panics, and then qemu ends.
 INIT = f"""#!/bin/sh
 mount -t proc proc /proc
 mount -t sysfs sys /sys
@@ -61,7 +61,7 @@ LEFT_OUT = re.compile(
 
 
 def kernel_image(series: str) -> Path:
-    """The newest kernel of a series, like 6.12, that Debian has for clouds: it has the drivers of a guest built in."""
+    """Returns the newest cloud kernel of Debian of a series, such as 6.12. It has the drivers of a guest built in."""
     folder = CACHE / "kernels" / series
     if not any(folder.rglob("vmlinuz*")):
         print(f"fetching Linux {series}", flush=True)
@@ -76,7 +76,7 @@ def kernel_image(series: str) -> Path:
 
 
 def archive(top: Path, names: list[str], to: Path) -> None:
-    """Packs files into a cpio archive, as the kernel wants it."""
+    """Packs files into a cpio archive in the format that the kernel reads."""
     with to.open("wb") as out:
         subprocess.run(
             ["cpio", "--null", "--create", "--format=newc", "--quiet", "--owner=0:0"],
@@ -85,12 +85,12 @@ def archive(top: Path, names: list[str], to: Path) -> None:
 
 
 def names_below(top: Path) -> list[str]:
-    """All files and folders below one, each after the folder that it is in."""
+    """Returns all files and folders below a folder, each after the folder that contains it."""
     return run("env", "-C", top, "find", ".", "-xdev", "-print0").rstrip("\0").split("\0")
 
 
 def initrd(suite: str, to: Path) -> None:
-    """Writes an initrd: the root file system, then the source tree as it stands and /init. The first is kept."""
+    """Writes an initrd: the root file system, then the source tree and /init. The first part is kept for later runs."""
     root = rootfs.make(suite)
     base, made_for = CACHE / f"root-{suite}.cpio", CACHE / f"root-{suite}.cpio.recipe"
     if not base.exists() or not made_for.exists() or made_for.read_text() != rootfs.recipe():
@@ -109,7 +109,7 @@ def initrd(suite: str, to: Path) -> None:
 
 
 def boot(image: Path, suite: str, console: Path) -> Row | None:
-    """Boots a kernel and waits until the guest has switched itself off; None if it left no result in time."""
+    """Boots a kernel, and waits until the guest has switched itself off. Returns None without a result in time."""
     with tempfile.TemporaryDirectory(dir=CACHE) as folder:
         initrd(suite, Path(folder) / "initrd")
         result = Path(folder) / "result"
@@ -132,40 +132,40 @@ def boot(image: Path, suite: str, console: Path) -> Row | None:
 
 
 def _await(guest: subprocess.Popen[bytes], console: Path) -> None:
-    """Waits until the guest has ended, or is stuck, or is not through in time."""
+    """Waits until the guest has ended, hangs, or has used up its time."""
     deadline = time.monotonic() + LIMIT_SECONDS
     while time.monotonic() < deadline:
         try:
             guest.wait(5)
             return
         except subprocess.TimeoutExpired:
-            if has_tripped(console):
+            if has_crashed(console):
                 return
-    print(f"the guest is not through after {LIMIT_SECONDS} s", flush=True)
+    print(f"the guest has not finished after {LIMIT_SECONDS} s", flush=True)
 
 
-def has_tripped(console: Path) -> bool:
-    """Whether the emulated machine, not the suite, went wrong.
+def has_crashed(console: Path) -> bool:
+    """Returns whether the emulated machine crashed, not the suite.
 
-    qemu trips now and then over code that the kernel changes while it runs (as it does to attach to a tracepoint): what
-    was a breakpoint for a moment is run once more when it is none any longer. That is an oops, or goes on for ever.
+    The kernel changes its own running code, for example to attach to a tracepoint. Sometimes qemu then executes a
+    temporary breakpoint that has already been removed. The result is an oops or an endless loop.
     """
     text = console.read_text(errors="replace") if console.exists() else ""
     return any(sign in text for sign in ("Kernel panic", "Oops: int3", "soft lockup"))
 
 
 def run_guest(series: str, suite: str) -> Row | None:
-    """The row of a kernel in qemu."""
+    """Runs the suite under a kernel in qemu; returns its row."""
     console = CACHE / f"console-{series}-{suite}.txt"
     print(f"booting Linux {series} with Debian {suite}; its console is {console}", flush=True)
     for _ in range(BOOTS):
         started = time.monotonic()
         row = boot(kernel_image(series), suite, console)
-        if row is not None or not has_tripped(console):
+        if row is not None or not has_crashed(console):
             break
-        tripped = console.with_suffix(f".{time.time():.0f}.txt")
-        console.rename(tripped)
-        print(f"the emulated machine tripped, and is booted again; see {tripped}", flush=True)
+        crashed = console.with_suffix(f".{time.time():.0f}.txt")
+        console.rename(crashed)
+        print(f"the emulated machine crashed, and is booted again; see {crashed}", flush=True)
     if row is None:
         print(f"Linux {series} left no result: see {console}")
         return None
@@ -174,7 +174,7 @@ def run_guest(series: str, suite: str) -> Row | None:
 
 
 def run_here() -> Row:
-    """The row of the kernel that runs here, with the virtual environment of this working copy."""
+    """Runs the suite under the running kernel, in the virtual environment of this clone; returns its row."""
     with tempfile.TemporaryDirectory() as folder:
         result = Path(folder) / "result"
         run_shown([sys.executable, str(PROJECT / "tools/compat/inside.py"), str(result)])
@@ -182,12 +182,12 @@ def run_here() -> Row:
 
 
 def run_shown(command: list[str]) -> None:
-    """Runs a command whose output is for who looks on."""
+    """Runs a command, and shows its output."""
     subprocess.run(command, check=True)
 
 
 def main() -> int:
-    """All wanted kernels, one after the other; then the table."""
+    """Runs all named kernels, one after the other, then writes the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--suite", default="bookworm", help="the guests' distribution")
     parser.add_argument("kernels", nargs="*", default=["own", "5.10", "6.1", "6.12", "7.2"])

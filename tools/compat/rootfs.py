@@ -1,8 +1,8 @@
-"""Root file systems of Debian's suites, with their own BCC and Python, and webpf's dependencies in a venv.
+"""Makes root file systems of Debian's suites, with their own BCC and Python, and webpf's dependencies in a venv.
 
-    python -m tools.compat.rootfs SUITE...      makes them now
+    python -m tools.compat.rootfs SUITE...
 
-They are made once and kept. The source tree is not part of them: it is put to its place at each run.
+They are made once and kept. The source tree is copied into them at each run.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ exec chroot {root} /usr/bin/env -i {environment} {command}
 
 
 def enter(root: Path, command: list[str], environment: dict[str, str] | None = None) -> list[str]:
-    """The command that runs a command in a root file system, on this machine's kernel and in its pid namespace."""
+    """Returns the command that runs another one in a root file system, on this kernel and in its pid namespace."""
     given = {"PATH": PATH, "HOME": "/root", "LANG": "C.UTF-8", "DEBIAN_FRONTEND": "noninteractive"}
     script = ENTER.format(
         root=shlex.quote(str(root)),
@@ -47,7 +47,7 @@ def enter(root: Path, command: list[str], environment: dict[str, str] | None = N
 
 
 def recipe() -> str:
-    """A digest of what goes into a root: when it changes, the root is made anew."""
+    """Returns a digest of what is installed into a root. If it changes, the root is made again."""
     dependencies = re.findall(
         r"^dependencies = \[.*?^\]|^test = .*?$|^\[tool.setuptools\].*?^$",
         (PROJECT / "pyproject.toml").read_text(),
@@ -57,7 +57,7 @@ def recipe() -> str:
 
 
 def make(suite: str) -> Path:
-    """The root file system of a suite, with the source tree as it stands in its place."""
+    """Makes the root file system of a suite if necessary, copies the source tree into it, and returns its path."""
     root, stamp = CACHE / f"root-{suite}", CACHE / f"root-{suite}.recipe"
     if not stamp.exists() or stamp.read_text() != recipe():
         print(f"making a root file system of Debian {suite} in {root}", flush=True)
@@ -70,7 +70,7 @@ def make(suite: str) -> Path:
 
 
 def build(suite: str, root: Path) -> None:
-    """Debian's smallest system, what webpf and its tests need, and the venv."""
+    """Installs a minimal Debian, the packages that webpf and its tests need, and the venv."""
     CACHE.mkdir(parents=True, exist_ok=True)
     run("debootstrap", "--variant=minbase", f"--keyring={mirror.KEYRING}", suite, root, mirror.address())
     (root / "etc/apt/apt.conf.d/99tools").write_text(mirror.settings())
@@ -85,7 +85,7 @@ def build(suite: str, root: Path) -> None:
 
 
 def let_pip_in(root: Path) -> dict[str, str]:
-    """Gives a root this machine's way to its package index: certificates, pip's configuration, name servers."""
+    """Copies this machine's access to the package index into a root: certificates, pip.conf, name servers."""
     here = os.environ.get("PIP_CERT") or ssl.get_default_verify_paths().cafile or f"/{CERTIFICATES}"
     (root / CERTIFICATES).parent.mkdir(parents=True, exist_ok=True)
     shutil.copy(here, root / CERTIFICATES)

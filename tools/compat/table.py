@@ -1,4 +1,4 @@
-"""Writes what the last runs showed into docs/compatibility.md.
+"""Writes the results of the last runs into docs/compatibility.md.
 
 python -m tools.compat.table
 """
@@ -15,12 +15,12 @@ COLUMNS = ("kernel", "distribution", "run", "BCC", "Python", "SQLite", "passed",
 
 
 def by_kernel(row: Row) -> tuple[list[int], str, str]:
-    """Oldest kernel first, then oldest distribution."""
+    """A sort key: oldest kernel first, then oldest distribution."""
     return [int(number) for number in re.findall(r"\d+", row["kernel"])], row["distribution"], row["how"]
 
 
 def cells(row: Row) -> list[str]:
-    """One row, as text."""
+    """Returns the cells of a row."""
     bcc = re.match(r"[\d.]*\d", row["bcc"])
     system = [f"{row['kernel']} {row['machine']}", row["distribution"], row["how"], bcc[0] if bcc else row["bcc"]]
     keys = ("python", "sqlite", "passed", "failed", "skipped", "date")
@@ -28,7 +28,7 @@ def cells(row: Row) -> list[str]:
 
 
 def table(found: list[Row]) -> str:
-    """All rows as a Markdown table, and below it what failed or was skipped, each with its reason."""
+    """Returns all rows as a Markdown table, and below it the failed and skipped tests with their reasons."""
     lines = [COLUMNS, ["---"] * len(COLUMNS), *(cells(row) for row in sorted(found, key=by_kernel))]
     text = "".join(f"| {' | '.join(line)} |\n" for line in lines)
     reasons: dict[tuple[str, str, str], list[str]] = {}
@@ -44,7 +44,7 @@ def table(found: list[Row]) -> str:
 
 
 def write_table() -> None:
-    """Puts the table in its place; the text around it is written by hand."""
+    """Replaces the table in the page; the text around it is written by hand."""
     before, _, rest = DOCUMENT.read_text().partition(BEGIN)
     _, _, after = rest.partition(END)
     DOCUMENT.write_text(before + BEGIN + table(rows()) + END + after)

@@ -1,1 +1,1 @@
-"""Pages and pictures of docs/ that are made from what they describe."""
+"""Generates the pages and pictures of docs/ that follow from the code."""

@@ -1,4 +1,4 @@
-"""The commands of webpf with their options and examples, as `--help` has them; and docs/cli.md, made of it."""
+"""The commands of webpf with their options and examples, as in `--help`; and docs/cli.md, which is made from them."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ WIDTH = 78
 class Command:
     """A command, or webpf itself with an empty name.
 
-    usage: the words behind the name. paragraphs: of its help, the first is one sentence. arguments, options: as `-o,
-    --output FILE` and what that is. variables: the environment variables that its parameters are read from. help: all
-    of it, as it is printed.
+    usage: the words after the name. paragraphs: those of its help; the first is one sentence. arguments, options: pairs
+    such as `-o, --output FILE` and a description. variables: the environment variables that it reads. help: the whole
+    text, as it is printed.
     """
 
     name: str
@@ -35,7 +35,7 @@ class Command:
 
 
 def commands() -> Iterator[Command]:
-    """webpf itself, then each command in the order of `webpf --help`."""
+    """Returns webpf itself, then each command in the order of `webpf --help`."""
     group: Any = typer.main.get_command(app)
     root = typer.Context(group, info_name="webpf", **_LAYOUT)
     yield _described("", group, root)
@@ -66,7 +66,7 @@ def _described(name: str, command: Any, context: Any) -> Command:
 
 
 def cli_page() -> str:
-    """docs/cli.md: the help of each command."""
+    """Returns docs/cli.md: the help of each command."""
     lines = [
         "# The command line",
         "",

@@ -1,4 +1,4 @@
-"""Writes the pages of docs/ that are made from what they describe, and the end of docs/how-it-works.md.
+"""Writes the generated pages of docs/, and the end of docs/how-it-works.md.
 
 tests/house/test_docs.py checks that they are current.
 """
@@ -18,7 +18,7 @@ DOCS = PROJECT / "docs"
 
 
 def schema_page() -> str:
-    """docs/schema.md: tables with their columns, as the comments in the schema describe them."""
+    """Returns docs/schema.md: tables with their columns, as the comments in the schema describe them."""
     lines = [
         "# Tables of a recording file",
         "",
@@ -38,7 +38,7 @@ def schema_page() -> str:
 
 
 def queries_page() -> str:
-    """docs/queries.md: what each saved query answers, takes and returns."""
+    """Returns docs/queries.md: what each saved query answers, its parameters and its columns."""
     lines = [
         "# Saved queries",
         "",
@@ -74,7 +74,7 @@ def _macros() -> list[str]:
 
 
 def how_it_works_page() -> str:
-    """docs/how-it-works.md: as it is, but for the table of packages at its end, made of their docstrings."""
+    """Returns docs/how-it-works.md with a new table of packages at its end, made from their docstrings."""
     text, mark, _ = (DOCS / "how-it-works.md").read_text(encoding="utf-8").partition(PACKAGES)
     folders = re.findall(r"^    ([a-z ]+)$", text[text.index("\n## Layers\n") :], re.MULTILINE)
     lines = [text.rstrip(), "", mark or PACKAGES, ""]

@@ -1,4 +1,4 @@
-"""The manual page docs/webpf.1, in the language of man(7): made of the commands' help and of errors.py."""
+"""The manual page docs/webpf.1 in the format of man(7), made from the commands' help and from errors.py."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ _DESCRIPTION = (
     " and CAP_PERFMON; reading a recording needs neither."
 )
 _VARIABLES = {
-    "WEBPF_DB": "The recording file, where a command line names none. Without it: webpf.db in the current folder.",
-    "COLUMNS": "How wide tables and trees are; default: as wide as the terminal.",
-    "NO_COLOR": "If it is set and not empty, nothing is coloured.",
-    "BROWSER": "The program with which browse opens its page.",
-    "SUDO_UID, SUDO_GID": "The user behind sudo(8), who gets the recording file, and as whom a recorded command runs.",
+    "WEBPF_DB": "The recording file, unless the command line names one. Default: webpf.db in the current folder.",
+    "COLUMNS": "The width of tables and trees. Default: the width of the terminal.",
+    "NO_COLOR": "If it is set and not empty, webpf writes no colours.",
+    "BROWSER": "The program that browse opens its page with.",
+    "SUDO_UID, SUDO_GID": "The user behind sudo(8). The recording file belongs to them, and a command runs as them.",
 }
 _FILES = {
     "webpf.db": "The recording file: SQLite, with one row for each process. docs/schema.md describes its tables.",
-    "webpf.db-wal, webpf.db-shm": "SQLite's log beside it, while it is written.",
-    "/sys/kernel/btf/vmlinux": "The kernel's type information (BTF), from which webpf knows where its fields are.",
+    "webpf.db-wal, webpf.db-shm": "SQLite's log of the recording file, while it is written.",
+    "/sys/kernel/btf/vmlinux": "The kernel's type information (BTF), with the offsets of its fields.",
 }
 _WIDTH = 78  # columns of the source
 _SEE_ALSO = [("bpf", "2"), ("proc", "5"), ("ps", "1"), ("sqlite3", "1"), ("strace", "1"), ("sudo", "8")]
 
 
 def page() -> str:
-    """docs/webpf.1. Its date is that of this version in the changelog, or none: it must not change from day to day."""
+    """Returns docs/webpf.1. Its date is that of this version in the changelog, or none: it must not change daily."""
     itself, *rest = commands()
     return "\n".join(
         [
@@ -56,7 +56,7 @@ def page() -> str:
 
 
 def exit_codes() -> dict[int | str, str]:
-    """What each exit code means, in order; the docstrings of errors.py say it."""
+    """Returns the exit codes in order, with their meanings from the docstrings of errors.py."""
     kinds = [each for each in vars(errors).values() if isinstance(each, type) and issubclass(each, errors.WebpfError)]
     failures = {kind.exit_code: kind.__doc__ or "" for kind in kinds if "exit_code" in vars(kind)}
     failures[errors.WebpfError.exit_code] = "webpf itself failed: this is a defect."
@@ -71,7 +71,7 @@ def exit_codes() -> dict[int | str, str]:
 
 
 def variables() -> set[str]:
-    """The environment variables that the page names."""
+    """Returns the environment variables that the page lists."""
     return {name for names in _VARIABLES for name in names.split(", ")}
 
 
@@ -94,7 +94,7 @@ def _examples(command: Command) -> list[str]:
 
 
 def _list(entries: Iterable[tuple[str, str]]) -> list[str]:
-    """Terms, each with a text that is indented below it."""
+    """Returns a list of terms, each with its text indented below it."""
     return [line for term, text in entries for line in (".TP", f".B {_escaped(term)}", _escaped(text))]
 
 
@@ -103,7 +103,7 @@ def _full_name(command: Command) -> str:
 
 
 def _escaped(text: str) -> str:
-    """Text with nothing in it that roff acts on: a dash is a minus, so that options can be copied."""
+    """Escapes text for roff. A dash becomes a minus sign, so that options can be copied."""
     plain = text.replace("\\", "\\e").replace("-", "\\-")
     lines = textwrap.wrap(plain, _WIDTH, break_long_words=False, break_on_hyphens=False)
     return "\n".join(f"\\&{line}" if line[0] in ".'" else line for line in lines)

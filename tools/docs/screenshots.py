@@ -1,6 +1,6 @@
 """Takes pictures of every page: records a small build on this machine, and opens its pages in chromium.
 
-Those that the documents show go to docs/pictures, the others to build/pictures.
+Pictures that the documents show go to docs/pictures, the others to build/pictures.
 
     sudo python -m tools.docs.screenshots
 
@@ -49,7 +49,7 @@ int part{n}(char *text) {{ regex_t r; regcomp(&r, "a*b{n}", 0); return regexec(&
 
 
 def write_project(folder: Path, parts: int = 14) -> None:
-    """A C project whose make runs a few dozen processes."""
+    """Writes a C project whose make runs a few dozen processes."""
     (folder / "Makefile").write_text(MAKEFILE)
     for n in range(parts):
         main = 'int main(void) { puts("built"); return 0; }' if n == 0 else ""
@@ -77,7 +77,7 @@ def record_build(folder: Path) -> Path:
 
 @contextmanager
 def browsing(db: Path) -> Iterator[str]:
-    """The address of `webpf browse` on this file, which lets in one browser."""
+    """Runs `webpf browse` on a file; yields its address, which works for one browser only."""
     command = [sys.executable, "-m", "webpf", "browse", str(db), "--no-open"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as server:
         assert server.stderr is not None
@@ -88,13 +88,13 @@ def browsing(db: Path) -> Iterator[str]:
 
 
 def take(page: Page, name: str, folder: Path) -> None:
-    """One picture."""
+    """Takes one picture."""
     page.screenshot(path=str(folder / f"{name}.png"))
     print(folder / f"{name}.png")
 
 
 def take_tables(page: Page, site: str, make: int) -> None:
-    """Every saved query and table. make: pid of the build."""
+    """Takes pictures of every saved query and table. make: the pid of the build."""
     for query in saved_queries.names():
         values = f"?pid={make}" if query in ("tree", "execs", "ancestors") else ""
         page.goto(f"{site}/webpf/{query}{values}")
@@ -108,7 +108,7 @@ def take_tables(page: Page, site: str, make: int) -> None:
 
 
 def take_pictures(page: Page, site: str) -> None:
-    """The timeline, and Perfetto."""
+    """Takes pictures of the timeline and of Perfetto."""
     page.goto(f"{site}/-/webpf/timeline/webpf/2")
     page.wait_for_selector('#webpf-timeline[data-ready="1"]')
     page.wait_for_timeout(1500)

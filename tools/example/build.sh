@@ -1,6 +1,6 @@
 #!/bin/sh
-# A small build for `make record` to look at: it compiles with gcc (without it, it only pretends to), and two of its
-# checks fail. Builds again and again for about SECONDS seconds, in a folder of its own that it removes.
+# A small build that `make record` records: it compiles with gcc (or pretends to, if gcc is not installed), and two of its
+# checks fail. It repeats the build for about SECONDS seconds, in a temporary folder that it removes.
 #
 #     tools/example/build.sh [SECONDS]
 
