@@ -36,7 +36,7 @@ class ProcessDetails:
 
     id: int
     pid: int
-    title: str  # its command line, or for some programs what it did (see command_label.title)
+    title: str  # its command line, or for some programs what it did (see command_label.short_title)
     start_ns: int
     end_ns: int | None
     cpu_ns: int | None

@@ -19,8 +19,8 @@ from ..storage.sql_macros import expand
 class Node:
     """A process. start_ns and end_ns are in Unix ns. None: not known, or (end_ns) it still runs.
 
-    line: its latest command line as command_label.command_line() shows it. command: a digest of its arguments; processes with
-    the same arguments have the same.
+    line: its latest command line as command_label.command_line() shows it. command: a digest of its arguments, which is
+    the same for the same arguments.
     """
 
     id: int
@@ -35,7 +35,7 @@ class Node:
     signal: int | None = None
     is_old: bool = False  # it started before the recording
     has_run: bool = True  # it executed a program
-    title: str = "?"  # its command line, or for some programs what it did (see command_label.title)
+    title: str = "?"  # its command line, or for some programs what it did (see command_label.short_title)
     activity: str = "?"  # what it did, in words that are the same for the same work
     directory: str | None = None  # in which its latest program was started
     program: str = "?"  # the name of its program; for an interpreter, with the script
