@@ -1,4 +1,4 @@
-"""The command that makes a recording of a stream: options in, text and exit code out. Nothing else."""
+"""The command `replay`, which makes a recording from the output of `webpf stream`."""
 
 from __future__ import annotations
 
@@ -21,17 +21,20 @@ from .recording_choice import DEFAULT_DB
 Events = Annotated[
     Path | None,
     typer.Argument(
-        metavar="FILE", readable=False, show_default=False, help="What webpf stream printed; - or none: standard input."
+        metavar="FILE",
+        readable=False,
+        show_default=False,
+        help="Output of webpf stream. Default, or -: standard input.",
     ),
 ]
 
 
 def replay(events: Events = None, db: NewDb = DEFAULT_DB, name: Name = None, quiet: Quiet = False) -> None:
-    """Make a recording of streamed events.
+    """Make a recording from streamed events.
 
-    It needs no privileges and no BCC, and keeps nothing of the machine on which it runs. Also through a pipe, while the
-    events happen: ssh HOST webpf stream --full | webpf replay. Without --full, a stream doesn't say which machine it is
-    of, nor what was lost.
+    Needs neither privileges nor BCC, and records nothing of the machine on which it runs. Also reads events from a pipe
+    while they happen: ssh HOST webpf stream --full | webpf replay. Without --full, the stream doesn't say from which
+    machine it comes, or how many events were lost.
     """
     from ..capture import replay as replaying
     from ..storage import file_check
@@ -50,7 +53,7 @@ def replay(events: Events = None, db: NewDb = DEFAULT_DB, name: Name = None, qui
 
 @contextlib.contextmanager
 def _opened(events: Path | None) -> Iterator[tuple[int, str]]:
-    """A descriptor of the stream, and its name in messages."""
+    """Opens the stream; yields its descriptor and its name for messages."""
     if events is None or str(events) == "-":
         descriptor = sys.stdin.fileno()
         if os.isatty(descriptor):
