@@ -14,7 +14,7 @@ from support import at, exec_, exit_, fork, free, make_recording, seen, vanished
 
 from webpf.analysis import saved_queries
 from webpf.model.events import Event
-from webpf.storage.recording_file import Store
+from webpf.storage.recording_file import RecordingFile
 
 NAMES = saved_queries.names()
 
@@ -413,8 +413,8 @@ def test_a_query_is_one_select_that_only_reads(db: Path, name: str) -> None:
 
 def test_no_table_has_the_name_of_a_query(tmp_path: Path) -> None:
     """Datasette would give both the same address."""
-    store = Store(tmp_path / "webpf.db")
-    named = {name for (name,) in store.db.execute("SELECT name FROM sqlite_master WHERE type IN ('table', 'view')")}
-    store.close()
+    file = RecordingFile(tmp_path / "webpf.db")
+    named = {name for (name,) in file.db.execute("SELECT name FROM sqlite_master WHERE type IN ('table', 'view')")}
+    file.close()
     assert {"processes", "events", "programs"} <= named
     assert not named & set(NAMES)

@@ -10,7 +10,7 @@ from support import at, exit_, fork, free, make_recording, recording_values, see
 
 from webpf.errors import NotFound
 from webpf.model.source import Counts
-from webpf.storage.recording_file import Store
+from webpf.storage.recording_file import RecordingFile
 
 
 def test_signals(built: Path) -> None:
@@ -55,11 +55,11 @@ def test_losses_of_a_recording_that_lost_some(tmp_path: Path) -> None:
 
 def test_losses_of_a_recording_that_was_broken_off(tmp_path: Path) -> None:
     db = tmp_path / "broken.db"
-    store = Store(db)
-    store.begin(recording_values())
+    file = RecordingFile(db)
+    file.begin(recording_values())
     assert {row["verdict"] for row in run(db, "losses")} == {"not known: it was broken off"}
-    store.mark_interrupted()
-    store.close()
+    file.mark_interrupted()
+    file.close()
     assert {row["verdict"] for row in run(db, "losses")} == {"not known: it was broken off"}
 
 

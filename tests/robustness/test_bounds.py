@@ -26,7 +26,7 @@ from webpf.model.pairing import Pairing
 from webpf.model.process import Process
 from webpf.model.source import Replay
 from webpf.storage import reader
-from webpf.storage.recording_file import Store
+from webpf.storage.recording_file import RecordingFile
 from webpf.storage.verify import verify
 
 MANY = 100_000
@@ -84,23 +84,23 @@ def test_exits_that_a_stream_has_seen(tmp_path: Path) -> None:
 def test_a_process_that_lives_does_not_hold_its_arguments(tmp_path: Path) -> None:
     """Nor does its row; and its end doesn't write them again, nor anything less than they were."""
     count = 2_000
-    store = Store(tmp_path / "webpf.db")
-    live = Session(Replay([]), store.begin(recording_values()), Machine())
+    file = RecordingFile(tmp_path / "webpf.db")
+    live = Session(Replay([]), file.begin(recording_values()), Machine())
     with at_most(6):
         for pid in range(1000, 1000 + count):
             live.take_in([fork(pid, pid), exec_(pid, pid, pid, b"%d" % pid + b"x" * LONG)])
         for pid in range(1000, 1000 + count):
             live.take_in([exit_(pid, pid, pid + count)])
-    pages = store.db.execute("PRAGMA page_count").fetchone()
+    pages = file.db.execute("PRAGMA page_count").fetchone()
     live.take_in([free(pid, pid, pid + count + 1) for pid in range(1000, 1000 + count)])
-    assert store.db.execute("PRAGMA page_count").fetchone()[0] < pages[0] + 200
+    assert file.db.execute("PRAGMA page_count").fetchone()[0] < pages[0] + 200
     sql = "SELECT pid, argv, length(args), filename, state, cpu_ns FROM processes ORDER BY pid"
-    assert list(store.db.execute(sql)) == [
+    assert list(file.db.execute(sql)) == [
         (pid, b"%d" % pid + b"x" * LONG, LONG + 4, f"{pid}" + "x" * LONG, "exited", MS)
         for pid in range(1000, 1000 + count)
     ]
     live.writer.write_counts(live.source.counts(), at(0))
-    store.close()
+    file.close()
     with at_most(8):
         findings = list(verify(tmp_path / "webpf.db"))
     assert [finding.problems for finding in findings] == [(), ()]
@@ -108,24 +108,24 @@ def test_a_process_that_lives_does_not_hold_its_arguments(tmp_path: Path) -> Non
 
 def test_what_is_written_of_a_process_that_changes(tmp_path: Path) -> None:
     """Its program once; then what else has changed, without it; and a program that turns out unknown."""
-    store = Store(tmp_path / "webpf.db")
-    writer = store.begin(recording_values())
+    file = RecordingFile(tmp_path / "webpf.db")
+    writer = file.begin(recording_values())
     pairing = Pairing()
 
     def change(*events: Event) -> list[int]:
-        pairing.feed(events, writer.reserve(len(events)))
-        rows = writer._sort(pairing.take_changed(), ())
-        return [*(bool(values) for values in (*rows.new, *rows.known)), len(rows.of_frees)]
+        pairing.feed(events, writer.reserve_ids(len(events)))
+        rows = writer._sort_rows(pairing.take_changed(), ())
+        return [*(bool(values) for values in (*rows.new, *rows.known)), len(rows.freed)]
 
     assert change(seen(5, 0)) == [0, 1, 0, 0, 0]
     assert change(fork(5, 0)) == [0, 0, 0, 1, 0], "it was still being forked when /proc was read"
     assert change(exec_(5, 0, 1)) == [0, 0, 0, 1, 0]
     assert change(exit_(5, 0, 2)) == [0, 0, 1, 0, 0]
     assert change(free(5, 0, 3)) == [0, 0, 0, 0, 1]
-    assert writer._open == {}
+    assert writer._changeable == {}
     assert change(fork(6, 9), exit_(6, 9, 10), free(6, 9, 11)) == [1, 0, 0, 0, 0]
     assert change(seen(7, 0, argv=None, kernel=1)) == [1, 0, 0, 0, 0], "a thread of the kernel has none"
-    store.close()
+    file.close()
 
 
 def test_a_program_is_taken_once() -> None:
@@ -141,29 +141,29 @@ def test_a_program_is_taken_once() -> None:
 
 
 def test_cgroups(tmp_path: Path) -> None:
-    store = Store(tmp_path / "webpf.db")
-    live = Session(Replay([]), store.begin(recording_values()), Machine())
+    file = RecordingFile(tmp_path / "webpf.db")
+    live = Session(Replay([]), file.begin(recording_values()), Machine())
     with at_most(8):
         for first in range(0, MANY, 1000):
             live.paths.write_cgroups({number: f"/a/{number}" for number in range(first, first + 1000)})
     live.paths.write_cgroups({7: "/another", MANY: None})
-    assert store.db.execute("SELECT count(*) FROM cgroup_paths").fetchone() == (MANY + 1,)
-    assert store.db.execute("SELECT path FROM cgroup_paths WHERE cgroup_id = 7").fetchone() == ("/a/7",)
-    store.close()
+    assert file.db.execute("SELECT count(*) FROM cgroup_paths").fetchone() == (MANY + 1,)
+    assert file.db.execute("SELECT path FROM cgroup_paths WHERE cgroup_id = 7").fetchone() == ("/a/7",)
+    file.close()
 
 
 def test_directories(tmp_path: Path) -> None:
     """What has been forgotten may be found again, and is in the file once."""
-    store = Store(tmp_path / "webpf.db")
-    live = Session(Replay([]), store.begin(recording_values()), Machine())
+    file = RecordingFile(tmp_path / "webpf.db")
+    live = Session(Replay([]), file.begin(recording_values()), Machine())
     with at_most(8):
         for first in range(0, MANY, 1000):
             live.paths.write_directories({(8, number): f"/a/{number}" for number in range(first, first + 1000)})
     live.paths.write_directories({(8, 7): b"/a/7\xff", (9, 7): b"/a/7\xff"})
-    assert store.db.execute("SELECT count(*) FROM working_directories").fetchone() == (MANY + 1,)
+    assert file.db.execute("SELECT count(*) FROM working_directories").fetchone() == (MANY + 1,)
     sql = "SELECT path FROM working_directories WHERE inode = 7 ORDER BY device"
-    assert list(store.db.execute(sql)) == [("/a/7",), (b"/a/7\xff",)]
-    store.close()
+    assert list(file.db.execute(sql)) == [("/a/7",), (b"/a/7\xff",)]
+    file.close()
 
 
 def test_arguments_of_all_that_are_alive(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -256,16 +256,16 @@ def test_one_process_that_never_stops_to_take_on_programs() -> None:
 
 def test_a_recording_says_how_many_short_ones_it_kept(tmp_path: Path) -> None:
     db = tmp_path / "webpf.db"
-    store = Store(db)
+    file = RecordingFile(db)
     execs: list[Event] = [exec_(7, 0, 1 + number / 100, b"%09d" % number + b"x" * LONG) for number in range(3_000)]
     replay = Replay([fork(7, 0), *execs, exit_(7, 0, 50)], batch=100)
     source = MinLifetimeFilter(replay, 1000 * MS, T0, lambda: at(60))
-    live = Session(source, store.begin(recording_values()), Machine(clock_offset=at(60) - clock.boot_ns()))
+    live = Session(source, file.begin(recording_values()), Machine(clock_offset=at(60) - clock.boot_ns()))
     while source.has_more():
         live.drain()
     live.finish()
-    assert [row["kept_short"] for row in store.db["recordings"].rows] == [1]
-    store.close()
+    assert [row["kept_short"] for row in file.db["recordings"].rows] == [1]
+    file.close()
     assert [finding.problems for finding in verify(db)] == [(), ()]
     with reader.reading(db) as connection:
         caveat = reader.find(connection, db).caveat

@@ -203,7 +203,7 @@ def test_a_good_file_with_every_command(tmp_path: Path) -> None:
 
 NAMED = {
     "cycle of two": "pairing: ",
-    "no blocks": "numbers that are not this recording's",
+    "no blocks": "ids that don't belong to this recording",
     "absurd block": "fact_blocks: ",
     "overlapping blocks": "fact_blocks: ",
     "ids beyond all": "values: processes has ids",
@@ -216,16 +216,16 @@ NAMED = {
     "triggers": "schema: there is a trigger spoil",
     "processes.pid 'init'": "non-INTEGER value in processes.pid",
     "nulls in forks": "NULL value in forks.pid",
-    "text that is none": "values: there is text that is no UTF-8",
-    "events' names no text": "values: there is text that is no UTF-8",
-    "options no object": "values: the options of recording 1 are no JSON",
-    "latest start": "values: 2 of recordings.started_ns are not of the type INTEGER, or NULL, or no time that can be",
+    "text that is none": "values: some text is not UTF-8",
+    "events' names no text": "values: some text is not UTF-8",
+    "options no object": "values: the options of recording 1 are not JSON",
+    "latest start": "values: 2 of recordings.started_ns are not of the type INTEGER, or NULL, or an impossible time",
     "version 0": "schema: its version is",
     "pages swapped": "malformed",
     "page 13 of zeros": "SQLite: ",
     "processes a view": "processes is a view and not a table",
     "virtual table": "forks is a virtual table and not a table",
-    "log of another program": "the log beside it is another database's",
+    "log of another program": "the log beside it belongs to another database",
 }
 
 

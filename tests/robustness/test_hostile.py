@@ -21,7 +21,7 @@ import pytest
 from support import Recorder, fork, make_recording, recording_values, webpf_command
 
 from webpf.analysis import saved_queries
-from webpf.storage.recording_file import Store
+from webpf.storage.recording_file import RecordingFile
 
 Webpf = Callable[..., "subprocess.CompletedProcess[str]"]
 Start = Callable[..., Recorder]
@@ -217,9 +217,9 @@ def test_sql_in_a_text_is_text(tmp_path: Path) -> None:
 def test_cgroups_of_any_bytes(tmp_path: Path) -> None:
     """Whoever may make cgroups may call them what he likes: the recorder goes on."""
     make_recording(tmp_path / "webpf.db", [fork(100, 1)])
-    store = Store(tmp_path / "webpf.db")
-    writer = store.begin(recording_values(name="\udcff"))
+    file = RecordingFile(tmp_path / "webpf.db")
+    writer = file.begin(recording_values(name="\udcff"))
     writer.write_cgroups({7: "/a\udcff\x1b"})
-    assert list(store.db.query("SELECT path FROM cgroup_paths WHERE recording_id = 2")) == [{"path": b"/a\xff\x1b"}]
-    assert store.db.execute("SELECT name FROM recordings WHERE id = 2").fetchone() == ("\\xff",)
-    store.close()
+    assert list(file.db.query("SELECT path FROM cgroup_paths WHERE recording_id = 2")) == [{"path": b"/a\xff\x1b"}]
+    assert file.db.execute("SELECT name FROM recordings WHERE id = 2").fetchone() == ("\\xff",)
+    file.close()

@@ -16,7 +16,7 @@ from support import NOBODY, as_nobody, fork, make_recording, recording_values
 from webpf.errors import CannotCreate
 from webpf.host import file_owner
 from webpf.storage import file_check
-from webpf.storage.recording_file import Store
+from webpf.storage.recording_file import RecordingFile
 
 Webpf = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -78,7 +78,7 @@ def test_a_planted_symbolic_link(
     assert victim.read_bytes() == SECRET
     assert not (shared / "not there").exists()
     with pytest.raises(CannotCreate):
-        Store(path)
+        RecordingFile(path)
 
 
 def test_a_planted_hard_link(shared: Path, webpf: Webpf, environment: dict[str, str]) -> None:
@@ -134,10 +134,10 @@ def test_planted_side_files(
 
 
 def test_side_files_of_a_recording_under_way_are_taken(shared: Path) -> None:
-    first = Store(shared / "webpf.db")
+    first = RecordingFile(shared / "webpf.db")
     first.begin(recording_values())
     assert (shared / "webpf.db-wal").exists()
-    second = Store(shared / "webpf.db")
+    second = RecordingFile(shared / "webpf.db")
     second.close()
     first.close()
 
@@ -179,13 +179,13 @@ def test_a_link_that_comes_and_goes_is_never_followed(shared: Path, monkeypatch:
     thread.start()
     try:
         for _ in range(150):
-            store = None
+            file = None
             try:
-                store = Store(path)
+                file = RecordingFile(path)
             except Exception as error:
                 assert "race.db" in str(error)
-            if store is not None:
-                store.close()
+            if file is not None:
+                file.close()
             assert not target.exists()
     finally:
         stop.set()
@@ -195,13 +195,13 @@ def test_a_link_that_comes_and_goes_is_never_followed(shared: Path, monkeypatch:
 def test_under_sudo_only_the_file_itself_is_given_away(shared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """While it was recorded, another file of root's took its name."""
     path = shared / "webpf.db"
-    store = Store(path)
-    store.begin(recording_values())
+    file = RecordingFile(path)
+    file.begin(recording_values())
     for name, value in SUDO.items():
         monkeypatch.setenv(name, value)
     path.rename(shared / "moved.db")
     path.write_bytes(SECRET)
-    store.close()
+    file.close()
     assert path.stat().st_uid == 0
     assert path.read_bytes() == SECRET
 
@@ -210,11 +210,11 @@ def test_a_planted_link_gives_nothing_away_at_the_end(shared: Path, monkeypatch:
     target = shared / "roots"
     target.write_bytes(SECRET)
     path = shared / "webpf.db"
-    store = Store(path)
+    file = RecordingFile(path)
     for name, value in SUDO.items():
         monkeypatch.setenv(name, value)
     path.unlink()
     path.symlink_to(target)
-    store.close()
+    file.close()
     assert target.stat().st_uid == 0
     assert target.read_bytes() == SECRET

@@ -145,7 +145,7 @@ def test_a_full_disk(folder: Path, webpf: Webpf) -> None:
         for command in (["upgrade", path], ["rebuild", "--db", path]):
             ended = webpf(*command)
             assert (ended.returncode, len(ended.stderr.splitlines())) == (74, 1), ended
-            assert f"{path} can't be upgraded: database or disk is full; it is as before; try: " in ended.stderr
+            assert f"{path} can't be upgraded: database or disk is full; it is unchanged; try: " in ended.stderr
             assert names(folder) == ["old.db"]
             assert digest(path) == before
         with path.parent.joinpath("filler").open("wb") as filler:  # not even the tables find room

@@ -20,7 +20,7 @@ from webpf.errors import CannotCreate, DataError, NoPermission, NotFound, WebpfE
 from webpf.host import file_owner
 from webpf.host.invocation import sudo_command
 from webpf.storage import file_check
-from webpf.storage.recording_file import Store
+from webpf.storage.recording_file import RecordingFile
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 
@@ -87,9 +87,9 @@ def test_a_recording_file_is_taken(tmp_path: Path, check: Callable[[Path], None]
 
 @BOTH
 def test_a_recording_file_that_is_being_written_is_taken(tmp_path: Path, check: Callable[[Path], None]) -> None:
-    store = Store(tmp_path / "webpf.db")
+    file = RecordingFile(tmp_path / "webpf.db")
     check(tmp_path / "webpf.db")
-    store.close()
+    file.close()
 
 
 @BOTH
@@ -148,7 +148,7 @@ def test_a_file_of_a_newer_version(tmp_path: Path, check: Callable[[Path], None]
     path = database(tmp_path / "webpf.db", file_check.APPLICATION_ID, known + 1)
     assert refusal(check, path) == (
         DataError,
-        f"PATH comes from a newer webpf (schema {known + 1}; this one knows {known})",
+        f"PATH was made by a newer webpf (schema {known + 1}; this one knows {known})",
         f"git -C {PROJECT} pull",
     )
 
@@ -238,7 +238,7 @@ def test_another_users_file_can_not_be_read(open_folder: Path) -> None:
     with as_nobody():
         assert refusal(file_check.check_readable, path) == (
             NoPermission,
-            "PATH is root's, and you may not read it",
+            "PATH belongs to root, and you may not read it",
             sudo_command(),
         )
 
@@ -369,7 +369,7 @@ def test_a_file_made_through_a_link_is_its_owners_only_too(tmp_path: Path) -> No
     (tmp_path / "link.db").symlink_to(target)
     before = os.umask(0o022)
     try:
-        Store(tmp_path / "link.db").close()
+        RecordingFile(tmp_path / "link.db").close()
     except CannotCreate:
         pass
     finally:
@@ -389,10 +389,10 @@ def test_under_sudo_a_new_file_belongs_to_the_user_behind_it(tmp_path: Path) -> 
 @needs_root
 @pytest.mark.usefixtures("under_sudo")
 def test_under_sudo_side_files_belong_to_the_user_too(tmp_path: Path) -> None:
-    store = Store(tmp_path / "webpf.db")
-    store.begin(recording_values())
+    file = RecordingFile(tmp_path / "webpf.db")
+    file.begin(recording_values())
     owners = {entry.name: entry.stat().st_uid for entry in tmp_path.iterdir()}
-    store.close()
+    file.close()
     assert owners == {"webpf.db": 12345, "webpf.db-wal": 12345, "webpf.db-shm": 12345}
 
 
@@ -438,7 +438,7 @@ def test_under_sudo_links_are_not_followed(tmp_path: Path, exists: bool, monkeyp
         f"webpf record --db {target} -- make",
     )
     with pytest.raises(CannotCreate):
-        Store(path)
+        RecordingFile(path)
     assert target.exists() == exists
 
 
@@ -465,7 +465,7 @@ def test_a_log_that_is_given_to_the_owner_only_just_now(
 
     monkeypatch.setattr(time, "sleep", give)
     with as_nobody():
-        store = Store(path)
-        store.mark_interrupted()
-        store.close()
+        file = RecordingFile(path)
+        file.mark_interrupted()
+        file.close()
     assert len(waits) == 1

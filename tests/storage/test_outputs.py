@@ -202,7 +202,7 @@ def test_what_is_written_is_the_file_that_was_made(tmp_path: Path) -> None:
     (tmp_path / "victim").write_text("mine")
 
     def write() -> None:
-        with atomic_file.opened(tmp_path / "out", replaces=False) as out:
+        with atomic_file.open_output(tmp_path / "out", replaces=False) as out:
             [made] = tmp_path.glob(".webpf-*")
             made.unlink()
             made.symlink_to("victim")
@@ -219,7 +219,7 @@ import pathlib, sys
 from webpf.storage import atomic_file
 from webpf.errors import UsageError
 def write(meanwhile):
-    with atomic_file.opened(pathlib.Path("out"), replaces=False) as out:
+    with atomic_file.open_output(pathlib.Path("out"), replaces=False) as out:
         out.write(b"ours")
         if meanwhile: pathlib.Path("out").write_text("theirs")
 try: write(True)
@@ -352,6 +352,6 @@ def test_a_folder_of_a_tree_that_is_a_device(built: Path, webpf: Webpf) -> None:
 
 def test_a_file_there_already(tmp_path: Path) -> None:
     (tmp_path / "out").write_text("mine")
-    with pytest.raises(UsageError), atomic_file.opened(tmp_path / "out", replaces=False):
+    with pytest.raises(UsageError), atomic_file.open_output(tmp_path / "out", replaces=False):
         pass
     assert (tmp_path / "out").read_text() == "mine"

@@ -19,8 +19,8 @@ from webpf.errors import DataError, NotFound, StorageError
 from webpf.host import liveness, procfs
 from webpf.model.events import Event
 from webpf.storage import rebuild
-from webpf.storage.columns import TABLES, flatten
-from webpf.storage.recording_file import Store
+from webpf.storage.columns import TABLES, make_event_rows
+from webpf.storage.recording_file import RecordingFile
 
 Rows: TypeAlias = dict[str, list[tuple[Any, ...]]]
 
@@ -150,10 +150,10 @@ def going_on() -> dict[str, object]:
 
 
 def test_a_recording_that_is_still_being_written_is_left_alone(db: Path) -> None:
-    recorder = Store(db)
+    recorder = RecordingFile(db)
     writer = recorder.begin(going_on())
-    first_id = writer.reserve(1)
-    writer.write(flatten([fork(100, 0)], first_id, [first_id]), [], 0)
+    first_id = writer.reserve_ids(1)
+    writer.write(make_event_rows([fork(100, 0)], first_id, [first_id]), [], 0)
     before = rows(db)
     with pytest.raises(StorageError, match="recording 2 goes on: end it first"):
         rebuild.rebuild(db, 2)

@@ -24,7 +24,7 @@ def has_mutex():
 
 
 before = has_mutex()
-sqlite_library.drop_locks()
+sqlite_library.disable_locks()
 connection = sqlite3.connect(sys.argv[1], check_same_thread=False)
 connection.execute("CREATE TABLE t (n)")
 thread = threading.Thread(target=lambda: connection.executemany("INSERT INTO t VALUES (?)", [(1,), (2,)]))

@@ -18,8 +18,8 @@ from support import fork, make_recording, webpf_command
 from webpf.errors import DataError, UsageError
 from webpf.host import liveness, procfs
 from webpf.storage.file_check import SCHEMA_VERSION
-from webpf.storage.recording_file import Store
-from webpf.storage.upgrade import LARGEST_UNASKED, upgrade
+from webpf.storage.recording_file import RecordingFile
+from webpf.storage.upgrade import MAX_AUTOMATIC_BYTES, upgrade
 from webpf.storage.verify import verify
 
 Webpf = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -122,7 +122,7 @@ def test_readers_refuse_an_older_file(reader: str, name: str, webpf: Webpf, tmp_
     path = old_files.copy(name, tmp_path / "old.db")
     make_recording(tmp_path / "new.db", [fork(100, 1)])
     before, number = path.read_bytes(), rows(path, "PRAGMA user_version")[0][0]
-    said = "this is schema 4" if number < SCHEMA_VERSION else "before that was complete"
+    said = "this is schema 4" if number < SCHEMA_VERSION else "but before that schema was complete"
     words = f"old.db was made by webpf's schema {number}, {said}; try: ", "webpf upgrade old.db\n"
     one_line(webpf(*READERS[reader].split()), 65, *words)
     assert path.read_bytes() == before
@@ -313,7 +313,7 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
 def test_a_writer_without_an_upgrade_is_refused(old: Path) -> None:
     before = old.read_bytes()
     with pytest.raises(DataError, match="schema 3, this is schema 4"):
-        Store(old)
+        RecordingFile(old)
     assert old.read_bytes() == before
 
 
@@ -350,7 +350,7 @@ def test_a_recorder_upgrades_first(name: str, webpf: Webpf, tmp_path: Path) -> N
 
 @pytest.mark.kernel
 def test_a_recorder_does_not_upgrade_a_large_file(old: Path, webpf: Webpf) -> None:
-    os.truncate(old, LARGEST_UNASKED + 1)  # SQLite goes by the number of pages in the header
+    os.truncate(old, MAX_AUTOMATIC_BYTES + 1)  # SQLite goes by the number of pages in the header
     before = old.stat()
     words = "old.db was made by webpf's schema 3, this is schema 4; with 100 MiB", "; try: ", "webpf upgrade old.db\n"
     one_line(webpf("record", "--db", "old.db", "--", "true"), 65, *words)
