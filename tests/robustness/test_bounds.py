@@ -1,4 +1,4 @@
-"""What others choose doesn't fill the recorder's memory: a hundred thousand different values of each kind."""
+"""Bounds of the recorder's memory, tried with a hundred thousand different values of each kind."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ LONG = 30_000
 
 @contextmanager
 def at_most(mib: float) -> Iterator[None]:
-    """What is done here leaves no more than this in memory, as Python's allocator counts it."""
+    """Checks that the block leaves at most this much in memory, as counted by Python's allocator."""
     tracemalloc.start()
     try:
         yield
@@ -70,7 +70,7 @@ def test_command_lines() -> None:
             assert argv.quote(raw, len(raw)).startswith(f"prog {number} ")
 
 
-def test_exits_that_a_stream_has_seen(tmp_path: Path) -> None:
+def test_exits_in_a_stream(tmp_path: Path) -> None:
     with (tmp_path / "events").open("wb") as output, at_most(1.5):
         printer = stream._EventPrinter(LinePrinter(PipeWriter(output.fileno(), lambda: False)))
         for number in range(MANY):
@@ -81,8 +81,8 @@ def test_exits_that_a_stream_has_seen(tmp_path: Path) -> None:
 # Processes
 
 
-def test_a_process_that_lives_does_not_hold_its_arguments(tmp_path: Path) -> None:
-    """Nor does its row; and its end doesn't write them again, nor anything less than they were."""
+def test_arguments_of_a_live_process_are_not_kept(tmp_path: Path) -> None:
+    """Neither are those in its row; and its end writes them neither again nor shortened."""
     count = 2_000
     file = RecordingFile(tmp_path / "webpf.db")
     live = Session(Replay([]), file.begin(recording_values()), Machine())
@@ -106,8 +106,8 @@ def test_a_process_that_lives_does_not_hold_its_arguments(tmp_path: Path) -> Non
     assert [finding.problems for finding in findings] == [(), ()]
 
 
-def test_what_is_written_of_a_process_that_changes(tmp_path: Path) -> None:
-    """Its program once; then what else has changed, without it; and a program that turns out unknown."""
+def test_only_changes_of_a_process_are_written(tmp_path: Path) -> None:
+    """The program once; then other changes without it; and later a program that turns out to be unknown."""
     file = RecordingFile(tmp_path / "webpf.db")
     writer = file.begin(recording_values())
     pairing = Pairing()
@@ -137,7 +137,7 @@ def test_a_program_is_taken_once() -> None:
     assert (process.filename, process.argv, process.argv_bytes) == (None, None, None)
 
 
-# Where they are
+# Cgroups and directories
 
 
 def test_cgroups(tmp_path: Path) -> None:
@@ -153,7 +153,7 @@ def test_cgroups(tmp_path: Path) -> None:
 
 
 def test_directories(tmp_path: Path) -> None:
-    """What has been forgotten may be found again, and is in the file once."""
+    """A directory that was forgotten may be looked up again, and is in the file once."""
     file = RecordingFile(tmp_path / "webpf.db")
     live = Session(Replay([]), file.begin(recording_values()), Machine())
     with at_most(8):
@@ -166,8 +166,8 @@ def test_directories(tmp_path: Path) -> None:
     file.close()
 
 
-def test_arguments_of_all_that_are_alive(monkeypatch: pytest.MonkeyPatch) -> None:
-    """When they have filled what there is, only the beginning of each is kept; the length is the true one."""
+def test_arguments_of_all_live_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """When they reach the bound, only the beginning of each is kept; the length stays the true one."""
     command = ["/bin/sleep", "600", "0" * 10_000]
     running = [subprocess.Popen(command) for _ in range(3)]
     try:
@@ -186,11 +186,11 @@ def test_arguments_of_all_that_are_alive(monkeypatch: pytest.MonkeyPatch) -> Non
             process.wait()
 
 
-# What --min-lifetime holds back
+# What --min-lifetime buffers
 
 
 def drained(source: MinLifetimeFilter) -> list[Event]:
-    """All that comes, some at a time."""
+    """Drains everything, some events at a time."""
     passed: list[Event] = []
     while True:
         batch = source.drain()
@@ -201,7 +201,7 @@ def drained(source: MinLifetimeFilter) -> list[Event]:
 
 
 def lives(count: int, short: int, size: int) -> Iterator[Event]:
-    """So many processes, each with an exec with so many bytes of arguments; every short-th ends at once."""
+    """Makes processes, each with one exec with this many bytes of arguments; every short-th exits at once."""
     for number in range(count):
         yield fork(1000 + number, number / 1000)
         yield exec_(1000 + number, number / 1000, number / 1000, b"%09d" % number + b"x" * size)
@@ -211,7 +211,7 @@ def lives(count: int, short: int, size: int) -> Iterator[Event]:
 
 
 @pytest.mark.parametrize(("count", "size"), [(MANY, 100), (5_000, LONG)])
-def test_what_is_held_back_has_a_bound(count: int, size: int) -> None:
+def test_buffered_events_have_a_bound(count: int, size: int) -> None:
     source = MinLifetimeFilter(Replay(lives(count, 10, size), batch=100), 10**6 * MS, T0, lambda: at(count))
     passed = 0
     with at_most(HELD_BYTES / MIB + 5):
@@ -223,13 +223,13 @@ def test_what_is_held_back_has_a_bound(count: int, size: int) -> None:
     assert passed + len(drained(source)) == sum(source.counts().arrived)
 
 
-def test_who_is_let_through_early_is_whole_and_counted() -> None:
+def test_processes_kept_early_are_complete_and_counted() -> None:
     events = list(lives(5_000, 10, LONG))
     source = MinLifetimeFilter(Replay(events, batch=100), 10**6 * MS, T0, lambda: at(5_000))
     passed = drained(source)
     assert sum(len(event.argv or b"") for event in passed if isinstance(event, Exec)) > 30 * MIB
     through = {event.pid for event in passed}
-    # Those that were held are the oldest; and each is there with all that happened to it, or not at all.
+    # Each process comes with all of its events, or not at all.
     for pid in range(1000, 1000 + 5_000):
         if pid not in through:
             continue
@@ -244,8 +244,8 @@ def test_who_is_let_through_early_is_whole_and_counted() -> None:
     assert {event.pid for event in passed} == {event.pid for event in events} - (short - ended)
 
 
-def test_one_process_that_never_stops_to_take_on_programs() -> None:
-    """Its own events fill the bound. Then it is there, with its end, though it lived too short."""
+def test_a_process_that_runs_programs_without_end() -> None:
+    """Its own events reach the bound. Then it is kept, with its end, though its life was too short."""
     execs: list[Event] = [exec_(7, 0, 1 + number / 100, b"%09d" % number + b"x" * LONG) for number in range(4_000)]
     events = [fork(7, 0), *execs, exit_(7, 0, 50), free(7, 0, 60), fork(8, 55), exit_(8, 55, 56), free(8, 55, 57)]
     source = MinLifetimeFilter(Replay(events, batch=100), 1000 * MS, T0, lambda: at(60))
@@ -254,7 +254,7 @@ def test_one_process_that_never_stops_to_take_on_programs() -> None:
     assert source.counts().arrived == (1, 4_000, 1, 1)
 
 
-def test_a_recording_says_how_many_short_ones_it_kept(tmp_path: Path) -> None:
+def test_a_recording_counts_the_short_processes_that_it_kept(tmp_path: Path) -> None:
     db = tmp_path / "webpf.db"
     file = RecordingFile(db)
     execs: list[Event] = [exec_(7, 0, 1 + number / 100, b"%09d" % number + b"x" * LONG) for number in range(3_000)]

@@ -1,4 +1,4 @@
-"""When an incident begins and ends: with a real database whose pages are bounded, so SQLite itself says it is full."""
+"""When an incident begins and ends, with a real database of limited size: SQLite itself reports that it is full."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ def file(tmp_path: Path) -> RecordingFile:
     return file
 
 
-def test_a_small_write_that_has_room_ends_no_incident(file: RecordingFile) -> None:
-    """What failed still waits: a disk that takes the counts each second, but no batch, is full all the time."""
+def test_an_incident_goes_on_while_only_small_writes_succeed(file: RecordingFile) -> None:
+    """The failed write is still waiting. A disk with room for the counts, but for no batch, is full all the time."""
     pages = file.db.execute("PRAGMA page_count").fetchone()[0]
 
     def large() -> None:
@@ -49,7 +49,7 @@ def test_a_small_write_that_has_room_ends_no_incident(file: RecordingFile) -> No
     file.close()
 
 
-def test_a_small_write_that_failed_alone_ends_its_own(file: RecordingFile) -> None:
+def test_an_incident_ends_when_the_only_failed_write_succeeds(file: RecordingFile) -> None:
     ticks = count(10)
     attempts = WriteAttempts(file, lambda: next(ticks))
 

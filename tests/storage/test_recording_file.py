@@ -1,4 +1,4 @@
-"""Recording files as they are written: what is in them, and what is left of them when all is closed."""
+"""Recording files: their content while they are written, and the files that are left after they are closed."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ ONE_OF_EACH: list[Event] = [
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """Where the tests' file is."""
+    """The path of the recording file."""
     return tmp_path / "webpf.db"
 
 
@@ -56,7 +56,7 @@ def process(id: int, status: int | None = None, end_ms: float | None = None) -> 
 
 
 def write(writer: RecordingWriter, events: list[Event]) -> list[int]:
-    """Pairs and writes events, as a session does; returns their ids."""
+    """Pairs and writes events, as a session does. Returns their ids."""
     first_id = writer.reserve_ids(len(events))
     pairing = Pairing()
     owners = pairing.feed(events, first_id)
@@ -64,10 +64,10 @@ def write(writer: RecordingWriter, events: list[Event]) -> list[int]:
     return list(range(first_id, first_id + len(events)))
 
 
-# What is written
+# Content
 
 
-def test_facts_are_written_as_they_are(path: Path, query: Query) -> None:
+def test_events_are_written_unchanged(path: Path, query: Query) -> None:
     make_recording(path, ONE_OF_EACH)
     assert query("SELECT * FROM forks WHERE pid = 100") == [
         {
@@ -101,7 +101,7 @@ def test_facts_are_written_as_they_are(path: Path, query: Query) -> None:
     ]
 
 
-def test_events_are_all_facts_in_order(path: Path, query: Query) -> None:
+def test_the_view_has_all_events_in_order(path: Path, query: Query) -> None:
     make_recording(path, ONE_OF_EACH)
     rows = query("SELECT id, kind, pid, process_id FROM events ORDER BY id")
     assert [tuple(row.values()) for row in rows] == [
@@ -137,7 +137,7 @@ def test_a_process_is_one_row_however_often_it_changes(path: Path, query: Query)
     ]
 
 
-def test_a_free_that_belongs_to_nobody_has_no_process(path: Path, query: Query) -> None:
+def test_a_free_event_of_an_unknown_process(path: Path, query: Query) -> None:
     make_recording(path, [free(5, -9, 1)])
     assert query("SELECT process_id FROM frees") == [{"process_id": None}]
     assert query("SELECT * FROM processes") == []
@@ -154,7 +154,7 @@ def test_arguments_that_could_not_be_read_are_null(path: Path, query: Query) -> 
 
 @pytest.mark.parametrize("batch", [1, 31, 32, 33, 64, 200])
 def test_many_rows_at_once_keep_their_order(path: Path, query: Query, batch: int) -> None:
-    """Rows are inserted 32 a statement."""
+    """Each statement inserts 32 rows."""
     events: list[Event] = []
     for i in range(100):
         events += [fork(100 + i, i, comm=f"p{i}"), exit_(100 + i, i, 200 + i, status=i, comm=f"p{i}")]
@@ -181,7 +181,7 @@ def test_many_rows_at_once_keep_their_order(path: Path, query: Query, batch: int
         (6 | 128, None, 6, 1),
     ],
 )
-def test_what_a_status_says(
+def test_columns_derived_from_the_status(
     path: Path, query: Query, status: int | None, exit_code: int | None, signal: int | None, core_dumped: int | None
 ) -> None:
     file = RecordingFile(path)
@@ -235,7 +235,7 @@ def test_counts_are_unknown_until_they_are_written(path: Path, query: Query) -> 
     file.close()
 
 
-def test_what_is_said_of_a_recording(path: Path, query: Query) -> None:
+def test_columns_of_a_recording(path: Path, query: Query) -> None:
     file = RecordingFile(path)
     writer = file.begin(recording_values("first") | {"options": {"duration": 5, "name": "ä"}})
     assert query("SELECT name, status, ended_ns, options, host FROM recordings") == [
@@ -291,7 +291,7 @@ def test_totals(path: Path) -> None:
     file.close()
 
 
-# What the tables refuse
+# Constraints
 
 
 @pytest.mark.parametrize(
@@ -311,7 +311,7 @@ def test_totals(path: Path) -> None:
         "UPDATE recordings SET lost = 0",
     ],
 )
-def test_the_tables_refuse_what_does_not_belong_in_them(path: Path, sql: str) -> None:
+def test_the_tables_refuse_invalid_values(path: Path, sql: str) -> None:
     make_recording(path, [])
     connection = sqlite3.connect(path)
     with pytest.raises(sqlite3.Error):
@@ -319,7 +319,7 @@ def test_the_tables_refuse_what_does_not_belong_in_them(path: Path, sql: str) ->
     connection.close()
 
 
-def test_a_write_that_fails_leaves_nothing_behind(path: Path, query: Query) -> None:
+def test_a_failed_write_changes_nothing(path: Path, query: Query) -> None:
     file = RecordingFile(path)
     writer = file.begin(recording_values())
     write(writer, [fork(100, 0)])
@@ -336,7 +336,7 @@ def test_a_write_that_fails_leaves_nothing_behind(path: Path, query: Query) -> N
     file.close()
 
 
-def test_a_full_disk_is_said_in_one_sentence(path: Path, query: Query) -> None:
+def test_a_full_disk_is_reported_in_one_sentence(path: Path, query: Query) -> None:
     file = RecordingFile(path)
     writer = file.begin(recording_values())
     write(writer, [fork(100, 0)])
@@ -351,11 +351,11 @@ def test_a_full_disk_is_said_in_one_sentence(path: Path, query: Query) -> None:
     assert query("SELECT pid FROM forks") == [{"pid": 100}]
 
 
-# Several recorders at a time
+# Several recorders at the same time
 
 
 def blocks(query: Query) -> list[tuple[int, int, int]]:
-    """First id, end and recording of each block of fact ids."""
+    """Returns the first id, end and recording of each block of event ids."""
     rows = query("SELECT * FROM fact_blocks ORDER BY first_id")
     return [(row["first_id"], row["first_id"] + row["size"], row["recording_id"]) for row in rows]
 
@@ -376,8 +376,8 @@ def test_two_recorders_write_one_file_in_turns(path: Path, query: Query) -> None
 
     assert [writer.id for writer in writers] == [1, 2]
     for writer, events in zip(writers, mine, strict=True):
-        told = query("SELECT pid, kind FROM events WHERE recording_id = ? ORDER BY id", writer.id)
-        assert told == [{"pid": event.pid, "kind": type(event).__name__.lower()} for event in events]
+        rows = query("SELECT pid, kind FROM events WHERE recording_id = ? ORDER BY id", writer.id)
+        assert rows == [{"pid": event.pid, "kind": type(event).__name__.lower()} for event in events]
         assert query("SELECT count(*) AS n FROM processes WHERE recording_id = ?", writer.id) == [
             {"n": len(events) // 2}
         ]
@@ -393,7 +393,7 @@ def test_two_recorders_write_one_file_in_turns(path: Path, query: Query) -> None
     assert query("PRAGMA foreign_key_check") == []
 
 
-def test_ids_go_on_where_the_recording_before_ended(path: Path, query: Query) -> None:
+def test_ids_continue_after_the_recording_before(path: Path, query: Query) -> None:
     make_recording(path, ONE_OF_EACH)
     make_recording(path, ONE_OF_EACH)
     make_recording(path, [])
@@ -402,8 +402,8 @@ def test_ids_go_on_where_the_recording_before_ended(path: Path, query: Query) ->
 
 @settings(max_examples=50, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 2), st.sampled_from([1, 3, 1000, 40_000, 65_535, 65_536, 65_537, 200_000]))))
-def test_reserved_ids_are_never_given_twice(tmp_path_factory: pytest.TempPathFactory, turns: list[Any]) -> None:
-    """Three writers reserve in turns; each then ends, and a fourth begins."""
+def test_ids_are_never_reserved_twice(tmp_path_factory: pytest.TempPathFactory, turns: list[Any]) -> None:
+    """Three writers reserve ids in turns; then each ends, and a fourth begins."""
     path = tmp_path_factory.mktemp("ids") / "webpf.db"
     files = RecordingFile(path), RecordingFile(path), RecordingFile(path)
     writers = [file.begin(recording_values()) for file in files]
@@ -422,7 +422,7 @@ def test_reserved_ids_are_never_given_twice(tmp_path_factory: pytest.TempPathFac
 
     assert min(taken)[0] >= 1
     for before, after in pairwise(sorted(taken)):
-        assert before[1] <= after[0], "one id given twice"
+        assert before[1] <= after[0], "an id was reserved twice"
     for before, after in pairwise(sorted(in_file)):
         assert before[1] <= after[0], "blocks overlap"
     for which in {recording for _, _, recording in taken}:
@@ -467,7 +467,7 @@ def test_the_last_of_two_recorders_makes_it_a_plain_file(path: Path) -> None:
 
 
 def test_a_reader_sees_rows_while_they_are_written(path: Path, query: Query) -> None:
-    """And does not stop the recorder from closing the file."""
+    """The reader doesn't keep the recorder from closing the file."""
     file = RecordingFile(path)
     writer = file.begin(recording_values())
     write(writer, ONE_OF_EACH)
@@ -481,7 +481,7 @@ def test_a_reader_sees_rows_while_they_are_written(path: Path, query: Query) -> 
 
 
 def test_only_the_owner_may_read_it_at_any_time(path: Path) -> None:
-    """argv holds secrets; SQLite's side files hold them too."""
+    """argv may hold secrets, and so may SQLite's side files."""
     before = os.umask(0)
     try:
         file = RecordingFile(path)
@@ -495,7 +495,7 @@ def test_only_the_owner_may_read_it_at_any_time(path: Path) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="sudo means root")
-def test_under_sudo_the_file_belongs_to_the_user_behind_it(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_under_sudo_the_file_belongs_to_the_invoking_user(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SUDO_UID", raising=False)
     make_recording(path, ONE_OF_EACH)
     assert (path.stat().st_uid, path.stat().st_gid) == (os.geteuid(), os.getegid())
@@ -527,7 +527,7 @@ def test_a_second_recording_goes_into_the_same_file(path: Path, query: Query) ->
     ]
 
 
-def test_another_programs_file_is_left_alone(path: Path) -> None:
+def test_another_programs_file_is_unchanged(path: Path) -> None:
     connection = sqlite3.connect(path)
     connection.execute("CREATE TABLE notes (text)")
     connection.close()
@@ -547,20 +547,20 @@ def test_no_file_is_made_where_there_is_no_folder(path: Path) -> None:
 
 
 def own_recorder() -> dict[str, object]:
-    """Tells that this very process is the recorder."""
+    """Returns columns which say that this process is the recorder."""
     own = procfs.read_stat(os.getpid())
     assert own is not None
     return {"boot_id": liveness.boot_id(), "recorder_pid": os.getpid(), "recorder_start_ns": own.start_ns}
 
 
-def test_recordings_whose_recorder_is_gone_are_marked(path: Path, query: Query) -> None:
+def test_recordings_of_dead_recorders_are_marked(path: Path, query: Query) -> None:
     own = own_recorder()
     file = RecordingFile(path)
     for recorder in (
         own,
         own | {"boot_id": "another boot"},
-        own | {"recorder_start_ns": 0},  # its pid was used again
-        own | {"recorder_pid": 2**22 + 1},  # more than a pid can be
+        own | {"recorder_start_ns": 0},  # its pid was reused
+        own | {"recorder_pid": 2**22 + 1},  # larger than any pid
     ):
         file.begin(recording_values() | recorder)
     for status in ("complete", "interrupted"):
@@ -574,7 +574,7 @@ def test_recordings_whose_recorder_is_gone_are_marked(path: Path, query: Query) 
 
 
 def test_an_interrupted_recording_keeps_what_was_committed(path: Path, query: Query) -> None:
-    """The recorder is gone without having closed anything; the next one finds the file as it was."""
+    """The recorder died without closing the file; the next recorder opens it in that state."""
     file = RecordingFile(path)
     write(file.begin(recording_values()), ONE_OF_EACH)
     file.db.conn.close()

@@ -1,4 +1,4 @@
-"""`webpf verify`: silent about what is right, and with a reason for whatever was broken."""
+"""webpf verify: it reports no problem in a correct file, and a reason for each kind of damage."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Webpf = Callable[..., "subprocess.CompletedProcess[str]"]
 
 @pytest.fixture
 def db(tmp_path: Path) -> Path:
-    """A file with two recordings, written some facts at a time."""
+    """A file with two recordings, written in small batches."""
     path = tmp_path / "webpf.db"
     make_recording(path, A_MIXED_LOT, batch=3)
     make_recording(path, A_MIXED_LOT, batch=100)
@@ -26,7 +26,7 @@ def db(tmp_path: Path) -> Path:
 
 
 def change(db: Path, *statements: str) -> None:
-    """Breaks a file."""
+    """Damages a file."""
     connection = sqlite3.connect(db)
     with connection:
         for statement in statements:
@@ -34,7 +34,7 @@ def change(db: Path, *statements: str) -> None:
     connection.close()
 
 
-def test_a_file_that_is_right(db: Path, webpf: Webpf) -> None:
+def test_a_correct_file(db: Path, webpf: Webpf) -> None:
     answer = webpf("verify", db)
     assert (answer.returncode, answer.stderr) == (0, "")
     assert answer.stdout.splitlines() == [
@@ -44,7 +44,7 @@ def test_a_file_that_is_right(db: Path, webpf: Webpf) -> None:
     ]
 
 
-def test_losses_are_no_fault_of_the_file(tmp_path: Path, webpf: Webpf) -> None:
+def test_lost_events_are_no_problem_of_the_file(tmp_path: Path, webpf: Webpf) -> None:
     db = tmp_path / "webpf.db"
     make_recording(db, [fork(100, 0), fork(101, 1)], counts=Counts((5, 1, 0, 0), (3, 1, 0, 0)))
     answer = webpf("verify", db)
@@ -77,7 +77,7 @@ def test_losses_are_no_fault_of_the_file(tmp_path: Path, webpf: Webpf) -> None:
         ("UPDATE processes SET parent_id = 999 WHERE id = 7", "refers to a row of processes that doesn't exist"),
     ],
 )
-def test_whatever_is_wrong_is_told(statement: str, reason: str, db: Path, webpf: Webpf) -> None:
+def test_every_problem_is_reported(statement: str, reason: str, db: Path, webpf: Webpf) -> None:
     change(db, statement)
     answer = webpf("verify", db)
     assert answer.returncode == 65
@@ -86,7 +86,7 @@ def test_whatever_is_wrong_is_told(statement: str, reason: str, db: Path, webpf:
     assert "is not what it should be" in answer.stderr
 
 
-def test_pairing_is_mended_by_a_rebuild(db: Path, webpf: Webpf) -> None:
+def test_a_rebuild_repairs_the_pairing(db: Path, webpf: Webpf) -> None:
     change(db, "UPDATE processes SET comm = 'other'", "DELETE FROM processes WHERE id = 10")
     change(
         db, "UPDATE missing SET process_id = 1", "UPDATE exits SET process_id = 1", "UPDATE forks SET process_id = 1"
@@ -99,7 +99,7 @@ def test_pairing_is_mended_by_a_rebuild(db: Path, webpf: Webpf) -> None:
 
 
 def test_a_broken_page(db: Path, webpf: Webpf) -> None:
-    """SQLite's own check."""
+    """SQLite's own check reports it."""
     connection = sqlite3.connect(db)
     [page] = connection.execute("SELECT rootpage FROM sqlite_schema WHERE name = 'programs_of_process'").fetchone()
     connection.close()
@@ -111,8 +111,8 @@ def test_a_broken_page(db: Path, webpf: Webpf) -> None:
     assert "SQLite: " in answer.stdout or "can't be read" in answer.stderr
 
 
-def test_a_recording_that_was_broken_off(tmp_path: Path, webpf: Webpf) -> None:
-    """Its counts in the file are a second old: that is no fault; but what it says was written must be there."""
+def test_an_interrupted_recording(tmp_path: Path, webpf: Webpf) -> None:
+    """Its counts in the file may be a second old, which is no problem. But the events that they count must exist."""
     db = tmp_path / "webpf.db"
     file = RecordingFile(db)
     writer = file.begin(recording_values())
