@@ -34,7 +34,7 @@ SELECT
         WHEN r.status = 'complete' AND kinds.lost IS NULL THEN 'not known: the stream didn''t say it'
         WHEN r.status = 'complete' THEN 'complete'
         WHEN r.status = 'recording' AND kinds.lost = 0 THEN 'nothing lost so far'
-        ELSE 'not known: it was broken off'
+        ELSE 'not known: it was interrupted'
     END AS verdict,
     kinds.touches
 FROM kinds

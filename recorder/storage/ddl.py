@@ -13,11 +13,11 @@ _RECORDINGS = """
 CREATE TABLE recordings (
     id INTEGER PRIMARY KEY,          -- number of the recording in this file
     name TEXT,                       -- from --name
-    status TEXT NOT NULL             -- recording (in progress, or just broken off), complete, interrupted (broken off)
+    status TEXT NOT NULL             -- recording (in progress, or just interrupted), complete, interrupted
         CHECK (status IN ('recording', 'complete', 'interrupted')),
     started_ns INTEGER NOT NULL,     -- Unix ns when the BPF programs were attached; or of the first event, see host
     updated_ns INTEGER NOT NULL,     -- Unix ns up to which all events are in the file
-    ended_ns INTEGER,                -- Unix ns when webpf stopped reading events; NULL in progress, or if broken off
+    ended_ns INTEGER,                -- Unix ns when webpf stopped reading events; NULL in progress, or if interrupted
     host TEXT,                       -- host name; NULL, as all about the machine, if made from a stream that lacks it
     boot_id TEXT,                    -- /proc/sys/kernel/random/boot_id; pids and start times belong to this boot
     kernel TEXT,                     -- kernel release

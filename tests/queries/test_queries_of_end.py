@@ -57,10 +57,10 @@ def test_losses_of_an_interrupted_recording(tmp_path: Path) -> None:
     db = tmp_path / "broken.db"
     file = RecordingFile(db)
     file.begin(recording_values())
-    assert {row["verdict"] for row in run(db, "losses")} == {"not known: it was broken off"}
+    assert {row["verdict"] for row in run(db, "losses")} == {"not known: it was interrupted"}
     file.mark_interrupted()
     file.close()
-    assert {row["verdict"] for row in run(db, "losses")} == {"not known: it was broken off"}
+    assert {row["verdict"] for row in run(db, "losses")} == {"not known: it was interrupted"}
 
 
 def second(db: Path) -> None:

@@ -543,7 +543,7 @@ def test_no_file_is_made_where_there_is_no_folder(path: Path) -> None:
     assert list(path.parent.iterdir()) == []
 
 
-# Recordings that were broken off
+# Interrupted recordings
 
 
 def own_recorder() -> dict[str, object]:
