@@ -1,16 +1,16 @@
 -- title: Containers and services
 -- description: What ran in each cgroup (a container, a service, a login), and what did it cost? Most CPU time first.
---   Base: processes but kernel threads; CPU times are of those that ended.
+--   Base: processes except kernel threads; CPU times are of processes that have ended.
 -- param recording: integer, default latest; number of the recording
--- column cgroup: path in the cgroup v2 hierarchy; null if it was gone before it could be looked up
+-- column cgroup: path in the cgroup v2 hierarchy; null if it was removed before it could be looked up
 -- column processes: how many processes
--- column running: how many of them are running at the end of the recording
--- column failed: how many ended with a non-zero exit code or by a signal
+-- column running: how many of them were running at the end of the recording
+-- column failed: how many of them ended with a non-zero exit code or by a signal
 -- column cpu_ms: sum of the CPU times, in milliseconds
--- column total_ms: sum of the lifetimes
+-- column total_ms: sum of the lifetimes, in milliseconds
 -- column max_rss_kib: highest peak memory, in KiB
 -- column programs: how many programs they ran
--- column cgroup_id: its id
+-- column cgroup_id: id of the cgroup
 WITH counted AS (
     SELECT
         recording_id,

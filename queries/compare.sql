@@ -1,24 +1,24 @@
 -- title: Compare
 -- description: Which programs are new, gone, more frequent, slower or need more memory than in another recording of
---   this file? By name, largest change of total lifetime first. It has no rows without another recording. Base:
---   processes but kernel threads that started within their recording. With a million processes in each, it takes two
---   seconds.
+--   this file? One row for each name, largest change of total lifetime first. There are no rows without another
+--   recording. Base: processes (except kernel threads) that started during their recording. With a million processes in
+--   each recording, this takes two seconds.
 -- param recording: integer, default latest; number of the recording
 -- param against: integer, default the one before it; number of the recording to compare with
 -- column comm: name
 -- column verdict: new, gone, or in both
 -- column processes: how many processes, in the recording
--- column processes_before: how many in the other
+-- column processes_before: how many in the other recording
 -- column total_ms: sum of the lifetimes, in milliseconds
--- column total_ms_before: the same in the other
--- column total_change: in percent of the other
--- column cpu_ms: sum of the CPU times
--- column cpu_ms_before: the same in the other
--- column cpu_change: in percent of the other
+-- column total_ms_before: the same in the other recording
+-- column total_change: change of total_ms, in percent of the other recording
+-- column cpu_ms: sum of the CPU times, in milliseconds
+-- column cpu_ms_before: the same in the other recording
+-- column cpu_change: change of cpu_ms, in percent of the other recording
 -- column max_rss_kib: highest peak memory, in KiB
--- column max_rss_kib_before: the same in the other
--- column failed: how many ended with a non-zero exit code or by a signal
--- column failed_before: the same in the other
+-- column max_rss_kib_before: the same in the other recording
+-- column failed: how many of them ended with a non-zero exit code or by a signal
+-- column failed_before: the same in the other recording
 WITH pair (id, is_before) AS MATERIALIZED (
     VALUES
         (param!(recording), 0),
@@ -35,7 +35,7 @@ counted AS MATERIALIZED (
         coalesce(sum(p.status <> 0), 0) AS failed
     FROM pair
     JOIN recordings AS r ON r.id = pair.id
-    -- By ranges of ids, since nearly every column is read: that is quicker than row by row through an index.
+    -- By ranges of ids: nearly every column is read, so this is faster than row by row through an index.
     CROSS JOIN fact_blocks AS block ON block.recording_id = r.id
     CROSS JOIN processes AS p ON p.id BETWEEN block.first_id AND block.first_id + block.size - 1
     WHERE is_counted!(p)

@@ -1,15 +1,15 @@
 -- title: Concurrency
--- description: How many processes were alive, step by step, from the start of the recording or of its command? Base:
---   processes but kernel threads that exited or are running; when the others ended isn't known, since their exit was
---   lost.
+-- description: How many processes were alive in each step, from the start of the recording or of its command? Base:
+--   processes (except kernel threads) that exited or are running. The others are left out: their exit events were lost,
+--   so their ends are unknown.
 -- param recording: integer, default latest; number of the recording
--- param steps: integer, default 200; how many steps the recording is divided into, at most 10000
+-- param steps: integer, default 200; number of steps that the recording is divided into, at most 10000
 -- column time_ns: start of the step, in nanoseconds since 1970 (Unix time)
--- column seconds: the same, from the start of the recording or of the command that was recorded
--- column alive: processes alive at the start of the step
--- column mean_alive: how many were alive in the step, on average over its time
+-- column seconds: the same, in seconds from the start of the recording or of the command that was recorded
+-- column alive: processes that were alive at the start of the step
+-- column mean_alive: processes that were alive, on average over the time of the step
 -- column starts: processes that started in the step
--- column ends: processes that ended in it
+-- column ends: processes that ended in the step
 WITH RECURSIVE chosen AS MATERIALIZED (
     SELECT
         r.id,
@@ -27,7 +27,7 @@ steps (step) AS (
     UNION ALL
     SELECT steps.step + 1 FROM steps, recording WHERE steps.step + 1 < recording.steps
 ),
--- For each step: how many processes started in it, and how long they were alive in it if none ended.
+-- For each step: how many processes started in it, and how long they would be alive in it if none ended.
 started AS MATERIALIZED (
     SELECT
         max((p.start_ns - recording.begin_ns) / recording.step_ns, -1) AS step,

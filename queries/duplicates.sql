@@ -5,11 +5,11 @@
 -- column runs: how many processes ran this command line
 -- column args: the command line, quoted for a shell
 -- column total_ms: sum of the lifetimes, in milliseconds
--- column again_ms: the same less one run of mean length: what the repetitions cost
--- column cpu_ms: sum of the CPU times
--- column mean_ms: mean lifetime
--- column failed: how many ended with a non-zero exit code or by a signal
--- column parents: how many processes started it
+-- column again_ms: the same minus one run of mean length: the cost of the repetitions
+-- column cpu_ms: sum of the CPU times, in milliseconds
+-- column mean_ms: mean lifetime, in milliseconds
+-- column failed: how many of them ended with a non-zero exit code or by a signal
+-- column parents: how many different parents started it
 SELECT
     count(*) AS runs,
     args,
@@ -20,7 +20,7 @@ SELECT
     coalesce(sum(status <> 0), 0) AS failed,
     count(DISTINCT parent_id) AS parents
 FROM fact_blocks AS block
--- By ranges of ids, since nearly every column is read: that is quicker than row by row through an index.
+-- By ranges of ids: nearly every column is read, so this is faster than row by row through an index.
 CROSS JOIN processes ON processes.id BETWEEN block.first_id AND block.first_id + block.size - 1
 WHERE block.recording_id = param!(recording)
     AND args IS NOT NULL

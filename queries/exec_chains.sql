@@ -1,14 +1,14 @@
 -- title: Chains of programs
--- description: Which processes ran one program after another (sh, then env, then python)? By the chain of names, most
---   processes first. Base: processes with two programs or more within the recording.
+-- description: Which processes ran one program after another (for example sh, then env, then python)? One row for
+--   each chain of names, most processes first. Base: processes with two or more programs during the recording.
 -- param recording: integer, default latest; number of the recording
 -- column chain: names of the first 20 programs, in order, and how many more there were
 -- column processes: how many processes went through this chain
--- column programs: programs in it
--- column mean_ms: mean lifetime of those that exited, in milliseconds
--- column cpu_ms: sum of the CPU times
--- column failed: how many ended with a non-zero exit code or by a signal
--- column example: command line of the first one's latest program, quoted for a shell
+-- column programs: how many programs the chain has
+-- column mean_ms: mean lifetime of processes that exited, in milliseconds
+-- column cpu_ms: sum of the CPU times, in milliseconds
+-- column failed: how many of them ended with a non-zero exit code or by a signal
+-- column example: command line of the latest program of the first such process, quoted for a shell
 WITH numbered AS (
     SELECT
         e.process_id,
@@ -24,7 +24,7 @@ links AS (
     SELECT
         process_id,
         number AS programs,
-        -- Not of all of them: what is put together on the way to n names would be n * n long.
+        -- Limited to 20 names: the texts built on the way to n names are n * n long together.
         group_concat(CASE WHEN number <= 20 THEN comm END, ' > ') OVER chain AS names,
         lead(number) OVER (PARTITION BY process_id ORDER BY number) IS NULL AS is_last
     FROM numbered

@@ -1,25 +1,25 @@
 -- title: Lifetimes
--- description: How long did each process live, and how did it end? Longest first, then those that are still running,
---   oldest first. Base: all processes but kernel threads, also those from before the recording.
+-- description: How long did each process live, and how did it end? Longest first, then processes that are still
+--   running, oldest first. Base: all processes except kernel threads, including those from before the recording.
 -- param recording: integer, default latest; number of the recording
--- param kernel: integer, default 0; 1 shows the kernel's own threads too
+-- param kernel: integer, default 0; 1 shows kernel threads too
 -- column pid: process id
 -- column comm: name, at most 15 bytes
--- column lifetime_ms: from start to end, in milliseconds; null if it is running or its end was lost
--- column state: exited, running (at the end of the recording) or lost (gone, but its exit was not seen)
--- column exit_code: exit code, null if it is running or was ended by a signal
+-- column lifetime_ms: time from start to end, in milliseconds; null if it is running or lost
+-- column state: exited, running (at the end of the recording) or lost (vanished, but its exit was not seen)
+-- column exit_code: exit code; null if unknown, or if a signal ended it
 -- column args: command line of its latest program, quoted for a shell; null if it ran no program of its own
--- column signal: number of the signal that ended it
--- column cpu_ms: CPU time of all its threads, without children
--- column max_rss_kib: peak memory in KiB, also of the programs that it ran before
--- column age_ms: of a running process, its age at the end of the recording
+-- column signal: number of the signal that ended it; null if none
+-- column cpu_ms: CPU time of all its threads, without children, in milliseconds
+-- column max_rss_kib: peak memory, in KiB, including the programs that it ran before
+-- column age_ms: age of a running process at the end of the recording, in milliseconds
 -- column ppid: process id of the parent
 -- column start_ns: start, in nanoseconds since 1970 (Unix time)
--- column filename: path of its latest program, as it was called
--- column uid: user id
--- column id: its row in the table processes
+-- column filename: path of its latest program, as passed to exec
+-- column uid: real user id
+-- column id: its id in the table processes
 WITH ordered AS (
-    -- Only ids are sorted: whole rows would take three times as long.
+    -- Sort only ids: to sort whole rows would take three times as long.
     SELECT id, row_number() OVER (ORDER BY start_ns - end_ns NULLS LAST, start_ns, id) AS position
     FROM processes
     WHERE recording_id = param!(recording)

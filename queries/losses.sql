@@ -1,21 +1,21 @@
 -- title: Losses
--- description: Is the recording complete, or are its counts a lower bound, and why? By kind of event. Base: all events
---   that the kernel had to report, also those of its own threads.
+-- description: Is the recording complete, or are its counts a lower bound, and why? One row for each kind of event.
+--   Base: all events that the kernel had to report, including those of kernel threads.
 -- param recording: integer, default latest; number of the recording
 -- column kind: fork, exec, exit or free
 -- column attempted: events of this kind that the kernel had to report
 -- column written: how many of them are in the file
--- column lost: how many of them are not
--- column lost_percent: the same in percent
--- column verdict: complete, lower bound and why, or that it isn't known
--- column touches: what may be incomplete where events of this kind are lost
+-- column lost: how many of them are not in the file
+-- column lost_percent: lost events, in percent of attempted
+-- column verdict: complete; or lower bound, and why; or unknown
+-- column touches: what may be incomplete if events of this kind are lost
 WITH r AS MATERIALIZED (
     SELECT *
     FROM recordings
     WHERE id = param!(recording)
 ),
 kinds (position, kind, attempted, written, lost, touches) AS (
-    SELECT 1, 'fork', forks_attempted, forks_written, forks_lost, 'parents, processes that never took on a program' FROM r
+    SELECT 1, 'fork', forks_attempted, forks_written, forks_lost, 'parents, processes that ran no program' FROM r
     UNION ALL
     SELECT 2, 'exec', execs_attempted, execs_written, execs_lost, 'names, arguments, chains of programs' FROM r
     UNION ALL
@@ -34,7 +34,7 @@ SELECT
         WHEN r.status = 'complete' AND kinds.lost IS NULL THEN 'not known: the stream didn''t say it'
         WHEN r.status = 'complete' THEN 'complete'
         WHEN r.status = 'recording' AND kinds.lost = 0 THEN 'nothing lost so far'
-        ELSE 'not known: it was broken off'
+        ELSE 'not known: it was interrupted'
     END AS verdict,
     kinds.touches
 FROM kinds

@@ -1,21 +1,21 @@
 -- title: Peak memory
--- description: Which processes needed most memory? Linux carries a peak over an exec, so a small program that a large
---   one started shows the peak of the large one: own_peak is 0 then. Base: processes but kernel threads whose exit was
---   seen.
+-- description: Which processes needed the most memory? Linux keeps the peak across an exec, so a small program that a
+--   large one started shows the peak of the large one; own_peak is 0 then. Base: processes (except kernel threads)
+--   whose exit was seen.
 -- param recording: integer, default latest; number of the recording
--- param limit: integer, default 100; how many rows at most
+-- param limit: integer, default 100; maximum number of rows
 -- column pid: process id
 -- column comm: name
 -- column max_rss_kib: peak memory, in KiB
--- column carried_rss_kib: peak memory before its latest exec; null if it ran no program of its own
--- column own_peak: 1 if the peak is that of its latest program, 0 if it may be that of the one before
--- column lifetime_ms: from start to end, in milliseconds
+-- column carried_rss_kib: peak memory before its latest exec, in KiB; null if it ran no program of its own
+-- column own_peak: 1 if the peak is of its latest program, 0 if it may be of the program before
+-- column lifetime_ms: time from start to end, in milliseconds
 -- column args: command line of its latest program, quoted for a shell; null if it ran no program of its own
 -- column exit_code: exit code; null if a signal ended it
--- column signal: number of the signal that ended it; 9 may be the work of the OOM killer
--- column uid: user id
+-- column signal: number of the signal that ended it; null if none; 9 may come from the OOM killer
+-- column uid: real user id
 -- column start_ns: start, in nanoseconds since 1970 (Unix time)
--- column id: its row in the table processes
+-- column id: its id in the table processes
 WITH largest AS MATERIALIZED (
     SELECT id
     FROM processes

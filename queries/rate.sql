@@ -1,13 +1,13 @@
 -- title: Rate
--- description: How many processes start and end, second by second? Steps without any are shown too. Base: processes but
---   kernel threads, with the starts and ends that lie within the recording.
+-- description: How many processes start and end, second by second? Steps without starts and ends are shown too. Base:
+--   processes except kernel threads; starts and ends during the recording.
 -- param recording: integer, default latest; number of the recording
--- param step_ms: number, default 1000; length of a step, in milliseconds, at least 1, and a millionth of the recording
+-- param step_ms: number, default 1000; length of a step, in milliseconds; at least 1, and a millionth of the recording
 -- column time_ns: start of the step, in nanoseconds since 1970 (Unix time)
--- column seconds: the same, from the start of the recording
--- column starts: processes that started in this step
--- column ends: processes that ended in it
--- column failures: how many of those with a non-zero exit code or by a signal
+-- column seconds: the same, in seconds from the start of the recording
+-- column starts: processes that started in the step
+-- column ends: processes that ended in the step
+-- column failures: how many of them ended with a non-zero exit code or by a signal
 WITH RECURSIVE recording AS MATERIALIZED (
     SELECT
         id,

@@ -1,14 +1,14 @@
 -- title: Signals
--- description: Which signals ended processes, and of which name? Most processes first. Base: processes that a signal
---   ended.
+-- description: Which signals ended processes, and what are the names of these processes? Most processes first. Base:
+--   processes that a signal ended.
 -- param recording: integer, default latest; number of the recording
 -- column signal: number of the signal
--- column name: its name, without SIG, as on x86 and arm; null for a real-time signal
+-- column name: name of the signal without SIG, as on x86 and Arm; null for a real-time signal
 -- column comm: name of the processes
 -- column processes: how many it ended
--- column core_dumped: how many of them left a core dump
--- column median_age_ms: how old they were, at the median (the lower one of two), in milliseconds; null if not known
--- column last_ns: latest end, in nanoseconds since 1970 (Unix time)
+-- column core_dumped: how many of them dumped core
+-- column median_age_ms: median age at their end (the lower of two middle values), in milliseconds; null if unknown
+-- column last_ns: the latest end, in nanoseconds since 1970 (Unix time)
 WITH signals (number, name) AS (
     signal_names!()
 ),

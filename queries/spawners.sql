@@ -1,18 +1,18 @@
 -- title: Spawners
--- description: Which processes start most others? Base: processes but kernel threads that started within the recording,
---   by a parent that is in it.
+-- description: Which processes started the most other processes? Base: processes (except kernel threads) that started
+--   during the recording, and whose parent is in it.
 -- param recording: integer, default latest; number of the recording
--- param limit: integer, default 100; how many rows at most
+-- param limit: integer, default 100; maximum number of rows
 -- column pid: process id of the parent
--- column comm: its name
+-- column comm: name of the parent
 -- column children: how many processes it started
--- column children_per_s: the same for each second of its life within the recording
+-- column children_per_s: the same for each second of its life during the recording
 -- column failed: how many of them ended with a non-zero exit code or by a signal
 -- column total_ms: sum of the children's lifetimes, in milliseconds
 -- column cpu_ms: sum of the children's CPU times
 -- column args: command line of the parent's latest program, quoted for a shell; null if it ran no program of its own
 -- column state: exited, running or lost
--- column id: the parent's row in the table processes
+-- column id: the parent's id in the table processes
 WITH counted AS MATERIALIZED (
     SELECT
         p.parent_id,

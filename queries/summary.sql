@@ -1,20 +1,20 @@
 -- title: Summary
--- description: What ran, by name: how often, how long, how did it end and what did it cost? Most total lifetime first.
---   Base: all processes but kernel threads; lifetimes are of those that exited. With a million processes it takes two
---   to three seconds.
+-- description: What ran, by name: how often, for how long, how did it end and what did it cost? Most total lifetime
+--   first. Base: all processes except kernel threads; lifetimes are of processes that exited. With a million processes,
+--   this takes two to three seconds.
 -- param recording: integer, default latest; number of the recording
 -- column comm: name, at most 15 bytes
--- column processes: how many processes had this name in the end
+-- column processes: how many processes had this as their latest name
 -- column exited: how many of them exited
--- column failed: how many ended with a non-zero exit code or by a signal
+-- column failed: how many of them ended with a non-zero exit code or by a signal
 -- column total_ms: sum of the lifetimes, in milliseconds
--- column median_ms: median lifetime
--- column p95_ms: 95th percentile of the lifetimes (nearest rank)
--- column max_ms: longest lifetime
--- column cpu_ms: sum of the CPU times
+-- column median_ms: median lifetime, in milliseconds
+-- column p95_ms: 95th percentile of the lifetimes (nearest rank), in milliseconds
+-- column max_ms: longest lifetime, in milliseconds
+-- column cpu_ms: sum of the CPU times, in milliseconds
 -- column max_rss_kib: highest peak memory, in KiB
 WITH process AS NOT MATERIALIZED (
-    -- By ranges of ids, since nearly every column is read: that is quicker than row by row through an index.
+    -- By ranges of ids: nearly every column is read, so this is faster than row by row through an index.
     SELECT p.*
     FROM fact_blocks AS block
     CROSS JOIN processes AS p ON p.id BETWEEN block.first_id AND block.first_id + block.size - 1
@@ -35,8 +35,8 @@ counted AS MATERIALIZED (
     FROM process
     GROUP BY comm
 ),
--- Where the lifetimes of each name are, if all are put in order by name and length: the one or two in the middle, and
--- the 95th of a hundred.
+-- All lifetimes sorted by name and length: the positions, for each name, of the one or two in the middle, and of the
+-- 95th percentile.
 placed AS MATERIALIZED (
     SELECT
         comm,

@@ -1,20 +1,23 @@
 -- title: Survival
--- description: How long do processes of each name live, if those that are still running count too? This is the
---   Kaplan-Meier curve: which share of them had ended at which age. Processes that were alive when the recording began
---   enter late (left-truncated), those alive at its end leave early (right-censored). Beside it is the naive median, of
---   those only whose end was seen. Base: processes but kernel threads that exited or are running. With more than
---   100,000 processes, lifetimes are rounded to three digits. With a million processes it takes two to three seconds.
+-- description: How long do processes of each name live, if processes that are still running count too? This is the
+--   Kaplan-Meier curve: the share of processes that had ended at each age. Processes that were alive when the recording
+--   began enter late (left-truncated); processes that are alive at its end leave early (right-censored). The naive
+--   median, for comparison, counts only processes whose end was seen. Base: processes (except kernel threads) that
+--   exited or are running. With more than 100,000 processes, lifetimes are rounded to three digits. With a million
+--   processes, this takes two to three seconds.
 -- param recording: integer, default latest; number of the recording
--- param comm: text, optional; this name only
+-- param comm: text, optional; only processes of this name
 -- column comm: name, at most 15 bytes
--- column survival: share that lives longer than time_ms; one row for each twentieth that the curve falls below
+-- column survival: share of processes that live longer than time_ms; one row for each twentieth that the curve
+--   falls below
 -- column time_ms: lifetime, in milliseconds
--- column at_risk: how many processes under observation had lived so long
--- column median_ms: lifetime that half of them reach, by this curve; null if the curve doesn't fall so low
--- column naive_median_ms: median of the lifetimes that were seen to end (the lower one of two)
--- column processes: how many have this name
+-- column at_risk: how many observed processes had lived that long
+-- column median_ms: lifetime that half of them reach, by this curve, in milliseconds; null if the curve stays above it
+-- column naive_median_ms: median of the lifetimes whose end was seen (the lower of two middle values), in
+--   milliseconds
+-- column processes: how many processes have this name
 -- column late: how many of them were alive before the recording
--- column running: how many of them are alive at its end
+-- column running: how many of them were running at the end of the recording
 WITH RECURSIVE recording AS MATERIALIZED (
     SELECT id, started_ns, until_ns!(recordings) AS ended_ns
     FROM recordings
@@ -32,7 +35,7 @@ observed AS (
         AND p.state <> 'lost'
         AND (param!(comm) IS NULL OR p.comm = param!(comm))
 ),
--- Whether lifetimes are rounded to three digits.
+-- 1 if lifetimes are rounded to three digits.
 size AS MATERIALIZED (SELECT count(*) > 100000 AS is_large FROM observed),
 moments AS MATERIALIZED (
     SELECT

@@ -1,22 +1,22 @@
 -- title: Tree
 -- description: Which process started which? Depth first, children in the order of their starts, indented below their
---   parent, by 100 levels at most. Base: all processes but kernel threads, from the given one down, or from all whose
---   parent isn't in the recording.
+--   parent, by 100 levels at most. Base: all processes except kernel threads, from the chosen process down, or from all
+--   processes whose parent is not in the recording.
 -- param recording: integer, default latest; number of the recording
--- param pid: integer, optional; process id at the top; if it was used again, the latest process that had it
--- param id: integer, optional; its row in the table processes, instead of recording and pid
--- param depth: integer, default 100; how many levels below the top at most
--- column tree: command line (or name), two spaces to the right for each level
+-- param pid: integer, optional; process id at the top; if several processes had it, the latest
+-- param id: integer, optional; id in the table processes, instead of recording and pid
+-- param depth: integer, default 100; maximum number of levels below the top
+-- column tree: command line (or name), indented by two spaces for each level
 -- column pid: process id
--- column lifetime_ms: from start to end, in milliseconds; null if it is running or its end was lost
+-- column lifetime_ms: time from start to end, in milliseconds; null if it is running or lost
 -- column state: exited, running or lost
--- column exit_code: exit code; null if a signal ended it
--- column signal: number of the signal that ended it
--- column cpu_ms: CPU time of all its threads, without children
--- column depth: levels below the top
--- column below: how many processes are below it that aren't shown; null above the last level
+-- column exit_code: exit code; null if unknown, or if a signal ended it
+-- column signal: number of the signal that ended it; null if none
+-- column cpu_ms: CPU time of all its threads, without children, in milliseconds
+-- column depth: how many levels below the top it is
+-- column below: how many processes below it are not shown; null above the last level
 -- column start_ns: start, in nanoseconds since 1970 (Unix time)
--- column id: its row in the table processes
+-- column id: its id in the table processes
 WITH RECURSIVE tops AS MATERIALIZED (
     SELECT id, start_ns
     FROM processes
@@ -42,9 +42,9 @@ family (id, depth, start_ns) AS (
     JOIN processes AS child ON child.parent_id = family.id
     WHERE family.depth < param!(depth)
         AND is_counted!(child)
-    -- Next comes the deepest process whose children weren't looked for yet, of siblings the first: that is depth first.
+    -- Takes the deepest process whose children are not yet listed, the first of siblings: this is depth first.
     ORDER BY 2 DESC, 3, 1
-    -- Without a limit SQLite leaves this order out, as if nothing depended on it.
+    -- Without the limit, SQLite drops this ORDER BY, as if nothing depended on it.
     LIMIT -1
 )
 SELECT

@@ -1,18 +1,19 @@
 -- title: Zombies
--- description: Which processes had ended, but were not waited for by their parent? Longest first, then those that were
---   not yet reaped at the end of the recording (or whose reaping the kernel didn't report: on a busy machine up to 4 of
---   1,000). The kernel reports it some 20 ms late. Base: processes but kernel threads whose exit was seen.
+-- description: Which processes had ended, but their parent had not waited for them? Longest first, then processes
+--   that were not yet reaped at the end of the recording (or whose reaping the kernel didn't report: up to 4 of 1,000
+--   on a busy machine). The kernel reports it about 20 ms late. Base: processes (except kernel threads) whose exit was
+--   seen.
 -- param recording: integer, default latest; number of the recording
--- param min_ms: number, default 100; shortest time, in milliseconds
+-- param min_ms: number, default 100; minimum time, in milliseconds
 -- column pid: process id
 -- column comm: name
--- column zombie_ms: from exit to reap, in milliseconds; null if it wasn't reaped
--- column at_least_ms: from exit to reap or to the end of the recording
+-- column zombie_ms: time from exit to reap, in milliseconds; null if it was not reaped
+-- column at_least_ms: time from exit to reap, or to the end of the recording, in milliseconds
 -- column args: command line of its latest program, quoted for a shell; null if it ran no program of its own
 -- column parent: name of the parent that should have waited
--- column end_ppid: its process id
+-- column end_ppid: process id of that parent
 -- column end_ns: exit, in nanoseconds since 1970 (Unix time)
--- column id: its row in the table processes
+-- column id: its id in the table processes
 WITH recording AS MATERIALIZED (
     SELECT
         id,

@@ -55,7 +55,7 @@ def _run_supervised() -> int:
 def _run_recorder() -> int:
     from .storage import sqlite_library
 
-    sqlite_library.drop_locks()
+    sqlite_library.disable_locks()
     return _run()
 
 

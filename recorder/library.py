@@ -108,6 +108,6 @@ class Recording:
             raise UsageError(f"there is no format {format!r} with a weight {weight!r}: {known}", "webpf export --help")
         path_in_folder = exporter.path_in_folder(self.file.path, self.id, format)
         target = Path(path) / (path_in_folder or "")
-        with atomic_file.opened(target, replace, makes_folders=path_in_folder is not None) as out:
+        with atomic_file.open_output(target, replace, makes_folders=path_in_folder is not None) as out:
             exporter.export(self.file.path, self.id, format, weight, out)
         return target

@@ -29,12 +29,12 @@ class IncidentLog:
 
     def look(self) -> None:
         """Take in incidents that are over. Call it often, in the thread that records."""
-        self._over += self._queue.take_incidents()
+        self._over += self._queue.take_ended_incidents()
         if self._report is None:
             self._over = []
             return
         if not self._over:
-            if self._queue.trouble is None:
+            if self._queue.current_incident is None:
                 self._lost_before = sum(self._session.counts.lost)
             return
         if not self._queue.is_idle:

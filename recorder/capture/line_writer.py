@@ -15,7 +15,7 @@ from .line_printer import LinePrinter
 
 if TYPE_CHECKING:
     from ..model.process import Process
-    from ..storage.columns import Facts
+    from ..storage.columns import EventRows
     from .surroundings import Surroundings
 
 
@@ -53,19 +53,19 @@ class LineWriter:
     def await_room(self) -> None:
         """There is always room."""
 
-    def reserve(self, count: int) -> int:
+    def reserve_ids(self, count: int) -> int:
         first = self._next_id
         self._next_id += count
         return first
 
     def write(
-        self, facts: Facts, processes: Iterable[Process], until_ns: int, links: Iterable[tuple[int, int]] = ()
+        self, events: EventRows, processes: Iterable[Process], until_ns: int, links: Iterable[tuple[int, int]] = ()
     ) -> None:
         """Counts what print_events() has printed. What processes come to is the reader's affair."""
         for kind in self._written:
-            self._written[kind] += facts.how_many(kind)
+            self._written[kind] += events.count(kind)
 
-    def forget(self, process_id: int) -> None:
+    def forget_process(self, process_id: int) -> None:
         """Nothing is held of processes."""
 
     def write_cgroups(self, paths: Mapping[int, str | bytes | None]) -> None:

@@ -121,20 +121,20 @@ def record(
 @contextlib.contextmanager
 def _writing(path: Path, columns: dict[str, Any], now: Callable[[], int]) -> Iterator[tuple[WriteQueue, int]]:
     """A new recording in this file, to be written, and how many others are being written to it."""
-    from ..storage.recording_file import Store
+    from ..storage.recording_file import RecordingFile
     from ..storage.write_queue import WriteQueue
 
-    store = Store(path)
+    file = RecordingFile(path)
     queue = None
     try:
-        others = store.mark_interrupted()
-        queue = WriteQueue(store, store.begin(columns), now)
+        others = file.mark_interrupted()
+        queue = WriteQueue(file, file.begin(columns), now)
         yield queue, others
     finally:
         if queue is None or queue.close():
-            store.close()
+            file.close()
         else:
-            store.abandon()
+            file.abandon()
 
 
 @dataclass(frozen=True)

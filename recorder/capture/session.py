@@ -103,14 +103,14 @@ class Session:
         self._until_ns = self.now() if until_ns is None else until_ns
         if not events:
             return
-        first_id = self.writer.reserve(len(events))
+        first_id = self.writer.reserve_ids(len(events))
         owners = self._pairing.feed(events, first_id)
         changed = self._pairing.take_changed()
-        rows = columns.flatten(events, first_id, owners, self._pairing.rare_value_ids)
+        rows = columns.make_event_rows(events, first_id, owners, self._pairing.rare_value_ids)
         self.processes += len([p for p in changed if p.id >= first_id and not p.kernel])
         self.paths.look_up_cgroups(columns.cgroup_ids(rows))
-        if new := self.paths.unknown_directories(columns.directories(rows)):
-            self.paths.look_up_directories(columns.pids_in(rows, new))
+        if new := self.paths.unknown_directories(columns.working_directories(rows)):
+            self.paths.look_up_directories(columns.pids_by_directory(rows, new))
         self.paths.write_answers()
         self._on_events(events)
         # Last, as it wakes the thread that writes: the two would get into each other's way.
@@ -165,7 +165,7 @@ class Session:
             self._pairing.give_up(gone.pop(id))
         self._gone = set(gone)
         for id in self._pairing.take_forgotten():
-            self.writer.forget(id)
+            self.writer.forget_process(id)
 
     def _unfreed(self) -> list[Process]:
         """Processes that have been reaped, but not freed. Zombies are not among them."""

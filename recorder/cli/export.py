@@ -62,7 +62,7 @@ def export(
     from .progress_bar import ProgressBar
 
     path_of_db, wanted = choose(file, db, recording)
-    if output is not None and atomic_file.is_same(output, path_of_db):
+    if output is not None and atomic_file.is_same_file(output, path_of_db):
         raise UsageError(f"{output} is the recording file itself", retry_at_home("-o", output.with_suffix(".out")))
     path_in_folder = exporter.path_in_folder(path_of_db, wanted, to.value)
     if output is None:
@@ -103,7 +103,7 @@ def _output(path: Path | None, replaces: bool, makes_folders: bool) -> Iterator[
         with spooled_bytes(sys.stdout.fileno(), "standard output") as output:
             yield cast(BinaryIO, output)
         return
-    with atomic_file.opened(path, replaces, makes_folders) as out:
+    with atomic_file.open_output(path, replaces, makes_folders) as out:
         if atomic_file.is_stream(path):
             with spooled_bytes(out.fileno(), str(path)) as output:
                 yield cast(BinaryIO, output)

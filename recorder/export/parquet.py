@@ -41,7 +41,7 @@ def path_in_folder(recording: Recording) -> Path:
 
 def write(connection: sqlite3.Connection, recording: Recording, out: BinaryIO, work: Work = UNWATCHED) -> None:
     """Writes all processes, including kernel threads, with the row of the recording in the file's metadata."""
-    columns = {name: _TYPES[column.type] for name, column in soundness.columns()["processes"].items()}
+    columns = {name: _TYPES[column.type] for name, column in soundness.schema_columns()["processes"].items()}
     names = [name for name in columns if name not in _LEFT_OUT]
     metadata = {"webpf": json.dumps(dict(recording.row), default=str)}
     fields = [(name, columns[name]) for name in names] + [(name, _TIME) for name in _TIMES]

@@ -24,6 +24,6 @@ def write_ndjson(connection: sqlite3.Connection, recording: Recording, out: Text
 
 
 def _write(connection: sqlite3.Connection, recording: Recording, format: str, out: TextIO, work: Work) -> None:
-    columns = list(soundness.columns()["processes"])
+    columns = list(soundness.schema_columns()["processes"])
     cursor = connection.execute(_ROWS.format(", ".join(columns)), [recording.id])
     write_rows(columns, counted(cursor, work, processes(connection, recording.id)), format, None, out)

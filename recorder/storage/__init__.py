@@ -1,5 +1,5 @@
-"""The recording file: its tables, how they are written, read, checked, merged, upgraded and made again.
+"""The recording file: its tables, and how webpf writes, reads, checks, merges, upgrades and rebuilds it.
 
-SQLite's home. Only importer of sqlite_utils. Its face: `recording_file.Store`, `write_queue.WriteQueue`, `reader`,
-`verify`, `rebuild`, `merge`, `upgrade`, `file_check`, `atomic_file`.
+This is the only package that imports sqlite_utils. Other packages use `recording_file.RecordingFile`,
+`write_queue.WriteQueue`, `reader`, `verify`, `rebuild`, `merge`, `upgrade`, `file_check` and `atomic_file`.
 """

@@ -1,7 +1,8 @@
-"""Where an output goes: a file that is written as a whole or not at all, or what is no file and is written to as it is.
+"""Writes output files atomically: a file appears as a whole or not at all. Pipes and devices are written directly.
 
-Who may write in a file's folder could put something there: a link to another's file, a pipe. What root writes doesn't
-follow another user's link, and a pipe, a device or a descriptor is never replaced by a file.
+Other users may be able to write in the folder of an output, and may have put something at its path: a link to a file
+of somebody else, or a pipe. So root doesn't follow links of other users, and webpf never replaces a pipe, a device or
+a descriptor with a file.
 """
 
 from __future__ import annotations
@@ -22,47 +23,52 @@ from ..model import argv
 from . import temporary_file
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG)
-_NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)  # as on FAT
-_NO_SUCH_RENAME = (errno.EINVAL, errno.ENOSYS)
+_LINK_UNSUPPORTED = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)  # link() fails so on FAT
+_RENAME_UNSUPPORTED = (errno.EINVAL, errno.ENOSYS)
 _AT_FDCWD, _RENAME_NOREPLACE = -100, 1  # fcntl.h, linux/fs.h
 _KINDS = {stat.S_IFDIR: "directory", stat.S_IFBLK: "block device", stat.S_IFSOCK: "socket"}
 
 
 @contextlib.contextmanager
-def opened(wanted: Path, replaces: bool, makes_folders: bool = False) -> Iterator[BinaryIO]:
-    """A new file to write to, mode 0600, that takes the wanted one's place when the block is left; or a stream.
+def open_output(wanted: Path, replaces: bool, makes_folders: bool = False) -> Iterator[BinaryIO]:
+    """Opens an output: a stream is opened as it is, anything else is a new file of mode 0600.
 
-    If that fails, the file is gone. replaces: whether one that is there may be replaced; the new one then has its mode
-    and owner. makes_folders: those on its way are made where they are missing. Raises UsageError, CannotCreate or
-    StorageError.
+    The new file moves to the path `wanted` when the block ends without an error, and is removed otherwise.
+    replaces: whether an existing file may be replaced; the new file then gets the mode and owner of the old one.
+    makes_folders: whether missing parent folders are created. Raises UsageError, CannotCreate or StorageError.
     """
-    with _errors_told(wanted):
+    with _os_errors_explained(wanted):
         if is_stream(wanted):
             with _stream(wanted) as out:
                 yield out
             return
         with (
-            _new(wanted, replaces, makes_folders) as (descriptor, _),
+            _new_file(wanted, replaces, makes_folders) as (descriptor, _),
             os.fdopen(descriptor, "wb", closefd=False) as out,
         ):
             yield out
 
 
 @contextlib.contextmanager
-def path(wanted: Path, replaces: bool) -> Iterator[Path]:
-    """The same for what needs a path: an empty file beside the wanted one. It can't be a stream."""
-    with _errors_told(wanted):
+def open_path(wanted: Path, replaces: bool) -> Iterator[Path]:
+    """As open_output(), for writers that need a path: yields the path of an empty file in the same folder.
+
+    Raises CannotCreate for a stream.
+    """
+    with _os_errors_explained(wanted):
         if is_stream(wanted):
             raise CannotCreate(f"{wanted} is no file, and an SQLite database must be one", retry_at_home("-o", wanted))
         for side in file_owner.side_files(file_owner.resolve_link(wanted, "-o")):
-            if os.path.lexists(side):  # SQLite would take it for the new file's
-                raise CannotCreate(f"{side} is there, of a database that was not closed", retry_at_home("-o", wanted))
-        with _new(wanted, replaces, makes_folders=False) as (_, made):
-            yield made
+            if os.path.lexists(side):  # SQLite would take it for a log of the new file
+                raise CannotCreate(
+                    f"{side} is left over from a database that was not closed", retry_at_home("-o", wanted)
+                )
+        with _new_file(wanted, replaces, makes_folders=False) as (_, temporary):
+            yield temporary
 
 
 def is_stream(wanted: Path) -> bool:
-    """Whether it is written to as it is: a descriptor of ours (/dev/stdout, /dev/fd/3), a pipe, a character device."""
+    """True for what is written directly: a descriptor of this process (/dev/stdout, /dev/fd/3), a pipe, a device."""
     if _descriptor(wanted) is not None:
         return True
     try:
@@ -72,8 +78,8 @@ def is_stream(wanted: Path) -> bool:
     return stat.S_ISFIFO(mode) or stat.S_ISCHR(mode)
 
 
-def is_same(wanted: Path, file: Path) -> bool:
-    """Whether both are the same file."""
+def is_same_file(wanted: Path, file: Path) -> bool:
+    """True if both paths lead to the same file."""
     try:
         return wanted.samefile(file)
     except OSError:
@@ -81,7 +87,7 @@ def is_same(wanted: Path, file: Path) -> bool:
 
 
 def _descriptor(wanted: Path) -> int | None:
-    """The number of a descriptor of this process that a path leads to."""
+    """Returns the number of the descriptor of this process that a path leads to, or None."""
     for _ in range(file_owner.MAX_LINKS):
         if os.path.realpath(wanted.parent) == f"/proc/{os.getpid()}/fd" and wanted.name.isdecimal():
             return int(wanted.name)
@@ -95,13 +101,13 @@ def _descriptor(wanted: Path) -> int | None:
 @contextlib.contextmanager
 def _stream(wanted: Path) -> Iterator[BinaryIO]:
     number = _descriptor(wanted)
-    # A descriptor is not opened again: what is a file would be written from its begin.
+    # The descriptor is duplicated and not opened again: opening a file again would start at its beginning.
     descriptor = os.dup(number) if number is not None else _open_stream(wanted)
     with os.fdopen(descriptor, "wb") as out:
         try:
             yield out
         except BaseException:
-            # What is still in the buffer would wait for the reader once more.
+            # Discard the buffer: flushing it on close could block until the reader reads.
             nowhere = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nowhere, descriptor)
             os.close(nowhere)
@@ -117,17 +123,17 @@ def _open_stream(wanted: Path) -> int:
 
 
 def _followed(wanted: Path) -> Path:
-    """Where it leads. Raises CannotCreate for a link that isn't followed, also on the way."""
+    """Returns where a path leads. Raises CannotCreate for a link that root must not follow, also in a parent folder."""
     for folder in wanted.absolute().parents if os.geteuid() == 0 else ():
         file_owner.check_link(folder, "-o")
     return file_owner.resolve_link(wanted, "-o")
 
 
 @contextlib.contextmanager
-def _new(wanted: Path, replaces: bool, makes_folders: bool) -> Iterator[tuple[int, Path]]:
-    """An empty file, as a descriptor and a path."""
+def _new_file(wanted: Path, replaces: bool, makes_folders: bool) -> Iterator[tuple[int, Path]]:
+    """Creates an empty file, and moves it to its path when the block ends. Yields its descriptor and temporary path."""
     target = _followed(wanted)
-    before = _there(wanted, target, replaces)
+    before = _existing_file(wanted, target, replaces)
     missing = [folder for folder in target.parents if not folder.exists()] if makes_folders else []
     if not makes_folders and not target.parent.exists():
         raise CannotCreate(f"there is no folder {target.parent}", f"mkdir -p {argv.file_word(target.parent)}")
@@ -141,7 +147,7 @@ def _new(wanted: Path, replaces: bool, makes_folders: bool) -> Iterator[tuple[in
                 raise CannotCreate(f"{wanted} was replaced while it was being written", retry_at_home("-o", wanted))
             if before is not None:
                 _make_like(descriptor, before)
-            _put(Path(name), target, replaces)
+            _move_into_place(Path(name), target, replaces)
         finally:
             os.close(descriptor)
             temporary_file.remove(Path(name))
@@ -149,8 +155,8 @@ def _new(wanted: Path, replaces: bool, makes_folders: bool) -> Iterator[tuple[in
         _remove_empty(missing)
 
 
-def _there(wanted: Path, target: Path, replaces: bool) -> os.stat_result | None:
-    """What is there already, if it is a file that may be replaced."""
+def _existing_file(wanted: Path, target: Path, replaces: bool) -> os.stat_result | None:
+    """Returns the status of the existing file that may be replaced, or None. Raises CannotCreate or UsageError."""
     try:
         status = target.lstat()
     except FileNotFoundError:
@@ -159,17 +165,17 @@ def _there(wanted: Path, target: Path, replaces: bool) -> os.stat_result | None:
         kind = _KINDS.get(stat.S_IFMT(status.st_mode), "special file")
         raise CannotCreate(f"{wanted} is a {kind}", retry_at_home("-o", wanted))
     if not replaces:
-        raise _taken(wanted)
+        raise _exists_error(wanted)
     return status
 
 
-def _taken(wanted: Path) -> UsageError:
+def _exists_error(wanted: Path) -> UsageError:
     hint = " ".join(map(argv.word, ["webpf", *sys.argv[1:], "--force"]))
-    return UsageError(f"{wanted} is there already; --force replaces it", hint)
+    return UsageError(f"{wanted} already exists; --force replaces it", hint)
 
 
 def _make_like(descriptor: int, before: os.stat_result) -> None:
-    """Owner and mode, as far as we may and the file system knows them."""
+    """Copies owner and mode, as far as this process is allowed to and the file system supports them."""
     with contextlib.suppress(OSError):
         os.fchown(descriptor, before.st_uid, before.st_gid)
     with contextlib.suppress(OSError):
@@ -177,11 +183,11 @@ def _make_like(descriptor: int, before: os.stat_result) -> None:
 
 
 @contextlib.contextmanager
-def _errors_told(wanted: Path) -> Iterator[None]:
+def _os_errors_explained(wanted: Path) -> Iterator[None]:
     try:
         yield
-    except FileExistsError:  # somebody was quicker
-        raise _taken(wanted) from None
+    except FileExistsError:  # another process created it first
+        raise _exists_error(wanted) from None
     except OSError as error:
         if error.errno in _FULL:
             raise StorageError(f"{wanted} can't be written: {error.strerror}", retry_at_home("-o", wanted)) from None
@@ -189,38 +195,38 @@ def _errors_told(wanted: Path) -> Iterator[None]:
 
 
 def _remove_empty(folders: list[Path]) -> None:
-    """Of folders, the deepest first, those that nothing was put in."""
+    """Removes those of the folders that are empty. The deepest comes first."""
     for folder in folders:
         with contextlib.suppress(OSError):
             folder.rmdir()
 
 
-def _put(made: Path, target: Path, replaces: bool) -> None:
-    """Gives the file its name. Raises FileExistsError if it has been taken meanwhile, and may not be replaced."""
+def _move_into_place(temporary: Path, target: Path, replaces: bool) -> None:
+    """Renames the file. Raises FileExistsError if the path has appeared meanwhile and may not be replaced."""
     if replaces:
-        made.replace(target)
+        temporary.replace(target)
         return
-    if _renamed(made, target):
+    if _rename_noreplace(temporary, target):
         return
     try:
-        os.link(made, target)
+        os.link(temporary, target)
     except OSError as error:
-        if error.errno not in _NO_LINKS:
+        if error.errno not in _LINK_UNSUPPORTED:
             raise
         os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
-        made.replace(target)  # the empty one of the line above
+        temporary.replace(target)  # replaces the empty file that the line above created
 
 
-def _renamed(made: Path, target: Path) -> bool:
-    """Whether it could be renamed without replacing anything: not every file system can, nor every C library."""
+def _rename_noreplace(temporary: Path, target: Path) -> bool:
+    """Renames without replacing anything. Returns False if the file system or the C library can't do that."""
     import ctypes
 
     rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
     if rename is None:
         return False
-    if rename(_AT_FDCWD, os.fsencode(made), _AT_FDCWD, os.fsencode(target), _RENAME_NOREPLACE) == 0:
+    if rename(_AT_FDCWD, os.fsencode(temporary), _AT_FDCWD, os.fsencode(target), _RENAME_NOREPLACE) == 0:
         return True
     number = ctypes.get_errno()
-    if number in _NO_SUCH_RENAME:
+    if number in _RENAME_UNSUPPORTED:
         return False
     raise OSError(number, os.strerror(number), str(target))

@@ -1,7 +1,8 @@
-"""Many rows into a table with few calls: for each, Python's sqlite3 gives the interpreter lock away and takes it back.
+"""Inserts many rows into a table with few calls into SQLite.
 
-With 32 rows a statement, an insert costs less than half of what it costs row by row (executemany). Rows come as one
-flat list, for a slice of it is bound as it is.
+For each call, Python's sqlite3 releases the interpreter lock and takes it again. With 32 rows per statement, an insert
+costs less than half of executemany() with one row per statement. The rows come as one flat list, because a slice of
+it can be bound without a copy of each row.
 """
 
 from __future__ import annotations
@@ -14,9 +15,9 @@ _ROWS = 32
 
 
 class BulkInsert:
-    """Inserts rows of one shape. values: one SQL expression for each column, most of them a question mark.
+    """Inserts rows of one shape. values: one SQL expression per column, most of them a question mark.
 
-    conflict: what to do with a row that is there already, as SQL.
+    conflict: SQL for rows that already exist (ON CONFLICT ...).
     """
 
     def __init__(self, table: str, columns: Sequence[str], values: Sequence[str], conflict: str = "") -> None:
@@ -27,7 +28,7 @@ class BulkInsert:
         self._width = row.count("?")
 
     def __call__(self, connection: sqlite3.Connection, values: list[Any]) -> None:
-        """Inserts rows, given one behind the other, in their order, within the caller's transaction."""
+        """Inserts rows in order within the caller's transaction. values: the values of all rows, concatenated."""
         width, many = self._width, self._width * _ROWS
         full = len(values) // many * many
         if full:

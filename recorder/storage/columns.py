@@ -1,4 +1,4 @@
-"""How events and processes become rows: their tables, columns and values."""
+"""Turns events and processes into rows: their tables, columns and values."""
 
 from __future__ import annotations
 
@@ -17,73 +17,81 @@ from .bulk_insert import BulkInsert
 TABLES: dict[type[Event], str] = {kind.type: kind.table for kind in ALL_KINDS}
 """The table of each kind of event."""
 
-_ID_AND_PROCESS = ("id", "process_id")  # these come first in the row of an event
-_PROGRAM = ("filename", "args", "argv", "argv_bytes")  # of its latest program: long, and written once for each
-OF_FREE = ("cpu_ns",)
-"""Columns of a process that its free brings: often alone, some time after its end."""
+_ID_AND_PROCESS = ("id", "process_id")  # the first columns in the row of an event
+_PROGRAM_COLUMNS = (
+    "filename",
+    "args",
+    "argv",
+    "argv_bytes",
+)  # of the latest program: long, so written once per program
+FREE_COLUMNS = ("cpu_ns",)
+"""Columns of a process that its free event sets. This is often the only change, some time after the end."""
 
 
-def _of_process() -> tuple[str, ...]:
-    """The other columns of `processes`; those that come with its free are the last."""
+def _process_columns() -> tuple[str, ...]:
+    """Returns the other stored columns of `processes`, FREE_COLUMNS last."""
     columns = [column.name for column in data_dictionary.stored_columns("processes")]
-    first = [name for name in columns if name not in ("recording_id", *_PROGRAM, *OF_FREE)]
-    return (*first, *OF_FREE)
+    first = [name for name in columns if name not in ("recording_id", *_PROGRAM_COLUMNS, *FREE_COLUMNS)]
+    return (*first, *FREE_COLUMNS)
 
 
-_COLUMNS = _of_process()
-PROCESS_COLUMNS = _COLUMNS + _PROGRAM
-"""All columns of `processes` but recording_id and what SQLite derives."""
+_FIRST_COLUMNS = _process_columns()
+PROCESS_COLUMNS = _FIRST_COLUMNS + _PROGRAM_COLUMNS
+"""All columns of `processes` except recording_id and generated columns."""
 
 
-_RARE: dict[type[Event], tuple[str, ...]] = {Fork: ("execs", "begun"), Exit: ("uid", "begun")}
-"""The last columns of these kinds, which are NULL in nearly all rows: who binds a value for each pays for it."""
+_RARE_COLUMNS: dict[type[Event], tuple[str, ...]] = {Fork: ("execs", "begun"), Exit: ("uid", "begun")}
+"""The last columns of these kinds, which are NULL in nearly all rows. Each NULL that is bound costs time."""
 
 
 @dataclass(frozen=True)
-class Facts:
-    """Rows of events by kind, row behind row: as one list, for so they are bound fastest.
+class EventRows:
+    """Rows of events by kind: all values in one flat list, which is the fastest form to bind.
 
-    plain: without the columns in _RARE. whole: with all columns, the few rows in which those say something.
+    plain: rows without _RARE_COLUMNS. full: rows with all columns, for the few events that need them.
     """
 
     plain: dict[type[Event], list[Any]]
-    whole: dict[type[Event], list[Any]]
+    full: dict[type[Event], list[Any]]
 
     def column(self, kind: type[Event], field: str) -> list[Any]:
-        """Its values; of one that is in _RARE, only those of whole rows."""
+        """Returns the values of a column; for a rare column, only those of the full rows."""
         at = len(_ID_AND_PROCESS) + kind._fields.index(field)
-        of_plain = [] if field in _RARE.get(kind, ()) else self.plain[kind][at :: _plain_width(kind)]
-        return of_plain + self.whole[kind][at :: _width(kind)] if kind in _RARE else of_plain
+        of_plain_rows = [] if field in _RARE_COLUMNS.get(kind, ()) else self.plain[kind][at :: _plain_width(kind)]
+        return of_plain_rows + self.full[kind][at :: _width(kind)] if kind in _RARE_COLUMNS else of_plain_rows
 
-    def how_many(self, kind: type[Event]) -> int:
-        """Events of one kind."""
+    def count(self, kind: type[Event]) -> int:
+        """Returns how many events of a kind there are."""
         plain = len(self.plain[kind]) // _plain_width(kind)
-        return plain + len(self.whole[kind]) // _width(kind) if kind in _RARE else plain
+        return plain + len(self.full[kind]) // _width(kind) if kind in _RARE_COLUMNS else plain
 
     @property
-    def values(self) -> int:
-        """How many values they have."""
-        return sum(map(len, (*self.plain.values(), *self.whole.values())))
+    def value_count(self) -> int:
+        """How many values all rows have together."""
+        return sum(map(len, (*self.plain.values(), *self.full.values())))
 
 
-def fact_inserts(recording_id: int) -> tuple[dict[type[Event], BulkInsert], dict[type[Event], BulkInsert]]:
-    """Inserts for the rows of Facts.plain and Facts.whole: of (id, process's id or 0, *event)."""
+def event_inserts(recording_id: int) -> tuple[dict[type[Event], BulkInsert], dict[type[Event], BulkInsert]]:
+    """Returns inserts for EventRows.plain and EventRows.full. Each row is (id, id of its process or 0, *event)."""
 
     def insert(kind: type[Event], fields: Sequence[str]) -> BulkInsert:
         owner = "nullif(?, 0)" if kind is Free else "?"
         values = ["?", owner, *"?" * len(fields), str(recording_id)]
         return BulkInsert(TABLES[kind], (*_ID_AND_PROCESS, *fields, "recording_id"), values)
 
-    plain = {kind: insert(kind, [name for name in kind._fields if name not in _RARE.get(kind, ())]) for kind in TABLES}
-    return plain, {kind: insert(kind, kind._fields) for kind in _RARE}
+    plain = {
+        kind: insert(kind, [name for name in kind._fields if name not in _RARE_COLUMNS.get(kind, ())])
+        for kind in TABLES
+    }
+    return plain, {kind: insert(kind, kind._fields) for kind in _RARE_COLUMNS}
 
 
-def flatten(
-    events: Sequence[Event], first_id: int, owners: Iterable[int], telling: Sequence[int] | None = None
-) -> Facts:
-    """The rows of events numbered from first_id, each with its process's id (0: unknown).
+def make_event_rows(
+    events: Sequence[Event], first_id: int, owners: Iterable[int], informative: Sequence[int] | None = None
+) -> EventRows:
+    """Returns the rows of events, whose ids count up from first_id, each with the id of its process (0: unknown).
 
-    telling: numbers, in order, of those whose columns in _RARE say what the events before them don't; default: all.
+    informative: ids, in order, of the events whose _RARE_COLUMNS say more than earlier events did; default: all events.
     """
     rows: dict[type[Event], list[Any]] = {kind: [] for kind in TABLES}
     numbers = range(first_id, first_id + len(events))
@@ -91,54 +99,54 @@ def flatten(
         values = rows[type(event)]
         values += number_and_owner
         values += event
-    # For a bytearray sqlite3 looks for no adapter, as it does for bytes.
+    # sqlite3 binds a bytearray faster than bytes: it doesn't search for an adapter.
     rows[Exec][_column(Exec, "argv")] = [
         argv if argv is None else bytearray(argv) for argv in rows[Exec][_column(Exec, "argv")]
     ]
-    telling = numbers if telling is None else telling
-    whole = {kind: _take_whole(kind, rows[kind], telling) for kind in _RARE}
-    return Facts(rows, whole)
+    informative = numbers if informative is None else informative
+    full = {kind: _take_full(kind, rows[kind], informative) for kind in _RARE_COLUMNS}
+    return EventRows(rows, full)
 
 
-def _take_whole(kind: type[Event], values: list[Any], telling: Sequence[int]) -> list[Any]:
-    """Takes the rows of these events, in the order of their numbers, and the columns in _RARE out of all others."""
+def _take_full(kind: type[Event], values: list[Any], informative: Sequence[int]) -> list[Any]:
+    """Removes the rows of these events and returns them; removes _RARE_COLUMNS from all other rows."""
     width = _width(kind)
-    whole: list[Any] = []
-    if telling:
+    full: list[Any] = []
+    if informative:
         plain: list[Any] = []
         numbers = {number: row for row, number in enumerate(values[::width])}
-        rows = [numbers[number] for number in telling if number in numbers]
+        rows = [numbers[number] for number in informative if number in numbers]
         for before, row in pairwise((-1, *rows, len(numbers))):
             plain += values[(before + 1) * width : row * width]
-            whole += values[row * width : (row + 1) * width]
+            full += values[row * width : (row + 1) * width]
         values[:] = plain
-    for column in reversed(range(_plain_width(kind), width)):  # a step of Python's for each column, not for each row
+    for column in reversed(range(_plain_width(kind), width)):  # a Python step per column, not per row
         del values[column :: column + 1]
-    return whole
+    return full
 
 
-def payload_bytes(facts: Facts) -> int:
-    """Bytes of the arguments and names that programs came with; each is in a row of its own, and in its process's."""
-    argv = sum(map(len, filter(None, facts.column(Exec, "argv"))))
-    return 4 * argv + 2 * sum(map(len, facts.column(Exec, "filename")))
+def payload_bytes(events: EventRows) -> int:
+    """Returns how many bytes of argv and file names get written: each to the exec's row and to its process's row."""
+    argv = sum(map(len, filter(None, events.column(Exec, "argv"))))
+    return 4 * argv + 2 * sum(map(len, events.column(Exec, "filename")))
 
 
-def cgroup_ids(facts: Facts) -> set[int]:
-    """Of all that were born, and all that took on a program."""
-    return {*facts.column(Fork, "cgroup_id"), *facts.column(Exec, "cgroup_id")}
+def cgroup_ids(events: EventRows) -> set[int]:
+    """Returns the cgroups in which processes started or ran a program."""
+    return {*events.column(Fork, "cgroup_id"), *events.column(Exec, "cgroup_id")}
 
 
-def directories(facts: Facts) -> set[tuple[int, int]]:
-    """Working directories in which programs were started: (device, inode)."""
-    devices, inodes = (facts.column(Exec, field) for field in ("cwd_device", "cwd_inode"))
+def working_directories(events: EventRows) -> set[tuple[int, int]]:
+    """Returns the working directories in which programs started, as (device, inode)."""
+    devices, inodes = (events.column(Exec, field) for field in ("cwd_device", "cwd_inode"))
     return {numbers for numbers in set(zip(devices, inodes, strict=True)) if numbers[1] is not None}
 
 
-def pids_in(facts: Facts, wanted: Collection[tuple[int, int]]) -> dict[tuple[int, int], list[int]]:
-    """For each of these working directories pids that may be there: one that was, and its parent, which often is."""
-    columns = (facts.column(Exec, field) for field in ("cwd_device", "cwd_inode", "pid"))
+def pids_by_directory(events: EventRows, wanted: Collection[tuple[int, int]]) -> dict[tuple[int, int], list[int]]:
+    """Returns for each of these working directories a pid that started there and its parent, often there too."""
+    columns = (events.column(Exec, field) for field in ("cwd_device", "cwd_inode", "pid"))
     there = {numbers: pid for *pair, pid in zip(*columns, strict=True) if (numbers := (pair[0], pair[1])) in wanted}
-    parents = dict(zip(facts.column(Fork, "pid"), facts.column(Fork, "ppid"), strict=True))
+    parents = dict(zip(events.column(Fork, "pid"), events.column(Fork, "ppid"), strict=True))
     return {numbers: [pid, *([parents[pid]] if pid in parents else [])] for numbers, pid in there.items()}
 
 
@@ -147,7 +155,7 @@ def _width(kind: type[Event]) -> int:
 
 
 def _plain_width(kind: type[Event]) -> int:
-    return _width(kind) - len(_RARE.get(kind, ()))
+    return _width(kind) - len(_RARE_COLUMNS.get(kind, ()))
 
 
 def _column(kind: type[Event], field: str) -> slice:
@@ -155,7 +163,7 @@ def _column(kind: type[Event], field: str) -> slice:
 
 
 def process_inserts(recording_id: int, replaces: bool) -> tuple[BulkInsert, BulkInsert]:
-    """For processes without a program, and with one. replaces: these columns of rows that are there already."""
+    """Returns inserts for processes without and with a new program. replaces: update rows that already exist."""
 
     def insert(columns: Sequence[str]) -> BulkInsert:
         values = [*"?" * len(columns), str(recording_id)]
@@ -163,19 +171,19 @@ def process_inserts(recording_id: int, replaces: bool) -> tuple[BulkInsert, Bulk
         conflict = f"ON CONFLICT (id) DO UPDATE SET {changes}" if replaces else ""
         return BulkInsert("processes", (*columns, "recording_id"), values, conflict)
 
-    return insert(_COLUMNS), insert(PROCESS_COLUMNS)
+    return insert(_FIRST_COLUMNS), insert(PROCESS_COLUMNS)
 
 
 NO_PROGRAM: Program = (None, None, None)
-"""That of a process of which none is known."""
+"""The program of a process for which none is known."""
 
 
-process_row: Callable[[Process], tuple[Any, ...]] = attrgetter(*_COLUMNS)
-"""Values for the columns of a process but those of its program; the last are those that its free brings."""
+process_row: Callable[[Process], tuple[Any, ...]] = attrgetter(*_FIRST_COLUMNS)
+"""Returns the values of a process except those of its program; FREE_COLUMNS come last."""
 
 
 def program_row(program: Program) -> tuple[Any, ...]:
-    """Values for the columns of PROCESS_COLUMNS that process_row() leaves out."""
+    """Returns the values for the columns of PROCESS_COLUMNS that process_row() leaves out."""
     filename, raw, argv_bytes = program
     if raw is None or argv_bytes is None:
         return (filename, None, None, argv_bytes)

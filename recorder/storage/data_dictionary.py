@@ -1,4 +1,4 @@
-"""The data dictionary: what tables and columns mean, read from the comments in the statements that make them."""
+"""The data dictionary: descriptions of tables and columns, parsed from the comments in the SQL of ddl.py."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _COLUMN = re.compile(r"^    (?P<name>[a-z_]+) (?P<type>INTEGER|TEXT|BLOB|ANY)(?P
 
 @dataclass(frozen=True)
 class Column:
-    """A column of a table. references: the table that it points into."""
+    """A column of a table. references: the table that it refers to."""
 
     name: str
     type: str
@@ -27,7 +27,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """A table with its columns, or a view with none; select is what a view shows."""
+    """A table with its columns, or a view without columns. select: the SELECT of a view."""
 
     name: str
     description: str
@@ -37,17 +37,17 @@ class Table:
 
 @cache
 def all_tables() -> tuple[Table, ...]:
-    """Tables and views of a recording file, in the order in which they are made."""
+    """Returns the tables and views of a recording file, in the order of their creation."""
     return tuple(_table(statement) for statement in ddl.TABLES)
 
 
 def columns(table: str) -> tuple[Column, ...]:
-    """All columns of a table, in order. Raises KeyError."""
+    """Returns all columns of a table, in order. Raises KeyError."""
     return _by_name()[table].columns
 
 
 def stored_columns(table: str) -> tuple[Column, ...]:
-    """The columns of a table but those that SQLite derives from others, in order. Raises KeyError."""
+    """Returns the columns of a table without generated columns, in order. Raises KeyError."""
     return tuple(column for column in columns(table) if not column.is_derived)
 
 

@@ -1,7 +1,7 @@
 """The tables of a recording file.
 
-The comments document tables and columns: SQLite keeps them in the file (see .schema), docs/schema.md is made of them.
-No table has the name of a saved query (so `programs`, not `execs`): Datasette gives both the same address.
+The comments document tables and columns. SQLite keeps them in the file (see .schema), and docs/schema.md is made from
+them. No table has the name of a saved query (so `programs`, not `execs`): Datasette gives both the same address.
 """
 
 from __future__ import annotations
@@ -12,29 +12,29 @@ _RECORDINGS = """
 -- One row for each recording.
 CREATE TABLE recordings (
     id INTEGER PRIMARY KEY,          -- number of the recording in this file
-    name TEXT,                       -- as given with --name
-    status TEXT NOT NULL             -- recording (or broken off just now), complete, interrupted (broken off)
+    name TEXT,                       -- from --name
+    status TEXT NOT NULL             -- recording (in progress, or just interrupted), complete, interrupted
         CHECK (status IN ('recording', 'complete', 'interrupted')),
-    started_ns INTEGER NOT NULL,     -- Unix ns when the programs were attached, or of the first event, as for host
-    updated_ns INTEGER NOT NULL,     -- Unix ns up to which everything is in the file
-    ended_ns INTEGER,                -- Unix ns when intake stopped; NULL while it goes on, or if it was broken off
-    host TEXT,                       -- name of the machine; NULL, as all about it, of a stream that doesn't say it
-    boot_id TEXT,                    -- /proc/sys/kernel/random/boot_id: the boot that pids and starts belong to
+    started_ns INTEGER NOT NULL,     -- Unix ns when the BPF programs were attached; or of the first event, see host
+    updated_ns INTEGER NOT NULL,     -- Unix ns up to which all events are in the file
+    ended_ns INTEGER,                -- Unix ns when webpf stopped reading events; NULL in progress, or if interrupted
+    host TEXT,                       -- host name; NULL, as all about the machine, if made from a stream that lacks it
+    boot_id TEXT,                    -- /proc/sys/kernel/random/boot_id; pids and start times belong to this boot
     kernel TEXT,                     -- kernel release
     machine TEXT,                    -- processor architecture
     cpus INTEGER,                    -- processors online
     command TEXT,                    -- command line of the recorder; with --no-args only its name
-    options TEXT NOT NULL,           -- its options, as JSON (replayed: true, if made of a stream); of --redact how many
+    options TEXT NOT NULL,           -- options as JSON (of --redact only how many; replayed: true if from a stream)
     recorder_pid INTEGER,            -- the recorder's own pid
-    recorder_start_ns INTEGER,       -- its start: boot ns, known to 10 ms
-    clock_offset_ns INTEGER,         -- added to the kernel's boot time to get Unix time
+    recorder_start_ns INTEGER,       -- start of the recorder: ns since boot, rounded down to 10 ms
+    clock_offset_ns INTEGER,         -- Unix time = the kernel's time since boot + this offset
     webpf_version TEXT,
     bcc_version TEXT,
     python_version TEXT,
     sqlite_version TEXT,
-    forks_attempted INTEGER,         -- facts of this kind that the kernel had to report; while it goes on, a second old
-    forks_written INTEGER,           -- facts of this kind in this file
-    forks_lost INTEGER,              -- facts of this kind that the buffer had no room for, or the kernel passed over
+    forks_attempted INTEGER,         -- events of this kind that the kernel had to report; up to 1 s old while recording
+    forks_written INTEGER,           -- events of this kind in this file
+    forks_lost INTEGER,              -- events of this kind lost: the ring buffer was full, or the kernel skipped them
     execs_attempted INTEGER,
     execs_written INTEGER,
     execs_lost INTEGER,
@@ -44,67 +44,67 @@ CREATE TABLE recordings (
     frees_attempted INTEGER,
     frees_written INTEGER,
     frees_lost INTEGER,
-    kept_short INTEGER,              -- kept though they ended sooner than --min-lifetime, for want of memory
+    kept_short INTEGER,              -- processes kept for lack of memory though they lived less than --min-lifetime
     lost INTEGER GENERATED ALWAYS AS (forks_lost + execs_lost + exits_lost + frees_lost) VIRTUAL
-                                     -- all facts lost; above 0, whatever is counted or added up is a lower bound
+                                     -- all lost events; above 0, every count and sum is a lower bound
 ) STRICT
 """
 
 _PROCESSES = """
--- One row for each process (never for a thread), made of the facts below; webpf rebuild makes them again.
+-- One row for each process (never for a thread), derived from the raw events below (see webpf rebuild).
 CREATE TABLE processes (
-    id INTEGER PRIMARY KEY,          -- that of the first fact about it
+    id INTEGER PRIMARY KEY,          -- id of the first event of the process
     recording_id INTEGER NOT NULL REFERENCES recordings (id),
-    pid INTEGER NOT NULL,            -- in the first pid namespace; with start_ns unique within a boot
-    ppid INTEGER,                    -- its parent's pid at the fork (or when it was first seen)
-    parent_id INTEGER REFERENCES processes (id),  -- its parent's row
-    start_ns INTEGER NOT NULL,       -- Unix ns; if alive before and after the recording, rounded down to 10 ms
-    end_ns INTEGER,                  -- Unix ns when its last thread left
-    lifetime_ns INTEGER GENERATED ALWAYS AS (end_ns - start_ns) VIRTUAL,  -- from start to end
-    state TEXT NOT NULL,             -- exited, running (at the end of the recording), lost (gone, exit not seen)
+    pid INTEGER NOT NULL,            -- process id in the initial pid namespace; unique within a boot with start_ns
+    ppid INTEGER,                    -- pid of its parent at the fork (or when it was first seen)
+    parent_id INTEGER REFERENCES processes (id),  -- id of its parent in this table
+    start_ns INTEGER NOT NULL,       -- Unix ns; rounded down to 10 ms if it ran before and after the recording
+    end_ns INTEGER,                  -- Unix ns when its last thread exited
+    lifetime_ns INTEGER GENERATED ALWAYS AS (end_ns - start_ns) VIRTUAL,  -- ns from start to end
+    state TEXT NOT NULL,             -- exited, running (at the end of the recording), lost (vanished, exit not seen)
     comm TEXT,                       -- its latest name while it ran, at most 15 bytes
-    filename ANY,                    -- path of its latest program, as it was called; a BLOB if it is no UTF-8
+    filename ANY,                    -- path of its latest program, as passed to exec; a BLOB if it is not UTF-8
     args TEXT,                       -- its latest arguments, quoted for a shell, cut if too long; NULL with --no-args
-    argv BLOB,                       -- the same as exact bytes, each ended by a NUL; or the title in their place
-    argv_bytes INTEGER,              -- length of argv before it was cut (with --redact: with *** for what is hidden)
-    execs INTEGER,                   -- programs it took on (but none that killed it before it ran); 0: its parent's
-    status INTEGER,                  -- as wait4() reports it
+    argv BLOB,                       -- the same as exact bytes, each argument ended by NUL; or its process title
+    argv_bytes INTEGER,              -- length of argv before it was cut (with --redact: of the redacted argv)
+    execs INTEGER,                   -- programs it ran, except one whose exec failed and killed it; 0: its parent's
+    status INTEGER,                  -- status word, as from wait4()
     exit_code INTEGER GENERATED ALWAYS AS (CASE WHEN status & 127 = 0 THEN status >> 8 & 255 END) VIRTUAL,
                                      -- NULL if a signal ended it
-    signal INTEGER GENERATED ALWAYS AS (nullif(status & 127, 0)) VIRTUAL,  -- the signal that ended it
-    core_dumped INTEGER GENERATED ALWAYS AS (status >> 7 & 1) VIRTUAL,  -- 1: it left a core dump
-    uid INTEGER,                     -- real user id, the latest known: at its end, its latest exec, its start
-    cgroup_id INTEGER,               -- cgroup v2, the latest known; the path is in cgroup_paths
-    cpu_ns INTEGER,                  -- CPU time of all its threads, as wait4() reports it, without children
-    max_rss_kib INTEGER,             -- peak memory in KiB, as wait4() reports it: with programs.carried_rss_kib
-    end_ppid INTEGER,                -- its parent's pid at the end; not ppid: that one ended first (an orphan)
-    kernel INTEGER                   -- 1: a thread of the kernel's own
+    signal INTEGER GENERATED ALWAYS AS (nullif(status & 127, 0)) VIRTUAL,  -- the signal that ended it; NULL: none
+    core_dumped INTEGER GENERATED ALWAYS AS (status >> 7 & 1) VIRTUAL,  -- 1: it dumped core
+    uid INTEGER,                     -- real user id, the latest known: from its exit, latest exec or fork
+    cgroup_id INTEGER,               -- id of its cgroup (v2), the latest known; see cgroup_paths
+    cpu_ns INTEGER,                  -- CPU time of all its threads, without children, as from wait4()
+    max_rss_kib INTEGER,             -- peak memory in KiB, as from wait4(): never below programs.carried_rss_kib
+    end_ppid INTEGER,                -- pid of its parent at its end; differs from ppid if that ended first (orphan)
+    kernel INTEGER                   -- 1: a kernel thread
 ) STRICT
 """
 
 _FORKS = """
--- Raw facts: a process was created.
+-- Raw events: a process was created (fork).
 CREATE TABLE forks (
-    id INTEGER PRIMARY KEY,          -- facts of all kinds are numbered in the order of the kernel's buffer
+    id INTEGER PRIMARY KEY,          -- event ids count up over all kinds, in the order of the ring buffer
     recording_id INTEGER NOT NULL REFERENCES recordings (id),
     process_id INTEGER NOT NULL REFERENCES processes (id),
     time_ns INTEGER NOT NULL,        -- Unix ns
     pid INTEGER NOT NULL,
-    start_ns INTEGER NOT NULL,       -- Unix ns: start of the process that pid and this identify, as in every fact
+    start_ns INTEGER NOT NULL,       -- Unix ns: start of the process; pid and start_ns identify it in every event
     ppid INTEGER NOT NULL,
     parent_start_ns INTEGER NOT NULL,
-    comm TEXT NOT NULL,              -- still its parent's; if it is reported later, that of its latest program by then
+    comm TEXT NOT NULL,              -- the name of its parent; if reported late, of its latest program until then
     uid INTEGER NOT NULL,
     euid INTEGER NOT NULL,
     cgroup_id INTEGER NOT NULL,
     kernel INTEGER NOT NULL,
-    execs INTEGER,                   -- programs that it had taken on, if a filter let it be reported late; NULL: none
-    begun INTEGER                    -- the kernel's own number of programs then, as in exits; NULL: none
+    execs INTEGER,                   -- programs it had run when a filter reported it late; NULL: none
+    begun INTEGER                    -- the kernel's count of begun programs at that time, see exits; NULL: none
 ) STRICT
 """
 
 _PROGRAMS = """
--- Raw facts: a process took on a program (exec); in order, the chain of its programs.
+-- Raw events: a process ran a program (exec). In order, these are the chain of its programs.
 CREATE TABLE programs (
     id INTEGER PRIMARY KEY,
     recording_id INTEGER NOT NULL REFERENCES recordings (id),
@@ -114,19 +114,19 @@ CREATE TABLE programs (
     start_ns INTEGER NOT NULL,
     comm TEXT NOT NULL,              -- the new name
     uid INTEGER NOT NULL,            -- real user id
-    euid INTEGER NOT NULL,           -- effective user id: another for a set-user-ID program
+    euid INTEGER NOT NULL,           -- effective user id: differs from uid for a set-user-ID program
     cgroup_id INTEGER NOT NULL,
-    carried_rss_kib INTEGER NOT NULL,  -- peak memory of what it was before; its own peak never shows less
-    filename ANY NOT NULL,           -- as it was called: of a script, the script; a BLOB if it is no UTF-8
-    argv BLOB,                       -- exact bytes; NULL if they could not be read, and with --no-args
-    argv_bytes INTEGER NOT NULL,     -- length before it was cut, as in processes
-    cwd_device INTEGER,              -- working directory: its file system, as the kernel numbers it,
-    cwd_inode INTEGER                -- and its number there; the path is in working_directories
+    carried_rss_kib INTEGER NOT NULL,  -- peak memory in KiB before the exec; max_rss_kib is never less
+    filename ANY NOT NULL,           -- path as passed to exec: of a script, the script; a BLOB if it is not UTF-8
+    argv BLOB,                       -- exact bytes; NULL if they could not be read, or with --no-args
+    argv_bytes INTEGER NOT NULL,     -- length of argv before it was cut, as in processes
+    cwd_device INTEGER,              -- working directory: the kernel's number of its file system,
+    cwd_inode INTEGER                -- and its inode number there; the path is in working_directories
 ) STRICT
 """
 
 _EXITS = """
--- Raw facts: the last thread of a process left.
+-- Raw events: the last thread of a process exited.
 CREATE TABLE exits (
     id INTEGER PRIMARY KEY,
     recording_id INTEGER NOT NULL REFERENCES recordings (id),
@@ -134,53 +134,53 @@ CREATE TABLE exits (
     time_ns INTEGER NOT NULL,
     pid INTEGER NOT NULL,
     start_ns INTEGER NOT NULL,
-    ppid INTEGER NOT NULL,           -- its parent's pid at the end
-    comm TEXT NOT NULL,              -- the name of a program that killed it before it ran, too
-    status INTEGER NOT NULL,         -- as wait4() reports it
-    max_rss_kib INTEGER NOT NULL,
-    uid INTEGER,                     -- real user id at the end; NULL: that of the events before
-    begun INTEGER                    -- programs that it began to run, with one that killed it; NULL where uid is
+    ppid INTEGER NOT NULL,           -- pid of its parent at its end
+    comm TEXT NOT NULL,              -- its name, also from a program whose exec failed and killed it
+    status INTEGER NOT NULL,         -- status word, as from wait4()
+    max_rss_kib INTEGER NOT NULL,    -- peak memory in KiB
+    uid INTEGER,                     -- real user id at its end; NULL: as in the events before
+    begun INTEGER                    -- programs it began to run, including a failed exec that killed it; NULL if uid is
 ) STRICT
 """
 
 _FREES = """
--- Raw facts: the kernel let go of a process after it was reaped.
+-- Raw events: the kernel freed a process after its parent had waited for it.
 CREATE TABLE frees (
     id INTEGER PRIMARY KEY,
     recording_id INTEGER NOT NULL REFERENCES recordings (id),
-    process_id INTEGER REFERENCES processes (id),  -- NULL: it had exited before the recording
+    process_id INTEGER REFERENCES processes (id),  -- NULL: it exited before the recording
     time_ns INTEGER NOT NULL,
     pid INTEGER NOT NULL,
     start_ns INTEGER NOT NULL,
     status INTEGER NOT NULL,
-    cpu_ns INTEGER NOT NULL          -- CPU time of all its threads
+    cpu_ns INTEGER NOT NULL          -- CPU time of all its threads, without children
 ) STRICT
 """
 
 _FOUND = """
--- Raw facts: what /proc showed when the recording began (with filters also later); at its end, of those that changed.
+-- Raw events: processes in /proc when the recording began (with filters also later), and at its end if they changed.
 CREATE TABLE found (
     id INTEGER PRIMARY KEY,
     recording_id INTEGER NOT NULL REFERENCES recordings (id),
     process_id INTEGER NOT NULL REFERENCES processes (id),
     time_ns INTEGER NOT NULL,
     pid INTEGER NOT NULL,
-    start_ns INTEGER NOT NULL,       -- less than 10 ms before the true start
+    start_ns INTEGER NOT NULL,       -- Unix ns, rounded down to 10 ms
     ppid INTEGER NOT NULL,
     comm TEXT NOT NULL,
     uid INTEGER NOT NULL,
     euid INTEGER NOT NULL,
     cgroup_id INTEGER,
     kernel INTEGER NOT NULL,
-    execs INTEGER NOT NULL,          -- 1: it had taken on a program; 0: it ran its parent's
+    execs INTEGER NOT NULL,          -- 1: it had run a program of its own; 0: its parent's
     filename ANY,
-    argv BLOB,                       -- a title that it had written over its arguments is one, without what pads it
+    argv BLOB,                       -- exact bytes; or the process title that it wrote over them, without padding
     argv_bytes INTEGER
 ) STRICT
 """
 
 _MISSING = """
--- Raw facts: processes whose exit was not seen, and that /proc no longer showed when the recording ended.
+-- Raw events: processes whose exit was not seen, and that were not in /proc when the recording ended.
 CREATE TABLE missing (
     id INTEGER PRIMARY KEY,
     recording_id INTEGER NOT NULL REFERENCES recordings (id),
@@ -192,50 +192,50 @@ CREATE TABLE missing (
 """
 
 _CGROUPS = """
--- Paths of the cgroups (containers, services) in which processes were seen.
+-- Paths of the cgroups (containers, services) in which processes ran.
 CREATE TABLE cgroup_paths (
     recording_id INTEGER NOT NULL REFERENCES recordings (id),
     cgroup_id INTEGER NOT NULL,      -- id in the cgroup v2 hierarchy
-    path ANY,                        -- a BLOB if it is no UTF-8; NULL: it was gone before it could be looked up
+    path ANY,                        -- a BLOB if it is not UTF-8; NULL: it was removed before it could be looked up
     PRIMARY KEY (recording_id, cgroup_id)
 ) STRICT, WITHOUT ROWID
 """
 
 DIRECTORIES = """
--- Paths of the directories in which programs were started, of those that could be looked up in time.
+-- Paths of the directories in which programs started, as far as they could be looked up in time.
 CREATE TABLE working_directories (
     recording_id INTEGER NOT NULL REFERENCES recordings (id),
     device INTEGER NOT NULL,         -- programs.cwd_device
     inode INTEGER NOT NULL,          -- programs.cwd_inode
-    path ANY NOT NULL,               -- a BLOB if it is no UTF-8
+    path ANY NOT NULL,               -- a BLOB if it is not UTF-8
     PRIMARY KEY (recording_id, device, inode)
 ) STRICT, WITHOUT ROWID
 """
 
 INCIDENTS = """
--- Times in which the file could not be written, though the recording went on.
+-- Times when the file could not be written, while the recording went on.
 CREATE TABLE incidents (
     recording_id INTEGER NOT NULL REFERENCES recordings (id),
-    from_ns INTEGER NOT NULL,        -- Unix ns of the first attempt that failed
-    until_ns INTEGER NOT NULL,       -- Unix ns of the first that succeeded again
-    kind TEXT NOT NULL,              -- locked, full (no room), failed (else), slow (the disk didn't answer)
-    detail TEXT NOT NULL,            -- by which process, or what SQLite said
-    lost INTEGER NOT NULL,           -- events that were lost meanwhile; they are in recordings.lost too
+    from_ns INTEGER NOT NULL,        -- Unix ns of the first write that failed
+    until_ns INTEGER NOT NULL,       -- Unix ns of the first write that succeeded after it
+    kind TEXT NOT NULL,              -- locked, full (no room), slow (the disk didn't respond), failed (other errors)
+    detail TEXT NOT NULL,            -- the process that held the lock, or SQLite's message
+    lost INTEGER NOT NULL,           -- events that were lost meanwhile; recordings.lost includes them
     PRIMARY KEY (recording_id, from_ns)
 ) STRICT, WITHOUT ROWID
 """
 
-_FACT_BLOCKS = """
--- Which recording the fact ids of a range belong to, so that several recorders can write one file at a time.
+_EVENT_BLOCKS = """
+-- Blocks of event ids, each of one recording, so that several recorders can write to a file at the same time.
 CREATE TABLE fact_blocks (
     first_id INTEGER PRIMARY KEY,
-    size INTEGER NOT NULL,           -- how many ids, from first_id on
+    size INTEGER NOT NULL,           -- how many ids, starting at first_id
     recording_id INTEGER NOT NULL REFERENCES recordings (id)
 ) STRICT
 """
 
 _EVENTS = """
--- Every event in order (ORDER BY id), whatever its kind.
+-- All events of all kinds (ORDER BY id gives their order).
 CREATE VIEW events AS
     """ + "\n    UNION ALL ".join(
     f"SELECT id, recording_id, '{kind.name}' AS kind, time_ns, pid, process_id FROM {kind.table}" for kind in ALL_KINDS
@@ -243,6 +243,6 @@ CREATE VIEW events AS
 
 TABLES = (
     _RECORDINGS, _PROCESSES, _FORKS, _PROGRAMS, _EXITS, _FREES, _FOUND, _MISSING, _CGROUPS, DIRECTORIES,
-    INCIDENTS, _FACT_BLOCKS, _EVENTS,
+    INCIDENTS, _EVENT_BLOCKS, _EVENTS,
 )  # fmt: skip
-"""Statements that make all tables, and the view of all facts."""
+"""The statements that create all tables, and the view of all events."""

@@ -1,4 +1,4 @@
-"""The raw facts of a recording, read back from its file."""
+"""Reads the raw events of a recording from its file."""
 
 from __future__ import annotations
 
@@ -13,30 +13,32 @@ from ..progress import Work, counted
 from .columns import TABLES
 
 
-def read(connection: sqlite3.Connection, recording_id: int) -> Iterator[tuple[int, int, Event]]:
-    """The facts in order: id, the id of the process it was given to (0: none), and the fact."""
+def read_events(connection: sqlite3.Connection, recording_id: int) -> Iterator[tuple[int, int, Event]]:
+    """Yields the events in order: the event's id, the id of its process (0: none), and the event."""
 
-    def of(kind: type[Event], table: str) -> Iterator[tuple[int, int, Event]]:
+    def read_table(kind: type[Event], table: str) -> Iterator[tuple[int, int, Event]]:
         columns = ", ".join(kind._fields)
         sql = f"SELECT id, coalesce(process_id, 0), {columns} FROM {table} WHERE recording_id = ? ORDER BY id"
-        for fact_id, owner, *fields in connection.execute(sql, [recording_id]):
-            yield fact_id, owner, kind(*fields)
+        for event_id, owner, *fields in connection.execute(sql, [recording_id]):
+            yield event_id, owner, kind(*fields)
 
-    return heapq.merge(*(of(kind, table) for kind, table in TABLES.items()), key=lambda fact: fact[0])
+    return heapq.merge(*(read_table(kind, table) for kind, table in TABLES.items()), key=lambda each: each[0])
 
 
-def watched(connection: sqlite3.Connection, recording_id: int, work: Work) -> Iterator[tuple[int, int, Event]]:
-    """The same, while it is told how many of them are through."""
+def read_with_progress(
+    connection: sqlite3.Connection, recording_id: int, work: Work
+) -> Iterator[tuple[int, int, Event]]:
+    """As read_events(), and reports the progress to `work`. Raises work's Interrupted."""
     total = 0
     for table in TABLES.values():
         sql = f"SELECT count(*) FROM {table} WHERE recording_id = ?"
         total += connection.execute(sql, [recording_id]).fetchone()[0]
-    return counted(read(connection, recording_id), work, total)
+    return counted(read_events(connection, recording_id), work, total)
 
 
-def pairing_of(recording: Recording) -> Pairing:
-    """What pairs the events of a recording as its recorder did."""
-    # Recorders of before don't say whether they filtered, but have had just these filters.
+def make_pairing(recording: Recording) -> Pairing:
+    """Returns a Pairing with the settings that the recorder of this recording used."""
+    # Older recorders didn't store `filtered`, but these were the only filters that they had.
     filters = ("users", "names", "cgroup")
     was_filtered = recording.options.get("filtered", any(recording.options.get(name) for name in filters))
     return Pairing(is_filtered=bool(was_filtered))

@@ -1,6 +1,6 @@
-"""The recording file as a file: whose it is, whether it can be written or read, and who owns it in the end.
+"""Checks the path of a recording file: who owns it, whether webpf can write or read it; and creates the file.
 
-All checks read the file's first bytes only, so a wrong path is refused before anything is compiled or opened.
+The checks read only the first bytes of the file, so webpf refuses a wrong path before it compiles or opens anything.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from ..host.invocation import sudo_command, update_hint
 from ..log import suppressed
 from ..model import argv
 
-# Kept here and not in schema.py, which needs sqlite3: the check must be quick.
-APPLICATION_ID = 0x77625046  # "wbPF": tells a recording from any other SQLite database
-SCHEMA_VERSION = 4  # PRAGMA user_version; grows with each change of the tables
+# These are here and not in schema.py, because that imports sqlite3 and these checks must be quick.
+APPLICATION_ID = 0x77625046  # "wbPF": marks an SQLite database as a recording file
+SCHEMA_VERSION = 4  # PRAGMA user_version; incremented with each change of the tables
 
-_LONGEST_PATH = 504  # of MAX_PATHNAME in SQLite's os_unix.c, less what it appends for the files beside the database
+_MAX_PATH_BYTES = 504  # MAX_PATHNAME in SQLite's os_unix.c, minus the suffixes of the files beside the database
 _MAGIC = b"SQLite format 3\0"
 HEADER_BYTES = 100
-"""How much of a file says what it is."""
+"""How many bytes at the start of a file identify it."""
 
 _HEADER = struct.Struct(">60xI4xI")  # https://www.sqlite.org/fileformat.html: user_version at 60, application_id at 68
 
@@ -33,21 +33,21 @@ _SIZE = struct.Struct(">16xH10xI")  # page size at 16 (1: 65536), number of page
 
 
 def _check_path(path: Path) -> None:
-    """Raises CannotCreate for a path that SQLite can't open, whatever is there."""
+    """Raises CannotCreate for a path that SQLite can't open, whether or not the file exists."""
     try:
         full = path.absolute()
     except FileNotFoundError:
         message = f"the current folder was deleted, so {path} can't be in it"
         raise CannotCreate(message, "cd") from None
-    if len(os.fsencode(full)) > _LONGEST_PATH:
+    if len(os.fsencode(full)) > _MAX_PATH_BYTES:
         message = (
-            f"the path of {path.name} has {len(os.fsencode(full))} bytes, and SQLite takes at most {_LONGEST_PATH}"
+            f"the path of {path.name} has {len(os.fsencode(full))} bytes, and SQLite takes at most {_MAX_PATH_BYTES}"
         )
         raise CannotCreate(message, f"webpf record --db {argv.file_word(Path('/tmp') / path.name)}")
 
 
 def check_writable(path: Path) -> None:
-    """Raises CannotCreate or DataError if a recording can't be written to this path, not even after an upgrade."""
+    """Raises CannotCreate or DataError if webpf can't write a recording to this path, not even after an upgrade."""
     _check_path(path)
     folder = path.parent
     if not folder.is_dir():
@@ -65,15 +65,15 @@ def check_writable(path: Path) -> None:
         file_owner.check_owner(path, path.stat())
         _check_header(path, accepts_older=True)
     file_owner.check_side_files(path.resolve())
-    # The folder too: SQLite makes files beside the database while it is written.
+    # The folder must be writable too: SQLite creates files beside the database while it writes.
     if not os.access(folder, os.W_OK) or (path.exists() and not os.access(path, os.W_OK)):
-        raise CannotCreate(f"{path} can't be written: {why_not(folder)}", "webpf record --db ~/webpf.db")
+        raise CannotCreate(f"{path} can't be written: {why_unwritable(folder)}", "webpf record --db ~/webpf.db")
 
 
 def check_readable(path: Path, accepts_older: bool = False) -> None:
-    """Raises NotFound, DataError or CannotCreate if this path holds no recordings, or can't be opened.
+    """Raises NotFound, DataError or CannotCreate if this path has no recording file, or it can't be opened.
 
-    accepts_older: whether a file of an older schema passes.
+    accepts_older: whether a file of an older schema is accepted.
     """
     _check_path(path)
     try:
@@ -81,37 +81,37 @@ def check_readable(path: Path, accepts_older: bool = False) -> None:
     except OSError as error:
         raise DataError(f"{path}: {error.strerror}", "webpf recordings --db webpf.db") from None
     if not exists:
-        raise NotFound(f"there is no recording file {path}", _record_to(path))
+        raise NotFound(f"there is no recording file {path}", _record_hint(path))
     if path.is_dir():
         raise DataError(f"{path} is a directory, not a recording file", f"ls {argv.file_word(path)}")
-    if not path.is_file():  # a pipe, a device: some never end
+    if not path.is_file():  # a pipe or device may never end
         raise DataError(f"{path} is not a regular file", f"ls -l {argv.file_word(path)}")
     if path.stat().st_size == 0:
-        raise DataError(f"{path} is empty: nothing has been recorded in it yet", _record_to(path))
+        raise DataError(f"{path} is empty: nothing has been recorded in it yet", _record_hint(path))
     _check_header(path, accepts_older)
 
 
 def is_recording(path: Path) -> bool:
-    """Whether this is a file of webpf's that this version can read, or upgrade."""
+    """True for a recording file that this version can read or upgrade."""
     try:
-        if not path.is_file():  # opening a pipe would wait
+        if not path.is_file():  # opening a pipe would block
             return False
         with path.open("rb") as file:
-            return is_header(file.read(HEADER_BYTES))
+            return is_recording_header(file.read(HEADER_BYTES))
     except OSError:
         return False
 
 
-def is_header(header: bytes) -> bool:
-    """Whether a file of webpf's that this version can read, or upgrade, begins so."""
+def is_recording_header(header: bytes) -> bool:
+    """True if these bytes begin a recording file that this version can read or upgrade."""
     if len(header) < HEADER_BYTES or not header.startswith(_MAGIC):
         return False
     version, application = _HEADER.unpack_from(header)
     return bool(application == APPLICATION_ID and version <= SCHEMA_VERSION)
 
 
-def size_in_header(header: bytes) -> int:
-    """Bytes that the file has by its own account; 0 if it isn't told."""
+def file_size_in_header(header: bytes) -> int:
+    """Returns the size in bytes that the header says the file has; 0 if it doesn't say."""
     if len(header) < HEADER_BYTES:
         return 0
     page, pages = _SIZE.unpack_from(header)
@@ -119,10 +119,10 @@ def size_in_header(header: bytes) -> int:
 
 
 def create(path: Path) -> file_owner.Identity:
-    """Makes the file, readable and writable by its owner only (argv holds secrets), if there is none.
+    """Creates the file unless it exists. Only its owner can read and write it, because argv may hold secrets.
 
-    Under sudo the owner is the user who called it; SQLite gives its side files the owner and mode of this one.
-    Returns which file it is. Raises CannotCreate, also for a file that was put there by somebody else.
+    Under sudo, the owner is the user who called sudo. SQLite gives the files beside it the same owner and mode.
+    Returns the identity of the file. Raises CannotCreate, also if another user has put a file at this path.
     """
     path = file_owner.resolve_link(path)
     try:
@@ -135,9 +135,9 @@ def create(path: Path) -> file_owner.Identity:
         if not is_new:
             file_owner.check_owner(path, status)
         elif owner is not None:
-            with suppressed(__name__, f"giving {path} away", OSError):  # FAT knows no owners
+            with suppressed(__name__, f"giving {path} away", OSError):  # FAT has no owners
                 os.fchown(fd, *owner)
-        if status.st_size == 0:  # nothing has been recorded yet: nobody can mean it to be read by others
+        if status.st_size == 0:  # nothing is recorded yet, so nobody has made it readable for others on purpose
             _make_private(path, fd)
         return status.st_dev, status.st_ino
     finally:
@@ -145,9 +145,10 @@ def create(path: Path) -> file_owner.Identity:
 
 
 def _make_private(path: Path, fd: int) -> None:
-    """Raises CannotCreate for a file that others can read, and whose mode the system doesn't let be changed.
+    """Raises CannotCreate for a file that other users can read and whose mode can't be changed.
 
-    FAT and others keep no permissions: who mounts them has said who reads there. They take a mode that is no change.
+    FAT and other file systems have no permissions: a mount option decides there who can read. They accept a chmod()
+    that changes nothing.
     """
     try:
         os.fchmod(fd, 0o600)
@@ -167,16 +168,16 @@ def _takes_mode(fd: int, mode: int) -> bool:
 
 
 def _open(path: Path) -> tuple[int, bool]:
-    """A descriptor of the file, and whether it is new. The last part of the path is not followed if it is a link."""
+    """Returns a descriptor of the file, and whether it is new. Does not follow a link at the end of the path."""
     flags = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     with contextlib.suppress(FileExistsError):
         return os.open(path, flags | os.O_CREAT | os.O_EXCL, 0o600), True
     return os.open(path, flags), False
 
 
-def older(path: Path, version: int) -> DataError:
-    """What is said of a file of an older schema, or of an early form of the current one."""
-    current = f"this is schema {SCHEMA_VERSION}" if version < SCHEMA_VERSION else "before that was complete"
+def older_schema_error(path: Path, version: int) -> DataError:
+    """Returns the error for a file of an older schema, or of an unfinished form of the current one."""
+    current = f"this is schema {SCHEMA_VERSION}" if version < SCHEMA_VERSION else "but before that schema was complete"
     return DataError(f"{path} was made by webpf's schema {version}, {current}", f"webpf upgrade {argv.file_word(path)}")
 
 
@@ -185,7 +186,7 @@ def _check_header(path: Path, accepts_older: bool) -> None:
         with path.open("rb") as file:
             header = file.read(HEADER_BYTES)
     except PermissionError:
-        message = f"{path} is {_owner(path)}'s, and you may not read it"
+        message = f"{path} belongs to {_owner(path)}, and you may not read it"
         raise NoPermission(message, sudo_command()) from None
     if not header:
         return
@@ -198,15 +199,15 @@ def _check_header(path: Path, accepts_older: bool) -> None:
         )
     if version > SCHEMA_VERSION:
         raise DataError(
-            f"{path} comes from a newer webpf (schema {version}; this one knows {SCHEMA_VERSION})",
+            f"{path} was made by a newer webpf (schema {version}; this one knows {SCHEMA_VERSION})",
             update_hint(),
         )
     if 0 < version < SCHEMA_VERSION and not accepts_older:
-        raise older(path, version)
+        raise older_schema_error(path, version)
 
 
 def _owner(path: Path) -> str:
-    """Name of the user whose file it is."""
+    """Returns the name of the user that owns the file."""
     uid = path.stat().st_uid
     try:
         return pwd.getpwuid(uid).pw_name
@@ -214,11 +215,11 @@ def _owner(path: Path) -> str:
         return f"user {uid}"
 
 
-def _record_to(path: Path) -> str:
+def _record_hint(path: Path) -> str:
     return f"sudo webpf record --db {argv.file_word(path)}"
 
 
-def why_not(folder: Path) -> str:
-    """Why nothing can be written in a folder."""
+def why_unwritable(folder: Path) -> str:
+    """Returns the reason why nothing can be written in a folder."""
     read_only = os.statvfs(folder).f_flag & os.ST_RDONLY
     return "the file system is read-only" if read_only else "permission denied"

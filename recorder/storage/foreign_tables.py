@@ -1,7 +1,4 @@
-"""What users put into a recording file themselves: tables, views, indexes and triggers that aren't webpf's.
-
-They are copied when the file is upgraded.
-"""
+"""Copies tables, views, indexes and triggers that users have added to a recording file, when it is upgraded."""
 
 from __future__ import annotations
 
@@ -10,28 +7,28 @@ from pathlib import Path
 
 from ..errors import DataError
 
-_EARLIER = ("_sqlite_migrations", "processes_of_recording")
-"""What earlier versions of webpf made, and this one doesn't need."""
+_OBSOLETE = ("_sqlite_migrations", "processes_of_recording")
+"""Tables and indexes that earlier versions of webpf made, and this one doesn't need."""
 
 _KINDS = ("table", "index", "view", "trigger")
-"""In the order in which they can be made: triggers last, so that they don't see the rows that are copied."""
+"""The order of creation. Triggers come last, so that copying rows doesn't run them."""
 
-_FOUND = """SELECT type, name, tbl_name, sql FROM source.sqlite_schema
+_OBJECTS = """SELECT type, name, tbl_name, sql FROM source.sqlite_schema
 WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite!_%' ESCAPE '!'"""
 
 
 def check(connection: sqlite3.Connection, path: Path) -> None:
-    """Raises DataError for what can't be copied: virtual tables, which keep their rows wherever they want."""
+    """Raises DataError for a virtual table: it may keep its rows anywhere, so it can't be copied."""
     sql = "SELECT name FROM sqlite_schema WHERE type = 'table' AND sql LIKE 'CREATE VIRTUAL%'"
     for (name,) in connection.execute(sql):
         raise DataError(f"{path} has a virtual table of another program, {name}, which webpf can't copy")
 
 
 def copy(connection: sqlite3.Connection) -> None:
-    """Copies all of it from the attached file `source`. Raises sqlite3.Error."""
-    ours = {name for (name,) in connection.execute("SELECT name FROM main.sqlite_schema")} | {*_EARLIER}
-    found = connection.execute(_FOUND).fetchall()
-    foreign = [each for each in found if each[1] not in ours and each[2] not in _EARLIER]
+    """Copies the user's objects from the attached file `source`. Raises sqlite3.Error."""
+    ours = {name for (name,) in connection.execute("SELECT name FROM main.sqlite_schema")} | {*_OBSOLETE}
+    objects = connection.execute(_OBJECTS).fetchall()
+    foreign = [each for each in objects if each[1] not in ours and each[2] not in _OBSOLETE]
     for kind, name, _, statement in sorted(foreign, key=lambda each: _KINDS.index(each[0])):
         connection.execute(statement)
         if kind == "table":

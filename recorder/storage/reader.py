@@ -1,4 +1,4 @@
-"""Reads recording files: opens one, whatever it is, and says which recordings it holds."""
+"""Reads recording files: opens them, and returns their recordings."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from .sql_macros import expand
 def reading(
     path: Path, wait_seconds: float = opening.WAIT_SECONDS, accepts_older: bool = False
 ) -> Iterator[sqlite3.Connection]:
-    """A read-only connection to a recording file. Raises NotFound, and DataError also for what reading it meets.
+    """Opens a read-only connection to a recording file. Raises NotFound, and DataError for a file it can't read.
 
-    accepts_older: whether it may be of an older schema.
-    Values that can't be in a sound file make what uses them fail in any way, so every failure is explained here.
+    accepts_older: whether a file of an older schema is accepted.
+    Invalid values in a damaged file can make any code that uses them fail: failures in the block become DataError.
     """
     file_check.check_readable(path, accepts_older)
     try:
@@ -33,24 +33,24 @@ def reading(
                 opening.check(connection, path, accepts_older)
                 yield connection
             except opening.FAILURES as error:
-                raise opening.explained(connection, path, error) from error
-    except sqlite3.Error as error:  # it can't even be opened
-        raise opening.unreadable(path, error) from error
+                raise opening.explain_failure(connection, path, error) from error
+    except sqlite3.Error as error:  # opening it failed
+        raise opening.unreadable_error(path, error) from error
 
 
 def recordings(connection: sqlite3.Connection, number: int | None = None) -> list[Recording]:
-    """The recordings of a file, each with its status as it is now; with a number, that one, if there is one."""
+    """Returns the recordings of a file with their current status. With a number: only that one, if it exists."""
     sql = "SELECT * FROM recordings WHERE ?1 IS NULL OR id = ?1 ORDER BY id"
     cursor = connection.execute(sql, [number])
     names = [column[0] for column in cursor.description]
-    rows = [soundness.fitting("recordings", dict(zip(names, values, strict=True))) for values in cursor]
+    rows = [soundness.valid_values("recordings", dict(zip(names, values, strict=True))) for values in cursor]
     return [Recording.from_row(row, liveness.current_status(row), _options(row["options"])) for row in rows]
 
 
 def find(connection: sqlite3.Connection, path: Path, wanted: int | str | None = None) -> Recording:
-    """A recording by its number or its name, by default the latest. Raises NotFound if the file hasn't it.
+    """Returns a recording by its number or name, by default the latest. Raises NotFound.
 
-    A number goes before a name. Of several recordings with one name, the latest is meant.
+    A number takes precedence over a name. If several recordings have the name, the latest is returned.
     """
     known = recordings(connection)
     if not known:
@@ -66,13 +66,13 @@ def find(connection: sqlite3.Connection, path: Path, wanted: int | str | None = 
 
 
 def process_counts(connection: sqlite3.Connection) -> dict[int, int]:
-    """By number of a recording, how many processes it holds, without the kernel's own threads."""
+    """Returns how many processes each recording has, by its number, without kernel threads."""
     sql = "SELECT recording_id, count(*) FROM processes WHERE is_counted!(processes) GROUP BY 1"
     return dict(connection.execute(expand(sql)).fetchall())
 
 
 def _options(text: Any) -> dict[str, Any]:
-    """The options of a recorder; none of a damaged row, which verify reports."""
+    """Returns the options of a recorder; an empty dict for a damaged row, which verify reports."""
     try:
         options = json.loads(text)
     except (TypeError, ValueError, RecursionError):

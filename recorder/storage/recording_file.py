@@ -1,4 +1,4 @@
-"""The only writer of recording files: opens them, begins recordings, and makes a plain file of them in the end."""
+"""The only writer of recording files: opens them, begins recordings, and leaves one plain file at the end."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from ..host.liveness import is_recorder_alive
 from ..log import get_logger, suppressed
 from ..model.events import to_storable
 from . import file_check, opening, schema
-from .file_watch import FileLost, FileWatch
+from .file_monitor import FileLost, FileMonitor
 from .recording_writer import RecordingWriter
 
 _log = get_logger(__name__)
-_BUSY_SECONDS = 5.0  # at the start, for who has it locked to let go
-_RETRY_MS = 250  # later: whoever writes tries again
+_BUSY_SECONDS = 5.0  # at the start: how long to wait for a locked file
+_RETRY_MS = 250  # later: the caller retries
 _CHECKPOINT_PAGES = 8192
 _ATTEMPTS, _ATTEMPT_SECONDS = 25, 0.02
 
 
-class Store:
-    """An open recording file. Raises StorageError where writing fails; what was committed before stays."""
+class RecordingFile:
+    """An open recording file. Raises StorageError if a write fails; commits before it are kept."""
 
     def __init__(self, path: Path) -> None:
         file_check.check_writable(path)
@@ -41,13 +41,13 @@ class Store:
             self.db = self._opened()
             self.db.execute("PRAGMA synchronous = NORMAL")
             self.db.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
-        self.watch = FileWatch(path, self._identity)
+        self.monitor = FileMonitor(path, self._identity)
 
     def _opened(self) -> Database:
-        """The database, with its log. Again for a while, if that can't be written.
+        """Opens the database in WAL mode. Retries for half a second if the files beside it can't be written.
 
-        A reader of root's that comes first makes the files beside it, and gives them to the owner of the file, but not
-        in the same moment.
+        A reader that runs as root and comes first creates these files, and only then gives them to the owner of the
+        database.
         """
         for _ in range(_ATTEMPTS):
             try:
@@ -64,8 +64,8 @@ class Store:
 
     def _open(self) -> Database:
         before = file_owner.open_descriptors()
-        # mode=rw: what is not there any more is not made anew, in another place perhaps.
-        # By one thread at a time: that which opens it, and then perhaps that of a WriteQueue.
+        # mode=rw: a file that was removed must not be created again, perhaps in another place.
+        # One thread at a time uses it: first the thread that opens it, later perhaps the thread of a WriteQueue.
         connection = sqlite3.connect(
             f"{self.path.absolute().as_uri()}?mode=rw", uri=True, timeout=_BUSY_SECONDS, check_same_thread=False
         )
@@ -73,9 +73,9 @@ class Store:
         try:
             file_owner.check_opened(self.path, self._identity, before)
             schema.create(connection)
-            opening.check(connection, self.path)  # before the next line changes what isn't for this version to change
+            opening.check(connection, self.path)  # before the next line changes a file of another version
             db.execute("PRAGMA journal_mode = WAL")
-            file_owner.check_opened(self.path, self._identity, before)  # with the files beside it
+            file_owner.check_opened(self.path, self._identity, before)  # now also the files beside it
             opening.check_for_writing(connection, self.path)
             db.execute("BEGIN IMMEDIATE")
             db.execute("ROLLBACK")
@@ -85,7 +85,7 @@ class Store:
         return db
 
     def mark_interrupted(self) -> int:
-        """Recordings whose recorder is gone without having ended them are marked so; returns how many go on."""
+        """Marks recordings whose recorder died as interrupted. Returns how many are still being recorded."""
         going_on = 0
         with self.writing():
             for row in list(self.db["recordings"].rows_where("status = 'recording'")):
@@ -98,25 +98,25 @@ class Store:
                     )
         return going_on
 
-    def begin(self, about: Mapping[str, Any]) -> RecordingWriter:
-        """Starts a recording. about: the columns of `recordings` that are known at the start."""
+    def begin(self, columns: Mapping[str, Any]) -> RecordingWriter:
+        """Begins a recording. columns: values for the columns of `recordings` that are known at the start."""
         with self.writing():
-            row = {key: to_storable(value) for key, value in about.items()}
-            row |= {"options": json.dumps(about["options"]), "status": "recording"}
+            row = {key: to_storable(value) for key, value in columns.items()}
+            row |= {"options": json.dumps(columns["options"]), "status": "recording"}
             recording_id = self.db.table("recordings").insert(row).last_rowid
         assert recording_id is not None
         return RecordingWriter(self, recording_id)
 
     def retry_soon(self) -> None:
-        """From now on, who finds it locked waits for a moment only, and tries again."""
+        """From now on, waits only a moment for a locked file: the caller retries by itself."""
         self.db.execute(f"PRAGMA busy_timeout = {_RETRY_MS}")
 
     def close(self) -> None:
-        """Makes the file one plain file again, unless another process has it open: the last one does it then."""
+        """Merges the log into the file, unless another process has it open: then the last process does that."""
         with contextlib.suppress(sqlite3.Error):
             self.db.execute("PRAGMA busy_timeout = 500")
         try:
-            self.watch.check()
+            self.monitor.check()
         except FileLost as lost:
             self._leave(lost)
             return
@@ -128,9 +128,10 @@ class Store:
         file_owner.give_to_invoking_user(self.path, self._identity)
 
     def _leave(self, lost: FileLost) -> None:
-        """Another file may be at the path by now, and this one's log beside it: it must not be taken for the other's.
+        """Closes a file that no longer is at its path, without harm to another file that may be there now.
 
-        SQLite removes the files beside the database by name when it closes one, so here it doesn't get to that.
+        When SQLite closes a database, it removes the log beside it by name. That log could belong to the other file.
+        So the connection stays open, and only a log that this process has open is emptied and removed.
         """
         logs = [path for path in file_owner.side_files(self.path) if self._is_ours(path)]
         if not lost.is_overwritten:
@@ -140,7 +141,7 @@ class Store:
             with suppressed(__name__, f"removing {path}", OSError):
                 if path.name.endswith("-wal"):
                     os.truncate(path, 0)
-                if not lock_holders.find(self.path):  # else they are in use already, with what is there now
+                if not lock_holders.find(self.path):  # else another process uses them already, with the new file
                     path.unlink()
         self.abandon()
 
@@ -151,19 +152,19 @@ class Store:
         return False
 
     def abandon(self) -> None:
-        """Leaves the connection open until this process ends: to close it would wait for a disk, or remove files."""
+        """Keeps the connection open until this process ends: closing it could wait for a disk, or remove files."""
         ctypes.pythonapi.Py_IncRef(ctypes.py_object(self.db.conn))
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[None]:
-        """Turns what SQLite says of a failed write into a StorageError, whose cause that is."""
+        """Raises SQLite's errors in the block as StorageError. Its __cause__ is the original error."""
         try:
             yield
         except (sqlite3.DatabaseError, MemoryError) as error:
             raise self.failure(error) from error
 
     def failure(self, error: Exception) -> StorageError:
-        """What is told, if SQLite's error is the end."""
+        """Returns the error to raise when an error of SQLite ends the recording."""
         hint = invocation.retry_at_home("--db", self.path)
         if "locked" in str(error):
             holder = lock_holders.describe(self.path) or "by another process"

@@ -1,11 +1,11 @@
 """Writes one recording: events, processes and counts, in short transactions.
 
-The hot path binds as few None as it can: Python's sqlite3 looks for an adapter for each, some 0.4 us a value. So each
-kind of event has a table of its own, in which hardly anything is unknown; what can be derived is a generated column,
-and columns that are nearly always NULL are bound in those rows only in which they say something.
+The hot path binds as few None values as possible: Python's sqlite3 searches for an adapter for each, which takes about
+0.4 us. So each kind of event has its own table, in which nearly every value is known. Values that follow from others
+are generated columns, and columns that are nearly always NULL are bound only in the rows that have a value.
 
-What is to be written is prepared first, and executed then, perhaps by another thread and more than once: an execution
-that fails changes nothing.
+A write is prepared first and executed later, perhaps by another thread and more than once. An execution that fails
+changes nothing.
 """
 
 from __future__ import annotations
@@ -14,82 +14,56 @@ import os
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol
 
 from ..model.events import KERNEL_KINDS, decode_exact
 from ..model.process import RUNNING, Process
 from ..model.recording import INTERRUPTED
 from ..model.source import Counts
 from . import totals
-from .columns import NO_PROGRAM, OF_FREE, Facts, fact_inserts, payload_bytes, process_inserts, process_row, program_row
+from .batch import Batch, Link, ProcessRows
+from .columns import (
+    FREE_COLUMNS,
+    NO_PROGRAM,
+    EventRows,
+    event_inserts,
+    process_inserts,
+    process_row,
+    program_row,
+)
 from .incidents import Incident
 from .totals import Totals
 
-Link: TypeAlias = tuple[int, int]
-"""A row whose parent became known late, and the row of that."""
-
 _COUNTED = tuple(kind.type for kind in KERNEL_KINDS)
-_BLOCK = 1 << 20  # ids: more than what can wait to be written
-_VALUE_BYTES = 40  # what a number takes in a list: 8 of the pointer, 32 of the number
+_BLOCK = 1 << 20  # ids: more than the number of events that can wait to be written
 
 _UPDATE_COUNTS = "UPDATE recordings SET {}, kept_short = ?, updated_ns = ? WHERE id = ?".format(
     ", ".join(f"{kind.name}s_{what} = ?" for what in ("attempted", "written", "lost") for kind in KERNEL_KINDS)
 )
-_FREED = -len(OF_FREE)
-_UPDATE_FREED = f"UPDATE processes SET {', '.join(f'{name} = ?' for name in OF_FREE)} WHERE id = ?"
+_FREED = -len(FREE_COLUMNS)
+_UPDATE_FREED = f"UPDATE processes SET {', '.join(f'{name} = ?' for name in FREE_COLUMNS)} WHERE id = ?"
 
 
-class RecordingFile(Protocol):
-    """The part of a Store that a writer uses."""
+class WritableFile(Protocol):
+    """The part of a RecordingFile that a writer uses."""
 
     db: Any
 
     def writing(self) -> AbstractContextManager[None]: ...
 
 
-@dataclass
-class ProcessRows:
-    """Rows of processes, one behind the other: new ones and known ones, each without and with a program."""
-
-    new: tuple[list[Any], list[Any]] = field(default_factory=lambda: ([], []))
-    known: tuple[list[Any], list[Any]] = field(default_factory=lambda: ([], []))
-    of_frees: list[tuple[Any, ...]] = field(default_factory=list)
-    links: list[Link] = field(default_factory=list)
-
-    @property
-    def values(self) -> int:
-        """How many values they have."""
-        return sum(map(len, (*self.new, *self.known))) + len(self.of_frees) * (len(OF_FREE) + 1) + 2 * len(self.links)
-
-
-@dataclass(frozen=True)
-class Batch:
-    """What one transaction writes. until_ns: Unix ns up to which everything is in the file then."""
-
-    facts: Facts
-    processes: ProcessRows
-    until_ns: int
-
-    @property
-    def bytes(self) -> int:
-        """About what it takes in memory."""
-        values = self.facts.values + self.processes.values
-        return values * _VALUE_BYTES + payload_bytes(self.facts)
-
-
 class RecordingWriter:
-    """Writes one recording of a Store."""
+    """Writes one recording of a RecordingFile."""
 
-    def __init__(self, store: RecordingFile, recording_id: int) -> None:
+    def __init__(self, file: WritableFile, recording_id: int) -> None:
         self.id = recording_id
-        self._store = store
-        self._db = store.db
-        self._ids: deque[range] = deque()  # that are reserved, and not used yet
+        self._file = file
+        self._db = file.db
+        self._ids: deque[range] = deque()  # reserved in the file, and not used yet
         self._prepared = dict.fromkeys(_COUNTED, 0)
         self._written = dict.fromkeys(_COUNTED, 0)
-        self._open: dict[int, tuple[Any, ...]] = {}  # by id, rows of processes that may still change
-        self._insert_facts = fact_inserts(recording_id)
+        self._changeable: dict[int, tuple[Any, ...]] = {}  # rows of processes that may still change, by id
+        self._insert_events = event_inserts(recording_id)
         self._insert_processes = process_inserts(recording_id, replaces=False)
         self._update_processes = process_inserts(recording_id, replaces=True)
 
@@ -100,18 +74,18 @@ class RecordingWriter:
 
     @property
     def prepared(self) -> tuple[int, ...]:
-        """Events that are in the file once all that was prepared is executed, by kind."""
+        """Events that will be in the file when all prepared batches are executed, by kind."""
         return tuple(self._prepared.values())
 
-    has_room = True  # what is written is written at once
+    has_room = True  # write() writes at once
     waiting_bytes = 0
 
     def await_room(self) -> None:
-        """There is always room."""
+        """Returns at once: there is always room."""
 
-    def reserve(self, count: int) -> int:
-        """First of so many ids in a row that nobody else uses. Ids grow from call to call. Raises StorageError."""
-        if not self.can_reserve(count):
+    def reserve_ids(self, count: int) -> int:
+        """Returns the first of `count` consecutive ids that no other recorder uses. Ids grow. Raises StorageError."""
+        if not self.can_reserve_ids(count):
             self.fetch_ids(count)
         while len(self._ids[0]) < count:
             self._ids.popleft()
@@ -119,89 +93,94 @@ class RecordingWriter:
         self._ids[0] = self._ids[0][count:]
         return first
 
-    def can_reserve(self, count: int) -> bool:
-        """Whether so many ids in a row have been fetched."""
+    def can_reserve_ids(self, count: int) -> bool:
+        """True if that many consecutive ids are already fetched."""
         return any(len(each) >= count for each in list(self._ids))
 
     @property
     def needs_ids(self) -> bool:
-        """Whether it is time to fetch some, so that they are there when they are needed."""
+        """True if it is time to fetch a block of ids in advance."""
         return sum(map(len, list(self._ids))) < _BLOCK // 2
 
     @property
-    def has_ids(self) -> bool:
-        """Whether there are enough for all that is taken in at a time."""
-        return self.can_reserve(_BLOCK // 4)
+    def has_enough_ids(self) -> bool:
+        """True if there are enough ids for the largest number of events that one drain returns."""
+        return self.can_reserve_ids(_BLOCK // 4)
 
     def fetch_ids(self, least: int = 0) -> None:
-        """Takes a block of ids. Raises StorageError."""
+        """Reserves a block of ids in the file. Raises StorageError."""
         size = max(_BLOCK, least)
-        with self._store.writing(), self._db.atomic():
-            # A write first, so that no other recorder can come in between.
+        with self._file.writing(), self._db.atomic():
+            # Write first: this takes the lock, so no other recorder can commit in between.
             self._db.execute("UPDATE recordings SET id = id WHERE id = ?", [self.id])
             first = self._db.execute("SELECT coalesce(max(first_id + size), 1) FROM fact_blocks").fetchone()[0]
             self._db.execute("INSERT INTO fact_blocks VALUES (?, ?, ?)", [first, size, self.id])
-        self._ids.append(range(first, first + size))  # never changed by who fetches: reserve() may run meanwhile
+        self._ids.append(range(first, first + size))  # append only: reserve_ids() may run in another thread
 
-    def write(self, facts: Facts, processes: Iterable[Process], until_ns: int, links: Iterable[Link] = ()) -> None:
-        """Events and processes in one transaction."""
-        self.execute(self.prepare(facts, processes, until_ns, links))
+    def write(self, events: EventRows, processes: Iterable[Process], until_ns: int, links: Iterable[Link] = ()) -> None:
+        """Writes events and processes in one transaction. Raises StorageError."""
+        self.execute(self.prepare(events, processes, until_ns, links))
 
-    def prepare(self, facts: Facts, processes: Iterable[Process], until_ns: int, links: Iterable[Link] = ()) -> Batch:
-        """What is to be executed, in the order of these calls."""
+    def prepare(
+        self, events: EventRows, processes: Iterable[Process], until_ns: int, links: Iterable[Link] = ()
+    ) -> Batch:
+        """Returns a batch for execute(). Batches must be executed in the order of these calls."""
         for kind in _COUNTED:
-            self._prepared[kind] += facts.how_many(kind)
-        return Batch(facts, self._sort(processes, links), until_ns)
+            self._prepared[kind] += events.count(kind)
+        return Batch(events, self._sort_rows(processes, links), until_ns)
 
     def execute(self, batch: Batch) -> None:
-        """Writes it. Raises StorageError; then nothing of it is written, and it can be tried again."""
-        with self._store.writing(), self._db.atomic():
-            for inserts, rows in zip(self._insert_facts, (batch.facts.plain, batch.facts.whole), strict=True):
+        """Writes a batch. Raises StorageError; then nothing of the batch is written, and a retry is possible."""
+        with self._file.writing(), self._db.atomic():
+            for inserts, rows in zip(self._insert_events, (batch.events.plain, batch.events.full), strict=True):
                 for kind, values in rows.items():
                     inserts[kind](self._db.conn, values)
             self._write_rows(batch.processes)
             self._db.execute("UPDATE recordings SET updated_ns = ? WHERE id = ?", [batch.until_ns, self.id])
         for kind in _COUNTED:
-            self._written[kind] += batch.facts.how_many(kind)
+            self._written[kind] += batch.events.count(kind)
 
     def write_processes(self, processes: Iterable[Process], links: Iterable[Link] = ()) -> None:
-        """Inserts rows of processes, or brings them up to date, in the caller's transaction; links rows to parents."""
-        self._write_rows(self._sort(processes, links))
+        """Inserts or updates rows of processes, and links rows to their parents, in the caller's transaction."""
+        self._write_rows(self._sort_rows(processes, links))
 
-    def _sort(self, processes: Iterable[Process], links: Iterable[Link]) -> ProcessRows:
-        """Takes the programs of the processes: what is written needs no memory, and isn't written twice."""
+    def _sort_rows(self, processes: Iterable[Process], links: Iterable[Link]) -> ProcessRows:
+        """Sorts the rows by the statement that writes them. Takes the programs out of the processes.
+
+        So a program is written once, and needs no memory after that.
+        """
         rows = ProcessRows(links=list(links))
         for process in processes:
             row = process_row(process)
-            before = self._open.pop(process.id, None)
+            before = self._changeable.pop(process.id, None)
             if process.state == RUNNING or process.cpu_ns is None:
-                self._open[process.id] = row
+                self._changeable[process.id] = row
             program = process.take_program() if process.has_new_program else None
-            plain, whole = rows.new if before is None else rows.known
+            without_program, with_program = rows.new if before is None else rows.known
             if program is not None and (before is not None or program != NO_PROGRAM):
-                whole += row
-                whole += program_row(program)
+                with_program += row
+                with_program += program_row(program)
             elif before is None or before[:_FREED] != row[:_FREED]:
-                plain += row
+                without_program += row
             else:
-                rows.of_frees.append((*row[_FREED:], process.id))
+                rows.freed.append((*row[_FREED:], process.id))
         return rows
 
     def _write_rows(self, rows: ProcessRows) -> None:
-        # A plain insert costs less than one that must look for a row that is there.
+        # A plain insert costs less than an upsert, which searches for an existing row.
         for inserts, values in ((self._insert_processes, rows.new), (self._update_processes, rows.known)):
-            for insert, of_one_shape in zip(inserts, values, strict=True):
-                insert(self._db.conn, of_one_shape)
-        self._db.conn.executemany(_UPDATE_FREED, rows.of_frees)
+            for insert, values_of_shape in zip(inserts, values, strict=True):
+                insert(self._db.conn, values_of_shape)
+        self._db.conn.executemany(_UPDATE_FREED, rows.freed)
         self._db.conn.executemany("UPDATE processes SET parent_id = ?2 WHERE id = ?1", rows.links)
 
-    def forget(self, process_id: int) -> None:
-        """This process's row will not change any more."""
-        self._open.pop(process_id, None)
+    def forget_process(self, process_id: int) -> None:
+        """Frees the memory for this process: its row will not change any more."""
+        self._changeable.pop(process_id, None)
 
     def write_counts(self, counts: Counts, until_ns: int) -> None:
-        """Brings the counts of attempted, written and lost events up to date."""
-        with self._store.writing(), self._db.atomic():
+        """Updates the counts of attempted, written and lost events."""
+        with self._file.writing(), self._db.atomic():
             unknown = (None,) * len(_COUNTED)
             attempted, lost = (counts.attempted, counts.lost) if counts.are_known else (unknown, unknown)
             kept_short = counts.kept_short if counts.are_known else None
@@ -224,14 +203,14 @@ class RecordingWriter:
         self._add("INSERT OR IGNORE INTO incidents VALUES (?, ?, ?, ?, ?, ?)", [row])
 
     def _add(self, statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
-        # Not insert_all(): of one row that it ignores it asks for the rowid, which these tables have not.
-        with self._store.writing(), self._db.atomic():
+        # Not insert_all(): if it ignores a row, it asks for its rowid, and these tables have none.
+        with self._file.writing(), self._db.atomic():
             self._db.conn.executemany(statement, rows)
 
     def finish(self, status: str, ended_ns: int) -> None:
-        """Ends the recording, and gives back the ids that it didn't need. One that was interrupted has no end."""
-        with self._store.writing(), self._db.atomic():
-            # A write first: after a read, another recorder's commit in between would be an error at once.
+        """Ends the recording, and returns the ids that it didn't use. An interrupted recording gets no end."""
+        with self._file.writing(), self._db.atomic():
+            # Write first: after a read, a commit of another recorder would be an error at once (SQLITE_BUSY).
             self._db.execute(
                 "UPDATE recordings SET status = ?, ended_ns = ?, updated_ns = ? WHERE id = ?",
                 [status, None if status == INTERRUPTED else ended_ns, ended_ns, self.id],
@@ -245,5 +224,5 @@ class RecordingWriter:
             self._db.execute("DELETE FROM fact_blocks WHERE recording_id = ? AND size <= 0", [self.id])
 
     def totals(self) -> Totals:
-        """What the recording holds by now."""
-        return totals.of(self._db.conn, self.id)
+        """Returns the totals of what is written so far."""
+        return totals.count_totals(self._db.conn, self.id)

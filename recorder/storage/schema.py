@@ -1,4 +1,4 @@
-"""How a new file gets its tables and indexes."""
+"""Creates the tables and indexes of a new file."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from .file_check import APPLICATION_ID, SCHEMA_VERSION
 STATEMENTS = (
     *TABLES,
     "CREATE INDEX programs_of_process ON programs (process_id)",
-    # Rows come in the order of their starts, so this grows at its end only; what is counted over time is all in it.
+    # Rows come in the order of their starts, so this index grows only at its end. It covers what is counted over time.
     "CREATE INDEX processes_by_time ON processes (recording_id, start_ns, end_ns, state, status, kernel)",
 )
-"""What the current schema is made by."""
+"""The SQL statements that create the current schema."""
 
 
 def create(connection: sqlite3.Connection) -> None:
-    """Makes the tables of an empty file; a file that has any is left as it is."""
+    """Creates the tables in an empty file. Does nothing in a file that has tables."""
     if _is_made(connection):
         return
-    connection.execute("BEGIN IMMEDIATE")  # so that two recorders that start on a new file don't both make the tables
+    connection.execute("BEGIN IMMEDIATE")  # two recorders may start on the same new file
     with connection:
         if _is_made(connection):
             return

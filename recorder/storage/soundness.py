@@ -1,4 +1,4 @@
-"""Whether a file has the tables, columns and values that webpf writes, and what of it is otherwise."""
+"""Checks whether a file has the tables, columns and values that webpf writes, and describes what differs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ..model.events import GREATEST
 from .ddl import TABLES
 from .file_check import SCHEMA_VERSION
 
-# SQLite's type -> what typeof() says of such a value, and its Python type.
+# SQLite's type -> the result of typeof(), and the Python type.
 _TYPES: dict[str, tuple[str, type]] = {"INTEGER": ("integer", int), "TEXT": ("text", str), "BLOB": ("blob", bytes)}
 
 
@@ -20,15 +20,15 @@ TRIGGERS = "SELECT name, sql FROM sqlite_schema WHERE type = 'trigger'"
 
 
 class Column(NamedTuple):
-    """A column as ddl.py has it. type: SQLite's."""
+    """A column as defined in ddl.py. type: SQLite's type name."""
 
     type: str
     is_required: bool
 
 
 @cache
-def columns() -> dict[str, dict[str, Column]]:
-    """All tables with their columns in order, as this version makes them."""
+def schema_columns() -> dict[str, dict[str, Column]]:
+    """Returns the columns of each table in order, as this version creates them."""
     connection = sqlite3.connect(":memory:")
     for statement in TABLES:
         connection.execute(statement)
@@ -44,54 +44,54 @@ def columns() -> dict[str, dict[str, Column]]:
     return found
 
 
-def _there(connection: sqlite3.Connection, table: str) -> list[str]:
-    """Of the columns that webpf knows, those that a table has, in order."""
+def _existing_columns(connection: sqlite3.Connection, table: str) -> list[str]:
+    """Returns those of webpf's columns that a table in the file has, in order."""
     found = {row[1] for row in connection.execute(f"PRAGMA table_xinfo({table})")}
-    return [name for name in columns()[table] if name in found]
+    return [name for name in schema_columns()[table] if name in found]
 
 
-def problems(connection: sqlite3.Connection, in_strict: bool = True) -> Iterator[str]:
-    """What is not as webpf makes it. in_strict: see wrong_values()."""
-    yield from lacks(connection)
-    yield from _oddities(connection)
-    yield from wrong_values(connection, in_strict)
-    if "options" in _there(connection, "recordings"):
+def find_problems(connection: sqlite3.Connection, in_strict: bool = True) -> Iterator[str]:
+    """Yields everything in the file that differs from what webpf writes. in_strict: see find_wrong_values()."""
+    yield from missing_columns(connection)
+    yield from _schema_problems(connection)
+    yield from find_wrong_values(connection, in_strict)
+    if "options" in _existing_columns(connection, "recordings"):
         for (number,) in connection.execute("SELECT id FROM recordings WHERE json_valid(options) IS NOT 1"):
-            yield f"values: the options of recording {number} are no JSON"
-    if len(_there(connection, "fact_blocks")) == len(columns()["fact_blocks"]):
-        yield from problems_of_blocks(connection)
-    yield from problems_of_ids(connection)
+            yield f"values: the options of recording {number} are not JSON"
+    if len(_existing_columns(connection, "fact_blocks")) == len(schema_columns()["fact_blocks"]):
+        yield from find_block_problems(connection)
+    yield from find_id_problems(connection)
 
 
-def damage(connection: sqlite3.Connection, may_lack: Collection[str] = ()) -> Iterator[str]:
-    """What keeps a file from being written as a whole anew, by rebuild or upgrade. may_lack: see lacks()."""
+def find_damage(connection: sqlite3.Connection, optional: Collection[str] = ()) -> Iterator[str]:
+    """Yields the problems that keep rebuild or upgrade from writing the file anew. optional: see missing_columns()."""
     [(message,)] = connection.execute("PRAGMA integrity_check(1)")
     if message != "ok":
         yield f"SQLite: {message}"
-    yield from lacks(connection, may_lack)
-    yield from wrong_values(connection, in_strict=False)
-    yield from problems_of_ids(connection)
-    yield from lost_references(connection, "recordings")
+    yield from missing_columns(connection, optional)
+    yield from find_wrong_values(connection, in_strict=False)
+    yield from find_id_problems(connection)
+    yield from find_dangling_references(connection, "recordings")
 
 
-def lacks(connection: sqlite3.Connection, may_lack: Collection[str] = ()) -> Iterator[str]:
-    """Tables and columns that are not there. may_lack: those that may be absent, as `table` and `table.column`."""
-    for table, wanted in columns().items():
-        found = _there(connection, table)
+def missing_columns(connection: sqlite3.Connection, optional: Collection[str] = ()) -> Iterator[str]:
+    """Yields a message for each missing table or column. optional: `table` or `table.column` that may be missing."""
+    for table, wanted in schema_columns().items():
+        found = _existing_columns(connection, table)
         if found:
-            missing = [name for name in wanted if name not in found and f"{table}.{name}" not in may_lack]
+            missing = [name for name in wanted if name not in found and f"{table}.{name}" not in optional]
             yield from (f"schema: {table} has no column {name}" for name in missing)
-        elif table not in may_lack:
+        elif table not in optional:
             yield f"schema: there is no table {table}"
 
 
-def _oddities(connection: sqlite3.Connection) -> Iterator[str]:
-    if version(connection) < 1:
-        yield f"schema: its version is not one from 1 to {SCHEMA_VERSION}"
-    for table in sorted(columns().keys() - _strict(connection)):
-        if _there(connection, table):
+def _schema_problems(connection: sqlite3.Connection) -> Iterator[str]:
+    if read_version(connection) < 1:
+        yield f"schema: its version is not between 1 and {SCHEMA_VERSION}"
+    for table in sorted(schema_columns().keys() - _strict(connection)):
+        if _existing_columns(connection, table):
             yield f"schema: {table} is not STRICT, so it can hold values of any type"
-    for table, wanted in columns().items():
+    for table, wanted in schema_columns().items():
         for row in connection.execute(f"PRAGMA table_xinfo({table})"):
             if row[1] not in wanted:
                 yield f"schema: {table} has a column {row[1]}, which is not webpf's"
@@ -99,8 +99,8 @@ def _oddities(connection: sqlite3.Connection) -> Iterator[str]:
         yield f"schema: there is a trigger {name}, which is not webpf's"
 
 
-def version(connection: sqlite3.Connection) -> int:
-    """The number of its schema, as the file has it."""
+def read_version(connection: sqlite3.Connection) -> int:
+    """Returns the schema version that the file has (PRAGMA user_version)."""
     return int(connection.execute("PRAGMA user_version").fetchone()[0])
 
 
@@ -108,75 +108,76 @@ def _strict(connection: sqlite3.Connection) -> set[str]:
     return {row[1] for row in connection.execute("PRAGMA table_list") if row[0] == "main" and row[5]}
 
 
-def wrong_values(connection: sqlite3.Connection, in_strict: bool) -> Iterator[str]:
-    """Values of another type than their column's, and NULLs where none can be.
+def find_wrong_values(connection: sqlite3.Connection, in_strict: bool) -> Iterator[str]:
+    """Yields a message for each column with values of another type, or with NULL where none is allowed.
 
-    in_strict: also of STRICT tables, in which SQLite's own checks look for them; but not in columns of the type ANY.
+    in_strict: check all columns of STRICT tables; otherwise only those of type ANY, as SQLite's integrity check covers
+    the others.
     """
     strict = set() if in_strict else _strict(connection)
-    for table, known in columns().items():
-        names = _there(connection, table)
-        if table in strict and table != "recordings":  # which has few rows
+    for table, known in schema_columns().items():
+        names = _existing_columns(connection, table)
+        if table in strict and table != "recordings":  # it has few rows, so it is always checked
             names = [name for name in names if known[name].type == "ANY"]
-        yield from _problems_of_values(connection, table, names)
+        yield from _wrong_values_of(connection, table, names)
 
 
-def _problems_of_values(connection: sqlite3.Connection, table: str, names: list[str]) -> Iterator[str]:
+def _wrong_values_of(connection: sqlite3.Connection, table: str, names: list[str]) -> Iterator[str]:
     if not names:
         return
-    wrong = [_is_wrong(name, columns()[table][name]) for name in names]
+    wrong = [_is_wrong(name, schema_columns()[table][name]) for name in names]
     counts = connection.execute(f"SELECT {', '.join(f'total({each})' for each in wrong)} FROM {table}").fetchone()
     for name, count in zip(names, counts, strict=True):
         if count:
-            column = columns()[table][name]
+            column = schema_columns()[table][name]
             reasons = ["neither text nor bytes" if column.type == "ANY" else f"not of the type {column.type}"]
-            reasons += ["NULL"] * column.is_required + ["no time that can be"] * name.endswith("_ns")
+            reasons += ["NULL"] * column.is_required + ["an impossible time"] * name.endswith("_ns")
             yield f"values: {int(count):,} of {table}.{name} are {', or '.join(reasons)}"
 
 
 def _is_wrong(name: str, column: Column) -> str:
-    """SQL that tells it of a value."""
-    # ANY is that of paths.
+    """Returns an SQL condition that is true for a wrong value."""
+    # Paths have the type ANY.
     allowed = ["text", "blob"] if column.type == "ANY" else [_TYPES[column.type][0]]
     if not column.is_required:
         allowed.append("null")
     wrong = f"typeof({name}) NOT IN ({', '.join(map(repr, allowed))})"
-    # Beyond that, what is added to it can be too much for SQLite, or its time be none that a calendar has.
+    # Larger values could overflow when something is added, or be no valid date.
     return f"({wrong} OR {name} NOT BETWEEN {-GREATEST} AND {GREATEST})" if name.endswith("_ns") else wrong
 
 
-def problems_of_blocks(connection: sqlite3.Connection) -> Iterator[str]:
-    """Blocks of numbers of events that can't be; there are few."""
+def find_block_problems(connection: sqlite3.Connection) -> Iterator[str]:
+    """Yields blocks of event ids that are impossible. There are few blocks."""
     end = 1
     for first, size in connection.execute("SELECT first_id, size FROM fact_blocks ORDER BY first_id"):
         if not isinstance(first, int) or not isinstance(size, int) or not 0 < first <= first + size <= GREATEST:
-            yield f"fact_blocks: there can't be {size} numbers from {first} on"
+            yield f"fact_blocks: a block of {size} ids from {first} is impossible"
             continue
         if first < end:
-            yield f"fact_blocks: the block at {first} begins within another"
+            yield f"fact_blocks: the block at {first} overlaps another block"
         end = max(end, first + size)
 
 
-def lost_references(connection: sqlite3.Connection, only: str | None = None) -> Iterator[str]:
-    """Rows that point to a row that is not there: the first ten; only: of those that point to this table."""
+def find_dangling_references(connection: sqlite3.Connection, only: str | None = None) -> Iterator[str]:
+    """Yields the first ten rows that refer to a row that doesn't exist. only: just references to this table."""
     found = (row for row in connection.execute("PRAGMA foreign_key_check") if only in (None, row[2]))
     for table, row, target, _ in islice(found, 10):
-        yield f"row {row} of {table} points to a row of {target} that is not there"
+        yield f"row {row} of {table} refers to a row of {target} that doesn't exist"
 
 
-def problems_of_ids(connection: sqlite3.Connection) -> Iterator[str]:
-    """Ids that can't be: those of an event grow from 1 on."""
-    for table, known in columns().items():
-        if "id" in known and "id" in _there(connection, table):
+def find_id_problems(connection: sqlite3.Connection) -> Iterator[str]:
+    """Yields the tables that have impossible ids. Valid event ids count up from 1."""
+    for table, known in schema_columns().items():
+        if "id" in known and "id" in _existing_columns(connection, table):
             sql = f"SELECT (SELECT min(id) FROM {table}), (SELECT max(id) FROM {table})"
             first, last = connection.execute(sql).fetchone()
             if first is not None and not 0 < first <= last <= GREATEST:
                 yield f"values: {table} has ids from {first} to {last}"
 
 
-def fitting(table: str, row: Mapping[str, Any]) -> dict[str, Any]:
-    """A row with None for values of another type than its column's, and for columns that are not there."""
-    known = columns()[table]
+def valid_values(table: str, row: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the row with None for values of a wrong type, and for columns that the file lacks."""
+    known = schema_columns()[table]
     return dict.fromkeys(known) | {
         name: value if name not in known or isinstance(value, _TYPES.get(known[name].type, ("", object))[1]) else None
         for name, value in row.items()

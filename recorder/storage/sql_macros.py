@@ -1,7 +1,7 @@
-"""Macros for SQL, written `name!(argument, ...)`: the one home of what many statements say in the same way.
+"""Macros for SQL, written `name!(argument, ...)`: one definition for SQL that many statements share.
 
-No SQL has a `!` that isn't followed by `=`, so what is left unexpanded is a syntax error in every database. The result
-is plain SQL. Strings, quoted names and comments stay as they are.
+The result is plain SQL. In SQL, `!` occurs only before `=`, so a macro that is not expanded is a syntax error in every
+database. Strings, quoted names and comments stay unchanged.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Macro:
-    """A piece of SQL with a name. Its text holds {argument} for each argument, and may use other macros."""
+    """A named piece of SQL. Its text has {argument} for each argument, and may use other macros."""
 
     name: str
     arguments: tuple[str, ...]
@@ -23,7 +23,7 @@ class Macro:
 
     @property
     def call(self) -> str:
-        """How it is written: name!(argument, ...)."""
+        """The form of a call: name!(argument, ...)."""
         return f"{self.name}!({', '.join(self.arguments)})"
 
 
@@ -34,7 +34,7 @@ MACROS = {
         Macro(
             "recording_before",
             ("number",),
-            "the number of the recording before another",
+            "the number of the recording before this number",
             """\
 (
     SELECT max(id)
@@ -45,20 +45,20 @@ MACROS = {
         Macro(
             "until_ns",
             ("r",),
-            "the end of a recording r; while it goes on, its latest commit",
+            "the end of a recording r; during a recording, its latest commit",
             "coalesce({r}.ended_ns, {r}.updated_ns)",
         ),
         Macro(
             "option",
             ("r", "name"),
-            "an option with which a recording r was made; NULL if it has none of this name",
+            "the value of an option of a recording r; NULL if it was not set",
             "CASE WHEN json_valid({r}.options) THEN json_extract({r}.options, '$.{name}') END",
         ),
         Macro(
             "command",
             ("r", "column"),
             "a column of the process that `record -- COMMAND` started, in a recording r; NULL if there was no command",
-            # In the order of the index over time, so that it is found at once.
+            # Uses the index processes_by_time, so this is fast.
             """\
 (
     SELECT of_command.{column}
@@ -74,19 +74,19 @@ MACROS = {
         Macro(
             "begin_ns",
             ("r",),
-            "from when the times of a recording r count: the start of its command, or else of the recording",
+            "the zero of the times in a recording r: the start of its command, or else of the recording",
             "coalesce(command!({r}, start_ns), {r}.started_ns)",
         ),
         Macro(
             "is_counted",
             ("p",),
-            "whether a process p is one of those that queries count and show: not a thread of the kernel's own",
+            "whether queries count and show a process p: true unless it is a kernel thread",
             "{p}.kernel IS NOT 1",
         ),
         Macro(
             "is_counted_or_kernel",
             ("p", "shows_kernel"),
-            "the same, but with the kernel's own threads if the second argument is true",
+            "the same, but true for kernel threads too if the second argument is true",
             "({p}.kernel IS NOT 1 OR {shows_kernel})",
         ),
         Macro(
@@ -104,13 +104,13 @@ END""",
         Macro(
             "last_ns",
             ("p", "until_ns"),
-            "until when a process p is drawn: its end; the second argument if it is running; its start if it is lost",
+            "where the bar of a process p ends: its end; the second argument if it is running; its start if it is lost",
             "coalesce({p}.end_ns, CASE {p}.state WHEN 'running' THEN {until_ns} ELSE {p}.start_ns END)",
         ),
         Macro(
             "owners_of_pid",
             ("recording", "pid"),
-            "a SELECT of the ids of the processes that had a pid in a recording, the latest first",
+            "a SELECT of the ids of the processes that had a pid in a recording, latest first",
             """\
 SELECT id
 FROM processes
@@ -131,7 +131,7 @@ ORDER BY start_ns DESC, id DESC""",
         Macro(
             "signal_names",
             (),
-            "rows of the number and the name of each signal, without SIG, as on x86 and arm",
+            "rows with the number and name of each signal, without SIG, as on x86 and Arm",
             """\
 VALUES (1, 'HUP'), (2, 'INT'), (3, 'QUIT'), (4, 'ILL'), (5, 'TRAP'), (6, 'ABRT'), (7, 'BUS'), (8, 'FPE'), (9, 'KILL'),
     (10, 'USR1'), (11, 'SEGV'), (12, 'USR2'), (13, 'PIPE'), (14, 'ALRM'), (15, 'TERM'), (16, 'STKFLT'), (24, 'XCPU'),
@@ -139,7 +139,7 @@ VALUES (1, 'HUP'), (2, 'INT'), (3, 'QUIT'), (4, 'ILL'), (5, 'TRAP'), (6, 'ABRT')
         ),
     )
 }
-"""All macros, by name. To them comes `param!(name)`, which each saved query's head defines."""
+"""All macros, by name. In addition, each saved query's head defines `param!(name)`."""
 
 PARAMETER = "param"
 _QUOTED = r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|`(?:[^`]|``)*`|\[[^\]]*\]|--[^\n]*|/\*.*?(?:\*/|\Z)"""
@@ -148,10 +148,10 @@ _WITHIN = re.compile(rf"{_QUOTED}|[(),]", re.DOTALL)
 
 
 def expand(sql: str, parameters: Mapping[str, str] | None = None, line: int = 1) -> str:
-    """SQL with each macro replaced by its text. Raises ValueError, with the line, for what is no macro's right call.
+    """Returns the SQL with each macro replaced by its text. Raises ValueError, with the line, for a wrong call.
 
-    parameters: the SQL of the value of each parameter, for param!(name); it may use macros too. line: the number of
-    the first line of the SQL, for messages.
+    parameters: SQL for the value of each parameter, for param!(name); it may use macros. line: the number of the first
+    line of the SQL, for messages.
     """
     return "".join(_pieces(sql, parameters or {}, line))
 
@@ -176,7 +176,7 @@ def _next_call(sql: str, position: int) -> re.Match[str] | None:
 
 
 def _arguments(sql: str, call: re.Match[str], line: int) -> tuple[list[str], int]:
-    """The arguments of a call as they are written, and where the text goes on behind it."""
+    """Returns the arguments of a call as they are written, and the position behind the call."""
     if not call["name"] or not call["open"]:
         raise ValueError(f"line {line}: a macro is written name!(...), not {call[0]!r}")
     found: list[str] = []
@@ -189,13 +189,13 @@ def _arguments(sql: str, call: re.Match[str], line: int) -> tuple[list[str], int
             found.append(sql[begin : match.start()].strip())
             begin = match.end()
         depth += {"(": 1, ")": -1}.get(match[0], 0)
-    raise ValueError(f"line {line}: {call[0]} has no end")
+    raise ValueError(f"line {line}: {call[0]} is not closed")
 
 
 def _definition(
     name: str, arguments: list[str], parameters: Mapping[str, str], line: int
 ) -> tuple[str, tuple[str, ...]]:
-    """The text of a macro, and the names of its arguments. Raises ValueError."""
+    """Returns the text of a macro, and the names of its arguments. Raises ValueError."""
     wanted = ("name",) if name == PARAMETER else MACROS[name].arguments if name in MACROS else None
     if wanted is None:
         near = difflib.get_close_matches(name, [*MACROS, PARAMETER], n=1)

@@ -1,20 +1,20 @@
-"""Settings of the SQLite library as a whole, which Python's module has no words for."""
+"""Settings of the whole SQLite library, which Python's sqlite3 module can't change."""
 
 from __future__ import annotations
 
 import contextlib
 import ctypes
-import sqlite3  # noqa: F401 - first, so that the library which it uses is the one that is found by this name
+import sqlite3  # noqa: F401 - imported first, so that the name below finds the library that Python uses
 
 _LIBRARY = "libsqlite3.so.0"
 _CONFIG_MULTITHREAD, _CONFIG_MEMSTATUS = 2, 9  # sqlite3.h
 
 
-def drop_locks() -> None:
-    """From now on each connection is used by one thread at a time, so that SQLite need not lock it for every value.
+def disable_locks() -> None:
+    """Turns off SQLite's locks around each call. From then on, each connection must be used by one thread at a time.
 
-    Of all CPU time that a recorder takes, these locks are a twentieth. To be called while no connection is open. Where
-    Python doesn't use SQLite as a shared library, nothing changes.
+    These locks take a twentieth of a recorder's CPU time. Call this while no connection is open. It has no effect if
+    Python doesn't use SQLite as a shared library.
     """
     with contextlib.suppress(OSError, AttributeError):
         library = ctypes.CDLL(_LIBRARY)

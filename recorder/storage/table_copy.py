@@ -1,4 +1,4 @@
-"""Copies the tables of one recording file into another, which has the first attached as `source`."""
+"""Copies tables between recording files. The source is attached to the connection of the new file as `source`."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from ..model.events import ALL_KINDS
 from ..progress import Work
 from . import opening
 
-BY_ID = ("processes", *(kind.table for kind in ALL_KINDS))
-"""The tables with most rows. Their ids are events' numbers."""
+TABLES_BY_ID = ("processes", *(kind.table for kind in ALL_KINDS))
+"""The tables with the most rows. Their ids are event ids."""
 
-TABLES = ("recordings", *BY_ID, "cgroup_paths", "working_directories", "incidents", "fact_blocks")
+TABLES = ("recordings", *TABLES_BY_ID, "cgroup_paths", "working_directories", "incidents", "fact_blocks")
 """All tables."""
 
 _STEP = 50_000  # rows
 
 
-class Copied:
-    """How much is copied, counted in rows of the tables that have most. total: how many there are."""
+class CopyProgress:
+    """Reports how many rows of the largest tables are copied. total: how many rows they have."""
 
     def __init__(self, work: Work, total: int) -> None:
         self._work = work
@@ -28,40 +28,44 @@ class Copied:
         self._done = 0
 
     def add(self, rows: int) -> None:
-        """Reports so many rows more. Raises Interrupted."""
+        """Reports that this many more rows are copied. Raises Interrupted."""
         self._done += rows
         self._work.at(self._done, self._total)
 
 
 def count_rows(connection: sqlite3.Connection) -> int:
-    """Rows of a file in the tables that have most."""
-    return sum(int(connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]) for table in BY_ID)
+    """Returns how many rows the largest tables of a file have."""
+    return sum(int(connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]) for table in TABLES_BY_ID)
 
 
-def copy(connection: sqlite3.Connection, path: Path, table: str, values: Mapping[str, str], copied: Copied) -> None:
-    """Copies a table. path: of the source.
+def copy_table(
+    connection: sqlite3.Connection, path: Path, table: str, values: Mapping[str, str], progress: CopyProgress
+) -> None:
+    """Copies a table. path: the source file, for messages.
 
-    values: by column of the new file, SQL for its value, made of the columns of the source.
+    values: for each column of the new table, an SQL expression over the columns of the source.
     Raises DataError for rows that belong to no recording, and sqlite3.Error.
     """
     insert = f"INSERT INTO main.{table} ({', '.join(values)}) SELECT {', '.join(values.values())} FROM source.{table}"
-    if table not in BY_ID:
+    if table not in TABLES_BY_ID:
         connection.execute(f"{insert} ORDER BY 1")
         return
-    # So many rows at a time, by their ids, between which there may be gaps of any size.
+    # Copy _STEP rows at a time. There may be gaps of any size between ids.
     step = f"SELECT max(id), count(*) FROM (SELECT id FROM source.{table} WHERE id > ? ORDER BY id LIMIT {_STEP})"
-    its_own = "recording_id IN (SELECT id FROM source.recordings)"
+    has_recording = "recording_id IN (SELECT id FROM source.recordings)"
     after = 0
     while (found := connection.execute(step, [after]).fetchone())[1]:
         last, rows = found
-        # One that belonged to no recording here would, after a merge, belong to one of the next file there.
-        inserted = connection.execute(f"{insert} WHERE id > ? AND id <= ? AND {its_own} ORDER BY id", [after, last])
+        # After a merge, a row without a recording would belong to a recording of the next file.
+        inserted = connection.execute(
+            f"{insert} WHERE id > ? AND id <= ? AND {has_recording} ORDER BY id", [after, last]
+        )
         if inserted.rowcount != rows:
-            raise opening.damaged(path, f"rows of {table} belong to no recording")
-        copied.add(rows)
+            raise opening.damage_error(path, f"rows of {table} belong to no recording")
+        progress.add(rows)
         after = last
 
 
 def stored_columns(connection: sqlite3.Connection, schema: str, table: str) -> list[str]:
-    """Columns that are not generated. schema: main or source. None if there is no such table."""
+    """Returns the columns that are not generated; an empty list if there is no such table. schema: main or source."""
     return [row[1] for row in connection.execute(f"PRAGMA {schema}.table_info({table})")]

@@ -1,6 +1,7 @@
-"""Files under a hidden name, until they are whole and get their own.
+"""Temporary files with hidden names: an output is written to one of them, and renamed when it is complete.
 
-A process that is killed leaves such a file. The next one in the same folder removes it: the kernel ended its lock.
+A process that is killed leaves its temporary file behind. The next process that writes to the same folder removes it:
+the kernel has released the lock of the killed process.
 """
 
 from __future__ import annotations
@@ -17,39 +18,39 @@ _PREFIX, _SUFFIX = ".webpf-", ".tmp"
 
 
 def make(folder: Path) -> tuple[int, str]:
-    """Makes a new file of mode 0600, and removes what killed processes of this user have left in the folder.
+    """Creates a file of mode 0600. Removes files in the folder that killed processes of this user have left.
 
-    Returns its descriptor, which keeps it locked (flock) as long as it is open, and its path. Raises OSError.
+    Returns its descriptor, which holds a lock (flock) until it is closed, and its path. Raises OSError.
     """
-    for left in folder.glob(f"{_PREFIX}????????{_SUFFIX}"):
+    for leftover in folder.glob(f"{_PREFIX}????????{_SUFFIX}"):
         with contextlib.suppress(OSError):
-            descriptor = os.open(left, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+            descriptor = os.open(leftover, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
             try:
                 status = os.fstat(descriptor)
                 if stat.S_ISREG(status.st_mode) and status.st_uid == os.geteuid():
                     fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    remove(left)
+                    remove(leftover)
             finally:
                 os.close(descriptor)
     while True:
         descriptor, name = tempfile.mkstemp(dir=folder, prefix=_PREFIX, suffix=_SUFFIX)
         if _is_locked(descriptor) and Path(name).exists():
             return descriptor, name
-        os.close(descriptor)  # another process came between these lines, and took the file for left
+        os.close(descriptor)  # another process took it for a leftover before it was locked
 
 
 def _is_locked(descriptor: int) -> bool:
-    """Locks a file; False if another process was quicker."""
+    """Locks a file. Returns False if another process holds the lock."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
-    except OSError:  # where there are no locks, nothing is ever taken for left
+    except OSError:  # without locks on this file system, no file is ever removed as a leftover
         return True
     return True
 
 
 def remove(temporary: Path) -> None:
-    """Removes such a file, with those that SQLite made beside it."""
-    for left in temporary.parent.glob(f"{glob.escape(temporary.name)}*"):
-        left.unlink(missing_ok=True)
+    """Removes a temporary file, and the files that SQLite made beside it."""
+    for leftover in temporary.parent.glob(f"{glob.escape(temporary.name)}*"):
+        leftover.unlink(missing_ok=True)

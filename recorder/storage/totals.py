@@ -1,4 +1,4 @@
-"""What a recording holds, in a few numbers: for the line at its end."""
+"""Counts the processes of a recording for its summary."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from .sql_macros import expand
 
 @dataclass(frozen=True)
 class Totals:
-    """What a recording holds, for its summary, without the kernel's own threads.
+    """Numbers of processes in a recording, without kernel threads.
 
-    cpu_unknown: how many exited without the kernel saying what CPU time they used (it does so when it frees them).
-    longest: (comm, pid, lifetime_ns) of an exited process.
+    cpu_unknown: exited processes whose CPU time is unknown, because the kernel reports it later, when it frees them.
+    longest: (comm, pid, lifetime_ns) of the exited process that lived longest.
     """
 
     processes: int
@@ -25,8 +25,8 @@ class Totals:
     longest: tuple[str, int, int] | None
 
 
-def of(connection: sqlite3.Connection, recording_id: int) -> Totals:
-    """Counts a recording's processes, without the kernel's own threads."""
+def count_totals(connection: sqlite3.Connection, recording_id: int) -> Totals:
+    """Counts the processes of a recording, without kernel threads."""
     exited = running = lost = failed = cpu_unknown = 0
     for state, count, unsuccessful, without_cpu in connection.execute(
         expand(

@@ -1,6 +1,6 @@
-"""Whether a file is what it says: sound, with balanced books, and with processes that follow from its raw facts.
+"""Verifies a file: it is sound, its event counts match, and its processes follow from its raw events.
 
-It only reads, in one transaction, so that a recording which goes on can be verified too.
+It only reads, in one transaction, so it can also verify a file during a recording.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from . import event_reader, opening, reader, soundness
 from .columns import NO_PROGRAM, PROCESS_COLUMNS, TABLES, process_row, program_row
 
 _BATCH = 10_000
-# Blocks don't overlap, so only the last that begins at or before a number can hold it.
+# Blocks don't overlap, so only the last block that begins at or before an id can contain it.
 _OWNER = (
-    "SELECT CASE WHEN fact.id < first_id + size THEN recording_id END FROM fact_blocks"
-    " WHERE first_id <= fact.id ORDER BY first_id DESC LIMIT 1"
+    "SELECT CASE WHEN event.id < first_id + size THEN recording_id END FROM fact_blocks"
+    " WHERE first_id <= event.id ORDER BY first_id DESC LIMIT 1"
 )
 _PARENT = PROCESS_COLUMNS.index("parent_id")
 _COUNTED = tuple(kind.table for kind in KERNEL_KINDS)
@@ -32,7 +32,7 @@ _COUNTED = tuple(kind.table for kind in KERNEL_KINDS)
 
 @dataclass(frozen=True)
 class Finding:
-    """What was found of one recording, or (recording is None) of the file. problems: none if all is right.
+    """The result for one recording, or for the file itself (recording is None). problems: empty if all is right.
 
     processes, events: how many rows the recording has.
     """
@@ -44,35 +44,39 @@ class Finding:
 
 
 def verify(path: Path, work: Work = UNWATCHED, only: int | str | None = None) -> Iterator[Finding]:
-    """Looks at the file, then at each recording. Raises NotFound or DataError if it can't be read; Interrupted."""
+    """Yields a finding for the file, then for each recording. Raises NotFound, DataError, and work's Interrupted.
+
+    only: verify just this recording (number or name).
+    """
     with reader.reading(path) as connection:
         work.watch(connection)
         connection.execute("BEGIN")
         recordings = reader.recordings(connection) if only is None else [reader.find(connection, path, only)]
-        checks = (lambda: _unsound(connection), lambda: soundness.problems(connection, in_strict=False))
-        problems = [problem for check in checks for problem in _as_far_as_possible(connection, path, check)]
+        checks = (lambda: _sqlite_problems(connection), lambda: soundness.find_problems(connection, in_strict=False))
+        problems = [problem for check in checks for problem in _run_check(connection, path, check)]
         yield Finding(None, tuple(problems))
         for recording in recordings:
             yield _verify_one(connection, path, recording, work)
 
 
-def _as_far_as_possible(
-    connection: sqlite3.Connection, path: Path, check: Callable[[], Iterable[str]]
-) -> Iterator[str]:
-    """The problems that a check finds; and what has ended it, if the file can't be read to the end for it."""
+def _run_check(connection: sqlite3.Connection, path: Path, check: Callable[[], Iterable[str]]) -> Iterator[str]:
+    """Yields the problems that a check finds, and the error that ended it if the file can't be read to the end."""
     found: list[str] = []
     try:
-        _extend(found, connection, check)
+        _collect(found, connection, check)
     except opening.FAILURES as error:
-        is_damage = isinstance(opening.explained(connection, path, error), DataError)
+        is_damage = isinstance(opening.explain_failure(connection, path, error), DataError)
         if str(error) == "interrupted" or not is_damage:
             raise
-        found.append(f"SQLite: {error}" if isinstance(error, sqlite3.Error) else "values: some are of a wrong type")
+        found.append(f"SQLite: {error}" if isinstance(error, sqlite3.Error) else "values: some have a wrong type")
     yield from found
 
 
-def _extend(found: list[str], connection: sqlite3.Connection, check: Callable[[], Iterable[str]]) -> None:
-    """Adds what a check finds. sqlite3's own way to decode text is the fastest, but fails where text is no UTF-8."""
+def _collect(found: list[str], connection: sqlite3.Connection, check: Callable[[], Iterable[str]]) -> None:
+    """Adds the problems that a check finds.
+
+    sqlite3's own decoder of text is the fastest, but fails for text that is not UTF-8; the lenient one is used then.
+    """
     lenient, connection.text_factory = connection.text_factory, str
     try:
         found.extend(check())
@@ -82,7 +86,7 @@ def _extend(found: list[str], connection: sqlite3.Connection, check: Callable[[]
             raise
     finally:
         connection.text_factory = lenient
-    found[:] = ["values: there is text that is no UTF-8"]
+    found[:] = ["values: some text is not UTF-8"]
     found.extend(check())
 
 
@@ -95,78 +99,78 @@ def _verify_one(connection: sqlite3.Connection, path: Path, recording: Recording
         nonlocal counts, processes
         counts = [_count(connection, table, number) for table in _COUNTED]
         processes = _count(connection, "processes", number)
-        yield from _unbalanced(recording, counts)
-        yield from _misplaced(connection, number)
-        yield from _wrongly_paired(connection, recording, work)
+        yield from _count_mismatches(recording, counts)
+        yield from _outside_blocks(connection, number)
+        yield from _pairing_mismatches(connection, recording, work)
 
-    problems = tuple(_as_far_as_possible(connection, path, check))
+    problems = tuple(_run_check(connection, path, check))
     return Finding(recording, problems, processes, sum(counts))
 
 
-def _unsound(connection: sqlite3.Connection) -> Iterator[str]:
+def _sqlite_problems(connection: sqlite3.Connection) -> Iterator[str]:
     for (message,) in connection.execute("PRAGMA integrity_check(10)"):
         if message != "ok":
             yield f"SQLite: {message}"
-    yield from soundness.lost_references(connection)
+    yield from soundness.find_dangling_references(connection)
 
 
-def _unbalanced(recording: Recording, counts: Iterable[int]) -> Iterator[str]:
-    """attempted = written + lost, for each kind, and written is what the tables hold.
+def _count_mismatches(recording: Recording, counts: Iterable[int]) -> Iterator[str]:
+    """Checks for each kind that attempted = written + lost, and that the table has that many rows.
 
-    Only once a recording has ended: until then the counts are brought up to date once a second.
+    During a recording, the counts are up to a second old, so only the minimum is checked.
     """
-    for (kind, told), found in zip(recording.counts.items(), counts, strict=True):
+    for (kind, stored), found in zip(recording.counts.items(), counts, strict=True):
         if recording.status == COMPLETE:
-            if not told.counts_match and not (recording.is_replayed and told.are_unknown):
-                yield f"{kind}s: {told.attempted} attempted is not {told.written} written and {told.lost} lost"
-            if found != told.written:
-                yield f"{kind}s: {found} are there, {told.written} were written"
-        elif found < (told.written or 0):
-            yield f"{kind}s: {found} are there, at least {told.written} were written"
+            if not stored.counts_match and not (recording.is_replayed and stored.are_unknown):
+                yield f"{kind}s: {stored.attempted} attempted is not {stored.written} written and {stored.lost} lost"
+            if found != stored.written:
+                yield f"{kind}s: the table has {found}, but {stored.written} were written"
+        elif found < (stored.written or 0):
+            yield f"{kind}s: the table has {found}, but at least {stored.written} were written"
 
 
-def _misplaced(connection: sqlite3.Connection, number: int) -> Iterator[str]:
-    """Facts of a recording that lie outside of its blocks of numbers."""
+def _outside_blocks(connection: sqlite3.Connection, number: int) -> Iterator[str]:
+    """Counts the events of a recording whose ids are outside of its blocks of event ids."""
     for table in TABLES.values():
-        sql = f"SELECT count(*) FROM {table} AS fact WHERE recording_id = ?1 AND ({_OWNER}) IS NOT ?1"
+        sql = f"SELECT count(*) FROM {table} AS event WHERE recording_id = ?1 AND ({_OWNER}) IS NOT ?1"
         [outside] = connection.execute(sql, [number]).fetchone()
         if outside:
-            yield f"{table}: {outside} rows have numbers that are not this recording's"
+            yield f"{table}: {outside} rows have ids that don't belong to this recording"
 
 
-def _wrongly_paired(connection: sqlite3.Connection, recording: Recording, work: Work) -> Iterator[str]:
-    """Pairs the facts again, and compares each process with its row."""
-    number, pairing = recording.id, event_reader.pairing_of(recording)
+def _pairing_mismatches(connection: sqlite3.Connection, recording: Recording, work: Work) -> Iterator[str]:
+    """Pairs the events again, and compares the resulting processes with the rows of `processes`."""
+    number, pairing = recording.id, event_reader.make_pairing(recording)
     comparison = _Comparison(connection, number)
-    given_wrongly = 0
-    for count, (fact_id, owner, event) in enumerate(event_reader.watched(connection, number, work), 1):
-        given_wrongly += pairing.feed([event], fact_id) != [owner]
+    wrong_owners = 0
+    for count, (event_id, owner, event) in enumerate(event_reader.read_with_progress(connection, number, work), 1):
+        wrong_owners += pairing.feed([event], event_id) != [owner]
         if count % _BATCH == 0:
             comparison.add(pairing.take_changed(), pairing.take_links())
             comparison.forget(pairing.take_forgotten())
     comparison.add(pairing.take_changed(), pairing.take_links())
     comparison.end()
-    if given_wrongly:
-        yield f"pairing: {given_wrongly} events are given to another process than they belong to"
+    if wrong_owners:
+        yield f"pairing: {wrong_owners} events refer to the wrong process"
     if comparison.wrong:
         wrong = f"{len(comparison.wrong)} rows of processes don't follow from the events"
-        yield f"pairing: {wrong}, the first is that of id {comparison.wrong[0]}"
+        yield f"pairing: {wrong}, the first has id {comparison.wrong[0]}"
     rows = _count(connection, "processes", number)
     if rows != comparison.seen:
         yield f"pairing: {rows} rows of processes, but {comparison.seen} processes in the events"
 
 
 class _Comparison:
-    """Processes as they should be, against their rows. Holds only those that may still change."""
+    """Compares processes with their rows. Keeps only the processes that may still change in memory."""
 
     def __init__(self, connection: sqlite3.Connection, recording: int) -> None:
         self.seen = 0
         self.wrong: list[int] = []  # ids
         self._connection = connection
         self._recording = recording
-        # Of their programs a digest each, for these can be long.
+        # Programs can be long, so only a digest of each is kept.
         self._open: dict[int, tuple[tuple[Any, ...], bytes]] = {}
-        # By id, the parents of rows that pairing knows no parent of: they may be linked to their children later.
+        # Parents in rows for which pairing knows no parent yet, by id: a later event may link them.
         self._unlinked: dict[int, int] = {}
 
     def add(self, changed: Iterable[Process], links: Iterable[tuple[int, int]]) -> None:
@@ -177,7 +181,7 @@ class _Comparison:
                 process_row(process),
                 digest if program is None else _digest(program_row(program)),
             )
-            if process.cpu_ns is not None:  # it comes with the free, the last fact of a process
+            if process.cpu_ns is not None:  # set by the free event, the last event of a process
                 self.forget([process.id])
         for id, parent in links:
             if id in self._open:
@@ -187,7 +191,7 @@ class _Comparison:
                 self.wrong.append(id)
 
     def forget(self, ids: Iterable[int]) -> None:
-        """Compares those that will not change any more."""
+        """Compares the processes that will not change any more."""
         for id in ids:
             if id in self._open:
                 self._compare(id, *self._open.pop(id))
@@ -212,7 +216,7 @@ def _with_parent(row: tuple[Any, ...], parent: int | None) -> tuple[Any, ...]:
 
 
 def _digest(program: tuple[Any, ...]) -> bytes:
-    """Stands for values of the columns of a program: two that differ, also in type, have different ones."""
+    """Returns a digest of the values of a program. It differs if a value or its type differs."""
     values = [bytes(value) if isinstance(value, bytearray) else value for value in program]
     return hashlib.blake2b(repr(values).encode("utf-8", "surrogatepass"), digest_size=16).digest()
 

@@ -72,7 +72,7 @@ def upgrade_message(database: Any) -> str | None:
         return None
     try:
         with connect(database) as connection:
-            refusal = file_check.older(Path(Path(database.path).name), soundness.version(connection))
+            refusal = file_check.older_schema_error(Path(Path(database.path).name), soundness.read_version(connection))
     except Error:
         return None
     return f"{refusal.message}; try: {refusal.hint}"

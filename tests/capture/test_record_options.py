@@ -59,7 +59,7 @@ def test_a_recording_is_paired_again_as_it_was(options: RecordOptions, is_filter
     for kept in (recorded, {key: recorded[key] for key in recorded.keys() - {"filtered"}}):  # before: without that key
         row = {**recording_values(), "id": 1, "ended_ns": None, "lost": 0, "kept_short": 0}
         row |= {f"{kind.name}s_{what}": 0 for kind in KERNEL_KINDS for what in StoredCounts._fields}
-        pairing = event_reader.pairing_of(Recording.from_row(row, COMPLETE, json.loads(json.dumps(kept))))
+        pairing = event_reader.make_pairing(Recording.from_row(row, COMPLETE, json.loads(json.dumps(kept))))
         assert pairing._is_filtered is is_filtered
 
 

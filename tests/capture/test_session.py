@@ -15,7 +15,7 @@ from webpf.host.procfs import State
 from webpf.model.events import Event, Exec, Exit, Fork, Free
 from webpf.model.known_processes import MAX_GIVEN_UP
 from webpf.model.source import Counts, Replay
-from webpf.storage.recording_file import Store
+from webpf.storage.recording_file import RecordingFile
 from webpf.storage.verify import verify
 
 
@@ -34,8 +34,8 @@ def test_what_was_never_freed_is_let_go_of_once_it_is_long_gone(tmp_path: Path) 
         exit_(101, 1, 4),
         exit_(102, 2, 5),
     ]
-    store = Store(tmp_path / "webpf.db")
-    session = Session(Replay(events), store.begin(recording_values()), Machine(states.__getitem__))
+    file = RecordingFile(tmp_path / "webpf.db")
+    session = Session(Replay(events), file.begin(recording_values()), Machine(states.__getitem__))
     session.take_in(session.source.drain())
     session.forget_unfreed()
     assert held() == {100, 101, 102}
@@ -47,18 +47,18 @@ def test_what_was_never_freed_is_let_go_of_once_it_is_long_gone(tmp_path: Path) 
     session.forget_unfreed()
     assert (held(), session._gone) == (set(), set())
     session.writer.write_counts(session.source.counts(), 0)
-    store.close()
+    file.close()
     assert [finding.problems for finding in verify(tmp_path / "webpf.db")] == [(), ()]
 
 
 def test_a_recording_ends_with_what_it_still_took_in(tmp_path: Path) -> None:
     """Not with a moment after intake stopped, of which it knows nothing; and a free belongs to an end before it."""
-    store = Store(tmp_path / "webpf.db")
+    file = RecordingFile(tmp_path / "webpf.db")
     events: list[Event] = [fork(100, 0), exit_(100, 0, 5), free(100, 0, 9)]
-    session = Session(Replay(events, batch=1), store.begin(recording_values()), Machine(lambda pid: "gone"))
+    session = Session(Replay(events, batch=1), file.begin(recording_values()), Machine(lambda pid: "gone"))
     assert session.finish() == at(5)
-    assert [row["ended_ns"] for row in store.db["recordings"].rows] == [at(5)]
-    store.close()
+    assert [row["ended_ns"] for row in file.db["recordings"].rows] == [at(5)]
+    file.close()
 
 
 END = 1000
@@ -89,16 +89,16 @@ def finished(db: Path, events: list[Event], *later: list[Event], gone: Iterable[
 
     gone: pids that /proc doesn't show at the end. The file must follow from its facts.
     """
-    store = Store(db)
+    file = RecordingFile(db)
     offset = at(END) - clock.boot_ns()
     machine = Machine(lambda pid: "gone" if pid in gone else "alive", offset)
-    session = Session(Latecomers(events, list(later)), store.begin(recording_values()), machine)
+    session = Session(Latecomers(events, list(later)), file.begin(recording_values()), machine)
     session.take_in(session.source.drain())
     session.finish()
     assert session.counts.arrived == session.writer.written
-    rows = store.db["processes"].rows_where(order_by="pid")
+    rows = file.db["processes"].rows_where(order_by="pid")
     found = [(row["pid"], row["state"], row["cpu_ns"] and row["cpu_ns"] / MS) for row in rows]
-    store.close()
+    file.close()
     assert [finding.problems for finding in verify(db)] == [(), ()]
     return found
 
@@ -138,27 +138,27 @@ def test_a_start_that_only_a_late_free_tells_is_not_taken_over(tmp_path: Path) -
 
 
 def test_a_free_that_comes_after_all_for_who_was_given_up(tmp_path: Path) -> None:
-    store = Store(tmp_path / "db")
-    session = Session(Replay([]), store.begin(recording_values()), Machine(lambda pid: "gone"))
+    file = RecordingFile(tmp_path / "db")
+    session = Session(Replay([]), file.begin(recording_values()), Machine(lambda pid: "gone"))
     session.take_in([fork(100, 0), exit_(100, 0, 3)])
     for _ in range(2):
         session.forget_unfreed()
     session.take_in([free(100, 0, 200_000, cpu_ms=3)])
     session.writer.write_counts(Counts((1, 0, 1, 1)), 0)
-    assert [row["cpu_ns"] for row in store.db["processes"].rows] == [3 * MS]
-    store.close()
+    assert [row["cpu_ns"] for row in file.db["processes"].rows] == [3 * MS]
+    file.close()
     assert [finding.problems for finding in verify(tmp_path / "db")] == [(), ()]
 
 
 def test_a_free_that_never_comes_costs_no_memory_for_ever(tmp_path: Path) -> None:
     """Also where pids come round so soon that no sweep sees a process that was never freed."""
-    store = Store(tmp_path / "db")
-    writer = store.begin(recording_values())
+    file = RecordingFile(tmp_path / "db")
+    writer = file.begin(recording_values())
     session = Session(Replay([]), writer, Machine())
     for round in range(2 * MAX_GIVEN_UP):
         session.take_in([fork(100, round), exit_(100, round, round + 0.5)])
         if round % 1000 == 0:
             session.forget_unfreed()
     session.forget_unfreed()
-    assert len(writer._open) <= MAX_GIVEN_UP + 2
-    store.close()
+    assert len(writer._changeable) <= MAX_GIVEN_UP + 2
+    file.close()

@@ -17,7 +17,7 @@ from support import make_recording
 from webpf.errors import StorageError
 from webpf.host import liveness, procfs
 from webpf.model import argv
-from webpf.storage.file_watch import FileLost
+from webpf.storage.file_monitor import FileLost
 from webpf.storage.rebuild import rebuild
 
 NAMES = [

@@ -139,7 +139,7 @@ def test_a_file_of_roots(tmp_path: Path) -> None:
     )
     answer = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert answer.returncode == 77
-    assert f"webpf.db is {pwd.getpwuid(0).pw_name}'s, and you may not read it; try: sudo " in answer.stderr
+    assert f"webpf.db belongs to {pwd.getpwuid(0).pw_name}, and you may not read it; try: sudo " in answer.stderr
     assert answer.stderr.endswith(" recordings\n")
     assert "chown" not in answer.stderr
 

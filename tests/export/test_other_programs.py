@@ -25,7 +25,7 @@ from story import BUILD
 from support import DEADLINE_SECONDS, T0, fork, make_recording, recording_values, wait_until
 
 from webpf.export import exporter, stacks
-from webpf.storage.recording_file import Store
+from webpf.storage.recording_file import RecordingFile
 
 Webpf = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -97,9 +97,9 @@ def test_arrow_reads_every_value(db: Path, webpf: Webpf, tmp_path: Path) -> None
 def test_several_recordings_of_a_file(tmp_path: Path, webpf: Webpf) -> None:
     """Each gets its own path; an existing file is only replaced with --force."""
     for at_ns in (T0, T0 + 5_000_001_000):
-        store = Store(tmp_path / "webpf.db")
-        store.begin(recording_values() | {"started_ns": at_ns})
-        store.close()
+        file = RecordingFile(tmp_path / "webpf.db")
+        file.begin(recording_values() | {"started_ns": at_ns})
+        file.close()
     for number in ("1", "2"):
         assert webpf("export", "--to", "parquet", "-o", "tree", "--recording", number).returncode == 0
     host = next((tmp_path / "tree").iterdir())

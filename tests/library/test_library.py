@@ -54,7 +54,7 @@ def test_exports_equal_those_of_the_command_line(db: Path, tmp_path: Path) -> No
     recording = webpf.open(str(db)).recording(1)
     path = recording.export(tmp_path / "here.ndjson", "ndjson")
     assert path.read_bytes() == subprocess.check_output([*webpf_command(), "export", "webpf.db:1", "--to", "ndjson"])
-    with pytest.raises(webpf.WebpfError, match="is there already"):
+    with pytest.raises(webpf.WebpfError, match="already exists"):
         recording.export(path, "ndjson")
     with pytest.raises(webpf.WebpfError, match="there is no format 'xml'"):
         recording.export("there", "xml")

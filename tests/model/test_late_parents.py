@@ -31,7 +31,7 @@ from webpf.model.source import Replay
 from webpf.render import tree_text
 from webpf.storage import reader
 from webpf.storage.rebuild import rebuild
-from webpf.storage.recording_file import Store
+from webpf.storage.recording_file import RecordingFile
 from webpf.storage.verify import verify
 
 CHILD: list[Event] = [fork(101, 10, ppid=100, parent_ms=0), exit_(101, 10, 20)]
@@ -46,16 +46,14 @@ WAYS: dict[str, list[Event]] = {
 
 def written(db: Path, events: Iterable[Event], batch: int, is_filtered: bool = True) -> dict[int, int | None]:
     """Records these events; returns the pid of each process's parent, by its pid."""
-    store = Store(db)
+    file = RecordingFile(db)
     options = {"users": [], "names": ["x"] if is_filtered else [], "cgroup": False}
     source = Replay(events, batch)
-    session = Session(
-        source, store.begin(recording_values() | {"options": options}), Machine(), is_filtered=is_filtered
-    )
+    session = Session(source, file.begin(recording_values() | {"options": options}), Machine(), is_filtered=is_filtered)
     while not source.exhausted:
         session.take_in(source.drain())
     session.finish()
-    store.close()
+    file.close()
     return parents(db)
 
 

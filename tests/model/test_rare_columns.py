@@ -12,7 +12,7 @@ from webpf.capture.session import Session
 from webpf.model.events import Event
 from webpf.model.source import Replay
 from webpf.storage.rebuild import rebuild
-from webpf.storage.recording_file import Store
+from webpf.storage.recording_file import RecordingFile
 from webpf.storage.verify import verify
 
 SIGKILL = 9
@@ -47,8 +47,8 @@ def values_of(path: Path, sql: str) -> list[tuple[object, ...]]:
 @pytest.mark.parametrize("batch", [1, 2, 100])
 def test_values_that_say_nothing_new_are_left_out(tmp_path: Path, batch: int) -> None:
     path = tmp_path / "w.db"
-    store = Store(path)
-    session = Session(Replay([]), store.begin(recording_values()), Machine())
+    file = RecordingFile(path)
+    session = Session(Replay([]), file.begin(recording_values()), Machine())
     events = [
         *(forked(pid, *numbers) for pid, numbers in FORKS.items()),
         *(ended(pid, *rest) for pid, rest in EXITS.items()),
@@ -57,7 +57,7 @@ def test_values_that_say_nothing_new_are_left_out(tmp_path: Path, batch: int) ->
     for at in range(0, len(events), batch):
         session.take_in(events[at : at + batch])
     assert session.writer.written == (5, 0, 5, 5)
-    store.close()
+    file.close()
     assert values_of(path, "SELECT pid, execs, begun FROM forks ORDER BY id") == [
         (100, 2, 2), (101, None, None), (102, 0, 3), (103, None, None), (104, 1, 4),
     ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""The saved queries: events in, rows out; and their heads say what they do."""
+"""The saved queries: the rows that they return for known events, and whether their heads describe them."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from support import at, exec_, exit_, fork, free, make_recording, seen, vanished
 
 from webpf.analysis import saved_queries
 from webpf.model.events import Event
-from webpf.storage.recording_file import Store
+from webpf.storage.recording_file import RecordingFile
 
 NAMES = saved_queries.names()
 
 STORY: list[Event] = [
-    # From before the recording: init, a thread of the kernel, a daemon that ends.
+    # From before the recording: init, a kernel thread, a daemon that ends.
     seen(1, -5000, ppid=0),
     seen(2, -5000, ppid=0, comm="kthreadd", argv=None, kernel=1),
     seen(30, -2000, comm="daemon", argv=b"daemon\0-v\0"),
@@ -36,11 +36,11 @@ STORY: list[Event] = [
     exit_(100, 0, 70, 0, "sh"),
     free(100, 0, 80, cpu_ms=4),
     exit_(30, -2000, 90, 139, "daemon"),
-    # Its exit was lost; freed with an exit code, and not.
+    # Its exit was lost: one with a free event that has the exit code, one without.
     fork(103, 100, parent_ms=-5000, comm="init"),
     free(103, 100, 120, cpu_ms=2, status=256 * 7),
     fork(104, 130, parent_ms=-5000, comm="init"),
-    # Still there at the end.
+    # Running at the end.
     fork(105, 200, parent_ms=-5000, comm="init", uid=33),
     exec_(105, 200, 201, b"/usr/bin/tail\0-f\0/var/log/a b\0", "tail"),
     fork(106, 300, ppid=2, parent_ms=-5000, comm="kworker/0:1", kernel=1),
@@ -50,14 +50,14 @@ STORY: list[Event] = [
 
 @pytest.fixture
 def db(tmp_path: Path) -> Path:
-    """A file with the story in it; the recording lasts a second."""
+    """A file with a recording of the story, one second long."""
     path = tmp_path / "webpf.db"
     make_recording(path, STORY)
     return path
 
 
 def parameters(name: str) -> set[str]:
-    """Names of the parameters of a saved query."""
+    """Returns the names of the parameters of a saved query."""
     return {parameter.name for parameter in saved_queries.load(name).parameters}
 
 
@@ -92,19 +92,19 @@ def test_lifetimes_with_all_columns(db: Path) -> None:
     }  # fmt: skip
 
 
-def test_lifetimes_of_a_process_that_never_took_on_a_program(db: Path) -> None:
+def test_lifetimes_of_a_process_without_a_program_of_its_own(db: Path) -> None:
     [row] = [row for row in run(db, "lifetimes") if row["pid"] == 102]
     assert (row["args"], row["filename"], row["comm"]) == (None, None, "sh")
 
 
 @pytest.mark.parametrize(("kernel", "shown"), [("", []), ("0", []), ("1", [2, 106])], ids=["blank", "0", "1"])
-def test_lifetimes_shows_the_kernels_threads_when_asked(db: Path, kernel: str, shown: list[int]) -> None:
-    """As Datasette passes values: text, '' for a blank field."""
+def test_lifetimes_shows_kernel_threads_on_request(db: Path, kernel: str, shown: list[int]) -> None:
+    """Values are passed as Datasette passes them: as text, '' for a blank field."""
     assert [row["pid"] for row in run(db, "lifetimes", kernel=kernel) if row["pid"] in (2, 106)] == shown
     assert len(run(db, "lifetimes", kernel=kernel)) == 8 + len(shown)
 
 
-def test_the_age_of_what_runs_while_the_recording_goes_on_is_that_of_the_last_commit(db: Path) -> None:
+def test_during_a_recording_ages_are_as_of_the_last_commit(db: Path) -> None:
     with sqlite3.connect(db) as connection:
         connection.execute("UPDATE recordings SET ended_ns = NULL, updated_ns = ?", [at(500)])
     connection.close()
@@ -118,7 +118,7 @@ def test_the_age_of_what_runs_while_the_recording_goes_on_is_that_of_the_last_co
 def test_running(db: Path) -> None:
     rows = run(db, "running")
     cgroups = [row.pop("cgroup") for row in rows]
-    assert cgroups[0] == cgroups[1]  # what this machine calls number 1
+    assert cgroups[0] == cgroups[1]  # the cgroup of this machine with the id 1
     assert rows == [
         {
             "pid": 1, "comm": "init", "age_ms": 6000.0, "args": "/sbin/init", "started_within": 0, "uid": 0,
@@ -144,7 +144,7 @@ def test_running_shows_the_path_of_the_cgroup_in_this_recording(db: Path) -> Non
 
 
 @pytest.mark.parametrize(("kernel", "pids"), [("", [1, 105]), ("0", [1, 105]), ("1", [1, 2, 105, 106])])
-def test_running_shows_the_kernels_threads_when_asked(db: Path, kernel: str, pids: list[int]) -> None:
+def test_running_shows_kernel_threads_on_request(db: Path, kernel: str, pids: list[int]) -> None:
     assert [row["pid"] for row in run(db, "running", kernel=kernel)] == pids
 
 
@@ -172,7 +172,7 @@ def test_failures(db: Path) -> None:
     ]  # fmt: skip
 
 
-def test_failures_of_processes_whose_parent_is_not_known(tmp_path: Path) -> None:
+def test_failures_of_processes_with_unknown_parents(tmp_path: Path) -> None:
     db = tmp_path / "webpf.db"
     make_recording(db, [exit_(7, 0, 1, status=256, ppid=6)])
     assert picked(run(db, "failures"), "pid", "parent", "ppid") == [(7, None, 6)]
@@ -190,7 +190,7 @@ def test_execs(db: Path) -> None:
     ]  # fmt: skip
 
 
-def test_execs_of_a_chain_and_of_a_pid_used_again(tmp_path: Path) -> None:
+def test_execs_of_a_chain_and_of_a_reused_pid(tmp_path: Path) -> None:
     db = tmp_path / "webpf.db"
     events: list[Event] = [
         seen(100, -50, comm="login", argv=b"login\0"),
@@ -212,11 +212,11 @@ def test_execs_of_a_chain_and_of_a_pid_used_again(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("pid", ["2", "102", "103", "99999", "0"])
-def test_execs_of_what_took_on_no_program(db: Path, pid: str) -> None:
+def test_execs_of_a_process_without_a_program_of_its_own(db: Path, pid: str) -> None:
     assert run(db, "execs", pid=pid) == []
 
 
-def test_execs_are_of_the_chosen_recording(db: Path) -> None:
+def test_execs_of_the_chosen_recording(db: Path) -> None:
     make_recording(db, [exec_(101, 0, 1, comm="second")])
     assert picked(run(db, "execs", pid="101"), "comm") == [("second",)]
     assert picked(run(db, "execs", pid="101", recording="1"), "comm") == [("make",)]
@@ -226,7 +226,7 @@ def test_execs_are_of_the_chosen_recording(db: Path) -> None:
 
 
 def test_summary(db: Path) -> None:
-    """init: three processes, none of which exited; one of them is known to have failed."""
+    """init: three processes, none of which exited; one is known to have failed."""
     assert run(db, "summary") == [
         {
             "comm": "daemon", "processes": 1, "exited": 1, "failed": 1, "total_ms": 2090.0, "median_ms": 2090.0,
@@ -265,7 +265,7 @@ def test_summary(db: Path) -> None:
     ids=str,
 )
 def test_median_and_95th_percentile(tmp_path: Path, lifetimes: Iterable[float], median: float, p95: float) -> None:
-    """p95 is the nearest rank: the least lifetime that 95 of 100 don't exceed. What still runs doesn't count."""
+    """p95 is the nearest rank: the smallest lifetime that 95 of 100 don't exceed. Running processes don't count."""
     db = tmp_path / "webpf.db"
     events: list[Event] = [fork(9000, 0, comm="true")]
     make_recording(db, [*events, *(exit_(100 + i, 0, ms) for i, ms in enumerate(lifetimes))], batch=200)
@@ -274,32 +274,32 @@ def test_median_and_95th_percentile(tmp_path: Path, lifetimes: Iterable[float], 
     assert row["processes"] == row["exited"] + 1
 
 
-# All of them
+# All queries
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if "against" not in parameters(name)])
-def test_of_several_recordings_the_latest_unless_one_is_chosen(tmp_path: Path, name: str) -> None:
+def test_the_latest_recording_is_the_default(tmp_path: Path, name: str) -> None:
     both, first, second = tmp_path / "both.db", tmp_path / "first.db", tmp_path / "second.db"
     other = BUILD[:12]
     for db in (both, first):
         make_recording(db, BUILD)
     for db in (both, second):
         make_recording(db, other)
-    given = needed(name, "100")
-    ids = "id", "process_id", "of_id"  # those differ: facts are numbered through the file
+    arguments = needed(name, "100")
+    ids = "id", "process_id", "of_id"  # these differ: event ids count through the whole file
 
     def same(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
         return [{key: value for key, value in row.items() if key not in ids} for row in rows]
 
-    assert same(run(both, name, **given, recording="1")) == same(run(first, name, **given))
-    assert same(run(both, name, **given, recording="2")) == same(run(second, name, **given))
-    assert run(both, name, **given) == run(both, name, **given, recording="2")
-    assert run(both, name, **given, recording="") == run(both, name, **given, recording="2")
-    assert run(both, name, **given) != run(both, name, **given, recording="1")
+    assert same(run(both, name, **arguments, recording="1")) == same(run(first, name, **arguments))
+    assert same(run(both, name, **arguments, recording="2")) == same(run(second, name, **arguments))
+    assert run(both, name, **arguments) == run(both, name, **arguments, recording="2")
+    assert run(both, name, **arguments, recording="") == run(both, name, **arguments, recording="2")
+    assert run(both, name, **arguments) != run(both, name, **arguments, recording="1")
 
 
-def alike(pid: int) -> list[Event]:
-    """A short life that ends badly; the next pid's is alike, but for its names."""
+def similar_events(pid: int) -> list[Event]:
+    """Events of a short process that fails. Those for other pids differ only in names."""
     parent, kind = 50 + pid % 2, pid % 2
     born = fork(pid, 0, ppid=parent, parent_ms=0, uid=kind)._replace(cgroup_id=1 + kind)
     names = f"a{kind}", f"b{kind}"
@@ -310,7 +310,7 @@ def alike(pid: int) -> list[Event]:
 ALIKE: list[Event] = [
     fork(50, 0, ppid=1),
     fork(51, 0, ppid=1),
-    *(event for pid in range(100, 140) for event in alike(pid)),
+    *(event for pid in range(100, 140) for event in similar_events(pid)),
     exit_(50, 0, 3),
     exit_(51, 0, 3),
     fork(140, 7, ppid=50, parent_ms=0),
@@ -319,13 +319,13 @@ ALIKE: list[Event] = [
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_order_is_the_same_however_the_rows_are_found(tmp_path: Path, name: str) -> None:
-    """Many rows that are alike, other indexes, and SQLite's own switch for orders that nobody asked for."""
+def test_the_order_does_not_depend_on_the_query_plan(tmp_path: Path, name: str) -> None:
+    """With many equal rows, other indexes, and SQLite's PRAGMA that reverses unordered results."""
     db = tmp_path / "webpf.db"
     make_recording(db, ALIKE[:9])
     make_recording(db, ALIKE, end_ms=3000, batch=200)
-    query, given = saved_queries.load(name), needed(name, "100")
-    before = run(db, name, **given)
+    query, arguments = saved_queries.load(name), needed(name, "100")
+    before = run(db, name, **arguments)
     assert len(before) >= 2
     connection = sqlite3.connect(db)
     connection.execute("CREATE INDEX a ON processes (recording_id, id DESC)")
@@ -333,7 +333,7 @@ def test_the_order_is_the_same_however_the_rows_are_found(tmp_path: Path, name: 
     connection.execute("CREATE INDEX c ON processes (recording_id, state, pid DESC)")
     connection.execute("CREATE INDEX d ON programs (process_id, id DESC)")
     connection.execute("PRAGMA reverse_unordered_selects = ON")
-    after = connection.execute(query.sql, saved_queries.bind(query, given)).fetchall()
+    after = connection.execute(query.sql, saved_queries.bind(query, arguments)).fetchall()
     connection.close()
     assert after == [tuple(row.values()) for row in before]
 
@@ -341,7 +341,7 @@ def test_the_order_is_the_same_however_the_rows_are_found(tmp_path: Path, name: 
 @pytest.mark.parametrize(
     ("name", "key"), [("lifetimes", "id"), ("running", "id"), ("failures", "id"), ("summary", "comm")]
 )
-def test_rows_that_are_alike_come_in_the_order_of_their_ids_or_names(tmp_path: Path, name: str, key: str) -> None:
+def test_equal_rows_are_sorted_by_id_or_name(tmp_path: Path, name: str, key: str) -> None:
     db = tmp_path / "webpf.db"
     events: list[Event] = [fork(pid, 0, comm=str(pid)) for pid in range(109, 99, -1)]
     if name in ("lifetimes", "failures"):
@@ -353,18 +353,18 @@ def test_rows_that_are_alike_come_in_the_order_of_their_ids_or_names(tmp_path: P
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_recording_without_processes_has_no_rows_of_them(tmp_path: Path, name: str) -> None:
+def test_an_empty_recording_has_no_rows_of_processes(tmp_path: Path, name: str) -> None:
     db = tmp_path / "webpf.db"
     make_recording(db, [])
     rows = run(db, name, **needed(name, "100"))
     with_processes = tmp_path / "other.db"
     make_recording(with_processes, STORY)
-    # But for those whose rows are steps of time, or kinds of events: they are as many in any recording of this length.
+    # Except rows that are time steps or kinds of events: any recording of this length has as many of them.
     assert rows == [] or len(rows) == len(run(with_processes, name, **needed(name, "100")))
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_columns_are_those_that_the_head_describes(db: Path, name: str) -> None:
+def test_the_head_describes_all_columns(db: Path, name: str) -> None:
     query = saved_queries.load(name)
     with saved_queries.run(db, query, needed(name, "100")) as result:
         assert result.columns == list(query.columns)
@@ -372,7 +372,7 @@ def test_columns_are_those_that_the_head_describes(db: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_parameters_are_those_that_the_head_declares(name: str) -> None:
+def test_the_head_declares_all_parameters(name: str) -> None:
     query = saved_queries.load(name)
     declared = [parameter.name for parameter in query.parameters]
     assert len(set(declared)) == len(declared)
@@ -380,27 +380,27 @@ def test_parameters_are_those_that_the_head_declares(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_blank_parameters_are_those_with_a_default_put_in(db: Path, name: str) -> None:
-    """What the head calls the default is what the SQL takes for ''."""
+def test_a_blank_parameter_means_its_default(db: Path, name: str) -> None:
+    """'' gives the same rows as the default that the head states."""
     query = saved_queries.load(name)
-    given = needed(name, "100")
+    arguments = needed(name, "100")
     values = {"latest": "1", "the one before it": ""}
     defaults = {p.name: values.get(p.default, p.default) for p in query.parameters if p.default is not None}
     optional = {p.name for p in query.parameters if not p.required and p.default is None}
-    assert set(defaults) | set(given) | optional == {parameter.name for parameter in query.parameters}
-    assert run(db, name, **given) == run(db, name, **given, **dict.fromkeys(defaults, ""))
-    assert run(db, name, **given) == run(db, name, **given, **defaults)
+    assert set(defaults) | set(arguments) | optional == {parameter.name for parameter in query.parameters}
+    assert run(db, name, **arguments) == run(db, name, **arguments, **dict.fromkeys(defaults, ""))
+    assert run(db, name, **arguments) == run(db, name, **arguments, **defaults)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_query_is_one_select_that_only_reads(db: Path, name: str) -> None:
+def test_a_query_is_one_read_only_select(db: Path, name: str) -> None:
     query = saved_queries.load(name)
     assert re.match(r"(?i)(SELECT|WITH)\b", query.sql)
     assert ";" not in query.sql
     asked: set[int] = set()
 
     def note(action: int, table: str | None, *_: str | None) -> int:
-        if table != "sqlite_master":  # of which SQLite asks when it sets up json_each()
+        if table != "sqlite_master":  # SQLite reads it when it sets up json_each()
             asked.add(action)
         return sqlite3.SQLITE_OK
 
@@ -413,8 +413,8 @@ def test_a_query_is_one_select_that_only_reads(db: Path, name: str) -> None:
 
 def test_no_table_has_the_name_of_a_query(tmp_path: Path) -> None:
     """Datasette would give both the same address."""
-    store = Store(tmp_path / "webpf.db")
-    named = {name for (name,) in store.db.execute("SELECT name FROM sqlite_master WHERE type IN ('table', 'view')")}
-    store.close()
+    file = RecordingFile(tmp_path / "webpf.db")
+    named = {name for (name,) in file.db.execute("SELECT name FROM sqlite_master WHERE type IN ('table', 'view')")}
+    file.close()
     assert {"processes", "events", "programs"} <= named
     assert not named & set(NAMES)

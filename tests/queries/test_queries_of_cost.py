@@ -1,4 +1,4 @@
-"""Saved queries: what it cost, and whose it was. One story (story.py), and what must be said of it."""
+"""Saved queries about costs and users: the rows that they must return for the story in story.py."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def test_busiest(built: Path) -> None:
 
 
 def test_memory(built: Path) -> None:
-    """The peak of 104 is what it was before its last exec."""
+    """104 shows the peak from before its last exec."""
     columns = "pid", "comm", "max_rss_kib", "carried_rss_kib", "own_peak"
     assert picked(run(built, "memory", limit="3"), *columns) == [
         (105, "python", 9000, 500, 1),

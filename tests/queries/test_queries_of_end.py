@@ -1,4 +1,4 @@
-"""Saved queries: how it ended, and what is known of that. One story (story.py), and what must be said of it."""
+"""Saved queries about how processes ended: the rows that they must return for the story in story.py."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from support import at, exit_, fork, free, make_recording, recording_values, see
 
 from webpf.errors import NotFound
 from webpf.model.source import Counts
-from webpf.storage.recording_file import Store
+from webpf.storage.recording_file import RecordingFile
 
 
 def test_signals(built: Path) -> None:
@@ -24,7 +24,7 @@ def test_signals(built: Path) -> None:
 
 
 def test_crashes(built: Path) -> None:
-    """Not KILL and TERM."""
+    """Without processes that KILL or TERM ended."""
     columns = "pid", "comm", "signal", "name", "core_dumped", "lifetime_ms", "parent", "max_rss_kib", "end_ns"
     assert picked(run(built, "crashes"), *columns) == [
         (104, "python", 11, "SEGV", 1, 10.0, "make", 3000, at(80)),
@@ -42,7 +42,7 @@ def test_losses_of_a_complete_recording(built: Path) -> None:
     ]
 
 
-def test_losses_of_a_recording_that_lost_some(tmp_path: Path) -> None:
+def test_losses_of_a_recording_with_lost_events(tmp_path: Path) -> None:
     db = tmp_path / "lost.db"
     make_recording(db, BUILD[4:6], counts=Counts((5, 1, 0, 0), (4, 0, 0, 0)))
     assert picked(run(db, "losses"), "kind", "lost", "lost_percent", "verdict") == [
@@ -53,18 +53,18 @@ def test_losses_of_a_recording_that_lost_some(tmp_path: Path) -> None:
     ]
 
 
-def test_losses_of_a_recording_that_was_broken_off(tmp_path: Path) -> None:
+def test_losses_of_an_interrupted_recording(tmp_path: Path) -> None:
     db = tmp_path / "broken.db"
-    store = Store(db)
-    store.begin(recording_values())
-    assert {row["verdict"] for row in run(db, "losses")} == {"not known: it was broken off"}
-    store.mark_interrupted()
-    store.close()
-    assert {row["verdict"] for row in run(db, "losses")} == {"not known: it was broken off"}
+    file = RecordingFile(db)
+    file.begin(recording_values())
+    assert {row["verdict"] for row in run(db, "losses")} == {"not known: it was interrupted"}
+    file.mark_interrupted()
+    file.close()
+    assert {row["verdict"] for row in run(db, "losses")} == {"not known: it was interrupted"}
 
 
 def second(db: Path) -> None:
-    """Another recording: make is slower, gcc is gone, ld is new."""
+    """Adds another recording: make is slower, gcc is gone, ld is new."""
     make_recording(
         db,
         [
@@ -78,7 +78,7 @@ def second(db: Path) -> None:
 
 
 def test_compare(built: Path) -> None:
-    """What was there before its recording began doesn't count."""
+    """Processes that started before their recording don't count."""
     second(built)
     columns = "comm", "verdict", "processes", "processes_before", "total_ms", "total_ms_before", "total_change"
     assert picked(run(built, "compare"), *columns) == [
@@ -100,7 +100,7 @@ def test_compare(built: Path) -> None:
     )
 
 
-def test_compare_with_a_recording_that_is_named(built: Path) -> None:
+def test_compare_with_a_chosen_recording(built: Path) -> None:
     second(built)
     second(built)
     changes = {(row["verdict"], row["total_change"]) for row in run(built, "compare")}

@@ -1,4 +1,4 @@
-"""Saved queries: who started whom. One story (story.py), and what must be said of it."""
+"""Saved queries about parents and children: the rows that they must return for the story in story.py."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ def test_tree_from_a_pid_down(built: Path) -> None:
     ]
 
 
-def test_tree_of_a_pid_that_was_used_twice(built: Path) -> None:
+def test_tree_of_a_reused_pid(built: Path) -> None:
     columns = "tree", "id", "depth"
     assert picked(run(built, "tree", pid="102"), *columns) == [("tail", 45, 0)]
     assert picked(run(built, "tree", id="9"), *columns) == [("/usr/bin/gcc -c a.c", 9, 0)]
 
 
 def test_ancestors(built: Path) -> None:
-    """The pid was used twice: of the latest process that had it, or of the one that is asked for."""
+    """The pid was reused: the latest process that had it by default, or the one with the given id."""
     columns = "of_id", "generation", "pid", "comm", "id"
     assert picked(run(built, "ancestors", pid="102"), *columns) == [
         (45, 0, 102, "tail", 45),
@@ -64,7 +64,7 @@ def test_ancestors(built: Path) -> None:
 
 
 def test_spawners(built: Path) -> None:
-    """Not who was started before the recording."""
+    """Without children that started before the recording."""
     columns = "pid", "comm", "children", "children_per_s", "failed", "total_ms", "cpu_ms", "state"
     assert picked(run(built, "spawners"), *columns) == [
         (101, "make", 5, 45.5, 3, 74.0, 53.0, "exited"),
@@ -83,7 +83,7 @@ def test_orphans(built: Path) -> None:
 
 
 def test_zombies(built: Path) -> None:
-    """One was reaped late, by init; one never."""
+    """One was reaped late, by init; one was never reaped."""
     columns = "pid", "comm", "zombie_ms", "at_least_ms", "parent", "end_ppid", "end_ns"
     assert picked(run(built, "zombies"), *columns) == [
         (107, "make", 300.0, 300.0, None, 1, at(190)),

@@ -1,4 +1,4 @@
-"""Saved queries: what lives how long, and when. One story (story.py), and what must be said of it."""
+"""Saved queries about lifetimes and times: the rows that they must return for the story in story.py."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def test_short_lived(built: Path) -> None:
 
 
 def test_short_lived_with_a_limit(built: Path) -> None:
-    """Ten milliseconds are within ten milliseconds."""
+    """A lifetime equal to the limit is included."""
     columns = "comm", "processes", "of_all"
     assert picked(run(built, "short_lived", max_ms="10"), *columns) == [
         ("python", 2, 20.0),
@@ -39,7 +39,7 @@ def test_long_lived(built: Path) -> None:
 
 
 def test_long_lived_with_a_limit(built: Path) -> None:
-    """Without those whose end is not known, 108 and 109."""
+    """Without 108 and 109, whose ends are unknown."""
     columns = "pid", "lived_ms", "state", "cpu_ms", "cpu_percent"
     assert picked(run(built, "long_lived", min_ms="100"), *columns) == [
         (1, 6000.0, "running", None, None),
@@ -53,7 +53,7 @@ def test_long_lived_with_a_limit(built: Path) -> None:
 
 
 def test_rate(built: Path) -> None:
-    """Without the kernel's; a start whose end was lost counts."""
+    """Without kernel threads. A start counts even if the end was lost."""
     columns = "time_ns", "seconds", "starts", "ends", "failures"
     assert picked(run(built, "rate", step_ms="100"), *columns) == [
         (at(0), 0.0, 8, 5, 3),
@@ -70,7 +70,7 @@ def test_rate(built: Path) -> None:
 
 
 def test_concurrency(built: Path) -> None:
-    """Three from before. In the first step they are joined for 100, 90, 20, 30, 10, 10, 4 and 13 of 100 ms."""
+    """Three are from before. In the first step, others are alive for 100, 90, 20, 30, 10, 10, 4 and 13 of 100 ms."""
     columns = "time_ns", "seconds", "alive", "mean_alive", "starts", "ends"
     assert picked(run(built, "concurrency", steps="10"), *columns) == [
         (at(0), 0.0, 3, 5.77, 8, 5),
@@ -107,7 +107,7 @@ def test_timeline(built: Path) -> None:
 
 
 def test_timeline_of_a_stretch(built: Path) -> None:
-    """Of those that fill it, the first."""
+    """Of the bars that fill the stretch, the first ones."""
     columns = "lane", "start_ms", "end_ms", "pid"
     assert picked(run(built, "timeline", from_ms="70", to_ms="80", limit="4"), *columns) == [
         (0, -5000.0, 1000.0, 1),
@@ -118,7 +118,7 @@ def test_timeline_of_a_stretch(built: Path) -> None:
 
 
 def test_survival(built: Path) -> None:
-    """Of tail, one still runs."""
+    """One of the processes named tail is still running."""
     columns = "comm", "survival", "time_ms", "at_risk", "median_ms", "naive_median_ms", "processes", "late", "running"
     assert picked(run(built, "survival"), *columns) == [
         ("make", 0.6667, 4.0, 3, 103.0, 103.0, 3, 0, 0),

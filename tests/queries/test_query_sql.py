@@ -1,4 +1,4 @@
-"""The SQL that `webpf query NAME --sql` prints gives the same rows in SQLite alone: as a module, and as a program."""
+"""The SQL that `webpf query NAME --sql` prints returns the same rows in plain SQLite: sqlite3 module and program."""
 
 from __future__ import annotations
 
@@ -24,28 +24,28 @@ Rows = list[tuple[Any, ...]]
 
 @pytest.fixture(scope="module")
 def db(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two recordings: a part of the story, and the whole of it."""
+    """Two recordings: a part of the story, and the whole story."""
     path = tmp_path_factory.mktemp("sql") / "webpf.db"
     make_recording(path, BUILD[:20])
     make_recording(path, BUILD)
     return path
 
 
-def by_webpf(db: Path, name: str, given: dict[str, str]) -> Rows:
-    with saved_queries.run(db, saved_queries.load(name), given) as result:
+def by_webpf(db: Path, name: str, arguments: dict[str, str]) -> Rows:
+    with saved_queries.run(db, saved_queries.load(name), arguments) as result:
         return list(result.rows)
 
 
-def by_module(db: Path, script: str, given: dict[str, str]) -> Rows:
-    """In a connection that knows nothing of webpf. What isn't given is NULL there, as a program has it."""
-    values = dict.fromkeys(re.findall(r":(\w+)", script)) | given
+def by_module(db: Path, script: str, arguments: dict[str, str]) -> Rows:
+    """Runs the SQL in a plain connection. Parameters that are not set are NULL there, as in the program sqlite3."""
+    values = dict.fromkeys(re.findall(r":(\w+)", script)) | arguments
     with closing(sqlite3.connect(f"file:{db}?mode=ro", uri=True)) as connection:
         return connection.execute(script, values).fetchall()
 
 
-def by_program(db: Path, script: str, given: dict[str, str]) -> Rows:
-    """As sqlite3 prints them, each value as a literal of SQL."""
-    settings = [word for key, value in given.items() for word in ("-cmd", f".parameter set :{key} {value}")]
+def by_program(db: Path, script: str, arguments: dict[str, str]) -> Rows:
+    """Runs the SQL in the program sqlite3, which prints each value as an SQL literal."""
+    settings = [word for key, value in arguments.items() for word in ("-cmd", f".parameter set :{key} {value}")]
     command = ["sqlite3", *settings, "-cmd", ".mode quote", "-cmd", r'.separator "," "\036"', str(db)]
     answer = subprocess.run(command, input=script, capture_output=True, text=True, check=True)
     assert answer.stderr == ""
@@ -55,12 +55,12 @@ def by_program(db: Path, script: str, given: dict[str, str]) -> Rows:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_sqlite_alone_gives_the_same_rows(db: Path, name: str) -> None:
-    query, given = saved_queries.load(name), needed(name, "101")
-    rows = by_webpf(db, name, given)
+    query, arguments = saved_queries.load(name), needed(name, "101")
+    rows = by_webpf(db, name, arguments)
     assert rows
-    assert by_module(db, query.script, given) == rows
+    assert by_module(db, query.script, arguments) == rows
     if shutil.which("sqlite3"):
-        assert by_program(db, query.script, given) == rows
+        assert by_program(db, query.script, arguments) == rows
 
 
 @pytest.mark.kernel
@@ -73,18 +73,18 @@ def test_sqlite_alone_gives_the_same_rows_of_a_real_recording(tmp_path: Path, we
         [pid] = connection.execute("SELECT pid FROM processes WHERE comm = 'true' ORDER BY id DESC LIMIT 1").fetchone()
     filled = set()
     for name in NAMES:
-        query, given = saved_queries.load(name), needed(name, str(pid))
-        rows = by_webpf(db, name, given)
+        query, arguments = saved_queries.load(name), needed(name, str(pid))
+        rows = by_webpf(db, name, arguments)
         filled |= {name} if rows else set()
-        assert by_module(db, query.script, given) == rows
+        assert by_module(db, query.script, arguments) == rows
         if shutil.which("sqlite3"):
-            assert by_program(db, query.script, given) == rows
+            assert by_program(db, query.script, arguments) == rows
     assert {"failures", "crashes", "exec_chains", "ancestors", "timeline", "concurrency", "compare"} <= filled
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_webpf_prints_it_with_its_head_and_without_a_file(webpf: Webpf, tmp_path: Path, name: str) -> None:
-    """The head is that of the file; what follows is the statement that webpf itself runs."""
+    """The head is the head of the query's file; the rest is the statement that webpf itself runs."""
     answer = webpf("query", name, "--sql")
     assert (answer.returncode, answer.stderr) == (0, "")
     assert list(tmp_path.iterdir()) == []
@@ -105,7 +105,7 @@ def test_it_needs_a_name(webpf: Webpf) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_parameters_enter_through_their_macro_alone(name: str) -> None:
-    """So each has the type and the default that the head states, and no other."""
+    """So each parameter has exactly the type and default that the head states."""
     source = (PROJECT / "queries" / f"{name}.sql").read_text(encoding="utf-8")
     body = re.sub(r"--.*|'[^']*'", "", source)
     assert re.findall(r"[:@$]\w+", body) == []

@@ -1,4 +1,4 @@
-"""The Kaplan-Meier curve of the saved query, against the one that lifelines computes from the same lifetimes."""
+"""The Kaplan-Meier curve of the saved query equals the curve that lifelines computes from the same lifetimes."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from webpf.model.events import Event
 END = 1000
 
 
-def watched(dice: Random, number: int) -> list[tuple[float, float | None]]:
-    """Starts and ends in ms, from 0 to END; some began before, some go on after it (None)."""
+def observed_lives(dice: Random, number: int) -> list[tuple[float, float | None]]:
+    """Returns starts and ends in ms, from 0 to END. Some begin before 0, and some go on after END (None)."""
     lives: list[tuple[float, float | None]] = []
     for _ in range(number):
         start = dice.choice([-10.0 * dice.randint(1, 40), round(dice.uniform(0, 900), 3)])
@@ -25,7 +25,7 @@ def watched(dice: Random, number: int) -> list[tuple[float, float | None]]:
 
 
 def recorded(db: Path, lives: list[tuple[float, float | None]]) -> None:
-    """A recording of processes of one name with these lives."""
+    """Makes a recording of processes with one name and these lives."""
     events: list[tuple[float, Event]] = []
     for pid, (start, end) in enumerate(lives, 100):
         born = seen(pid, start, comm="true") if start < 0 else fork(pid, start, comm="true")
@@ -36,9 +36,9 @@ def recorded(db: Path, lives: list[tuple[float, float | None]]) -> None:
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_the_curve_is_that_of_lifelines(tmp_path: Path, seed: int) -> None:
+def test_the_curve_equals_that_of_lifelines(tmp_path: Path, seed: int) -> None:
     lifelines = pytest.importorskip("lifelines")
-    lives = watched(Random(seed), 20 + 20 * seed)
+    lives = observed_lives(Random(seed), 20 + 20 * seed)
     recorded(tmp_path / "webpf.db", lives)
     rows = run(tmp_path / "webpf.db", "survival")
     ages = [(END if end is None else end) - start for start, end in lives]
@@ -55,7 +55,7 @@ def test_the_curve_is_that_of_lifelines(tmp_path: Path, seed: int) -> None:
 
 
 def test_a_step_for_each_twentieth(tmp_path: Path) -> None:
-    """Of a hundred that end one by one, every fifth is a step."""
+    """If a hundred processes end one by one, each fifth end is a step."""
     db = tmp_path / "webpf.db"
     recorded(db, [(0, float(age)) for age in range(1, 101)])
     rows = run(db, "survival")

@@ -1,4 +1,4 @@
-"""What goes wrong on real machines: one line, the command that mends it, the right exit code, nothing recorded lost."""
+"""Faults of real machines: one line, a command that helps, the right exit code, and no recorded event is lost."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ is_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root to change use
 
 
 def one_line(answer: subprocess.CompletedProcess[str], code: int, *words: str) -> None:
-    """The answer is this exit code, nothing on stdout, and one line on stderr with these words."""
+    """Checks the exit code, an empty stdout, and one line on stderr with these words."""
     assert answer.returncode == code, answer.stderr
     assert answer.stdout == ""
     assert len(answer.stderr.splitlines()) == 1, answer.stderr
@@ -39,7 +39,7 @@ def one_line(answer: subprocess.CompletedProcess[str], code: int, *words: str) -
     assert "Traceback" not in answer.stderr
 
 
-# The command line.
+# The command line
 
 
 @pytest.mark.parametrize("duration", ["0", "-1", "nan", "inf"])
@@ -73,7 +73,7 @@ def test_wrong_calls(arguments: list[str], words: str, webpf: Webpf, tmp_path: P
     one_line(webpf(*arguments), 64, words, "try: ")
 
 
-def test_recordings_that_are_not_there(webpf: Webpf, tmp_path: Path) -> None:
+def test_unknown_recordings(webpf: Webpf, tmp_path: Path) -> None:
     for command in (["query", "lifetimes"], ["recordings"], ["rebuild"]):
         one_line(webpf(*command), 66, "there is no recording file webpf.db", "webpf record")
     make_recording(tmp_path / "webpf.db", [fork(100, 1)])
@@ -81,18 +81,18 @@ def test_recordings_that_are_not_there(webpf: Webpf, tmp_path: Path) -> None:
     one_line(webpf("rebuild", "--recording", "7"), 66, "no recording 7")
 
 
-# The file.
+# The file
 
 
 def foreign(path: Path) -> None:
-    """Somebody else's database."""
+    """A database of another program."""
     connection = sqlite3.connect(path)
     connection.execute("CREATE TABLE mine (a)")
     connection.close()
 
 
 def newer(path: Path) -> None:
-    """A file of a later webpf."""
+    """A file of a newer webpf."""
     make_recording(path, [fork(100, 1)])
     connection = sqlite3.connect(path)
     connection.execute("PRAGMA user_version = 99")
@@ -111,10 +111,10 @@ def newer(path: Path) -> None:
     ],
     ids=["directory", "text", "foreign", "newer", "fifo"],
 )
-def test_files_that_are_not_ours(
+def test_files_of_other_programs(
     make: Callable[[Path], None], code: int, words: str, webpf: Webpf, tmp_path: Path
 ) -> None:
-    """Refused before anything is recorded, and not a byte of them is changed."""
+    """They are refused before the recording starts, and not a byte of them changes."""
     path = tmp_path / "x.db"
     make(path)
     before = path.read_bytes() if path.is_file() else b""
@@ -150,7 +150,7 @@ def test_a_read_only_disk(small_disk: Path, webpf: Webpf) -> None:
 
 @pytest.mark.kernel
 def test_a_disk_that_fills(small_disk: Path, start_recorder: Start, webpf: Webpf, query: Query, tmp_path: Path) -> None:
-    """What was committed stays, the message at the end says so, and the file can be read and written again later."""
+    """What was committed is kept, the last message says so, and the file can be read and written again later."""
     db = small_disk / "x.db"
     recorder = start_recorder(db=db)
     padding = "x" * 200
@@ -173,12 +173,12 @@ def test_a_disk_that_fills(small_disk: Path, start_recorder: Start, webpf: Webpf
     assert [row["status"] for row in rows] == ["interrupted"]
 
 
-# The recorder's end.
+# The end of a recording
 
 
 @pytest.mark.kernel
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_signals_end_a_recording_well(number: int, start_recorder: Start, query: Query, tmp_path: Path) -> None:
+def test_signals_end_a_recording_cleanly(number: int, start_recorder: Start, query: Query, tmp_path: Path) -> None:
     with disposition(signal.Signals(number), signal.SIG_DFL):
         recorder = start_recorder()
     child = subprocess.Popen(["/bin/true"])
@@ -192,7 +192,7 @@ def test_signals_end_a_recording_well(number: int, start_recorder: Start, query:
 
 
 @pytest.mark.kernel
-def test_under_nohup_it_outlives_its_terminal(start_recorder: Start) -> None:
+def test_under_nohup_the_recorder_outlives_its_terminal(start_recorder: Start) -> None:
     with disposition(signal.SIGHUP, signal.SIG_IGN):
         recorder = start_recorder("--duration", "2")
     recorder.process.send_signal(signal.SIGHUP)
@@ -216,21 +216,21 @@ def test_kill_9_keeps_what_was_committed(start_recorder: Start, query: Query, we
     assert [row["status"] for row in listed] == ["interrupted"]
     assert query("PRAGMA integrity_check") == [{"integrity_check": "ok"}]
     assert query("PRAGMA foreign_key_check") == []
-    # How old the last commit can be: see test_crash.py.
+    # For the age of the last commit, see test_crash.py.
     [committed] = query("SELECT updated_ns FROM recordings")
     for started, pid in children:
         if started < committed["updated_ns"] - 250_000_000:
             assert query("SELECT 1 FROM forks WHERE pid = ? AND time_ns >= ?", pid, started - 1_000_000), "lost"
     answer = webpf("query", "lifetimes", "--limit", "1")
     assert "was interrupted" in answer.stderr
-    # The next recording goes into the same file, and the first is marked for good.
+    # The next recording uses the same file, and marks the first as interrupted.
     assert webpf("record", "--quiet", "--duration", "0.2").returncode == 0
     assert query("SELECT status FROM recordings") == [{"status": "interrupted"}, {"status": "complete"}]
 
 
 @pytest.mark.kernel
-def test_a_terminal_that_goes_away(tmp_path: Path, query: Query) -> None:
-    """stderr is closed under the recorder: it goes on, and ends well."""
+def test_a_terminal_that_closes(tmp_path: Path, query: Query) -> None:
+    """The recorder's stderr is closed: it goes on, and ends cleanly."""
     command = [*webpf_command(), "record", "--duration", "1.5"]
     with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE) as process:
         assert process.stderr is not None
@@ -241,7 +241,7 @@ def test_a_terminal_that_goes_away(tmp_path: Path, query: Query) -> None:
 
 @pytest.mark.kernel
 def test_readers_see_rows_while_it_records(start_recorder: Start, query: Query) -> None:
-    """Another process reads consistent rows, a quarter of a second old at most (with room for a busy machine)."""
+    """Another process reads consistent rows, at most a quarter of a second old (later on a busy machine)."""
     recorder = start_recorder()
     ages = []
     for _ in range(10):
@@ -258,7 +258,7 @@ def test_readers_see_rows_while_it_records(start_recorder: Start, query: Query) 
 
 @pytest.mark.kernel
 def test_two_recorders_on_one_file(start_recorder: Start, query: Query, tmp_path: Path) -> None:
-    """Both go on, each as a recording of its own with the same processes; the second says that it isn't alone."""
+    """Both go on, each with its own recording of the same processes. The second says that another one is running."""
     first = start_recorder()
     second = start_recorder()
     child = subprocess.Popen(["/bin/true"])
@@ -275,7 +275,7 @@ def test_two_recorders_on_one_file(start_recorder: Start, query: Query, tmp_path
 
 
 @pytest.mark.kernel
-def test_two_recorders_that_begin_together(tmp_path: Path, query: Query) -> None:
+def test_two_recorders_that_start_at_the_same_time(tmp_path: Path, query: Query) -> None:
     command = [*webpf_command(), "record", "--quiet", "--duration", "1"]
     recorders = [subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True) for _ in range(2)]
     for recorder in recorders:
@@ -286,8 +286,8 @@ def test_two_recorders_that_begin_together(tmp_path: Path, query: Query) -> None
 
 @is_root
 @pytest.mark.kernel
-def test_under_sudo_the_file_is_the_users(tmp_path: Path) -> None:
-    """Owner, mode and readability for the user behind sudo, also while it is recorded."""
+def test_under_sudo_the_file_belongs_to_the_user(tmp_path: Path) -> None:
+    """Owner and mode, and that the user can read it, also during the recording."""
     tmp_path.chmod(0o777)
     let_others_in(tmp_path)
     db = tmp_path / "webpf.db"
@@ -299,7 +299,7 @@ def test_under_sudo_the_file_is_the_users(tmp_path: Path) -> None:
     )
 
     def as_user() -> str:
-        # Debian's Python: the one that runs the tests may be out of reach for other users.
+        # Use Debian's Python: other users may not be able to reach the one that runs the tests.
         command = ["/usr/bin/python3", "-c", read, str(db)]
         answer = subprocess.run(command, user=65534, group=65534, capture_output=True, text=True, check=False)
         return str(answer.stdout)
@@ -312,14 +312,14 @@ def test_under_sudo_the_file_is_the_users(tmp_path: Path) -> None:
     ]
 
 
-# The machine. In a mount namespace of its own, what webpf looks for is hidden from it.
+# The machine: in a separate mount namespace, the files that webpf needs are hidden.
 
 
 @is_root
 def test_no_root(webpf: Webpf, tmp_path: Path) -> None:
-    """Without privileges: exit code 77, and the line that works."""
+    """Without privileges: exit code 77, and a command that works."""
     script = shlex.join([*webpf_command(), "record", "--duration", "5"])
-    # All capabilities are dropped, but not the user: so Python and its packages can still be read.
+    # Drop all capabilities but keep the user, so that Python and its packages can still be read.
     answer = subprocess.run(
         ["setpriv", "--bounding-set=-all", "--inh-caps=-all", "sh", "-c", script],
         cwd=tmp_path, capture_output=True, text=True, check=False,
@@ -329,7 +329,7 @@ def test_no_root(webpf: Webpf, tmp_path: Path) -> None:
 
 
 def hidden(place: Path, tmp_path: Path, *arguments: str, instead: str = "") -> subprocess.CompletedProcess[str]:
-    """Calls webpf where an empty folder lies over this place, or one that is a Python package with this code."""
+    """Calls webpf in a mount namespace where an empty folder, or a Python package with this code, hides this path."""
     possible = subprocess.run(["unshare", "--mount", "true"], capture_output=True, text=True, check=False)
     if possible.returncode != 0:
         pytest.skip(f"no mount namespace to be had here: {possible.stderr.strip()}")
@@ -353,7 +353,7 @@ def test_no_btf(tmp_path: Path) -> None:
 
 
 def bcc_folder() -> Path:
-    """Where this machine's BCC is."""
+    """Returns the path of this machine's BCC."""
     try:
         return bcc_loader.find().folder
     except WebpfError as error:
@@ -370,15 +370,15 @@ def test_no_bcc(tmp_path: Path) -> None:
 
 @is_root
 @pytest.mark.kernel
-def test_the_bcc_of_pypi(tmp_path: Path) -> None:
-    """Its package has the same name, and no class BPF."""
+def test_the_bcc_from_pypi(tmp_path: Path) -> None:
+    """This package has the same name, but no class BPF."""
     answer = hidden(bcc_folder(), tmp_path, "record", "--duration", "1", instead="from .lattice import Lattice")
     one_line(answer, 69, "another project that is called bcc too", "pip uninstall bcc", bcc_loader.install_hint())
 
 
 @pytest.mark.kernel
-def test_an_installed_impostor_is_passed_over(webpf: Webpf, tmp_path: Path) -> None:
-    """With both installed, the real one is found."""
+def test_an_installed_impostor_is_ignored(webpf: Webpf, tmp_path: Path) -> None:
+    """If both are installed, webpf finds the real BCC."""
     impostor = tmp_path / "site" / "bcc"
     impostor.mkdir(parents=True)
     (impostor / "__init__.py").write_text("raise ImportError('the crystal lattice')\n")
@@ -386,8 +386,8 @@ def test_an_installed_impostor_is_passed_over(webpf: Webpf, tmp_path: Path) -> N
 
 
 @pytest.mark.kernel
-def test_a_stream_whose_reader_leaves(tmp_path: Path) -> None:
-    """As `webpf stream | head` does."""
+def test_a_stream_whose_reader_ends(tmp_path: Path) -> None:
+    """As in `webpf stream | head`."""
     command = [*webpf_command(), "stream"]
     with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None

@@ -1,4 +1,4 @@
-"""What others choose doesn't fill the recorder's memory: a hundred thousand different values of each kind."""
+"""Bounds of the recorder's memory, tried with a hundred thousand different values of each kind."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from webpf.model.pairing import Pairing
 from webpf.model.process import Process
 from webpf.model.source import Replay
 from webpf.storage import reader
-from webpf.storage.recording_file import Store
+from webpf.storage.recording_file import RecordingFile
 from webpf.storage.verify import verify
 
 MANY = 100_000
@@ -35,7 +35,7 @@ LONG = 30_000
 
 @contextmanager
 def at_most(mib: float) -> Iterator[None]:
-    """What is done here leaves no more than this in memory, as Python's allocator counts it."""
+    """Checks that the block leaves at most this much in memory, as counted by Python's allocator."""
     tracemalloc.start()
     try:
         yield
@@ -70,7 +70,7 @@ def test_command_lines() -> None:
             assert argv.quote(raw, len(raw)).startswith(f"prog {number} ")
 
 
-def test_exits_that_a_stream_has_seen(tmp_path: Path) -> None:
+def test_exits_in_a_stream(tmp_path: Path) -> None:
     with (tmp_path / "events").open("wb") as output, at_most(1.5):
         printer = stream._EventPrinter(LinePrinter(PipeWriter(output.fileno(), lambda: False)))
         for number in range(MANY):
@@ -81,51 +81,51 @@ def test_exits_that_a_stream_has_seen(tmp_path: Path) -> None:
 # Processes
 
 
-def test_a_process_that_lives_does_not_hold_its_arguments(tmp_path: Path) -> None:
-    """Nor does its row; and its end doesn't write them again, nor anything less than they were."""
+def test_arguments_of_a_live_process_are_not_kept(tmp_path: Path) -> None:
+    """Neither are those in its row; and its end writes them neither again nor shortened."""
     count = 2_000
-    store = Store(tmp_path / "webpf.db")
-    live = Session(Replay([]), store.begin(recording_values()), Machine())
+    file = RecordingFile(tmp_path / "webpf.db")
+    live = Session(Replay([]), file.begin(recording_values()), Machine())
     with at_most(6):
         for pid in range(1000, 1000 + count):
             live.take_in([fork(pid, pid), exec_(pid, pid, pid, b"%d" % pid + b"x" * LONG)])
         for pid in range(1000, 1000 + count):
             live.take_in([exit_(pid, pid, pid + count)])
-    pages = store.db.execute("PRAGMA page_count").fetchone()
+    pages = file.db.execute("PRAGMA page_count").fetchone()
     live.take_in([free(pid, pid, pid + count + 1) for pid in range(1000, 1000 + count)])
-    assert store.db.execute("PRAGMA page_count").fetchone()[0] < pages[0] + 200
+    assert file.db.execute("PRAGMA page_count").fetchone()[0] < pages[0] + 200
     sql = "SELECT pid, argv, length(args), filename, state, cpu_ns FROM processes ORDER BY pid"
-    assert list(store.db.execute(sql)) == [
+    assert list(file.db.execute(sql)) == [
         (pid, b"%d" % pid + b"x" * LONG, LONG + 4, f"{pid}" + "x" * LONG, "exited", MS)
         for pid in range(1000, 1000 + count)
     ]
     live.writer.write_counts(live.source.counts(), at(0))
-    store.close()
+    file.close()
     with at_most(8):
         findings = list(verify(tmp_path / "webpf.db"))
     assert [finding.problems for finding in findings] == [(), ()]
 
 
-def test_what_is_written_of_a_process_that_changes(tmp_path: Path) -> None:
-    """Its program once; then what else has changed, without it; and a program that turns out unknown."""
-    store = Store(tmp_path / "webpf.db")
-    writer = store.begin(recording_values())
+def test_only_changes_of_a_process_are_written(tmp_path: Path) -> None:
+    """The program once; then other changes without it; and later a program that turns out to be unknown."""
+    file = RecordingFile(tmp_path / "webpf.db")
+    writer = file.begin(recording_values())
     pairing = Pairing()
 
     def change(*events: Event) -> list[int]:
-        pairing.feed(events, writer.reserve(len(events)))
-        rows = writer._sort(pairing.take_changed(), ())
-        return [*(bool(values) for values in (*rows.new, *rows.known)), len(rows.of_frees)]
+        pairing.feed(events, writer.reserve_ids(len(events)))
+        rows = writer._sort_rows(pairing.take_changed(), ())
+        return [*(bool(values) for values in (*rows.new, *rows.known)), len(rows.freed)]
 
     assert change(seen(5, 0)) == [0, 1, 0, 0, 0]
     assert change(fork(5, 0)) == [0, 0, 0, 1, 0], "it was still being forked when /proc was read"
     assert change(exec_(5, 0, 1)) == [0, 0, 0, 1, 0]
     assert change(exit_(5, 0, 2)) == [0, 0, 1, 0, 0]
     assert change(free(5, 0, 3)) == [0, 0, 0, 0, 1]
-    assert writer._open == {}
+    assert writer._changeable == {}
     assert change(fork(6, 9), exit_(6, 9, 10), free(6, 9, 11)) == [1, 0, 0, 0, 0]
     assert change(seen(7, 0, argv=None, kernel=1)) == [1, 0, 0, 0, 0], "a thread of the kernel has none"
-    store.close()
+    file.close()
 
 
 def test_a_program_is_taken_once() -> None:
@@ -137,37 +137,37 @@ def test_a_program_is_taken_once() -> None:
     assert (process.filename, process.argv, process.argv_bytes) == (None, None, None)
 
 
-# Where they are
+# Cgroups and directories
 
 
 def test_cgroups(tmp_path: Path) -> None:
-    store = Store(tmp_path / "webpf.db")
-    live = Session(Replay([]), store.begin(recording_values()), Machine())
+    file = RecordingFile(tmp_path / "webpf.db")
+    live = Session(Replay([]), file.begin(recording_values()), Machine())
     with at_most(8):
         for first in range(0, MANY, 1000):
             live.paths.write_cgroups({number: f"/a/{number}" for number in range(first, first + 1000)})
     live.paths.write_cgroups({7: "/another", MANY: None})
-    assert store.db.execute("SELECT count(*) FROM cgroup_paths").fetchone() == (MANY + 1,)
-    assert store.db.execute("SELECT path FROM cgroup_paths WHERE cgroup_id = 7").fetchone() == ("/a/7",)
-    store.close()
+    assert file.db.execute("SELECT count(*) FROM cgroup_paths").fetchone() == (MANY + 1,)
+    assert file.db.execute("SELECT path FROM cgroup_paths WHERE cgroup_id = 7").fetchone() == ("/a/7",)
+    file.close()
 
 
 def test_directories(tmp_path: Path) -> None:
-    """What has been forgotten may be found again, and is in the file once."""
-    store = Store(tmp_path / "webpf.db")
-    live = Session(Replay([]), store.begin(recording_values()), Machine())
+    """A directory that was forgotten may be looked up again, and is in the file once."""
+    file = RecordingFile(tmp_path / "webpf.db")
+    live = Session(Replay([]), file.begin(recording_values()), Machine())
     with at_most(8):
         for first in range(0, MANY, 1000):
             live.paths.write_directories({(8, number): f"/a/{number}" for number in range(first, first + 1000)})
     live.paths.write_directories({(8, 7): b"/a/7\xff", (9, 7): b"/a/7\xff"})
-    assert store.db.execute("SELECT count(*) FROM working_directories").fetchone() == (MANY + 1,)
+    assert file.db.execute("SELECT count(*) FROM working_directories").fetchone() == (MANY + 1,)
     sql = "SELECT path FROM working_directories WHERE inode = 7 ORDER BY device"
-    assert list(store.db.execute(sql)) == [("/a/7",), (b"/a/7\xff",)]
-    store.close()
+    assert list(file.db.execute(sql)) == [("/a/7",), (b"/a/7\xff",)]
+    file.close()
 
 
-def test_arguments_of_all_that_are_alive(monkeypatch: pytest.MonkeyPatch) -> None:
-    """When they have filled what there is, only the beginning of each is kept; the length is the true one."""
+def test_arguments_of_all_live_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """When they reach the bound, only the beginning of each is kept; the length stays the true one."""
     command = ["/bin/sleep", "600", "0" * 10_000]
     running = [subprocess.Popen(command) for _ in range(3)]
     try:
@@ -186,11 +186,11 @@ def test_arguments_of_all_that_are_alive(monkeypatch: pytest.MonkeyPatch) -> Non
             process.wait()
 
 
-# What --min-lifetime holds back
+# What --min-lifetime buffers
 
 
 def drained(source: MinLifetimeFilter) -> list[Event]:
-    """All that comes, some at a time."""
+    """Drains everything, some events at a time."""
     passed: list[Event] = []
     while True:
         batch = source.drain()
@@ -201,7 +201,7 @@ def drained(source: MinLifetimeFilter) -> list[Event]:
 
 
 def lives(count: int, short: int, size: int) -> Iterator[Event]:
-    """So many processes, each with an exec with so many bytes of arguments; every short-th ends at once."""
+    """Makes processes, each with one exec with this many bytes of arguments; every short-th exits at once."""
     for number in range(count):
         yield fork(1000 + number, number / 1000)
         yield exec_(1000 + number, number / 1000, number / 1000, b"%09d" % number + b"x" * size)
@@ -211,7 +211,7 @@ def lives(count: int, short: int, size: int) -> Iterator[Event]:
 
 
 @pytest.mark.parametrize(("count", "size"), [(MANY, 100), (5_000, LONG)])
-def test_what_is_held_back_has_a_bound(count: int, size: int) -> None:
+def test_buffered_events_have_a_bound(count: int, size: int) -> None:
     source = MinLifetimeFilter(Replay(lives(count, 10, size), batch=100), 10**6 * MS, T0, lambda: at(count))
     passed = 0
     with at_most(HELD_BYTES / MIB + 5):
@@ -223,13 +223,13 @@ def test_what_is_held_back_has_a_bound(count: int, size: int) -> None:
     assert passed + len(drained(source)) == sum(source.counts().arrived)
 
 
-def test_who_is_let_through_early_is_whole_and_counted() -> None:
+def test_processes_kept_early_are_complete_and_counted() -> None:
     events = list(lives(5_000, 10, LONG))
     source = MinLifetimeFilter(Replay(events, batch=100), 10**6 * MS, T0, lambda: at(5_000))
     passed = drained(source)
     assert sum(len(event.argv or b"") for event in passed if isinstance(event, Exec)) > 30 * MIB
     through = {event.pid for event in passed}
-    # Those that were held are the oldest; and each is there with all that happened to it, or not at all.
+    # Each process comes with all of its events, or not at all.
     for pid in range(1000, 1000 + 5_000):
         if pid not in through:
             continue
@@ -244,8 +244,8 @@ def test_who_is_let_through_early_is_whole_and_counted() -> None:
     assert {event.pid for event in passed} == {event.pid for event in events} - (short - ended)
 
 
-def test_one_process_that_never_stops_to_take_on_programs() -> None:
-    """Its own events fill the bound. Then it is there, with its end, though it lived too short."""
+def test_a_process_that_runs_programs_without_end() -> None:
+    """Its own events reach the bound. Then it is kept, with its end, though its life was too short."""
     execs: list[Event] = [exec_(7, 0, 1 + number / 100, b"%09d" % number + b"x" * LONG) for number in range(4_000)]
     events = [fork(7, 0), *execs, exit_(7, 0, 50), free(7, 0, 60), fork(8, 55), exit_(8, 55, 56), free(8, 55, 57)]
     source = MinLifetimeFilter(Replay(events, batch=100), 1000 * MS, T0, lambda: at(60))
@@ -254,18 +254,18 @@ def test_one_process_that_never_stops_to_take_on_programs() -> None:
     assert source.counts().arrived == (1, 4_000, 1, 1)
 
 
-def test_a_recording_says_how_many_short_ones_it_kept(tmp_path: Path) -> None:
+def test_a_recording_counts_the_short_processes_that_it_kept(tmp_path: Path) -> None:
     db = tmp_path / "webpf.db"
-    store = Store(db)
+    file = RecordingFile(db)
     execs: list[Event] = [exec_(7, 0, 1 + number / 100, b"%09d" % number + b"x" * LONG) for number in range(3_000)]
     replay = Replay([fork(7, 0), *execs, exit_(7, 0, 50)], batch=100)
     source = MinLifetimeFilter(replay, 1000 * MS, T0, lambda: at(60))
-    live = Session(source, store.begin(recording_values()), Machine(clock_offset=at(60) - clock.boot_ns()))
+    live = Session(source, file.begin(recording_values()), Machine(clock_offset=at(60) - clock.boot_ns()))
     while source.has_more():
         live.drain()
     live.finish()
-    assert [row["kept_short"] for row in store.db["recordings"].rows] == [1]
-    store.close()
+    assert [row["kept_short"] for row in file.db["recordings"].rows] == [1]
+    file.close()
     assert [finding.problems for finding in verify(db)] == [(), ()]
     with reader.reading(db) as connection:
         caveat = reader.find(connection, db).caveat

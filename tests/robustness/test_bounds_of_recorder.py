@@ -1,4 +1,4 @@
-"""A real recorder's memory and file, while somebody on the machine tries to make them grow."""
+"""Memory and file size of a real recorder, while processes on the machine try to make them grow."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.kernel
 Start = Callable[..., Recorder]
 Query = Callable[..., list[dict[str, Any]]]
 
-# Takes on itself as a program so often, with arguments of 30,000 bytes; then it ends with 3.
+# A program that runs itself this often, with 30,000 bytes of arguments, and then exits with 3.
 EXECS_ITSELF = r"""
 #include <stdio.h>
 #include <stdlib.h>
@@ -44,7 +44,7 @@ int main(int argc, char **argv)
 
 
 def resident_mib(recorder: Recorder) -> float:
-    """As the kernel counts it."""
+    """Returns the resident memory, as the kernel counts it."""
     status = Path(f"/proc/{recorder.process.pid}/status").read_text()
     found = re.search(r"^VmRSS:\s+(\d+) kB", status, re.MULTILINE)
     assert found
@@ -52,15 +52,15 @@ def resident_mib(recorder: Recorder) -> float:
 
 
 def start_with_name(program: Path, number: int) -> tuple[int, bytes]:
-    """Runs a program by a path of some 3,800 bytes that are no UTF-8, another one for each number; pid and path."""
+    """Runs a program by a path of 3,800 bytes that are not UTF-8, different for each number. Returns pid and path."""
     folder = os.fsencode(program.parent)
     parts = [b"\xff" * 230 + b"%c" % (97 + (number >> 4 * at & 15)) for at in range(15)]
     path = folder + b"".join(b"/" + part + b"/.." for part in parts) + b"/" + os.fsencode(program.name)
     return os.posix_spawn(path, [b"t"], {}), path
 
 
-def test_names_that_are_no_text(start_recorder: Start, query: Query, tmp_path: Path) -> None:
-    """Neither remembered for ever, nor stored in four times their bytes."""
+def test_paths_that_are_not_utf_8(start_recorder: Start, query: Query, tmp_path: Path) -> None:
+    """They are not kept in memory, and not stored with escapes of four times their size."""
     program = tmp_path / "t"
     program.symlink_to("/bin/true")
     for letter in range(16):
@@ -81,11 +81,11 @@ def test_names_that_are_no_text(start_recorder: Start, query: Query, tmp_path: P
     for table in ("processes", "programs"):
         rows = query(f"SELECT pid, filename FROM {table} WHERE typeof(filename) = 'blob'")
         stored = {row["pid"]: row["filename"] for row in rows if row["pid"] in paths}
-        assert stored == paths, table  # other tests' programs may have such names too
+        assert stored == paths, table  # programs of other tests may have such paths too
 
 
-def test_a_short_one_that_fills_what_is_held_back(start_recorder: Start, query: Query, tmp_path: Path) -> None:
-    """--min-lifetime lets it through: it is in the file with all its programs, and the end says so."""
+def test_a_short_process_that_fills_the_buffer_of_events(start_recorder: Start, query: Query, tmp_path: Path) -> None:
+    """--min-lifetime keeps it: the file has all of its programs, and the last message says so."""
     source = tmp_path / "it.c"
     source.write_text(EXECS_ITSELF)
     try:
@@ -94,7 +94,7 @@ def test_a_short_one_that_fills_what_is_held_back(start_recorder: Start, query: 
         pytest.skip("no gcc")
     recorder = start_recorder("--min-lifetime", "3600", "--buffer-mib", "256")
     before = resident_mib(recorder)
-    execs = 5_000  # 150 MB of arguments
+    execs = 5_000  # with 150 MB of arguments
     short = subprocess.Popen([tmp_path / "it", str(execs)])
     assert short.wait() == 3
     grown = resident_mib(recorder) - before
@@ -111,8 +111,8 @@ def test_a_short_one_that_fills_what_is_held_back(start_recorder: Start, query: 
     assert f"{recording['kept_short']:,} processes that ended sooner than --min-lifetime are in it" in errors
 
 
-def test_a_full_buffer_is_taken_in_some_at_a_time() -> None:
-    """At most so many bytes at once, ending between two records; and nothing is left when nothing comes."""
+def test_a_full_ring_buffer_is_drained_in_parts() -> None:
+    """Each part has a limited size and ends between two records. An empty ring buffer gives an empty part."""
     probe = Probe(clock.measure_offset(), buffer_mib=64)
     try:
         size = 20_000

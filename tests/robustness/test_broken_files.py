@@ -1,4 +1,4 @@
-"""One broken file beside a good one: the good one's pages and the index work, in both Datasettes."""
+"""A broken file beside a good one: the pages of the good file and the index work, in both versions of Datasette."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ ENDLESS = "WITH RECURSIVE c (id) AS (SELECT 1 UNION ALL SELECT id + 1 FROM c) SE
 
 
 def execute(db: Path, *statements: str) -> None:
-    """Changes a file as webpf never would."""
+    """Changes a file in a way that webpf never would."""
     with closing(sqlite3.connect(db)) as connection, connection:
         for statement in statements:
             connection.execute(statement)
 
 
 def overwrite(db: Path, begin: int, content: bytes | None = None) -> None:
-    """Writes noise over a file from this byte on."""
+    """Overwrites a file with noise, from this byte on."""
     with db.open("r+b") as file:
         size = file.seek(0, os.SEEK_END)
         file.seek(begin)
@@ -36,7 +36,7 @@ def overwrite(db: Path, begin: int, content: bytes | None = None) -> None:
 
 
 def damage_rows(db: Path) -> None:
-    """Noise over all pages but those of the schema: SQLite opens it, and fails at the rows."""
+    """Overwrites all pages except the schema with noise: SQLite can open the file, but fails to read rows."""
     execute(db, "PRAGMA journal_mode = DELETE")
     with closing(sqlite3.connect(db)) as connection:
         size = connection.execute("PRAGMA page_size").fetchone()[0]
@@ -45,7 +45,7 @@ def damage_rows(db: Path) -> None:
 
 
 def replace_tables(db: Path, *statements: str) -> None:
-    """Without the tables that the pages show, and with what is made by these statements."""
+    """Replaces the tables that the pages show with what these statements create."""
     execute(db, "DROP VIEW events", "DROP TABLE recordings", "DROP TABLE processes", *statements)
 
 
@@ -78,15 +78,15 @@ BREAK: dict[str, Callable[[Path], object]] = {
 WORK = {"text that is no UTF-8"}
 
 
-def good_works(site: Site) -> None:
-    """The pages that have nothing to do with the broken file."""
+def check_good_pages(site: Site) -> None:
+    """Checks the pages that don't depend on the broken file."""
     assert {path: site.get(path)[0] for path in GOOD} == dict.fromkeys(GOOD, 200)
     assert 'href="/-/webpf/timeline/good/1"' in site.get("/")[1]
 
 
 @pytest.fixture
 def files(tmp_path: Path) -> list[Path]:
-    """Two recordings."""
+    """Two recording files."""
     for name in ("broken", "good"):
         make_recording(tmp_path / f"{name}.db", BUILD)
     return [tmp_path / "broken.db", tmp_path / "good.db"]
@@ -97,7 +97,7 @@ def files(tmp_path: Path) -> list[Path]:
 def test_a_file_that_is_broken_from_the_start(version: str, files: list[Path], how: str) -> None:
     BREAK[how](files[0])
     with running(version, files) as site:
-        good_works(site)
+        check_good_pages(site)
         for what in ("", "/window.json", "/overview.json", "/choices.json"):
             assert site.get(f"{TIMELINE}{what}")[0] == (200 if how in WORK else 404)
         if how not in WORK:
@@ -108,24 +108,24 @@ def test_a_file_that_is_broken_from_the_start(version: str, files: list[Path], h
 @pytest.mark.parametrize("version", VERSIONS)
 def test_a_file_that_breaks_while_it_is_served(version: str, files: list[Path], how: str) -> None:
     with running(version, files) as site:
-        good_works(site)
+        check_good_pages(site)
         assert site.get(TIMELINE)[0] == 200
         if how == "deleted":
             files[0].unlink()
         else:
             BREAK[how](files[0])
-        good_works(site)
+        check_good_pages(site)
         assert site.get(f"{TIMELINE}/window.json")[0] == 404
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_a_file_that_is_away_for_a_while_is_served_again(version: str, files: list[Path], tmp_path: Path) -> None:
+def test_a_file_that_was_moved_away_and_back_is_served_again(version: str, files: list[Path], tmp_path: Path) -> None:
     with running(version, files, log=tmp_path / "log") as site:
         assert site.get("/broken/processes")[0] == 200
-        away = files[0].rename(tmp_path / "away")
+        moved = files[0].rename(tmp_path / "moved")
         assert site.get("/broken/processes")[0] == 404
-        good_works(site)
-        away.rename(files[0])
+        check_good_pages(site)
+        moved.rename(files[0])
         wait_until(lambda: site.get("/broken/processes")[0] == 200, "it isn't served again")
         assert site.get(TIMELINE)[0] == 200
         assert site.get("/broken/lifetimes")[0] == 200
@@ -135,7 +135,7 @@ def test_a_file_that_is_away_for_a_while_is_served_again(version: str, files: li
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_a_file_that_is_locked_is_still_a_recording(version: str, files: list[Path]) -> None:
-    """Another program has it for itself for a moment: it isn't left out."""
+    """Another program has locked it for a moment: it is still listed."""
     with closing(sqlite3.connect(files[0], isolation_level=None)) as other, running(version, files) as site:
         assert site.get("/broken/processes")[0] == 200
         other.execute("BEGIN EXCLUSIVE")

@@ -1,4 +1,4 @@
-"""A recorder that dies at any moment, and disks that fill at any moment: what was committed is there, and is right."""
+"""Recorders killed at any moment, and disks that fill up at any moment: committed events are in the file, and right."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ pytestmark = pytest.mark.kernel
 Start = Callable[..., Recorder]
 Query = Callable[..., list[dict[str, Any]]]
 KILLS_A_FILE = 10
-START_MS = 100  # from the start of the recording to the look at /proc it takes less, to the first commit more
+START_MS = 100  # longer than from the start to the scan of /proc, shorter than to the first commit
 
 
 @pytest.fixture
-def told(act: str, tmp_path: Path) -> Iterator[Callable[[], list[Fate]]]:
-    """Lets processes come and go as fast as two parents can make them; says which have, so far."""
+def ended_so_far(act: str, tmp_path: Path) -> Iterator[Callable[[], list[Fate]]]:
+    """Runs two parents that start processes as fast as they can. Returns a function that lists the ended ones."""
     logs = [tmp_path / f"load-{number}" for number in range(2)]
     parents = []
     for log in logs:
@@ -40,19 +40,19 @@ def told(act: str, tmp_path: Path) -> Iterator[Callable[[], list[Fate]]]:
         parent.wait()
 
 
-def assert_right(db: Path) -> None:
-    """The file opens, and nothing is wrong in it."""
+def assert_sound(db: Path) -> None:
+    """Checks that verify finds no problem in the file."""
     for finding in verify(db):
         assert finding.problems == (), finding
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_kill_9_at_any_moment(seed: int, told: Callable[[], list[Fate]], query: Query, tmp_path: Path) -> None:
-    """Five times ten recorders, of ten into one file each. What ended a quarter of a second before is in the file.
+def test_kill_9_at_any_moment(seed: int, ended_so_far: Callable[[], list[Fate]], query: Query, tmp_path: Path) -> None:
+    """Five files, each with ten recorders that are killed. Processes that ended 250 ms before a kill are in the file.
 
-    To the last process, counted from the last commit; and that is no older than a quarter of a second, in most cases:
-    where others keep all processors busy, a recorder is late like everybody. Who is killed before the first commit that
-    follows on the look at /proc has none to be counted from.
+    This is counted from the last commit. The last commit is mostly at most 250 ms old; a recorder is late if other
+    processes keep all processors busy. Recorders that are killed before their first commit after the scan of /proc
+    don't count.
     """
     chance = random.Random(seed)
     db = tmp_path / "webpf.db"
@@ -67,8 +67,8 @@ def test_kill_9_at_any_moment(seed: int, told: Callable[[], list[Fate]], query: 
         finally:
             assert recorder.end(signal.SIGKILL)[0] == -signal.SIGKILL
         if db.exists() and db.stat().st_size:
-            assert_right(db)
-    fates = told()
+            assert_sound(db)
+    fates = ended_so_far()
     recordings = query("SELECT * FROM recordings ORDER BY id")
     assert len(recordings) >= KILLS_A_FILE / 2
     seen = 0
@@ -79,7 +79,7 @@ def test_kill_9_at_any_moment(seed: int, told: Callable[[], list[Fate]], query: 
             if recording["started_ns"] < fate.before_ns and fate.after_ns < recording["updated_ns"] - 250 * MS:
                 assert fate.before_ns - MS < rows[fate.pid, fate.status] < fate.after_ns
                 seen += 1
-    assert seen > 20  # on a busy machine, few get a turn
+    assert seen > 20  # few on a busy machine
     going = [it["updated_ns"] for it in recordings if it["updated_ns"] - it["started_ns"] > START_MS * MS]
     ages = [min(at for at in killed if at > updated_ns - MS) - updated_ns for updated_ns in going]
     assert sorted(ages)[len(ages) // 2] < 250 * MS
@@ -89,7 +89,7 @@ def test_kill_9_at_any_moment(seed: int, told: Callable[[], list[Fate]], query: 
 
 @pytest.mark.parametrize("kib", [300, 500, 900, 1_700, 3_100])
 def test_a_disk_that_fills_at_any_moment(
-    kib: int, told: Callable[[], list[Fate]], tmp_path: Path, start_recorder: Start
+    kib: int, ended_so_far: Callable[[], list[Fate]], tmp_path: Path, start_recorder: Start
 ) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()
@@ -105,7 +105,7 @@ def test_a_disk_that_fills_at_any_moment(
             shutil.copy(file, tmp_path / file.name)
     finally:
         subprocess.run(["umount", "-l", disk], check=True)
-    assert_right(tmp_path / "webpf.db")
+    assert_sound(tmp_path / "webpf.db")
     with reader.reading(tmp_path / "webpf.db") as connection:
         [recording] = reader.recordings(connection)
         assert recording.status == "interrupted"

@@ -1,4 +1,4 @@
-"""Damaged and planted files: every reading command ends soon, without a traceback, and says in a line what is wrong."""
+"""Damaged and malicious files: every command that reads ends soon, without a traceback, and reports the problem."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ from webpf.export.formats import FORMATS
 from webpf.storage import file_check
 
 SECONDS = 30 * SLOWNESS
-MOST_KIB = 300 * 1024  # and ten times the file: the csv module takes four bytes a character, and twice
+MAX_KIB = 300 * 1024  # plus ten times the file size: the csv module needs four bytes per character, twice
 _MOST_BYTES = 6 << 30
-MOST_READ = 1 << 20  # bytes of what a command writes
+MAX_OUTPUT = 1 << 20  # how many bytes of a command's output are read
 CODES = {0, 1, 64, 65, 66}
 
 QUERY_VALUES = {"execs": {"pid": "102"}, "ancestors": {"pid": "102"}, "compare": {"against": "1"}}
 
 
 def commands() -> dict[str, list[str]]:
-    """Every command that reads a file, called DB here."""
+    """Returns every command that reads a file; DB stands for the file."""
     found: dict[str, list[str]] = {
         f"query {name}": [
             *("query", name, "--db", "DB", "--format", ("table", "csv", "json", "ndjson")[number % 4]),
@@ -61,9 +61,9 @@ def commands() -> dict[str, list[str]]:
         "merge": ["merge", "DB", "--force", "-o", "OUT"],
         "verify": ["verify", "DB"],
         "verify JSON": ["verify", "DB", "--format", "json"],
-        "browse": ["browse", "DB", "--no-open", "--port", "0"],  # a port that can't be: it looks at the file first
+        "browse": ["browse", "DB", "--no-open", "--port", "0"],  # an impossible port: the file is checked first
         "datasette-config": ["datasette-config", "DB"],
-        "rebuild": ["rebuild", "--db", "DB"],  # the last, since it writes
+        "rebuild": ["rebuild", "--db", "DB"],  # last, because it writes
     }
 
 
@@ -78,7 +78,7 @@ class Ended(NamedTuple):
 
 
 def run(arguments: list[str], db: Path) -> Ended:
-    """Runs a command on a file, in a child of this process that has imported webpf already: there are thousands."""
+    """Runs a command on a file, in a fork of this process, which has imported webpf: there are thousands of runs."""
     paths = {"DB": str(db), "OUT": str(db.with_name("out")), "TREE": str(db.with_name("tree"))}
     words = [paths.get(word, word) for word in arguments]
     began = time.monotonic()
@@ -89,12 +89,12 @@ def run(arguments: list[str], db: Path) -> Ended:
         _, status, usage = os.wait4(pid, 0)
         for stream in (stdout, stderr):
             stream.seek(0)
-        said, told = (stream.read(MOST_READ).decode(errors="replace") for stream in (stdout, stderr))
-    return Ended(os.waitstatus_to_exitcode(status), said, told, time.monotonic() - began, usage.ru_maxrss)
+        out, err = (stream.read(MAX_OUTPUT).decode(errors="replace") for stream in (stdout, stderr))
+    return Ended(os.waitstatus_to_exitcode(status), out, err, time.monotonic() - began, usage.ru_maxrss)
 
 
 def _become(words: list[str], stdout: int, stderr: int) -> NoReturn:
-    """Is a webpf that was called with these words, and can't take more than a test's share of the machine."""
+    """Runs webpf with these arguments in this child, with limits on memory and time."""
     code = 255
     try:
         os.setpgid(0, 0)
@@ -130,7 +130,7 @@ def is_whole(document: str, code: int) -> bool:
 
 
 def faults(what: str, ended: Ended, size: int) -> Iterator[str]:
-    """What is wrong with the way in which a command ended."""
+    """Returns what is wrong with the way in which a command ended."""
     said = ended.stderr.splitlines()
     if "Traceback" in ended.stderr + ended.stdout or ended.code not in CODES | ({69} if what == "doctor" else set()):
         yield f"{what}: {ended.code} {ended.stderr[-600:]}"
@@ -138,16 +138,16 @@ def faults(what: str, ended: Ended, size: int) -> Iterator[str]:
         yield f"{what}: {len(said)} lines: {ended.stderr[:600]}"
     if any("\x1b" in line or not line.startswith("webpf: ") for line in said):
         yield f"{what}: {ended.stderr[:600]!r}"
-    if what.endswith("JSON") and len(ended.stdout) < MOST_READ and not is_whole(ended.stdout, ended.code):
+    if what.endswith("JSON") and len(ended.stdout) < MAX_OUTPUT and not is_whole(ended.stdout, ended.code):
         yield f"{what}: {ended.code} {ended.stdout[-600:]}"
     if ended.seconds > SECONDS:
         yield f"{what}: {ended.seconds:.0f} s"
-    if ended.peak_kib > MOST_KIB + 10 * size // 1024:
+    if ended.peak_kib > MAX_KIB + 10 * size // 1024:
         yield f"{what}: {ended.peak_kib:,} KiB"
 
 
 def check(damage: str, folder: Path, wanted: Iterable[str]) -> list[str]:
-    """The faults of some commands on a file with this damage."""
+    """Returns the faults of some commands on a file with this damage."""
     db = good(folder / "webpf.db")
     DAMAGES[damage](db)
     found: list[str] = []
@@ -179,7 +179,7 @@ SAMPLE = {
     "log of another recording": ("verify", "rebuild"),
     "pages swapped": ("export ndjson", "merge", "verify", "verify JSON", "report JSON", "rebuild"),
 }
-"""Of the matrix, what each kind of damage was once fatal for."""
+"""Damage that was once fatal, one of each kind."""
 
 
 @pytest.mark.parametrize("damage", SAMPLE)
@@ -194,7 +194,7 @@ def test_every_damage_with_every_command(damage: str, tmp_path: Path) -> None:
 
 
 def test_a_good_file_with_every_command(tmp_path: Path) -> None:
-    """What is right is not refused: else all the others would pass."""
+    """A correct file is not refused. Without this test, a webpf that refuses everything would pass."""
     db = good(tmp_path / "webpf.db")
     ended = {what: run(arguments, db) for what, arguments in commands().items()}
     assert ended.pop("browse").code == 64
@@ -203,7 +203,7 @@ def test_a_good_file_with_every_command(tmp_path: Path) -> None:
 
 NAMED = {
     "cycle of two": "pairing: ",
-    "no blocks": "numbers that are not this recording's",
+    "no blocks": "ids that don't belong to this recording",
     "absurd block": "fact_blocks: ",
     "overlapping blocks": "fact_blocks: ",
     "ids beyond all": "values: processes has ids",
@@ -216,29 +216,29 @@ NAMED = {
     "triggers": "schema: there is a trigger spoil",
     "processes.pid 'init'": "non-INTEGER value in processes.pid",
     "nulls in forks": "NULL value in forks.pid",
-    "text that is none": "values: there is text that is no UTF-8",
-    "events' names no text": "values: there is text that is no UTF-8",
-    "options no object": "values: the options of recording 1 are no JSON",
-    "latest start": "values: 2 of recordings.started_ns are not of the type INTEGER, or NULL, or no time that can be",
+    "text that is none": "values: some text is not UTF-8",
+    "events' names no text": "values: some text is not UTF-8",
+    "options no object": "values: the options of recording 1 are not JSON",
+    "latest start": "values: 2 of recordings.started_ns are not of the type INTEGER, or NULL, or an impossible time",
     "version 0": "schema: its version is",
     "pages swapped": "malformed",
     "page 13 of zeros": "SQLite: ",
     "processes a view": "processes is a view and not a table",
     "virtual table": "forks is a virtual table and not a table",
-    "log of another program": "the log beside it is another database's",
+    "log of another program": "the log beside it belongs to another database",
 }
 
 
 @pytest.mark.parametrize("damage", NAMED)
-def test_verify_names_it(damage: str, tmp_path: Path) -> None:
+def test_verify_reports_the_damage(damage: str, tmp_path: Path) -> None:
     db = good(tmp_path / "webpf.db")
     DAMAGES[damage](db)
     ended = run(commands()["verify"], db)
     assert (ended.code, NAMED[damage] in ended.stdout + ended.stderr) == (65, True), ended
 
 
-def test_what_can_be_read_is_read(tmp_path: Path) -> None:
-    """A recording without its host, and names with bytes that are no text, are listed as far as they go."""
+def test_readable_rows_are_listed(tmp_path: Path) -> None:
+    """A recording without a host, and names that are not UTF-8, are listed."""
     db = good(tmp_path / "webpf.db")
     DAMAGES["nulls in recordings"](db)
     DAMAGES["args that are no text"](db)
@@ -260,8 +260,8 @@ ROWS = "SELECT (SELECT count(*) FROM processes), (SELECT count(*) FROM forks), (
 
 
 @pytest.mark.parametrize("damage", ["no blocks", "overlapping blocks", "not strict", "columns more", "no index"])
-def test_merge_takes_all_that_is_there(damage: str, tmp_path: Path) -> None:
-    """By sqlite3's counts, twice: with another file before it."""
+def test_merge_copies_all_rows(damage: str, tmp_path: Path) -> None:
+    """Compared with counts by sqlite3, alone and behind another file."""
     db = good(tmp_path / "webpf.db")
     with closing(sqlite3.connect(db)) as connection:
         [expected] = connection.execute(ROWS)
@@ -281,7 +281,7 @@ def test_merge_takes_all_that_is_there(damage: str, tmp_path: Path) -> None:
 
 
 def test_triggers_do_nothing(tmp_path: Path) -> None:
-    """Neither while a file is read, nor in a rebuild, which is refused with what helps."""
+    """Neither when a file is read, nor in a rebuild, which is refused with a hint."""
     db = good(tmp_path / "webpf.db")
     DAMAGES["triggers"](db)
     with closing(sqlite3.connect(db)) as connection:
@@ -301,8 +301,8 @@ def test_triggers_do_nothing(tmp_path: Path) -> None:
     assert run(["rebuild", "--db", "DB"], db).code == 0
 
 
-def test_a_damaged_file_is_left_as_it_is(tmp_path: Path) -> None:
-    """A log that belongs to another file would be written into this one by whoever opens it for writing."""
+def test_a_damaged_file_is_unchanged(tmp_path: Path) -> None:
+    """A log of another file would be applied to this one by any process that opens it for writing."""
     db = good(tmp_path / "webpf.db")
     DAMAGES["log of another recording"](db)
     before = db.read_bytes()
@@ -311,7 +311,7 @@ def test_a_damaged_file_is_left_as_it_is(tmp_path: Path) -> None:
     assert db.read_bytes() == before
 
 
-def test_what_is_no_file_is_not_waited_for(tmp_path: Path) -> None:
+def test_pipes_and_devices_do_not_block(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path / "pipe", Path("/dev/zero")):
         for words in (["recordings", "--db"], ["verify"], ["tree"], ["rebuild", "--db"]):

@@ -1,4 +1,4 @@
-"""Names that mean harm, from real processes through a real recording: shown by every command, they do nothing."""
+"""Malicious names of real processes in a real recording: every command shows them, and they do nothing."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ import pytest
 from support import Recorder, fork, make_recording, recording_values, webpf_command
 
 from webpf.analysis import saved_queries
-from webpf.storage.recording_file import Store
+from webpf.storage.recording_file import RecordingFile
 
 Webpf = Callable[..., "subprocess.CompletedProcess[str]"]
 Start = Callable[..., Recorder]
 Query = Callable[..., list[dict[str, Any]]]
 
 HARM = b"=1+1\x1b[31m\x1b]0;t\x07\r\n\t\"'`<script>alert(1)';DROP TABLE processes;--\xc2\x9b2J\xe2\x80\xae\xff%s$(id)|"
-NAME = b"=1\x1b[2J<b>\n\"'\xff"  # a name has 15 bytes
+NAME = b"=1\x1b[2J<b>\n\"'\xff"  # a process name has at most 15 bytes
 FILE = HARM.replace(b"/", b"")
 ACTED_ON = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
@@ -36,14 +36,14 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 @pytest.fixture(scope="module")
 def folder() -> Iterator[Path]:
-    """Where the recording of this module is."""
+    """The folder of this module's recording."""
     with tempfile.TemporaryDirectory() as name:
         yield Path(name)
 
 
 @pytest.fixture(scope="module")
 def pids(folder: Path) -> dict[str, int]:
-    """A recording with a hostile name, of two processes: one renamed itself, one was called so in all ways."""
+    """A recording of two processes: one renamed itself maliciously, one has such a name, path and arguments."""
     program = os.fsencode(folder) + b"/" + FILE
     shutil.copy(b"/bin/false", program)
     recorder = Recorder(folder / "webpf.db", [b"--name", HARM])  # type: ignore[list-item]
@@ -62,7 +62,7 @@ def pids(folder: Path) -> dict[str, int]:
 
 
 def commands() -> list[list[str]]:
-    """Every way to show a recording."""
+    """Returns every command that shows a recording."""
     shown = []
     for name in saved_queries.names():
         needed = ["-p", "pid=PID"] if any(each.required for each in saved_queries.load(name).parameters) else []
@@ -109,8 +109,8 @@ def test_every_command_and_format(command: list[str], format: str, folder: Path,
 
 
 @pytest.mark.kernel
-def test_what_is_stored_is_what_was_there(folder: Path, pids: dict[str, int], query: Query) -> None:
-    """And a name with SQL in it has dropped nothing."""
+def test_names_are_stored_unchanged(folder: Path, pids: dict[str, int], query: Query) -> None:
+    """SQL in a name has not dropped a table."""
     db = folder / "webpf.db"
     rows = query("SELECT * FROM processes WHERE pid = ? AND ppid = ?", pids["called"], os.getpid(), db=db)
     assert [row["argv"] for row in rows] == [b"\0".join([HARM, b"-x", HARM, b"@SUM(A1)", b""])]
@@ -149,8 +149,8 @@ def test_a_stream(pids: dict[str, int], folder: Path) -> None:
 
 
 @pytest.mark.kernel
-def test_datasette_shows_no_html_of_theirs(folder: Path, pids: dict[str, int]) -> None:
-    """Tables, one row, and a query's result, as a browser gets them."""
+def test_datasette_escapes_html_in_names(folder: Path, pids: dict[str, int]) -> None:
+    """In tables, rows and results of queries, as a browser gets them."""
     datasette = pytest.importorskip("datasette.app")
 
     async def pages() -> list[str]:
@@ -175,14 +175,14 @@ def test_datasette_shows_no_html_of_theirs(folder: Path, pids: dict[str, int]) -
     assert any("&lt;script&gt;alert" in text for text in texts)
 
 
-# Without a kernel: what else is shown, or taken from the command line.
+# Other texts that are shown, or come from the command line; these tests need no kernel.
 
 
 @pytest.mark.parametrize(
     "name", ["a b.db", "a?mode=ro.db", "a#b%20.db", 'it\'s "x".db', "\x1b[31m\n.db", ":memory:", "\udcff.db"], ids=ascii
 )
 def test_paths_of_files(name: str, tmp_path: Path, webpf: Webpf) -> None:
-    """Whatever a file is called, it is that file; and no message has its escape sequences."""
+    """Files with any name can be used, and no message has the escape sequences of their names."""
     db = tmp_path / name
     missing = webpf("query", "lifetimes", "--db", db)
     assert missing.returncode == 66
@@ -206,7 +206,7 @@ def test_values_of_options(option: str, tmp_path: Path, webpf: Webpf) -> None:
 
 
 def test_sql_in_a_text_is_text(tmp_path: Path) -> None:
-    """A value goes to SQLite by itself, never as part of a statement."""
+    """A value is passed to SQLite as a parameter, never as part of a statement."""
     name = "'); DROP TABLE forks;--"
     make_recording(tmp_path / "webpf.db", [fork(100, 1, comm=name)], name=name)
     connection = sqlite3.connect(tmp_path / "webpf.db")
@@ -215,11 +215,11 @@ def test_sql_in_a_text_is_text(tmp_path: Path) -> None:
 
 
 def test_cgroups_of_any_bytes(tmp_path: Path) -> None:
-    """Whoever may make cgroups may call them what he likes: the recorder goes on."""
+    """Users who can create cgroups can give them any names: the recorder goes on."""
     make_recording(tmp_path / "webpf.db", [fork(100, 1)])
-    store = Store(tmp_path / "webpf.db")
-    writer = store.begin(recording_values(name="\udcff"))
+    file = RecordingFile(tmp_path / "webpf.db")
+    writer = file.begin(recording_values(name="\udcff"))
     writer.write_cgroups({7: "/a\udcff\x1b"})
-    assert list(store.db.query("SELECT path FROM cgroup_paths WHERE recording_id = 2")) == [{"path": b"/a\xff\x1b"}]
-    assert store.db.execute("SELECT name FROM recordings WHERE id = 2").fetchone() == ("\\xff",)
-    store.close()
+    assert list(file.db.query("SELECT path FROM cgroup_paths WHERE recording_id = 2")) == [{"path": b"/a\xff\x1b"}]
+    assert file.db.execute("SELECT name FROM recordings WHERE id = 2").fetchone() == ("\\xff",)
+    file.close()

@@ -1,4 +1,4 @@
-"""Lost events: none in a storm; and where they are forced, every one is counted and told."""
+"""Lost events: none in a storm; and if losses are forced, every lost event is counted and reported."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ pytestmark = pytest.mark.kernel
 Start = Callable[..., Recorder]
 
 
-def test_books_are_balanced(start_recorder: Start, query: Query) -> None:
-    """attempted = written + lost for each kind, and written is what the tables hold."""
+def test_event_counts_match(start_recorder: Start, query: Query) -> None:
+    """attempted = written + lost for each kind, and the tables have as many rows as were written."""
     recorder = start_recorder()
     for _ in range(300):
         run_program("/bin/true")
@@ -40,7 +40,7 @@ def test_books_are_balanced(start_recorder: Start, query: Query) -> None:
 
 
 def test_losses_are_counted(start_recorder: Start, query: Query, webpf: Any, tmp_path: Path) -> None:
-    """A buffer that is far too small, and a recorder that is held up: the books still balance, rows say `lost`."""
+    """With a buffer that is too small, and a stopped recorder: event counts still match, and rows say `lost`."""
     recorder = start_recorder("--buffer-mib", "1", "--max-args", "1000")
     recorder.process.send_signal(signal.SIGSTOP)
     try:
@@ -69,31 +69,31 @@ def test_losses_are_counted(start_recorder: Start, query: Query, webpf: Any, tmp
     assert webpf("verify").returncode == 0
 
 
-def own_facts(probe: Probe, pids: set[int]) -> list[tuple[type, int]]:
-    """Kind and pid of what a probe reports of these processes until they are all free, but their frees."""
-    facts: list[Any] = []
+def own_events(probe: Probe, pids: set[int]) -> list[tuple[type, int]]:
+    """Returns kind and pid of the events of these processes until all have ended, without free events."""
+    events: list[Any] = []
 
     def all_ended() -> bool:
-        facts.extend(probe.drain())
-        return pids <= {fact.pid for fact in facts if type(fact) is Exit}
+        events.extend(probe.drain())
+        return pids <= {event.pid for event in events if type(event) is Exit}
 
     wait_until(all_ended, "a process's end isn't reported")
-    return [(type(fact), fact.pid) for fact in facts if fact.pid in pids and type(fact) is not Free]
+    return [(type(event), event.pid) for event in events if event.pid in pids and type(event) is not Free]
 
 
-@pytest.mark.parametrize("first_is_passed_over", [False, True])
-def test_second_programs(first_is_passed_over: bool) -> None:
-    """They write down what the first were passed over for (as Linux 7 does now and then), and nothing else."""
+@pytest.mark.parametrize("first_are_skipped", [False, True])
+def test_second_programs(first_are_skipped: bool) -> None:
+    """The second BPF programs report exactly the events that the kernel skipped in the first (as Linux 7 may do)."""
     probe = Probe(0, interruptible=True)
     try:
-        if first_is_passed_over:
+        if first_are_skipped:
             counts = probe._bpf[b"counts"]
             for kind, tracepoint in enumerate(TRACEPOINTS):
                 probe._bpf.detach_raw_tracepoint(tracepoint.encode())
                 under_way = counts[ctypes.c_int(3 * len(TRACEPOINTS) + kind)]
                 counts[ctypes.c_int(3 * len(TRACEPOINTS) + kind)] = type(under_way)(*[1] * len(under_way))
         pids = [run_program("/bin/true").pid for _ in range(20)]
-        assert own_facts(probe, set(pids)) == [(kind, pid) for pid in pids for kind in (Fork, Exec, Exit)]
+        assert own_events(probe, set(pids)) == [(kind, pid) for pid in pids for kind in (Fork, Exec, Exit)]
         assert probe.counts().lost == (0, 0, 0, 0)
     finally:
         probe.close()
@@ -101,7 +101,7 @@ def test_second_programs(first_is_passed_over: bool) -> None:
 
 @pytest.fixture(scope="session")
 def storm(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The program that makes processes as fast as it can."""
+    """A program that starts processes as fast as it can."""
     program = tmp_path_factory.mktemp("storm") / "storm"
     try:
         subprocess.run(["gcc", "-O2", "-o", program, PROJECT / "tools" / "bench" / "storm.c"], check=True)

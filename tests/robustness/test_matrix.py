@@ -1,6 +1,6 @@
-"""Every command in all kinds of surroundings: no traceback, few lines on stderr, data on stdout, a code of sysexits.
+"""Every command in many surroundings: no traceback, few lines on stderr, data on stdout, a sysexits code.
 
-`make test` takes a sample, `make matrix` all.
+`make test` runs a sample, `make matrix` runs all.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ RECORDING = {
     "a stream": ["stream", "--duration", "0.2"],
 }
 ANY_CODE = {0, 1, 3, 126, 127, *range(64, 79), -signal.SIGPIPE}
-"""0, those of sysexits.h, those of commands that are recorded, that of --fail-if, and the end of the reader."""
+"""0, the codes of sysexits.h, the codes of recorded commands and of --fail-if, and that of a closed pipe."""
 
 MOST_LINES = 8
 
@@ -89,33 +89,33 @@ def locales(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """One with a recording file."""
+    """A folder with a recording file."""
     return recorded(tmp_path)
 
 
 def recorded(folder: Path) -> Path:
-    """The folder, with a file of two recordings, some of whose names most encodings can't show."""
+    """The folder, with a file of two recordings. Most encodings can't show some of their names."""
     make_recording(folder / "webpf.db", BUILD, name="größer 好")
     make_recording(folder / "webpf.db", BUILD, name="\x1b[31m")
     return folder
 
 
 @cache
-def as_usual(arguments: tuple[str, ...]) -> subprocess.CompletedProcess[bytes]:
-    """What a command says in no special surroundings."""
+def normal_result(arguments: tuple[str, ...]) -> subprocess.CompletedProcess[bytes]:
+    """Returns the result of a command in normal surroundings."""
     with tempfile.TemporaryDirectory() as folder:
         return SURROUNDINGS["as usual"].run([*webpf_command(), *arguments], recorded(Path(folder)))
 
 
 def check(surroundings: Surroundings, arguments: list[str], folder: Path) -> None:
-    """Runs a command as usual and in these surroundings, and compares."""
-    usual = as_usual(tuple(arguments))
+    """Runs a command in normal and in these surroundings, and compares the results."""
+    usual = normal_result(tuple(arguments))
     answer = surroundings.run([*webpf_command(), *arguments], folder)
     errors = answer.stderr.decode(errors="replace")
     assert "Traceback" not in errors and "Exception ignored" not in errors, errors
     assert len(errors.splitlines()) <= MOST_LINES, errors
     assert answer.returncode in ANY_CODE, errors
-    if arguments[:1] == ["stream"]:  # what happens meanwhile is not up to us
+    if arguments[:1] == ["stream"]:  # its output depends on what the machine does meanwhile
         assert answer.returncode in (0, 74), errors
         return
     if surroundings.stdout_fails and usual.stdout and usual.returncode == 0:
@@ -127,8 +127,8 @@ def check(surroundings: Surroundings, arguments: list[str], folder: Path) -> Non
         assert answer.stdout == usual.stdout
 
 
-def prepared(name: str, request: pytest.FixtureRequest) -> Surroundings:
-    """The surroundings of a name, with the files that they need."""
+def prepare(name: str, request: pytest.FixtureRequest) -> Surroundings:
+    """Returns the surroundings of this name, and creates the files that they need."""
     if name == "ISO-8859-1":
         made = str(request.getfixturevalue("locales"))
         return replace(SURROUNDINGS[name], environment={**SURROUNDINGS[name].environment, "LOCPATH": made})
@@ -138,7 +138,7 @@ def prepared(name: str, request: pytest.FixtureRequest) -> Surroundings:
 
 
 def sample(commands: dict[str, list[str]], every: int) -> Iterator[tuple[str, str]]:
-    """Each of the surroundings with some commands, so that each command has its turn."""
+    """Returns each of the surroundings with some of the commands, so that each command occurs."""
     for number, name in enumerate(SURROUNDINGS):
         for command in list(commands)[number % every :: every]:
             yield name, command
@@ -146,20 +146,20 @@ def sample(commands: dict[str, list[str]], every: int) -> Iterator[tuple[str, st
 
 @pytest.mark.parametrize(("name", "command"), list(sample(READING | WRONG, 21)))
 def test_a_sample(name: str, command: str, folder: Path, request: pytest.FixtureRequest) -> None:
-    check(prepared(name, request), (READING | WRONG)[command], folder)
+    check(prepare(name, request), (READING | WRONG)[command], folder)
 
 
 @pytest.mark.kernel
 @pytest.mark.parametrize(("name", "command"), list(sample(RECORDING, 5))[::4])
 def test_a_sample_of_recordings(name: str, command: str, folder: Path, request: pytest.FixtureRequest) -> None:
-    check(prepared(name, request), RECORDING[command], folder)
+    check(prepare(name, request), RECORDING[command], folder)
 
 
 @pytest.mark.matrix
 @pytest.mark.parametrize("command", READING | WRONG)
 @pytest.mark.parametrize("name", SURROUNDINGS)
 def test_all(name: str, command: str, folder: Path, request: pytest.FixtureRequest) -> None:
-    check(prepared(name, request), (READING | WRONG)[command], folder)
+    check(prepare(name, request), (READING | WRONG)[command], folder)
 
 
 @pytest.mark.matrix
@@ -167,4 +167,4 @@ def test_all(name: str, command: str, folder: Path, request: pytest.FixtureReque
 @pytest.mark.parametrize("command", RECORDING)
 @pytest.mark.parametrize("name", SURROUNDINGS)
 def test_all_recordings(name: str, command: str, folder: Path, request: pytest.FixtureRequest) -> None:
-    check(prepared(name, request), RECORDING[command], folder)
+    check(prepare(name, request), RECORDING[command], folder)

@@ -1,4 +1,4 @@
-"""What another user planted where root is about to record is refused with one line, and not a byte of it changes."""
+"""Files that another user has planted where root will record: refused with one line, and not a byte of them changes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from support import NOBODY, as_nobody, fork, make_recording, recording_values
 from webpf.errors import CannotCreate
 from webpf.host import file_owner
 from webpf.storage import file_check
-from webpf.storage.recording_file import Store
+from webpf.storage.recording_file import RecordingFile
 
 Webpf = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -35,7 +35,7 @@ def _without_sudo(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def shared() -> Iterator[Path]:
-    """A folder like /tmp: everybody can make files in it, and remove his own."""
+    """A folder like /tmp: all users can create files in it, and remove their own."""
     with tempfile.TemporaryDirectory() as folder:
         Path(folder).chmod(0o1777)
         yield Path(folder)
@@ -43,7 +43,7 @@ def shared() -> Iterator[Path]:
 
 @pytest.fixture
 def victim(shared: Path) -> Path:
-    """A file of another user in there."""
+    """A file of another user in the shared folder."""
     path = shared / "precious"
     path.write_bytes(SECRET)
     path.chmod(0o600)
@@ -52,7 +52,7 @@ def victim(shared: Path) -> Path:
 
 
 def refused(answer: subprocess.CompletedProcess[str], *words: str) -> None:
-    """One line, with what mends it, and the exit code for a file that can't be created."""
+    """Checks for one line with a hint, and the exit code for a file that can't be created."""
     assert answer.returncode == 73, answer.stderr
     assert answer.stdout == ""
     assert len(answer.stderr.splitlines()) == 1, answer.stderr
@@ -78,11 +78,11 @@ def test_a_planted_symbolic_link(
     assert victim.read_bytes() == SECRET
     assert not (shared / "not there").exists()
     with pytest.raises(CannotCreate):
-        Store(path)
+        RecordingFile(path)
 
 
 def test_a_planted_hard_link(shared: Path, webpf: Webpf, environment: dict[str, str]) -> None:
-    """Of a recording even, so that its content gives no reason to refuse it."""
+    """To a recording file, so that its content is no reason to refuse it."""
     original = shared / "roots.db"
     make_recording(original, [fork(100, 1)])
     before = original.read_bytes()
@@ -95,7 +95,7 @@ def test_a_planted_hard_link(shared: Path, webpf: Webpf, environment: dict[str, 
 
 @pytest.mark.parametrize("content", ["empty", "recording"])
 def test_a_file_of_another_user(shared: Path, content: str, webpf: Webpf, environment: dict[str, str]) -> None:
-    """Its owner would read the arguments of everybody's processes."""
+    """Its owner could read the arguments of all processes."""
     path = shared / "webpf.db"
     if content == "recording":
         make_recording(path, [fork(100, 1)])
@@ -133,17 +133,17 @@ def test_planted_side_files(
     assert not path.exists()
 
 
-def test_side_files_of_a_recording_under_way_are_taken(shared: Path) -> None:
-    first = Store(shared / "webpf.db")
+def test_side_files_of_a_running_recording_are_accepted(shared: Path) -> None:
+    first = RecordingFile(shared / "webpf.db")
     first.begin(recording_values())
     assert (shared / "webpf.db-wal").exists()
-    second = Store(shared / "webpf.db")
+    second = RecordingFile(shared / "webpf.db")
     second.close()
     first.close()
 
 
-def test_what_was_swapped_after_the_check_is_found(shared: Path, victim: Path) -> None:
-    """By what is really open: the name alone would not tell."""
+def test_a_file_swapped_after_the_check_is_noticed(shared: Path, victim: Path) -> None:
+    """The check compares the file that is open, not only its path."""
     path = shared / "webpf.db"
     identity = file_check.create(path)
     before = file_owner.open_descriptors()
@@ -159,7 +159,7 @@ def test_what_was_swapped_after_the_check_is_found(shared: Path, victim: Path) -
 
 
 def test_a_link_that_comes_and_goes_is_never_followed(shared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Somebody puts a link in place of the file, again and again, while it is opened under sudo."""
+    """Another process puts a link in place of the file, again and again, while webpf opens it under sudo."""
     for name, value in SUDO.items():
         monkeypatch.setenv(name, value)
     target = shared / "target"
@@ -179,42 +179,42 @@ def test_a_link_that_comes_and_goes_is_never_followed(shared: Path, monkeypatch:
     thread.start()
     try:
         for _ in range(150):
-            store = None
+            file = None
             try:
-                store = Store(path)
+                file = RecordingFile(path)
             except Exception as error:
                 assert "race.db" in str(error)
-            if store is not None:
-                store.close()
+            if file is not None:
+                file.close()
             assert not target.exists()
     finally:
         stop.set()
         thread.join()
 
 
-def test_under_sudo_only_the_file_itself_is_given_away(shared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """While it was recorded, another file of root's took its name."""
+def test_under_sudo_only_the_file_itself_changes_its_owner(shared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """During the recording, another file of root took its path."""
     path = shared / "webpf.db"
-    store = Store(path)
-    store.begin(recording_values())
+    file = RecordingFile(path)
+    file.begin(recording_values())
     for name, value in SUDO.items():
         monkeypatch.setenv(name, value)
     path.rename(shared / "moved.db")
     path.write_bytes(SECRET)
-    store.close()
+    file.close()
     assert path.stat().st_uid == 0
     assert path.read_bytes() == SECRET
 
 
-def test_a_planted_link_gives_nothing_away_at_the_end(shared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_planted_link_changes_no_owner_at_the_end(shared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     target = shared / "roots"
     target.write_bytes(SECRET)
     path = shared / "webpf.db"
-    store = Store(path)
+    file = RecordingFile(path)
     for name, value in SUDO.items():
         monkeypatch.setenv(name, value)
     path.unlink()
     path.symlink_to(target)
-    store.close()
+    file.close()
     assert target.stat().st_uid == 0
     assert target.read_bytes() == SECRET

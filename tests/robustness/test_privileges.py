@@ -1,4 +1,4 @@
-"""With which capabilities alone `webpf record` works, as another user than root; and what is missing without each."""
+"""Which capabilities are enough for `webpf record` as another user than root, and what is missing without each."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ ALL = frozenset(DOCUMENTED[0].split(",")) if DOCUMENTED else frozenset[str]()
 
 
 def command(capabilities: frozenset[str], *arguments: str) -> list[str]:
-    """webpf as nobody, with these capabilities only."""
+    """Returns a command line that runs webpf as nobody, with only these capabilities."""
     wanted = ",".join(["-all", *sorted(capabilities)])
     sets = [f"--{name}={wanted}" for name in ("inh-caps", "ambient-caps", "bounding-set")]
     return ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", *sets, *webpf_command(), *arguments]
@@ -36,7 +36,7 @@ def command(capabilities: frozenset[str], *arguments: str) -> list[str]:
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
-    """A folder of nobody's, in a place that he can reach."""
+    """A folder that belongs to nobody, at a path that nobody can reach."""
     with tempfile.TemporaryDirectory() as name:
         os.chown(name, NOBODY, NOBODY)
         yield Path(name)
@@ -44,7 +44,7 @@ def folder() -> Iterator[Path]:
 
 @pytest.fixture
 def root_process() -> Iterator[int]:
-    """A process of root's from before the recording."""
+    """A process of root from before the recording."""
     child = subprocess.Popen(["/bin/sleep", "600"])
     wait_until(lambda: Path(f"/proc/{child.pid}/comm").read_text() == "sleep\n", "it doesn't run")
     yield child.pid
@@ -54,7 +54,7 @@ def root_process() -> Iterator[int]:
 
 @pytest.fixture
 def in_cgroup() -> Iterator[Callable[[], int]]:
-    """Runs a program of root's in a cgroup that is made only then; skips nothing where there is no cgroup v2."""
+    """A function that runs a program of root in a new cgroup; without cgroup v2, in the current one."""
     mount = cgroups.mount_point()
     path = mount / f"webpf-test-{os.getpid()}" if mount else None
     script = (
@@ -76,7 +76,7 @@ def in_cgroup() -> Iterator[Callable[[], int]]:
 def record(
     capabilities: frozenset[str], folder: Path, query: Query, act: Callable[[], int]
 ) -> tuple[list[dict[str, Any]], int]:
-    """Records as nobody while act() runs a process; returns the rows of all processes, with paths, and act()'s pid."""
+    """Records as nobody while act() runs a process. Returns the rows of all processes, with paths, and act()'s pid."""
     db = folder / "webpf.db"
     recorder = Recorder.__new__(Recorder)
     recorder.db = db
@@ -118,7 +118,7 @@ def test_the_documented_line_records_completely(
 
 
 def reachable(capabilities: frozenset[str]) -> None:
-    """Skips where nobody can't even start webpf without a right to read everything, as in a home of root's."""
+    """Skips the test if nobody can't start webpf without the right to read everything, as in a home of root."""
     answer = subprocess.run(command(capabilities, "--version"), capture_output=True, check=False, cwd="/")
     if answer.returncode != 0:
         pytest.skip("other users can't read this copy of webpf")
@@ -140,7 +140,7 @@ def test_without_these_nothing_is_recorded(missing: str, folder: Path) -> None:
 def test_what_is_missing_without_these(
     missing: str, folder: Path, root_process: int, in_cgroup: Callable[[], int], query: Query
 ) -> None:
-    """As the table says, and nothing else; doctor says so too."""
+    """Exactly what the table says, and doctor says it too."""
     capabilities = ALL - {missing}
     assert missing in ALL
     reachable(capabilities)
@@ -159,7 +159,7 @@ def test_what_is_missing_without_these(
 
 @pytest.mark.parametrize("hidepid", ["1", "2"])
 def test_where_proc_hides_processes(hidepid: str, folder: Path) -> None:
-    """In a mount namespace with a /proc of its own: without CAP_SYS_PTRACE all others' processes would seem lost."""
+    """In a mount namespace with its own /proc: without CAP_SYS_PTRACE, all processes of others would seem lost."""
     mount = f"mount --make-rprivate / && mount -t proc -o hidepid={hidepid} proc /proc"
     if subprocess.run(["unshare", "--mount", "sh", "-c", mount], capture_output=True, check=False).returncode != 0:
         pytest.skip("no mount namespace to be had here")

@@ -1,4 +1,4 @@
-"""webpf upgrade on bad days: whatever happens, the old file is as before or the new one is whole."""
+"""Faults during webpf upgrade: in any case, the old file is unchanged or the new file is complete."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from webpf.storage.verify import verify
 Webpf = Callable[..., "subprocess.CompletedProcess[str]"]
 
 SUDO = {"SUDO_UID": str(NOBODY), "SUDO_GID": str(NOBODY)}
-MANY = 100_000  # processes: some 60 MiB
+MANY = 100_000  # processes, about 60 MiB
 
 is_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root to change users and to mount")
 
@@ -37,7 +37,7 @@ def _without_sudo(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """With nothing in it but the files that a test makes."""
+    """A folder with only the files that a test creates."""
     made = tmp_path / "folder"
     made.mkdir()
     return made
@@ -45,42 +45,42 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A file whose upgrade takes a while."""
+    """A file whose upgrade takes some time."""
     path = old_files.copy("schema-3", tmp_path_factory.mktemp("large") / "old.db")
     old_files.add_processes(path, MANY)
     return path
 
 
 def digest(path: Path) -> str:
-    """Of all bytes of a file."""
+    """Returns a digest of all bytes of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest() if hasattr(hashlib, "file_digest") else file.read().hex()
 
 
 def version(path: Path) -> int:
-    """The number of its schema."""
+    """Returns the schema version of a file."""
     with closing(sqlite3.connect(path)) as connection:
         return int(connection.execute("PRAGMA user_version").fetchone()[0])
 
 
 def start(path: Path, *command: str) -> subprocess.Popen[str]:
-    """An upgrade that runs beside the test. command: of webpf, if it isn't `upgrade`."""
+    """Starts an upgrade in the background. command: the command of webpf, default `upgrade`."""
     arguments = [*webpf_command(), *(command or ["upgrade", str(path)])]
     return subprocess.Popen(arguments, cwd=path.parent, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-def written(folder: Path) -> int:
-    """Bytes of files under hidden names."""
+def temporary_bytes(folder: Path) -> int:
+    """Returns how many bytes the temporary files have."""
     return sum(path.stat().st_size for path in folder.glob(".webpf-*"))
 
 
 def names(folder: Path) -> list[str]:
-    """What is in it."""
+    """Returns the names of the files in a folder."""
     return sorted(path.name for path in folder.iterdir())
 
 
-def assert_whole(path: Path) -> None:
-    """It is current, alone in its folder, and nothing is wrong in it."""
+def assert_complete(path: Path) -> None:
+    """Checks that the file is current, sound, and the only file in its folder."""
     assert version(path) == 4
     assert names(path.parent) == [path.name]
     assert next(verify(path)).problems == ()
@@ -88,10 +88,10 @@ def assert_whole(path: Path) -> None:
 
 @pytest.mark.parametrize("mib", [0, 1, 10, 30])
 def test_kill_9_in_the_middle(mib: int, large: Path, folder: Path) -> None:
-    """What is left under a hidden name goes with the next upgrade."""
+    """The next upgrade removes the temporary file that is left."""
     path = Path(shutil.copyfile(large, folder / "old.db"))
     process = start(path)
-    wait_until(lambda: written(folder) >= mib << 20 and names(folder) != ["old.db"], "nothing is written")
+    wait_until(lambda: temporary_bytes(folder) >= mib << 20 and names(folder) != ["old.db"], "nothing is written")
     process.kill()
     assert process.wait() == -signal.SIGKILL
     process.communicate()
@@ -110,7 +110,7 @@ def test_kill_9_in_the_middle(mib: int, large: Path, folder: Path) -> None:
 def test_signals_in_the_middle(mib: int, number: signal.Signals, large: Path, folder: Path) -> None:
     path = Path(shutil.copyfile(large, folder / "old.db"))
     process = start(path)
-    wait_until(lambda: written(folder) >= mib << 20 and names(folder) != ["old.db"], "nothing is written")
+    wait_until(lambda: temporary_bytes(folder) >= mib << 20 and names(folder) != ["old.db"], "nothing is written")
     process.send_signal(number)
     _, errors = process.communicate()
     assert process.returncode == 128 + number, errors
@@ -122,10 +122,10 @@ def test_signals_in_the_middle(mib: int, number: signal.Signals, large: Path, fo
 @pytest.mark.kernel
 @pytest.mark.parametrize("rest", [["--", "touch", "ran"], ["--duration", "1"]], ids=["command", "machine"])
 def test_a_signal_while_a_recorder_upgrades(rest: list[str], large: Path, folder: Path) -> None:
-    """Nothing is recorded then, and no command runs."""
+    """Nothing is recorded, and the command is not started."""
     path = Path(shutil.copyfile(large, folder / "old.db"))
     process = start(path, "record", "--db", "old.db", *rest)
-    wait_until(lambda: written(folder) > 1 << 20, "nothing is written")
+    wait_until(lambda: temporary_bytes(folder) > 1 << 20, "nothing is written")
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate()
     assert process.returncode == 128 + signal.SIGINT, errors
@@ -145,10 +145,10 @@ def test_a_full_disk(folder: Path, webpf: Webpf) -> None:
         for command in (["upgrade", path], ["rebuild", "--db", path]):
             ended = webpf(*command)
             assert (ended.returncode, len(ended.stderr.splitlines())) == (74, 1), ended
-            assert f"{path} can't be upgraded: database or disk is full; it is as before; try: " in ended.stderr
+            assert f"{path} can't be upgraded: database or disk is full; it is unchanged; try: " in ended.stderr
             assert names(folder) == ["old.db"]
             assert digest(path) == before
-        with path.parent.joinpath("filler").open("wb") as filler:  # not even the tables find room
+        with path.parent.joinpath("filler").open("wb") as filler:  # no room even for empty tables
             os.posix_fallocate(filler.fileno(), 0, shutil.disk_usage(folder).free)
         ended = webpf("upgrade", path)
         assert (ended.returncode, len(ended.stderr.splitlines())) == (74, 1), ended
@@ -176,7 +176,7 @@ def test_a_read_only_file_system(folder: Path, webpf: Webpf) -> None:
 
 @is_root
 @pytest.mark.parametrize("mode", [(0o755, 0o600), (0o777, 0o400)], ids=["folder", "file"])
-def test_without_the_right_to_write(mode: tuple[int, int], folder: Path) -> None:
+def test_without_write_permission(mode: tuple[int, int], folder: Path) -> None:
     path = old_files.copy("schema-3", folder / "old.db")
     os.chown(path, NOBODY, NOBODY)
     folder.chmod(mode[0])
@@ -189,18 +189,18 @@ def test_without_the_right_to_write(mode: tuple[int, int], folder: Path) -> None
     assert names(folder) == ["old.db"]
 
 
-def test_a_symbolic_link_stays(folder: Path, tmp_path: Path, webpf: Webpf) -> None:
+def test_a_symbolic_link_is_kept(folder: Path, tmp_path: Path, webpf: Webpf) -> None:
     path = old_files.copy("schema-3", folder / "old.db")
     link = tmp_path / "link.db"
     link.symlink_to("folder/old.db")
     assert webpf("upgrade", link).returncode == 0
     assert str(link.readlink()) == "folder/old.db"
-    assert_whole(path)
+    assert_complete(path)
 
 
 @is_root
 @pytest.mark.parametrize("environment", [{}, SUDO], ids=["root", "sudo"])
-def test_owner_and_mode_stay(environment: dict[str, str], folder: Path, webpf: Webpf) -> None:
+def test_owner_and_mode_are_kept(environment: dict[str, str], folder: Path, webpf: Webpf) -> None:
     path = old_files.copy("schema-3", folder / "old.db")
     os.chown(path, NOBODY, 12)
     path.chmod(0o640)
@@ -208,7 +208,7 @@ def test_owner_and_mode_stay(environment: dict[str, str], folder: Path, webpf: W
     assert ended.returncode == 0, ended
     status = path.stat()
     assert (status.st_uid, status.st_gid, status.st_mode & 0o777) == (NOBODY, 12, 0o640)
-    assert_whole(path)
+    assert_complete(path)
 
 
 @is_root
@@ -237,7 +237,7 @@ def test_a_log_that_another_user_planted(folder: Path, webpf: Webpf) -> None:
 
 
 def test_two_at_once(large: Path, folder: Path) -> None:
-    """One upgrades, the other waits for it, and finds the file current; if it waits for too long, it says for whom."""
+    """One upgrades; the other waits for it and finds a current file. If it waits too long, it names the process."""
     path = Path(shutil.copyfile(large, folder / "old.db"))
     both = [start(path) for _ in range(2)]
     ended = [(process.communicate()[1].removeprefix(f"webpf: {path} is "), process.returncode) for process in both]
@@ -249,14 +249,14 @@ def test_two_at_once(large: Path, folder: Path) -> None:
     assert (said, code) == ("current already (schema 4)\n", 0) or (
         code == 74 and any(said.startswith(f"open, by pid {pid} (") for pid in pids)
     )
-    assert_whole(path)
+    assert_complete(path)
 
 
-def test_a_file_that_another_takes_the_place_of(large: Path, folder: Path) -> None:
-    """What somebody puts at its path while it is being upgraded stays."""
+def test_a_file_that_is_replaced_meanwhile(large: Path, folder: Path) -> None:
+    """A file that another process puts at the path during the upgrade is kept."""
     path = Path(shutil.copyfile(large, folder / "old.db"))
     process = start(path)
-    wait_until(lambda: written(folder) > 1 << 20, "nothing is written")
+    wait_until(lambda: temporary_bytes(folder) > 1 << 20, "nothing is written")
     (folder / "mine").write_text("mine")
     (folder / "mine").rename(path)
     _, errors = process.communicate()
@@ -265,8 +265,8 @@ def test_a_file_that_another_takes_the_place_of(large: Path, folder: Path) -> No
     assert names(folder) == ["old.db"]
 
 
-def test_only_files_that_nobody_writes_are_taken_for_left(large: Path, folder: Path) -> None:
-    """Upgrades of two files in one folder leave each other alone."""
+def test_only_unlocked_temporary_files_are_removed(large: Path, folder: Path) -> None:
+    """Upgrades of two files in one folder don't disturb each other."""
     paths = [Path(shutil.copyfile(large, folder / f"{number}.db")) for number in range(3)]
     (folder / ".webpf-settings").touch()
     processes = [start(path) for path in paths]

@@ -1,4 +1,4 @@
-"""Paths that are no UTF-8: in the file they are the bytes that they were; whatever shows or exports them takes them."""
+"""Paths that are not UTF-8: the file keeps their exact bytes, and all commands and exports accept them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ ODD = b"/tmp/\xff\xfe\n\x1b[1m'/prog"
 SHOWN = "/tmp/\\xff\\xfe\n\x1b[1m'/prog"
 QUOTED = r"$'/tmp/\xff\xfe\n\x1b[1m\'/prog'"
 WIDE = "/tmp/\U0001f980é/prog"
-A_FEW: list[Event] = [
+EVENTS: list[Event] = [
     seen(1, -1000)._replace(filename=ODD),
     fork(100, 1),
     exec_(100, 1, 2)._replace(filename=ODD),
@@ -44,18 +44,18 @@ A_FEW: list[Event] = [
 
 @pytest.fixture
 def db(tmp_path: Path) -> Path:
-    """A recording of A_FEW."""
-    make_recording(tmp_path / "webpf.db", A_FEW)
+    """A recording of EVENTS."""
+    make_recording(tmp_path / "webpf.db", EVENTS)
     return tmp_path / "webpf.db"
 
 
 def rows(path: Path, sql: str) -> list[Any]:
-    """What SQLite says."""
+    """Returns the rows of a query, read by SQLite alone."""
     with closing(sqlite3.connect(path)) as connection:
         return connection.execute(sql).fetchall()
 
 
-def test_the_file_has_the_bytes_as_they_were(db: Path) -> None:
+def test_the_file_has_the_exact_bytes(db: Path) -> None:
     assert rows(db, "SELECT pid, typeof(filename), filename FROM processes ORDER BY pid") == [
         (1, "blob", ODD), (100, "blob", ODD), (101, "text", WIDE),
     ]  # fmt: skip
@@ -73,8 +73,8 @@ def test_what_is_text_and_what_is_not(raw: bytes) -> None:
     assert escape_bytes(known) == path.decode("utf-8", "backslashreplace")
 
 
-def test_a_file_of_such_names_takes_their_bytes_twice(tmp_path: Path) -> None:
-    """Once as an event, once as what the process runs; not fourfold each."""
+def test_a_path_is_stored_twice(tmp_path: Path) -> None:
+    """Once in the event and once in the process; no escapes make it larger."""
     count, size = 500, 3800
     events: list[Event] = []
     for pid in range(1000, 1000 + count):
@@ -99,7 +99,7 @@ def test_verify_rebuild_and_merge(db: Path, tmp_path: Path) -> None:
 
 
 def exported(db: Path, format: str) -> bytes:
-    """A recording in a format."""
+    """Returns the recording in an export format."""
     out = io.BytesIO()
     exporter.export(db, None, format, "count", out)
     return out.getvalue()
@@ -118,7 +118,7 @@ def test_formats_of_text(db: Path) -> None:
 
 
 def spans_of(request: dict[str, Any]) -> list[str]:
-    """All paths of programs in it."""
+    """Returns all paths of programs in an OTLP request."""
     found = []
     for span in request["resourceSpans"][0]["scopeSpans"][0]["spans"]:
         for each in (span, *span.get("events", ())):
@@ -161,7 +161,7 @@ def test_a_cell_of_datasette() -> None:
         assert cells.format_value(column, b"/\xff<") == "$&#x27;/\\xff&lt;&#x27;"
 
 
-def test_a_line_of_json_has_it_for_people_and_exactly() -> None:
+def test_a_json_line_has_the_readable_and_the_exact_path() -> None:
     event = exec_(100, 1, 2)._replace(filename=ODD)
     line = json_lines.encode(event)
     assert line["filename"] == SHOWN
@@ -171,9 +171,9 @@ def test_a_line_of_json_has_it_for_people_and_exactly() -> None:
 
 
 def test_a_path_is_text_or_bytes_and_nothing_else(db: Path) -> None:
-    """The column would take a number; verify doesn't."""
+    """The column accepts a number, but verify reports it."""
     with closing(sqlite3.connect(db)) as connection:
         connection.execute("UPDATE programs SET filename = 7 WHERE pid = 101")
         connection.commit()
-    told = [problem for finding in verify(db) for problem in finding.problems]
-    assert any("programs.filename" in problem for problem in told), told
+    problems = [problem for finding in verify(db) for problem in finding.problems]
+    assert any("programs.filename" in problem for problem in problems), problems

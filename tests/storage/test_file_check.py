@@ -1,4 +1,4 @@
-"""Which paths are taken for a recording file, which are refused and with what words, and who owns a new file."""
+"""Which paths webpf accepts for a recording file, which it refuses and with which message, and who owns a new file."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from webpf.errors import CannotCreate, DataError, NoPermission, NotFound, WebpfE
 from webpf.host import file_owner
 from webpf.host.invocation import sudo_command
 from webpf.storage import file_check
-from webpf.storage.recording_file import Store
+from webpf.storage.recording_file import RecordingFile
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 
@@ -34,14 +34,14 @@ def _without_sudo(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def under_sudo(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As if user 12345 had called sudo."""
+    """Sets the environment as if user 12345 had called sudo."""
     monkeypatch.setenv("SUDO_UID", "12345")
     monkeypatch.setenv("SUDO_GID", "23456")
 
 
 @pytest.fixture
 def open_folder() -> Iterator[Path]:
-    """A folder that every user may look into, unlike pytest's own."""
+    """A folder that every user may enter, unlike pytest's own."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder)
         path.chmod(0o755)
@@ -65,7 +65,7 @@ def database(path: Path, application_id: int = 0, version: int = 0) -> Path:
 
 
 def refusal(check: Callable[[Path], object], path: Path) -> tuple[type[WebpfError], str, str]:
-    """With what a check refuses a path: class, message, hint. The path itself is shown as PATH."""
+    """Returns how a check refuses a path: class, message and hint, with PATH in place of the path."""
     with pytest.raises(WebpfError) as caught:
         check(path)
     error = caught.value
@@ -77,23 +77,23 @@ ELSEWHERE = "webpf record --db ~/webpf.db"
 NO_DATABASE = (DataError, "PATH is no SQLite database", ELSEWHERE)
 
 
-# What is taken
+# Accepted
 
 
 @BOTH
-def test_a_recording_file_is_taken(tmp_path: Path, check: Callable[[Path], None]) -> None:
+def test_a_recording_file_is_accepted(tmp_path: Path, check: Callable[[Path], None]) -> None:
     check(recording(tmp_path / "webpf.db"))
 
 
 @BOTH
-def test_a_recording_file_that_is_being_written_is_taken(tmp_path: Path, check: Callable[[Path], None]) -> None:
-    store = Store(tmp_path / "webpf.db")
+def test_a_recording_file_that_is_being_written_is_accepted(tmp_path: Path, check: Callable[[Path], None]) -> None:
+    file = RecordingFile(tmp_path / "webpf.db")
     check(tmp_path / "webpf.db")
-    store.close()
+    file.close()
 
 
 @BOTH
-def test_a_link_to_a_recording_file_is_taken(tmp_path: Path, check: Callable[[Path], None]) -> None:
+def test_a_link_to_a_recording_file_is_accepted(tmp_path: Path, check: Callable[[Path], None]) -> None:
     (tmp_path / "link.db").symlink_to(recording(tmp_path / "webpf.db"))
     check(tmp_path / "link.db")
 
@@ -115,7 +115,7 @@ def test_a_name_without_a_folder_is_in_the_current_one(tmp_path: Path, monkeypat
     file_check.check_readable(Path("webpf.db"))
 
 
-# What is refused: contents
+# Refused because of the content
 
 
 @BOTH
@@ -124,7 +124,7 @@ def test_a_name_without_a_folder_is_in_the_current_one(tmp_path: Path, monkeypat
     [b"x", b"some notes\n" * 50, b"SQLite format 3\0", b"SQLite format 3\0" + bytes(83), b"SQLite format 4\0" * 50],
     ids=["a byte", "text", "magic only", "99 bytes", "another magic"],
 )
-def test_what_is_no_database(tmp_path: Path, check: Callable[[Path], None], content: bytes) -> None:
+def test_a_file_that_is_not_a_database(tmp_path: Path, check: Callable[[Path], None], content: bytes) -> None:
     path = tmp_path / "webpf.db"
     path.write_bytes(content)
     assert refusal(check, path) == NO_DATABASE
@@ -148,19 +148,19 @@ def test_a_file_of_a_newer_version(tmp_path: Path, check: Callable[[Path], None]
     path = database(tmp_path / "webpf.db", file_check.APPLICATION_ID, known + 1)
     assert refusal(check, path) == (
         DataError,
-        f"PATH comes from a newer webpf (schema {known + 1}; this one knows {known})",
+        f"PATH was made by a newer webpf (schema {known + 1}; this one knows {known})",
         f"git -C {PROJECT} pull",
     )
 
 
 def test_the_header_is_where_sqlite_says(tmp_path: Path) -> None:
-    """The numbers that tell a recording are in the file's first bytes, as sqlite.org/fileformat.html has them."""
+    """The numbers that identify a recording are at the offsets documented in sqlite.org/fileformat.html."""
     header = recording(tmp_path / "webpf.db").read_bytes()[:100]
     assert struct.unpack_from(">I", header, 60) == (file_check.SCHEMA_VERSION,)
     assert header[68:72] == b"wbPF"
 
 
-# What is refused: places
+# Refused because of the path
 
 
 @BOTH
@@ -173,7 +173,7 @@ def test_a_directory(tmp_path: Path, check: Callable[[Path], None]) -> None:
     assert refusal(check, path) == (kind, said, hint)
 
 
-def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
+def test_a_folder_that_does_not_exist(tmp_path: Path) -> None:
     folder = tmp_path / "none"
     assert refusal(file_check.check_writable, folder / "webpf.db") == (
         CannotCreate,
@@ -187,7 +187,7 @@ def test_a_folder_that_is_a_file(tmp_path: Path) -> None:
     assert refusal(file_check.check_writable, tmp_path / "file" / "webpf.db")[0] is CannotCreate
 
 
-def test_a_file_that_is_not_there_can_not_be_read(tmp_path: Path) -> None:
+def test_a_file_that_does_not_exist_can_not_be_read(tmp_path: Path) -> None:
     expected = (NotFound, "there is no recording file PATH", "sudo webpf record --db PATH")
     assert refusal(file_check.check_readable, tmp_path / "webpf.db") == expected
     (tmp_path / "link.db").symlink_to(tmp_path / "nowhere.db")
@@ -205,8 +205,8 @@ def test_an_empty_file_holds_nothing_to_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["fifo", "socket", "device"])
-def test_what_is_no_file(tmp_path: Path, kind: str) -> None:
-    """And the check doesn't wait at a pipe that nobody writes to."""
+def test_a_path_that_is_not_a_regular_file(tmp_path: Path, kind: str) -> None:
+    """The check doesn't block on a pipe that has no writer."""
     path = tmp_path / "webpf.db"
     if kind == "fifo":
         os.mkfifo(path)
@@ -225,11 +225,11 @@ def test_what_is_no_file(tmp_path: Path, kind: str) -> None:
 
 @BOTH
 def test_a_name_that_is_too_long(tmp_path: Path, check: Callable[[Path], None]) -> None:
-    """An expected failure, not a traceback."""
+    """It is reported as an expected error, not with a traceback."""
     assert issubclass(refusal(check, tmp_path / ("x" * 300))[0], WebpfError)
 
 
-# What is refused: permissions
+# Refused because of permissions
 
 
 @needs_root
@@ -238,13 +238,13 @@ def test_another_users_file_can_not_be_read(open_folder: Path) -> None:
     with as_nobody():
         assert refusal(file_check.check_readable, path) == (
             NoPermission,
-            "PATH is root's, and you may not read it",
+            "PATH belongs to root, and you may not read it",
             sudo_command(),
         )
 
 
 @needs_root
-def test_another_users_folder_can_not_be_looked_into(open_folder: Path) -> None:
+def test_another_users_folder_can_not_be_searched(open_folder: Path) -> None:
     path = recording(open_folder / "webpf.db")
     open_folder.chmod(0o700)
     with as_nobody():
@@ -266,7 +266,7 @@ def test_another_users_folder_can_not_be_written(open_folder: Path) -> None:
 
 @needs_root
 def test_a_file_that_could_not_be_created_after_all(open_folder: Path) -> None:
-    """What the check didn't foresee, as when the folder's mode changes in between."""
+    """An error that the check can't foresee, for example if the folder's mode changes in between."""
     with as_nobody():
         assert refusal(file_check.create, open_folder / "webpf.db") == (
             CannotCreate,
@@ -277,7 +277,7 @@ def test_a_file_that_could_not_be_created_after_all(open_folder: Path) -> None:
 
 @pytest.fixture
 def read_only(tmp_path: Path) -> Iterator[Path]:
-    """A file system of its own, read-only, with a recording file in it."""
+    """A read-only file system with a recording file in it."""
     mounted = subprocess.run(
         ["mount", "-t", "tmpfs", "-o", "size=2m", "none", tmp_path], capture_output=True, text=True, check=False
     )
@@ -310,7 +310,7 @@ def test_a_read_only_file_system_can_be_read(read_only: Path) -> None:
 
 
 def mode(path: Path) -> int:
-    """Permission bits."""
+    """Returns the permission bits of a file."""
     return stat.S_IMODE(path.stat().st_mode)
 
 
@@ -327,7 +327,7 @@ def test_a_new_file_is_its_owners_only(tmp_path: Path, umask: int) -> None:
 
 @pytest.mark.parametrize("umask", [0, 0o022, 0o077])
 def test_side_files_are_its_owners_only_too(tmp_path: Path, umask: int) -> None:
-    """The rollback journal while the tables are made, then the WAL and its index."""
+    """The rollback journal, while the tables are created; then the WAL and its index."""
     path = tmp_path / "webpf.db"
     modes: dict[str, int] = {}
     before = os.umask(umask)
@@ -348,14 +348,14 @@ def test_side_files_are_its_owners_only_too(tmp_path: Path, umask: int) -> None:
 
 
 def test_an_empty_file_becomes_its_owners_only(tmp_path: Path) -> None:
-    """As `touch` makes one: nothing was recorded in it yet, so nobody shares it on purpose."""
+    """For example from `touch`: nothing is recorded in it yet, so nobody shares it on purpose."""
     path = tmp_path / "webpf.db"
     path.touch(0o644)
     file_check.create(path)
     assert mode(path) == 0o600
 
 
-def test_a_file_that_is_there_stays_as_it_is(tmp_path: Path) -> None:
+def test_an_existing_file_is_unchanged(tmp_path: Path) -> None:
     path = tmp_path / "webpf.db"
     path.write_bytes(b"content")
     path.chmod(0o640)
@@ -364,12 +364,12 @@ def test_a_file_that_is_there_stays_as_it_is(tmp_path: Path) -> None:
 
 
 def test_a_file_made_through_a_link_is_its_owners_only_too(tmp_path: Path) -> None:
-    """Or it is refused: then there is none."""
+    """If the link is refused, there is no file."""
     target = tmp_path / "target.db"
     (tmp_path / "link.db").symlink_to(target)
     before = os.umask(0o022)
     try:
-        Store(tmp_path / "link.db").close()
+        RecordingFile(tmp_path / "link.db").close()
     except CannotCreate:
         pass
     finally:
@@ -379,7 +379,7 @@ def test_a_file_made_through_a_link_is_its_owners_only_too(tmp_path: Path) -> No
 
 @needs_root
 @pytest.mark.usefixtures("under_sudo")
-def test_under_sudo_a_new_file_belongs_to_the_user_behind_it(tmp_path: Path) -> None:
+def test_under_sudo_a_new_file_belongs_to_the_invoking_user(tmp_path: Path) -> None:
     file_check.create(tmp_path / "webpf.db")
     status = (tmp_path / "webpf.db").stat()
     assert (status.st_uid, status.st_gid, mode(tmp_path / "webpf.db")) == (12345, 23456, 0o600)
@@ -389,10 +389,10 @@ def test_under_sudo_a_new_file_belongs_to_the_user_behind_it(tmp_path: Path) -> 
 @needs_root
 @pytest.mark.usefixtures("under_sudo")
 def test_under_sudo_side_files_belong_to_the_user_too(tmp_path: Path) -> None:
-    store = Store(tmp_path / "webpf.db")
-    store.begin(recording_values())
+    file = RecordingFile(tmp_path / "webpf.db")
+    file.begin(recording_values())
     owners = {entry.name: entry.stat().st_uid for entry in tmp_path.iterdir()}
-    store.close()
+    file.close()
     assert owners == {"webpf.db": 12345, "webpf.db-wal": 12345, "webpf.db-shm": 12345}
 
 
@@ -405,7 +405,7 @@ def test_without_sudo_a_new_file_belongs_to_root(tmp_path: Path) -> None:
 
 @needs_root
 @pytest.mark.parametrize(("user", "group"), [("12345", ""), ("", "5"), ("me", "us")])
-def test_what_sudo_never_sets_is_no_user(monkeypatch: pytest.MonkeyPatch, user: str, group: str) -> None:
+def test_values_that_sudo_never_sets_are_ignored(monkeypatch: pytest.MonkeyPatch, user: str, group: str) -> None:
     monkeypatch.setenv("SUDO_UID", user)
     monkeypatch.setenv("SUDO_GID", group)
     assert file_owner.invoking_user() is None
@@ -414,7 +414,7 @@ def test_what_sudo_never_sets_is_no_user(monkeypatch: pytest.MonkeyPatch, user: 
 @needs_root
 @pytest.mark.usefixtures("under_sudo")
 def test_a_user_can_not_give_files_to_another(open_folder: Path) -> None:
-    """SUDO_UID in the environment of a plain user means nothing."""
+    """webpf ignores SUDO_UID in the environment of an ordinary user."""
     open_folder.chmod(0o777)
     with as_nobody():
         assert file_owner.invoking_user() is None
@@ -425,7 +425,7 @@ def test_a_user_can_not_give_files_to_another(open_folder: Path) -> None:
 @pytest.mark.usefixtures("under_sudo")
 @pytest.mark.parametrize("exists", [True, False])
 def test_under_sudo_links_are_not_followed(tmp_path: Path, exists: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Else a user could have root write, and give him, any file."""
+    """Otherwise a user could make root write to any file, and become its owner."""
     monkeypatch.setattr("sys.argv", ["webpf", "record", "--db", "webpf.db", "--", "make"])
     target = tmp_path / "target.db"
     if exists:
@@ -438,16 +438,16 @@ def test_under_sudo_links_are_not_followed(tmp_path: Path, exists: bool, monkeyp
         f"webpf record --db {target} -- make",
     )
     with pytest.raises(CannotCreate):
-        Store(path)
+        RecordingFile(path)
     assert target.exists() == exists
 
 
 @needs_root
 @pytest.mark.parametrize("mode", [0o600, 0o644])
-def test_a_log_that_is_given_to_the_owner_only_just_now(
+def test_a_log_that_is_just_being_given_to_the_owner(
     mode: int, open_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As a reader of root's makes it: in between the user can't open it, or not write it."""
+    """A reader that runs as root creates it; until it changes the owner, the user can't open or can't write it."""
     path = recording(open_folder / "webpf.db")
     os.chown(path, NOBODY, NOBODY)
     open_folder.chmod(0o777)
@@ -465,7 +465,7 @@ def test_a_log_that_is_given_to_the_owner_only_just_now(
 
     monkeypatch.setattr(time, "sleep", give)
     with as_nobody():
-        store = Store(path)
-        store.mark_interrupted()
-        store.close()
+        file = RecordingFile(path)
+        file.mark_interrupted()
+        file.close()
     assert len(waits) == 1

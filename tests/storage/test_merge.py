@@ -1,4 +1,4 @@
-"""webpf merge: nothing lost, everything under a new number."""
+"""webpf merge: all rows are kept, with new numbers."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Webpf = Callable[..., "subprocess.CompletedProcess[str]"]
 
 @pytest.fixture
 def files(tmp_path: Path) -> list[Path]:
-    """Three: with two recordings, with one that has nothing in it, and with one."""
+    """Three files: with two recordings, with an empty recording, and with one recording."""
     make_recording(tmp_path / "a.db", BUILD, name="first")
     make_recording(tmp_path / "a.db", [fork(100, 0)])
     make_recording(tmp_path / "b.db", [])
@@ -30,7 +30,7 @@ def files(tmp_path: Path) -> list[Path]:
 
 
 def rows(db: Path, table: str, recording: int) -> list[tuple[Any, ...]]:
-    """What doesn't depend on numbers."""
+    """Returns the rows without the columns of ids and numbers."""
     with closing(sqlite3.connect(db)) as connection:
         column = "id" if table == "recordings" else "recording_id"
         cursor = connection.execute(f"SELECT * FROM {table} WHERE {column} = ? ORDER BY 1", [recording])
@@ -43,7 +43,7 @@ def rows(db: Path, table: str, recording: int) -> list[tuple[Any, ...]]:
         return [tuple(row[at] for at in kept) for row in cursor]
 
 
-def test_all_of_it(files: list[Path], webpf: Webpf, tmp_path: Path) -> None:
+def test_all_rows_are_merged(files: list[Path], webpf: Webpf, tmp_path: Path) -> None:
     ended = webpf("merge", *files, "-o", "all.db")
     assert (ended.returncode, ended.stdout) == (0, "")
     assert ended.stderr.splitlines()[0].endswith("a.db: now recording 1, 2 of all.db")
@@ -62,11 +62,11 @@ def test_all_of_it(files: list[Path], webpf: Webpf, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", saved_queries.names())
-def test_queries_say_the_same(name: str, files: list[Path], webpf: Webpf, tmp_path: Path) -> None:
+def test_queries_return_the_same(name: str, files: list[Path], webpf: Webpf, tmp_path: Path) -> None:
     webpf("merge", *files, "-o", "all.db")
-    given = {"pid": "102"} if name in ("execs", "ancestors") else {"against": "4"} if name == "compare" else {}
-    before = run(files[2], name, **(given | ({"against": "1"} if name == "compare" else {})))
-    after = run(tmp_path / "all.db", name, recording="4", **given)
+    parameters = {"pid": "102"} if name in ("execs", "ancestors") else {"against": "4"} if name == "compare" else {}
+    before = run(files[2], name, **(parameters | ({"against": "1"} if name == "compare" else {})))
+    after = run(tmp_path / "all.db", name, recording="4", **parameters)
     ids = ("id", "of_id", "parent_id", "process_id")
     assert [{k: v for k, v in row.items() if k not in ids} for row in after] == [
         {k: v for k, v in row.items() if k not in ids} for row in before
@@ -95,7 +95,7 @@ def test_bad_input(files: list[Path], webpf: Webpf, tmp_path: Path) -> None:
 
 
 @pytest.mark.kernel
-def test_a_recording_that_goes_on(files: list[Path], webpf: Webpf, start_recorder: Callable[..., Recorder]) -> None:
+def test_a_recording_in_progress(files: list[Path], webpf: Webpf, start_recorder: Callable[..., Recorder]) -> None:
     recorder = start_recorder()
     ended = webpf("merge", "a.db", recorder.db, "-o", "x.db")
     assert (ended.returncode, "goes on" in ended.stderr) == (64, True)

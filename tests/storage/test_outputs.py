@@ -1,4 +1,4 @@
-"""Where -o leads: devices, pipes and descriptors are written to, links followed, files replaced as a whole."""
+"""Where -o writes: directly to devices, pipes and descriptors, through links, and atomically to files."""
 
 from __future__ import annotations
 
@@ -35,20 +35,20 @@ def _without_sudo(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def expected(built: Path, webpf: Webpf) -> str:
-    """What the export is, as it comes on standard output."""
+    """The export as written to standard output."""
     return webpf(*CSV, built).stdout
 
 
 @pytest.fixture
 def foreign(tmp_path: Path) -> Iterator[Path]:
-    """A sticky folder that another user may write to, as /tmp."""
+    """A sticky folder like /tmp, in which other users may write."""
     with tempfile.TemporaryDirectory() as folder:
         Path(folder).chmod(0o1777)
         yield Path(folder)
 
 
 def shell(script: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    """Runs a script of bash in a folder; there, `webpf` is webpf."""
+    """Runs a bash script in a folder, with a function `webpf` that calls webpf."""
     define = f'webpf() {{ {" ".join(webpf_command())} "$@"; }}\n'
     return subprocess.run(
         ["bash", "-c", define + script],
@@ -62,8 +62,8 @@ def shell(script: str, folder: Path) -> subprocess.CompletedProcess[str]:
 
 @needs_root
 @pytest.mark.parametrize("force", [[], ["--force"]])
-def test_a_device_stays_one(force: list[str], built: Path, webpf: Webpf, tmp_path: Path) -> None:
-    """A second /dev/null, so that the first isn't risked."""
+def test_a_device_is_not_replaced(force: list[str], built: Path, webpf: Webpf, tmp_path: Path) -> None:
+    """The test makes a second /dev/null, so that the real one is not at risk."""
     device = tmp_path / "null"
     os.mknod(device, 0o666 | stat.S_IFCHR, os.makedev(1, 3))
     ended = webpf(*CSV, built, "-o", device, *force)
@@ -76,7 +76,7 @@ def test_a_device_stays_one(force: list[str], built: Path, webpf: Webpf, tmp_pat
 
 
 def test_descriptors_are_written_to(expected: str, tmp_path: Path) -> None:
-    """Where they stand: what is in their file stays."""
+    """At their current position: the content before it is kept."""
     ended = shell(
         """
         webpf export --to csv -o /dev/stdout | cat > piped
@@ -110,7 +110,7 @@ def test_a_pipe_is_written_to(expected: str, built: Path, webpf: Webpf, tmp_path
     assert (tmp_path / "pipe").is_fifo()
 
 
-def test_a_pipe_without_a_reader_can_be_left(built: Path, tmp_path: Path) -> None:
+def test_waiting_for_a_reader_of_a_pipe_can_be_interrupted(built: Path, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     with (
         disposition(signal.SIGTERM, signal.SIG_DFL),
@@ -118,7 +118,7 @@ def test_a_pipe_without_a_reader_can_be_left(built: Path, tmp_path: Path) -> Non
             [*webpf_command(), *CSV, str(built), "-o", "pipe"], cwd=tmp_path, stderr=subprocess.PIPE, text=True
         ) as process,
     ):
-        # "w": it stands in open(). https://man7.org/linux/man-pages/man5/proc_pid_wchan.5.html
+        # It blocks in open(). https://man7.org/linux/man-pages/man5/proc_pid_wchan.5.html
         wait_until(lambda: "wait_for_partner" in wchan(process.pid), "it doesn't wait for a reader")
         process.terminate()
         _, errors = process.communicate(timeout=DEADLINE_SECONDS)
@@ -127,13 +127,13 @@ def test_a_pipe_without_a_reader_can_be_left(built: Path, tmp_path: Path) -> Non
 
 
 def wchan(pid: int) -> str:
-    """In which of the kernel's functions a process sleeps."""
+    """Returns the kernel function in which a process sleeps."""
     return Path(f"/proc/{pid}/wchan").read_text()
 
 
 @pytest.mark.parametrize("kind", ["socket", "directory", "block device"])
-def test_what_can_not_be_an_output(kind: str, built: Path, webpf: Webpf, tmp_path: Path) -> None:
-    """And no hint that leads to its loss."""
+def test_paths_that_can_not_be_outputs(kind: str, built: Path, webpf: Webpf, tmp_path: Path) -> None:
+    """No hint suggests --force, which would replace them."""
     out = tmp_path / "out"
     if kind == "socket":
         with socket.socket(socket.AF_UNIX) as listener:
@@ -179,8 +179,10 @@ def test_a_link_is_followed_and_kept(expected: str, built: Path, webpf: Webpf, t
 
 @needs_root
 @pytest.mark.parametrize("command", [CSV, ("merge",)])
-def test_links_of_others_are_not_followed(command: tuple[str, ...], built: Path, webpf: Webpf, foreign: Path) -> None:
-    """Neither to a file, nor on the way to it, nor is their pipe written to."""
+def test_links_of_other_users_are_not_followed(
+    command: tuple[str, ...], built: Path, webpf: Webpf, foreign: Path
+) -> None:
+    """Neither a link to a file nor one in a parent folder is followed, and a pipe of another user is not written to."""
     victim = foreign / "folder" / "victim"
     victim.parent.mkdir()
     victim.write_text("mine")
@@ -197,12 +199,12 @@ def test_links_of_others_are_not_followed(command: tuple[str, ...], built: Path,
     assert (victim.read_text(), list(victim.parent.iterdir())) == ("mine", [victim])
 
 
-def test_what_is_written_is_the_file_that_was_made(tmp_path: Path) -> None:
-    """Not what somebody put in its place meanwhile, who may write in the folder."""
+def test_a_temporary_file_that_was_replaced_is_refused(tmp_path: Path) -> None:
+    """Somebody who may write in the folder replaces the temporary file with a link."""
     (tmp_path / "victim").write_text("mine")
 
     def write() -> None:
-        with atomic_file.opened(tmp_path / "out", replaces=False) as out:
+        with atomic_file.open_output(tmp_path / "out", replaces=False) as out:
             [made] = tmp_path.glob(".webpf-*")
             made.unlink()
             made.symlink_to("victim")
@@ -219,7 +221,7 @@ import pathlib, sys
 from webpf.storage import atomic_file
 from webpf.errors import UsageError
 def write(meanwhile):
-    with atomic_file.opened(pathlib.Path("out"), replaces=False) as out:
+    with atomic_file.open_output(pathlib.Path("out"), replaces=False) as out:
         out.write(b"ours")
         if meanwhile: pathlib.Path("out").write_text("theirs")
 try: write(True)
@@ -231,7 +233,7 @@ print(pathlib.Path("out").read_text(), [each.name for each in pathlib.Path().ite
 
 
 def check_meanwhile(before: list[str], folder: Path) -> None:
-    """What comes while we write is never replaced."""
+    """Checks that a file which appears at the path during the write is never replaced."""
     script = [sys.executable, "-c", MEANWHILE]
     ended = subprocess.run([*before, *script], cwd=folder, capture_output=True, text=True, check=False)
     assert ended.stdout.splitlines() == ["refused theirs", "ours ['out']"], ended
@@ -242,7 +244,7 @@ def check_meanwhile(before: list[str], folder: Path) -> None:
     [(), ("renameat2:error=EINVAL",), ("renameat2:error=ENOSYS", "link,linkat:error=EPERM")],
     ids=["all there", "no rename without replacing", "no hard links"],
 )
-def test_a_file_that_comes_meanwhile_stays(missing: tuple[str, ...], tmp_path: Path) -> None:
+def test_a_file_that_appears_meanwhile_is_kept(missing: tuple[str, ...], tmp_path: Path) -> None:
     if missing and not shutil.which("strace"):
         pytest.skip("no strace, which makes system calls fail")
     injected = [word for each in missing for word in ("-e", f"inject={each}")]
@@ -251,7 +253,7 @@ def test_a_file_that_comes_meanwhile_stays(missing: tuple[str, ...], tmp_path: P
 
 @pytest.fixture(params=["exfat"])
 def without_links(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
-    """A mounted file system that knows no hard links, no owners and no modes."""
+    """A mounted file system without hard links, owners and modes."""
     kind = request.param
     if os.geteuid() != 0 or not shutil.which(f"mkfs.{kind}"):
         pytest.skip(f"not root, or no mkfs.{kind}")
@@ -263,7 +265,7 @@ def without_links(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Pa
     if attached.returncode != 0:
         pytest.skip(f"no loop device: {attached.stderr}")
     device = attached.stdout.strip()
-    # For exfat, mount finds the kernel's or that of FUSE by itself.
+    # For exfat, mount uses the kernel's driver or FUSE.
     mounted = subprocess.run(["mount", "-t", kind, device, folder], capture_output=True, text=True, check=False)
     if mounted.returncode != 0 and kind == "exfat" and shutil.which("mount.exfat-fuse"):
         mounted = subprocess.run(["mount.exfat-fuse", device, folder], capture_output=True, text=True, check=False)
@@ -295,8 +297,8 @@ def test_without_hard_links(expected: str, built: Path, webpf: Webpf, without_li
 
 @needs_root
 @pytest.mark.parametrize(("options", "code"), [("size=4k", 74), ("ro", 73)])
-def test_no_room_and_no_right(options: str, code: int, built: Path, tmp_path: Path) -> None:
-    """A mount of its own; one line each, and nothing is left."""
+def test_a_full_and_a_read_only_file_system(options: str, code: int, built: Path, tmp_path: Path) -> None:
+    """In a mount of its own: each command reports one line, and leaves no file."""
     ended = shell(
         f"""
         mkdir mounted; mount -t tmpfs -o {options} none mounted; trap "umount mounted" EXIT
@@ -325,7 +327,7 @@ def test_no_folder_and_names_that_are_too_long(built: Path, webpf: Webpf, tmp_pa
         assert shell(hint, tmp_path).returncode == 0
         assert webpf(*command, built, "-o", "no such/file").returncode == 0
         shutil.rmtree(tmp_path / "no such")
-    assert webpf(*CSV, built, "-o", "x" * 255).returncode == 0  # as long as a name may be
+    assert webpf(*CSV, built, "-o", "x" * 255).returncode == 0  # the longest allowed name
 
 
 def test_the_recording_itself_is_no_output(built: Path, webpf: Webpf, tmp_path: Path) -> None:
@@ -336,7 +338,7 @@ def test_the_recording_itself_is_no_output(built: Path, webpf: Webpf, tmp_path: 
     assert built.read_bytes() == before
 
 
-def test_a_log_that_was_left_is_not_taken_for_the_new_files(built: Path, webpf: Webpf, tmp_path: Path) -> None:
+def test_a_leftover_log_is_not_used_for_the_new_file(built: Path, webpf: Webpf, tmp_path: Path) -> None:
     (tmp_path / "all.db-wal").write_text("of another")
     for force in ([], ["--force"]):
         ended = webpf("merge", built, "-o", "all.db", *force)
@@ -350,8 +352,8 @@ def test_a_folder_of_a_tree_that_is_a_device(built: Path, webpf: Webpf) -> None:
     assert Path("/dev/null").is_char_device()
 
 
-def test_a_file_there_already(tmp_path: Path) -> None:
+def test_an_existing_file(tmp_path: Path) -> None:
     (tmp_path / "out").write_text("mine")
-    with pytest.raises(UsageError), atomic_file.opened(tmp_path / "out", replaces=False):
+    with pytest.raises(UsageError), atomic_file.open_output(tmp_path / "out", replaces=False):
         pass
     assert (tmp_path / "out").read_text() == "mine"

@@ -1,4 +1,4 @@
-"""Processes made again from the raw facts: the same rows, whatever the facts, and whatever was broken in between."""
+"""Rebuilding processes from raw events gives the same rows, for any events, and after any damage to the processes."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from webpf.errors import DataError, NotFound, StorageError
 from webpf.host import liveness, procfs
 from webpf.model.events import Event
 from webpf.storage import rebuild
-from webpf.storage.columns import TABLES, flatten
-from webpf.storage.recording_file import Store
+from webpf.storage.columns import TABLES, make_event_rows
+from webpf.storage.recording_file import RecordingFile
 
 Rows: TypeAlias = dict[str, list[tuple[Any, ...]]]
 
 
 @contextmanager
 def opened(db: Path) -> Iterator[sqlite3.Connection]:
-    """A connection whose changes are kept."""
+    """A connection that commits its changes."""
     connection = sqlite3.connect(db)
     try:
         with connection:
@@ -37,7 +37,7 @@ def opened(db: Path) -> Iterator[sqlite3.Connection]:
 
 
 def rows(db: Path) -> Rows:
-    """All columns of the processes, and which process each fact belongs to."""
+    """Returns all columns of the processes, and the process of each event."""
     with opened(db) as connection:
         owners = {
             table: connection.execute(f"SELECT id, process_id FROM {table} ORDER BY id").fetchall()
@@ -48,7 +48,7 @@ def rows(db: Path) -> Rows:
 
 @pytest.fixture
 def db(tmp_path: Path) -> Path:
-    """A file with one recording, written some facts at a time."""
+    """A file with one recording, written in small batches."""
     path = tmp_path / "webpf.db"
     make_recording(path, A_MIXED_LOT, batch=2)
     return path
@@ -61,8 +61,8 @@ def test_the_rows_are_the_same(db: Path) -> None:
     assert len(before["processes"]) == 9
 
 
-def test_a_start_that_only_a_child_told_is_the_same(tmp_path: Path) -> None:
-    """The parent was alive before and after; its fork of a child says when it began."""
+def test_a_start_that_is_known_from_a_child_is_the_same(tmp_path: Path) -> None:
+    """The parent was alive before and after the recording; the fork of its child has its exact start."""
     db = tmp_path / "webpf.db"
     make_recording(db, [seen(1, -5000), fork(100, 0, ppid=1, parent_ms=-4997)], batch=1)
     before = rows(db)
@@ -121,18 +121,18 @@ def test_an_empty_recording(tmp_path: Path) -> None:
     assert rebuild.rebuild(db) == {1: 0}
 
 
-def test_a_recording_that_is_not_there(db: Path) -> None:
+def test_an_unknown_recording(db: Path) -> None:
     with pytest.raises(NotFound, match=r"webpf\.db has no recording 7"):
         rebuild.rebuild(db, 7)
 
 
-def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+def test_a_file_that_does_not_exist(tmp_path: Path) -> None:
     with pytest.raises(NotFound):
         rebuild.rebuild(tmp_path / "none.db")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_file_that_is_something_else(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_recording(tmp_path: Path) -> None:
     db = tmp_path / "notes.db"
     db.write_text("some notes\n" * 20)
     with pytest.raises(DataError):
@@ -140,8 +140,8 @@ def test_a_file_that_is_something_else(tmp_path: Path) -> None:
     assert db.read_text() == "some notes\n" * 20
 
 
-def going_on() -> dict[str, object]:
-    """A recording whose recorder is this very process."""
+def in_progress() -> dict[str, object]:
+    """A recording whose recorder is this process."""
     own = procfs.read_stat(os.getpid())
     assert own is not None
     return recording_values() | {
@@ -149,11 +149,11 @@ def going_on() -> dict[str, object]:
     }  # fmt: skip
 
 
-def test_a_recording_that_is_still_being_written_is_left_alone(db: Path) -> None:
-    recorder = Store(db)
-    writer = recorder.begin(going_on())
-    first_id = writer.reserve(1)
-    writer.write(flatten([fork(100, 0)], first_id, [first_id]), [], 0)
+def test_a_recording_in_progress_is_refused(db: Path) -> None:
+    recorder = RecordingFile(db)
+    writer = recorder.begin(in_progress())
+    first_id = writer.reserve_ids(1)
+    writer.write(make_event_rows([fork(100, 0)], first_id, [first_id]), [], 0)
     before = rows(db)
     with pytest.raises(StorageError, match="recording 2 goes on: end it first"):
         rebuild.rebuild(db, 2)
@@ -177,8 +177,8 @@ def test_a_recording_that_was_broken_off_can_be_rebuilt(db: Path) -> None:
         assert connection.execute("SELECT status FROM recordings").fetchall() == [("interrupted",)]
 
 
-def test_what_fails_changes_nothing(db: Path) -> None:
-    """The last process can't be written: those before it, that were, are taken back."""
+def test_a_failure_changes_nothing(db: Path) -> None:
+    """The last process can't be written, so the processes written before it are rolled back."""
     before = rows(db)
     with opened(db) as connection:
         connection.execute(
@@ -190,7 +190,7 @@ def test_what_fails_changes_nothing(db: Path) -> None:
     assert rows(db) == before
 
 
-def test_what_fails_in_one_recording_changes_none(db: Path) -> None:
+def test_a_failure_in_one_recording_changes_none(db: Path) -> None:
     make_recording(db, [fork(100, 0, comm="late")])
     with opened(db) as connection:
         connection.execute("DELETE FROM processes WHERE recording_id = 1")
@@ -205,7 +205,7 @@ def test_what_fails_in_one_recording_changes_none(db: Path) -> None:
 
 
 PID = st.integers(1, 3)
-# Multiples of 10 ms with and without a rest: starts as /proc gives them, and the exact ones within the same tick.
+# Starts rounded to 10 ms as in /proc, and exact starts within the same tick.
 START = st.sampled_from([-50, -47, 0, 1, 2])
 MS = st.integers(0, 100)
 FOUND: st.SearchStrategy[Event] = st.builds(
@@ -224,8 +224,8 @@ ANY_EVENT: st.SearchStrategy[Event] = st.one_of(
 
 @settings(max_examples=120, deadline=None)
 @given(st.lists(FOUND, max_size=3), st.lists(ANY_EVENT, min_size=20, max_size=40), st.integers(1, 20))
-def test_any_facts_in_any_batches_give_the_same_rows_again(found: list[Event], later: list[Event], batch: int) -> None:
-    """Even such as no kernel would report."""
+def test_any_events_in_any_batches_give_the_same_rows(found: list[Event], later: list[Event], batch: int) -> None:
+    """Including events that no kernel would report."""
     with tempfile.TemporaryDirectory() as folder:
         db = Path(folder) / "webpf.db"
         make_recording(db, found + later, batch=batch)

@@ -1,4 +1,4 @@
-"""Recording files as they are written: what is in them, and what is left of them when all is closed."""
+"""Recording files: their content while they are written, and the files that are left after they are closed."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from webpf.model.events import Event
 from webpf.model.pairing import Pairing
 from webpf.model.process import Process
 from webpf.model.source import Counts, Replay
-from webpf.storage.columns import flatten
+from webpf.storage.columns import make_event_rows
 from webpf.storage.file_check import APPLICATION_ID, SCHEMA_VERSION
-from webpf.storage.recording_file import Store
+from webpf.storage.recording_file import RecordingFile
 from webpf.storage.recording_writer import RecordingWriter
 from webpf.storage.totals import Totals
 
@@ -43,7 +43,7 @@ ONE_OF_EACH: list[Event] = [
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """Where the tests' file is."""
+    """The path of the recording file."""
     return tmp_path / "webpf.db"
 
 
@@ -56,18 +56,18 @@ def process(id: int, status: int | None = None, end_ms: float | None = None) -> 
 
 
 def write(writer: RecordingWriter, events: list[Event]) -> list[int]:
-    """Pairs and writes events, as a session does; returns their ids."""
-    first_id = writer.reserve(len(events))
+    """Pairs and writes events, as a session does. Returns their ids."""
+    first_id = writer.reserve_ids(len(events))
     pairing = Pairing()
     owners = pairing.feed(events, first_id)
-    writer.write(flatten(events, first_id, owners), pairing.take_changed(), until_ns=at(7))
+    writer.write(make_event_rows(events, first_id, owners), pairing.take_changed(), until_ns=at(7))
     return list(range(first_id, first_id + len(events)))
 
 
-# What is written
+# Content
 
 
-def test_facts_are_written_as_they_are(path: Path, query: Query) -> None:
+def test_events_are_written_unchanged(path: Path, query: Query) -> None:
     make_recording(path, ONE_OF_EACH)
     assert query("SELECT * FROM forks WHERE pid = 100") == [
         {
@@ -101,7 +101,7 @@ def test_facts_are_written_as_they_are(path: Path, query: Query) -> None:
     ]
 
 
-def test_events_are_all_facts_in_order(path: Path, query: Query) -> None:
+def test_the_view_has_all_events_in_order(path: Path, query: Query) -> None:
     make_recording(path, ONE_OF_EACH)
     rows = query("SELECT id, kind, pid, process_id FROM events ORDER BY id")
     assert [tuple(row.values()) for row in rows] == [
@@ -137,7 +137,7 @@ def test_a_process_is_one_row_however_often_it_changes(path: Path, query: Query)
     ]
 
 
-def test_a_free_that_belongs_to_nobody_has_no_process(path: Path, query: Query) -> None:
+def test_a_free_event_of_an_unknown_process(path: Path, query: Query) -> None:
     make_recording(path, [free(5, -9, 1)])
     assert query("SELECT process_id FROM frees") == [{"process_id": None}]
     assert query("SELECT * FROM processes") == []
@@ -154,7 +154,7 @@ def test_arguments_that_could_not_be_read_are_null(path: Path, query: Query) -> 
 
 @pytest.mark.parametrize("batch", [1, 31, 32, 33, 64, 200])
 def test_many_rows_at_once_keep_their_order(path: Path, query: Query, batch: int) -> None:
-    """Rows are inserted 32 a statement."""
+    """Each statement inserts 32 rows."""
     events: list[Event] = []
     for i in range(100):
         events += [fork(100 + i, i, comm=f"p{i}"), exit_(100 + i, i, 200 + i, status=i, comm=f"p{i}")]
@@ -181,14 +181,14 @@ def test_many_rows_at_once_keep_their_order(path: Path, query: Query, batch: int
         (6 | 128, None, 6, 1),
     ],
 )
-def test_what_a_status_says(
+def test_columns_derived_from_the_status(
     path: Path, query: Query, status: int | None, exit_code: int | None, signal: int | None, core_dumped: int | None
 ) -> None:
-    store = Store(path)
-    writer = store.begin(recording_values())
-    with store.db.atomic():
+    file = RecordingFile(path)
+    writer = file.begin(recording_values())
+    with file.db.atomic():
         writer.write_processes([process(1, status)])
-    store.close()
+    file.close()
     assert query("SELECT exit_code, signal, core_dumped FROM processes") == [
         {"exit_code": exit_code, "signal": signal, "core_dumped": core_dumped}
     ]
@@ -199,11 +199,11 @@ def test_what_a_status_says(
 
 
 def test_a_lifetime_is_known_when_the_end_is(path: Path, query: Query) -> None:
-    store = Store(path)
-    writer = store.begin(recording_values())
-    with store.db.atomic():
+    file = RecordingFile(path)
+    writer = file.begin(recording_values())
+    with file.db.atomic():
         writer.write_processes([process(1), process(2, end_ms=0), process(3, end_ms=2.5)])
-    store.close()
+    file.close()
     assert query("SELECT lifetime_ns FROM processes ORDER BY id") == [
         {"lifetime_ns": None}, {"lifetime_ns": 0}, {"lifetime_ns": 2_500_000}
     ]  # fmt: skip
@@ -223,8 +223,8 @@ def test_counts(path: Path, query: Query) -> None:
 
 
 def test_counts_are_unknown_until_they_are_written(path: Path, query: Query) -> None:
-    store = Store(path)
-    writer = store.begin(recording_values())
+    file = RecordingFile(path)
+    writer = file.begin(recording_values())
     assert query("SELECT lost, forks_lost FROM recordings") == [{"lost": None, "forks_lost": None}]
     write(writer, ONE_OF_EACH)
     assert writer.written == (2, 1, 1, 1)
@@ -232,12 +232,12 @@ def test_counts_are_unknown_until_they_are_written(path: Path, query: Query) -> 
     assert query("SELECT lost, forks_lost, updated_ns FROM recordings") == [
         {"lost": 0, "forks_lost": 0, "updated_ns": at(8)}
     ]
-    store.close()
+    file.close()
 
 
-def test_what_is_said_of_a_recording(path: Path, query: Query) -> None:
-    store = Store(path)
-    writer = store.begin(recording_values("first") | {"options": {"duration": 5, "name": "ä"}})
+def test_columns_of_a_recording(path: Path, query: Query) -> None:
+    file = RecordingFile(path)
+    writer = file.begin(recording_values("first") | {"options": {"duration": 5, "name": "ä"}})
     assert query("SELECT name, status, ended_ns, options, host FROM recordings") == [
         {"name": "first", "status": "recording", "ended_ns": None, "options": '{"duration": 5, "name": "\\u00e4"}',
          "host": "testhost"}
@@ -248,17 +248,17 @@ def test_what_is_said_of_a_recording(path: Path, query: Query) -> None:
     assert query("SELECT status, ended_ns, updated_ns FROM recordings") == [
         {"status": "complete", "ended_ns": at(9), "updated_ns": at(9)}
     ]
-    store.close()
+    file.close()
 
 
 def test_cgroups(path: Path, query: Query) -> None:
-    store = Store(path)
-    first, second = store.begin(recording_values()), store.begin(recording_values())
+    file = RecordingFile(path)
+    first, second = file.begin(recording_values()), file.begin(recording_values())
     first.write_cgroups({1: "/", 77: "/system.slice/a", 78: None})
     first.write_cgroups({})
     first.write_cgroups({77: "/another", 79: "/b"})
     second.write_cgroups({77: "/of the second"})
-    store.close()
+    file.close()
     assert [tuple(row.values()) for row in query("SELECT * FROM cgroup_paths ORDER BY 1, 2")] == [
         (1, 1, "/"),
         (1, 77, "/system.slice/a"),
@@ -279,19 +279,19 @@ def test_cgroups_of_a_session_are_looked_up_once(path: Path, query: Query) -> No
 
 
 def test_totals(path: Path) -> None:
-    store = Store(path)
-    writer = store.begin(recording_values())
-    other = store.begin(recording_values())
+    file = RecordingFile(path)
+    writer = file.begin(recording_values())
+    other = file.begin(recording_values())
     assert writer.totals() == Totals(0, 0, 0, 0, 0, 0, None)
     write(other, [fork(1, 0), exit_(1, 0, 5000, status=9)])
     write(writer, [*ONE_OF_EACH, fork(102, 7), exit_(102, 7, 8), exit_(103, -50, 9, status=9, comm="old")])
     assert writer.totals() == Totals(5, 3, 1, 1, 2, 2, ("old", 103, 59 * MS))
     write(writer, [seen(2, -5000, kernel=1, argv=None), fork(104, -5000, kernel=1), exit_(104, -5000, 9, status=9)])
     assert writer.totals() == Totals(5, 3, 1, 1, 2, 2, ("old", 103, 59 * MS)), "threads of the kernel don't count"
-    store.close()
+    file.close()
 
 
-# What the tables refuse
+# Constraints
 
 
 @pytest.mark.parametrize(
@@ -311,7 +311,7 @@ def test_totals(path: Path) -> None:
         "UPDATE recordings SET lost = 0",
     ],
 )
-def test_the_tables_refuse_what_does_not_belong_in_them(path: Path, sql: str) -> None:
+def test_the_tables_refuse_invalid_values(path: Path, sql: str) -> None:
     make_recording(path, [])
     connection = sqlite3.connect(path)
     with pytest.raises(sqlite3.Error):
@@ -319,50 +319,50 @@ def test_the_tables_refuse_what_does_not_belong_in_them(path: Path, sql: str) ->
     connection.close()
 
 
-def test_a_write_that_fails_leaves_nothing_behind(path: Path, query: Query) -> None:
-    store = Store(path)
-    writer = store.begin(recording_values())
+def test_a_failed_write_changes_nothing(path: Path, query: Query) -> None:
+    file = RecordingFile(path)
+    writer = file.begin(recording_values())
     write(writer, [fork(100, 0)])
-    first_id = writer.reserve(2)
+    first_id = writer.reserve_ids(2)
     bad: list[Event] = [fork(101, 1), exit_(101, 1, 2)._replace(status="ended")]  # type: ignore[arg-type]
     with pytest.raises(StorageError, match=r"webpf\.db: .*; what was committed before is kept"):
-        writer.write(flatten(bad, first_id, [first_id, first_id]), [process(first_id)], at(9))
+        writer.write(make_event_rows(bad, first_id, [first_id, first_id]), [process(first_id)], at(9))
     assert query("SELECT pid FROM forks") == [{"pid": 100}]
     assert query("SELECT pid FROM processes") == [{"pid": 100}]
     assert query("SELECT updated_ns FROM recordings") == [{"updated_ns": at(7)}]
     assert writer.written == (1, 0, 0, 0)
     write(writer, [fork(102, 3)])
     assert query("SELECT pid FROM forks ORDER BY id") == [{"pid": 100}, {"pid": 102}]
-    store.close()
+    file.close()
 
 
-def test_a_full_disk_is_said_in_one_sentence(path: Path, query: Query) -> None:
-    store = Store(path)
-    writer = store.begin(recording_values())
+def test_a_full_disk_is_reported_in_one_sentence(path: Path, query: Query) -> None:
+    file = RecordingFile(path)
+    writer = file.begin(recording_values())
     write(writer, [fork(100, 0)])
-    pages = store.db.execute("PRAGMA page_count").fetchone()[0]
-    store.db.execute(f"PRAGMA max_page_count = {pages}")
+    pages = file.db.execute("PRAGMA page_count").fetchone()[0]
+    file.db.execute(f"PRAGMA max_page_count = {pages}")
     with pytest.raises(StorageError, match="full") as caught:
         for _ in range(200):
             write(writer, [exec_(101, 1, 2, b"a" * 4000)])
     assert caught.value.exit_code == 74
     assert caught.value.hint.endswith(f" --db {Path.home() / path.name}")
-    store.close()
+    file.close()
     assert query("SELECT pid FROM forks") == [{"pid": 100}]
 
 
-# Several recorders at a time
+# Several recorders at the same time
 
 
 def blocks(query: Query) -> list[tuple[int, int, int]]:
-    """First id, end and recording of each block of fact ids."""
+    """Returns the first id, end and recording of each block of event ids."""
     rows = query("SELECT * FROM fact_blocks ORDER BY first_id")
     return [(row["first_id"], row["first_id"] + row["size"], row["recording_id"]) for row in rows]
 
 
 def test_two_recorders_write_one_file_in_turns(path: Path, query: Query) -> None:
-    stores = Store(path), Store(path)
-    writers = [store.begin(recording_values()) for store in stores]
+    files = RecordingFile(path), RecordingFile(path)
+    writers = [file.begin(recording_values()) for file in files]
     sessions = [Session(Replay([]), writer, Machine()) for writer in writers]
     mine: list[list[Event]] = [[], []]
     for turn in range(40):
@@ -370,14 +370,14 @@ def test_two_recorders_write_one_file_in_turns(path: Path, query: Query) -> None
         events: list[Event] = [fork(100 + turn, turn), exit_(100 + turn, turn, turn + 1)]
         mine[which] += events
         sessions[which].take_in(events)
-    for store, session in zip(stores, sessions, strict=True):
+    for file, session in zip(files, sessions, strict=True):
         session.finish()
-        store.close()
+        file.close()
 
     assert [writer.id for writer in writers] == [1, 2]
     for writer, events in zip(writers, mine, strict=True):
-        told = query("SELECT pid, kind FROM events WHERE recording_id = ? ORDER BY id", writer.id)
-        assert told == [{"pid": event.pid, "kind": type(event).__name__.lower()} for event in events]
+        rows = query("SELECT pid, kind FROM events WHERE recording_id = ? ORDER BY id", writer.id)
+        assert rows == [{"pid": event.pid, "kind": type(event).__name__.lower()} for event in events]
         assert query("SELECT count(*) AS n FROM processes WHERE recording_id = ?", writer.id) == [
             {"n": len(events) // 2}
         ]
@@ -393,7 +393,7 @@ def test_two_recorders_write_one_file_in_turns(path: Path, query: Query) -> None
     assert query("PRAGMA foreign_key_check") == []
 
 
-def test_ids_go_on_where_the_recording_before_ended(path: Path, query: Query) -> None:
+def test_ids_continue_after_the_recording_before(path: Path, query: Query) -> None:
     make_recording(path, ONE_OF_EACH)
     make_recording(path, ONE_OF_EACH)
     make_recording(path, [])
@@ -402,27 +402,27 @@ def test_ids_go_on_where_the_recording_before_ended(path: Path, query: Query) ->
 
 @settings(max_examples=50, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 2), st.sampled_from([1, 3, 1000, 40_000, 65_535, 65_536, 65_537, 200_000]))))
-def test_reserved_ids_are_never_given_twice(tmp_path_factory: pytest.TempPathFactory, turns: list[Any]) -> None:
-    """Three writers reserve in turns; each then ends, and a fourth begins."""
+def test_ids_are_never_reserved_twice(tmp_path_factory: pytest.TempPathFactory, turns: list[Any]) -> None:
+    """Three writers reserve ids in turns; then each ends, and a fourth begins."""
     path = tmp_path_factory.mktemp("ids") / "webpf.db"
-    stores = Store(path), Store(path), Store(path)
-    writers = [store.begin(recording_values()) for store in stores]
+    files = RecordingFile(path), RecordingFile(path), RecordingFile(path)
+    writers = [file.begin(recording_values()) for file in files]
     taken: list[tuple[int, int, int]] = []
     for which, count in turns:
-        first = writers[which].reserve(count)
+        first = writers[which].reserve_ids(count)
         taken.append((first, first + count, writers[which].id))
     for writer in writers:
         writer.finish("complete", at(1))
-    last = stores[0].begin(recording_values())
-    first = last.reserve(10)
+    last = files[0].begin(recording_values())
+    first = last.reserve_ids(10)
     taken.append((first, first + 10, last.id))
-    in_file = stores[0].db.execute("SELECT first_id, first_id + size, recording_id FROM fact_blocks").fetchall()
-    for store in stores:
-        store.close()
+    in_file = files[0].db.execute("SELECT first_id, first_id + size, recording_id FROM fact_blocks").fetchall()
+    for file in files:
+        file.close()
 
     assert min(taken)[0] >= 1
     for before, after in pairwise(sorted(taken)):
-        assert before[1] <= after[0], "one id given twice"
+        assert before[1] <= after[0], "an id was reserved twice"
     for before, after in pairwise(sorted(in_file)):
         assert before[1] <= after[0], "blocks overlap"
     for which in {recording for _, _, recording in taken}:
@@ -453,7 +453,7 @@ def test_the_file_is_one_plain_file_when_closed(path: Path) -> None:
 
 
 def test_the_last_of_two_recorders_makes_it_a_plain_file(path: Path) -> None:
-    first, second = Store(path), Store(path)
+    first, second = RecordingFile(path), RecordingFile(path)
     write(first.begin(recording_values()), ONE_OF_EACH)
     writer = second.begin(recording_values())
     first.close()
@@ -467,27 +467,27 @@ def test_the_last_of_two_recorders_makes_it_a_plain_file(path: Path) -> None:
 
 
 def test_a_reader_sees_rows_while_they_are_written(path: Path, query: Query) -> None:
-    """And does not stop the recorder from closing the file."""
-    store = Store(path)
-    writer = store.begin(recording_values())
+    """The reader doesn't keep the recorder from closing the file."""
+    file = RecordingFile(path)
+    writer = file.begin(recording_values())
     write(writer, ONE_OF_EACH)
     reader = sqlite3.connect(path)
     assert reader.execute("SELECT count(*) FROM processes").fetchone() == (3,)
     write(writer, [fork(500, 500)])
     assert reader.execute("SELECT count(*) FROM processes").fetchone() == (4,)
-    store.close()
+    file.close()
     reader.close()
     assert query("SELECT count(*) AS n FROM processes") == [{"n": 4}]
 
 
 def test_only_the_owner_may_read_it_at_any_time(path: Path) -> None:
-    """argv holds secrets; SQLite's side files hold them too."""
+    """argv may hold secrets, and so may SQLite's side files."""
     before = os.umask(0)
     try:
-        store = Store(path)
-        write(store.begin(recording_values()), ONE_OF_EACH)
+        file = RecordingFile(path)
+        write(file.begin(recording_values()), ONE_OF_EACH)
         modes = {entry.name: stat.S_IMODE(entry.stat().st_mode) for entry in path.parent.iterdir()}
-        store.close()
+        file.close()
     finally:
         os.umask(before)
     assert modes == {"webpf.db": 0o600, "webpf.db-wal": 0o600, "webpf.db-shm": 0o600}
@@ -495,7 +495,7 @@ def test_only_the_owner_may_read_it_at_any_time(path: Path) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="sudo means root")
-def test_under_sudo_the_file_belongs_to_the_user_behind_it(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_under_sudo_the_file_belongs_to_the_invoking_user(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SUDO_UID", raising=False)
     make_recording(path, ONE_OF_EACH)
     assert (path.stat().st_uid, path.stat().st_gid) == (os.geteuid(), os.getegid())
@@ -527,58 +527,58 @@ def test_a_second_recording_goes_into_the_same_file(path: Path, query: Query) ->
     ]
 
 
-def test_another_programs_file_is_left_alone(path: Path) -> None:
+def test_another_programs_file_is_unchanged(path: Path) -> None:
     connection = sqlite3.connect(path)
     connection.execute("CREATE TABLE notes (text)")
     connection.close()
     before = path.read_bytes()
     with pytest.raises(DataError):
-        Store(path)
+        RecordingFile(path)
     assert path.read_bytes() == before
 
 
 def test_no_file_is_made_where_there_is_no_folder(path: Path) -> None:
     with pytest.raises(CannotCreate):
-        Store(path.parent / "none" / "webpf.db")
+        RecordingFile(path.parent / "none" / "webpf.db")
     assert list(path.parent.iterdir()) == []
 
 
-# Recordings that were broken off
+# Interrupted recordings
 
 
 def own_recorder() -> dict[str, object]:
-    """Tells that this very process is the recorder."""
+    """Returns columns which say that this process is the recorder."""
     own = procfs.read_stat(os.getpid())
     assert own is not None
     return {"boot_id": liveness.boot_id(), "recorder_pid": os.getpid(), "recorder_start_ns": own.start_ns}
 
 
-def test_recordings_whose_recorder_is_gone_are_marked(path: Path, query: Query) -> None:
+def test_recordings_of_dead_recorders_are_marked(path: Path, query: Query) -> None:
     own = own_recorder()
-    store = Store(path)
+    file = RecordingFile(path)
     for recorder in (
         own,
         own | {"boot_id": "another boot"},
-        own | {"recorder_start_ns": 0},  # its pid was used again
-        own | {"recorder_pid": 2**22 + 1},  # more than a pid can be
+        own | {"recorder_start_ns": 0},  # its pid was reused
+        own | {"recorder_pid": 2**22 + 1},  # larger than any pid
     ):
-        store.begin(recording_values() | recorder)
+        file.begin(recording_values() | recorder)
     for status in ("complete", "interrupted"):
-        store.begin(recording_values() | {"boot_id": "another boot"}).finish(status, at(1))
-    assert store.mark_interrupted() == 1
-    assert store.mark_interrupted() == 1
-    store.close()
+        file.begin(recording_values() | {"boot_id": "another boot"}).finish(status, at(1))
+    assert file.mark_interrupted() == 1
+    assert file.mark_interrupted() == 1
+    file.close()
     assert [row["status"] for row in query("SELECT status FROM recordings ORDER BY id")] == [
         "recording", "interrupted", "interrupted", "interrupted", "complete", "interrupted"
     ]  # fmt: skip
 
 
 def test_an_interrupted_recording_keeps_what_was_committed(path: Path, query: Query) -> None:
-    """The recorder is gone without having closed anything; the next one finds the file as it was."""
-    store = Store(path)
-    write(store.begin(recording_values()), ONE_OF_EACH)
-    store.db.conn.close()
-    following = Store(path)
+    """The recorder died without closing the file; the next recorder opens it in that state."""
+    file = RecordingFile(path)
+    write(file.begin(recording_values()), ONE_OF_EACH)
+    file.db.conn.close()
+    following = RecordingFile(path)
     assert following.mark_interrupted() == 0
     following.close()
     assert query("SELECT status, ended_ns, updated_ns FROM recordings") == [

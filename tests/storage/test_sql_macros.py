@@ -1,4 +1,4 @@
-"""Macros in SQL: what they become, what they leave alone, and what SQLite says of one that wasn't expanded."""
+"""SQL macros: what they expand to, what stays unchanged, and what SQLite says of a macro that is not expanded."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ ARGUMENTS = {
         ("option!(r, of)", "CASE WHEN json_valid(r.options) THEN json_extract(r.options, '$.of') END"),
         ("param!(low) < param!(high)", ":low < (SELECT max(id) FROM recordings)"),
         ("param!(brace)", "'{} {0} {name}'"),
-        # A macro of several lines goes on where it begins.
+        # The lines of a macro get the indentation of its call.
         (
             "  x = latest_owner!(1, :pid)\n  y",
             "  x = (\n      SELECT id\n      FROM processes\n      WHERE recording_id = 1\n          AND pid = :pid\n"
@@ -58,7 +58,7 @@ def test_a_macro_is_replaced_by_its_text(sql: str, expanded: str) -> None:
         "SELECT 'nosuch!('",
     ],
 )
-def test_strings_names_and_comments_stay_as_they_are(sql: str) -> None:
+def test_strings_names_and_comments_are_unchanged(sql: str) -> None:
     assert expand(sql) == sql
 
 
@@ -75,8 +75,8 @@ def test_what_follows_a_string_or_a_comment_is_expanded() -> None:
         ("is_counted!(p, q)", "line 1: is_counted! is called as is_counted!(p): 2 given"),
         ("is_counted_or_kernel!(p,)", "line 1: is_counted_or_kernel! is called as"),
         ("latest_recording!(1)", "line 1: latest_recording! is called as latest_recording!(): 1 given"),
-        ("\n\nis_counted!(p", "line 3: is_counted!( has no end"),
-        ("is_counted!(p')'", "line 1: is_counted!( has no end"),
+        ("\n\nis_counted!(p", "line 3: is_counted!( is not closed"),
+        ("is_counted!(p')'", "line 1: is_counted!( is not closed"),
         ("is_counted! (p)", "line 1: a macro is written name!(...), not 'is_counted!'"),
         ("is_counted!", "line 1: a macro is written name!(...), not 'is_counted!'"),
         ("NOT !(p)", "line 1: a macro is written name!(...), not '!('"),
@@ -85,14 +85,14 @@ def test_what_follows_a_string_or_a_comment_is_expanded() -> None:
         ("param!(known, 2)", "line 1: param! is called as param!(name): 2 given"),
     ],
 )
-def test_what_is_no_right_call_is_refused_with_its_line(sql: str, message: str) -> None:
+def test_a_wrong_call_is_refused_with_its_line(sql: str, message: str) -> None:
     with pytest.raises(ValueError, match=f"^{re.escape(message)}"):
         expand(sql, {"known": "1"})
 
 
 @pytest.mark.parametrize("macro", MACROS.values(), ids=MACROS)
-def test_sqlite_refuses_each_macro_as_it_is_and_takes_it_expanded(tmp_path: Path, macro: sql_macros.Macro) -> None:
-    """Wherever it stands: as a value, as a condition, as a table."""
+def test_sqlite_accepts_each_macro_only_when_expanded(tmp_path: Path, macro: sql_macros.Macro) -> None:
+    """In any place: as a value, a condition or a table."""
     make_recording(tmp_path / "webpf.db", [])
     call = f"{macro.name}!({', '.join(ARGUMENTS[argument] for argument in macro.arguments)})"
     connection = sqlite3.connect(tmp_path / "webpf.db")
@@ -111,7 +111,7 @@ def test_sqlite_refuses_each_macro_as_it_is_and_takes_it_expanded(tmp_path: Path
     "text",
     ["kernel IS NOT 1", "max(id) FROM recordings", "json_extract(", "'USR1'", "start_ns DESC, id DESC", "'signalled'"],
 )
-def test_what_a_macro_says_is_written_nowhere_else(text: str) -> None:
+def test_the_text_of_a_macro_is_written_nowhere_else(text: str) -> None:
     assert any(text in macro.text for macro in MACROS.values())
     paths = [*(PROJECT / "queries").glob("*.sql"), *(PROJECT / "recorder").rglob("*.py")]
     assert len(paths) > 100

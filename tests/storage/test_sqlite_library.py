@@ -1,4 +1,4 @@
-"""The recorder's SQLite takes no locks for each value, and still works from two threads in turn."""
+"""In the recorder's process, SQLite takes no lock for each value, and two threads can still use it in turn."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def has_mutex():
 
 
 before = has_mutex()
-sqlite_library.drop_locks()
+sqlite_library.disable_locks()
 connection = sqlite3.connect(sys.argv[1], check_same_thread=False)
 connection.execute("CREATE TABLE t (n)")
 thread = threading.Thread(target=lambda: connection.executemany("INSERT INTO t VALUES (?)", [(1,), (2,)]))
@@ -35,6 +35,6 @@ print(before, has_mutex(), connection.execute("SELECT sum(n) FROM t").fetchone()
 
 
 def test_a_connection_has_no_lock_of_its_own(tmp_path: Path) -> None:
-    """SQLite itself says so: sqlite3_db_mutex() gives none for a connection that one thread at a time uses."""
-    told = subprocess.run([sys.executable, "-c", LOOK, tmp_path / "t.db"], capture_output=True, text=True, check=True)
-    assert told.stdout.split() == ["True", "False", "3"]
+    """SQLite itself confirms this: sqlite3_db_mutex() returns NULL for a connection without a lock."""
+    result = subprocess.run([sys.executable, "-c", LOOK, tmp_path / "t.db"], capture_output=True, text=True, check=True)
+    assert result.stdout.split() == ["True", "False", "3"]

@@ -1,4 +1,4 @@
-"""webpf upgrade: files that older versions recorded become current, and nothing in them changes."""
+"""webpf upgrade: files recorded by older versions become current, and their rows don't change."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from support import fork, make_recording, webpf_command
 from webpf.errors import DataError, UsageError
 from webpf.host import liveness, procfs
 from webpf.storage.file_check import SCHEMA_VERSION
-from webpf.storage.recording_file import Store
-from webpf.storage.upgrade import LARGEST_UNASKED, upgrade
+from webpf.storage.recording_file import RecordingFile
+from webpf.storage.upgrade import MAX_AUTOMATIC_BYTES, upgrade
 from webpf.storage.verify import verify
 
 Webpf = Callable[..., "subprocess.CompletedProcess[str]"]
 
-EARLIER = {"_sqlite_migrations", "processes_of_recording"}
-"""What older versions made and this one doesn't: a table and an index."""
+OBSOLETE = {"_sqlite_migrations", "processes_of_recording"}
+"""A table and an index that older versions created and this version doesn't."""
 READERS = {
     "query": "query lifetimes --db old.db",
     "report": "report old.db",
@@ -46,7 +46,7 @@ def old(tmp_path: Path) -> Path:
 
 
 def rows(path: Path, sql: str, *values: object) -> list[tuple[Any, ...]]:
-    """Asks SQLite itself."""
+    """Returns the rows of a query, read by SQLite alone."""
     with closing(sqlite3.connect(path)) as connection:
         return connection.execute(sql, values).fetchall()
 
@@ -59,7 +59,7 @@ def execute(path: Path, *statements: str) -> None:
 
 
 def content(path: Path, columns: dict[str, list[str]]) -> dict[str, list[tuple[Any, ...]]]:
-    """All rows of these columns, with the type that each value is stored as."""
+    """Returns all rows of these columns, with the storage class of each value."""
 
     def values(names: list[str]) -> str:
         return ", ".join(f"{name}, typeof({name})" for name in names)
@@ -68,21 +68,23 @@ def content(path: Path, columns: dict[str, list[str]]) -> dict[str, list[tuple[A
 
 
 def columns_of(path: Path) -> dict[str, list[str]]:
-    """Those of webpf's tables and views, generated ones too."""
+    """Returns the columns of webpf's tables and views, including generated columns."""
     tables = rows(path, "SELECT name FROM sqlite_schema WHERE type IN ('table', 'view') AND name NOT LIKE 'sqlite_%'")
     return {
-        name: [row[1] for row in rows(path, f"PRAGMA table_xinfo({name})")] for (name,) in tables if name not in EARLIER
+        name: [row[1] for row in rows(path, f"PRAGMA table_xinfo({name})")]
+        for (name,) in tables
+        if name not in OBSOLETE
     }
 
 
 def one_line(ended: subprocess.CompletedProcess[str], code: int, *words: str) -> None:
-    """It ended so, and said so in one line."""
+    """Checks the exit code and the one line on stderr."""
     assert (ended.returncode, ended.stdout, len(ended.stderr.splitlines())) == (code, "", 1), ended
     assert all(word in ended.stderr for word in words), ended.stderr
 
 
 @pytest.mark.parametrize("name", old_files.OLDER)
-def test_all_rows_stay_as_they_are(name: str, webpf: Webpf, tmp_path: Path) -> None:
+def test_all_rows_are_unchanged(name: str, webpf: Webpf, tmp_path: Path) -> None:
     path = old_files.copy(name, tmp_path / "old.db")
     number = rows(path, "PRAGMA user_version")[0][0]
     columns = columns_of(path)
@@ -102,13 +104,13 @@ def test_all_rows_stay_as_they_are(name: str, webpf: Webpf, tmp_path: Path) -> N
     assert path.stat().st_mode & 0o777 == 0o600
 
 
-def test_the_files_are_of_all_schemas() -> None:
+def test_there_is_a_file_of_each_schema() -> None:
     found = {rows(old_files.FOLDER / f"{name}.db", "PRAGMA user_version")[0][0] for name in old_files.OLDER}
     assert found == set(range(1, SCHEMA_VERSION + 1))
     assert all(path.stat().st_size <= 100 << 10 for path in old_files.FOLDER.glob("*.db"))
 
 
-def test_a_current_file_stays_as_it_is(webpf: Webpf, tmp_path: Path) -> None:
+def test_a_current_file_is_unchanged(webpf: Webpf, tmp_path: Path) -> None:
     path = old_files.copy(old_files.CURRENT, tmp_path / "new.db")
     before = (path.read_bytes(), path.stat().st_ino, path.stat().st_mtime_ns)
     one_line(webpf("upgrade", "new.db"), 0, "new.db is current already (schema 4)")
@@ -122,14 +124,14 @@ def test_readers_refuse_an_older_file(reader: str, name: str, webpf: Webpf, tmp_
     path = old_files.copy(name, tmp_path / "old.db")
     make_recording(tmp_path / "new.db", [fork(100, 1)])
     before, number = path.read_bytes(), rows(path, "PRAGMA user_version")[0][0]
-    said = "this is schema 4" if number < SCHEMA_VERSION else "before that was complete"
+    said = "this is schema 4" if number < SCHEMA_VERSION else "but before that schema was complete"
     words = f"old.db was made by webpf's schema {number}, {said}; try: ", "webpf upgrade old.db\n"
     one_line(webpf(*READERS[reader].split()), 65, *words)
     assert path.read_bytes() == before
     assert sorted(each.name for each in tmp_path.iterdir()) == ["new.db", "old.db"]
 
 
-def test_a_new_file_in_another_place(old: Path, webpf: Webpf, tmp_path: Path) -> None:
+def test_a_new_file_at_another_path(old: Path, webpf: Webpf, tmp_path: Path) -> None:
     before = old.read_bytes()
     one_line(webpf("upgrade", "old.db", "-o", "new.db"), 0, "new.db is old.db, upgraded from schema 3 to schema 4")
     assert old.read_bytes() == before
@@ -139,7 +141,7 @@ def test_a_new_file_in_another_place(old: Path, webpf: Webpf, tmp_path: Path) ->
     one_line(webpf("upgrade", "old.db", "-o", "./old.db"), 64, "is the file itself; try: ", "webpf upgrade old.db\n")
 
 
-def test_what_users_made_in_the_file_stays(old: Path) -> None:
+def test_objects_of_users_are_kept(old: Path) -> None:
     execute(
         old,
         'CREATE TABLE "my notes" (id INTEGER PRIMARY KEY AUTOINCREMENT, "a ""text""" TEXT, twice AS (id * 2))',
@@ -174,7 +176,7 @@ def test_virtual_tables_are_refused(old: Path, webpf: Webpf) -> None:
         "ALTER TABLE forks DROP COLUMN euid",
         "DELETE FROM recordings WHERE id = 2",
         "UPDATE processes SET id = -id WHERE pid = (SELECT max(pid) FROM processes)",
-        "ALTER TABLE programs DROP COLUMN cwd_device",  # schema 3 had it
+        "ALTER TABLE programs DROP COLUMN cwd_device",  # schema 3 has it
         "DROP TABLE incidents",
     ],
 )
@@ -201,14 +203,14 @@ def test_pages_of_noise_are_refused(old: Path, webpf: Webpf, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(("number", "code", "words"), [(SCHEMA_VERSION + 1, 65, "newer webpf"), (0, 65, "is damaged")])
-def test_schemas_that_it_does_not_know(number: int, code: int, words: str, old: Path, webpf: Webpf) -> None:
+def test_unknown_schemas(number: int, code: int, words: str, old: Path, webpf: Webpf) -> None:
     execute(old, f"PRAGMA user_version = {number}")
     before = old.read_bytes()
     one_line(webpf("upgrade", "old.db"), code, words)
     assert old.read_bytes() == before
 
 
-def test_what_is_no_recording_file(webpf: Webpf, tmp_path: Path) -> None:
+def test_files_that_are_no_recordings(webpf: Webpf, tmp_path: Path) -> None:
     (tmp_path / "odd.db").write_text("odd" * 100)
     (tmp_path / "empty.db").touch()
     os.mkfifo(tmp_path / "pipe")
@@ -224,8 +226,8 @@ def test_what_is_no_recording_file(webpf: Webpf, tmp_path: Path) -> None:
         one_line(webpf("upgrade", name), code, words)
 
 
-def goes_on(path: Path) -> None:
-    """Says in the file that this very process records the second recording."""
+def set_in_progress(path: Path) -> None:
+    """Marks the second recording as being recorded by this process."""
     stat = procfs.read_stat(os.getpid())
     assert stat
     with closing(sqlite3.connect(path)) as connection, connection:
@@ -237,15 +239,15 @@ def goes_on(path: Path) -> None:
 
 
 def test_a_file_that_is_being_recorded(old: Path, webpf: Webpf) -> None:
-    goes_on(old)
+    set_in_progress(old)
     before = old.read_bytes()
     one_line(webpf("upgrade", "old.db"), 64, f"recording 2 of old.db goes on (pid {os.getpid()})")
     one_line(webpf("upgrade", "old.db", "-o", "new.db"), 64, "goes on")
     assert old.read_bytes() == before
 
 
-def test_a_recording_that_was_broken_off_stays_so(old: Path, tmp_path: Path) -> None:
-    """With the log beside it that a killed recorder leaves."""
+def test_an_interrupted_recording_stays_interrupted(old: Path, tmp_path: Path) -> None:
+    """The file has the log that a killed recorder leaves beside it."""
     killed = """if True:
         import os, signal, sqlite3
         connection = sqlite3.connect("old.db")
@@ -262,13 +264,13 @@ def test_a_recording_that_was_broken_off_stays_so(old: Path, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("mode", ["WAL", "DELETE"])
-def test_a_file_that_another_writes(mode: str, old: Path, webpf: Webpf, tmp_path: Path) -> None:
+def test_a_file_that_another_process_writes(mode: str, old: Path, webpf: Webpf, tmp_path: Path) -> None:
     with closing(sqlite3.connect(old, isolation_level=None)) as other:
         other.execute(f"PRAGMA journal_mode = {mode}")
         other.execute("SELECT count(*) FROM processes").fetchone()
         other.execute("BEGIN IMMEDIATE")
         other.execute("COMMIT" if mode == "WAL" else "SELECT 1")
-        number = old.stat().st_ino  # to read the file here would end this process's locks on it
+        number = old.stat().st_ino  # reading the file in this process would release its locks on it
         one_line(webpf("upgrade", "old.db"), 74, f"old.db is open, by pid {os.getpid()} (")
         assert old.stat().st_ino == number
         assert other.execute("PRAGMA user_version").fetchone() == (3,)
@@ -277,7 +279,7 @@ def test_a_file_that_another_writes(mode: str, old: Path, webpf: Webpf, tmp_path
 
 
 def test_readers_go_on_while_it_is_upgraded(old: Path, webpf: Webpf) -> None:
-    """A reader in the middle of a statement has the old file until it ends."""
+    """A reader in the middle of a statement reads the old file until it ends."""
     with closing(sqlite3.connect(old)) as reader:
         cursor = reader.execute("SELECT id FROM processes ORDER BY id")
         first = cursor.fetchone()
@@ -290,7 +292,7 @@ pid = os.posix_spawn(sys.argv[1], sys.argv[1:], os.environ)
 _, status, usage = os.wait4(pid, 0)
 print(usage.ru_maxrss)
 sys.exit(os.waitstatus_to_exitcode(status))"""
-"""Prints the peak memory of a command in KiB. A child starts with the peak of its parent, so that must be small."""
+"""Prints the peak memory of a command in KiB. A child inherits the peak of its parent, so the parent must be small."""
 
 
 def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
@@ -307,13 +309,13 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
     assert large - small < 12 << 10
 
 
-# Who writes to an older file
+# Writing to an older file
 
 
-def test_a_writer_without_an_upgrade_is_refused(old: Path) -> None:
+def test_a_writer_refuses_an_older_file(old: Path) -> None:
     before = old.read_bytes()
     with pytest.raises(DataError, match="schema 3, this is schema 4"):
-        Store(old)
+        RecordingFile(old)
     assert old.read_bytes() == before
 
 
@@ -350,7 +352,7 @@ def test_a_recorder_upgrades_first(name: str, webpf: Webpf, tmp_path: Path) -> N
 
 @pytest.mark.kernel
 def test_a_recorder_does_not_upgrade_a_large_file(old: Path, webpf: Webpf) -> None:
-    os.truncate(old, LARGEST_UNASKED + 1)  # SQLite goes by the number of pages in the header
+    os.truncate(old, MAX_AUTOMATIC_BYTES + 1)  # SQLite relies on the number of pages in the header
     before = old.stat()
     words = "old.db was made by webpf's schema 3, this is schema 4; with 100 MiB", "; try: ", "webpf upgrade old.db\n"
     one_line(webpf("record", "--db", "old.db", "--", "true"), 65, *words)

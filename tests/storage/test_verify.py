@@ -1,4 +1,4 @@
-"""`webpf verify`: silent about what is right, and with a reason for whatever was broken."""
+"""webpf verify: it reports no problem in a correct file, and a reason for each kind of damage."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ import pytest
 from support import A_MIXED_LOT, at, fork, make_recording, recording_values
 
 from webpf.model.source import Counts
-from webpf.storage.recording_file import Store
+from webpf.storage.recording_file import RecordingFile
 
 Webpf = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 @pytest.fixture
 def db(tmp_path: Path) -> Path:
-    """A file with two recordings, written some facts at a time."""
+    """A file with two recordings, written in small batches."""
     path = tmp_path / "webpf.db"
     make_recording(path, A_MIXED_LOT, batch=3)
     make_recording(path, A_MIXED_LOT, batch=100)
@@ -26,7 +26,7 @@ def db(tmp_path: Path) -> Path:
 
 
 def change(db: Path, *statements: str) -> None:
-    """Breaks a file."""
+    """Damages a file."""
     connection = sqlite3.connect(db)
     with connection:
         for statement in statements:
@@ -34,7 +34,7 @@ def change(db: Path, *statements: str) -> None:
     connection.close()
 
 
-def test_a_file_that_is_right(db: Path, webpf: Webpf) -> None:
+def test_a_correct_file(db: Path, webpf: Webpf) -> None:
     answer = webpf("verify", db)
     assert (answer.returncode, answer.stderr) == (0, "")
     assert answer.stdout.splitlines() == [
@@ -44,7 +44,7 @@ def test_a_file_that_is_right(db: Path, webpf: Webpf) -> None:
     ]
 
 
-def test_losses_are_no_fault_of_the_file(tmp_path: Path, webpf: Webpf) -> None:
+def test_lost_events_are_no_problem_of_the_file(tmp_path: Path, webpf: Webpf) -> None:
     db = tmp_path / "webpf.db"
     make_recording(db, [fork(100, 0), fork(101, 1)], counts=Counts((5, 1, 0, 0), (3, 1, 0, 0)))
     answer = webpf("verify", db)
@@ -55,26 +55,29 @@ def test_losses_are_no_fault_of_the_file(tmp_path: Path, webpf: Webpf) -> None:
 @pytest.mark.parametrize(
     ("statement", "reason"),
     [
-        ("DELETE FROM forks WHERE id = 15", "forks: 4 are there, 5 were written"),
+        ("DELETE FROM forks WHERE id = 15", "forks: the table has 4, but 5 were written"),
         ("UPDATE recordings SET execs_lost = 1 WHERE id = 1", "execs: 3 attempted is not 3 written and 1 lost"),
         ("UPDATE recordings SET exits_attempted = NULL WHERE id = 1", "exits: None attempted is not 3 written"),
-        ("UPDATE forks SET recording_id = 2 WHERE id = 15", "forks: 1 rows have numbers that are not this recording's"),
-        ("UPDATE exits SET process_id = 4 WHERE id = 8", "pairing: 1 events are given to another process"),
-        ("UPDATE frees SET process_id = NULL WHERE id = 11", "pairing: 1 events are given to another process"),
+        (
+            "UPDATE forks SET recording_id = 2 WHERE id = 15",
+            "forks: 1 rows have ids that don't belong to this recording",
+        ),
+        ("UPDATE exits SET process_id = 4 WHERE id = 8", "pairing: 1 events refer to the wrong process"),
+        ("UPDATE frees SET process_id = NULL WHERE id = 11", "pairing: 1 events refer to the wrong process"),
         ("UPDATE processes SET comm = 'other' WHERE id = 10", "1 rows of processes don't follow from the events"),
-        ("UPDATE processes SET argv = X'00' WHERE id = 1", "the first is that of id 1"),
-        ("UPDATE processes SET cpu_ns = NULL WHERE id = 15", "the first is that of id 15"),
+        ("UPDATE processes SET argv = X'00' WHERE id = 1", "the first has id 1"),
+        ("UPDATE processes SET cpu_ns = NULL WHERE id = 15", "the first has id 15"),
         ("UPDATE processes SET recording_id = 2 WHERE id = 7", "8 rows of processes, but 9 processes in the events"),
         (
             "UPDATE processes SET recording_id = 3 - recording_id WHERE id IN (10, 28)",
             "recording 1: complete, 9 processes from 14 events; no event was lost\n"
             "       pairing: 1 rows of processes don't follow from the events",
         ),
-        ("DELETE FROM processes WHERE id = 7", "points to a row of processes that is not there"),
-        ("UPDATE processes SET parent_id = 999 WHERE id = 7", "points to a row of processes that is not there"),
+        ("DELETE FROM processes WHERE id = 7", "refers to a row of processes that doesn't exist"),
+        ("UPDATE processes SET parent_id = 999 WHERE id = 7", "refers to a row of processes that doesn't exist"),
     ],
 )
-def test_whatever_is_wrong_is_told(statement: str, reason: str, db: Path, webpf: Webpf) -> None:
+def test_every_problem_is_reported(statement: str, reason: str, db: Path, webpf: Webpf) -> None:
     change(db, statement)
     answer = webpf("verify", db)
     assert answer.returncode == 65
@@ -83,7 +86,7 @@ def test_whatever_is_wrong_is_told(statement: str, reason: str, db: Path, webpf:
     assert "is not what it should be" in answer.stderr
 
 
-def test_pairing_is_mended_by_a_rebuild(db: Path, webpf: Webpf) -> None:
+def test_a_rebuild_repairs_the_pairing(db: Path, webpf: Webpf) -> None:
     change(db, "UPDATE processes SET comm = 'other'", "DELETE FROM processes WHERE id = 10")
     change(
         db, "UPDATE missing SET process_id = 1", "UPDATE exits SET process_id = 1", "UPDATE forks SET process_id = 1"
@@ -96,7 +99,7 @@ def test_pairing_is_mended_by_a_rebuild(db: Path, webpf: Webpf) -> None:
 
 
 def test_a_broken_page(db: Path, webpf: Webpf) -> None:
-    """SQLite's own check."""
+    """SQLite's own check reports it."""
     connection = sqlite3.connect(db)
     [page] = connection.execute("SELECT rootpage FROM sqlite_schema WHERE name = 'programs_of_process'").fetchone()
     connection.close()
@@ -108,18 +111,18 @@ def test_a_broken_page(db: Path, webpf: Webpf) -> None:
     assert "SQLite: " in answer.stdout or "can't be read" in answer.stderr
 
 
-def test_a_recording_that_was_broken_off(tmp_path: Path, webpf: Webpf) -> None:
-    """Its counts in the file are a second old: that is no fault; but what it says was written must be there."""
+def test_an_interrupted_recording(tmp_path: Path, webpf: Webpf) -> None:
+    """Its counts in the file may be a second old, which is no problem. But the events that they count must exist."""
     db = tmp_path / "webpf.db"
-    store = Store(db)
-    writer = store.begin(recording_values())
+    file = RecordingFile(db)
+    writer = file.begin(recording_values())
     writer.write_counts(Counts((7, 0, 0, 0), (0, 0, 0, 0)), at(1))
-    store.close()
+    file.close()
     answer = webpf("verify", db)
     assert answer.returncode == 0
     assert "interrupted, 0 processes from 0 events; what is after its last commit is missing" in answer.stdout
     change(db, "UPDATE recordings SET forks_written = 2")
-    assert "forks: 0 are there, at least 2 were written" in webpf("verify", db).stdout
+    assert "forks: the table has 0, but at least 2 were written" in webpf("verify", db).stdout
 
 
 def test_files_that_can_not_be_verified(tmp_path: Path, webpf: Webpf) -> None:

@@ -19,7 +19,7 @@ from webpf.host.procfs import State
 from webpf.model.events import Event, Exec, Exit, Fork, Free, Seen, Vanished
 from webpf.model.process import Process
 from webpf.model.source import Counts, Replay
-from webpf.storage.recording_file import Store
+from webpf.storage.recording_file import RecordingFile
 
 PROJECT = Path(__file__).resolve().parents[2]
 SLOWNESS = float(os.environ.get("WEBPF_TEST_SLOWNESS", "1"))
@@ -216,19 +216,19 @@ def make_recording(
     name: str = "",
 ) -> int:
     """Writes a recording of these events, from T0 to end_ms, as the recorder does; returns its id."""
-    store = Store(db)
+    file = RecordingFile(db)
     source = Replay(events, batch, counts)
     try:
-        writer = store.begin(recording_values(name))
+        writer = file.begin(recording_values(name))
         session = Session(source, writer, Machine())
         while not source.exhausted:
             session.take_in(source.drain())
         session.finish()
-        with store.db.atomic():
-            store.db.execute("UPDATE recordings SET ended_ns = ? WHERE id = ?", [at(end_ms), writer.id])
+        with file.db.atomic():
+            file.db.execute("UPDATE recordings SET ended_ns = ? WHERE id = ?", [at(end_ms), writer.id])
         return writer.id
     finally:
-        store.close()
+        file.close()
 
 
 class Machine(ReplayedMachine):
@@ -250,7 +250,7 @@ class Machine(ReplayedMachine):
 
 
 def recording_values(name: str = "") -> dict[str, object]:
-    """Returns the values of a recording at its start, for Store.begin()."""
+    """Returns the values of a recording at its start, for RecordingFile.begin()."""
     return {
         "name": name or None, "started_ns": T0, "updated_ns": T0, "host": "testhost", "boot_id": "no boot",
         "kernel": "6.0", "machine": "x86_64", "cpus": 2, "command": "webpf record", "options": {},

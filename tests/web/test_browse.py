@@ -79,9 +79,9 @@ def test_a_missing_file(webpf: Webpf) -> None:
 
 
 def test_a_file_without_a_recording(tmp_path: Path, webpf: Webpf) -> None:
-    from webpf.storage.recording_file import Store
+    from webpf.storage.recording_file import RecordingFile
 
-    Store(tmp_path / "empty.db").close()
+    RecordingFile(tmp_path / "empty.db").close()
     answer = webpf("browse", "empty.db")
     assert (answer.returncode, "holds no recording yet" in answer.stderr) == (66, True)
 

@@ -20,7 +20,7 @@ from webpf.capture.session import Session
 from webpf.host import clock
 from webpf.model.events import Event
 from webpf.model.source import Replay
-from webpf.storage.recording_file import Store
+from webpf.storage.recording_file import RecordingFile
 
 NAMES = saved_queries.names()
 HOSTILE = "<b>&\"'🙂"
@@ -173,8 +173,8 @@ def test_the_file_is_read_only(site: Site) -> None:
 
 @pytest.mark.parametrize("version", sorted(PYTHONS))
 def test_a_recording_in_progress_shows_new_rows(version: str, tmp_path: Path) -> None:
-    store = Store(tmp_path / "live.db")
-    session = Session(Replay([]), store.begin(recording_values()), Machine(clock_offset=clock.measure_offset()))
+    file = RecordingFile(tmp_path / "live.db")
+    session = Session(Replay([]), file.begin(recording_values()), Machine(clock_offset=clock.measure_offset()))
     session.take_in([fork(100, 0)])
     with running(version, [tmp_path / "live.db"]) as site:
         assert [row["pid"] for row in site.rows("/live/lifetimes")] == [100]
@@ -183,7 +183,7 @@ def test_a_recording_in_progress_shows_new_rows(version: str, tmp_path: Path) ->
             (100, "exited"),
             (101, "running"),
         ]
-    store.close()
+    file.close()
 
 
 @pytest.mark.parametrize("version", sorted(PYTHONS))

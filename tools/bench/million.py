@@ -12,7 +12,7 @@ from webpf.capture.replayed_machine import ReplayedMachine
 from webpf.capture.session import Session
 from webpf.model.events import Event, Exec, Exit, Fork, Free, Seen
 from webpf.model.source import Replay
-from webpf.storage.recording_file import Store
+from webpf.storage.recording_file import RecordingFile
 
 MS = 1_000_000
 BEGIN = 1_700_000_000_000_000_000
@@ -105,20 +105,20 @@ def _life(dice: random.Random, now: int, pid: int, parent: tuple[int, int], numb
 
 def build(path: Path, processes: int) -> None:
     """Writes the recording into a new file, which must not exist."""
-    store = Store(path)
+    file = RecordingFile(path)
     try:
-        writer = store.begin(_about())
+        writer = file.begin(_about())
         source = Replay(events(processes), BATCH)
         session = Session(source, writer, ReplayedMachine())
         while not source.exhausted:
             session.take_in(source.drain())
         session.paths.write_cgroups({number: f"/system.slice/service{number}.service" for number in range(64)})
         session.finish()
-        last = store.db.execute("SELECT max(time_ns) FROM exits").fetchone()[0]
-        with store.db.atomic():
-            store.db.execute("UPDATE recordings SET ended_ns = ?, updated_ns = ? WHERE id = ?", [last, last, writer.id])
+        last = file.db.execute("SELECT max(time_ns) FROM exits").fetchone()[0]
+        with file.db.atomic():
+            file.db.execute("UPDATE recordings SET ended_ns = ?, updated_ns = ? WHERE id = ?", [last, last, writer.id])
     finally:
-        store.close()
+        file.close()
 
 
 def _about() -> dict[str, Any]:

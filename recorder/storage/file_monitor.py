@@ -1,4 +1,4 @@
-"""Notices that a recording's file was removed, moved or overwritten while it was written."""
+"""Notices that the recording file is removed, moved or overwritten during a recording."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from . import file_check
 
 
 class FileLost(StorageError):
-    """The path no longer leads to the file that is written.
+    """The path no longer leads to the file that webpf writes.
 
-    is_overwritten: its content is somebody else's by now, so SQLite must not write to it any more.
+    is_overwritten: another program has changed its content, so SQLite must not write to it any more.
     """
 
     def __init__(self, message: str, path: Path, is_overwritten: bool = False) -> None:
@@ -23,27 +23,29 @@ class FileLost(StorageError):
         self.is_overwritten = is_overwritten
 
 
-class FileWatch:
-    """Of a file that SQLite has open. Raises FileLost if it is not the one at this path."""
+class FileMonitor:
+    """Compares the file that SQLite has open with the file at its path. Raises FileLost if they differ."""
 
     def __init__(self, path: Path, identity: Identity) -> None:
         self._path = path
         self._identity = identity
         self._size = 0
-        # SQLite's own descriptor: to close another one of the same file would end SQLite's locks (POSIX has it so).
+        # Use SQLite's own descriptor: closing another descriptor of the file would release SQLite's locks (POSIX).
         found = (number for number, status in file_owner.open_descriptors().items() if identity_of(status) == identity)
         self._descriptor = next(found, -1)
         self.check()
 
     def check(self) -> None:
-        """Raises FileLost. It asks the file system, which may hang."""
+        """Raises FileLost. Calls the file system, which may hang."""
         try:
             status = os.fstat(self._descriptor)
             head = os.pread(self._descriptor, file_check.HEADER_BYTES, 0)
         except OSError as error:
-            raise FileLost(f"{self._path} can't be looked at: {error.strerror}", self._path) from None
-        is_smaller = status.st_size < self._size and status.st_size != file_check.size_in_header(head)  # else: vacuumed
-        if is_smaller or not (file_check.is_header(head) or self._size == status.st_size == 0):
+            raise FileLost(f"{self._path} can't be checked: {error.strerror}", self._path) from None
+        is_smaller = status.st_size < self._size and status.st_size != file_check.file_size_in_header(
+            head
+        )  # else: VACUUM
+        if is_smaller or not (file_check.is_recording_header(head) or self._size == status.st_size == 0):
             message = f"{self._path} was overwritten while it was recorded: what had been recorded is lost"
             raise FileLost(message, self._path, is_overwritten=True)
         self._size = status.st_size
