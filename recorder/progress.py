@@ -8,50 +8,53 @@ from typing import Protocol, TypeVar
 
 from .errors import Signalled
 
-_STEP = 1000  # rows from one look to the next
+_STEP = 1000  # rows from one report to the next
 
 _Row = TypeVar("_Row")
 
 
 class Interrupted(Signalled):
-    """A signal came. What was begun is undone."""
+    """A signal cancelled the operation, and what it had begun is undone."""
 
     def __init__(self, what: str, signal: int) -> None:
-        super().__init__(f"{what} was interrupted: nothing is changed, and nothing half is left", signal)
+        super().__init__(f"{what} was interrupted: nothing is changed, and no unfinished file is left", signal)
 
 
-class Work(Protocol):
-    """Is told how far work is. Its calls raise Interrupted when it shall stop."""
+class Progress(Protocol):
+    """Shows how far an operation is, and cancels it: its methods raise Interrupted if the user cancelled."""
 
-    def at(self, done: int, total: int) -> None:
-        """So much is done, of so much, in whatever it is counted."""
+    def report(self, done: int, total: int) -> None:
+        """Reports that `done` of `total` units are complete. The caller chooses the unit."""
 
-    def watch(self, connection: sqlite3.Connection) -> None:
-        """A statement that takes long on this connection ends too: with an error, which is then no longer one."""
+    def make_interruptible(self, connection: sqlite3.Connection) -> None:
+        """Lets a cancellation also end a single statement on this connection that takes long.
+
+        SQLite then reports the statement as failed, and the caller of the operation gets Interrupted.
+        """
 
 
-class Unwatched:
-    """Nobody looks."""
+class NoProgress:
+    """Shows nothing and never cancels."""
 
-    def at(self, done: int, total: int) -> None:
+    def report(self, done: int, total: int) -> None:
         pass
 
-    def watch(self, connection: sqlite3.Connection) -> None:
+    def make_interruptible(self, connection: sqlite3.Connection) -> None:
         pass
 
 
-UNWATCHED = Unwatched()
+NO_PROGRESS = NoProgress()
 
 
-def counted(rows: Iterable[_Row], work: Work, total: int, before: int = 0) -> Iterator[_Row]:
-    """The rows, while it is told how many of them are through. before: what was done already."""
+def report_rows(rows: Iterable[_Row], progress: Progress, total: int, before: int = 0) -> Iterator[_Row]:
+    """Yields the rows, and reports how many of `total` have passed. before: rows that were complete before."""
     for number, row in enumerate(rows, before + 1):
         if number % _STEP == 0:
-            work.at(number, total)
+            progress.report(number, total)
         yield row
 
 
-def processes(connection: sqlite3.Connection, recording: int) -> int:
-    """How many rows a recording has in `processes`: what exports are counted in."""
+def count_processes(connection: sqlite3.Connection, recording: int) -> int:
+    """Returns the number of rows that a recording has in `processes`: the unit in which exports report progress."""
     sql = "SELECT count(*) FROM processes WHERE recording_id = ?"
     return int(connection.execute(sql, [recording]).fetchone()[0])

@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 
 from ..model.recording import Recording
 from ..output import command_label
-from ..progress import UNWATCHED, Work
+from ..progress import NO_PROGRESS, Progress
 from ..storage.sql_macros import expand
 from . import process_tree, saved_queries
 
@@ -93,10 +93,10 @@ def choices(connection: sqlite3.Connection, recording: Recording) -> Row:
     return {"names": names.most_common(_NAMES), "users": users.most_common()}
 
 
-def window(connection: sqlite3.Connection, recording: Recording, view: View, work: Work = UNWATCHED) -> Row:
+def window(connection: sqlite3.Connection, recording: Recording, view: View, progress: Progress = NO_PROGRESS) -> Row:
     """Returns the bars of a view in their lanes, and counts of the shorter processes by column and outcome.
 
-    Raises Interrupted if `work` does.
+    Raises Interrupted if `progress` does.
     """
     begin = process_tree.begin_ns(connection, recording)
     pixel = max((view.to_ms - view.from_ms) * 1e6 / max(view.width, 1), 1)
@@ -127,7 +127,7 @@ def window(connection: sqlite3.Connection, recording: Recording, view: View, wor
         "lanes": assign_lanes(bars),
         "bars": bars,
         "columns": columns,
-        "short": list(_count_short(connection, wanted, values, work)),
+        "short": list(_count_short(connection, wanted, values, progress)),
         "matches": _count_matches(connection, wanted, values) if view.search else None,
     }
 
@@ -214,7 +214,7 @@ def _read_bars(connection: sqlite3.Connection, wanted: str, values: Row, begin: 
 
 
 def _count_short(
-    connection: sqlite3.Connection, wanted: str, values: Row, work: Work
+    connection: sqlite3.Connection, wanted: str, values: Row, progress: Progress
 ) -> Iterator[tuple[int, int, int]]:
     """Yields (column, outcome, count) of the processes that are too short for a bar.
 
@@ -231,7 +231,7 @@ def _count_short(
     since = [_in_64_bits(values["from_ns"] - values["pixel"]), *edges[1:]]
     until = [*(edge - 1 for edge in edges[1:]), values["to_ns"]]
     for column, edge in enumerate(zip(since, until, strict=True)):
-        work.at(column, values["columns"])
+        progress.report(column, values["columns"])
         row = connection.execute(counted, {**values, "since": edge[0], "to_ns": edge[1]}).fetchone()
         for outcome, number in enumerate(row):
             if number:

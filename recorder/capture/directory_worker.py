@@ -37,10 +37,10 @@ class Workers:
     def fork(self) -> None:
         """One more."""
         if os.fork() == 0:
-            _work(self._theirs)
+            _progress(self._theirs)
 
 
-def _work(requests: socket.socket) -> NoReturn:
+def _progress(requests: socket.socket) -> NoReturn:
     """Answers requests until nobody can ask any more. Whatever happens, it doesn't return."""
     try:
         for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:

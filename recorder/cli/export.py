@@ -70,10 +70,10 @@ def export(
     path = output and output / (path_in_folder or "")
     is_file = path is not None and not atomic_file.is_stream(path)
     with (
-        ProgressBar("the export", streams=not is_file) as work,
+        ProgressBar("the export", streams=not is_file) as progress,
         _output(path, force, path_in_folder is not None) as out,
     ):
-        exported = exporter.export(path_of_db, wanted, to.value, weight.value, out, work)
+        exported = exporter.export(path_of_db, wanted, to.value, weight.value, out, progress)
     written = f"{path}: {path.stat().st_size:,} bytes" if path is not None and is_file else None
     for line in (written, exported.caveat):
         if line:

@@ -70,8 +70,8 @@ def rebuild(file: File = None, recording: RecordingOrAll = None, db: Db = None) 
 
     chosen = choose(file, db, recording)
     upgrade.before_writing(chosen.path)
-    with ProgressBar("the rebuild") as work:
-        rebuilt = rebuilding.rebuild(chosen.path, chosen.recording, work)
+    with ProgressBar("the rebuild") as progress:
+        rebuilt = rebuilding.rebuild(chosen.path, chosen.recording, progress)
     for number, processes in rebuilt.items():
         say(f"recording {number}: {processes:,} processes rebuilt")
 
@@ -91,11 +91,11 @@ def verify(
     chosen = choose(file, db, recording)
     problems: list[str] = []
     is_json = format is TextFormat.json
-    with ProgressBar("the verification") as work, spooled(sys.stdout, whole=is_json) as output:
+    with ProgressBar("the verification") as progress, spooled(sys.stdout, whole=is_json) as output:
 
         def findings() -> Iterator[Finding]:
-            for finding in verifying.verify(chosen.path, work, chosen.recording):
-                work.clear()
+            for finding in verifying.verify(chosen.path, progress, chosen.recording):
+                progress.clear()
                 problems.extend(finding.problems)
                 yield finding
 
@@ -143,7 +143,7 @@ def merge(
     from ..storage import merge as merging
     from .progress_bar import ProgressBar
 
-    with ProgressBar("the merge") as work:
-        merged = merging.merge(files, output, force, work)
+    with ProgressBar("the merge") as progress:
+        merged = merging.merge(files, output, force, progress)
     for source, numbers in merged.items():
         say(f"{source}: now recording {', '.join(map(str, numbers))} of {output}")

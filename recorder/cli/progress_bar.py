@@ -24,7 +24,7 @@ _INSTRUCTIONS = 50_000  # of SQLite's virtual machine between two checks for a s
 
 
 class ProgressBar:
-    """A Work with a progress bar, which signals interrupt. what: a noun for the bar and for the message at a signal.
+    """Progress as a bar, which signals interrupt. what: a noun for the bar and for the message after a signal.
 
     streams: the operation writes to standard output, not to a file that must not stay half written. Then a signal ends
     it at once, even while it waits for a reader; and there is no bar if standard output is a terminal.
@@ -39,7 +39,7 @@ class ProgressBar:
         self._progress: Progress | None = None
         self._begun = self._drawn = time.monotonic()
 
-    def at(self, done: int, total: int) -> None:
+    def report(self, done: int, total: int) -> None:
         if self._received is not None:
             raise Interrupted(self._what, self._received)
         now = time.monotonic()
@@ -50,7 +50,7 @@ class ProgressBar:
             ]:  # the terminal is not stopped (Ctrl-S): waiting would hold the lock of the recording file
                 self._draw(done, total)
 
-    def watch(self, connection: sqlite3.Connection) -> None:
+    def make_interruptible(self, connection: sqlite3.Connection) -> None:
         connection.set_progress_handler(lambda: self._received is not None, _INSTRUCTIONS)
 
     def clear(self) -> None:

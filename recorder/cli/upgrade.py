@@ -29,8 +29,8 @@ def upgrade(file: WholeFile = None, db: Db = None, output: _Output = None, force
     from .progress_bar import ProgressBar
 
     path = choose_file(file, db)
-    with ProgressBar("the upgrade") as work:
-        before = upgrading.upgrade(path, output, force, work)
+    with ProgressBar("the upgrade") as progress:
+        before = upgrading.upgrade(path, output, force, progress)
     if before is None:
         say(f"{path} is current already (schema {SCHEMA_VERSION})")
     elif output is None:
@@ -45,8 +45,8 @@ def before_writing(db: Path, quiet: bool = False) -> None:
     from ..storage import upgrade as upgrading
     from .progress_bar import ProgressBar
 
-    with ProgressBar("the upgrade") as work:
-        before = upgrading.upgrade_if_small(db, work)
+    with ProgressBar("the upgrade") as progress:
+        before = upgrading.upgrade_if_small(db, progress)
     if before is not None and not quiet:
         say(_done(db, before))
 

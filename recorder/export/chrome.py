@@ -12,21 +12,21 @@ from typing import Any, TextIO
 
 from ..model.argv import UNPRINTABLE
 from ..model.recording import Recording
-from ..progress import UNWATCHED, Work
+from ..progress import NO_PROGRESS, Progress
 from . import tracks
 
 _ENCODER = json.JSONEncoder(ensure_ascii=False)
 _COLOURS = {"failed": "bad", "signalled": "terrible"}  # for chrome://tracing; Perfetto derives colours from names
 
 
-def write(connection: sqlite3.Connection, recording: Recording, out: TextIO, work: Work = UNWATCHED) -> None:
+def write(connection: sqlite3.Connection, recording: Recording, out: TextIO, progress: Progress = NO_PROGRESS) -> None:
     """Writes the trace: a trace `process` for each track, a `thread` for each lane, an event for each process.
 
     A process that was still running at the end has a begin event (B) without an end event. Times are in us since the
     boot, with ns as decimals.
     """
     separator = '{"traceEvents": [\n'
-    for event in _events(connection, recording, work):
+    for event in _events(connection, recording, progress):
         out.write(separator + _json(event))
         separator = ",\n"
     head = {"host": recording.host, "kernel": recording.kernel, "recording": recording.id}
@@ -43,10 +43,10 @@ def _json(value: dict[str, Any]) -> str:
     return UNPRINTABLE.sub(lambda match: f"\\u{ord(match[0]):04x}", _ENCODER.encode(value))
 
 
-def _events(connection: sqlite3.Connection, recording: Recording, work: Work) -> Iterator[dict[str, Any]]:
+def _events(connection: sqlite3.Connection, recording: Recording, progress: Progress) -> Iterator[dict[str, Any]]:
     numbers: dict[str, int] = {}
     zero_ns = tracks.trace_zero_ns(connection, recording)
-    for each in tracks.read_slices(connection, recording.id, work=work):
+    for each in tracks.read_slices(connection, recording.id, progress=progress):
         track = numbers.setdefault(each.track, len(numbers) + 1)
         if each.is_first:
             metadata = {"ph": "M", "pid": track, "tid": each.lane + 1}

@@ -11,31 +11,31 @@ from typing import Any, BinaryIO
 from ..errors import Unavailable
 from ..host.invocation import pip_install
 from ..model.recording import Recording
-from ..progress import UNWATCHED, Work
+from ..progress import NO_PROGRESS, Progress
 from ..storage import reader
 from .formats import FORMATS, Format
 
 
 def export(
-    db: Path, recording: int | str | None, format: str, weight: str, out: BinaryIO, work: Work = UNWATCHED
+    db: Path, recording: int | str | None, format: str, weight: str, out: BinaryIO, progress: Progress = NO_PROGRESS
 ) -> Recording:
     """Writes a recording to `out` and returns the recording that was written.
 
     format: a name in FORMATS. weight: one of stacks.WEIGHTS; only formats with stacks use it. Raises NotFound or
     DataError if the recording can't be read, Unavailable if the format needs a package that isn't installed, and
-    Interrupted if `work` was cancelled.
+    Interrupted if `progress` was cancelled.
     """
     chosen = FORMATS[format]
     with reader.reading(db) as connection, _explain_missing_package(chosen):
-        work.watch(connection)
+        progress.make_interruptible(connection)
         found = reader.find(connection, db, recording)
         options: dict[str, Any] = {"weight": weight} if chosen.takes_weight else {}
         write = chosen.load_writer()
         if chosen.is_binary:
-            write(connection, found, out, work=work, **options)
+            write(connection, found, out, progress=progress, **options)
         else:
             with _as_text(out) as text:
-                write(connection, found, text, work=work, **options)
+                write(connection, found, text, progress=progress, **options)
         return found
 
 

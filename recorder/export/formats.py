@@ -10,7 +10,7 @@ from typing import TypeAlias
 from ..model.recording import Recording
 
 Writer: TypeAlias = Callable[..., None]
-"""write(connection, recording, out, work); formats with takes_weight also take weight=. out: text or binary."""
+"""write(connection, recording, out, progress); formats with takes_weight also take weight=. out: text or binary."""
 
 
 def _chrome() -> Writer:

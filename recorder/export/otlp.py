@@ -17,7 +17,7 @@ from ..model import argv
 from ..model.events import decode_escaped, escape_bytes
 from ..model.recording import Recording
 from ..output import command_label
-from ..progress import UNWATCHED, Work, counted, processes
+from ..progress import NO_PROGRESS, Progress, count_processes, report_rows
 from ..storage import data_dictionary
 from ..storage.sql_macros import expand
 from ..version import __version__
@@ -47,13 +47,13 @@ WHERE recording_id = :id AND is_counted!(processes) AND start_ns >= :started"""
 _PROGRAMS = "SELECT time_ns, filename, comm FROM programs WHERE process_id = ? ORDER BY id"
 
 
-def write(connection: sqlite3.Connection, recording: Recording, out: TextIO, work: Work = UNWATCHED) -> None:
+def write(connection: sqlite3.Connection, recording: Recording, out: TextIO, progress: Progress = NO_PROGRESS) -> None:
     """Writes the spans of all processes except kernel threads.
 
     The span of a process that was still running ends with the recording. Arguments, paths and program lists that are
     too long for a line are truncated, with a note of how much was cut.
     """
-    spans = counted(_spans(connection, recording), work, processes(connection, recording.id))
+    spans = report_rows(_spans(connection, recording), progress, count_processes(connection, recording.id))
     resource = {"attributes": _attributes(_resource(recording))}
     scope = {"name": "webpf", "version": __version__}
     frame = _json({"resourceSpans": [{"resource": resource, "scopeSpans": [{"scope": scope, "spans": []}]}]})

@@ -20,7 +20,7 @@ from pyarrow import parquet
 
 from ..model.events import escape_bytes
 from ..model.recording import Recording
-from ..progress import UNWATCHED, Work, counted, processes
+from ..progress import NO_PROGRESS, Progress, count_processes, report_rows
 from ..storage import soundness
 
 _GROUP_ROWS = 65_536  # rows per row group; one group at a time is in memory
@@ -39,7 +39,9 @@ def path_in_folder(recording: Recording) -> Path:
     return Path(f"host={host}") / f"recording={started:%Y%m%dT%H%M%S.%fZ}" / "processes.parquet"
 
 
-def write(connection: sqlite3.Connection, recording: Recording, out: BinaryIO, work: Work = UNWATCHED) -> None:
+def write(
+    connection: sqlite3.Connection, recording: Recording, out: BinaryIO, progress: Progress = NO_PROGRESS
+) -> None:
     """Writes all processes, including kernel threads, with the row of the recording in the file's metadata."""
     columns = {name: _TYPES[column.type] for name, column in soundness.schema_columns()["processes"].items()}
     names = [name for name in columns if name not in _LEFT_OUT]
@@ -50,7 +52,7 @@ def write(connection: sqlite3.Connection, recording: Recording, out: BinaryIO, w
         f"SELECT {', '.join(names)} FROM processes WHERE recording_id = ? ORDER BY id", [recording.id]
     )
     with parquet.ParquetWriter(out, schema, compression="zstd") as writer:
-        remaining = counted(rows, work, processes(connection, recording.id))
+        remaining = report_rows(rows, progress, count_processes(connection, recording.id))
         while batch := list(islice(remaining, _GROUP_ROWS)):
             values: dict[str, Any] = dict(zip(names, zip(*batch, strict=True), strict=True))
             for name, source in _TIMES.items():

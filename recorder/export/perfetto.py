@@ -22,7 +22,7 @@ from perfetto.trace_builder.proto_builder import StreamingTraceProtoBuilder
 
 from ..analysis import saved_queries
 from ..model.recording import Recording
-from ..progress import UNWATCHED, Work
+from ..progress import NO_PROGRESS, Progress
 from . import tracks
 
 _SEQUENCE = 1
@@ -31,7 +31,11 @@ _STEPS = 1000  # samples of the counter of living processes
 
 
 def write(
-    connection: sqlite3.Connection, recording: Recording, out: BinaryIO, clips: bool = False, work: Work = UNWATCHED
+    connection: sqlite3.Connection,
+    recording: Recording,
+    out: BinaryIO,
+    clips: bool = False,
+    progress: Progress = NO_PROGRESS,
 ) -> None:
     """Writes the trace of a recording: all processes except kernel threads.
 
@@ -46,7 +50,7 @@ def write(
         builder.write_packet(_clock_snapshot(recording, zero_ns))
     for packet in _alive_counter(connection, recording, zero_ns):
         builder.write_packet(packet)
-    for packet in _processes(connection, recording, zero_ns, recording.started_ns if clips else 0, work):
+    for packet in _processes(connection, recording, zero_ns, recording.started_ns if clips else 0, progress):
         builder.write_packet(packet)
 
 
@@ -81,10 +85,10 @@ def _alive_counter(connection: sqlite3.Connection, recording: Recording, zero_ns
 
 
 def _processes(
-    connection: sqlite3.Connection, recording: Recording, zero_ns: int, earliest: int, work: Work
+    connection: sqlite3.Connection, recording: Recording, zero_ns: int, earliest: int, progress: Progress
 ) -> Iterator[TracePacket]:
     """Yields begin and end of each slice, and the descriptor of each track before its first slice."""
-    for each in tracks.read_slices(connection, recording.id, earliest, work):
+    for each in tracks.read_slices(connection, recording.id, earliest, progress):
         track = each.lane + _FIRST_LANE_TRACK
         if each.is_first:
             yield _packet(track_descriptor=TrackDescriptor(uuid=track, name=each.track))

@@ -7,23 +7,27 @@ from typing import TextIO
 
 from ..model.recording import Recording
 from ..output.rows import write_rows
-from ..progress import UNWATCHED, Work, counted, processes
+from ..progress import NO_PROGRESS, Progress, count_processes, report_rows
 from ..storage import soundness
 
 _ROWS = "SELECT {} FROM processes WHERE recording_id = ? ORDER BY id"
 
 
-def write_csv(connection: sqlite3.Connection, recording: Recording, out: TextIO, work: Work = UNWATCHED) -> None:
+def write_csv(
+    connection: sqlite3.Connection, recording: Recording, out: TextIO, progress: Progress = NO_PROGRESS
+) -> None:
     """Writes a header line, and one line per process, including kernel threads."""
-    _write(connection, recording, "csv", out, work)
+    _write(connection, recording, "csv", out, progress)
 
 
-def write_ndjson(connection: sqlite3.Connection, recording: Recording, out: TextIO, work: Work = UNWATCHED) -> None:
+def write_ndjson(
+    connection: sqlite3.Connection, recording: Recording, out: TextIO, progress: Progress = NO_PROGRESS
+) -> None:
     """Writes one JSON object per line for each process, including kernel threads."""
-    _write(connection, recording, "ndjson", out, work)
+    _write(connection, recording, "ndjson", out, progress)
 
 
-def _write(connection: sqlite3.Connection, recording: Recording, format: str, out: TextIO, work: Work) -> None:
+def _write(connection: sqlite3.Connection, recording: Recording, format: str, out: TextIO, progress: Progress) -> None:
     columns = list(soundness.schema_columns()["processes"])
     cursor = connection.execute(_ROWS.format(", ".join(columns)), [recording.id])
-    write_rows(columns, counted(cursor, work, processes(connection, recording.id)), format, None, out)
+    write_rows(columns, report_rows(cursor, progress, count_processes(connection, recording.id)), format, None, out)

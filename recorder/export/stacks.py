@@ -10,8 +10,7 @@ from typing import TextIO
 from ..model.recording import Recording
 from ..output import command_label
 from ..output.escape import safe
-from ..progress import UNWATCHED, Work, counted
-from ..progress import processes as count_processes
+from ..progress import NO_PROGRESS, Progress, count_processes, report_rows
 from ..storage.sql_macros import expand
 
 WEIGHTS = ("wall", "cpu", "count")
@@ -88,17 +87,17 @@ class _Stacks:
 
 
 def read_stacks(
-    connection: sqlite3.Connection, recording: Recording, weight: str, work: Work = UNWATCHED
+    connection: sqlite3.Connection, recording: Recording, weight: str, progress: Progress = NO_PROGRESS
 ) -> dict[tuple[str, ...], int]:
     """Returns stack -> weight, in a stable order. A stack is program names, the oldest ancestor first.
 
-    Kernel threads are left out. Raises the errors of `work`.
+    Kernel threads are left out. Raises the errors of `progress`.
     """
     sql = """SELECT id, parent_id, comm, CASE WHEN comm GLOB 'ld*' THEN argv END, start_ns,
             last_ns!(processes, ?), coalesce(cpu_ns, 0)
         FROM processes WHERE recording_id = ? AND is_counted!(processes) ORDER BY start_ns, id"""
     cursor = connection.execute(expand(sql), [recording.until_ns, recording.id])
-    rows = counted(cursor, work, count_processes(connection, recording.id))
+    rows = report_rows(cursor, progress, count_processes(connection, recording.id))
     processes = {
         id: _Process(parent, command_label.display_name(argv, comm), start_ns, end_ns, cpu_ns)
         for id, parent, comm, argv, start_ns, end_ns, cpu_ns in rows
@@ -147,18 +146,18 @@ def _sum_child_time(processes: dict[int, _Process], started_ns: int) -> None:
 
 
 def write_folded(
-    connection: sqlite3.Connection, recording: Recording, out: TextIO, weight: str, work: Work = UNWATCHED
+    connection: sqlite3.Connection, recording: Recording, out: TextIO, weight: str, progress: Progress = NO_PROGRESS
 ) -> None:
     """Writes one stack per line, with names joined by `;`, as flamegraph.pl reads them."""
-    stacks = read_stacks(connection, recording, weight, work)
+    stacks = read_stacks(connection, recording, weight, progress)
     out.writelines(f"{';'.join(map(_folded_frame, stack))} {cost}\n" for stack, cost in stacks.items())
 
 
 def write_speedscope(
-    connection: sqlite3.Connection, recording: Recording, out: TextIO, weight: str, work: Work = UNWATCHED
+    connection: sqlite3.Connection, recording: Recording, out: TextIO, weight: str, progress: Progress = NO_PROGRESS
 ) -> None:
     """Writes a sampled profile that follows speedscope's schema."""
-    stacks = read_stacks(connection, recording, weight, work)
+    stacks = read_stacks(connection, recording, weight, progress)
     frames = list(dict.fromkeys(name for stack in stacks for name in stack))
     index = {name: number for number, name in enumerate(frames)}
     document = {

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from ..model.events import escape_bytes
 from ..model.recording import Recording
 from ..output import command_label
-from ..progress import UNWATCHED, Work, counted, processes
+from ..progress import NO_PROGRESS, Progress, count_processes, report_rows
 from ..storage import data_dictionary
 from ..storage.sql_macros import expand
 
@@ -56,7 +56,7 @@ class Slice(NamedTuple):
 
 
 def read_slices(
-    connection: sqlite3.Connection, recording: int, earliest_ns: int = 0, work: Work = UNWATCHED
+    connection: sqlite3.Connection, recording: int, earliest_ns: int = 0, progress: Progress = NO_PROGRESS
 ) -> Iterator[Slice]:
     """Yields the slices of a recording in the order of their start times, without kernel threads.
 
@@ -67,7 +67,9 @@ def read_slices(
     sql = f"""SELECT comm, start_ns, end_ns, {_COLUMNS}, id, argv, outcome!(processes) FROM processes
         WHERE recording_id = ? AND is_counted!(processes) ORDER BY start_ns, id"""
     rows = connection.execute(expand(sql), [recording])
-    for comm, start_ns, end_ns, *values, argv, outcome in counted(rows, work, processes(connection, recording)):
+    for comm, start_ns, end_ns, *values, argv, outcome in report_rows(
+        rows, progress, count_processes(connection, recording)
+    ):
         track, start, end = command_label.display_name(argv, comm), max(start_ns, earliest_ns), end_ns
         if end is None and outcome != "running":
             end = start

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from ..model.events import Event
 from ..model.pairing import Pairing
 from ..model.recording import Recording
-from ..progress import Work, counted
+from ..progress import Progress, report_rows
 from .columns import TABLES
 
 
@@ -26,14 +26,14 @@ def read_events(connection: sqlite3.Connection, recording_id: int) -> Iterator[t
 
 
 def read_with_progress(
-    connection: sqlite3.Connection, recording_id: int, work: Work
+    connection: sqlite3.Connection, recording_id: int, progress: Progress
 ) -> Iterator[tuple[int, int, Event]]:
-    """As read_events(), and reports the progress to `work`. Raises work's Interrupted."""
+    """As read_events(), and reports the progress to `progress`. Raises progress's Interrupted."""
     total = 0
     for table in TABLES.values():
         sql = f"SELECT count(*) FROM {table} WHERE recording_id = ?"
         total += connection.execute(sql, [recording_id]).fetchone()[0]
-    return counted(read_events(connection, recording_id), work, total)
+    return report_rows(read_events(connection, recording_id), progress, total)
 
 
 def make_pairing(recording: Recording) -> Pairing:

@@ -11,7 +11,7 @@ from ..errors import DataError, UsageError
 from ..model import argv
 from ..model.events import GREATEST
 from ..model.recording import GOING_ON
-from ..progress import UNWATCHED, Work
+from ..progress import NO_PROGRESS, Progress
 from . import atomic_file, opening, reader, soundness, table_copy
 from .recording_file import RecordingFile
 from .table_copy import TABLES_BY_ID, CopyProgress
@@ -37,12 +37,12 @@ class _Offsets(NamedTuple):
 
 
 def merge(
-    sources: Sequence[Path], target: Path, replaces: bool = False, work: Work = UNWATCHED
+    sources: Sequence[Path], target: Path, replaces: bool = False, progress: Progress = NO_PROGRESS
 ) -> dict[Path, list[int]]:
     """Writes all recordings of the sources into a new file. Returns their new numbers, by source.
 
     replaces: whether an existing target may be replaced. Raises NotFound or DataError for a source, UsageError for a
-    source that is still being recorded, work's Interrupted, and what atomic_file.open_path() raises.
+    source that is still being recorded, progress's Interrupted, and what atomic_file.open_path() raises.
     """
     if len({path.resolve() for path in sources}) < len(sources):
         raise UsageError("the same file is named twice", "webpf merge a.db b.db -o all.db")
@@ -51,15 +51,15 @@ def merge(
         raise DataError("the numbers in these files together are too large for one file")
     with atomic_file.open_path(target, replaces) as temporary:
         file = RecordingFile(temporary)
-        work.watch(file.db.conn)
-        progress = CopyProgress(work, sum(source.rows for source in inputs))
+        progress.make_interruptible(file.db.conn)
+        copied = CopyProgress(progress, sum(source.rows for source in inputs))
         try:
             with file.writing():  # no log: no other process reads the file yet
                 file.db.execute("PRAGMA journal_mode = DELETE")
             offsets = _Offsets()
             merged = {}
             for source in inputs:
-                merged[source.path] = _add(file, source, offsets, progress)
+                merged[source.path] = _add(file, source, offsets, copied)
                 offsets = _Offsets(offsets.recordings + source.last_recording, offsets.ids + source.last_id)
             return merged
         finally:
@@ -86,14 +86,14 @@ def _number(connection: sqlite3.Connection, selected: str) -> int:
     return int(connection.execute(f"SELECT {selected}").fetchone()[0] or 0)
 
 
-def _add(file: RecordingFile, source: _SourceFile, offsets: _Offsets, progress: CopyProgress) -> list[int]:
+def _add(file: RecordingFile, source: _SourceFile, offsets: _Offsets, copied: CopyProgress) -> list[int]:
     connection = file.db.conn
     assert connection is not None
     with file.writing():
         connection.execute("ATTACH ? AS source", [f"{source.path.absolute().as_uri()}?mode=ro"])
         try:
             with connection:
-                return _copy(connection, source, offsets, progress)
+                return _copy(connection, source, offsets, copied)
         except sqlite3.DatabaseError as error:
             if any(word in str(error) for word in _FULL):
                 raise
@@ -102,7 +102,7 @@ def _add(file: RecordingFile, source: _SourceFile, offsets: _Offsets, progress: 
             connection.execute("DETACH source")
 
 
-def _copy(connection: sqlite3.Connection, source: _SourceFile, offsets: _Offsets, progress: CopyProgress) -> list[int]:
+def _copy(connection: sqlite3.Connection, source: _SourceFile, offsets: _Offsets, copied: CopyProgress) -> list[int]:
     """Copies all rows. All numbers and ids grow by the offsets, so references between rows stay right."""
     for table in table_copy.TABLES:
         added = {"recording_id": offsets.recordings} | dict.fromkeys(_EVENT_IDS, offsets.ids)
@@ -110,7 +110,7 @@ def _copy(connection: sqlite3.Connection, source: _SourceFile, offsets: _Offsets
             added = {"id": offsets.recordings}
         columns = table_copy.stored_columns(connection, "main", table)
         values = {name: f"{name} + {added[name]}" if name in added else name for name in columns}
-        table_copy.copy_table(connection, source.path, table, values, progress)
+        table_copy.copy_table(connection, source.path, table, values, copied)
     connection.execute("UPDATE main.recordings SET status = 'interrupted' WHERE status = 'recording'")
     sql = "SELECT id FROM main.recordings WHERE id > ? ORDER BY id"
     return [row[0] for row in connection.execute(sql, [offsets.recordings])]

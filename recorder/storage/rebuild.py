@@ -7,7 +7,7 @@ from pathlib import Path
 from ..errors import StorageError
 from ..model import argv
 from ..model.recording import GOING_ON, Recording
-from ..progress import UNWATCHED, Work
+from ..progress import NO_PROGRESS, Progress
 from . import event_reader, opening, reader, soundness
 from .columns import TABLES
 from .recording_file import RecordingFile
@@ -16,13 +16,13 @@ from .recording_writer import RecordingWriter
 _BATCH = 10_000
 
 
-def rebuild(path: Path, recording: int | str | None = None, work: Work = UNWATCHED) -> dict[int, int]:
+def rebuild(path: Path, recording: int | str | None = None, progress: Progress = NO_PROGRESS) -> dict[int, int]:
     """Rebuilds one recording, or all recordings of the file. Returns how many processes each then has, by its number.
 
     Everything happens in one transaction: if anything fails, the file is unchanged. Raises NotFound for an unknown
-    recording, StorageError for one that is still being written, and work's Interrupted.
+    recording, StorageError for one that is still being written, and progress's Interrupted.
     """
-    only = _check(path, recording, work)
+    only = _check(path, recording, progress)
     file = RecordingFile(path)
     try:
         file.db.conn.text_factory = opening.decode_text
@@ -34,27 +34,27 @@ def rebuild(path: Path, recording: int | str | None = None, work: Work = UNWATCH
                     f"recording {each.id} goes on: end it first", f"webpf recordings {argv.file_word(path)}"
                 )
         with file.writing(), file.db.atomic():
-            work.watch(file.db.conn)
-            return {each.id: _rebuild_one(file, each, work) for each in known}
+            progress.make_interruptible(file.db.conn)
+            return {each.id: _rebuild_one(file, each, progress) for each in known}
     finally:
         file.close()
 
 
-def _check(path: Path, recording: int | str | None, work: Work) -> int | None:
+def _check(path: Path, recording: int | str | None, progress: Progress) -> int | None:
     """Returns the number of the recording that was asked for. Raises NotFound; DataError for a damaged file.
 
     A damaged file stays unchanged, so that what is readable in it stays so.
     """
     with reader.reading(path) as connection:
         only = None if recording is None else reader.find(connection, path, recording).id
-        work.watch(connection)
+        progress.make_interruptible(connection)
         opening.check_for_writing(connection, path)
         for problem in soundness.find_damage(connection):
             raise opening.damage_error(path, problem)
         return only
 
 
-def _rebuild_one(file: RecordingFile, recording: Recording, work: Work) -> int:
+def _rebuild_one(file: RecordingFile, recording: Recording, progress: Progress) -> int:
     db, recording_id = file.db, recording.id
     writer = RecordingWriter(file, recording_id)
     pairing = event_reader.make_pairing(recording)
@@ -62,7 +62,7 @@ def _rebuild_one(file: RecordingFile, recording: Recording, work: Work) -> int:
     with db.atomic():
         db.execute("DELETE FROM processes WHERE recording_id = ?", [recording_id])
         for number, (event_id, owner, event) in enumerate(
-            event_reader.read_with_progress(db.conn, recording_id, work), 1
+            event_reader.read_with_progress(db.conn, recording_id, progress), 1
         ):
             [process_id] = pairing.feed([event], event_id)
             if process_id != owner:

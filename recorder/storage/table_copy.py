@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ..model.events import ALL_KINDS
-from ..progress import Work
+from ..progress import Progress
 from . import opening
 
 TABLES_BY_ID = ("processes", *(kind.table for kind in ALL_KINDS))
@@ -22,15 +22,15 @@ _STEP = 50_000  # rows
 class CopyProgress:
     """Reports how many rows of the largest tables are copied. total: how many rows they have."""
 
-    def __init__(self, work: Work, total: int) -> None:
-        self._work = work
+    def __init__(self, progress: Progress, total: int) -> None:
+        self._progress = progress
         self._total = total
         self._done = 0
 
     def add(self, rows: int) -> None:
         """Reports that this many more rows are copied. Raises Interrupted."""
         self._done += rows
-        self._work.at(self._done, self._total)
+        self._progress.report(self._done, self._total)
 
 
 def count_rows(connection: sqlite3.Connection) -> int:

@@ -17,7 +17,7 @@ from ..host import file_owner, lock_holders
 from ..host.invocation import retry_at_home
 from ..model import argv
 from ..model.recording import GOING_ON
-from ..progress import UNWATCHED, Work
+from ..progress import NO_PROGRESS, Progress
 from . import atomic_file, file_check, foreign_tables, opening, reader, schema_version, soundness, table_copy
 from .recording_file import RecordingFile
 
@@ -28,37 +28,39 @@ _BUSY_SECONDS = 5.0
 _ATTEMPTS = 3
 
 
-def upgrade(path: Path, target: Path | None = None, replaces: bool = False, work: Work = UNWATCHED) -> int | None:
+def upgrade(
+    path: Path, target: Path | None = None, replaces: bool = False, progress: Progress = NO_PROGRESS
+) -> int | None:
     """Upgrades a file. Returns the schema that it had, or None if it already has the current schema.
 
     target: write the new file there, and keep the old one. replaces: whether an existing target may be replaced.
     The old file stays unchanged until the new one is complete. Raises NotFound or DataError for a file that can't be
-    upgraded, UsageError for one that is being recorded, CannotCreate, StorageError, and work's Interrupted.
+    upgraded, UsageError for one that is being recorded, CannotCreate, StorageError, and progress's Interrupted.
     """
     if target is not None:
         if atomic_file.is_same_file(target, path):
             raise UsageError(f"{target} is the file itself", f"webpf upgrade {argv.file_word(path)}")
-        version, rows = _inspect(path, work)
+        version, rows = _inspect(path, progress)
         with atomic_file.open_path(target, replaces) as temporary:
-            _write(temporary, path, rows, work)
+            _write(temporary, path, rows, progress)
         return version
     file_owner.check_side_files(path.resolve())  # before SQLite opens the file, because it would apply a planted log
     for _ in range(_ATTEMPTS):  # retry if another upgrade was faster
         if older_version(path) is None:
             return None
         old = _resolve(path)
-        version, rows = _inspect(path, work)
+        version, rows = _inspect(path, progress)
         with _locked_for_writing(path, old) as identity:
             if identity is not None:
                 with atomic_file.open_path(path, replaces=True) as temporary:
-                    _write(temporary, old, rows, work)
+                    _write(temporary, old, rows, progress)
                     if _identity(old) != identity:
                         raise CannotCreate(f"{path} was replaced while it was being upgraded")
                 return version
     raise CannotCreate(f"{path} was replaced by other processes several times", f"webpf upgrade {argv.file_word(path)}")
 
 
-def upgrade_if_small(path: Path, work: Work = UNWATCHED) -> int | None:
+def upgrade_if_small(path: Path, progress: Progress = NO_PROGRESS) -> int | None:
     """As upgrade(), for a file that a recorder is about to write to. Returns None if there is no file.
 
     Raises DataError too if the file is larger than MAX_AUTOMATIC_BYTES.
@@ -73,7 +75,7 @@ def upgrade_if_small(path: Path, work: Work = UNWATCHED) -> int | None:
     if size > MAX_AUTOMATIC_BYTES:
         raise DataError(f"{refusal.message}; with {size >> 20:,} MiB it is not upgraded automatically", refusal.hint)
     try:
-        return upgrade(path, work=work)
+        return upgrade(path, progress=progress)
     except (CannotCreate, StorageError) as error:
         raise type(error)(error.message, refusal.hint) from error
 
@@ -106,10 +108,10 @@ def _resolve(path: Path) -> Path:
     return old
 
 
-def _inspect(path: Path, work: Work) -> tuple[int, int]:
+def _inspect(path: Path, progress: Progress) -> tuple[int, int]:
     """Returns a file's schema and how many rows it has. Raises UsageError during a recording, DataError for damage."""
     with reader.reading(path, accepts_older=True) as connection:
-        work.watch(connection)
+        progress.make_interruptible(connection)
         version = soundness.read_version(connection)
         for recording in reader.recordings(connection):
             if recording.status == GOING_ON:
@@ -157,7 +159,7 @@ def _failure(path: Path, old: Path, error: BaseException) -> StorageError:
     return StorageError(f"{path} can't be upgraded: {error}; it is unchanged", retry_at_home("-o", path))
 
 
-def _write(temporary: Path, source: Path, rows: int, work: Work) -> None:
+def _write(temporary: Path, source: Path, rows: int, progress: Progress) -> None:
     """Fills the new file."""
     try:
         file = RecordingFile(temporary)
@@ -165,18 +167,18 @@ def _write(temporary: Path, source: Path, rows: int, work: Work) -> None:
         raise _failure(source, source, error.__cause__ or error) from error
     connection = file.db.conn
     assert connection is not None
-    work.watch(connection)
+    progress.make_interruptible(connection)
     try:
         connection.execute("PRAGMA journal_mode = DELETE")  # no log: no other process reads the file yet
         connection.execute("PRAGMA trusted_schema = OFF")
         connection.execute("ATTACH ? AS source", [f"{source.absolute().as_uri()}?mode=ro"])
         with connection:
             connection.execute("BEGIN")
-            progress = table_copy.CopyProgress(work, rows)
+            copied = table_copy.CopyProgress(progress, rows)
             for table in table_copy.TABLES:
                 values = _values(connection, table)
                 if values:
-                    table_copy.copy_table(connection, source, table, values, progress)
+                    table_copy.copy_table(connection, source, table, values, copied)
             foreign_tables.copy(connection)
         connection.execute("DETACH source")
     except sqlite3.Error as error:

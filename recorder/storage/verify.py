@@ -16,7 +16,7 @@ from ..errors import DataError
 from ..model.events import KERNEL_KINDS
 from ..model.process import Process
 from ..model.recording import COMPLETE, Recording
-from ..progress import UNWATCHED, Work
+from ..progress import NO_PROGRESS, Progress
 from . import event_reader, opening, reader, soundness
 from .columns import NO_PROGRAM, PROCESS_COLUMNS, TABLES, process_row, program_row
 
@@ -43,20 +43,20 @@ class Finding:
     events: int = 0
 
 
-def verify(path: Path, work: Work = UNWATCHED, only: int | str | None = None) -> Iterator[Finding]:
-    """Yields a finding for the file, then for each recording. Raises NotFound, DataError, and work's Interrupted.
+def verify(path: Path, progress: Progress = NO_PROGRESS, only: int | str | None = None) -> Iterator[Finding]:
+    """Yields a finding for the file, then for each recording. Raises NotFound, DataError, and progress's Interrupted.
 
     only: verify just this recording (number or name).
     """
     with reader.reading(path) as connection:
-        work.watch(connection)
+        progress.make_interruptible(connection)
         connection.execute("BEGIN")
         recordings = reader.recordings(connection) if only is None else [reader.find(connection, path, only)]
         checks = (lambda: _sqlite_problems(connection), lambda: soundness.find_problems(connection, in_strict=False))
         problems = [problem for check in checks for problem in _run_check(connection, path, check)]
         yield Finding(None, tuple(problems))
         for recording in recordings:
-            yield _verify_one(connection, path, recording, work)
+            yield _verify_one(connection, path, recording, progress)
 
 
 def _run_check(connection: sqlite3.Connection, path: Path, check: Callable[[], Iterable[str]]) -> Iterator[str]:
@@ -90,7 +90,7 @@ def _collect(found: list[str], connection: sqlite3.Connection, check: Callable[[
     found.extend(check())
 
 
-def _verify_one(connection: sqlite3.Connection, path: Path, recording: Recording, work: Work) -> Finding:
+def _verify_one(connection: sqlite3.Connection, path: Path, recording: Recording, progress: Progress) -> Finding:
     number = recording.id
     counts = [0] * len(_COUNTED)
     processes = 0
@@ -101,7 +101,7 @@ def _verify_one(connection: sqlite3.Connection, path: Path, recording: Recording
         processes = _count(connection, "processes", number)
         yield from _count_mismatches(recording, counts)
         yield from _outside_blocks(connection, number)
-        yield from _pairing_mismatches(connection, recording, work)
+        yield from _pairing_mismatches(connection, recording, progress)
 
     problems = tuple(_run_check(connection, path, check))
     return Finding(recording, problems, processes, sum(counts))
@@ -138,12 +138,12 @@ def _outside_blocks(connection: sqlite3.Connection, number: int) -> Iterator[str
             yield f"{table}: {outside} rows have ids that don't belong to this recording"
 
 
-def _pairing_mismatches(connection: sqlite3.Connection, recording: Recording, work: Work) -> Iterator[str]:
+def _pairing_mismatches(connection: sqlite3.Connection, recording: Recording, progress: Progress) -> Iterator[str]:
     """Pairs the events again, and compares the resulting processes with the rows of `processes`."""
     number, pairing = recording.id, event_reader.make_pairing(recording)
     comparison = _Comparison(connection, number)
     wrong_owners = 0
-    for count, (event_id, owner, event) in enumerate(event_reader.read_with_progress(connection, number, work), 1):
+    for count, (event_id, owner, event) in enumerate(event_reader.read_with_progress(connection, number, progress), 1):
         wrong_owners += pairing.feed([event], event_id) != [owner]
         if count % _BATCH == 0:
             comparison.add(pairing.take_changed(), pairing.take_links())

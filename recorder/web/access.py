@@ -15,7 +15,7 @@ from datasette.utils.asgi import BadRequest
 from datasette.views.base import DatasetteError
 
 from ..model.recording import Recording
-from ..progress import Work
+from ..progress import Progress
 from ..storage import reader
 from . import cells, databases, read_pool
 
@@ -88,7 +88,7 @@ async def read_recording(
     request: Any,
     receive: read_pool.Receive,
     required: Permissions,
-    read: Callable[[Any, Recording, Work], Result],
+    read: Callable[[Any, Recording, Progress], Result],
     pool: read_pool.ReadPool = read_pool.TIMELINES,
 ) -> Result:
     """Returns the result of `read`, which gets a connection and the recording.
@@ -102,11 +102,11 @@ async def read_recording(
     number = int(request.url_vars["recording"])
     found = await find_database(datasette, request, required)
 
-    def read_one(connection: Any, work: Work) -> Result:
+    def read_one(connection: Any, progress: Progress) -> Result:
         recordings = reader.recordings(connection, number)
         if not recordings:
             raise NotFound(f"{found.name} has no recording {number}")
-        return read(connection, recordings[0], work)
+        return read(connection, recordings[0], progress)
 
     try:
         return await pool.read(found, read_one, page, receive)

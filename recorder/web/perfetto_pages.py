@@ -17,7 +17,7 @@ from datasette.utils.asgi import asgi_send_file
 
 from ..host.invocation import pip_install
 from ..model.recording import Recording
-from ..progress import Work
+from ..progress import Progress
 from . import access, read_pool
 
 _BASE = rf"^/-/webpf/perfetto/{access.RECORDING_PATTERN}"
@@ -67,7 +67,7 @@ async def page(datasette: Any, request: Any, receive: read_pool.Receive) -> Any:
         request,
         receive,
         access.OVERVIEW,
-        lambda connection, recording, work: recording,
+        lambda connection, recording, progress: recording,
         pool=read_pool.RECORDINGS,
     )
     context = {
@@ -88,9 +88,9 @@ async def trace(datasette: Any, request: Any, receive: read_pool.Receive, send: 
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as temporary:
         file = Path(temporary) / "trace"
 
-        def write(connection: Any, recording: Recording, work: Work) -> None:
+        def write(connection: Any, recording: Recording, progress: Progress) -> None:
             with file.open("wb") as out:
-                perfetto.write(connection, recording, out, clips=True, work=work)
+                perfetto.write(connection, recording, out, clips=True, progress=progress)
 
         await access.read_recording(datasette, request, receive, access.OVERVIEW, write, pool=read_pool.TRACES)
         await asgi_send_file(send, file, content_type="application/octet-stream", chunk_size=_CHUNK)

@@ -14,12 +14,12 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from typing import Any, TypeAlias, TypeVar
 
-from ..progress import Work
+from ..progress import Progress
 from . import databases
 
 Receive: TypeAlias = Callable[[], Awaitable[Any]]
 Result = TypeVar("Result")
-Read: TypeAlias = Callable[[Any, Work], Result]
+Read: TypeAlias = Callable[[Any, Progress], Result]
 
 _INSTRUCTIONS = 10_000  # of SQLite's virtual machine between two checks for cancellation: about a millisecond
 _MAX_PENDING = 100
@@ -35,7 +35,7 @@ class ReadFailed(Exception):
 
 
 class _Reading:
-    """One read, as a Work that is cancelled at its deadline or by stop()."""
+    """One read, as a Progress that is cancelled at its deadline or by stop()."""
 
     def __init__(self, seconds: float) -> None:
         self._deadline = time.monotonic() + seconds
@@ -54,22 +54,22 @@ class _Reading:
     def must_stop(self) -> bool:
         return self._is_stopped or time.monotonic() > self._deadline
 
-    def at(self, done: int, total: int) -> None:
+    def report(self, done: int, total: int) -> None:
         if self.must_stop():
             raise self.timed_out
 
-    def watch(self, connection: Any) -> None:
+    def make_interruptible(self, connection: Any) -> None:
         connection.set_progress_handler(self.must_stop, _INSTRUCTIONS)
 
     def run(self, database: Any, read: Read[Result]) -> Result:
         """Runs `read` on a new connection, in the calling thread. Raises ReadFailed."""
-        self.at(0, 0)
+        self.report(0, 0)
         try:
             with databases.connect(database) as connection, self._interruptible(connection):
-                self.watch(connection)
+                self.make_interruptible(connection)
                 return read(connection, self)
         except (databases.Error, OSError) as error:
-            self.at(0, 0)
+            self.report(0, 0)
             raise ReadFailed(
                 f"{database.name} can't be read: {error}", 503 if "locked" in str(error) else 404
             ) from error

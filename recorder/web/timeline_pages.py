@@ -11,7 +11,7 @@ from datasette.utils.asgi import BadRequest
 
 from ..analysis import query_head, timeline
 from ..model.recording import Recording
-from ..progress import Work
+from ..progress import Progress
 from . import access, perfetto_pages, read_pool
 
 Handler: TypeAlias = Callable[..., Awaitable[Any]]
@@ -39,7 +39,7 @@ async def page(datasette: Any, request: Any, receive: read_pool.Receive) -> Any:
         request,
         receive,
         access.WINDOW,
-        lambda connection, recording, work: (recording, timeline.length_ns(connection, recording)),
+        lambda connection, recording, progress: (recording, timeline.length_ns(connection, recording)),
         pool=read_pool.RECORDINGS,
     )
     shows_perfetto = perfetto_pages.ui_folder() and await access.is_allowed(
@@ -64,7 +64,7 @@ async def overview(datasette: Any, request: Any, receive: read_pool.Receive) -> 
         request,
         receive,
         access.OVERVIEW,
-        lambda connection, recording, work: timeline.overview(connection, recording),
+        lambda connection, recording, progress: timeline.overview(connection, recording),
     )
 
 
@@ -75,7 +75,7 @@ async def choices(datasette: Any, request: Any, receive: read_pool.Receive) -> A
         request,
         receive,
         access.WINDOW,
-        lambda connection, recording, work: timeline.choices(connection, recording),
+        lambda connection, recording, progress: timeline.choices(connection, recording),
     )
 
 
@@ -87,7 +87,7 @@ async def window(datasette: Any, request: Any, receive: read_pool.Receive) -> An
         request,
         receive,
         access.WINDOW,
-        lambda connection, recording, work: timeline.window(connection, recording, view, work),
+        lambda connection, recording, progress: timeline.window(connection, recording, view, progress),
     )
 
 
@@ -96,10 +96,10 @@ async def _answer(
     request: Any,
     receive: read_pool.Receive,
     required: access.Permissions,
-    read: Callable[[Any, Recording, Work], Any],
+    read: Callable[[Any, Recording, Progress], Any],
 ) -> Any:
-    def as_text(connection: Any, recording: Recording, work: Work) -> str:
-        return json.dumps(read(connection, recording, work))  # up to 1 MB: too slow for the event loop's thread
+    def as_text(connection: Any, recording: Recording, progress: Progress) -> str:
+        return json.dumps(read(connection, recording, progress))  # up to 1 MB: too slow for the event loop's thread
 
     text = await access.read_recording(datasette, request, receive, required, as_text)
     return Response(text, content_type="application/json; charset=utf-8")

@@ -86,17 +86,17 @@ def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     return folder / f"{N}.db", folder / f"{2 * N}.db"
 
 
-class Work:
+class Progress:
     """Counts, within a `with` block, pages of SQLite's instructions on a connection and calls of Python functions."""
 
     def __init__(self) -> None:
         self.pages = self.calls = 0
 
-    def watch(self, connection: sqlite3.Connection) -> None:
+    def make_interruptible(self, connection: sqlite3.Connection) -> None:
         """Counts on this connection too."""
         connection.set_progress_handler(self._page, PAGE)
 
-    def at(self, done: int, total: int) -> None:
+    def report(self, done: int, total: int) -> None:
         """Exports call this; nothing to do."""
 
     def _page(self) -> int:
@@ -106,7 +106,7 @@ class Work:
     def _call(self, frame: FrameType, event: str, argument: Any) -> None:
         self.calls += 1
 
-    def __enter__(self) -> Work:
+    def __enter__(self) -> Progress:
         sys.setprofile(self._call)
         return self
 
@@ -114,16 +114,16 @@ class Work:
         sys.setprofile(None)
 
 
-def grows_as_it_should(pair: tuple[Path, Path], work: Callable[[Path, Work], int]) -> None:
-    """Checks that the cost grows with the size by a factor of at most AT_MOST. work: returns its bytes of output."""
-    small, large = (_measured(db, work) for db in pair)
+def grows_as_it_should(pair: tuple[Path, Path], consume: Callable[[Path, Progress], int]) -> None:
+    """Checks that the cost grows with the size by a factor of at most AT_MOST. consume: returns its bytes of output."""
+    small, large = (_measured(db, consume) for db in pair)
     for what, one, other, least in zip(("pages", "calls", "bytes"), small, large, (500, 2000, 20_000), strict=True):
         assert other <= AT_MOST * max(one, least), f"{what}: {one} for {N}, {other} for {2 * N}"
 
 
-def _measured(db: Path, work: Callable[[Path, Work], int]) -> tuple[int, int, int]:
-    with Work() as counter:
-        size = work(db, counter)
+def _measured(db: Path, consume: Callable[[Path, Progress], int]) -> tuple[int, int, int]:
+    with Progress() as counter:
+        size = consume(db, counter)
     return counter.pages, counter.calls, size
 
 
@@ -131,7 +131,7 @@ def _measured(db: Path, work: Callable[[Path, Work], int]) -> tuple[int, int, in
 def test_queries(name: str, pair: tuple[Path, Path]) -> None:
     """Includes the ancestors of the last process of a chain, and trees from a pid down and to any depth."""
 
-    def work(db: Path, counter: Work) -> int:
+    def consume(db: Path, counter: Progress) -> int:
         query = saved_queries.load(name)
         last = {"pid": str(1000 + (N if db == pair[0] else 2 * N) - 1)}
         given: list[dict[str, str]] = [{}]
@@ -141,13 +141,13 @@ def test_queries(name: str, pair: tuple[Path, Path]) -> None:
             given = [{}, {"pid": "1000"}, {"depth": "1"}, {"depth": "100000"}]
         size = 0
         with reader.reading(db) as connection:
-            counter.watch(connection)
+            counter.make_interruptible(connection)
             for values in given:
                 for row in connection.execute(query.sql, saved_queries.bind(query, values)):
                     size += sum(len(str(value)) for value in row)
         return size
 
-    grows_as_it_should(pair, work)
+    grows_as_it_should(pair, consume)
 
 
 WEIGHED = [(format, weight) for format in ("folded", "speedscope") for weight in ("cpu", "count")]
@@ -155,12 +155,12 @@ WEIGHED = [(format, weight) for format in ("folded", "speedscope") for weight in
 
 @pytest.mark.parametrize(("format", "weight"), [*((format, "wall") for format in formats.FORMATS), *WEIGHED])
 def test_exports(format: str, weight: str, pair: tuple[Path, Path]) -> None:
-    def work(db: Path, counter: Work) -> int:
+    def consume(db: Path, counter: Progress) -> int:
         out = io.BytesIO()
         exporter.export(db, None, format, weight, out, counter)
         return len(out.getvalue())
 
-    grows_as_it_should(pair, work)
+    grows_as_it_should(pair, consume)
 
 
 @pytest.mark.parametrize(
@@ -177,41 +177,41 @@ def test_exports(format: str, weight: str, pair: tuple[Path, Path]) -> None:
     ],
 )
 def test_commands(command: str, pair: tuple[Path, Path]) -> None:
-    def work(db: Path, counter: Work) -> int:
+    def consume(db: Path, counter: Progress) -> int:
         name, *options = command.split()
         file = [*options, "--db", str(db)] if name == "query" else [str(db), *options]
         ended = CliRunner().invoke(app, [name, *file])
         assert ended.exit_code == 0, ended.output
         return len(ended.output.encode())
 
-    grows_as_it_should(pair, work)
+    grows_as_it_should(pair, consume)
 
 
 def test_checks_and_comparisons(pair: tuple[Path, Path]) -> None:
-    def work(db: Path, counter: Work) -> int:
+    def consume(db: Path, counter: Progress) -> int:
         assert not [problem for finding in verifying(db) for problem in finding.problems]
         return len(str(diff.read(db, None)))
 
     def verifying(db: Path) -> list[Any]:
         return list(verify.verify(db))
 
-    grows_as_it_should(pair, work)
+    grows_as_it_should(pair, consume)
 
 
 def test_the_timeline(pair: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     """This also holds if all bars are sent."""
     monkeypatch.setattr(timeline, "MOST_BARS", 1_000_000)
 
-    def work(db: Path, counter: Work) -> int:
+    def consume(db: Path, counter: Progress) -> int:
         with closing(sqlite3.connect(db)) as connection:
-            counter.watch(connection)
+            counter.make_interruptible(connection)
             (recording,) = reader.recordings(connection, 1)
             view = timeline.View(0, timeline.length_ns(connection, recording) / 1e6, 1000)
             return len(str(timeline.window(connection, recording, view))) + len(
                 str(timeline.overview(connection, recording))
             )
 
-    grows_as_it_should(pair, work)
+    grows_as_it_should(pair, consume)
 
 
 def test_lanes_that_are_all_full() -> None:

@@ -19,7 +19,7 @@ import pytest
 from support import DEADLINE_SECONDS, PROJECT, wait_until, webpf_command
 
 from webpf.cli import progress_bar
-from webpf.progress import Interrupted, counted
+from webpf.progress import Interrupted, report_rows
 
 Webpf = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -153,19 +153,19 @@ def test_a_bar_at_a_terminal(large: Path, tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def work() -> Iterator[progress_bar.ProgressBar]:
+def progress() -> Iterator[progress_bar.ProgressBar]:
     """A running operation."""
-    with progress_bar.ProgressBar("the work") as work:
-        yield work
+    with progress_bar.ProgressBar("the progress") as progress:
+        yield progress
 
 
-def test_a_long_statement_ends(work: progress_bar.ProgressBar) -> None:
+def test_a_long_statement_ends(progress: progress_bar.ProgressBar) -> None:
     """A signal also ends a statement that yields no row for long. The error names the signal, not SQLite's error."""
     connection = sqlite3.connect(":memory:")
-    work.watch(connection)
+    progress.make_interruptible(connection)
     endless = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n"
     with pytest.raises(Interrupted) as found, progress_bar.ProgressBar("the count") as inner:
-        inner.watch(connection)
+        inner.make_interruptible(connection)
         # The handler first: on a busy machine the time may be up before the next line, and SIGALRM ends the process.
         handler = signal.signal(signal.SIGALRM, lambda *_: os.kill(os.getpid(), signal.SIGTERM))
         signal.setitimer(signal.ITIMER_REAL, 0.05)
@@ -181,12 +181,12 @@ def test_rows_are_counted() -> None:
         def __init__(self) -> None:
             self.calls: list[tuple[int, int]] = []
 
-        def at(self, done: int, total: int) -> None:
+        def report(self, done: int, total: int) -> None:
             self.calls.append((done, total))
 
-        def watch(self, connection: sqlite3.Connection) -> None:
+        def make_interruptible(self, connection: sqlite3.Connection) -> None:
             pass
 
     seen = Seen()
-    assert list(counted(range(2500), seen, 2500)) == list(range(2500))
+    assert list(report_rows(range(2500), seen, 2500)) == list(range(2500))
     assert seen.calls == [(1000, 2500), (2000, 2500)]

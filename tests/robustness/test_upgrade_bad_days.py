@@ -114,7 +114,7 @@ def test_signals_in_the_middle(mib: int, number: signal.Signals, large: Path, fo
     process.send_signal(number)
     _, errors = process.communicate()
     assert process.returncode == 128 + number, errors
-    assert errors == "webpf: the upgrade was interrupted: nothing is changed, and nothing half is left\n"
+    assert errors == "webpf: the upgrade was interrupted: nothing is changed, and no unfinished file is left\n"
     assert digest(path) == digest(large)
     assert names(folder) == ["old.db"]
 
@@ -129,7 +129,7 @@ def test_a_signal_while_a_recorder_upgrades(rest: list[str], large: Path, folder
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate()
     assert process.returncode == 128 + signal.SIGINT, errors
-    assert errors == "webpf: the upgrade was interrupted: nothing is changed, and nothing half is left\n"
+    assert errors == "webpf: the upgrade was interrupted: nothing is changed, and no unfinished file is left\n"
     assert digest(path) == digest(large)
     assert names(folder) == ["old.db"]
 

@@ -34,12 +34,12 @@ async def stays_connected() -> Any:
     await asyncio.Event().wait()
 
 
-def read(connection: Any, work: object) -> int:
+def read(connection: Any, progress: object) -> int:
     """Reads without end."""
     return int(connection.execute(ENDLESS).fetchone()[0])
 
 
-def count(connection: Any, work: object) -> int:
+def count(connection: Any, progress: object) -> int:
     """Reads quickly."""
     return int(connection.execute("SELECT count(*) FROM processes").fetchone()[0])
 
@@ -71,9 +71,9 @@ def test_a_newer_read_of_a_page_cancels_the_older(run_on_database: Callable[[Tes
         runs = asyncio.Event()
         loop = asyncio.get_running_loop()
 
-        def signal_and_read(connection: Any, work: object) -> int:
+        def signal_and_read(connection: Any, progress: object) -> int:
             loop.call_soon_threadsafe(runs.set)
-            return read(connection, work)
+            return read(connection, progress)
 
         older = asyncio.ensure_future(pool.read(database, signal_and_read, "a", stays_connected))
         await runs.wait()
@@ -91,7 +91,7 @@ def test_reads_of_other_pages_are_not_cancelled(run_on_database: Callable[[Test]
     pool = ReadPool(threads=2, seconds=60)
 
     async def test(database: Any) -> None:
-        def slow(connection: Any, work: object) -> int:
+        def slow(connection: Any, progress: object) -> int:
             sql = ENDLESS.replace("FROM c)", "FROM c WHERE n < 3000000)")
             return int(connection.execute(sql).fetchone()[0])
 
