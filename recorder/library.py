@@ -1,4 +1,4 @@
-"""The Python interface: a recording file, the recordings in it, and the queries and exports of a recording."""
+"""The Python interface: a recording file, its recordings, and the queries, reports and exports of each."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-from .analysis import saved_queries
+from .analysis import diff, report, saved_queries
+from .analysis.diff import Comparison
+from .analysis.report import Report
 from .errors import UsageError
 from .export import exporter
 from .export.formats import FORMATS
@@ -95,6 +97,19 @@ class Recording:
             columns = [column[0] for column in cursor.description]
             for row in cursor:
                 yield dict(zip(columns, row, strict=True))
+
+    def report(self) -> Report:
+        """Returns where the time went: concurrency, serial sections, critical path, repeated commands, activities.
+
+        Its attributes are those of the JSON that `webpf report --format json` writes. Raises a WebpfError.
+        """
+        with reader.reading(self.file.path) as connection:
+            return report.read(connection, self.description)
+
+    def diff(self, other: Recording) -> Comparison:
+        """Returns how another recording, which may be in another file, differs from this one. Raises a WebpfError."""
+        before, after = (diff.read(each.file.path, each.id) for each in (self, other))
+        return diff.compare(before, after)
 
     def export(self, path: str | os.PathLike[str], format: str, weight: str = "wall", replace: bool = False) -> Path:
         """Writes the recording to a new file in another tool's format; returns the path of that file.
