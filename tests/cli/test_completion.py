@@ -125,7 +125,7 @@ def test_descriptions(folder: Path) -> None:
     assert re.fullmatch(r"before, complete, 2023-11-1[45] \d\d:\d\d:20\S+, 1\.00 s", recordings["1"])
     assert recordings["2"].startswith(r"af\x1b[31mter\n1")
     parameters = explained(folder, "webpf query busiest -p ")
-    assert parameters["limit="] == "integer, default 100; how many rows at most"
+    assert parameters["limit="] == "integer, default 100; maximum number of rows"
     assert explained(folder, "webpf query fail") == {"failures": "Failures"}
 
 

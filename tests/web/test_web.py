@@ -99,7 +99,7 @@ def test_tables_and_columns_are_described(site: Site) -> None:
     assert status == 200
     text = unescape(page)
     assert "One row for each process (never for a thread)" in text
-    assert "in the first pid namespace; with start_ns unique within a boot" in text
+    assert "process id in the initial pid namespace; unique within a boot with start_ns" in text
     ids = [int(row["id"]) for row in site.rows("/webpf/processes")]
     assert ids == sorted(ids, reverse=True)
 
