@@ -65,13 +65,13 @@ class Channel:
         self._end.close()
 
 
-def pair() -> tuple[Channel, Channel]:
+def make_pair() -> tuple[Channel, Channel]:
     """Both ends of a channel."""
-    first, second = sockets(socket.SOCK_STREAM)
+    first, second = make_socket_pair(socket.SOCK_STREAM)
     return Channel(first), Channel(second)
 
 
-def sockets(kind: int) -> tuple[socket.socket, socket.socket]:
+def make_socket_pair(kind: int) -> tuple[socket.socket, socket.socket]:
     """A pair of connected sockets, closed when a program is executed.
 
     Their descriptors are above the standard ones: a command whose caller closed those shall find them closed.

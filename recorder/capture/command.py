@@ -19,7 +19,7 @@ from . import channel
 from .channel import Channel
 from .launch import Start
 
-_MISSING = (errno.ENOENT, errno.ENOTDIR)
+_NO_SUCH_FILE = (errno.ENOENT, errno.ENOTDIR)
 
 
 class Command:
@@ -35,28 +35,28 @@ class Command:
 
     def check(self) -> None:
         """Raises CommandNotFound or CannotExecute for what can't be run, as far as that can be seen beforehand."""
-        there = [path for path in map(Path, map(os.fsdecode, self._paths())) if _exists(path)]
-        if not there:
+        existing = [path for path in map(Path, map(os.fsdecode, self._candidate_paths())) if _exists(path)]
+        if not existing:
             raise CommandNotFound(f"{self.argv[0]}: no such command")
-        if not any(os.access(path, os.X_OK) and not path.is_dir() for path in there):
+        if not any(os.access(path, os.X_OK) and not path.is_dir() for path in existing):
             raise CannotExecute(
-                f"{there[0]}: {'is a directory, no program' if there[0].is_dir() else 'may not be executed'}"
+                f"{existing[0]}: {'is a directory, no program' if existing[0].is_dir() else 'may not be executed'}"
             )
 
-    def _paths(self) -> list[bytes]:
+    def _candidate_paths(self) -> list[bytes]:
         """Where it may be, in order."""
         name = os.fsencode(self.argv[0])
         if b"/" in name:
             return [name]
-        given = (entry[5:] for entry in self._environment if entry.startswith(b"PATH="))
-        folders = next(given, os.fsencode(os.defpath))
+        path_values = (entry[5:] for entry in self._environment if entry.startswith(b"PATH="))
+        folders = next(path_values, os.fsencode(os.defpath))
         return [(folder.rstrip(b"/") + b"/" if folder else b"./") + name for folder in folders.split(b":")]
 
     def start(self, supervisor: Channel) -> None:
         """Has it started. Raises CommandNotFound or CannotExecute, and Signalled if it was asked to end before."""
-        who = self._invoker
-        ids = (who.uid, who.gid, who.groups) if who else None
-        start = Start([os.fsencode(word) for word in self.argv], self._paths(), self._environment, ids)
+        user = self._invoker
+        ids = (user.uid, user.gid, user.groups) if user else None
+        start = Start([os.fsencode(word) for word in self.argv], self._candidate_paths(), self._environment, ids)
         supervisor.send(channel.START, *start)
         self._supervisor = supervisor
         while self.pid is None:
@@ -85,7 +85,7 @@ class Command:
                 self._code = value
             elif name == channel.REFUSED:
                 raise Signalled(f"signal {value} came before the command was started", value)
-            elif value in _MISSING:
+            elif value in _NO_SUCH_FILE:
                 raise CommandNotFound(f"{self.argv[0]}: no such command, or its interpreter is missing")
             else:
                 raise CannotExecute(f"{self.argv[0]}: {os.strerror(value)}")

@@ -34,12 +34,12 @@ class PathLookup:
         self._asked: dict[int, tuple[set[DirectoryId], float]] = {}  # by device: what isn't answered, and since when
         self._waiting: dict[DirectoryId, list[int]] = {}
 
-    def ask(self, numbers: DirectoryId, pids: Sequence[int]) -> None:
+    def request_path(self, numbers: DirectoryId, pids: Sequence[int]) -> None:
         """Ask for the path of a directory in which these processes may be. Does nothing if too many requests wait."""
         if len(self._waiting) < _MOST_WAITING:
             self._waiting[numbers] = [*pids, *self._own_pids][:_MOST_PIDS]
 
-    def answers(self) -> dict[DirectoryId, str | bytes]:
+    def take_answers(self) -> dict[DirectoryId, str | bytes]:
         """Send the requests that wait; return the paths that have been found since the last call."""
         found: dict[DirectoryId, str | bytes] = {}
         if not self._asked and not self._waiting:  # as nearly always
@@ -56,13 +56,13 @@ class PathLookup:
         self._send()
         return found
 
-    def last_answers(self, seconds: float) -> dict[DirectoryId, str | bytes]:
+    def await_answers(self, seconds: float) -> dict[DirectoryId, str | bytes]:
         """The same, at the end of the recording: wait for requests under way, up to `seconds`."""
         deadline = time.monotonic() + seconds
-        found = self.answers()
+        found = self.take_answers()
         while self._asked and (left := deadline - time.monotonic()) > 0:
             select.select([self._requests], [], [], left)
-            found |= self.answers()
+            found |= self.take_answers()
         return found
 
     def _send(self) -> None:

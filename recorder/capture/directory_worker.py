@@ -24,7 +24,7 @@ class Workers:
     """The workers' end of the socket, in the process that forks them, and the recorder's."""
 
     def __init__(self) -> None:
-        self._theirs, self.ours = channel.sockets(socket.SOCK_SEQPACKET)
+        self._theirs, self.ours = channel.make_socket_pair(socket.SOCK_SEQPACKET)
 
     def keep_their_end(self) -> None:
         """In the process that forks workers: they end when the recorder's end is closed."""
@@ -37,10 +37,10 @@ class Workers:
     def fork(self) -> None:
         """One more."""
         if os.fork() == 0:
-            _progress(self._theirs)
+            _answer_requests(self._theirs)
 
 
-def _progress(requests: socket.socket) -> NoReturn:
+def _answer_requests(requests: socket.socket) -> NoReturn:
     """Answers requests until nobody can ask any more. Whatever happens, it doesn't return."""
     try:
         for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:

@@ -27,7 +27,7 @@ class IncidentLog:
         self._over: list[Incident] = []
         self._lost_before = 0
 
-    def look(self) -> None:
+    def record_ended(self) -> None:
         """Take in incidents that are over. Call it often, in the thread that records."""
         self._over += self._queue.take_ended_incidents()
         if self._report is None:

@@ -34,7 +34,7 @@ class LineSource:
         self._first = deque(first)
         self._seen = [0] * len(KERNEL_KINDS)
         self._recent: set[tuple[type, int, int]] = set()
-        self._before: set[tuple[type, int, int]] = set()
+        self._earlier: set[tuple[type, int, int]] = set()
         self._is_stopped = self._is_waiting = False
 
     @property
@@ -55,8 +55,8 @@ class LineSource:
         events: list[Event] = []
         if not self._is_stopped and self.failure is None:
             try:
-                for line in self._next():
-                    self._take(line, events)
+                for line in self._next_lines():
+                    self._handle(line, events)
             except DataError as error:
                 self.failure = error
                 self._machine.has_failed = True
@@ -64,29 +64,29 @@ class LineSource:
             self._machine.advance(max(event.time_ns for event in events))
         return events
 
-    def _next(self) -> Iterator[Line]:
+    def _next_lines(self) -> Iterator[Line]:
         while self._first:
             yield self._first.popleft()
         size = 0
         for number, raw in enumerate(self._lines.take(), 1):
             if raw and not raw.isspace():
-                yield parse(self._lines, raw)
+                yield parse_line(self._lines, raw)
             size += len(raw)
             if number == _BATCH or size > _BATCH_BYTES:
                 return
 
-    def _take(self, line: Line, events: list[Event]) -> None:
+    def _handle(self, line: Line, events: list[Event]) -> None:
         if isinstance(line, Head):
             raise DataError(f"line {self._lines.number}: another stream begins here; replay each by itself")
         if isinstance(line, CgroupPath | DirectoryPath | StreamCounts):
             self._machine.take_note(line)
             return
         key = (type(line), line.pid, line.time_ns)
-        if key in self._recent or key in self._before:
+        if key in self._recent or key in self._earlier:
             return
         self._recent.add(key)
         if len(self._recent) == _REMEMBERED:
-            self._before, self._recent = self._recent, set()
+            self._earlier, self._recent = self._recent, set()
         number = NUMBERS.get(type(line))
         if number is not None:
             self._seen[number] += 1
@@ -97,13 +97,13 @@ class LineSource:
 
     def counts(self) -> Counts:
         """As the stream says. What it says was reported, and hasn't come, is lost."""
-        told = self._machine.counts
-        if self._machine.head is None or told is None:
+        reported = self._machine.counts
+        if self._machine.head is None or reported is None:
             return Counts(tuple(self._seen), are_known=self._machine.head is not None)
-        lost = told.lost
-        if told.ended_ns is not None:
-            missing = (attempted - seen for attempted, seen in zip(told.attempted, self._seen, strict=True))
-            lost = tuple(map(max, lost, missing))
+        lost = reported.lost
+        if reported.ended_ns is not None:
+            not_received = (attempted - seen for attempted, seen in zip(reported.attempted, self._seen, strict=True))
+            lost = tuple(map(max, lost, not_received))
         attempted = tuple(seen + each for seen, each in zip(self._seen, lost, strict=True))
         return Counts(attempted, lost)
 
@@ -117,7 +117,7 @@ class LineSource:
         """The descriptor is the caller's."""
 
 
-def parse(lines: LineReader, raw: bytes) -> Line:
+def parse_line(lines: LineReader, raw: bytes) -> Line:
     """The line that was taken last. Raises DataError with its number if it isn't one of a stream."""
     try:
         return json_lines.parse(raw)

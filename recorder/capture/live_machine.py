@@ -33,7 +33,7 @@ class LiveMachine:
 
     sweep_seconds = 60.0
     is_live = True
-    is_broken_off = False
+    is_interrupted = False
 
     def __init__(
         self,
@@ -83,7 +83,7 @@ class LiveMachine:
     def find_changed(self, processes: Iterable[Process]) -> Scan:
         cgroup_ids: dict[str, int] = {}
         alive = proc_changes.find_changed(processes, lambda pids: self._read_all(pids, cgroup_ids), cgroup_ids)
-        return self._redacted(alive, cgroup_ids)
+        return self._redact_scan(alive, cgroup_ids)
 
     def is_alive(self, process: Process) -> bool:
         return self._state_of(process) == "alive"
@@ -114,9 +114,9 @@ class LiveMachine:
 
     def _scan_target(self) -> Scan:
         cgroup_ids: dict[str, int] = {}
-        return self._redacted(self._target.scan(self._clock_offset, self._max_args, cgroup_ids), cgroup_ids)
+        return self._redact_scan(self._target.scan(self._clock_offset, self._max_args, cgroup_ids), cgroup_ids)
 
-    def _redacted(self, alive: list[Seen], cgroup_ids: dict[str, int]) -> Scan:
+    def _redact_scan(self, alive: list[Seen], cgroup_ids: dict[str, int]) -> Scan:
         if self._redaction.active:
             alive = [self._redaction.redact(each) for each in alive]
         return Scan(alive, {number: path for path, number in cgroup_ids.items()})

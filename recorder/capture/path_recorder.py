@@ -56,13 +56,13 @@ class PathRecorder:
         if self._lookup is None:
             return
         for numbers, pids in pids_there.items():
-            self._lookup.ask(numbers, [*pids, *self._pairing.parents_of(pids)])
+            self._lookup.request_path(numbers, [*pids, *self._pairing.parents_of(pids)])
 
     def write_answers(self, is_last: bool = False) -> None:
         """Write the paths of directories that have been found by now; at the end, wait a moment for the rest."""
         if self._lookup is None:
             return
-        self.write_directories(self._lookup.last_answers(_LAST_SECONDS) if is_last else self._lookup.answers())
+        self.write_directories(self._lookup.await_answers(_LAST_SECONDS) if is_last else self._lookup.take_answers())
 
     def write_directories(self, paths: Mapping[DirectoryId, str | bytes]) -> None:
         """Write the paths of working directories: numbers -> path."""

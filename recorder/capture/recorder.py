@@ -48,12 +48,12 @@ class Summary:
     counts: Counts
     written: tuple[int, ...]
     totals: Totals
-    is_broken_off: bool
+    is_interrupted: bool
 
     @property
     def complete(self) -> bool:
         """Nothing was lost, and what the kernel says it wrote is what the file holds."""
-        is_whole = self.counts.are_known and not self.is_broken_off
+        is_whole = self.counts.are_known and not self.is_interrupted
         return is_whole and not any(self.counts.lost) and self.counts.arrived == self.written
 
 
@@ -108,13 +108,13 @@ def record(
         observer.started(queue.id, others)
         session = Session(source, queue, machine, options.is_filtered)
         log = IncidentLog(session, queue, options.db, observer.message if machine.is_live else None)
-        ended_ns = Run(session, machine, target, options, observer, log.look).finish(snapshot)
-        log.look()
+        ended_ns = Run(session, machine, target, options, observer, log.record_ended).finish(snapshot)
+        log.record_ended()
         queue.await_idle()
         queue.check_file()
         seconds = (ended_ns - machine.started_ns) / 1e9
         return Summary(
-            queue.id, options.db, seconds, session.counts, queue.written, queue.totals(), machine.is_broken_off
+            queue.id, options.db, seconds, session.counts, queue.written, queue.totals(), machine.is_interrupted
         )
 
 
@@ -139,20 +139,20 @@ def _writing(path: Path, columns: dict[str, Any], now: Callable[[], int]) -> Ite
 
 @dataclass(frozen=True)
 class Run:
-    """A session whose writer is ready. look: called often, in the thread that records."""
+    """A session whose writer is ready. check_incidents: called often, in the thread that records."""
 
     session: Session
     machine: Surroundings
     target: Recordable
     options: RecordOptions
     observer: Observer
-    look: Callable[[], None] = lambda: None
+    check_incidents: Callable[[], None] = lambda: None
 
     def finish(self, snapshot: Snapshot) -> int:
         """Writes all that happens from the snapshot to the end. Returns that, in Unix ns."""
         session = self.session
         session.paths.write_cgroups(snapshot.cgroup_paths)
-        session.take_in(snapshot.events, snapshot.until_ns)
+        session.add_events(snapshot.events, snapshot.until_ns)
         session.drain()  # what has come while the modules were imported, before anything is waited for
         try:
             self.target.start()
@@ -161,7 +161,7 @@ class Run:
             raise
         self._loop()
         self.observer.finishing()
-        session.take_in_scan(self.machine.rescan())
+        session.add_scan(self.machine.rescan())
         return session.finish(self.machine.find_changed)
 
     def _loop(self) -> None:
@@ -175,7 +175,7 @@ class Run:
                 return
             session.source.wait(min(left, DRAIN_SECONDS))
             session.drain()
-            self.look()
+            self.check_incidents()
             if elapsed >= next_heartbeat:
                 next_heartbeat = elapsed + HEARTBEAT_SECONDS
                 supervisor.stop_with_supervisor()
@@ -183,7 +183,7 @@ class Run:
             if elapsed >= next_sweep:
                 next_sweep = elapsed + self.machine.sweep_seconds
                 session.forget_unfreed()
-                session.take_in_scan(self.machine.rescan())
+                session.add_scan(self.machine.rescan())
             written, lost = sum(session.writer.written), sum(session.counts.lost)
             self.observer.status(
                 Status(elapsed, duration, session.processes, written, lost, session.writer.waiting_bytes)

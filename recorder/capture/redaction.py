@@ -36,7 +36,7 @@ class Redaction:
             self._patterns.append(_compile(pattern))
             # Patterns may be secrets themselves, and webpf's own command line, and sudo's, is that of a process too.
             # As one of its arguments, or quoted within the line that a shell was given.
-            self._patterns += (re.compile(re.escape(it)) for it in (pattern, shlex.quote(pattern)))
+            self._patterns += (re.compile(re.escape(text)) for text in (pattern, shlex.quote(pattern)))
 
     @property
     def active(self) -> bool:
@@ -93,7 +93,7 @@ class Redaction:
                     elif begin <= first < end:
                         found.append((first - begin, min(last, end) - begin))
                 begin = end + 1
-        return [_without(text, found) for text, found in zip(texts, spans, strict=True)]
+        return [_mask(text, found) for text, found in zip(texts, spans, strict=True)]
 
 
 class RedactedSource:
@@ -135,7 +135,7 @@ def _compile(pattern: str) -> re.Pattern[str]:
         raise UsageError(f"--redact {pattern!r} is no regular expression: {error}", example) from None
 
 
-def _without(text: str, spans: _Spans) -> str:
+def _mask(text: str, spans: _Spans) -> str:
     """The text with *** in place of each span; of spans that touch or overlap, one for all. Empty ones hide nothing."""
     kept = []
     shown_from = 0

@@ -11,7 +11,7 @@ from ..errors import DataError, Signalled
 from ..host.line_reader import LineReader
 from ..host.signals import ALL_STOP_SIGNALS, StopSignal
 from ..model.stream_notes import CgroupPath, DirectoryPath, Head, StreamCounts
-from .line_source import LineSource, parse
+from .line_source import LineSource, parse_line
 from .record_options import RecordOptions
 from .recorder import Observer, Summary, record
 from .replayed_machine import ReplayedMachine
@@ -50,7 +50,7 @@ def replay(descriptor: int, name: str, options: RecordOptions, observer: Observe
             observer.message(UNKNOWN)
         target = _EndOfInput(source, stop, 0 if lines.is_file else _GRACE_SECONDS)
         summary = record(replace(options, streamed=streamed), source, machine, target, observer)
-    if machine.is_broken_off and stop.received is None:
+    if machine.is_interrupted and stop.received is None:
         raise _broken_off(name, lines, source, summary)
     return summary
 
@@ -70,7 +70,7 @@ def _first_lines(lines: LineReader, name: str, stop: StopSignal) -> list[Line]:
         for raw in lines.take():
             if raw and not raw.isspace():
                 try:
-                    first.append(parse(lines, raw))
+                    first.append(parse_line(lines, raw))
                 except DataError as error:
                     raise DataError(f"{name} is no stream of events: {error.message}") from error
                 if not isinstance(first[-1], CgroupPath | DirectoryPath | StreamCounts):

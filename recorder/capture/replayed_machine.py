@@ -57,7 +57,7 @@ class ReplayedMachine:
         self._now_ns = max(self._now_ns, time_ns)
 
     @property
-    def is_broken_off(self) -> bool:
+    def is_interrupted(self) -> bool:
         """Whether something is missing at the end: a stream that begins with a head ends with counts."""
         is_without_end = self.head is not None and (self.counts is None or self.counts.ended_ns is None)
         return self.has_failed or is_without_end
@@ -96,15 +96,15 @@ class ReplayedMachine:
     def directory_lookup(self) -> ReplayedMachine:
         return self
 
-    def ask(self, numbers: DirectoryId, pids: Sequence[int]) -> None:
+    def request_path(self, numbers: DirectoryId, pids: Sequence[int]) -> None:
         """The stream says what it knows by itself."""
 
-    def answers(self) -> Mapping[DirectoryId, str | bytes]:
+    def take_answers(self) -> Mapping[DirectoryId, str | bytes]:
         """The paths of directories that the stream has told since the last call."""
         paths = dict(self._directories)
         if paths:
             self._directories.clear()
         return paths
 
-    def last_answers(self, seconds: float) -> Mapping[DirectoryId, str | bytes]:
-        return self.answers()
+    def await_answers(self, seconds: float) -> Mapping[DirectoryId, str | bytes]:
+        return self.take_answers()

@@ -26,7 +26,7 @@ class RunCgroup:
 
     def __init__(self) -> None:
         self._own = _own_path()
-        self._home = self._folder = Path()
+        self._parent = self._folder = Path()
 
     def __enter__(self) -> RunCgroup:
         mount = cgroups.mount_point()
@@ -34,9 +34,9 @@ class RunCgroup:
             raise Unavailable(
                 "--own-cgroup needs cgroup v2, but this machine has mounted only v1", "webpf record -- make"
             )
-        self._home = mount / self._own.lstrip("/")
-        _remove_left_over(self._home)
-        self._folder = self._home / f"{_PREFIX}{_identity(os.getpid())}"
+        self._parent = mount / self._own.lstrip("/")
+        _remove_left_over(self._parent)
+        self._folder = self._parent / f"{_PREFIX}{_identity(os.getpid())}"
         try:
             self._folder.mkdir()
         except PermissionError:
@@ -71,7 +71,7 @@ class RunCgroup:
         try:
             yield
         finally:
-            _move(pid, self._home)
+            _move(pid, self._parent)
 
     def _remove(self) -> bool:
         """False if something still runs in it: then it stays."""
@@ -98,9 +98,9 @@ def _identity(pid: int) -> str | None:
     return None if stat is None or procfs.has_ended(stat) else f"{pid}-{stat.start_ns}"
 
 
-def _remove_left_over(home: Path) -> None:
+def _remove_left_over(parent: Path) -> None:
     """Those whose recorder is gone, without having removed them: it was killed. What still runs in one keeps it."""
-    for folder in home.glob(f"{_PREFIX}*"):
+    for folder in parent.glob(f"{_PREFIX}*"):
         owner = folder.name.removeprefix(_PREFIX)
         pid = owner.partition("-")[0]
         if pid.isdigit() and _identity(int(pid)) != owner:

@@ -77,14 +77,14 @@ class Session:
             next_until_ns = self.now()
             following = self.source.drain() if events else []
             # Only with the last of them the file holds all that happened until then.
-            self.take_in(events, self._until_ns if following else until_ns)
+            self.add_events(events, self._until_ns if following else until_ns)
             until_ns, events = next_until_ns, following
             if not events or not self.writer.has_room:
                 break
         if events:
-            self.take_in(events, self._until_ns)
+            self.add_events(events, self._until_ns)
 
-    def _drained(self) -> Iterator[list[Event]]:
+    def _drain_batches(self) -> Iterator[list[Event]]:
         """What the source has by now, some MiB at a time, whenever there is room for it."""
         by_now_ns = self.now()
         while True:
@@ -95,7 +95,7 @@ class Session:
             if not events or not self.source.has_more() or events[-1].time_ns > by_now_ns:
                 return
 
-    def take_in(self, events: Sequence[Event], until_ns: int | None = None) -> None:
+    def add_events(self, events: Sequence[Event], until_ns: int | None = None) -> None:
         """Pair events and write them, with the processes that they changed, in one transaction.
 
         until_ns: Unix ns up to which these events, and those before, are all that happened; default: now.
@@ -116,10 +116,10 @@ class Session:
         # Last, as it wakes the thread that writes: the two would get into each other's way.
         self.writer.write(rows, changed, self._until_ns, self._pairing.take_links())
 
-    def take_in_scan(self, scan: Scan) -> None:
+    def add_scan(self, scan: Scan) -> None:
         """Take in processes that were seen in /proc, unless they are known."""
         self.paths.write_cgroups(scan.cgroup_paths)
-        self.take_in([process for process in scan.alive if not self._pairing.is_known(process)])
+        self.add_events([process for process in scan.alive if not self._pairing.is_known(process)])
 
     def finish(self, find_changed: Callable[[Iterable[Process]], Scan] = lambda processes: NOTHING_SEEN) -> int:
         """Take in the rest, find out which processes are alive, and end the recording. Returns its end in Unix ns.
@@ -127,8 +127,8 @@ class Session:
         find_changed: see Surroundings.
         """
         steps = Steps(_log)
-        for events in self._drained():
-            self.take_in(events)
+        for events in self._drain_batches():
+            self.add_events(events)
         steps.done("the buffer is drained")
         suspects = [p for p in self._pairing.running() if not self._machine.is_alive(p)]
         self._suspects = {(p.pid, p.start_ns) for p in suspects}
@@ -146,12 +146,12 @@ class Session:
         ended_ns = self._ended_ns
         # A process that ended before the check has reported its exit by now, unless that was lost.
         gone: list[Event] = [Vanished(ended_ns, p.pid, p.start_ns) for p in suspects if p.state == RUNNING]
-        self.take_in([*gone, *self._changes.events(self._pairing.is_alive)])
+        self.add_events([*gone, *self._changes.events(self._pairing.is_alive)])
         self.paths.write_answers(is_last=True)
         self._until_ns = ended_ns
         self._is_finished = True
         self.writer.write_counts(self.counts, ended_ns)
-        self.writer.finish(INTERRUPTED if self._machine.is_broken_off else COMPLETE, ended_ns)
+        self.writer.finish(INTERRUPTED if self._machine.is_interrupted else COMPLETE, ended_ns)
         steps.done("the recording is written")
         return ended_ns
 
@@ -176,7 +176,7 @@ class Session:
         begun = last = time.monotonic()
         while gone := self._unfreed():
             self.source.wait(0.01)
-            has_come = self._take_rest()
+            has_come = self._drain_rest()
             now = time.monotonic()
             last = now if has_come else last
             youngest_ns = max(p.end_ns or 0 for p in gone)
@@ -184,23 +184,23 @@ class Session:
             if now - last > (OLD_QUIET_SECONDS if is_old else QUIET_SECONDS) or now - begun > FREES_SECONDS:
                 break
 
-    def _take_rest(self) -> bool:
+    def _drain_rest(self) -> bool:
         """Drain events that arrived during shutdown, and extend the end of the recording to the last of them.
 
         Returns whether anything came.
         """
         has_come = False
-        for drained in self._drained():
-            has_come = self._take_late(drained) or has_come
+        for drained in self._drain_batches():
+            has_come = self._add_late(drained) or has_come
         return has_come
 
-    def _take_late(self, drained: list[Event]) -> bool:
+    def _add_late(self, drained: list[Event]) -> bool:
         self._changes.drop_outdated(drained)
         ended = {(event.pid, event.start_ns) for event in drained if type(event) is Exit}
         begun = {(event.pid, event.start_ns) for event in drained if type(event) in (Fork, Exec)}
         events = [e for e in drained if type(e) is not Free or not self._is_after_the_end(e, ended, begun)]
         self._late_frees += len(drained) - len(events)
-        self.take_in(events)
+        self.add_events(events)
         self._ended_ns = max([self._ended_ns, *(event.time_ns for event in events if type(event) is not Free)])
         return bool(events)
 
@@ -227,7 +227,7 @@ class Session:
         self.source.detach()
         deadline = time.monotonic() + SETTLE_SECONDS
         while True:
-            if self._take_rest():
+            if self._drain_rest():
                 deadline = time.monotonic() + SETTLE_SECONDS
             counts = self.source.counts().without((0, 0, 0, self._late_frees))
             if counts.arrived == self.writer.written or time.monotonic() > deadline:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _DRAIN_SECONDS = 0.05
 _SETTLE_SECONDS = 0.25
-_OF_A_FILE = ("db", "name")  # options that a stream has not
+_FILE_OPTIONS = ("db", "name")  # options that a stream has not
 
 
 def stream(output: int, options: RecordOptions, on_start: Callable[[], None] = lambda: None) -> int:
@@ -117,7 +117,7 @@ def stream_fully(output: int, options: RecordOptions, observer: Observer) -> int
         writer = LineWriter(printer)
         snapshot = machine.snapshot(source)
         observer.started(0, 0)
-        kept = {name: value for name, value in options.recorded().items() if name not in _OF_A_FILE}
+        kept = {name: value for name, value in options.recorded().items() if name not in _FILE_OPTIONS}
         writer.print_head(machine, kept)
         session = Session(source, writer, machine, on_events=writer.print_events)
         Run(session, machine, target, options, observer).finish(snapshot)

@@ -24,7 +24,7 @@ from ..host.signals import ALL_STOP_SIGNALS
 from . import channel, directory_worker, launch
 from .channel import Channel
 
-_NOT_TAKEN = {signal.SIGKILL, signal.SIGSTOP, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU}
+_NOT_BLOCKED = {signal.SIGKILL, signal.SIGSTOP, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU}
 _SI_KERNEL, _SI_QUEUE = 0x80, -1  # include/uapi/asm-generic/siginfo.h
 _SIGNAL = struct.Struct("=Iii36xQ72x")  # signalfd_siginfo: number, errno, code, ..., the pointer that was sent along
 _LEAVE_SECONDS = 1.0  # for which a recorder that is done is waited for
@@ -66,19 +66,19 @@ class _Supervisor:
     def __init__(self, record: Callable[[], int]) -> None:
         self._record = record
         self._inherited = Inherited.take()
-        self._channel, self._recorders_end = channel.pair()
+        self._channel, self._recorders_end = channel.make_pair()
         self._workers = directory_worker.Workers()
         self._signals = self._recorder = -1
         self._command: int | None = None
         self._command_code: int | None = None
         self._recorder_code: int | None = None
-        self._is_done = self._is_gone = False
-        self._asked: int | None = None  # a signal that came before the command was started
+        self._is_done = self._has_recorder_ended = False
+        self._early_signal: int | None = None  # a signal that came before the command was started
 
     def _fork(self) -> None:
         """Take over the signals, for as long as this process lives, and fork a worker and the recorder."""
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # ignored, it would take the children's exit codes away
-        taken = signal.valid_signals() - _NOT_TAKEN
+        taken = signal.valid_signals() - _NOT_BLOCKED
         signal.pthread_sigmask(signal.SIG_BLOCK, taken)
         self._signals = syscalls.signalfd({int(number) for number in taken})
         self._workers.fork()  # now: while the command is started, what this process forks is taken for that
@@ -97,7 +97,7 @@ class _Supervisor:
             self._channel.close()
             os.close(self._signals)
             self._workers.keep_our_end()
-            for number in signal.valid_signals() - _NOT_TAKEN - {*ALL_STOP_SIGNALS, signal.SIGCHLD, signal.SIGCONT}:
+            for number in signal.valid_signals() - _NOT_BLOCKED - {*ALL_STOP_SIGNALS, signal.SIGCHLD, signal.SIGCONT}:
                 # Also those that are sent to a whole group of processes: the command gets them as well.
                 with contextlib.suppress(OSError):
                     if signal.getsignal(number) == signal.SIG_DFL:
@@ -126,7 +126,7 @@ class _Supervisor:
                 elif not self._take_messages():
                     poll.unregister(descriptor)
         deadline = time.monotonic() + _LEAVE_SECONDS
-        while not self._is_gone and (left := deadline - time.monotonic()) > 0:
+        while not self._has_recorder_ended and (left := deadline - time.monotonic()) > 0:
             if select.select([self._signals], [], [], left)[0]:
                 self._take_signal()
         code = self._recorder_code if self._command_code is None else self._command_code
@@ -135,7 +135,7 @@ class _Supervisor:
     def _is_over(self) -> bool:
         if self._command is not None and self._command_code is None:
             return False
-        return self._is_done or self._is_gone
+        return self._is_done or self._has_recorder_ended
 
     def _take_messages(self) -> bool:
         """False if the recorder has left."""
@@ -150,8 +150,8 @@ class _Supervisor:
         return messages is not None
 
     def _start(self, start: launch.Start) -> None:
-        if self._asked is not None:
-            self._channel.send(channel.REFUSED, self._asked)
+        if self._early_signal is not None:
+            self._channel.send(channel.REFUSED, self._early_signal)
             return
         try:
             self._command = launch.launch(start, self._inherited)
@@ -168,7 +168,7 @@ class _Supervisor:
             self._reap()
         elif self._command is None or self._command_code is not None:
             if number in ALL_STOP_SIGNALS and number not in self._inherited.ignored:
-                self._asked = number
+                self._early_signal = number
             if number in ALL_STOP_SIGNALS and code != _SI_KERNEL:  # from the terminal, the recorder has it already
                 syscalls.send_signal(self._recorder, number)
         elif code != _SI_KERNEL or number == signal.SIGALRM:
@@ -183,14 +183,14 @@ class _Supervisor:
                     self._command_code = _exit_code(status)
                     self._channel.send(channel.ENDED, self._command_code)
                 elif pid == self._recorder:
-                    self._is_gone = True
-                    self._look_at_end(status)
+                    self._has_recorder_ended = True
+                    self._report_recorder_end(status)
 
-    def _look_at_end(self, status: int) -> None:
+    def _report_recorder_end(self, status: int) -> None:
         if self._is_done:
             return
         self._recorder_code = _exit_code(status)
-        if os.WIFSIGNALED(status) and self._asked is None:
+        if os.WIFSIGNALED(status) and self._early_signal is None:
             then = "the command goes on, unrecorded" if self._command else "nothing more is recorded"
             _say(f"the recorder was ended by signal {os.WTERMSIG(status)}; {then}")
 

@@ -37,13 +37,13 @@ class Snapshot(NamedTuple):
 class DirectoryLookup(Protocol):
     """Finds paths of working directories, which may take a while."""
 
-    def ask(self, numbers: DirectoryId, pids: Sequence[int]) -> None:
+    def request_path(self, numbers: DirectoryId, pids: Sequence[int]) -> None:
         """Ask for the path of a directory in which these processes may be."""
 
-    def answers(self) -> Mapping[DirectoryId, str | bytes]:
+    def take_answers(self) -> Mapping[DirectoryId, str | bytes]:
         """The paths that have been found since the last call."""
 
-    def last_answers(self, seconds: float) -> Mapping[DirectoryId, str | bytes]:
+    def await_answers(self, seconds: float) -> Mapping[DirectoryId, str | bytes]:
         """The same, at the end of the recording: wait for them up to `seconds`."""
 
 
@@ -74,7 +74,7 @@ class Surroundings(Protocol):
         """At the end: those of these processes whose name, user or cgroup isn't what the events say."""
 
     @property
-    def is_broken_off(self) -> bool:
+    def is_interrupted(self) -> bool:
         """At the end: whether the last events are missing. False of a machine that is recorded live."""
 
     def is_alive(self, process: Process) -> bool:

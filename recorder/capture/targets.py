@@ -45,7 +45,7 @@ class Target:
 
     def __init__(self) -> None:
         self._probe: ProbeControl | None = None
-        self._undone_at_exit = ExitStack()
+        self._exit_stack = ExitStack()
 
     def __enter__(self: _Self) -> _Self:
         return self
@@ -53,7 +53,7 @@ class Target:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._undone_at_exit.close()
+        self._exit_stack.close()
 
     def scan(self, clock_offset: int, max_args: int, cgroup_ids: dict[str, int]) -> list[Seen]:
         """Its processes that are alive; see procfs.scan(). At the start, and with filters later too."""
@@ -80,7 +80,7 @@ class WholeMachine(Target):
         self._stop = StopSignal(ALL_STOP_SIGNALS)
 
     def __enter__(self) -> WholeMachine:
-        self._undone_at_exit.enter_context(self._stop)
+        self._exit_stack.enter_context(self._stop)
         return self
 
     def is_over(self, is_anyone_alive: Callable[[], bool]) -> bool:
@@ -103,8 +103,8 @@ class RunningProcess(Target):
             self._pidfd = os.pidfd_open(self._pid)
         except (OSError, OverflowError):
             raise NotFound(f"there is no process {self._pid}", "ps -e") from None
-        self._undone_at_exit.callback(os.close, self._pidfd)
-        self._undone_at_exit.enter_context(self._stop)
+        self._exit_stack.callback(os.close, self._pidfd)
+        self._exit_stack.enter_context(self._stop)
         return self
 
     def scan(self, clock_offset: int, max_args: int, cgroup_ids: dict[str, int]) -> list[Seen]:
@@ -145,7 +145,7 @@ class CommandTarget(Target):
         self._inside = inside or nullcontext()
 
     def __enter__(self) -> CommandTarget:
-        self._undone_at_exit.enter_context(ignored(ALL_STOP_SIGNALS))
+        self._exit_stack.enter_context(ignored(ALL_STOP_SIGNALS))
         return self
 
     def scan(self, clock_offset: int, max_args: int, cgroup_ids: dict[str, int]) -> list[Seen]:

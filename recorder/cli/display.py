@@ -8,7 +8,7 @@ from collections.abc import Callable
 from types import TracebackType
 
 from ..capture.recorder import Status
-from .live_status import Quiet
+from .live_status import QuietStatus
 
 _MOST_WAITING = 100  # calls that wait for a stopped terminal; further ones are dropped
 _LEAVE_SECONDS = 1.0
@@ -18,7 +18,7 @@ _STATUS_SECONDS = 0.25
 class Display:
     """An Observer that passes its calls to another Observer, which can block on its terminal."""
 
-    def __init__(self, shown: Quiet) -> None:
+    def __init__(self, shown: QuietStatus) -> None:
         self._shown = shown
         self._calls: queue.Queue[Callable[[], None] | None] = queue.Queue(_MOST_WAITING)
         self._next = 0.0

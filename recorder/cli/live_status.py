@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 _PLAIN_SECONDS = 10.0
 
 
-class Quiet:
+class QuietStatus:
     """Shows nothing."""
 
     shows_status = False
 
-    def __enter__(self) -> Quiet:
+    def __enter__(self) -> QuietStatus:
         return self
 
     def __exit__(
@@ -46,7 +46,7 @@ class Quiet:
         say(text)
 
 
-class Plain(Quiet):
+class PlainStatus(QuietStatus):
     """A line at the start, then one every ten seconds."""
 
     shows_status = True
@@ -67,7 +67,7 @@ class Plain(Quiet):
             say(f"{status.elapsed:.0f} s: {describe_status(status, self._rate.update(status))}")
 
 
-class OfStream(Quiet):
+class StreamStatus(QuietStatus):
     """A line when events begin to be collected."""
 
     def __init__(self, options: RecordOptions) -> None:
@@ -77,7 +77,7 @@ class OfStream(Quiet):
         say(f"streaming, {_until(self._options)}")
 
 
-class OfReplay(Quiet):
+class ReplayStatus(QuietStatus):
     """A line at the start: how much time the events took says nothing of how long it takes to read them."""
 
     def __init__(self, options: RecordOptions) -> None:
@@ -87,7 +87,7 @@ class OfReplay(Quiet):
         say(f"recording {recording_id} goes to {self._options.db}, until the stream ends")
 
 
-class Live(Plain):
+class LiveStatus(PlainStatus):
     """A progress bar that is redrawn four times a second and is erased at the end."""
 
     def __init__(self, options: RecordOptions) -> None:
@@ -155,12 +155,12 @@ def _until(options: RecordOptions) -> str:
     return "until Ctrl-C" if options.duration is None else f"for {options.duration:g} s"
 
 
-def choose_observer(options: RecordOptions, quiet: bool) -> Quiet:
+def choose_observer(options: RecordOptions, quiet: bool) -> QuietStatus:
     """Returns the observer that suits stderr: a terminal, or anything else."""
     if quiet:
-        return Quiet()
+        return QuietStatus()
     # A line that is redrawn would overwrite log lines.
-    return Live(options) if sys.stderr.isatty() and not log.is_verbose() else Plain(options)
+    return LiveStatus(options) if sys.stderr.isatty() and not log.is_verbose() else PlainStatus(options)
 
 
 def describe_status(status: Status, rate: float) -> str:
@@ -191,7 +191,7 @@ def describe_completeness(summary: Summary) -> str:
     if lost:
         share = lost / sum(summary.counts.attempted)
         return f"LOST {lost:,} events ({share:.1%}): all counts are a lower bound; a larger --buffer-mib helps"
-    if summary.is_broken_off:
+    if summary.is_interrupted:
         return "broken off: what came later is missing"
     if not summary.counts.are_known:
         return "it isn't known whether events were lost"
@@ -205,7 +205,7 @@ def describe_kept_short(summary: Summary) -> str:
     number = summary.counts.kept_short
     return (
         f"; {number:,} processes that ended sooner than --min-lifetime are in it, for they could not be held back:"
-        f" that takes at most {min_lifetime.HELD_BYTES >> 20} MiB"
+        f" that takes at most {min_lifetime.BUFFER_BYTES >> 20} MiB"
         if number
         else ""
     )

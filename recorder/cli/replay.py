@@ -44,7 +44,7 @@ def replay(events: Events = None, db: NewDb = DEFAULT_DB, name: Name = None, qui
     file_check.check_writable(db)
     upgrade.before_writing(db, quiet)
     options = RecordOptions(db=db, name=name)
-    shown = live_status.Quiet() if quiet else live_status.OfReplay(options)
+    shown = live_status.QuietStatus() if quiet else live_status.ReplayStatus(options)
     with _opened(events) as (descriptor, called), Display(shown) as observer:
         summary = replaying.replay(descriptor, called, options, observer)
     if not quiet:

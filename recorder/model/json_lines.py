@@ -19,7 +19,7 @@ Line: TypeAlias = Event | Note
 
 _TYPES: dict[str, type[Line]] = {**{kind.letter: kind.type for kind in ALL_KINDS}, **NOTE_LETTERS}
 _LETTERS = {type: letter for letter, type in _TYPES.items()}
-_INTEGERS = 1 << 63  # from here on SQLite can't keep them
+_INTEGER_LIMIT = 1 << 63  # from here on SQLite can't keep them
 
 
 def encode(line: Line) -> dict[str, Any]:
@@ -63,25 +63,25 @@ def decode(line: dict[str, Any]) -> Line:
     try:
         kind = _TYPES[line["event"]]
         if kind is Head:
-            host = HostDescription(**_read(HostDescription, line))
-            return Head(**_read(Head, line | {"host": host}))
-        return kind(**_read(kind, line))
+            host = HostDescription(**_read_fields(HostDescription, line))
+            return Head(**_read_fields(Head, line | {"host": host}))
+        return kind(**_read_fields(kind, line))
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(f"not an event: {json.dumps(line)[:80]} ({error!r})") from error
 
 
-_Checks: TypeAlias = dict[str, tuple[type, ...]]
+_FieldTypes: TypeAlias = dict[str, tuple[type, ...]]
 
 
-def _checks_of(kind: type) -> _Checks:
+def _field_types(kind: type) -> _FieldTypes:
     """By name of a field, the types that it may have."""
     hints = {name: hint for name, hint in get_type_hints(kind).items() if hint is not type(Any)}
     return {name: get_args(hint) if isinstance(hint, UnionType) else (hint,) for name, hint in hints.items()}
 
 
-_FIELDS: dict[type, _Checks] = {
-    **{kind: _checks_of(kind) for kind in (*_LETTERS, HostDescription)},
-    Head: _checks_of(Head) | {"options": (dict,)},
+_FIELDS: dict[type, _FieldTypes] = {
+    **{kind: _field_types(kind) for kind in (*_LETTERS, HostDescription)},
+    Head: _field_types(Head) | {"options": (dict,)},
 }
 _OPTIONAL: dict[type, frozenset[str]] = {
     **{kind: frozenset(kind._field_defaults) for kind in _LETTERS},
@@ -89,20 +89,22 @@ _OPTIONAL: dict[type, frozenset[str]] = {
 }
 
 
-def _read(kind: type, line: Mapping[str, Any]) -> dict[str, Any]:
+def _read_fields(kind: type, line: Mapping[str, Any]) -> dict[str, Any]:
     """The fields of this kind in a line. Those that it doesn't know are left alone."""
     optional = _OPTIONAL[kind]
     return {
-        name: _value(name, line, types) for name, types in _FIELDS[kind].items() if name in line or name not in optional
+        name: _read_value(name, line, types)
+        for name, types in _FIELDS[kind].items()
+        if name in line or name not in optional
     }
 
 
-def _value(name: str, line: Mapping[str, Any], types: tuple[type, ...]) -> Any:
+def _read_value(name: str, line: Mapping[str, Any], types: tuple[type, ...]) -> Any:
     """A field as it was, of one of these types."""
     value = line[name]
     if type(value) is int:
-        least = GREATEST if name.endswith("_ns") else _INTEGERS - 1
-        if not -least <= value <= least:
+        limit = GREATEST if name.endswith("_ns") else _INTEGER_LIMIT - 1
+        if not -limit <= value <= limit:
             raise ValueError(f"{name} is {value}")
     elif type(value) is str:
         if bytes in types:

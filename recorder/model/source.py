@@ -58,13 +58,13 @@ class Source(Protocol):
         """Gives everything back. Can be called more than once."""
 
 
-class Replay:
+class MemorySource:
     """Plays events from memory, some at each drain."""
 
     def __init__(self, events: Iterable[Event], batch: int = 1000, counts: Counts | None = None) -> None:
         self._events = iter(events)
         self._batch = batch
-        self._given = counts
+        self._fixed_counts = counts
         self._seen = [0] * len(KERNEL_KINDS)
         self.exhausted = False
 
@@ -87,7 +87,7 @@ class Replay:
         return not self.exhausted
 
     def counts(self) -> Counts:
-        return self._given or Counts(attempted=tuple(self._seen))
+        return self._fixed_counts or Counts(attempted=tuple(self._seen))
 
     def stop_intake(self) -> None:
         """A replay ends by itself."""

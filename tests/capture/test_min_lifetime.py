@@ -8,14 +8,14 @@ from support import MS, at, exec_, exit_, fork, free, seen
 
 from webpf.capture.min_lifetime import MinLifetimeFilter
 from webpf.model.events import Event
-from webpf.model.source import Counts, Replay
+from webpf.model.source import Counts, MemorySource
 
 MIN_MS = 100
 
 
 def sifted(events: list[Event], now_ms: float, since_ms: float = 0) -> tuple[list[Event], Counts]:
     """What passes of these events by that time, and what is counted."""
-    source = MinLifetimeFilter(Replay(events), MIN_MS * MS, at(since_ms), lambda: at(now_ms))
+    source = MinLifetimeFilter(MemorySource(events), MIN_MS * MS, at(since_ms), lambda: at(now_ms))
     return source.drain(), source.counts()
 
 
@@ -49,7 +49,7 @@ def test_a_pid_that_is_used_again() -> None:
 def test_at_the_end_who_is_young_stays() -> None:
     """He may last yet; but not who has ended by then."""
     events: list[Event] = [fork(7, 0), fork(8, 0), exit_(8, 0, 1)]
-    source = MinLifetimeFilter(Replay(events), MIN_MS * MS, at(0), lambda: at(10))
+    source = MinLifetimeFilter(MemorySource(events), MIN_MS * MS, at(0), lambda: at(10))
     source.stop_intake()
     assert source.drain() == [fork(7, 0)]
 
@@ -62,7 +62,7 @@ def test_nothing_gets_lost(lives: list[tuple[int, int]], batch: int) -> None:
         events += [fork(100 + number, number), exec_(100 + number, number, number + 0.5)]
         events += [exit_(100 + number, number, number + lifetime), free(100 + number, number, number + lifetime + 1)]
     events.sort(key=lambda event: event.time_ns)
-    replay = Replay(events, batch)
+    replay = MemorySource(events, batch)
     last_of_batches = [events[:batch][-1], *events[2 * batch - 1 :: batch], *events[-1:]] if events else []
     times = iter([at(0), *(event.time_ns for event in last_of_batches)])
     source = MinLifetimeFilter(replay, MIN_MS * MS, at(0), lambda: next(times, at(10_000)))

@@ -20,7 +20,7 @@ from webpf.capture.redaction import RedactedSource, Redaction
 from webpf.errors import UsageError
 from webpf.model import argv as quoting
 from webpf.model.events import Event
-from webpf.model.source import Replay
+from webpf.model.source import MemorySource
 
 Webpf = Callable[..., "subprocess.CompletedProcess[str]"]
 Start = Callable[..., Recorder]
@@ -116,7 +116,7 @@ def test_facts_of_other_kinds_pass() -> None:
         (Redaction(no_args=True), [None, None, None]),
         (Redaction(no_args=True, patterns=["s3"]), [None, None, None]),
     ):
-        result: list[Any] = RedactedSource(Replay(events), redaction).drain()
+        result: list[Any] = RedactedSource(MemorySource(events), redaction).drain()
         assert [event.argv for event in result[1:]] == argvs
         assert [type(event) for event in result] == [type(event) for event in events]
         assert result[0] == events[0]

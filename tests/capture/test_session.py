@@ -14,7 +14,7 @@ from webpf.host import clock
 from webpf.host.procfs import State
 from webpf.model.events import Event, Exec, Exit, Fork, Free
 from webpf.model.known_processes import MAX_GIVEN_UP
-from webpf.model.source import Counts, Replay
+from webpf.model.source import Counts, MemorySource
 from webpf.storage.recording_file import RecordingFile
 from webpf.storage.verify import verify
 
@@ -35,15 +35,15 @@ def test_what_was_never_freed_is_let_go_of_once_it_is_long_gone(tmp_path: Path) 
         exit_(102, 2, 5),
     ]
     file = RecordingFile(tmp_path / "webpf.db")
-    session = Session(Replay(events), file.begin(recording_values()), Machine(states.__getitem__))
-    session.take_in(session.source.drain())
+    session = Session(MemorySource(events), file.begin(recording_values()), Machine(states.__getitem__))
+    session.add_events(session.source.drain())
     session.forget_unfreed()
     assert held() == {100, 101, 102}
-    session.take_in([free(102, 2, 90)])
+    session.add_events([free(102, 2, 90)])
     states[101] = "gone"
     session.forget_unfreed()
     assert held() == {101}
-    session.take_in([free(101, 1, 99)])
+    session.add_events([free(101, 1, 99)])
     session.forget_unfreed()
     assert (held(), session._gone) == (set(), set())
     session.writer.write_counts(session.source.counts(), 0)
@@ -55,7 +55,7 @@ def test_a_recording_ends_with_what_it_still_took_in(tmp_path: Path) -> None:
     """Not with a moment after intake stopped, of which it knows nothing; and a free belongs to an end before it."""
     file = RecordingFile(tmp_path / "webpf.db")
     events: list[Event] = [fork(100, 0), exit_(100, 0, 5), free(100, 0, 9)]
-    session = Session(Replay(events, batch=1), file.begin(recording_values()), Machine(lambda pid: "gone"))
+    session = Session(MemorySource(events, batch=1), file.begin(recording_values()), Machine(lambda pid: "gone"))
     assert session.finish() == at(5)
     assert [row["ended_ns"] for row in file.db["recordings"].rows] == [at(5)]
     file.close()
@@ -65,7 +65,7 @@ END = 1000
 """When the recordings below end, in ms since T0."""
 
 
-class Latecomers(Replay):
+class Latecomers(MemorySource):
     """A source that brings some events, in batches, only after intake was stopped."""
 
     def __init__(self, events: list[Event], later: list[list[Event]]) -> None:
@@ -93,7 +93,7 @@ def finished(db: Path, events: list[Event], *later: list[Event], gone: Iterable[
     offset = at(END) - clock.boot_ns()
     machine = Machine(lambda pid: "gone" if pid in gone else "alive", offset)
     session = Session(Latecomers(events, list(later)), file.begin(recording_values()), machine)
-    session.take_in(session.source.drain())
+    session.add_events(session.source.drain())
     session.finish()
     assert session.counts.arrived == session.writer.written
     rows = file.db["processes"].rows_where(order_by="pid")
@@ -139,11 +139,11 @@ def test_a_start_that_only_a_late_free_tells_is_not_taken_over(tmp_path: Path) -
 
 def test_a_free_that_comes_after_all_for_who_was_given_up(tmp_path: Path) -> None:
     file = RecordingFile(tmp_path / "db")
-    session = Session(Replay([]), file.begin(recording_values()), Machine(lambda pid: "gone"))
-    session.take_in([fork(100, 0), exit_(100, 0, 3)])
+    session = Session(MemorySource([]), file.begin(recording_values()), Machine(lambda pid: "gone"))
+    session.add_events([fork(100, 0), exit_(100, 0, 3)])
     for _ in range(2):
         session.forget_unfreed()
-    session.take_in([free(100, 0, 200_000, cpu_ms=3)])
+    session.add_events([free(100, 0, 200_000, cpu_ms=3)])
     session.writer.write_counts(Counts((1, 0, 1, 1)), 0)
     assert [row["cpu_ns"] for row in file.db["processes"].rows] == [3 * MS]
     file.close()
@@ -154,9 +154,9 @@ def test_a_free_that_never_comes_costs_no_memory_for_ever(tmp_path: Path) -> Non
     """Also where pids come round so soon that no sweep sees a process that was never freed."""
     file = RecordingFile(tmp_path / "db")
     writer = file.begin(recording_values())
-    session = Session(Replay([]), writer, Machine())
+    session = Session(MemorySource([]), writer, Machine())
     for round in range(2 * MAX_GIVEN_UP):
-        session.take_in([fork(100, round), exit_(100, round, round + 0.5)])
+        session.add_events([fork(100, round), exit_(100, round, round + 0.5)])
         if round % 1000 == 0:
             session.forget_unfreed()
     session.forget_unfreed()
