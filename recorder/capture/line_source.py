@@ -1,4 +1,4 @@
-"""A stream of events from lines of JSON, as `webpf stream` prints them: from a file, or while they come."""
+"""A Source that reads the lines of JSON that `webpf stream` prints, from a file or from a pipe."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from ..model.source import Counts
 from ..model.stream_notes import CgroupPath, DirectoryPath, Head, StreamCounts
 from .replayed_machine import ReplayedMachine
 
-_BATCH, _BATCH_BYTES = 1000, 4 * MIB  # lines at one drain(), and their bytes
-_REMEMBERED = 32768  # events among which doubles are looked for, and as many before them
+_BATCH, _BATCH_BYTES = 1000, 4 * MIB  # limits of one drain(): lines, and bytes
+_REMEMBERED = 32768  # at least so many of the last events are compared with a new one, to drop duplicates
 _PAUSE_SECONDS = 0.01
 
 
 class LineSource:
-    """A Source of lines. machine: gets all that isn't an event. first: lines that were read before.
+    """A Source of the events in lines. machine: gets the lines that aren't events. first: lines that were already read.
 
-    An event that comes twice counts once. failure: what is wrong with the line at which it has ended.
+    Duplicates of an event are dropped. failure: the error in the line at which reading stopped; None if there is none.
     """
 
     def __init__(self, lines: LineReader, machine: ReplayedMachine, first: Iterable[Line] = ()) -> None:
@@ -39,11 +39,11 @@ class LineSource:
 
     @property
     def is_exhausted(self) -> bool:
-        """Whether nothing more comes."""
+        """Whether the end of the lines has been reached, or a line that can't be read."""
         return self.failure is not None or (self._lines.is_at_end and not self._lines.has_more and not self._first)
 
     def wait(self, seconds: float) -> None:
-        # Called again though nothing was taken: there is no room for it, or no more of it.
+        # A second wait() without a drain(): the writer has no room. Or the lines have ended.
         if self._is_waiting or self.is_exhausted:
             time.sleep(min(seconds, _PAUSE_SECONDS))
         else:
@@ -77,7 +77,7 @@ class LineSource:
 
     def _handle(self, line: Line, events: list[Event]) -> None:
         if isinstance(line, Head):
-            raise DataError(f"line {self._lines.number}: another stream begins here; replay each by itself")
+            raise DataError(f"line {self._lines.number}: another stream begins here; replay each stream separately")
         if isinstance(line, CgroupPath | DirectoryPath | StreamCounts):
             self._machine.take_note(line)
             return
@@ -96,7 +96,7 @@ class LineSource:
         return not self._is_stopped and self.failure is None and self._lines.has_more
 
     def counts(self) -> Counts:
-        """As the stream says. What it says was reported, and hasn't come, is lost."""
+        """Returns the counts of the stream. Events that the stream has counted but doesn't contain count as lost."""
         reported = self._machine.counts
         if self._machine.head is None or reported is None:
             return Counts(tuple(self._seen), are_known=self._machine.head is not None)
@@ -114,11 +114,11 @@ class LineSource:
         self._is_stopped = True
 
     def close(self) -> None:
-        """The descriptor is the caller's."""
+        """Does nothing: the caller closes the descriptor."""
 
 
 def parse_line(lines: LineReader, raw: bytes) -> Line:
-    """The line that was taken last. Raises DataError with its number if it isn't one of a stream."""
+    """Parses the line that was taken last. Raises DataError with its number if it is not a line of a stream."""
     try:
         return json_lines.parse(raw)
     except DataError as error:

@@ -1,4 +1,4 @@
-"""This machine, as the surroundings of a recording: its clock, /proc, cgroups and working directories."""
+"""The Surroundings of a live recording: this machine's clock, /proc, cgroups and working directories."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 
 
 class LiveMachine:
-    """This machine; see Surroundings for what it tells.
+    """This machine. Surroundings describes the methods.
 
-    target: which processes are looked for in /proc. redaction: what is left out of their arguments, of which at most
-    max_args bytes are kept. clock_offset: ns from boot time to Unix time. min_age_ns: rescan() leaves out processes
-    that are younger. workers: look at directories where this process has no supervisor.
+    target: scans /proc for the recorded processes. redaction: applied to their arguments, of which at most max_args
+    bytes are kept. clock_offset: ns from boot time to Unix time. min_age_ns: rescan() skips younger processes.
+    workers: look up directories if this process has no supervisor.
     """
 
     sweep_seconds = 60.0
@@ -65,14 +65,14 @@ class LiveMachine:
         events: list[Event] = []
         while batch := source.drain():
             events += batch
-            if not source.has_more() or batch[-1].time_ns > until_ns:  # what came later can't be in both
+            if not source.has_more() or batch[-1].time_ns > until_ns:  # later events can't be duplicates of the scan
                 break
         return Snapshot([*procfs.drop_duplicates(alive, events), *events], until_ns, paths)
 
     def rescan(self) -> Scan:
-        """With filters, the kernel side reports a process only at its next exec or its end. Those that match are here.
+        """Returns the processes that match the filters now, with the paths of their cgroups; none without filters.
 
-        Without filters there are none.
+        The BPF programs report a process that didn't match at its fork only at its next exec or exit.
         """
         if not self._target.filters.active:
             return NOTHING_SEEN
@@ -102,7 +102,7 @@ class LiveMachine:
             return PathLookup(self._workers.ours, self._workers.fork)
         if supervised is None:
             return None
-        # What starts the command is asked about too: it is where the command begins.
+        # The supervisor and this process are in the directory in which the command starts.
         own_pids = [os.getppid(), os.getpid()]
         return PathLookup(supervised.lookups, lambda: supervised.channel.send(channel.WORKER), own_pids)
 

@@ -1,10 +1,10 @@
 """`--min-lifetime`: buffers a process's events until it is old enough to keep; discards them if it exits first.
 
-This is done in user space, since the kernel side can't buffer what varies in size. So it saves space in the file, but
-not the recorder's time.
+This is done in user space, because BPF programs can't buffer data of varying size. So it saves space in the file, but
+no time of the recorder.
 
-The buffer has a bound in bytes. Beyond it, the events of the oldest processes pass early: nothing is lost, but a
-process that exits too soon after that is kept. The number of these is counted.
+The buffer is limited to 64 MiB. If it is full, the events of the oldest processes pass early: no event is lost, but
+processes that end too soon after that are kept. They are counted in `kept_short`.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from ..model.source import Counts, Source
 _Identity: TypeAlias = tuple[int, int]  # pid, start_ns
 BUFFER_BYTES = 64 * MIB
 _DROPPED_BYTES = 16 * MIB
-_AT_ONCE = 4 * MIB  # of buffered events, at one drain()
-_EVENT, _PROCESS = 600, 500  # bytes of an event without its texts, and of a process in the buffer
+_AT_ONCE = 4 * MIB  # of buffered events that one drain() returns
+_EVENT, _PROCESS = 600, 500  # bytes of an event without filename and argv, and of a process in the buffer
 
 
 class MinLifetimeFilter:
-    """A Source without the processes that started at since_ns or later, and lived shorter than min_ns.
+    """A Source that leaves out processes that started at since_ns or later and lived for less than min_ns.
 
-    now: Unix ns by the clock of the events.
+    now: returns Unix ns by the clock of the events.
     """
 
     def __init__(self, source: Source, min_ns: int, since_ns: int, now: Callable[[], int]) -> None:
@@ -36,13 +36,13 @@ class MinLifetimeFilter:
         self._min_ns = min_ns
         self._since_ns = since_ns
         self._now = now
-        self._buffer: dict[_Identity, list[Event]] = {}  # the oldest first: in the order of their first events
+        self._buffer: dict[_Identity, list[Event]] = {}  # in the order of the first events of the processes
         self._buffer_bytes = 0  # of _buffer
-        self._released = 0  # bytes that left it since the source was drained
-        self._ready: deque[Event] = deque()  # what passes, where it is too much at once
-        self._passed_start_ns = 0  # processes that started until then pass, however young
+        self._released = 0  # bytes that left the buffer since the source was drained
+        self._ready: deque[Event] = deque()  # events that pass, but were too many for the last drain()
+        self._passed_start_ns = 0  # processes that started at this time or earlier pass, even if they are young
         self._kept_short = 0
-        # Discarded processes whose free is still to come; for some it never does.
+        # Discarded processes whose free event has not come yet. For some it never comes.
         self._dropped: BoundedDict[_Identity, None] = BoundedDict(_DROPPED_BYTES)
         self._discarded = [0] * len(KERNEL_KINDS)
         self._is_buffering = True
@@ -65,10 +65,10 @@ class MinLifetimeFilter:
         return batch
 
     def _next_passed(self) -> list[Event]:
-        """Events that pass; none only if the source has no more."""
+        """Returns the next events that pass. The list is empty only if the source has no more."""
         passed: list[Event] = []
         while True:
-            now = self._now()  # before: all that have ended by then are in what is drained
+            now = self._now()  # before the drain: it brings all exits until this time
             for event in self._source.drain():
                 self._handle(event, passed)
             if self._buffer_bytes > BUFFER_BYTES:
@@ -106,7 +106,7 @@ class MinLifetimeFilter:
             passed.append(event)
 
     def _release(self, identity: _Identity) -> list[Event]:
-        """Take the events of a process out of the buffer."""
+        """Takes the events of a process out of the buffer and returns them."""
         events = self._buffer.pop(identity, [])
         if events:
             size = sum(map(_size, events)) + _PROCESS
@@ -115,7 +115,7 @@ class MinLifetimeFilter:
         return events
 
     def _make_room(self, passed: list[Event]) -> None:
-        """Pass the oldest until half of the buffer is free, and with them all that started before the last of them."""
+        """Passes the oldest processes until half of the buffer is free, and all that started before one of these."""
         for identity in list(self._buffer):
             if self._buffer_bytes > BUFFER_BYTES // 2:
                 self._passed_start_ns = max(self._passed_start_ns, identity[1])
@@ -132,7 +132,7 @@ class MinLifetimeFilter:
         self._discarded[NUMBERS[type(event)]] += 1
 
     def _take_old_enough(self, now: int) -> list[Event]:
-        """Take out the events of processes that are old enough by now; after the end of intake, of all."""
+        """Takes the events of processes that are old enough out of the buffer; after the end of intake, all events."""
         old: list[Event] = []
         for identity in list(self._buffer):
             if self._is_buffering and now - identity[1] < self._min_ns:
@@ -145,7 +145,7 @@ class MinLifetimeFilter:
 
     def stop_intake(self) -> None:
         self._source.stop_intake()
-        self._is_buffering = False  # processes that are still young may yet last
+        self._is_buffering = False  # processes that are still running can live longer than min_ns
 
     def detach(self) -> None:
         self._source.detach()

@@ -21,7 +21,7 @@ _PLAIN_SECONDS = 10.0
 
 
 class QuietStatus:
-    """Shows nothing."""
+    """Shows only messages."""
 
     shows_status = False
 
@@ -47,7 +47,7 @@ class QuietStatus:
 
 
 class PlainStatus(QuietStatus):
-    """A line at the start, then one every ten seconds."""
+    """Prints a line at the start and one every ten seconds."""
 
     shows_status = True
 
@@ -59,7 +59,7 @@ class PlainStatus(QuietStatus):
     def started(self, recording_id: int, others: int) -> None:
         say(f"recording {recording_id} goes to {self._options.db}, {_until(self._options)}")
         if others:
-            say(f"{others} more recording goes to this file: both go on, each under its own number")
+            say(f"{others} more recording goes to this file; each has its own number")
 
     def status(self, status: Status) -> None:
         if status.elapsed >= self._next:
@@ -68,7 +68,7 @@ class PlainStatus(QuietStatus):
 
 
 class StreamStatus(QuietStatus):
-    """A line when events begin to be collected."""
+    """Prints a line when the stream starts."""
 
     def __init__(self, options: RecordOptions) -> None:
         self._options = options
@@ -78,7 +78,7 @@ class StreamStatus(QuietStatus):
 
 
 class ReplayStatus(QuietStatus):
-    """A line at the start: how much time the events took says nothing of how long it takes to read them."""
+    """Prints a line at the start. There is no progress, because the length of the stream isn't known."""
 
     def __init__(self, options: RecordOptions) -> None:
         self._options = options
@@ -88,7 +88,7 @@ class ReplayStatus(QuietStatus):
 
 
 class LiveStatus(PlainStatus):
-    """A progress bar that is redrawn four times a second and is erased at the end."""
+    """Shows a progress bar that is redrawn four times a second and erased at the end."""
 
     def __init__(self, options: RecordOptions) -> None:
         super().__init__(options)
@@ -186,13 +186,13 @@ def print_summary(summary: Summary) -> None:
 
 
 def describe_completeness(summary: Summary) -> str:
-    """Returns `complete`, or says what is missing."""
+    """Returns a text that says whether the recording is complete, or what is missing."""
     lost = sum(summary.counts.lost)
     if lost:
         share = lost / sum(summary.counts.attempted)
         return f"LOST {lost:,} events ({share:.1%}): all counts are a lower bound; a larger --buffer-mib helps"
     if summary.is_interrupted:
-        return "broken off: what came later is missing"
+        return "interrupted: later events are missing"
     if not summary.counts.are_known:
         return "it isn't known whether events were lost"
     if not summary.complete:
@@ -204,8 +204,8 @@ def describe_kept_short(summary: Summary) -> str:
     """Returns how many short processes --min-lifetime could not leave out; '' if there are none."""
     number = summary.counts.kept_short
     return (
-        f"; {number:,} processes that ended sooner than --min-lifetime are in it, for they could not be held back:"
-        f" that takes at most {min_lifetime.BUFFER_BYTES >> 20} MiB"
+        f"; has {number:,} processes that ended sooner than --min-lifetime, because the buffer"
+        f" of {min_lifetime.BUFFER_BYTES >> 20} MiB was full"
         if number
         else ""
     )

@@ -174,7 +174,7 @@ def _record_command(options: RecordOptions, command: Command, quiet: bool) -> in
         if not command.has_started:
             raise
         message = error.message if isinstance(error, WebpfError) else f"the recorder failed: {error!r}"
-        say(message if command.has_ended() else f"{message}; the command goes on, unrecorded")
+        say(message if command.has_ended() else f"{message}; the command continues, but is not recorded")
     return 0
 
 

@@ -1,4 +1,4 @@
-"""Lines of JSON: what `webpf stream` prints, and `webpf replay` reads."""
+"""Lines of JSON, which `webpf stream` prints and `webpf replay` reads."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ Line: TypeAlias = Event | Note
 
 _TYPES: dict[str, type[Line]] = {**{kind.letter: kind.type for kind in ALL_KINDS}, **NOTE_LETTERS}
 _LETTERS = {type: letter for letter, type in _TYPES.items()}
-_INTEGER_LIMIT = 1 << 63  # from here on SQLite can't keep them
+_INTEGER_LIMIT = 1 << 63  # SQLite can't store this number or larger ones
 
 
 def encode(line: Line) -> dict[str, Any]:
-    """One line as a JSON object that begins with `event`, and where there are such with pid and comm.
+    """Returns a line as a JSON object. The first key is `event`; pid and comm follow, if the line has them.
 
     `event` is F (fork), X (exec), E (exit), R (free: the task was released), A (alive at the start) or G (gone at
-    the end); or H (the machine), C (path of a cgroup), D (path of a directory) or N (numbers of events). argv is
-    base64, for it may hold any bytes; `args` is the same for people. A filename or path that is no UTF-8 has what isn't
-    escaped, and is there as filename_base64 or path_base64 too.
+    the end); or H (the machine), C (path of a cgroup), D (path of a directory) or N (counts of events). argv is
+    base64, because it can have any bytes; `args` is the same for people. In a filename or path that is not UTF-8,
+    invalid bytes are escaped, and filename_base64 or path_base64 has the exact bytes.
     """
     fields = line._asdict()
     head: dict[str, Any] = {"event": _LETTERS[type(line)]}
@@ -46,7 +46,7 @@ def encode(line: Line) -> dict[str, Any]:
 
 
 def parse(line: bytes) -> Line:
-    """What one line of JSON says. Raises DataError if it isn't one of a stream."""
+    """Parses one line of JSON. Raises DataError if it is not a line of a stream."""
     try:
         fields = json.loads(line, parse_constant=_refuse)
     except (ValueError, RecursionError) as error:
@@ -55,11 +55,11 @@ def parse(line: bytes) -> Line:
 
 
 def _refuse(constant: str) -> None:
-    raise ValueError(f"{constant} is no JSON")
+    raise ValueError(f"{constant} is not JSON")
 
 
 def decode(line: dict[str, Any]) -> Line:
-    """What encode() made this object of. Raises DataError if it is nothing that it makes, or can't be kept."""
+    """Reverses encode(). Raises DataError if encode() can't have made the object, or SQLite can't store its values."""
     try:
         kind = _TYPES[line["event"]]
         if kind is Head:
@@ -74,7 +74,7 @@ _FieldTypes: TypeAlias = dict[str, tuple[type, ...]]
 
 
 def _field_types(kind: type) -> _FieldTypes:
-    """By name of a field, the types that it may have."""
+    """Returns the allowed types of each field, by its name."""
     hints = {name: hint for name, hint in get_type_hints(kind).items() if hint is not type(Any)}
     return {name: get_args(hint) if isinstance(hint, UnionType) else (hint,) for name, hint in hints.items()}
 
@@ -90,7 +90,7 @@ _OPTIONAL: dict[type, frozenset[str]] = {
 
 
 def _read_fields(kind: type, line: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of this kind in a line. Those that it doesn't know are left alone."""
+    """Returns the fields of this kind in a line. Ignores unknown fields."""
     optional = _OPTIONAL[kind]
     return {
         name: _read_value(name, line, types)
@@ -100,7 +100,7 @@ def _read_fields(kind: type, line: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _read_value(name: str, line: Mapping[str, Any], types: tuple[type, ...]) -> Any:
-    """A field as it was, of one of these types."""
+    """Returns the value of a field. Raises TypeError or ValueError if it is not of one of these types."""
     value = line[name]
     if type(value) is int:
         limit = GREATEST if name.endswith("_ns") else _INTEGER_LIMIT - 1
@@ -112,7 +112,7 @@ def _read_value(name: str, line: Mapping[str, Any], types: tuple[type, ...]) -> 
             if encoded is not None:
                 return base64.b64decode(encoded, validate=True)
         if not value.isascii():
-            value = value.encode("utf-8", "backslashreplace").decode()  # JSON can have halves of characters
+            value = value.encode("utf-8", "backslashreplace").decode()  # JSON can have lone surrogates
     if type(value) not in types:
         raise TypeError(f"{name} is {value!r:.40}")
     return value

@@ -131,7 +131,8 @@ def test_a_recorder_that_is_killed(tmp_path: Path) -> None:
                     os.kill(pid, signal.SIGKILL)
         _, errors = process.communicate("go\n", timeout=DEADLINE_SECONDS)
     assert process.returncode == 8
-    assert errors == "webpf: the recorder was ended by signal 9; the command goes on, unrecorded\n"
+    message = "webpf: the recorder was killed by signal 9; the command continues, but is not recorded\n"
+    assert errors == message
 
 
 def children(pid: int) -> list[int]:

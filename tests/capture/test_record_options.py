@@ -69,7 +69,7 @@ def test_each_filter_is_refused_for_one_process(name: str) -> None:
     option = FilterOptions.__dataclass_fields__[name].metadata["option"]
     for options in (RecordOptions(pid=1), RecordOptions(command=("make",))):
         given = RecordOptions(command=options.command, pid=options.pid, filters=FilterOptions(**{name: ("root",)}))
-        with pytest.raises(UsageError, match=f"{option} is for recordings of the whole machine"):
+        with pytest.raises(UsageError, match=f"{option} is only for recordings of the whole machine"):
             given.validate()
 
 
