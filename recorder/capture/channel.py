@@ -1,6 +1,6 @@
 """Messages between the recorder and its supervisor, over a pair of sockets.
 
-A message is a tuple: its name, then values of plain types. They are marshalled, for both ends are the same program.
+A message is a tuple: its name, then values of plain types. `marshal` is enough, since both ends are the same program.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from typing import Any, TypeAlias
 Message: TypeAlias = tuple[Any, ...]
 
 START, WORKER, DONE = "start", "worker", "done"
-"""From the recorder: start this command (launch.Start); fork one more directory worker; I end with this exit code."""
+"""From the recorder: start this command (launch.Start), fork another directory worker, "I exit with this code"."""
 
 STARTED, FAILED, REFUSED, ENDED = "started", "failed", "refused", "ended"
-"""From the supervisor: the command runs (pid), can't be executed (errno), isn't started for a signal came (number),
-has ended (exit code)."""
+"""From the supervisor about the command: it runs (pid), can't be executed (errno), isn't started because a signal came
+before (number), has ended (exit code)."""
 
 _LENGTH = struct.Struct("=Q")
 _CHUNK = 1 << 16
@@ -33,17 +33,20 @@ class Channel:
         self._received = b""
 
     def fileno(self) -> int:
-        """The descriptor, which can be polled."""
+        """Returns the descriptor, for poll(2) and select(2)."""
         return self._end.fileno()
 
     def send(self, *message: Any) -> None:
-        """Send a message; waits until it is taken. Does nothing if the other end is gone."""
+        """Sends a message. Blocks until the socket has room for it. Does nothing if the other end is closed."""
         data = marshal.dumps(message)
         with contextlib.suppress(OSError):
             self._end.sendall(_LENGTH.pack(len(data)) + data, socket.MSG_NOSIGNAL)
 
     def receive(self) -> list[Message] | None:
-        """The messages that have come whole; waits until there is something to read. None: the other end is gone."""
+        """Returns the complete messages that have arrived; None if the other end is closed.
+
+        Blocks until there is something to read. The list is empty if only a part of a message has arrived.
+        """
         try:
             data = self._end.recv(_CHUNK)
         except OSError:
@@ -61,20 +64,20 @@ class Channel:
         return messages
 
     def close(self) -> None:
-        """The other end then receives None."""
+        """Closes this end. The other end then receives None."""
         self._end.close()
 
 
-def pair() -> tuple[Channel, Channel]:
-    """Both ends of a channel."""
-    first, second = sockets(socket.SOCK_STREAM)
+def make_pair() -> tuple[Channel, Channel]:
+    """Returns both ends of a new channel."""
+    first, second = make_socket_pair(socket.SOCK_STREAM)
     return Channel(first), Channel(second)
 
 
-def sockets(kind: int) -> tuple[socket.socket, socket.socket]:
-    """A pair of connected sockets, closed when a program is executed.
+def make_socket_pair(kind: int) -> tuple[socket.socket, socket.socket]:
+    """Returns a pair of connected sockets of this kind (socket.SOCK_STREAM ...), which are closed on exec.
 
-    Their descriptors are above the standard ones: a command whose caller closed those shall find them closed.
+    Their descriptors are 3 or higher: if the caller closed a standard descriptor, the command must find it closed too.
     """
     ends = socket.socketpair(socket.AF_UNIX, kind)
     with ends[0], ends[1]:

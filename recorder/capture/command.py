@@ -1,7 +1,7 @@
-"""The command that is recorded: found by the recorder, started and waited for by its supervisor.
+"""The command that is recorded. The recorder finds its program; the supervisor starts it and waits for it.
 
-It has webpf's terminal, working directory and process group, so that what the terminal sends (Ctrl-C, Ctrl-Z) reaches
-both: it acts as it would without webpf, which waits for it. Its exit code is webpf's.
+The command has webpf's terminal, working directory and process group, so both get the terminal's signals (Ctrl-C,
+Ctrl-Z), and the command acts as it would without webpf. webpf exits with the exit code of the command.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from . import channel
 from .channel import Channel
 from .launch import Start
 
-_MISSING = (errno.ENOENT, errno.ENOTDIR)
+_NO_SUCH_FILE = (errno.ENOENT, errno.ENOTDIR)
 
 
 class Command:
-    """A command line, to be run once. invoker: the user to run it as; None: the user of webpf."""
+    """A command line that is run once. invoker: the user to run it as; None: the user that runs webpf."""
 
     def __init__(self, argv: Sequence[str], invoker: Invoker | None = None) -> None:
         self.argv = list(argv)
@@ -34,29 +34,33 @@ class Command:
         self._code: int | None = None
 
     def check(self) -> None:
-        """Raises CommandNotFound or CannotExecute for what can't be run, as far as that can be seen beforehand."""
-        there = [path for path in map(Path, map(os.fsdecode, self._paths())) if _exists(path)]
-        if not there:
+        """Raises CommandNotFound or CannotExecute if the file system shows that the command can't be run."""
+        existing = [path for path in map(Path, map(os.fsdecode, self._candidate_paths())) if _exists(path)]
+        if not existing:
             raise CommandNotFound(f"{self.argv[0]}: no such command")
-        if not any(os.access(path, os.X_OK) and not path.is_dir() for path in there):
+        if not any(os.access(path, os.X_OK) and not path.is_dir() for path in existing):
             raise CannotExecute(
-                f"{there[0]}: {'is a directory, no program' if there[0].is_dir() else 'may not be executed'}"
+                f"{existing[0]}: {'is a directory, not a program' if existing[0].is_dir() else 'is not executable'}"
             )
 
-    def _paths(self) -> list[bytes]:
-        """Where it may be, in order."""
+    def _candidate_paths(self) -> list[bytes]:
+        """Returns the paths at which the program can be, in the order in which they are tried."""
         name = os.fsencode(self.argv[0])
         if b"/" in name:
             return [name]
-        given = (entry[5:] for entry in self._environment if entry.startswith(b"PATH="))
-        folders = next(given, os.fsencode(os.defpath))
+        path_values = (entry[5:] for entry in self._environment if entry.startswith(b"PATH="))
+        folders = next(path_values, os.fsencode(os.defpath))
         return [(folder.rstrip(b"/") + b"/" if folder else b"./") + name for folder in folders.split(b":")]
 
     def start(self, supervisor: Channel) -> None:
-        """Has it started. Raises CommandNotFound or CannotExecute, and Signalled if it was asked to end before."""
-        who = self._invoker
-        ids = (who.uid, who.gid, who.groups) if who else None
-        start = Start([os.fsencode(word) for word in self.argv], self._paths(), self._environment, ids)
+        """Asks the supervisor to start the command, and waits until it has.
+
+        Raises CommandNotFound, CannotExecute, Signalled if a signal came before the start, or Unavailable if the
+        supervisor is gone.
+        """
+        user = self._invoker
+        ids = (user.uid, user.gid, user.groups) if user else None
+        start = Start([os.fsencode(word) for word in self.argv], self._candidate_paths(), self._environment, ids)
         supervisor.send(channel.START, *start)
         self._supervisor = supervisor
         while self.pid is None:
@@ -64,11 +68,11 @@ class Command:
 
     @property
     def has_started(self) -> bool:
-        """Whether it runs, or has run."""
+        """Whether the command is running or has run."""
         return self.pid is not None
 
     def has_ended(self) -> bool:
-        """Whether it has ended, as far as the supervisor has told by now."""
+        """Whether the command has ended. Reads the messages that the supervisor has sent so far; doesn't block."""
         while self._code is None and self._supervisor and select.select([self._supervisor], [], [], 0)[0]:
             self._receive()
         return self._code is not None
@@ -85,16 +89,16 @@ class Command:
                 self._code = value
             elif name == channel.REFUSED:
                 raise Signalled(f"signal {value} came before the command was started", value)
-            elif value in _MISSING:
+            elif value in _NO_SUCH_FILE:
                 raise CommandNotFound(f"{self.argv[0]}: no such command, or its interpreter is missing")
             else:
                 raise CannotExecute(f"{self.argv[0]}: {os.strerror(value)}")
 
 
 def find_command(argv: Sequence[str], as_root: bool) -> Command | None:
-    """The command of a command line, if there is one; under sudo run as the user behind it, unless as_root.
+    """Returns the command for a command line; None if the command line is empty.
 
-    Raises CommandNotFound or CannotExecute.
+    Under sudo, the command runs as the user that called sudo, unless as_root. Raises CommandNotFound or CannotExecute.
     """
     if not argv:
         return None
@@ -106,5 +110,5 @@ def find_command(argv: Sequence[str], as_root: bool) -> Command | None:
 def _exists(path: Path) -> bool:
     try:
         return path.exists()
-    except OSError:  # its folder may not be looked into, or the name is too long
+    except OSError:  # no permission for its folder, or the name is too long
         return False

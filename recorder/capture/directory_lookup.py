@@ -1,4 +1,7 @@
-"""Asks workers for the paths of working directories, and never waits for one that hangs: see directory_worker.py."""
+"""Gets the paths of working directories from worker processes, without waiting for a file system that hangs.
+
+directory_worker.py has the workers.
+"""
 
 from __future__ import annotations
 
@@ -12,17 +15,18 @@ from collections.abc import Callable, Sequence
 from ..host.working_dirs import DirectoryId
 from .directory_worker import LONGEST_MESSAGE
 
-_MOST_WORKERS = 4  # when so many file systems hang, no more paths are looked up
-_SLOW_SECONDS = 0.5  # a worker that takes longer is thought to hang, and another one begins
-_MOST_WAITING = 1024  # directories that wait for a request
-_MOST_ASKED, _MOST_PIDS = 32, 8  # directories of one request, and pids of each: less than LONGEST_MESSAGE
+_MOST_WORKERS = 4  # if as many file systems hang, no more paths are looked up
+_SLOW_SECONDS = 0.5  # after this time without an answer, a file system counts as hanging, and a worker is added
+_MOST_WAITING = 1024  # directories that have not been sent to a worker
+_MOST_ASKED, _MOST_PIDS = 32, 8  # directories in one request, and pids for each: such a request fits LONGEST_MESSAGE
 
 
 class PathLookup:
-    """The recorder's side. requests: its end of the workers' socket; add_worker: starts one more worker.
+    """Sends requests to the workers and takes their answers.
 
-    own_pids: processes that may be in any directory that is asked for. A file system gets its next request when it has
-    answered the one before, so one that hangs keeps one worker.
+    requests: the recorder's end of the workers' socket. add_worker: starts another worker. own_pids: processes of
+    webpf that can be in any of the directories. Each file system has at most one open request, so a file system that
+    hangs blocks only one worker.
     """
 
     def __init__(self, requests: socket.socket, add_worker: Callable[[], None], own_pids: Sequence[int] = ()) -> None:
@@ -31,18 +35,21 @@ class PathLookup:
         self._add_worker = add_worker
         self._own_pids = own_pids
         self._workers = 1
-        self._asked: dict[int, tuple[set[DirectoryId], float]] = {}  # by device: what isn't answered, and since when
+        self._asked: dict[int, tuple[set[DirectoryId], float]] = {}  # by device: the open request, and its time
         self._waiting: dict[DirectoryId, list[int]] = {}
 
-    def ask(self, numbers: DirectoryId, pids: Sequence[int]) -> None:
-        """Ask for the path of a directory in which these processes may be. Does nothing if too many requests wait."""
+    def request_path(self, numbers: DirectoryId, pids: Sequence[int]) -> None:
+        """Queues a request for the path of a directory. pids: processes that are probably in that directory.
+
+        Does nothing if 1,024 directories are queued.
+        """
         if len(self._waiting) < _MOST_WAITING:
             self._waiting[numbers] = [*pids, *self._own_pids][:_MOST_PIDS]
 
-    def answers(self) -> dict[DirectoryId, str | bytes]:
-        """Send the requests that wait; return the paths that have been found since the last call."""
+    def take_answers(self) -> dict[DirectoryId, str | bytes]:
+        """Sends the queued requests, and returns the paths that were found since the last call."""
         found: dict[DirectoryId, str | bytes] = {}
-        if not self._asked and not self._waiting:  # as nearly always
+        if not self._asked and not self._waiting:  # nearly always
             return found
         with contextlib.suppress(OSError):
             while answer := self._requests.recv(LONGEST_MESSAGE):
@@ -56,13 +63,13 @@ class PathLookup:
         self._send()
         return found
 
-    def last_answers(self, seconds: float) -> dict[DirectoryId, str | bytes]:
-        """The same, at the end of the recording: wait for requests under way, up to `seconds`."""
+    def await_answers(self, seconds: float) -> dict[DirectoryId, str | bytes]:
+        """Like take_answers(), but waits up to `seconds` for the open requests: for the end of the recording."""
         deadline = time.monotonic() + seconds
-        found = self.answers()
+        found = self.take_answers()
         while self._asked and (left := deadline - time.monotonic()) > 0:
             select.select([self._requests], [], [], left)
-            found |= self.answers()
+            found |= self.take_answers()
         return found
 
     def _send(self) -> None:
@@ -81,7 +88,7 @@ class PathLookup:
             asked = directories[:_MOST_ASKED]
             try:
                 self._requests.send(marshal.dumps([(numbers, self._waiting[numbers]) for numbers in asked]))
-            except OSError:  # there is no room: at the next call
+            except OSError:  # the socket is full: the next call tries again
                 return
             for numbers in asked:
                 del self._waiting[numbers]

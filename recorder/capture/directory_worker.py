@@ -1,7 +1,8 @@
-"""Worker processes that read the paths of working directories for the recorder, since a file system may hang.
+"""Worker processes that read the paths of working directories for the recorder, because a file system can hang.
 
-A process that looks at a directory there hangs too. Sometimes not even SIGKILL ends it, and a process with one such
-thread can't end. So small processes do it that nobody waits for. They share a socket: a free worker takes a request.
+A process that reads a directory on such a file system hangs too, and sometimes even SIGKILL doesn't end it. A process
+can't exit while one of its threads hangs in this way. So small processes read the directories, and no process waits for
+them. All workers read requests from one socket: a request goes to a worker that is free.
 """
 
 from __future__ import annotations
@@ -17,31 +18,35 @@ from ..host.inherited import close_all_but
 from . import channel
 
 LONGEST_MESSAGE = 8192
-"""Bytes of a request, a list of (numbers of a directory, pids that may be there), or an answer, (numbers, path)."""
+"""Maximum bytes of a request or an answer. A request is a list of (device and inode of a directory, pids that may be in
+it); an answer is (device and inode, path or None)."""
 
 
 class Workers:
-    """The workers' end of the socket, in the process that forks them, and the recorder's."""
+    """Both ends of the socket between the workers and the recorder. `ours` is the recorder's end."""
 
     def __init__(self) -> None:
-        self._theirs, self.ours = channel.sockets(socket.SOCK_SEQPACKET)
+        self._theirs, self.ours = channel.make_socket_pair(socket.SOCK_SEQPACKET)
 
     def keep_their_end(self) -> None:
-        """In the process that forks workers: they end when the recorder's end is closed."""
+        """Closes the recorder's end; to be called in the process that forks the workers.
+
+        The workers exit when the recorder's end is closed everywhere.
+        """
         self.ours.close()
 
     def keep_our_end(self) -> None:
-        """In the recorder."""
+        """Closes the workers' end; to be called in the recorder."""
         self._theirs.close()
 
     def fork(self) -> None:
-        """One more."""
+        """Forks another worker."""
         if os.fork() == 0:
-            _progress(self._theirs)
+            _answer_requests(self._theirs)
 
 
-def _progress(requests: socket.socket) -> NoReturn:
-    """Answers requests until nobody can ask any more. Whatever happens, it doesn't return."""
+def _answer_requests(requests: socket.socket) -> NoReturn:
+    """Answers requests until the recorder's end is closed, then exits. Never returns, even after an exception."""
     try:
         for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
             with contextlib.suppress(OSError):

@@ -1,4 +1,4 @@
-"""Describes the machine and the recorder: the columns of `recordings` that a recording knows from its start."""
+"""Describes this machine and the recorder: the columns of `recordings` that are known at the start."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from . import supervisor
 
 
 def describe_this_host(clock_offset: int, command: Sequence[str]) -> HostDescription:
-    """This machine, and this process as the recorder.
+    """Returns a description of this machine and of the recorder.
 
-    clock_offset: ns from boot time to Unix time. command: the recorder's command line, without what is to be hidden.
+    clock_offset: ns from boot time to Unix time. command: the recorder's command line, after redaction.
     """
     supervised = supervisor.current()
     pid = supervised.pid if supervised else os.getpid()

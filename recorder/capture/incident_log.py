@@ -1,4 +1,4 @@
-"""Reports times in which a recording's file could not be written, and records them when they are over."""
+"""Incidents: times in which the file of a recording could not be written. Reports and records them when they end."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from ..storage.incidents import Incident
 from ..storage.write_queue import WriteQueue
 from .session import Session
 
-_SHORTEST_NS = 1_000_000_000  # what is shorter, and cost no event, is not worth a word
+_SHORTEST_NS = 1_000_000_000  # shorter incidents are ignored if no event was lost
 
 
 class IncidentLog:
-    """The incidents of one recording. report: gets one line for each incident that is over.
+    """The incidents of one recording. report: is called with one line of text for each incident that has ended.
 
-    Without report, nothing is recorded of them: what hinders a replay costs no event, and isn't of its machine.
+    With report=None, incidents are discarded: during a replay they lose no event, and they didn't happen on the machine
+    that the events come from.
     """
 
     def __init__(self, session: Session, queue: WriteQueue, path: Path, report: Callable[[str], None] | None) -> None:
@@ -27,8 +28,8 @@ class IncidentLog:
         self._over: list[Incident] = []
         self._lost_before = 0
 
-    def look(self) -> None:
-        """Take in incidents that are over. Call it often, in the thread that records."""
+    def record_ended(self) -> None:
+        """Reports and records the incidents that have ended. Call it often, in the thread that records."""
         self._over += self._queue.take_ended_incidents()
         if self._report is None:
             self._over = []
@@ -38,7 +39,7 @@ class IncidentLog:
                 self._lost_before = sum(self._session.counts.lost)
             return
         if not self._queue.is_idle:
-            return  # what couldn't be written still waits: because of it, more may be lost
+            return  # data is still waiting to be written, so more events can be lost because of this incident
         self._session.update_counts()
         lost = sum(self._session.counts.lost) - self._lost_before
         longest = max(self._over, key=lambda incident: incident.until_ns - incident.from_ns)

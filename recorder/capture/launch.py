@@ -1,4 +1,4 @@
-"""Starts the command that is recorded: forks, becomes its user, executes it with what the caller handed down."""
+"""Starts the command that is recorded: forks, changes to its user, restores what webpf inherited, and executes it."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from ..host import syscalls
 from ..host.inherited import Inherited
 
 _ERRNO_BYTES = 4
-_GO_ON = (errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.ESTALE, errno.ENODEV, errno.ETIMEDOUT)  # as execvp(3) does
+# After these errors the next path is tried, as execvp(3) does.
+_GO_ON = (errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.ESTALE, errno.ENODEV, errno.ETIMEDOUT)
 
 
 class Start(NamedTuple):
-    """What to execute. paths: the first that can be executed is; environment: entries as execve(2) takes them.
+    """What to execute: the first of `paths` that can be executed. environment: entries as execve(2) takes them.
 
-    ids: user, group, and all groups to become; None: as this process.
+    ids: the user id, the group id and all groups to change to; None: no change.
     """
 
     argv: list[bytes]
@@ -27,13 +28,13 @@ class Start(NamedTuple):
 
 
 def launch(start: Start, inherited: Inherited) -> int:
-    """Forks and executes; returns the pid. Raises OSError if that fails, and then the child has ended."""
+    """Starts the command and returns its pid. Raises OSError if it can't be executed; no child is left then."""
     reader, writer = os.pipe()
     pid = os.fork()
     if pid == 0:
         _become(start, inherited, writer)
     os.close(writer)
-    failed = os.read(reader, _ERRNO_BYTES)  # empty: the pipe was closed by the execution
+    failed = os.read(reader, _ERRNO_BYTES)  # empty if the exec succeeded and closed the pipe
     os.close(reader)
     if failed:
         number = int.from_bytes(failed, "little")
@@ -60,11 +61,11 @@ def _become(start: Start, inherited: Inherited, writer: int) -> NoReturn:
 
 
 def _execute(start: Start) -> int:
-    """Tries each path, as execvp(3) does. Returns errno, if all fail."""
+    """Tries to execute each path, as execvp(3) does. Returns an errno if none can be executed."""
     found = errno.ENOENT
     for path in start.paths:
         number = syscalls.execve(path, start.argv, start.environment)
-        if number == errno.ENOEXEC:  # a script without an interpreter's name: every shell takes it for one of its own
+        if number == errno.ENOEXEC:  # a script without #!: every shell runs it with sh
             number = syscalls.execve(b"/bin/sh", [b"/bin/sh", path, *start.argv[1:]], start.environment)
         if number not in _GO_ON:
             return number

@@ -1,4 +1,4 @@
-"""Prints lines of JSON to a reader, who may stop reading."""
+"""Prints lines of JSON to a reader that can stop reading."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _EVENTS = tuple(kind.type for kind in ALL_KINDS)
 
 
 class LinePrinter:
-    """Prints lines. unread: events that the reader hasn't taken. Once it took no more, nothing is printed."""
+    """Prints lines until the reader takes no more. unread: number of events that the reader didn't take."""
 
     def __init__(self, output: PipeWriter) -> None:
         self.unread = 0
@@ -26,11 +26,11 @@ class LinePrinter:
         self._output = output
 
     def print(self, lines: Iterable[Line]) -> None:
-        """Print these, as many as a pipe takes at once in each write."""
+        """Prints lines. Each write has as many lines as a pipe takes atomically (PIPE_BUF)."""
         block, events = b"", 0
         for line in lines:
             text = b"" if self._has_given_up else json.dumps(json_lines.encode(line)).encode() + b"\n"
-            if len(block) + len(text) > select.PIPE_BUF:  # a pipe takes so much as a whole, or nothing
+            if len(block) + len(text) > select.PIPE_BUF:  # a pipe takes a block of up to PIPE_BUF bytes as a whole
                 self._put(block, events)
                 block, events = b"", 0
             block += text

@@ -1,4 +1,4 @@
-"""Writes a session as lines of JSON instead of into a file: `webpf stream --full`."""
+"""Writes a recording as lines of JSON instead of a file: `webpf stream --full`."""
 
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ if TYPE_CHECKING:
 
 
 class LineWriter:
-    """A writer for a Session, which also needs its print_events(). Methods are as in RecordingWriter.
+    """A writer for a Session, with the methods of RecordingWriter. print_events() must be the session's on_events.
 
-    A reader who doesn't read is waited for here, so has_room is always true: meanwhile the kernel's buffer fills up.
+    Its methods block while the reader doesn't read, so has_room is always true. The kernel's ring buffer fills up
+    meanwhile.
     """
 
     has_room = True
@@ -35,23 +36,23 @@ class LineWriter:
         self._counts = Counts()
 
     def print_head(self, machine: Surroundings, options: Mapping[str, Any]) -> None:
-        """The first line. options: as in `recordings.options`."""
+        """Prints the first line. options: as in `recordings.options`."""
         host = machine.describe_host()
-        # As a recording file takes them.
+        # In the form in which a recording file stores them.
         host = replace(host, host=to_storable(host.host), command=to_storable(host.command))
         self._printer.print([Head(machine.started_ns, host, options, *clock.local_zone())])
 
     def print_events(self, events: Sequence[Event]) -> None:
-        """To be called with all events of the session, in order."""
+        """Prints events. Must get all events of the session, in order."""
         self._printer.print(events)
 
     @property
     def written(self) -> tuple[int, ...]:
-        """Events that were printed, by kind; or are counted by the printer, as the reader took no more."""
+        """Number of events by kind. Includes events that the reader didn't take, which LinePrinter.unread counts."""
         return tuple(self._written.values())
 
     def await_room(self) -> None:
-        """There is always room."""
+        """Returns at once: there is always room."""
 
     def reserve_ids(self, count: int) -> int:
         first = self._next_id
@@ -61,12 +62,12 @@ class LineWriter:
     def write(
         self, events: EventRows, processes: Iterable[Process], until_ns: int, links: Iterable[tuple[int, int]] = ()
     ) -> None:
-        """Counts what print_events() has printed. What processes come to is the reader's affair."""
+        """Counts the events, which print_events() has printed. Processes aren't printed: a replay makes them again."""
         for kind in self._written:
             self._written[kind] += events.count(kind)
 
     def forget_process(self, process_id: int) -> None:
-        """Nothing is held of processes."""
+        """Does nothing: no processes are kept in memory."""
 
     def write_cgroups(self, paths: Mapping[int, str | bytes | None]) -> None:
         self._printer.print([CgroupPath(number, _exact(path)) for number, path in paths.items()])
@@ -79,7 +80,7 @@ class LineWriter:
         self._printer.print([StreamCounts(until_ns, None, *counts.attempted, *counts.lost)])
 
     def finish(self, status: str, ended_ns: int) -> None:
-        """The last line."""
+        """Prints the last line."""
         self._printer.print([StreamCounts(ended_ns, ended_ns, *self._counts.attempted, *self._counts.lost)])
 
 

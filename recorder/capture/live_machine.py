@@ -1,4 +1,4 @@
-"""This machine, as the surroundings of a recording: its clock, /proc, cgroups and working directories."""
+"""The Surroundings of a live recording: this machine's clock, /proc, cgroups and working directories."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ if TYPE_CHECKING:
 
 
 class LiveMachine:
-    """This machine; see Surroundings for what it tells.
+    """This machine. Surroundings describes the methods.
 
-    target: which processes are looked for in /proc. redaction: what is left out of their arguments, of which at most
-    max_args bytes are kept. clock_offset: ns from boot time to Unix time. min_age_ns: rescan() leaves out processes
-    that are younger. workers: look at directories where this process has no supervisor.
+    target: scans /proc for the recorded processes. redaction: applied to their arguments, of which at most max_args
+    bytes are kept. clock_offset: ns from boot time to Unix time. min_age_ns: rescan() skips younger processes.
+    workers: look up directories if this process has no supervisor.
     """
 
     sweep_seconds = 60.0
     is_live = True
-    is_broken_off = False
+    is_interrupted = False
 
     def __init__(
         self,
@@ -65,14 +65,14 @@ class LiveMachine:
         events: list[Event] = []
         while batch := source.drain():
             events += batch
-            if not source.has_more() or batch[-1].time_ns > until_ns:  # what came later can't be in both
+            if not source.has_more() or batch[-1].time_ns > until_ns:  # later events can't be duplicates of the scan
                 break
         return Snapshot([*procfs.drop_duplicates(alive, events), *events], until_ns, paths)
 
     def rescan(self) -> Scan:
-        """With filters, the kernel side reports a process only at its next exec or its end. Those that match are here.
+        """Returns the processes that match the filters now, with the paths of their cgroups; none without filters.
 
-        Without filters there are none.
+        The BPF programs report a process that didn't match at its fork only at its next exec or exit.
         """
         if not self._target.filters.active:
             return NOTHING_SEEN
@@ -83,7 +83,7 @@ class LiveMachine:
     def find_changed(self, processes: Iterable[Process]) -> Scan:
         cgroup_ids: dict[str, int] = {}
         alive = proc_changes.find_changed(processes, lambda pids: self._read_all(pids, cgroup_ids), cgroup_ids)
-        return self._redacted(alive, cgroup_ids)
+        return self._redact_scan(alive, cgroup_ids)
 
     def is_alive(self, process: Process) -> bool:
         return self._state_of(process) == "alive"
@@ -102,7 +102,7 @@ class LiveMachine:
             return PathLookup(self._workers.ours, self._workers.fork)
         if supervised is None:
             return None
-        # What starts the command is asked about too: it is where the command begins.
+        # The supervisor and this process are in the directory in which the command starts.
         own_pids = [os.getppid(), os.getpid()]
         return PathLookup(supervised.lookups, lambda: supervised.channel.send(channel.WORKER), own_pids)
 
@@ -114,9 +114,9 @@ class LiveMachine:
 
     def _scan_target(self) -> Scan:
         cgroup_ids: dict[str, int] = {}
-        return self._redacted(self._target.scan(self._clock_offset, self._max_args, cgroup_ids), cgroup_ids)
+        return self._redact_scan(self._target.scan(self._clock_offset, self._max_args, cgroup_ids), cgroup_ids)
 
-    def _redacted(self, alive: list[Seen], cgroup_ids: dict[str, int]) -> Scan:
+    def _redact_scan(self, alive: list[Seen], cgroup_ids: dict[str, int]) -> Scan:
         if self._redaction.active:
             alive = [self._redaction.redact(each) for each in alive]
         return Scan(alive, {number: path for path, number in cgroup_ids.items()})

@@ -26,7 +26,7 @@ _GC_THRESHOLD = 1_000_000
 
 
 def record_this_machine(options: RecordOptions, target: Target, observer: Observer) -> Summary:
-    """Records a target. Raises a WebpfError if it can't, or can't go on; the file keeps what it has."""
+    """Records a target. Raises a WebpfError if recording isn't possible, or fails later: the file keeps what it has."""
     file_check.check_writable(options.db)
     with this_machine(options, target) as (source, machine):
         return record(options, source, machine, target, observer)
@@ -36,7 +36,10 @@ def record_this_machine(options: RecordOptions, target: Target, observer: Observ
 def this_machine(
     options: RecordOptions, target: Target, workers: Workers | None = None
 ) -> Iterator[tuple[Source, LiveMachine]]:
-    """The events of a target from now on, and this machine. workers: see LiveMachine. Raises a WebpfError."""
+    """Attaches the BPF programs; yields the events of a target and this machine. Detaches them at the end.
+
+    workers: see LiveMachine. Raises a WebpfError if the BPF programs can't be attached.
+    """
     redaction = options.redaction()
     with _rare_garbage_collection():
         offset = clock.measure_offset()
@@ -52,7 +55,7 @@ def this_machine(
 
 
 def _filtered(source: Source, redaction: Redaction, machine: LiveMachine, min_lifetime_ns: int) -> Source:
-    """The source, without what is not to be written."""
+    """Returns the source with redaction and --min-lifetime applied."""
     if redaction.active:
         source = RedactedSource(source, redaction)
     if min_lifetime_ns:
@@ -62,7 +65,7 @@ def _filtered(source: Source, redaction: Redaction, machine: LiveMachine, min_li
 
 @contextlib.contextmanager
 def _rare_garbage_collection() -> Iterator[None]:
-    """Events are tuples by the hundred thousand and never form cycles: to look through them for garbage costs 10 %."""
+    """Makes garbage collection rare: events never form cycles, and scanning them takes 10 % of the recorder's time."""
     thresholds = gc.get_threshold()
     gc.freeze()
     gc.set_threshold(_GC_THRESHOLD)

@@ -1,10 +1,10 @@
 """`--min-lifetime`: buffers a process's events until it is old enough to keep; discards them if it exits first.
 
-This is done in user space, since the kernel side can't buffer what varies in size. So it saves space in the file, but
-not the recorder's time.
+This is done in user space, because BPF programs can't buffer data of varying size. So it saves space in the file, but
+no time of the recorder.
 
-The buffer has a bound in bytes. Beyond it, the events of the oldest processes pass early: nothing is lost, but a
-process that exits too soon after that is kept. The number of these is counted.
+The buffer is limited to 64 MiB. If it is full, the events of the oldest processes pass early: no event is lost, but
+processes that end too soon after that are kept. They are counted in `kept_short`.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from ..model.events import KERNEL_KINDS, NUMBERS, Event, Exec, Exit, Fork, Free
 from ..model.source import Counts, Source
 
 _Identity: TypeAlias = tuple[int, int]  # pid, start_ns
-HELD_BYTES = 64 * MIB
+BUFFER_BYTES = 64 * MIB
 _DROPPED_BYTES = 16 * MIB
-_AT_ONCE = 4 * MIB  # of buffered events, at one drain()
-_EVENT, _PROCESS = 600, 500  # bytes of an event without its texts, and of a process in the buffer
+_AT_ONCE = 4 * MIB  # of buffered events that one drain() returns
+_EVENT, _PROCESS = 600, 500  # bytes of an event without filename and argv, and of a process in the buffer
 
 
 class MinLifetimeFilter:
-    """A Source without the processes that started at since_ns or later, and lived shorter than min_ns.
+    """A Source that leaves out processes that started at since_ns or later and lived for less than min_ns.
 
-    now: Unix ns by the clock of the events.
+    now: returns Unix ns by the clock of the events.
     """
 
     def __init__(self, source: Source, min_ns: int, since_ns: int, now: Callable[[], int]) -> None:
@@ -36,16 +36,16 @@ class MinLifetimeFilter:
         self._min_ns = min_ns
         self._since_ns = since_ns
         self._now = now
-        self._held: dict[_Identity, list[Event]] = {}  # the oldest first: in the order of their first events
-        self._bytes = 0  # of _held
-        self._released = 0  # bytes that left it since the source was drained
-        self._ready: deque[Event] = deque()  # what passes, where it is too much at once
-        self._through_ns = 0  # processes that started until then pass, however young
+        self._buffer: dict[_Identity, list[Event]] = {}  # in the order of the first events of the processes
+        self._buffer_bytes = 0  # of _buffer
+        self._released = 0  # bytes that left the buffer since the source was drained
+        self._ready: deque[Event] = deque()  # events that pass, but were too many for the last drain()
+        self._passed_start_ns = 0  # processes that started at this time or earlier pass, even if they are young
         self._kept_short = 0
-        # Discarded processes whose free is still to come; for some it never does.
+        # Discarded processes whose free event has not come yet. For some it never comes.
         self._dropped: BoundedDict[_Identity, None] = BoundedDict(_DROPPED_BYTES)
         self._discarded = [0] * len(KERNEL_KINDS)
-        self._holds = True
+        self._is_buffering = True
 
     def wait(self, seconds: float) -> None:
         self._source.wait(seconds)
@@ -53,7 +53,7 @@ class MinLifetimeFilter:
     def drain(self) -> list[Event]:
         if not self._ready:
             self._released = 0
-            passed = self._passing()
+            passed = self._next_passed()
             if self._released <= _AT_ONCE:
                 return passed
             self._ready.extend(passed)
@@ -64,14 +64,14 @@ class MinLifetimeFilter:
             size += _size(batch[-1])
         return batch
 
-    def _passing(self) -> list[Event]:
-        """Events that pass; none only if the source has no more."""
+    def _next_passed(self) -> list[Event]:
+        """Returns the next events that pass. The list is empty only if the source has no more."""
         passed: list[Event] = []
         while True:
-            now = self._now()  # before: all that have ended by then are in what is drained
+            now = self._now()  # before the drain: it brings all exits until this time
             for event in self._source.drain():
-                self._sort(event, passed)
-            if self._bytes > HELD_BYTES:
+                self._handle(event, passed)
+            if self._buffer_bytes > BUFFER_BYTES:
                 self._make_room(passed)
             if not self._source.has_more():
                 passed += self._take_old_enough(now)
@@ -81,46 +81,46 @@ class MinLifetimeFilter:
     def has_more(self) -> bool:
         return bool(self._ready) or self._source.has_more()
 
-    def _sort(self, event: Event, passed: list[Event]) -> None:
+    def _handle(self, event: Event, passed: list[Event]) -> None:
         identity = (event.pid, event.start_ns)
         is_young = event.start_ns >= self._since_ns and event.time_ns - event.start_ns < self._min_ns
-        is_short_so_far = is_young and event.start_ns > self._through_ns
-        held = self._held.get(identity)
+        is_short_so_far = is_young and event.start_ns > self._passed_start_ns
+        buffered = self._buffer.get(identity)
         if identity in self._dropped:
             if isinstance(event, Free):
                 del self._dropped[identity]
             self._discard(event)
         elif isinstance(event, Exit):
-            if is_short_so_far and (held is not None or self._holds):
+            if is_short_so_far and (buffered is not None or self._is_buffering):
                 self._drop_process(identity, event)
             else:
                 self._kept_short += is_young and not is_short_so_far
                 passed += [*self._release(identity), event]
-        elif held is not None:
-            held.append(event)
-            self._bytes += _size(event)
+        elif buffered is not None:
+            buffered.append(event)
+            self._buffer_bytes += _size(event)
         elif is_short_so_far and isinstance(event, Fork | Exec):
-            self._held[identity] = [event]
-            self._bytes += _size(event) + _PROCESS
+            self._buffer[identity] = [event]
+            self._buffer_bytes += _size(event) + _PROCESS
         else:
             passed.append(event)
 
     def _release(self, identity: _Identity) -> list[Event]:
-        """Take the events of a process out of the buffer."""
-        events = self._held.pop(identity, [])
+        """Takes the events of a process out of the buffer and returns them."""
+        events = self._buffer.pop(identity, [])
         if events:
             size = sum(map(_size, events)) + _PROCESS
-            self._bytes -= size
+            self._buffer_bytes -= size
             self._released += size
         return events
 
     def _make_room(self, passed: list[Event]) -> None:
-        """Pass the oldest until half of the buffer is free, and with them all that started before the last of them."""
-        for identity in list(self._held):
-            if self._bytes > HELD_BYTES // 2:
-                self._through_ns = max(self._through_ns, identity[1])
+        """Passes the oldest processes until half of the buffer is free, and all that started before one of these."""
+        for identity in list(self._buffer):
+            if self._buffer_bytes > BUFFER_BYTES // 2:
+                self._passed_start_ns = max(self._passed_start_ns, identity[1])
                 passed += self._release(identity)
-            elif identity[1] <= self._through_ns:  # its first event came late
+            elif identity[1] <= self._passed_start_ns:  # its first event came late
                 passed += self._release(identity)
 
     def _drop_process(self, identity: _Identity, exit: Exit) -> None:
@@ -132,10 +132,10 @@ class MinLifetimeFilter:
         self._discarded[NUMBERS[type(event)]] += 1
 
     def _take_old_enough(self, now: int) -> list[Event]:
-        """Take out the events of processes that are old enough by now; after the end of intake, of all."""
+        """Takes the events of processes that are old enough out of the buffer; after the end of intake, all events."""
         old: list[Event] = []
-        for identity in list(self._held):
-            if self._holds and now - identity[1] < self._min_ns:
+        for identity in list(self._buffer):
+            if self._is_buffering and now - identity[1] < self._min_ns:
                 break
             old += self._release(identity)
         return old
@@ -145,7 +145,7 @@ class MinLifetimeFilter:
 
     def stop_intake(self) -> None:
         self._source.stop_intake()
-        self._holds = False  # processes that are still young may yet last
+        self._is_buffering = False  # processes that are still running can live longer than min_ns
 
     def detach(self) -> None:
         self._source.detach()

@@ -1,4 +1,4 @@
-"""Records the paths of cgroups and working directories: looks them up when they are first met, and writes them."""
+"""Records the paths of cgroups and working directories: looks up each one at its first event, and writes it."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from .surroundings import Surroundings
 if TYPE_CHECKING:
     from ..host.working_dirs import DirectoryId
 
-_KNOWN_BYTES = 4 * MIB  # of cgroups, and of directories: some 20,000 each
-_LAST_SECONDS = 0.1  # for which the end of a recording waits for directories that are being looked up
+_KNOWN_BYTES = 4 * MIB  # for cgroups, and the same for directories: some 20,000 of each
+_LAST_SECONDS = 0.1  # how long the end of a recording waits for directories that are being looked up
 
 
 class PathWriter(Protocol):
@@ -24,48 +24,51 @@ class PathWriter(Protocol):
 
 
 class PathRecorder:
-    """The paths of one recording. machine: the one to ask for them."""
+    """The paths of one recording. machine: is asked for them."""
 
     def __init__(self, writer: PathWriter, pairing: Pairing, machine: Surroundings) -> None:
         self._writer = writer
         self._pairing = pairing
         self._machine = machine
         self._lookup = machine.directory_lookup()
-        # What is written already. A path that is forgotten here is looked up again; the file keeps the first answer.
+        # Paths that have been written. If one is forgotten here, it is looked up again; the file keeps the first path.
         self._cgroups: BoundedDict[int, None] = BoundedDict(_KNOWN_BYTES)
         self._directories: BoundedDict[DirectoryId, None] = BoundedDict(_KNOWN_BYTES)
 
     def write_cgroups(self, paths: Mapping[int, str | bytes | None]) -> None:
-        """Write the paths of cgroups: id -> path."""
+        """Writes the paths of cgroups, by id."""
         for cgroup_id in paths:
             self._cgroups[cgroup_id] = None
         self._writer.write_cgroups(paths)
 
     def look_up_cgroups(self, ids: set[int]) -> None:
-        """Look up the cgroups that are not known yet, and write their paths."""
+        """Looks up the cgroups whose paths are not known yet, and writes their paths."""
         new = ids - self._cgroups.keys()
         if new:
             self.write_cgroups({cgroup_id: self._machine.cgroup_path(cgroup_id) for cgroup_id in new})
 
     def unknown_directories(self, met: set[DirectoryId]) -> set[DirectoryId]:
-        """Those of these directories that are to be looked up."""
+        """Returns those of these directories that must be looked up."""
         return met - self._directories.keys() if self._lookup is not None else set()
 
     def look_up_directories(self, pids_there: Mapping[DirectoryId, list[int]]) -> None:
-        """Ask for the paths of directories. One that isn't found is tried again when the next program starts there."""
+        """Requests the paths of directories. pids_there: for each directory, processes that are in it.
+
+        If a path isn't found, the next exec in that directory tries again.
+        """
         if self._lookup is None:
             return
         for numbers, pids in pids_there.items():
-            self._lookup.ask(numbers, [*pids, *self._pairing.parents_of(pids)])
+            self._lookup.request_path(numbers, [*pids, *self._pairing.parents_of(pids)])
 
     def write_answers(self, is_last: bool = False) -> None:
-        """Write the paths of directories that have been found by now; at the end, wait a moment for the rest."""
+        """Writes the paths of directories that have been found. is_last: wait up to 0.1 s for the others."""
         if self._lookup is None:
             return
-        self.write_directories(self._lookup.last_answers(_LAST_SECONDS) if is_last else self._lookup.answers())
+        self.write_directories(self._lookup.await_answers(_LAST_SECONDS) if is_last else self._lookup.take_answers())
 
     def write_directories(self, paths: Mapping[DirectoryId, str | bytes]) -> None:
-        """Write the paths of working directories: numbers -> path."""
+        """Writes the paths of working directories, by device and inode."""
         new = {numbers: path for numbers, path in paths.items() if numbers not in self._directories}
         if new:
             for numbers in new:

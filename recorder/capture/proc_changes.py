@@ -1,7 +1,8 @@
-"""Processes that have changed without an event: at the end of a recording, /proc shows another name, user or cgroup.
+"""Processes whose name, user or cgroup changed without an event: /proc shows it at the end of a recording.
 
-The kernel reports neither a new name nor a new user. So those processes that seem to run are read from /proc just
-before the end. If one isn't as its events say, that is one more event, so that its row follows from the events.
+The BPF programs report neither a new name nor a new user. So the recorder reads the processes that are still running
+from /proc just before the end. If a process differs from its events, one more event is recorded (`Seen`), so that the
+row of the process follows from its events.
 """
 
 from __future__ import annotations
@@ -16,11 +17,12 @@ from ..model.process import Process
 def find_changed(
     processes: Iterable[Process], read_processes: Callable[[Iterable[int]], Iterable[Seen]], cgroup_ids: dict[str, int]
 ) -> list[Seen]:
-    """Those of these processes that are not as their events say. Threads of the kernel are left out: they rename often.
+    """Returns the processes that differ from what their events say. Leaves out kernel threads, which rename often.
 
-    read_processes: reads pids from /proc, with a bound for all arguments. cgroup_ids: gets the cgroup v2 paths met.
+    read_processes: reads pids from /proc, with a limit for the bytes of all arguments. cgroup_ids: the ids of the
+    cgroup v2 paths that are read are added to it.
     """
-    # First what is read fast: with many processes, this is the time that the end of a recording takes.
+    # First a check that reads little: with many processes, most of the time at the end of a recording is spent here.
     candidates = {
         process.pid: process
         for process in processes
@@ -31,7 +33,7 @@ def find_changed(
 
 
 def _is_same(process: Process, alive: Seen) -> bool:
-    """Whether both are one process, and not two that had the same pid."""
+    """Whether both are the same process, not two processes that had the same pid."""
     return 0 <= process.start_ns - alive.start_ns < TICK_NS
 
 
@@ -53,22 +55,22 @@ def _differs(process: Process, alive: Seen) -> bool:
 
 
 def _lacks_program(process: Process) -> bool:
-    """Whether it runs a program of its own that is unknown, because it matched the filters only later."""
+    """Whether the process has executed a program that is unknown, because it matched the filters only later."""
     return process.execs != 0 and not process.knows_program
 
 
 class PendingChanges:
-    """Changed processes that are not written yet: an event that came meanwhile may know better."""
+    """Changed processes that are not written yet, because a later exec can outdate them."""
 
     def __init__(self, changed: Iterable[Seen] = ()) -> None:
         self._by_pid = {alive.pid: alive for alive in changed}
 
     def drop_outdated(self, events: Iterable[Event]) -> None:
-        """Drop processes that have executed a program since they were read from /proc."""
+        """Drops processes that have executed a program since they were read from /proc."""
         for event in events:
             if type(event) is Exec and event.pid in self._by_pid and event.time_ns >= self._by_pid[event.pid].time_ns:
                 del self._by_pid[event.pid]
 
     def events(self, is_running: Callable[[Seen], bool]) -> list[Event]:
-        """The events of those that still ran at the end."""
+        """Returns the events of the changed processes that were running at the end."""
         return [alive for alive in self._by_pid.values() if is_running(alive)]

@@ -1,4 +1,4 @@
-"""The options of a recording: one container for all of them, with their defaults and the checks of their values."""
+"""The options of a recording, with their defaults and the checks of their values."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _MOST_ARGS = 2 * _MIB  # argv.MAX_ARGV_BYTES
 
 @dataclass(frozen=True)
 class RecordOptions:
-    """The options of `webpf record`, as they are given. `webpf stream` has some of them.
+    """The options of `webpf record`, as on the command line. `webpf stream` has some of them.
 
-    command: empty to record the whole machine. duration and min_lifetime are in seconds; duration None: until a
-    signal comes. max_args: bytes of the arguments of one exec. redact: regular expressions. streamed: of a recording
-    that is made of a stream, the options with which that was made; empty if they are unknown.
+    command: if it is empty, the whole machine is recorded. duration, min_lifetime: seconds; without duration,
+    recording ends at a signal. max_args: bytes of arguments that are kept for one exec. redact: regular expressions.
+    streamed: in a replay, the options with which the stream was made; empty if they are unknown; None: not a replay.
     """
 
     command: tuple[str, ...] = ()
@@ -43,7 +43,7 @@ class RecordOptions:
     streamed: Mapping[str, Any] | None = None
 
     def validate(self) -> None:
-        """Raises UsageError for values that can't be, or that don't go together, and NotFound for an impossible pid."""
+        """Raises UsageError for values that are invalid or can't be combined, and NotFound for an impossible pid."""
         self._check_sizes()
         self._check_command()
         self._check_filters()
@@ -65,15 +65,15 @@ class RecordOptions:
 
     def _check_command(self) -> None:
         if self.command and self.pid is not None:
-            raise UsageError("a command and --pid don't go together", f"webpf record --pid {self.pid}")
+            raise UsageError("--pid can't be used with a command", f"webpf record --pid {self.pid}")
         if self.command and self.duration is not None:
-            message = "a command is recorded until it ends, so --duration doesn't go with it"
+            message = "--duration can't be used with a command, because a command is recorded until it ends"
             raise UsageError(message, shlex.join(["webpf", "record", "--", "timeout", "60", *self.command]))
         for option, is_set in (("--all", self.all), ("--as-root", self.as_root), ("--own-cgroup", self.own_cgroup)):
             if is_set and not self.command:
                 raise UsageError(f"{option} needs a command", f"webpf record {option} -- make")
         if self.all and self.own_cgroup:
-            raise UsageError("--all and --own-cgroup don't go together", "webpf record --own-cgroup -- make")
+            raise UsageError("--all and --own-cgroup can't be used together", "webpf record --own-cgroup -- make")
 
     def _check_filters(self) -> None:
         if self.pid is None and (not self.command or self.all):
@@ -83,33 +83,33 @@ class RecordOptions:
             in_use["--min-lifetime"] = str(self.min_lifetime)
         for option, value in in_use.items():
             whole_machine = ["--all", "--", *self.command] if self.command else []
-            message = f"{option} is for recordings of the whole machine, not of one process or command"
+            message = f"{option} is only for recordings of the whole machine, not of one process or command"
             raise UsageError(message, shlex.join(["webpf", "record", option, value, *whole_machine]))
 
     @property
     def target_name(self) -> str:
-        """What is recorded: `command`, `machine`, or `pid` and its number."""
+        """Returns what is recorded: `command`, `machine`, or `pid N`."""
         return "command" if self.command else "machine" if self.pid is None else f"pid {self.pid}"
 
     @property
     def is_filtered(self) -> bool:
-        """Whether a process can be reported later than its fork, since it didn't match a filter before."""
+        """Whether there are filters: then the first event of a process can be later than its fork."""
         return bool(self.own_cgroup or self.filters.in_use())
 
     @property
     def max_args_of_kernel(self) -> int:
-        """Bytes of the arguments of one exec that the kernel side reads: none if they are not kept."""
+        """Returns how many bytes of the arguments of one exec the BPF programs read: 0 with --no-args."""
         return 0 if self.no_args else self.max_args
 
     def redaction(self) -> Redaction:
-        """What is left out of arguments. Raises UsageError for a pattern that is no regular expression."""
+        """Returns what hides arguments. Raises UsageError for an invalid regular expression."""
         return Redaction(self.no_args, self.redact)
 
     def recorded(self) -> dict[str, Any]:
-        """What `recordings.options` keeps, as plain values. Saved queries and readers rely on these keys.
+        """Returns what `recordings.options` stores, as plain values. Saved queries and readers rely on these keys.
 
-        Of `redact` it keeps only the number of patterns, because they may be secrets. Of a replay it keeps nothing that
-        is of the machine on which it is replayed.
+        Only the number of `redact` patterns is stored, because patterns can be secrets. A replay stores the options of
+        the stream, and nothing about the machine on which it is replayed.
         """
         if self.streamed is not None:
             return {**self.streamed, "name": self.name, "of": "machine", "filtered": False, "replayed": True}

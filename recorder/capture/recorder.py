@@ -1,4 +1,4 @@
-"""One recording from start to end: source -> pairing -> file; when to stop, and what to check then."""
+"""Makes one recording from start to end: source -> pairing -> file. Decides when to stop."""
 
 from __future__ import annotations
 
@@ -28,7 +28,10 @@ HEARTBEAT_SECONDS = 1.0
 
 @dataclass(frozen=True)
 class Status:
-    """How a recording stands. Times in seconds; lost counts events of all kinds. waiting_bytes: not yet written."""
+    """The progress of a recording.
+
+    elapsed, duration: seconds. lost: events of all kinds. waiting_bytes: bytes that are not written to the file yet.
+    """
 
     elapsed: float
     duration: float | None
@@ -48,52 +51,52 @@ class Summary:
     counts: Counts
     written: tuple[int, ...]
     totals: Totals
-    is_broken_off: bool
+    is_interrupted: bool
 
     @property
     def complete(self) -> bool:
-        """Nothing was lost, and what the kernel says it wrote is what the file holds."""
-        is_whole = self.counts.are_known and not self.is_broken_off
+        """Whether no event was lost, and the file has as many events as the kernel counted."""
+        is_whole = self.counts.are_known and not self.is_interrupted
         return is_whole and not any(self.counts.lost) and self.counts.arrived == self.written
 
 
 class Observer(Protocol):
-    """Is told how a recording goes."""
+    """Gets the progress of a recording."""
 
     def started(self, recording_id: int, others: int) -> None:
-        """Recording has begun; `others` is how many recorders write this file besides."""
+        """Called when the recording has started. others: number of other recorders that write to the same file."""
 
     def status(self, status: Status) -> None:
-        """About every tenth of a second."""
+        """Called at each drain, several times a second."""
 
     def finishing(self) -> None:
-        """The end has come: what is in the buffer is being written."""
+        """Called at the end, before the last events are drained and written."""
 
     def message(self, text: str) -> None:
-        """Something happened that is worth a line."""
+        """Called with one line of text for the user."""
 
 
 class Recordable(Protocol):
-    """What is recorded: how it begins, and whether it is over. A Target, for instance."""
+    """What is recorded, for example a Target: how it starts, and when it is over."""
 
     def start(self) -> None:
-        """Called when all else is ready."""
+        """Starts it; called when the recorder is ready."""
 
     def is_over(self, is_anyone_alive: Callable[[], bool]) -> bool:
-        """Whether there is nothing more to record. is_anyone_alive: whether a recorded process is alive."""
+        """Whether the recording ends now. is_anyone_alive: returns whether a recorded process is alive."""
 
 
 def record(
     options: RecordOptions, source: Source, machine: Surroundings, target: Recordable, observer: Observer
 ) -> Summary:
-    """Records the events of a source. machine: the one that they come from. The caller closes the source.
+    """Records the events of a source. machine: where the events come from. The caller closes the source.
 
-    Raises a WebpfError if it can't record, or can't go on; the file keeps what it has.
+    Raises a WebpfError if recording isn't possible, or fails later: the file keeps what has been written.
     """
     steps = Steps(_log)
     snapshot = machine.snapshot(source)
     steps.done(f"snapshot of /proc with {len(snapshot.events)} events and {len(snapshot.cgroup_paths)} cgroups")
-    # This takes a while to import: the source collects events meanwhile.
+    # These imports take a while; meanwhile the source collects events.
     from .incident_log import IncidentLog
     from .session import Session
 
@@ -108,19 +111,19 @@ def record(
         observer.started(queue.id, others)
         session = Session(source, queue, machine, options.is_filtered)
         log = IncidentLog(session, queue, options.db, observer.message if machine.is_live else None)
-        ended_ns = Run(session, machine, target, options, observer, log.look).finish(snapshot)
-        log.look()
+        ended_ns = Run(session, machine, target, options, observer, log.record_ended).finish(snapshot)
+        log.record_ended()
         queue.await_idle()
         queue.check_file()
         seconds = (ended_ns - machine.started_ns) / 1e9
         return Summary(
-            queue.id, options.db, seconds, session.counts, queue.written, queue.totals(), machine.is_broken_off
+            queue.id, options.db, seconds, session.counts, queue.written, queue.totals(), machine.is_interrupted
         )
 
 
 @contextlib.contextmanager
 def _writing(path: Path, columns: dict[str, Any], now: Callable[[], int]) -> Iterator[tuple[WriteQueue, int]]:
-    """A new recording in this file, to be written, and how many others are being written to it."""
+    """Yields the writer of a new recording in this file, and how many other recordings are being written to it."""
     from ..storage.recording_file import RecordingFile
     from ..storage.write_queue import WriteQueue
 
@@ -139,21 +142,21 @@ def _writing(path: Path, columns: dict[str, Any], now: Callable[[], int]) -> Ite
 
 @dataclass(frozen=True)
 class Run:
-    """A session whose writer is ready. look: called often, in the thread that records."""
+    """Runs a session whose writer is ready. check_incidents: called after each drain, in the thread that records."""
 
     session: Session
     machine: Surroundings
     target: Recordable
     options: RecordOptions
     observer: Observer
-    look: Callable[[], None] = lambda: None
+    check_incidents: Callable[[], None] = lambda: None
 
     def finish(self, snapshot: Snapshot) -> int:
-        """Writes all that happens from the snapshot to the end. Returns that, in Unix ns."""
+        """Writes all events from the snapshot to the end of the recording. Returns the end in Unix ns."""
         session = self.session
         session.paths.write_cgroups(snapshot.cgroup_paths)
-        session.take_in(snapshot.events, snapshot.until_ns)
-        session.drain()  # what has come while the modules were imported, before anything is waited for
+        session.add_events(snapshot.events, snapshot.until_ns)
+        session.drain()  # events that came during the imports, before the target starts
         try:
             self.target.start()
         except WebpfError:
@@ -161,11 +164,11 @@ class Run:
             raise
         self._loop()
         self.observer.finishing()
-        session.take_in_scan(self.machine.rescan())
+        session.add_scan(self.machine.rescan())
         return session.finish(self.machine.find_changed)
 
     def _loop(self) -> None:
-        """Takes events in until the time or the target is over."""
+        """Drains events until the duration or the target is over."""
         session, duration = self.session, self.options.duration
         next_heartbeat, next_sweep = 0.0, self.machine.sweep_seconds
         while not self.target.is_over(session.is_anyone_alive):
@@ -175,7 +178,7 @@ class Run:
                 return
             session.source.wait(min(left, DRAIN_SECONDS))
             session.drain()
-            self.look()
+            self.check_incidents()
             if elapsed >= next_heartbeat:
                 next_heartbeat = elapsed + HEARTBEAT_SECONDS
                 supervisor.stop_with_supervisor()
@@ -183,7 +186,7 @@ class Run:
             if elapsed >= next_sweep:
                 next_sweep = elapsed + self.machine.sweep_seconds
                 session.forget_unfreed()
-                session.take_in_scan(self.machine.rescan())
+                session.add_scan(self.machine.rescan())
             written, lost = sum(session.writer.written), sum(session.counts.lost)
             self.observer.status(
                 Status(elapsed, duration, session.processes, written, lost, session.writer.waiting_bytes)

@@ -1,7 +1,7 @@
-"""`--no-args` and `--redact`: leaves arguments out before anything is written, or hides what patterns match in them.
+"""`--no-args` and `--redact`: removes arguments, or hides what patterns match in them, before anything is written.
 
-It happens between the kernel and the pairing, so nothing behind it ever holds what was left out. Without these options
-events don't pass through here.
+This happens before pairing, so no later step ever has what was hidden. Without these options, events don't pass
+through this module.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ _Spans = list[tuple[int, int]]
 
 
 class Redaction:
-    """Hides arguments. Raises UsageError for what is no regular expression.
+    """Hides arguments. Raises UsageError for an invalid regular expression.
 
-    A pattern is searched for in each argument, and in all of them joined by spaces. Each of these spaces is a border
-    that stays: a match that goes on into the next argument hides that one whole.
+    A pattern is searched for in each argument, and in all arguments joined by spaces. The number of arguments stays
+    the same: if a match continues in the next argument, that argument is hidden as a whole.
     """
 
     def __init__(self, no_args: bool = False, patterns: Iterable[str] = ()) -> None:
@@ -34,24 +34,24 @@ class Redaction:
         self._patterns: list[re.Pattern[str]] = []
         for pattern in patterns:
             self._patterns.append(_compile(pattern))
-            # Patterns may be secrets themselves, and webpf's own command line, and sudo's, is that of a process too.
-            # As one of its arguments, or quoted within the line that a shell was given.
-            self._patterns += (re.compile(re.escape(it)) for it in (pattern, shlex.quote(pattern)))
+            # A pattern can be a secret, and the command lines of webpf and sudo are recorded too. So the text of the
+            # pattern is hidden as well, plain or quoted (as in the argument of `sh -c`).
+            self._patterns += (re.compile(re.escape(text)) for text in (pattern, shlex.quote(pattern)))
 
     @property
     def active(self) -> bool:
-        """Whether there is anything to leave out."""
+        """Whether anything is hidden."""
         return self.no_args or bool(self._patterns)
 
     def events(self, events: Iterable[Event]) -> list[Event]:
-        """The events, without what is to be hidden."""
+        """Returns the events with their arguments redacted."""
         return [
             self.redact(event) if isinstance(event, Exec) else self.redact(event) if isinstance(event, Seen) else event
             for event in events
         ]
 
     def redact(self, event: _WithArguments) -> _WithArguments:
-        """An event with arguments, without what is to be hidden of them."""
+        """Returns an event with its arguments redacted."""
         if event.argv is None or event.argv_bytes is None:
             return event
         if self.no_args:
@@ -60,21 +60,22 @@ class Redaction:
         return event._replace(argv=argv, argv_bytes=argv_bytes)
 
     def argv(self, argv: bytes, argv_bytes: int) -> tuple[bytes, int]:
-        """argv with *** for what is hidden, and its length before it was cut, counted as if nothing had been hidden.
+        """Returns argv with *** for what is hidden, and its length plus the bytes that had been cut.
 
-        So more than its length still means that it was cut, and the length of a secret isn't told.
+        So a length that is greater than len(argv) still means that argv was cut, and it doesn't show how long the
+        hidden text was.
         """
-        missing = max(argv_bytes - len(argv), 0)
+        cut_bytes = max(argv_bytes - len(argv), 0)
         ended = argv.endswith(b"\0")
         texts = [part.decode("utf-8", "surrogateescape") for part in arguments.split(argv)]
         hidden = self._hide(texts)
-        if missing and not ended and hidden:
-            hidden[-1] = HIDDEN  # what is missing of it might have made it match
+        if cut_bytes and not ended and hidden:
+            hidden[-1] = HIDDEN  # this argument was cut: a pattern could match it as a whole
         redacted = b"\0".join(text.encode("utf-8", "surrogateescape") for text in hidden) + b"\0" * ended
-        return redacted, len(redacted) + missing
+        return redacted, len(redacted) + cut_bytes
 
     def command(self, command: Sequence[str]) -> list[str]:
-        """The recorder's own command line: its options' values are hidden like any argument; or only its name."""
+        """Returns the recorder's own command line, redacted like other arguments; with no_args only the program."""
         return list(command[:1]) if self.no_args else self._hide(command)
 
     def _hide(self, texts: Sequence[str]) -> list[str]:
@@ -93,11 +94,11 @@ class Redaction:
                     elif begin <= first < end:
                         found.append((first - begin, min(last, end) - begin))
                 begin = end + 1
-        return [_without(text, found) for text, found in zip(texts, spans, strict=True)]
+        return [_mask(text, found) for text, found in zip(texts, spans, strict=True)]
 
 
 class RedactedSource:
-    """A source whose events come without what is to be hidden."""
+    """A Source that redacts the arguments of its events."""
 
     def __init__(self, source: Source, redaction: Redaction) -> None:
         self._source = source
@@ -128,15 +129,15 @@ class RedactedSource:
 def _compile(pattern: str) -> re.Pattern[str]:
     example = "webpf record --redact '--token[= ]\\S+'"
     if not pattern:
-        raise UsageError("--redact needs a regular expression, and got an empty one", example)
+        raise UsageError("--redact needs a regular expression, not an empty text", example)
     try:
-        return re.compile(pattern, re.DOTALL)  # an argument may hold line breaks
+        return re.compile(pattern, re.DOTALL)  # an argument can have line breaks
     except (re.error, OverflowError, RecursionError) as error:
-        raise UsageError(f"--redact {pattern!r} is no regular expression: {error}", example) from None
+        raise UsageError(f"--redact {pattern!r} is not a regular expression: {error}", example) from None
 
 
-def _without(text: str, spans: _Spans) -> str:
-    """The text with *** in place of each span; of spans that touch or overlap, one for all. Empty ones hide nothing."""
+def _mask(text: str, spans: _Spans) -> str:
+    """Returns the text with *** in place of each span. Spans that touch or overlap get one ***, empty spans none."""
     kept = []
     shown_from = 0
     hidden = False

@@ -1,4 +1,4 @@
-"""Makes a recording of a stream of events: of a file, or of what another machine prints at the same time."""
+"""Makes a recording from a stream of events, which is a file, or comes through a pipe from a running `webpf stream`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..errors import DataError, Signalled
 from ..host.line_reader import LineReader
 from ..host.signals import ALL_STOP_SIGNALS, StopSignal
 from ..model.stream_notes import CgroupPath, DirectoryPath, Head, StreamCounts
-from .line_source import LineSource, parse
+from .line_source import LineSource, parse_line
 from .record_options import RecordOptions
 from .recorder import Observer, Summary, record
 from .replayed_machine import ReplayedMachine
@@ -19,20 +19,20 @@ from .replayed_machine import ReplayedMachine
 if TYPE_CHECKING:
     from ..model.json_lines import Line
 
-_GRACE_SECONDS = 2.0  # for what writes into the pipe, which gets a terminal's Ctrl-C too, and then says its counts
+_GRACE_SECONDS = 2.0  # after Ctrl-C the program that writes into the pipe ends too, and prints its last counts
 _POLL_SECONDS = 0.1
 UNKNOWN = (
-    "the stream doesn't say which machine it is of, what ran before it, how much CPU time was used, and what was lost;"
-    " webpf stream --full says it"
+    "the stream doesn't say from which machine it comes, which processes ran before, how much CPU time was used, and"
+    " how many events were lost; webpf stream --full says it"
 )
 
 
 def replay(descriptor: int, name: str, options: RecordOptions, observer: Observer) -> Summary:
-    """Records the lines of a descriptor, to their end or to a signal. name: that of the file in messages.
+    """Records the lines of a descriptor until they end or a signal comes. name: the name of the file in messages.
 
-    A stream that breaks off, or has a line that can't be, is kept up to there, as an interrupted recording: of a pipe
-    that broke, what came before is often all that there will ever be. Then it raises DataError, unless a signal came;
-    and without a recording, if nothing of a stream came. Raises what record() raises.
+    If the stream breaks off or has an invalid line, the recording keeps what came before and is interrupted, and
+    DataError is raised unless a signal came. If there is no event at all, no recording is made: raises DataError, or
+    Signalled after a signal. Also raises what record() raises.
     """
     lines = LineReader(descriptor)
     with StopSignal(ALL_STOP_SIGNALS) as stop:
@@ -50,7 +50,7 @@ def replay(descriptor: int, name: str, options: RecordOptions, observer: Observe
             observer.message(UNKNOWN)
         target = _EndOfInput(source, stop, 0 if lines.is_file else _GRACE_SECONDS)
         summary = record(replace(options, streamed=streamed), source, machine, target, observer)
-    if machine.is_broken_off and stop.received is None:
+    if machine.is_interrupted and stop.received is None:
         raise _broken_off(name, lines, source, summary)
     return summary
 
@@ -64,26 +64,26 @@ def _broken_off(name: str, lines: LineReader, source: LineSource, summary: Summa
 
 
 def _first_lines(lines: LineReader, name: str, stop: StopSignal) -> list[Line]:
-    """The lines up to the first that says when the stream began: its head, or an event."""
+    """Reads lines until one says when the stream began: the head, or an event. Returns all lines up to this one."""
     first: list[Line] = []
     while True:
         for raw in lines.take():
             if raw and not raw.isspace():
                 try:
-                    first.append(parse(lines, raw))
+                    first.append(parse_line(lines, raw))
                 except DataError as error:
-                    raise DataError(f"{name} is no stream of events: {error.message}") from error
+                    raise DataError(f"{name} is not a stream of events: {error.message}") from error
                 if not isinstance(first[-1], CgroupPath | DirectoryPath | StreamCounts):
                     return first
         if lines.is_at_end:
-            raise DataError(f"{name} holds no event, so nothing is recorded")
+            raise DataError(f"{name} has no event, so nothing is recorded")
         if stop.received is not None:
             raise Signalled("no event has come, so nothing is recorded", stop.received)
         lines.wait(_POLL_SECONDS)
 
 
 class _EndOfInput:
-    """Ends a recording with the source, or some seconds after a signal."""
+    """Ends the recording at the end of the source, or grace_seconds after a signal."""
 
     def __init__(self, source: LineSource, stop: StopSignal, grace_seconds: float) -> None:
         self._source = source
@@ -92,7 +92,7 @@ class _EndOfInput:
         self._stopped: float | None = None
 
     def start(self) -> None:
-        """There is nothing to start."""
+        """Does nothing."""
 
     def is_over(self, is_anyone_alive: Callable[[], bool]) -> bool:
         if self._stop.received is not None and self._stopped is None:

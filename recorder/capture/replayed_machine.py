@@ -1,4 +1,4 @@
-"""The machine that replayed events come from, as the surroundings of a recording. It never asks this machine."""
+"""The Surroundings of a replay: the machine that the events come from. Nothing is read from this machine."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ if TYPE_CHECKING:
     from ..host.working_dirs import DirectoryId
     from ..model.process import Process
 
-_PATH_BYTES = 4 * MIB  # of cgroups, and of directories that are not written yet
-# A process that ended so long ago is let go of. Its free, if it comes after all, is hardly ever missed: see
-# KnownProcesses.give_up(). A stream without frees needs to wait only for events that are not in order.
+_PATH_BYTES = 4 * MIB  # for cgroups, and for directories that are not written yet
+# A process that ended so long ago is given up. If its free event comes after all, it is still used nearly always: see
+# KnownProcesses.give_up(). A stream without free events only has to wait for events that are out of order.
 _PATIENCE_NS = 60_000_000_000
 _PATIENCE_WITHOUT_FREES_NS = 5_000_000_000
 
 
 class ReplayedMachine:
-    """A machine of which only is known what was streamed; see Surroundings.
+    """A machine that is known only from its stream. Surroundings describes the methods.
 
-    started_ns: Unix ns when the stream began. head: None of a stream that doesn't begin with one: then it tells forks,
-    execs and exits only. counts: the latest of the stream. has_failed: whether it can't be read to its end.
+    started_ns: Unix ns when the stream began. head: the first line; None if the stream has no head: then it has only
+    forks, execs and exits. counts: the latest counts in the stream. has_failed: whether a line could not be read.
     """
 
     sweep_seconds = 1.0
@@ -43,7 +43,7 @@ class ReplayedMachine:
         self._directories: BoundedDict[DirectoryId, str | bytes] = BoundedDict(_PATH_BYTES)
 
     def take_note(self, note: Note) -> None:
-        """Take in a line of the stream that is no event."""
+        """Handles a line of the stream that is not an event."""
         if isinstance(note, CgroupPath):
             self._cgroups[note.cgroup_id] = self._new_cgroups[note.cgroup_id] = note.path
         elif isinstance(note, DirectoryPath):
@@ -53,12 +53,12 @@ class ReplayedMachine:
             self.advance(note.time_ns)
 
     def advance(self, time_ns: int) -> None:
-        """The stream has been read up to this time, in Unix ns."""
+        """Moves the clock to this time (Unix ns), up to which the stream has been read."""
         self._now_ns = max(self._now_ns, time_ns)
 
     @property
-    def is_broken_off(self) -> bool:
-        """Whether something is missing at the end: a stream that begins with a head ends with counts."""
+    def is_interrupted(self) -> bool:
+        """Whether the end of the stream is missing: a stream that begins with a head ends with counts."""
         is_without_end = self.head is not None and (self.counts is None or self.counts.ended_ns is None)
         return self.has_failed or is_without_end
 
@@ -69,11 +69,11 @@ class ReplayedMachine:
         return self.head.host if self.head else HostDescription()
 
     def snapshot(self, source: Source) -> Snapshot:
-        """Processes that were alive at the start are events of the stream."""
+        """Returns no processes: those that were alive at the start come as events of the stream."""
         return Snapshot([], self.started_ns, {})
 
     def rescan(self) -> Scan:
-        """The paths of cgroups that no event has asked for."""
+        """Returns the cgroup paths that came since the last call, and no processes."""
         paths = dict(self._new_cgroups)
         self._new_cgroups.clear()
         return Scan([], paths) if paths else NOTHING_SEEN
@@ -82,11 +82,11 @@ class ReplayedMachine:
         return NOTHING_SEEN
 
     def is_alive(self, process: Process) -> bool:
-        """As far as the stream says."""
+        """Returns True: the stream has no other information."""
         return True
 
     def is_reaped(self, process: Process) -> bool:
-        """Whether nothing more is to be expected of a process, so that nobody holds it without end."""
+        """Whether no more events are expected from an ended process, so that it needn't be kept in memory."""
         patience_ns = _PATIENCE_NS if self.head else _PATIENCE_WITHOUT_FREES_NS
         return process.end_ns is None or process.end_ns < self._now_ns - patience_ns
 
@@ -96,15 +96,15 @@ class ReplayedMachine:
     def directory_lookup(self) -> ReplayedMachine:
         return self
 
-    def ask(self, numbers: DirectoryId, pids: Sequence[int]) -> None:
-        """The stream says what it knows by itself."""
+    def request_path(self, numbers: DirectoryId, pids: Sequence[int]) -> None:
+        """Does nothing: the stream has all paths that are known."""
 
-    def answers(self) -> Mapping[DirectoryId, str | bytes]:
-        """The paths of directories that the stream has told since the last call."""
+    def take_answers(self) -> Mapping[DirectoryId, str | bytes]:
+        """Returns the paths of directories that came in the stream since the last call."""
         paths = dict(self._directories)
         if paths:
             self._directories.clear()
         return paths
 
-    def last_answers(self, seconds: float) -> Mapping[DirectoryId, str | bytes]:
-        return self.answers()
+    def await_answers(self, seconds: float) -> Mapping[DirectoryId, str | bytes]:
+        return self.take_answers()

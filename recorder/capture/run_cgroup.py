@@ -1,4 +1,4 @@
-"""A cgroup v2 that is made for one run, so that all processes that get into it belong to the run."""
+"""`--own-cgroup`: a cgroup v2 that is made for one command. All processes that enter it are recorded."""
 
 from __future__ import annotations
 
@@ -19,24 +19,25 @@ _PREFIX = "webpf-"
 
 
 class RunCgroup:
-    """Below the cgroup of this process, within its block; it stays if something still runs in it at the end.
+    """A context manager that makes a cgroup below the cgroup of this process, and removes it at the end.
 
-    The block raises Unavailable or NoPermission if no cgroup can be made.
+    The cgroup is kept if processes are still running in it. Entering raises Unavailable or NoPermission if no cgroup
+    can be made.
     """
 
     def __init__(self) -> None:
         self._own = _own_path()
-        self._home = self._folder = Path()
+        self._parent = self._folder = Path()
 
     def __enter__(self) -> RunCgroup:
         mount = cgroups.mount_point()
         if mount is None:
             raise Unavailable(
-                "--own-cgroup needs cgroup v2, but this machine has mounted only v1", "webpf record -- make"
+                "--own-cgroup needs cgroup v2, which is not mounted on this machine", "webpf record -- make"
             )
-        self._home = mount / self._own.lstrip("/")
-        _remove_left_over(self._home)
-        self._folder = self._home / f"{_PREFIX}{_identity(os.getpid())}"
+        self._parent = mount / self._own.lstrip("/")
+        _remove_left_over(self._parent)
+        self._folder = self._parent / f"{_PREFIX}{_identity(os.getpid())}"
         try:
             self._folder.mkdir()
         except PermissionError:
@@ -52,29 +53,29 @@ class RunCgroup:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if not self._remove():
-            say(f"the cgroup {self.path} stays, for something still runs in it")
+            say(f"the cgroup {self.path} is kept, because processes are still running in it")
 
     @property
     def cgroup(self) -> Cgroup:
-        """As a filter."""
+        """Returns the cgroup as a filter."""
         return Cgroup(self._folder.stat().st_ino, level=len(self.path.strip("/").split("/")))
 
     @property
     def path(self) -> str:
-        """In the hierarchy."""
+        """Returns the path of the cgroup in the hierarchy of cgroup v2."""
         return str(Path(self._own) / self._folder.name)
 
     @contextlib.contextmanager
     def inside(self, pid: int) -> Iterator[None]:
-        """What this process starts within the block is in the cgroup from the first moment."""
+        """Moves a process into the cgroup for the block. Its children of that time start in the cgroup."""
         _move(pid, self._folder)
         try:
             yield
         finally:
-            _move(pid, self._home)
+            _move(pid, self._parent)
 
     def _remove(self) -> bool:
-        """False if something still runs in it: then it stays."""
+        """Removes the cgroup. Returns False if processes are still running in it."""
         _remove_within(self._folder)
         deadline = time.monotonic() + _RELEASE_SECONDS
         while True:
@@ -84,7 +85,7 @@ class RunCgroup:
             except OSError:
                 if time.monotonic() > deadline or (self._folder / "cgroup.procs").read_text():
                     return False
-                time.sleep(0.01)  # the kernel may not have let go yet of what has just ended
+                time.sleep(0.01)  # the kernel may still be releasing processes that have just ended
 
 
 def _own_path() -> str:
@@ -93,14 +94,14 @@ def _own_path() -> str:
 
 
 def _identity(pid: int) -> str | None:
-    """Of a process: its pid and start, for the pid may be used again; None if there is no such process any more."""
+    """Returns the pid and start of a process, because pids are reused; None if the process has ended."""
     stat = procfs.read_stat(pid)
     return None if stat is None or procfs.has_ended(stat) else f"{pid}-{stat.start_ns}"
 
 
-def _remove_left_over(home: Path) -> None:
-    """Those whose recorder is gone, without having removed them: it was killed. What still runs in one keeps it."""
-    for folder in home.glob(f"{_PREFIX}*"):
+def _remove_left_over(parent: Path) -> None:
+    """Removes cgroups that were left by recorders that were killed, unless processes are still running in them."""
+    for folder in parent.glob(f"{_PREFIX}*"):
         owner = folder.name.removeprefix(_PREFIX)
         pid = owner.partition("-")[0]
         if pid.isdigit() and _identity(int(pid)) != owner:
@@ -110,7 +111,7 @@ def _remove_left_over(home: Path) -> None:
 
 
 def _remove_within(folder: Path) -> None:
-    """Cgroups that were made below, the deepest first."""
+    """Removes the cgroups below this one, the deepest first."""
     for each in sorted(folder.rglob("*/"), reverse=True):
         with contextlib.suppress(OSError):
             each.rmdir()

@@ -1,4 +1,4 @@
-"""A recording under way: takes events in, pairs them and writes them; and completes the recording at its end."""
+"""A running recording: drains events, pairs and writes them, and completes the recording at its end."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ from .surroundings import NOTHING_SEEN, Scan, Surroundings
 
 _log = get_logger(__name__)
 
-# The kernel frees a task some 20 ms after it was reaped, on a busy machine later; for a few it never says so (seen on a
-# virtual machine with Linux 6.18, where perf sees no sched_process_free for them either).
+# The kernel frees a task some 20 ms after it was reaped, or later on a busy machine. For a few tasks the event never
+# comes (seen on a virtual machine with Linux 6.18, where perf gets no sched_process_free for them either).
 FREES_SECONDS = 5.0
 QUIET_SECONDS = 0.3
-OLD_QUIET_SECONDS = 0.05  # if all that are waited for ended so long ago that they will hardly ever be freed
-SETTLE_SECONDS = 2.0  # an event may be half written by a task that was interrupted
-_MOST_DRAINS = 16  # in a row: signals, and the time, are to be looked at too
+OLD_QUIET_SECONDS = 0.05  # if all these processes ended so long ago that their free will probably not come
+SETTLE_SECONDS = 2.0  # a task that was interrupted can have written only a part of its event
+_MOST_DRAINS = 16  # in a row; then signals and the time are checked
 
 
 class Session:
-    """Joins a source, the pairing and a writer. machine: the one that the events come from.
+    """Connects a source, the pairing and a writer. machine: where the events come from.
 
-    is_filtered: whether a process can be reported later than its fork. on_events: is given all events of the recording,
-    in order, before they are written.
+    is_filtered: whether the first event of a process can be later than its fork. on_events: called with all events of
+    the recording, in order, before they are written.
     """
 
     def __init__(
@@ -53,39 +53,39 @@ class Session:
         """Unix ns by the clock of the events."""
         self._machine = machine
         self._on_events = on_events
-        self._stop_ns = self._ended_ns = 0  # Unix ns: when intake is stopped, and of the last event that was taken in
-        self._suspects: set[tuple[int, int]] = set()  # processes gone at the stop, whose exit was not seen yet
+        self._stop_ns = self._ended_ns = 0  # Unix ns: when intake stopped; time of the last event
+        self._suspects: set[tuple[int, int]] = set()  # processes that had ended, without an exit event yet
         self._changes = PendingChanges()
         self._until_ns = 0
         self._late_frees = 0
         self._is_finished = False
         self._pairing = Pairing(is_filtered)
         self.paths = PathRecorder(writer, self._pairing, machine)
-        self._gone: set[int] = set()  # ids of processes that were reaped, but not freed, when last looked at
+        self._gone: set[int] = set()  # ids of processes that forget_unfreed() saw reaped, but not freed
 
     def is_anyone_alive(self) -> bool:
-        """Whether a process is known that has not ended."""
+        """Whether a recorded process has not ended."""
         return any(True for _ in self._pairing.running())
 
     def drain(self) -> None:
-        """Take in what the source has, as long as there is room for it."""
+        """Drains the source and writes the events, while the writer has room."""
         if not self.writer.has_room:
             return
-        until_ns = self.now()  # before it is drained: what comes meanwhile is not in the file yet
+        until_ns = self.now()  # before the drain: later events may not be in it
         events = self.source.drain()
         for _ in range(_MOST_DRAINS):
             next_until_ns = self.now()
             following = self.source.drain() if events else []
-            # Only with the last of them the file holds all that happened until then.
-            self.take_in(events, self._until_ns if following else until_ns)
+            # Only after the last batch does the file have all events until that time.
+            self.add_events(events, self._until_ns if following else until_ns)
             until_ns, events = next_until_ns, following
             if not events or not self.writer.has_room:
                 break
         if events:
-            self.take_in(events, self._until_ns)
+            self.add_events(events, self._until_ns)
 
-    def _drained(self) -> Iterator[list[Event]]:
-        """What the source has by now, some MiB at a time, whenever there is room for it."""
+    def _drain_batches(self) -> Iterator[list[Event]]:
+        """Yields the events that the source has now, some MiB at a time. Waits until the writer has room."""
         by_now_ns = self.now()
         while True:
             self.writer.await_room()
@@ -95,10 +95,10 @@ class Session:
             if not events or not self.source.has_more() or events[-1].time_ns > by_now_ns:
                 return
 
-    def take_in(self, events: Sequence[Event], until_ns: int | None = None) -> None:
-        """Pair events and write them, with the processes that they changed, in one transaction.
+    def add_events(self, events: Sequence[Event], until_ns: int | None = None) -> None:
+        """Pairs events, and writes them and the processes that they changed in one transaction.
 
-        until_ns: Unix ns up to which these events, and those before, are all that happened; default: now.
+        until_ns: Unix ns up to which all events have been added now; default: the current time.
         """
         self._until_ns = self.now() if until_ns is None else until_ns
         if not events:
@@ -113,22 +113,22 @@ class Session:
             self.paths.look_up_directories(columns.pids_by_directory(rows, new))
         self.paths.write_answers()
         self._on_events(events)
-        # Last, as it wakes the thread that writes: the two would get into each other's way.
+        # Last, because it wakes the thread that writes, which would then compete with this one.
         self.writer.write(rows, changed, self._until_ns, self._pairing.take_links())
 
-    def take_in_scan(self, scan: Scan) -> None:
-        """Take in processes that were seen in /proc, unless they are known."""
+    def add_scan(self, scan: Scan) -> None:
+        """Adds the processes of a scan of /proc that are not known yet."""
         self.paths.write_cgroups(scan.cgroup_paths)
-        self.take_in([process for process in scan.alive if not self._pairing.is_known(process)])
+        self.add_events([process for process in scan.alive if not self._pairing.is_known(process)])
 
     def finish(self, find_changed: Callable[[Iterable[Process]], Scan] = lambda processes: NOTHING_SEEN) -> int:
-        """Take in the rest, find out which processes are alive, and end the recording. Returns its end in Unix ns.
+        """Adds the last events, checks which processes are alive, and ends the recording. Returns its end in Unix ns.
 
         find_changed: see Surroundings.
         """
         steps = Steps(_log)
-        for events in self._drained():
-            self.take_in(events)
+        for events in self._drain_batches():
+            self.add_events(events)
         steps.done("the buffer is drained")
         suspects = [p for p in self._pairing.running() if not self._machine.is_alive(p)]
         self._suspects = {(p.pid, p.start_ns) for p in suspects}
@@ -136,7 +136,7 @@ class Session:
         self._changes = PendingChanges(scan.alive)
         self.paths.write_cgroups(scan.cgroup_paths)
         steps.done("processes that still run are looked up")
-        # Before intake stops, not after: what happened in between would be missing from what seems to be recorded.
+        # Taken before intake stops. If it were later, events before the end could be missing.
         self._stop_ns = self._ended_ns = self.now()
         self.source.stop_intake()
         self._await_frees()
@@ -144,21 +144,21 @@ class Session:
         self.counts = self._settle()
         steps.done("the last events have settled")
         ended_ns = self._ended_ns
-        # A process that ended before the check has reported its exit by now, unless that was lost.
+        # If a process ended before the check of /proc, its exit event has come by now, unless it was lost.
         gone: list[Event] = [Vanished(ended_ns, p.pid, p.start_ns) for p in suspects if p.state == RUNNING]
-        self.take_in([*gone, *self._changes.events(self._pairing.is_alive)])
+        self.add_events([*gone, *self._changes.events(self._pairing.is_alive)])
         self.paths.write_answers(is_last=True)
         self._until_ns = ended_ns
         self._is_finished = True
         self.writer.write_counts(self.counts, ended_ns)
-        self.writer.finish(INTERRUPTED if self._machine.is_broken_off else COMPLETE, ended_ns)
+        self.writer.finish(INTERRUPTED if self._machine.is_interrupted else COMPLETE, ended_ns)
         steps.done("the recording is written")
         return ended_ns
 
     def forget_unfreed(self) -> None:
-        """Forget processes that were reaped at the last call already, but never freed: they would fill the memory.
+        """Gives up processes that were already reaped at the last call, but never freed: they would fill the memory.
 
-        Call it so seldom that no free can still be on its way.
+        Call it so rarely that the free event of such a process can't come any more.
         """
         gone = {p.id: p for p in self._unfreed()}
         for id in gone.keys() & self._gone:
@@ -168,15 +168,15 @@ class Session:
             self.writer.forget_process(id)
 
     def _unfreed(self) -> list[Process]:
-        """Processes that have been reaped, but not freed. Zombies are not among them."""
+        """Returns the processes that have been reaped, but not freed. Zombies are not among them."""
         return [p for p in self._pairing.unfreed() if self._machine.is_reaped(p)]
 
     def _await_frees(self) -> None:
-        """Wait for the frees of reaped processes, since these bring their CPU time."""
+        """Waits for the free events of reaped processes, which have their CPU time."""
         begun = last = time.monotonic()
         while gone := self._unfreed():
             self.source.wait(0.01)
-            has_come = self._take_rest()
+            has_come = self._drain_rest()
             now = time.monotonic()
             last = now if has_come else last
             youngest_ns = max(p.end_ns or 0 for p in gone)
@@ -184,30 +184,30 @@ class Session:
             if now - last > (OLD_QUIET_SECONDS if is_old else QUIET_SECONDS) or now - begun > FREES_SECONDS:
                 break
 
-    def _take_rest(self) -> bool:
-        """Drain events that arrived during shutdown, and extend the end of the recording to the last of them.
+    def _drain_rest(self) -> bool:
+        """Drains events that arrived during shutdown, and extends the end of the recording to the last of them.
 
-        Returns whether anything came.
+        Returns whether there were any.
         """
         has_come = False
-        for drained in self._drained():
-            has_come = self._take_late(drained) or has_come
+        for drained in self._drain_batches():
+            has_come = self._add_late(drained) or has_come
         return has_come
 
-    def _take_late(self, drained: list[Event]) -> bool:
+    def _add_late(self, drained: list[Event]) -> bool:
         self._changes.drop_outdated(drained)
         ended = {(event.pid, event.start_ns) for event in drained if type(event) is Exit}
         begun = {(event.pid, event.start_ns) for event in drained if type(event) in (Fork, Exec)}
         events = [e for e in drained if type(e) is not Free or not self._is_after_the_end(e, ended, begun)]
         self._late_frees += len(drained) - len(events)
-        self.take_in(events)
+        self.add_events(events)
         self._ended_ns = max([self._ended_ns, *(event.time_ns for event in events if type(event) is not Free)])
         return bool(events)
 
     def _is_after_the_end(self, free: Free, ended: set[tuple[int, int]], begun: set[tuple[int, int]]) -> bool:
-        """Whether this process was alive, or not yet born, at the end: its free is then no event of this recording.
+        """Whether the process of a free event was alive at the end, or started later: the recording leaves it out then.
 
-        ended, begun: pid and start of processes whose exit, and fork or exec, the same batch brings.
+        ended, begun: pid and start of the processes with an exit, and with a fork or exec, in the same batch.
         """
         process = (free.pid, free.start_ns)
         if free.time_ns <= self._stop_ns or process in ended or process in self._suspects:
@@ -215,19 +215,19 @@ class Session:
         return free.start_ns > self._stop_ns or process in begun or self._pairing.is_running(*process)
 
     def update_counts(self) -> None:
-        """Bring the counts in the file up to date with the kernel's."""
+        """Writes the kernel's current counts of events to the file."""
         if self._is_finished:
-            return  # they are final, and without what came too late
+            return  # the counts in the file are final, and don't include events after the end
         self.counts = self.source.counts()
         self.paths.write_answers()
         self.writer.write_counts(self.counts, self._until_ns)
 
     def _settle(self) -> Counts:
-        """End the source, and take in events that were still being written when it ended."""
+        """Detaches the source, and adds events that were still being written at that time. Returns the final counts."""
         self.source.detach()
         deadline = time.monotonic() + SETTLE_SECONDS
         while True:
-            if self._take_rest():
+            if self._drain_rest():
                 deadline = time.monotonic() + SETTLE_SECONDS
             counts = self.source.counts().without((0, 0, 0, self._late_frees))
             if counts.arrived == self.writer.written or time.monotonic() > deadline:

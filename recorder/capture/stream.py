@@ -1,4 +1,4 @@
-"""Events as JSON lines while they happen, without a file."""
+"""Prints events as JSON lines while they happen, without a file."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 
 _DRAIN_SECONDS = 0.05
 _SETTLE_SECONDS = 0.25
-_OF_A_FILE = ("db", "name")  # options that a stream has not
+_FILE_OPTIONS = ("db", "name")  # options of a recording that a stream doesn't have
 
 
 def stream(output: int, options: RecordOptions, on_start: Callable[[], None] = lambda: None) -> int:
     """Prints fork (F), exec (X) and exit (E) of every process, until a signal comes or options.duration is over.
 
-    output: a descriptor. on_start is called when events begin to be collected. Returns the number of lost events: the
-    kernel had no room for them, or the reader took no more at the end.
+    output: a descriptor. on_start: called when the BPF programs are attached. Returns the number of lost events: those
+    for which the ring buffer had no room, and those that the reader didn't take at the end.
     """
     with StopSignal() as stop:
         return _stream(output, options, stop, on_start)
@@ -57,27 +57,27 @@ def _stream(output: int, options: RecordOptions, stop: StopSignal, on_start: Cal
             printer.print(source.drain())
         source.detach()
         settled = time.monotonic() + _SETTLE_SECONDS
-        # An event may still be being written; behind it may be others.
+        # An event may not be completely written yet, and others may follow it.
         while printer.taken < sum(source.counts().arrived) and time.monotonic() < settled:
             if events := source.drain():
                 printer.print(events)
-                settled = time.monotonic() + _SETTLE_SECONDS  # not before: a reader may have taken its time
+                settled = time.monotonic() + _SETTLE_SECONDS  # after print(), which can block
         return sum(source.counts().lost) + printer.unread
     finally:
         source.close()
 
 
 class _EventPrinter:
-    """Prints those events that are wanted. taken: number of events that it got."""
+    """Prints the forks, execs and exits among events. taken: number of events of all kinds so far."""
 
     def __init__(self, lines: LinePrinter) -> None:
         self.taken = 0
         self._lines = lines
-        self._ended: BoundedDict[int, int] = BoundedDict(MIB)  # by pid, the starts of those that ended last
+        self._ended: BoundedDict[int, int] = BoundedDict(MIB)  # by pid: start of the process that ended last
 
     @property
     def unread(self) -> int:
-        """Events that the reader hasn't taken."""
+        """Returns the number of events that the reader didn't take."""
         return self._lines.unread
 
     def print(self, events: list[Event]) -> None:
@@ -86,7 +86,7 @@ class _EventPrinter:
 
     def _is_wanted(self, event: Event) -> bool:
         if isinstance(event, Exit):
-            # Before Linux 6.16 two threads that leave together can both report the end of their process.
+            # Before Linux 6.16, if two threads of a process exit at the same time, both can report its exit.
             if self._ended.get(event.pid) == event.start_ns:
                 return False
             self._ended[event.pid] = event.start_ns
@@ -94,13 +94,13 @@ class _EventPrinter:
 
 
 def stream_fully(output: int, options: RecordOptions, observer: Observer) -> int:
-    """Prints all that a recording of this machine would hold, from its head to its counts: see json_lines.encode().
+    """Prints all that a recording of this machine would have, from the head to the counts: see json_lines.encode().
 
-    Returns the number of lost events, as stream() does. If the reader took no more, the last lines are missing, and
-    with them the counts that end a whole stream.
+    Returns the number of lost events, as stream() does. If the reader stops reading, the last lines are missing, which
+    include the counts that end a whole stream.
     """
     workers = Workers()
-    workers.fork()  # now, while this process is small
+    workers.fork()  # before the imports, while this process is small
     from .line_writer import LineWriter
     from .live_recording import this_machine
     from .recorder import Run
@@ -117,7 +117,7 @@ def stream_fully(output: int, options: RecordOptions, observer: Observer) -> int
         writer = LineWriter(printer)
         snapshot = machine.snapshot(source)
         observer.started(0, 0)
-        kept = {name: value for name, value in options.recorded().items() if name not in _OF_A_FILE}
+        kept = {name: value for name, value in options.recorded().items() if name not in _FILE_OPTIONS}
         writer.print_head(machine, kept)
         session = Session(source, writer, machine, on_events=writer.print_events)
         Run(session, machine, target, options, observer).finish(snapshot)

@@ -1,8 +1,8 @@
-"""The process that the shell waits for: it forks the recorder, starts the command, and ends as that did.
+"""The process that the shell waits for: it forks the recorder, starts the command, and exits with the command's code.
 
-It stays small and does little, so that nothing which happens to the recorder (a disk that hangs, a crash within a
-library, no memory) costs the command its exit code. And since Linux carries the peak memory of a process over what it
-executes, the command's own is not hidden behind that of a large recorder. So only what is small is imported here.
+It is small and does little. So whatever happens to the recorder (a disk that hangs, a crash in a library, no memory),
+the exit code of the command isn't lost. Also, Linux carries the peak memory of a process over an exec: if a large
+recorder started the command, its peak would hide the command's own. So this module imports only small modules.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ from ..host.signals import ALL_STOP_SIGNALS
 from . import channel, directory_worker, launch
 from .channel import Channel
 
-_NOT_TAKEN = {signal.SIGKILL, signal.SIGSTOP, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU}
+_NOT_BLOCKED = {signal.SIGKILL, signal.SIGSTOP, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU}
 _SI_KERNEL, _SI_QUEUE = 0x80, -1  # include/uapi/asm-generic/siginfo.h
-_SIGNAL = struct.Struct("=Iii36xQ72x")  # signalfd_siginfo: number, errno, code, ..., the pointer that was sent along
-_LEAVE_SECONDS = 1.0  # for which a recorder that is done is waited for
+_SIGNAL = struct.Struct("=Iii36xQ72x")  # signalfd_siginfo: number, errno, code, ..., the value of sigqueue(3)
+_LEAVE_SECONDS = 1.0  # how long to wait for the exit of a recorder that is done
 
 
 @dataclass(frozen=True)
 class Supervised:
-    """What a recorder has of its supervisor: its pid, messages to it, and the socket of the directory workers."""
+    """A recorder's access to its supervisor: the pid, the channel, and the socket of the directory workers."""
 
     pid: int
     channel: Channel
@@ -43,12 +43,15 @@ _current: Supervised | None = None
 
 
 def current() -> Supervised | None:
-    """The supervisor of this process; None if it has none."""
+    """Returns the supervisor of this process; None if it has none."""
     return _current
 
 
 def stop_with_supervisor() -> None:
-    """Stops this process if its supervisor is stopped by SIGSTOP, which that can't hand on; SIGCONT it hands on."""
+    """Stops this process if its supervisor was stopped by SIGSTOP.
+
+    A process can't catch SIGSTOP, so the supervisor can't forward it. The supervisor does forward SIGCONT.
+    """
     if _current is None:
         return
     with contextlib.suppress(OSError):
@@ -57,7 +60,7 @@ def stop_with_supervisor() -> None:
 
 
 def supervise(record: Callable[[], int]) -> int:
-    """Runs record() in a child. Returns the exit code of the command, or else that of record()."""
+    """Runs record() in a child. Returns the exit code of the command, or of record() if no command was started."""
     fill_standard_descriptors()
     return _Supervisor(record).run()
 
@@ -66,22 +69,22 @@ class _Supervisor:
     def __init__(self, record: Callable[[], int]) -> None:
         self._record = record
         self._inherited = Inherited.take()
-        self._channel, self._recorders_end = channel.pair()
+        self._channel, self._recorders_end = channel.make_pair()
         self._workers = directory_worker.Workers()
         self._signals = self._recorder = -1
         self._command: int | None = None
         self._command_code: int | None = None
         self._recorder_code: int | None = None
-        self._is_done = self._is_gone = False
-        self._asked: int | None = None  # a signal that came before the command was started
+        self._is_done = self._has_recorder_ended = False
+        self._early_signal: int | None = None  # a signal that came while no command was running
 
     def _fork(self) -> None:
-        """Take over the signals, for as long as this process lives, and fork a worker and the recorder."""
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # ignored, it would take the children's exit codes away
-        taken = signal.valid_signals() - _NOT_TAKEN
+        """Blocks all signals, to read them from a descriptor, and forks a worker and the recorder."""
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # if it were ignored, the children's exit codes would be lost
+        taken = signal.valid_signals() - _NOT_BLOCKED
         signal.pthread_sigmask(signal.SIG_BLOCK, taken)
         self._signals = syscalls.signalfd({int(number) for number in taken})
-        self._workers.fork()  # now: while the command is started, what this process forks is taken for that
+        self._workers.fork()  # now: a fork while the command is started would be recorded as the command
         self._recorder = os.fork()
         if self._recorder == 0:
             self._become_recorder(self._recorders_end)
@@ -97,14 +100,14 @@ class _Supervisor:
             self._channel.close()
             os.close(self._signals)
             self._workers.keep_our_end()
-            for number in signal.valid_signals() - _NOT_TAKEN - {*ALL_STOP_SIGNALS, signal.SIGCHLD, signal.SIGCONT}:
-                # Also those that are sent to a whole group of processes: the command gets them as well.
+            for number in signal.valid_signals() - _NOT_BLOCKED - {*ALL_STOP_SIGNALS, signal.SIGCHLD, signal.SIGCONT}:
+                # Some signals are sent to the whole process group: they are meant for the command, which gets them too.
                 with contextlib.suppress(OSError):
                     if signal.getsignal(number) == signal.SIG_DFL:
                         signal.signal(number, signal.SIG_IGN)
             signal.pthread_sigmask(signal.SIG_SETMASK, self._inherited.blocked)
             code = self._record()
-        except KeyboardInterrupt:  # at a moment at which nobody else expects it
+        except KeyboardInterrupt:  # a SIGINT outside the block that handles it
             code = 128 + signal.SIGINT
         except BaseException:
             sys.excepthook(*sys.exc_info())
@@ -114,7 +117,7 @@ class _Supervisor:
             os._exit(code)
 
     def run(self) -> int:
-        """Returns when the command, or else the recorder, has ended, and the other has nothing more to say."""
+        """Waits until the command has ended and the recorder is done or has ended. Returns the exit code."""
         self._fork()
         poll = select.poll()
         poll.register(self._channel.fileno(), select.POLLIN)
@@ -126,7 +129,7 @@ class _Supervisor:
                 elif not self._take_messages():
                     poll.unregister(descriptor)
         deadline = time.monotonic() + _LEAVE_SECONDS
-        while not self._is_gone and (left := deadline - time.monotonic()) > 0:
+        while not self._has_recorder_ended and (left := deadline - time.monotonic()) > 0:
             if select.select([self._signals], [], [], left)[0]:
                 self._take_signal()
         code = self._recorder_code if self._command_code is None else self._command_code
@@ -135,10 +138,10 @@ class _Supervisor:
     def _is_over(self) -> bool:
         if self._command is not None and self._command_code is None:
             return False
-        return self._is_done or self._is_gone
+        return self._is_done or self._has_recorder_ended
 
     def _take_messages(self) -> bool:
-        """False if the recorder has left."""
+        """Handles the messages of the recorder. Returns False if the recorder has closed its end."""
         messages = self._channel.receive()
         for name, *values in messages or []:
             if name == channel.START:
@@ -150,8 +153,8 @@ class _Supervisor:
         return messages is not None
 
     def _start(self, start: launch.Start) -> None:
-        if self._asked is not None:
-            self._channel.send(channel.REFUSED, self._asked)
+        if self._early_signal is not None:
+            self._channel.send(channel.REFUSED, self._early_signal)
             return
         try:
             self._command = launch.launch(start, self._inherited)
@@ -168,11 +171,12 @@ class _Supervisor:
             self._reap()
         elif self._command is None or self._command_code is not None:
             if number in ALL_STOP_SIGNALS and number not in self._inherited.ignored:
-                self._asked = number
-            if number in ALL_STOP_SIGNALS and code != _SI_KERNEL:  # from the terminal, the recorder has it already
+                self._early_signal = number
+            if number in ALL_STOP_SIGNALS and code != _SI_KERNEL:  # the terminal sends its signals to the recorder too
                 syscalls.send_signal(self._recorder, number)
         elif code != _SI_KERNEL or number == signal.SIGALRM:
-            # Not what the terminal has sent to it too, nor what the kernel says of this process alone.
+            # Forward signals of other processes, and an alarm. The terminal sends its signals to the command too, and
+            # other signals from the kernel are only about this process.
             syscalls.send_signal(self._command, number, value if code == _SI_QUEUE else None)
 
     def _reap(self) -> None:
@@ -183,25 +187,25 @@ class _Supervisor:
                     self._command_code = _exit_code(status)
                     self._channel.send(channel.ENDED, self._command_code)
                 elif pid == self._recorder:
-                    self._is_gone = True
-                    self._look_at_end(status)
+                    self._has_recorder_ended = True
+                    self._report_recorder_end(status)
 
-    def _look_at_end(self, status: int) -> None:
+    def _report_recorder_end(self, status: int) -> None:
         if self._is_done:
             return
         self._recorder_code = _exit_code(status)
-        if os.WIFSIGNALED(status) and self._asked is None:
-            then = "the command goes on, unrecorded" if self._command else "nothing more is recorded"
-            _say(f"the recorder was ended by signal {os.WTERMSIG(status)}; {then}")
+        if os.WIFSIGNALED(status) and self._early_signal is None:
+            then = "the command continues, but is not recorded" if self._command else "nothing more is recorded"
+            _say(f"the recorder was killed by signal {os.WTERMSIG(status)}; {then}")
 
 
 def _exit_code(status: int) -> int:
-    """As a shell gives it: 128 + n for a signal n."""
+    """Returns the exit code as a shell does: 128 + n for a signal n."""
     return os.WEXITSTATUS(status) if os.WIFEXITED(status) else 128 + os.WTERMSIG(status)
 
 
 def _say(message: str) -> None:
-    """One line on stderr, if that takes it at once."""
+    """Writes one line to stderr, unless that would block."""
     with contextlib.suppress(OSError):
         if select.select([], [2], [], 0)[1]:
             os.write(2, f"webpf: {message}\n".encode())

@@ -1,6 +1,6 @@
-"""The machine that the events of a recording come from, as far as the events don't describe it.
+"""What a recording needs from the machine, besides its events: the clock, /proc, the paths of cgroups and directories.
 
-A recording takes all of this from one object, so that a replay of another machine's events never asks this machine.
+A recording gets all of this from one object, so that a replay of another machine's events reads nothing from this one.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Scan(NamedTuple):
-    """Processes as /proc shows them, and the paths of the cgroups that they are in, by id."""
+    """Processes that were read from /proc, and the paths of their cgroups by id."""
 
     alive: list[Seen]
     cgroup_paths: Mapping[int, str | bytes | None]
@@ -27,7 +27,7 @@ NOTHING_SEEN = Scan([], {})
 
 
 class Snapshot(NamedTuple):
-    """What was alive when the recording began, and then what has happened until until_ns (Unix ns)."""
+    """The processes that were alive at the start of a recording, followed by all events up to until_ns (Unix ns)."""
 
     events: list[Event]
     until_ns: int
@@ -35,23 +35,23 @@ class Snapshot(NamedTuple):
 
 
 class DirectoryLookup(Protocol):
-    """Finds paths of working directories, which may take a while."""
+    """Finds the paths of working directories without blocking."""
 
-    def ask(self, numbers: DirectoryId, pids: Sequence[int]) -> None:
-        """Ask for the path of a directory in which these processes may be."""
+    def request_path(self, numbers: DirectoryId, pids: Sequence[int]) -> None:
+        """Requests the path of a directory. pids: processes that are probably in that directory."""
 
-    def answers(self) -> Mapping[DirectoryId, str | bytes]:
-        """The paths that have been found since the last call."""
+    def take_answers(self) -> Mapping[DirectoryId, str | bytes]:
+        """Returns the paths that were found since the last call."""
 
-    def last_answers(self, seconds: float) -> Mapping[DirectoryId, str | bytes]:
-        """The same, at the end of the recording: wait for them up to `seconds`."""
+    def await_answers(self, seconds: float) -> Mapping[DirectoryId, str | bytes]:
+        """Like take_answers(), but waits up to `seconds` for open requests: for the end of the recording."""
 
 
 class Surroundings(Protocol):
-    """A machine: this one (live_machine.py), or the one that a stream of events came from.
+    """A machine: this one (live_machine.py), or the one that a stream comes from (replayed_machine.py).
 
-    started_ns: Unix ns when the recording began. sweep_seconds: how often a recording forgets unfreed processes.
-    is_live: whether its events are recorded while they happen: then it belongs to them what hindered the recorder.
+    started_ns: Unix ns when the recording began. sweep_seconds: how often Session.forget_unfreed() is called. is_live:
+    False for a replay. Incidents are recorded only in live recordings.
     """
 
     started_ns: int
@@ -59,32 +59,32 @@ class Surroundings(Protocol):
     is_live: bool
 
     def now(self) -> int:
-        """Unix ns by the clock of the events."""
+        """Returns Unix ns by the clock of the events."""
 
     def describe_host(self) -> HostDescription:
-        """What `recordings` keeps of the machine and of its recorder."""
+        """Returns the columns of `recordings` that describe the machine and the recorder."""
 
     def snapshot(self, source: Source) -> Snapshot:
-        """Processes that are alive at the start, and the first events of the source."""
+        """Returns the processes that are alive at the start, and the first events of the source."""
 
     def rescan(self) -> Scan:
-        """While recording: processes that match the filters by now, though no event has reported them."""
+        """Returns the processes that match the filters now; they may have no event yet. Called while recording."""
 
     def find_changed(self, processes: Iterable[Process]) -> Scan:
-        """At the end: those of these processes whose name, user or cgroup isn't what the events say."""
+        """Returns the processes whose name, user or cgroup differs from their events. Called at the end."""
 
     @property
-    def is_broken_off(self) -> bool:
-        """At the end: whether the last events are missing. False of a machine that is recorded live."""
+    def is_interrupted(self) -> bool:
+        """Whether the end of the stream is missing. False for a live recording. Read at the end."""
 
     def is_alive(self, process: Process) -> bool:
-        """Whether a process that has not reported its exit is alive now."""
+        """Whether a process without an exit event is alive now."""
 
     def is_reaped(self, process: Process) -> bool:
-        """Whether a process that has ended is no zombie: then it has been freed, will be soon, or never will be."""
+        """Whether an ended process is not a zombie any more. Its free event comes soon, or never."""
 
     def cgroup_path(self, cgroup_id: int) -> str | bytes | None:
-        """Path of a cgroup; None if it is unknown."""
+        """Returns the path of a cgroup; None if it is unknown."""
 
     def directory_lookup(self) -> DirectoryLookup | None:
-        """How to find paths of working directories; None if they stay unknown. To be called once."""
+        """Returns what finds paths of working directories; None if nothing can. Call it only once."""

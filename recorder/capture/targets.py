@@ -1,4 +1,4 @@
-"""What is recorded: the whole machine, a command with all that it starts, or a process that runs already."""
+"""What is recorded: the whole machine, a command and its descendants, or a running process and its descendants."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _Self = TypeVar("_Self", bound="Target")
 
 
 class ProbeControl(Protocol):
-    """The part of a Probe that says which processes it reports."""
+    """The part of a Probe that selects the processes whose events are reported."""
 
     def follow_children(self, pid: int) -> None: ...
     def follow(self, pid: int) -> None: ...
@@ -34,10 +34,10 @@ class ProbeControl(Protocol):
 
 
 class Target:
-    """What is recorded, and for how long. It handles signals as long as its block lasts.
+    """What is recorded, and until when. A context manager that handles signals in its block.
 
-    follows: the kernel side reports only processes that are named to it, and their descendants. filters: it reports
-    only processes that match them.
+    follows: the BPF programs report only the pids that are set by configure() and start(), and their descendants.
+    filters: the BPF programs report only processes that match.
     """
 
     follows = False
@@ -45,7 +45,7 @@ class Target:
 
     def __init__(self) -> None:
         self._probe: ProbeControl | None = None
-        self._undone_at_exit = ExitStack()
+        self._exit_stack = ExitStack()
 
     def __enter__(self: _Self) -> _Self:
         return self
@@ -53,21 +53,21 @@ class Target:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._undone_at_exit.close()
+        self._exit_stack.close()
 
     def scan(self, clock_offset: int, max_args: int, cgroup_ids: dict[str, int]) -> list[Seen]:
-        """Its processes that are alive; see procfs.scan(). At the start, and with filters later too."""
+        """Returns the target's processes that are alive; see procfs.scan(). With filters it is called repeatedly."""
         return _scan(self.filters, self._probe, clock_offset, max_args, cgroup_ids)
 
     def configure(self, probe: ProbeControl) -> None:
-        """Tell the probe which processes to report. Called once, before scan()."""
+        """Sets which processes the probe reports. Called once, before scan()."""
         self._probe = probe
 
     def start(self) -> None:
-        """Called when all else is ready. Does nothing for a target that runs already."""
+        """Starts the target; called when the recorder is ready. Does nothing if the target is already running."""
 
     def is_over(self, is_anyone_alive: Callable[[], bool]) -> bool:
-        """Whether there is nothing more to record. is_anyone_alive: whether a recorded process is alive."""
+        """Whether the recording ends now. is_anyone_alive: returns whether a recorded process is alive."""
         raise NotImplementedError
 
 
@@ -80,7 +80,7 @@ class WholeMachine(Target):
         self._stop = StopSignal(ALL_STOP_SIGNALS)
 
     def __enter__(self) -> WholeMachine:
-        self._undone_at_exit.enter_context(self._stop)
+        self._exit_stack.enter_context(self._stop)
         return self
 
     def is_over(self, is_anyone_alive: Callable[[], bool]) -> bool:
@@ -88,7 +88,10 @@ class WholeMachine(Target):
 
 
 class RunningProcess(Target):
-    """A process and what it starts from now on, until they have ended or a signal comes. Its block raises NotFound."""
+    """A running process and what it starts from now on, until all have ended or a signal comes.
+
+    Entering it raises NotFound if there is no such process, and scan() raises it if the process has ended since.
+    """
 
     follows = True
 
@@ -103,15 +106,15 @@ class RunningProcess(Target):
             self._pidfd = os.pidfd_open(self._pid)
         except (OSError, OverflowError):
             raise NotFound(f"there is no process {self._pid}", "ps -e") from None
-        self._undone_at_exit.callback(os.close, self._pidfd)
-        self._undone_at_exit.enter_context(self._stop)
+        self._exit_stack.callback(os.close, self._pidfd)
+        self._exit_stack.enter_context(self._stop)
         return self
 
     def scan(self, clock_offset: int, max_args: int, cgroup_ids: dict[str, int]) -> list[Seen]:
         alive = procfs.read_process(self._pid, clock_offset, max_args, cgroup_ids)
-        # By the descriptor, as the pid may have a new owner: this process was alive after the probe followed the pid.
+        # The pid may have been reused, so the pidfd is checked: the process was alive after the probe followed the pid.
         if alive is None or select.select([self._pidfd], [], [], 0)[0]:
-            raise NotFound(f"process {self._pid} has ended just now", "ps -e")
+            raise NotFound(f"process {self._pid} has just ended", "ps -e")
         return [alive]
 
     def configure(self, probe: ProbeControl) -> None:
@@ -124,10 +127,10 @@ class RunningProcess(Target):
 
 
 class CommandTarget(Target):
-    """A command and all that it starts, until it has ended. With filters: all processes that match them meanwhile.
+    """A command and its descendants, until the command ends. With filters: all matching processes until then.
 
-    supervisor: starts the command, and gets the signals that are meant for it. inside: the block in which the command
-    is started; a cgroup for instance.
+    supervisor: starts the command and forwards signals to it. inside: a context manager that is entered while the
+    command is started; for example RunCgroup.inside().
     """
 
     def __init__(
@@ -145,14 +148,14 @@ class CommandTarget(Target):
         self._inside = inside or nullcontext()
 
     def __enter__(self) -> CommandTarget:
-        self._undone_at_exit.enter_context(ignored(ALL_STOP_SIGNALS))
+        self._exit_stack.enter_context(ignored(ALL_STOP_SIGNALS))
         return self
 
     def scan(self, clock_offset: int, max_args: int, cgroup_ids: dict[str, int]) -> list[Seen]:
         return [] if self.follows else super().scan(clock_offset, max_args, cgroup_ids)
 
     def start(self) -> None:
-        """Start the command: its fork is the first event."""
+        """Starts the command, whose fork is the first event."""
         assert self._probe is not None
         if self.follows:
             self._probe.follow_children(self._supervisor.pid)
@@ -168,9 +171,9 @@ class CommandTarget(Target):
 
 @contextmanager
 def open_target(options: RecordOptions, command: Command | None) -> Iterator[Target]:
-    """The target that the options name. command: the one that they have, found.
+    """Yields the target that the options select. command: from find_command(); None if the options have no command.
 
-    Raises NotFound for a process that isn't there, Unavailable or NoPermission if no cgroup can be made.
+    Raises NotFound if there is no process with the pid, and Unavailable or NoPermission if no cgroup can be made.
     """
     with ExitStack() as stack:
         target: Target
@@ -184,7 +187,7 @@ def open_target(options: RecordOptions, command: Command | None) -> Iterator[Tar
 def _command_target(options: RecordOptions, command: Command, stack: ExitStack) -> CommandTarget:
     starter = supervisor.current()
     if starter is None:
-        raise Unavailable("a command can only be recorded by the program webpf", "webpf record -- make")
+        raise Unavailable("only the program webpf can record a command, not a library call", "webpf record -- make")
     if options.all:
         return CommandTarget(command, starter, options.filters.parse())
     if not options.own_cgroup:
@@ -196,14 +199,14 @@ def _command_target(options: RecordOptions, command: Command, stack: ExitStack) 
 def _scan(
     filters: Filters, probe: ProbeControl | None, clock_offset: int, max_args: int, cgroup_ids: dict[str, int]
 ) -> list[Seen]:
-    """Processes that are alive and match. The kernel side follows each of them from then on, whatever it becomes."""
+    """Returns the alive processes that match. The BPF programs then follow each of them, whatever it executes later."""
     alive = procfs.scan(clock_offset, max_args, cgroup_ids)
     if not filters.active or probe is None:
         return alive
     starts = {process.pid: process.start_ns for process in filter(filters.accepts, alive)}
     for pid in starts:
         probe.follow(pid)
-    # Read them once more, since the kernel side left out what they did until they were followed.
+    # Read them again: the BPF programs didn't report what they did before they were followed.
     reread = procfs.read_processes(list(starts), clock_offset, max_args, cgroup_ids)
     followed = [process for process in reread if starts[process.pid] == process.start_ns and filters.accepts(process)]
     for pid in starts.keys() - {process.pid for process in followed}:

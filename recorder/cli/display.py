@@ -1,4 +1,4 @@
-"""Shows the progress of a recording from its own thread: a stopped terminal (Ctrl-S) blocks only that thread."""
+"""Shows the progress of a recording in a separate thread: a stopped terminal (Ctrl-S) blocks only this thread."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from collections.abc import Callable
 from types import TracebackType
 
 from ..capture.recorder import Status
-from .live_status import Quiet
+from .live_status import QuietStatus
 
-_MOST_WAITING = 100  # calls that wait for a stopped terminal; further ones are dropped
+_MOST_WAITING = 100  # calls that wait for a stopped terminal; more are dropped
 _LEAVE_SECONDS = 1.0
 _STATUS_SECONDS = 0.25
 
 
 class Display:
-    """An Observer that passes its calls to another Observer, which can block on its terminal."""
+    """An Observer that passes its calls to another Observer, which can block because of its terminal."""
 
-    def __init__(self, shown: Quiet) -> None:
+    def __init__(self, shown: QuietStatus) -> None:
         self._shown = shown
         self._calls: queue.Queue[Callable[[], None] | None] = queue.Queue(_MOST_WAITING)
         self._next = 0.0

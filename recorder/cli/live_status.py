@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 _PLAIN_SECONDS = 10.0
 
 
-class Quiet:
-    """Shows nothing."""
+class QuietStatus:
+    """Shows only messages."""
 
     shows_status = False
 
-    def __enter__(self) -> Quiet:
+    def __enter__(self) -> QuietStatus:
         return self
 
     def __exit__(
@@ -46,8 +46,8 @@ class Quiet:
         say(text)
 
 
-class Plain(Quiet):
-    """A line at the start, then one every ten seconds."""
+class PlainStatus(QuietStatus):
+    """Prints a line at the start and one every ten seconds."""
 
     shows_status = True
 
@@ -59,7 +59,7 @@ class Plain(Quiet):
     def started(self, recording_id: int, others: int) -> None:
         say(f"recording {recording_id} goes to {self._options.db}, {_until(self._options)}")
         if others:
-            say(f"{others} more recording goes to this file: both go on, each under its own number")
+            say(f"{others} more recording goes to this file; each has its own number")
 
     def status(self, status: Status) -> None:
         if status.elapsed >= self._next:
@@ -67,8 +67,8 @@ class Plain(Quiet):
             say(f"{status.elapsed:.0f} s: {describe_status(status, self._rate.update(status))}")
 
 
-class OfStream(Quiet):
-    """A line when events begin to be collected."""
+class StreamStatus(QuietStatus):
+    """Prints a line when the stream starts."""
 
     def __init__(self, options: RecordOptions) -> None:
         self._options = options
@@ -77,8 +77,8 @@ class OfStream(Quiet):
         say(f"streaming, {_until(self._options)}")
 
 
-class OfReplay(Quiet):
-    """A line at the start: how much time the events took says nothing of how long it takes to read them."""
+class ReplayStatus(QuietStatus):
+    """Prints a line at the start. There is no progress, because the length of the stream isn't known."""
 
     def __init__(self, options: RecordOptions) -> None:
         self._options = options
@@ -87,8 +87,8 @@ class OfReplay(Quiet):
         say(f"recording {recording_id} goes to {self._options.db}, until the stream ends")
 
 
-class Live(Plain):
-    """A progress bar that is redrawn four times a second and is erased at the end."""
+class LiveStatus(PlainStatus):
+    """Shows a progress bar that is redrawn four times a second and erased at the end."""
 
     def __init__(self, options: RecordOptions) -> None:
         super().__init__(options)
@@ -155,12 +155,12 @@ def _until(options: RecordOptions) -> str:
     return "until Ctrl-C" if options.duration is None else f"for {options.duration:g} s"
 
 
-def choose_observer(options: RecordOptions, quiet: bool) -> Quiet:
+def choose_observer(options: RecordOptions, quiet: bool) -> QuietStatus:
     """Returns the observer that suits stderr: a terminal, or anything else."""
     if quiet:
-        return Quiet()
+        return QuietStatus()
     # A line that is redrawn would overwrite log lines.
-    return Live(options) if sys.stderr.isatty() and not log.is_verbose() else Plain(options)
+    return LiveStatus(options) if sys.stderr.isatty() and not log.is_verbose() else PlainStatus(options)
 
 
 def describe_status(status: Status, rate: float) -> str:
@@ -186,13 +186,13 @@ def print_summary(summary: Summary) -> None:
 
 
 def describe_completeness(summary: Summary) -> str:
-    """Returns `complete`, or says what is missing."""
+    """Returns a text that says whether the recording is complete, or what is missing."""
     lost = sum(summary.counts.lost)
     if lost:
         share = lost / sum(summary.counts.attempted)
         return f"LOST {lost:,} events ({share:.1%}): all counts are a lower bound; a larger --buffer-mib helps"
-    if summary.is_broken_off:
-        return "broken off: what came later is missing"
+    if summary.is_interrupted:
+        return "interrupted: later events are missing"
     if not summary.counts.are_known:
         return "it isn't known whether events were lost"
     if not summary.complete:
@@ -204,8 +204,8 @@ def describe_kept_short(summary: Summary) -> str:
     """Returns how many short processes --min-lifetime could not leave out; '' if there are none."""
     number = summary.counts.kept_short
     return (
-        f"; {number:,} processes that ended sooner than --min-lifetime are in it, for they could not be held back:"
-        f" that takes at most {min_lifetime.HELD_BYTES >> 20} MiB"
+        f"; has {number:,} processes that ended sooner than --min-lifetime, because the buffer"
+        f" of {min_lifetime.BUFFER_BYTES >> 20} MiB was full"
         if number
         else ""
     )

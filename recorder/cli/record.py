@@ -166,7 +166,7 @@ def _record_command(options: RecordOptions, command: Command, quiet: bool) -> in
     from .log_observer import LogObserver
 
     try:
-        with open_target(options, command) as target, Display(live_status.Quiet()) as observer:
+        with open_target(options, command) as target, Display(live_status.QuietStatus()) as observer:
             summary = record_this_machine(options, target, LogObserver(observer))
         if not quiet:
             _print_summary(summary)
@@ -174,7 +174,7 @@ def _record_command(options: RecordOptions, command: Command, quiet: bool) -> in
         if not command.has_started:
             raise
         message = error.message if isinstance(error, WebpfError) else f"the recorder failed: {error!r}"
-        say(message if command.has_ended() else f"{message}; the command goes on, unrecorded")
+        say(message if command.has_ended() else f"{message}; the command continues, but is not recorded")
     return 0
 
 
@@ -229,7 +229,7 @@ def stream(
     from ..output.messages import say
     from . import live_status
 
-    observer = live_status.OfStream(options)
+    observer = live_status.StreamStatus(options)
     if full:
         lost = streaming.stream_fully(sys.stdout.fileno(), options, observer)
     else:

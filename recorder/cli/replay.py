@@ -44,7 +44,7 @@ def replay(events: Events = None, db: NewDb = DEFAULT_DB, name: Name = None, qui
     file_check.check_writable(db)
     upgrade.before_writing(db, quiet)
     options = RecordOptions(db=db, name=name)
-    shown = live_status.Quiet() if quiet else live_status.OfReplay(options)
+    shown = live_status.QuietStatus() if quiet else live_status.ReplayStatus(options)
     with _opened(events) as (descriptor, called), Display(shown) as observer:
         summary = replaying.replay(descriptor, called, options, observer)
     if not quiet:
@@ -53,17 +53,17 @@ def replay(events: Events = None, db: NewDb = DEFAULT_DB, name: Name = None, qui
 
 @contextlib.contextmanager
 def _opened(events: Path | None) -> Iterator[tuple[int, str]]:
-    """Opens the stream; yields its descriptor and its name for messages."""
+    """Opens the stream. Yields its descriptor, and its name for messages."""
     if events is None or str(events) == "-":
         descriptor = sys.stdin.fileno()
         if os.isatty(descriptor):
-            raise UsageError("no FILE is named, and standard input is a terminal", "webpf replay events.ndjson")
+            raise UsageError("FILE is missing, and standard input is a terminal", "webpf replay events.ndjson")
         yield descriptor, "standard input"
         return
     try:
         descriptor = os.open(events, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
-        raise NotFound(f"{events} is not there", f"sudo webpf stream --full > {argv.file_word(events)}") from None
+        raise NotFound(f"there is no file {events}", f"sudo webpf stream --full > {argv.file_word(events)}") from None
     except OSError as error:
         raise from_os_error(error) from error
     try:

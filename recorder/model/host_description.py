@@ -1,4 +1,4 @@
-"""The machine that a recording comes from, and the recorder on it."""
+"""Describes the machine that a recording comes from, and the recorder on it."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class HostDescription:
-    """A machine and the recorder on it. The fields are columns of `recordings`, where they are explained.
+    """A machine and the recorder on it. The fields are columns of `recordings`; docs/schema.md explains them.
 
-    None: unknown, as of events that were recorded elsewhere.
+    None: unknown, for example in the replay of a stream without a head.
     """
 
     host: str | None = None

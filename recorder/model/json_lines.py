@@ -1,4 +1,4 @@
-"""Lines of JSON: what `webpf stream` prints, and `webpf replay` reads."""
+"""Lines of JSON, which `webpf stream` prints and `webpf replay` reads."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ Line: TypeAlias = Event | Note
 
 _TYPES: dict[str, type[Line]] = {**{kind.letter: kind.type for kind in ALL_KINDS}, **NOTE_LETTERS}
 _LETTERS = {type: letter for letter, type in _TYPES.items()}
-_INTEGERS = 1 << 63  # from here on SQLite can't keep them
+_INTEGER_LIMIT = 1 << 63  # SQLite can't store this number or larger ones
 
 
 def encode(line: Line) -> dict[str, Any]:
-    """One line as a JSON object that begins with `event`, and where there are such with pid and comm.
+    """Returns a line as a JSON object. The first key is `event`; pid and comm follow, if the line has them.
 
     `event` is F (fork), X (exec), E (exit), R (free: the task was released), A (alive at the start) or G (gone at
-    the end); or H (the machine), C (path of a cgroup), D (path of a directory) or N (numbers of events). argv is
-    base64, for it may hold any bytes; `args` is the same for people. A filename or path that is no UTF-8 has what isn't
-    escaped, and is there as filename_base64 or path_base64 too.
+    the end); or H (the machine), C (path of a cgroup), D (path of a directory) or N (counts of events). argv is
+    base64, because it can have any bytes; `args` is the same for people. In a filename or path that is not UTF-8,
+    invalid bytes are escaped, and filename_base64 or path_base64 has the exact bytes.
     """
     fields = line._asdict()
     head: dict[str, Any] = {"event": _LETTERS[type(line)]}
@@ -46,7 +46,7 @@ def encode(line: Line) -> dict[str, Any]:
 
 
 def parse(line: bytes) -> Line:
-    """What one line of JSON says. Raises DataError if it isn't one of a stream."""
+    """Parses one line of JSON. Raises DataError if it is not a line of a stream."""
     try:
         fields = json.loads(line, parse_constant=_refuse)
     except (ValueError, RecursionError) as error:
@@ -55,33 +55,33 @@ def parse(line: bytes) -> Line:
 
 
 def _refuse(constant: str) -> None:
-    raise ValueError(f"{constant} is no JSON")
+    raise ValueError(f"{constant} is not JSON")
 
 
 def decode(line: dict[str, Any]) -> Line:
-    """What encode() made this object of. Raises DataError if it is nothing that it makes, or can't be kept."""
+    """Reverses encode(). Raises DataError if encode() can't have made the object, or SQLite can't store its values."""
     try:
         kind = _TYPES[line["event"]]
         if kind is Head:
-            host = HostDescription(**_read(HostDescription, line))
-            return Head(**_read(Head, line | {"host": host}))
-        return kind(**_read(kind, line))
+            host = HostDescription(**_read_fields(HostDescription, line))
+            return Head(**_read_fields(Head, line | {"host": host}))
+        return kind(**_read_fields(kind, line))
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(f"not an event: {json.dumps(line)[:80]} ({error!r})") from error
 
 
-_Checks: TypeAlias = dict[str, tuple[type, ...]]
+_FieldTypes: TypeAlias = dict[str, tuple[type, ...]]
 
 
-def _checks_of(kind: type) -> _Checks:
-    """By name of a field, the types that it may have."""
+def _field_types(kind: type) -> _FieldTypes:
+    """Returns the allowed types of each field, by its name."""
     hints = {name: hint for name, hint in get_type_hints(kind).items() if hint is not type(Any)}
     return {name: get_args(hint) if isinstance(hint, UnionType) else (hint,) for name, hint in hints.items()}
 
 
-_FIELDS: dict[type, _Checks] = {
-    **{kind: _checks_of(kind) for kind in (*_LETTERS, HostDescription)},
-    Head: _checks_of(Head) | {"options": (dict,)},
+_FIELDS: dict[type, _FieldTypes] = {
+    **{kind: _field_types(kind) for kind in (*_LETTERS, HostDescription)},
+    Head: _field_types(Head) | {"options": (dict,)},
 }
 _OPTIONAL: dict[type, frozenset[str]] = {
     **{kind: frozenset(kind._field_defaults) for kind in _LETTERS},
@@ -89,20 +89,22 @@ _OPTIONAL: dict[type, frozenset[str]] = {
 }
 
 
-def _read(kind: type, line: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of this kind in a line. Those that it doesn't know are left alone."""
+def _read_fields(kind: type, line: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the fields of this kind in a line. Ignores unknown fields."""
     optional = _OPTIONAL[kind]
     return {
-        name: _value(name, line, types) for name, types in _FIELDS[kind].items() if name in line or name not in optional
+        name: _read_value(name, line, types)
+        for name, types in _FIELDS[kind].items()
+        if name in line or name not in optional
     }
 
 
-def _value(name: str, line: Mapping[str, Any], types: tuple[type, ...]) -> Any:
-    """A field as it was, of one of these types."""
+def _read_value(name: str, line: Mapping[str, Any], types: tuple[type, ...]) -> Any:
+    """Returns the value of a field. Raises TypeError or ValueError if it is not of one of these types."""
     value = line[name]
     if type(value) is int:
-        least = GREATEST if name.endswith("_ns") else _INTEGERS - 1
-        if not -least <= value <= least:
+        limit = GREATEST if name.endswith("_ns") else _INTEGER_LIMIT - 1
+        if not -limit <= value <= limit:
             raise ValueError(f"{name} is {value}")
     elif type(value) is str:
         if bytes in types:
@@ -110,7 +112,7 @@ def _value(name: str, line: Mapping[str, Any], types: tuple[type, ...]) -> Any:
             if encoded is not None:
                 return base64.b64decode(encoded, validate=True)
         if not value.isascii():
-            value = value.encode("utf-8", "backslashreplace").decode()  # JSON can have halves of characters
+            value = value.encode("utf-8", "backslashreplace").decode()  # JSON can have lone surrogates
     if type(value) not in types:
         raise TypeError(f"{name} is {value!r:.40}")
     return value

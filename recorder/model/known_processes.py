@@ -1,8 +1,8 @@
-"""The processes that pairing holds in memory: those that are alive, or whose last event is still to come. Pure.
+"""The processes that pairing keeps in memory: processes that are alive, or whose last event has not come yet.
 
-For each pid it holds at most two: the one that has the pid now, and an earlier one that has ended and is not freed yet.
-An ended process whose free doesn't come is given up. So memory is bounded by the number of pids, by MAX_GIVEN_UP, and
-by the bounds of late_parents.py.
+For each pid there are at most two: the process that has the pid now, and an earlier process that has ended and is not
+freed yet. An ended process whose free event doesn't come is given up. So memory is limited by the number of pids, by
+MAX_GIVEN_UP, and by the limits in late_parents.py.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ class KnownProcesses:
     def __init__(self, is_filtered: bool = False) -> None:
         self._is_filtered = is_filtered
         self._by_pid: dict[int, Process] = {}
-        # By pid: a pid can be reused before the free of its earlier process is reported. One is kept for each pid.
+        # By pid: a pid can be reused before the free event of its earlier process. One process is kept for each pid.
         self._replaced: dict[int, Process] = {}
-        # By pid and start: processes whose free will probably not come. It still may, so the latest are kept.
+        # By pid and start: processes whose free event will probably not come. It still can, so the latest are kept.
         self._given_up: dict[tuple[int, int], Process] = {}
         self._forgotten: list[int] = []
         self._changed: dict[int, Process] = {}
@@ -43,7 +43,7 @@ class KnownProcesses:
         return [changed[id] for id in sorted(changed)]
 
     def take_links(self) -> list[tuple[int, int]]:
-        """Returns pairs of ids since the last call: a process that is no longer held, and its parent, found later."""
+        """Returns pairs of ids since the last call: a process that was already forgotten, and its parent."""
         links, self._links = self._links, []
         return links
 
@@ -78,7 +78,7 @@ class KnownProcesses:
         return [p for p in (*self._by_pid.values(), *self._replaced.values()) if p.state != RUNNING]
 
     def give_up(self, process: Process) -> None:
-        """Moves an ended process to the bounded set of those whose free will probably not come."""
+        """Moves an ended process to the last MAX_GIVEN_UP processes whose free event will probably not come."""
         for processes in (self._by_pid, self._replaced):
             if processes.get(process.pid) is process:
                 del processes[process.pid]
@@ -147,7 +147,7 @@ class KnownProcesses:
             self._changed[parent.id] = parent
 
     def _replace(self, before: Process) -> None:
-        """Notes that another process has the pid now. If there was no exit event, the exit was lost."""
+        """Notes that another process has the pid now. Without an exit event, the process is lost."""
         if before.state == RUNNING:
             self._mark_lost(before)
         replaced = self._replaced.get(before.pid)

@@ -1,4 +1,4 @@
-"""Where events come from: the protocol that the recorder reads, and events from memory for tests and benches."""
+"""Sources of events: the protocol from which the recorder reads, and a source in memory for tests and benchmarks."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from .events import KERNEL_KINDS, NUMBERS, Event
 
 @dataclass(frozen=True)
 class Counts:
-    """What the kernel counted for each of KERNEL_KINDS: events it tried to write, and those it had no room for.
+    """The kernel's counts for each of KERNEL_KINDS. attempted: all events. lost: events that had no room in the buffer.
 
-    kept_short: processes that came through though they lived shorter than was wanted (see min_lifetime.py).
-    are_known: False if nobody said what was attempted or lost; then they count what has come.
+    kept_short: processes that were kept although they lived less than --min-lifetime (see min_lifetime.py).
+    are_known: False if the source has no counts of attempted and lost events; `attempted` then counts what came.
     """
 
     attempted: tuple[int, ...] = (0,) * len(KERNEL_KINDS)
@@ -25,51 +25,51 @@ class Counts:
 
     @property
     def arrived(self) -> tuple[int, ...]:
-        """Records that were written to the buffer, by kind."""
+        """Returns the number of events that were written to the buffer, by kind."""
         return tuple(a - b for a, b in zip(self.attempted, self.lost, strict=True))
 
     def without(self, numbers: Sequence[int]) -> Counts:
-        """The same with so many less of each kind, which came but don't count."""
+        """Returns the counts without these numbers of events, by kind: events that came but are not recorded."""
         return replace(self, attempted=tuple(map(sub, self.attempted, numbers)))
 
 
 class Source(Protocol):
-    """A stream of events with an end. Events of one process come in the order in which they happened."""
+    """A stream of events that ends. Events of one process come in the order in which they happened."""
 
     def wait(self, seconds: float) -> None:
-        """Sleeps until events are worth fetching, at most so long."""
+        """Sleeps until there are enough events for a drain(), but at most `seconds`."""
 
     def drain(self) -> list[Event]:
-        """The events since the last call, in order: at most some MiB of them, and none only if there are no more."""
+        """Returns the events since the last call, in order, at most some MiB. Empty only if there are no more now."""
 
     def has_more(self) -> bool:
-        """Whether the last drain() left something behind."""
+        """Whether the last drain() left events behind."""
 
     def counts(self) -> Counts:
-        """What has been attempted and lost so far."""
+        """Returns the counts of attempted and lost events so far."""
 
     def stop_intake(self) -> None:
-        """From now on nothing new is taken in, only what completes processes that have just exited."""
+        """Stops new events, except those that complete processes that have just exited."""
 
     def detach(self) -> None:
-        """Nothing at all comes any more; what has come can still be drained."""
+        """Stops all events. Events that have come can still be drained."""
 
     def close(self) -> None:
-        """Gives everything back. Can be called more than once."""
+        """Releases all resources. Can be called more than once."""
 
 
-class Replay:
-    """Plays events from memory, some at each drain."""
+class MemorySource:
+    """A Source of events in memory. Each drain() returns `batch` events. Without `counts`, it counts them itself."""
 
     def __init__(self, events: Iterable[Event], batch: int = 1000, counts: Counts | None = None) -> None:
         self._events = iter(events)
         self._batch = batch
-        self._given = counts
+        self._fixed_counts = counts
         self._seen = [0] * len(KERNEL_KINDS)
         self.exhausted = False
 
     def wait(self, seconds: float) -> None:
-        """Nothing to wait for."""
+        """Returns at once."""
 
     def drain(self) -> list[Event]:
         batch = []
@@ -87,13 +87,13 @@ class Replay:
         return not self.exhausted
 
     def counts(self) -> Counts:
-        return self._given or Counts(attempted=tuple(self._seen))
+        return self._fixed_counts or Counts(attempted=tuple(self._seen))
 
     def stop_intake(self) -> None:
-        """A replay ends by itself."""
+        """Does nothing: the events end by themselves."""
 
     def detach(self) -> None:
-        """Nothing is attached."""
+        """Does nothing."""
 
     def close(self) -> None:
-        """Nothing to give back."""
+        """Does nothing."""

@@ -1,4 +1,4 @@
-"""What a whole stream of events (`webpf stream --full`) says beside its events: its machine, paths, and counts."""
+"""The lines of a whole stream (`webpf stream --full`) that are not events: the machine, paths and counts."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from .host_description import HostDescription
 
 
 class Head(NamedTuple):
-    """The first line: the machine, and how it is streamed. Then come the processes that were alive at the start.
+    """The first line: the machine and the options. The processes that were alive at the start follow it.
 
-    started_ns: Unix ns when the BPF programs were attached. zone: name of the machine's time zone, where it is known.
-    options: those of the recorder, as in `recordings.options`.
+    started_ns: Unix ns when the BPF programs were attached. zone: name of the machine's time zone, if it is known.
+    options: as in `recordings.options`.
     """
 
     started_ns: int
@@ -23,14 +23,14 @@ class Head(NamedTuple):
 
 
 class CgroupPath(NamedTuple):
-    """Path of a cgroup. None: it was gone before it could be looked up."""
+    """The path of a cgroup. None: the cgroup was removed before its path could be looked up."""
 
     cgroup_id: int
     path: str | bytes | None
 
 
 class DirectoryPath(NamedTuple):
-    """Path of a working directory, which events name by these numbers."""
+    """The path of a working directory. Events have only its device and inode."""
 
     device: int
     inode: int
@@ -38,10 +38,10 @@ class DirectoryPath(NamedTuple):
 
 
 class StreamCounts(NamedTuple):
-    """The kernel's counts of events so far: once a second, and as the last line.
+    """The kernel's counts of events so far; printed once a second, and as the last line.
 
-    time_ns: Unix ns up to which all events came before this line. ended_ns: Unix ns when the stream ended; None while
-    it goes on, so the last line of a whole stream has it. The rest are columns of `recordings`.
+    time_ns: Unix ns; all events up to this time come before this line. ended_ns: Unix ns when the stream ended; only
+    the last line of a whole stream has it, others have None. The other fields are columns of `recordings`.
     """
 
     time_ns: int
@@ -57,16 +57,16 @@ class StreamCounts(NamedTuple):
 
     @property
     def attempted(self) -> tuple[int, ...]:
-        """By kind of event, in the order of KERNEL_KINDS."""
+        """Returns the attempted events by kind, in the order of KERNEL_KINDS."""
         return self[2:6]
 
     @property
     def lost(self) -> tuple[int, ...]:
-        """By kind of event, in the order of KERNEL_KINDS."""
+        """Returns the lost events by kind, in the order of KERNEL_KINDS."""
         return self[6:10]
 
 
 Note: TypeAlias = Head | CgroupPath | DirectoryPath | StreamCounts
 
 NOTE_LETTERS: Mapping[str, type[Note]] = {"H": Head, "C": CgroupPath, "D": DirectoryPath, "N": StreamCounts}
-"""By the letter in lines of JSON, where those of events are in events.ALL_KINDS."""
+"""By the letter that stands for them in lines of JSON. events.ALL_KINDS has the letters of events."""

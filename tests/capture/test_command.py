@@ -1,4 +1,4 @@
-"""`webpf record -- COMMAND`: it runs as if webpf were not there. What is recorded of it: truth/test_following.py."""
+"""`webpf record -- COMMAND` runs the command as it runs without webpf. truth/test_following.py tests its recording."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ PROCESSES = "SELECT * FROM processes WHERE recording_id = (SELECT max(id) FROM r
 
 
 def popen(db: Path, *command: str, options: tuple[str, ...] = (), **how: Any) -> subprocess.Popen[str]:
-    """A `webpf record -- COMMAND` beside the test."""
+    """Starts `webpf record -- COMMAND` and doesn't wait for it."""
     line = [*webpf_command(), "record", "--db", str(db), *options, "--", *command]
     return subprocess.Popen(line, text=True, **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **how})
 
@@ -50,8 +50,8 @@ def test_the_exit_code_is_the_commands(script: str, code: int, webpf: Webpf, que
     assert row["exit_code"] == (code if code < 128 or code == 255 else None)
 
 
-def test_what_cant_be_run(webpf: Webpf, tmp_path: Path) -> None:
-    """As shells have it: 127 for what isn't there, 126 for what is no program; and no recording."""
+def test_commands_that_cant_be_run(webpf: Webpf, tmp_path: Path) -> None:
+    """Exit codes as in a shell: 127 if there is no such file, 126 if it is not a program. No recording is made."""
     plain = tmp_path / "plain"
     plain.write_text("#!/bin/sh\n")
     for command, code in (("no-such-command", 127), ("./nothing", 127), (str(plain), 126), ("/etc", 126)):
@@ -61,8 +61,8 @@ def test_what_cant_be_run(webpf: Webpf, tmp_path: Path) -> None:
     assert not (tmp_path / "webpf.db").exists()
 
 
-def test_dashes_that_nothing_follows(webpf: Webpf, tmp_path: Path) -> None:
-    """As from an empty $COMMAND: not a recording of the whole machine that nobody ends."""
+def test_dashes_without_a_command(webpf: Webpf, tmp_path: Path) -> None:
+    """For example from an empty $COMMAND: this must not start a recording of the whole machine."""
     for arguments in (["--"], ["--as-root", "--"], ["--db", "other.db", "--"]):
         ended = webpf("record", *arguments)
         assert (ended.returncode, len(ended.stderr.splitlines())) == (64, 1), ended.stderr
@@ -73,7 +73,7 @@ def test_dashes_that_nothing_follows(webpf: Webpf, tmp_path: Path) -> None:
         assert (ended.returncode, ended.stdout) == (0, "--\n"), ended.stderr
 
 
-def test_an_interpreter_that_is_missing(webpf: Webpf, query: Query, tmp_path: Path) -> None:
+def test_a_script_whose_interpreter_doesnt_exist(webpf: Webpf, query: Query, tmp_path: Path) -> None:
     script = tmp_path / "script"
     script.write_text("#!/no/such/interpreter\n")
     script.chmod(0o755)
@@ -110,12 +110,12 @@ def test_a_script_without_an_interpreter(webpf: Webpf, tmp_path: Path) -> None:
         ["--uid", "-1"],
     ],
 )
-def test_what_doesnt_go_together(options: list[str], webpf: Webpf) -> None:
+def test_options_that_cant_be_combined(options: list[str], webpf: Webpf) -> None:
     ended = webpf("record", *options)
     assert (ended.returncode, len(ended.stderr.splitlines())) == (64, 1)
 
 
-def test_the_whole_machine_meanwhile(webpf: Webpf, query: Query) -> None:
+def test_all_records_the_whole_machine(webpf: Webpf, query: Query) -> None:
     assert webpf("record", "-q", "--all", "--", "/bin/true").returncode == 0
     rows = query(PROCESSES)
     assert {1, os.getpid()} <= {row["pid"] for row in rows}
@@ -123,7 +123,7 @@ def test_the_whole_machine_meanwhile(webpf: Webpf, query: Query) -> None:
 
 
 def test_input_output_environment_and_files(tmp_path: Path) -> None:
-    """All as without webpf: what it reads and writes, its variables, its folder, the files that it inherits."""
+    """The command has the same input, output, environment, folder and inherited files as without webpf."""
     reader, writer = os.pipe()
     os.set_inheritable(writer, True)
     script = f"cat; env | sort >&2; pwd; echo through > /proc/self/fd/{writer}"
@@ -142,7 +142,7 @@ def test_input_output_environment_and_files(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT])
 def test_signals_go_to_the_command(number: signal.Signals, tmp_path: Path) -> None:
-    """Sent to webpf they are meant for it; the recording ends when it has ended."""
+    """webpf forwards a signal to the command; the recording ends when the command has ended."""
     script = f"trap 'echo got; exit 9' {number.value}; echo ready; while :; do sleep 0.05; done"
     with disposition(number, signal.SIG_DFL), popen(tmp_path / "webpf.db", "/bin/sh", "-c", script) as recorder:
         assert recorder.stdout is not None
@@ -155,13 +155,13 @@ def test_signals_go_to_the_command(number: signal.Signals, tmp_path: Path) -> No
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1])
 def test_signals_that_come_at_any_moment(number: signal.Signals, tmp_path: Path) -> None:
-    """Before the command starts, it isn't started; later it gets them. It is never left alone."""
+    """After an early signal the command isn't started; later the command gets the signal. It never runs on alone."""
     for delay in (0, 0.2, 0.4, 0.7):
         with disposition(number, signal.SIG_DFL), popen(tmp_path / "webpf.db", "/bin/sleep", "600") as recorder:
             wait_until(lambda: has_blocked(recorder.pid, number), "Python doesn't start")
             time.sleep(delay)
             recorder.send_signal(number)
-            if number == signal.SIGUSR1:  # asks nobody to end: before the command starts, it is for nobody
+            if number == signal.SIGUSR1:  # not a stop signal: it is ignored before the command starts
                 time.sleep(0.1)
                 recorder.send_signal(signal.SIGTERM)
             _, errors = recorder.communicate(timeout=DEADLINE_SECONDS)
@@ -171,14 +171,14 @@ def test_signals_that_come_at_any_moment(number: signal.Signals, tmp_path: Path)
 
 
 def has_blocked(pid: int, number: int) -> bool:
-    """Whether a process waits for this signal, instead of being interrupted by it."""
+    """Whether a process has blocked this signal."""
     blocked = re.search(r"^SigBlk:\s*(\w+)", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
     return blocked is not None and bool(int(blocked[1], 16) >> (number - 1) & 1)
 
 
 def left_alone(command_line: str, pid: int) -> list[int]:
-    """Processes of this command line whose parent was this pid, or has ended."""
-    found = []
+    """Returns the processes with this command line whose parent is this pid or has ended."""
+    pids = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             same = (folder / "cmdline").read_text() == command_line
@@ -186,8 +186,8 @@ def left_alone(command_line: str, pid: int) -> list[int]:
         except OSError:
             continue
         if same and above in (1, pid):
-            found.append(int(folder.name))
-    return found
+            pids.append(int(folder.name))
+    return pids
 
 
 @pytest.mark.parametrize(
@@ -201,15 +201,15 @@ def left_alone(command_line: str, pid: int) -> list[int]:
     ],
 )
 def test_odd_commands(script: str, webpf: Webpf, query: Query) -> None:
-    """One that closes all its files, leaves its session, leaves a child behind, ignores signals, changes its user."""
+    """Commands that close all files, leave the session, leave a child behind, ignore signals, or change the user."""
     ended = webpf("record", "--", sys.executable, "-c", script)
     assert ended.returncode == 9
     assert "complete, no event was lost" in ended.stderr
     assert query(PROCESSES)[0]["exit_code"] == 9
 
 
-def test_what_is_ignored_stays_ignored(tmp_path: Path) -> None:
-    """As under nohup, or in the background of a script."""
+def test_ignored_signals_stay_ignored(tmp_path: Path) -> None:
+    """For example under nohup, or in the background of a script."""
     with disposition(signal.SIGINT, signal.SIG_IGN):
         recorder = popen(tmp_path / "webpf.db", "/bin/sh", "-c", "grep SigIgn /proc/self/status", options=("-q",))
     out, _ = recorder.communicate(timeout=DEADLINE_SECONDS)
@@ -217,7 +217,7 @@ def test_what_is_ignored_stays_ignored(tmp_path: Path) -> None:
 
 
 class Terminal:
-    """A program at a terminal of its own."""
+    """A program in its own terminal."""
 
     def __init__(self, line: list[str], folder: Path) -> None:
         self.shown = b""
@@ -228,11 +228,11 @@ class Terminal:
             os.execv(line[0], line)
 
     def write(self, text: bytes) -> None:
-        """Types it."""
+        """Types a text."""
         os.write(self._terminal, text)
 
     def wait_for(self, text: bytes) -> None:
-        """Waits until this is shown."""
+        """Waits until the program has printed a text."""
 
         def has_shown() -> bool:
             if select.select([self._terminal], [], [], 0.1)[0]:
@@ -242,13 +242,13 @@ class Terminal:
         wait_until(has_shown, f"{text!r} isn't shown")
 
     def end(self) -> int:
-        """Waits for its end; returns the exit code."""
+        """Waits until the program has ended. Returns the exit code."""
         _, status = os.waitpid(self.pid, 0)
         os.close(self._terminal)
         return os.waitstatus_to_exitcode(status)
 
 
-def test_ctrl_c_at_a_terminal_reaches_it_once(tmp_path: Path) -> None:
+def test_ctrl_c_at_a_terminal_reaches_the_command_once(tmp_path: Path) -> None:
     script = "trap 'echo interrupted' INT; echo ready; sleep 0.1; while [ ! -e end ]; do sleep 0.1; done; exit 4"
     line = [*webpf_command(), "record", "-q", "--db", str(tmp_path / "webpf.db"), "--", "/bin/sh", "-c", script]
     terminal = Terminal(line, tmp_path)
@@ -261,7 +261,7 @@ def test_ctrl_c_at_a_terminal_reaches_it_once(tmp_path: Path) -> None:
 
 
 def test_ctrl_z_and_fg(tmp_path: Path) -> None:
-    """It stops with what it records, and goes on with it, as any job of a shell."""
+    """webpf and the command stop and continue together, as any job of a shell."""
     terminal = Terminal(["/bin/bash", "--norc", "-i"], tmp_path)
     line = shlex.join(
         [*webpf_command(), "record", "--", "/bin/sh", "-c", "echo rea''dy; read word; echo $word$word; exit 8"]
@@ -280,8 +280,8 @@ def test_ctrl_z_and_fg(tmp_path: Path) -> None:
 
 
 @is_root
-def test_a_recorder_that_fails_leaves_the_command_alone(tmp_path: Path) -> None:
-    """Its disk fills: that is said, and the command has its own end."""
+def test_a_recorder_that_fails_doesnt_affect_the_command(tmp_path: Path) -> None:
+    """The disk gets full: webpf prints a message, and the command runs to its end."""
     folder = tmp_path / "small"
     folder.mkdir()
     if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=600k", "tmpfs", str(folder)], check=False).returncode:
@@ -298,33 +298,33 @@ def test_a_recorder_that_fails_leaves_the_command_alone(tmp_path: Path) -> None:
 
 
 @is_root
-def test_under_sudo_it_is_the_users(webpf: Webpf, tmp_path: Path) -> None:
-    """Ids and groups of the user behind sudo; root's with --as-root."""
-    behind = {"SUDO_UID": "65534", "SUDO_GID": "65534", "SUDO_USER": "nobody"}
+def test_under_sudo_the_command_runs_as_the_user(webpf: Webpf, tmp_path: Path) -> None:
+    """It has the ids and groups of the user that called sudo; with --as-root, those of root."""
+    sudo_variables = {"SUDO_UID": "65534", "SUDO_GID": "65534", "SUDO_USER": "nobody"}
     ids = ("/bin/sh", "-c", "id -u; id -g; id -G; grep Cap.ff /proc/self/status")
-    ended = webpf("record", "-q", "--", *ids, env=behind)
+    ended = webpf("record", "-q", "--", *ids, env=sudo_variables)
     assert ended.stdout.splitlines()[:3] == ["65534", "65534", "65534"], ended.stderr
     assert ended.stdout.splitlines()[3].split()[1].strip("0") == ""
-    assert webpf("record", "-q", "--as-root", "--", *ids, env=behind).stdout.splitlines()[0] == "0"
+    assert webpf("record", "-q", "--as-root", "--", *ids, env=sudo_variables).stdout.splitlines()[0] == "0"
 
 
 @is_root
 @pytest.mark.skipif(shutil.which("sudo") is None, reason="no sudo")
-def test_under_sudo_it_has_the_users_environment(tmp_path: Path) -> None:
-    """sudo keeps it from webpf, but has it itself."""
+def test_under_sudo_the_command_has_the_users_environment(tmp_path: Path) -> None:
+    """sudo doesn't pass it to webpf, but the process sudo has it."""
     line = [*webpf_command(), "record", "-q", "--db", str(tmp_path / "webpf.db"), "--", "env"]
-    given = {"PATH": f"/odd:{os.environ['PATH']}", "ODD": "1", "HOME": "/odd"}
-    ended = subprocess.run(["sudo", *line], env=given, capture_output=True, text=True, check=True, cwd=tmp_path)
-    assert dict(each.split("=", 1) for each in ended.stdout.splitlines()) == given
+    environment = {"PATH": f"/odd:{os.environ['PATH']}", "ODD": "1", "HOME": "/odd"}
+    ended = subprocess.run(["sudo", *line], env=environment, capture_output=True, text=True, check=True, cwd=tmp_path)
+    assert dict(each.split("=", 1) for each in ended.stdout.splitlines()) == environment
 
 
 @pytest.mark.parametrize("pid", ["0", "-3", "4194305"])
-def test_a_process_that_isnt_there(pid: str, webpf: Webpf) -> None:
+def test_a_pid_without_a_process(pid: str, webpf: Webpf) -> None:
     ended = webpf("record", "--pid", pid)
     assert (ended.returncode, len(ended.stderr.splitlines())) == (66, 1)
 
 
-def test_what_it_came_to(webpf: Webpf) -> None:
+def test_the_summary_of_a_command(webpf: Webpf) -> None:
     script = "(sleep 600 > /dev/null 2>&1 &); sleep 0.05; /bin/sh -c 'exit 3'; exit 2"
     errors = webpf("record", "--", "/bin/sh", "-c", script).stderr
     left = re.search(r"sleep 600 \(pid (\d+)\)", errors)
@@ -342,19 +342,19 @@ def test_what_it_came_to(webpf: Webpf) -> None:
     assert not any(line.startswith("webpf: most memory") and ": sh -c '(" in line for line in lines)
 
 
-def test_nothing_is_said_with_quiet(webpf: Webpf) -> None:
+def test_quiet_prints_nothing(webpf: Webpf) -> None:
     ended = webpf("record", "-q", "--", "/bin/true")
     assert (ended.stdout, ended.stderr) == ("", "")
 
 
 def test_the_commands_own_options(webpf: Webpf) -> None:
-    """What follows the command belongs to it, with -- before it or without."""
+    """Options after the command belong to the command, with or without -- before it."""
     assert webpf("record", "-q", "echo", "--db", "-h").stdout == "--db -h\n"
     assert webpf("record", "-q", "--", "echo", "--", "-q").stdout == "-- -q\n"
 
 
-def test_it_ends_at_once(webpf: Webpf, query: Query) -> None:
-    """Not at the next look at the buffer: a descriptor of the process wakes the recorder."""
+def test_the_recording_ends_at_once(webpf: Webpf, query: Query) -> None:
+    """It ends before the next drain of the ring buffer: a descriptor wakes the recorder."""
     for _ in range(3):
         webpf("record", "-q", "--", "/bin/true")
     waited = query("""SELECT min(r.ended_ns - p.end_ns) AS ns FROM recordings AS r

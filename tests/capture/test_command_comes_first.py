@@ -1,4 +1,4 @@
-"""Whatever happens to a recording, its command runs as it would without webpf, and its exit code is webpf's."""
+"""Whatever happens to a recording, the command runs as it would without webpf, and webpf exits with its exit code."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ RECORD = (*webpf_command(), "record")
 
 
 def shell(script: str, folder: Path, **how: Any) -> subprocess.CompletedProcess[str]:
-    """Runs a script in which $WEBPF stands for the command."""
+    """Runs a script in which $WEBPF is the command webpf."""
     environment = os.environ | {"WEBPF": shlex.join(webpf_command())}
     return subprocess.run(
         ["/bin/bash", "-c", script], cwd=folder, env=environment, capture_output=True, text=True, check=False,
@@ -37,7 +37,7 @@ def shell(script: str, folder: Path, **how: Any) -> subprocess.CompletedProcess[
 
 @pytest.fixture(scope="module")
 def handed_down(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Path of the program handed_down.c, compiled."""
+    """Compiles handed_down.c; returns the path of the program."""
     program = tmp_path_factory.mktemp("bin") / "handed-down"
     source = PROJECT / "tests" / "truth" / "handed_down.c"
     try:
@@ -60,7 +60,7 @@ def handed_down(tmp_path_factory: pytest.TempPathFactory) -> str:
         ("git init -q . && git clean -fdxq", "was removed"),
     ],
 )
-def test_a_command_that_takes_its_recording_away(destroys: str, says: str | None, tmp_path: Path) -> None:
+def test_a_command_that_removes_its_recording(destroys: str, says: str | None, tmp_path: Path) -> None:
     ended = shell(f"$WEBPF record -- sh -c '{destroys}; exit 4'", tmp_path)
     tmp_path.chmod(0o700)
     assert ended.returncode == 4, ended.stderr
@@ -72,7 +72,7 @@ def test_a_command_that_takes_its_recording_away(destroys: str, says: str | None
 
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-", "<&- 2>&-"])
 def test_closed_descriptors(closed: str, handed_down: str, tmp_path: Path, query: Query) -> None:
-    """The command finds them closed, too; and the recording has nothing in it that was meant for them."""
+    """They are closed in the command too, and nothing that is written to them gets into the recording file."""
     if ">&-" not in closed.replace("2>&-", ""):
         alone = shell(f"{handed_down} {closed}", tmp_path).stdout
         under = shell(f"$WEBPF record -- {handed_down} {closed}", tmp_path).stdout
@@ -86,7 +86,7 @@ def test_closed_descriptors(closed: str, handed_down: str, tmp_path: Path, query
 
 
 def test_environment_signals_and_descriptors_are_as_they_were(handed_down: str, tmp_path: Path) -> None:
-    """Entries that are no pairs, two of one name, bytes that are no text; ignored and blocked signals; closed files."""
+    """Variables without a value, duplicates, bytes that are not text; ignored and blocked signals; closed files."""
     webpf = str(Path(sys.executable).parent / "webpf")
     under = [handed_down, "run", webpf, "record", "-q", "--db", str(tmp_path / "x.db"), "--", handed_down, "show"]
     outputs = []
@@ -100,8 +100,8 @@ def test_environment_signals_and_descriptors_are_as_they_were(handed_down: str, 
 
 
 @pytest.mark.parametrize("limit", ["-n 20", "-n 6", "-v 300000", "-v 60000", "-d 100000"])
-def test_too_little_to_begin_with(limit: str, tmp_path: Path) -> None:
-    """Either it is recorded all the same, or one line says why not, and the command isn't started."""
+def test_limits_that_are_too_small(limit: str, tmp_path: Path) -> None:
+    """Either the command is recorded, or one line says why not and the command isn't started."""
     ended = shell(f"ulimit {limit}; $WEBPF record -- sh -c 'echo started; exit 7'", tmp_path)
     assert "Traceback" not in ended.stderr
     if ended.returncode != 7:
@@ -110,15 +110,15 @@ def test_too_little_to_begin_with(limit: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("limit", ["-f 100", "-n 40", "-c 0", "-s 256"])
-def test_limits_that_leave_enough(limit: str, tmp_path: Path) -> None:
-    """They hold for the command as before."""
+def test_limits_that_are_large_enough(limit: str, tmp_path: Path) -> None:
+    """The command has the same limits."""
     option = limit.partition(" ")[0]
     ended = shell(f"ulimit {limit}; $WEBPF record -q -- bash -c 'ulimit {option}; exit 7'", tmp_path)
     assert (ended.returncode, ended.stdout.strip()) == (7, limit.split()[1]), ended.stderr
 
 
 def test_a_recorder_that_is_killed(tmp_path: Path) -> None:
-    """The process that the command is a child of is not the one that records."""
+    """The command is not a child of the recorder, so it continues."""
     command = [*RECORD, "--db", str(tmp_path / "webpf.db"), "--", "sh", "-c", "echo ready; read word; exit 8"]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -131,20 +131,21 @@ def test_a_recorder_that_is_killed(tmp_path: Path) -> None:
                     os.kill(pid, signal.SIGKILL)
         _, errors = process.communicate("go\n", timeout=DEADLINE_SECONDS)
     assert process.returncode == 8
-    assert errors == "webpf: the recorder was ended by signal 9; the command goes on, unrecorded\n"
+    message = "webpf: the recorder was killed by signal 9; the command continues, but is not recorded\n"
+    assert errors == message
 
 
 def children(pid: int) -> list[int]:
-    """Of a process, by /proc."""
+    """Returns the pids of the children of a process, from /proc."""
     return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 def test_its_peak_memory_is_its_own(tmp_path: Path, query: Query) -> None:
-    """wait4() of the same program started by a small one is the measure: webpf's own memory doesn't come on top."""
+    """The peak is as small as for a start by a small program: it doesn't include the memory of webpf."""
     shell("$WEBPF record -q -- /bin/true", tmp_path)
     (row,) = query("SELECT max_rss_kib, ppid FROM processes WHERE comm = 'true'")
     assert row["max_rss_kib"] < 20_000
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss > 30_000  # this process, which has no less than webpf
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss > 30_000  # this process, which is as large as webpf
 
 
 def test_its_parent_is_webpf(tmp_path: Path, query: Query) -> None:
@@ -156,7 +157,7 @@ def test_its_parent_is_webpf(tmp_path: Path, query: Query) -> None:
     assert query("SELECT ppid FROM processes") == [{"ppid": process.pid}]
 
 
-HANDED_ON = [
+FORWARDED = [
     *(signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM, signal.SIGIO, signal.SIGCONT, signal.SIGVTALRM, signal.SIGPROF),
     *(signal.SIGWINCH, signal.SIGURG, signal.SIGPWR, signal.SIGXCPU, signal.SIGRTMIN + 3, signal.SIGRTMAX),
 ]
@@ -171,9 +172,9 @@ sys.exit(9)
 """
 
 
-def test_signals_are_handed_on(tmp_path: Path) -> None:
-    """All that may be meant for the command, and none of them ends the recording."""
-    numbers = [str(int(number)) for number in HANDED_ON]
+def test_signals_are_forwarded(tmp_path: Path) -> None:
+    """The command gets each signal that can be meant for it, and none of them ends the recording."""
+    numbers = [str(int(number)) for number in FORWARDED]
     command = [*RECORD, "--db", str(tmp_path / "webpf.db"), "--", sys.executable, "-c", REPORTS, *numbers]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -187,7 +188,7 @@ def test_signals_are_handed_on(tmp_path: Path) -> None:
 
 
 def test_an_alarm_that_the_caller_has_set(tmp_path: Path) -> None:
-    """It outlives an exec, so without webpf it would be the command's."""
+    """An alarm survives an exec, so without webpf the command would get it."""
     code = (
         "import os, signal, sys; signal.signal(signal.SIGALRM, signal.SIG_DFL); signal.alarm(4);"
         "os.execv(sys.argv[1], sys.argv[1:])"
@@ -199,7 +200,7 @@ def test_an_alarm_that_the_caller_has_set(tmp_path: Path) -> None:
 
 
 def test_a_stopped_webpf_and_its_recorder(tmp_path: Path) -> None:
-    """SIGSTOP can't be handed on, so the recorder follows by itself; SIGCONT sets both going."""
+    """SIGSTOP can't be forwarded, so the recorder stops itself; after SIGCONT both continue."""
     command = [*RECORD, "-q", "--db", str(tmp_path / "webpf.db")]
     with subprocess.Popen(command, stderr=subprocess.PIPE) as process:
         wait_until((tmp_path / "webpf.db-wal").exists, "it doesn't record")
@@ -213,12 +214,12 @@ def test_a_stopped_webpf_and_its_recorder(tmp_path: Path) -> None:
 
 
 def state(pid: int) -> str:
-    """R, S, T and so on: see proc(5)."""
+    """Returns the state of a process, for example R, S or T: see proc(5)."""
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
 
 
 def threads(pid: int) -> int:
-    """How many a process has."""
+    """Returns the number of threads of a process."""
     return len(list(Path(f"/proc/{pid}/task").iterdir()))
 
 
@@ -227,7 +228,7 @@ EVIL = "open({place!r}, 'a').write(__name__ + ' ')\nraise ImportError('not the o
 
 @pytest.fixture
 def planted(tmp_path: Path) -> Iterator[Path]:
-    """A folder with modules of the names that webpf imports; checks that none of them was run."""
+    """Yields a folder with modules that have the names of webpf's imports; then asserts that none of them was run."""
     folder = tmp_path / "project"
     folder.mkdir()
     mark = tmp_path / "ran"
@@ -239,7 +240,7 @@ def planted(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.mark.parametrize("path", ["project", ".", "", ":", "/nowhere:project"])
 def test_the_projects_own_modules_are_not_webpfs(path: str, planted: Path) -> None:
-    """Neither from the current folder nor from PYTHONPATH, which the command gets all the same."""
+    """webpf imports nothing from the current folder or PYTHONPATH. The command still gets PYTHONPATH."""
     script = str(Path(sys.executable).parent / "webpf")
     folder = planted if path in (".", "", ":") else planted.parent
     environment = os.environ | {"PYTHONPATH": path}
@@ -256,7 +257,7 @@ def test_the_projects_own_modules_are_not_webpfs(path: str, planted: Path) -> No
 
 @pytest.mark.parametrize("parts", [2, 25])
 def test_a_current_folder_with_a_long_path(parts: int, tmp_path: Path) -> None:
-    """Longer than what BCC, and then what SQLite knows: there, one line says so."""
+    """The path is too long for BCC, and then also for SQLite: in the second case, one line says so."""
     db = tmp_path / "webpf.db"
     script = f"for i in $(seq {parts}); do d=$(printf 'd%.0s' $(seq 150)); mkdir $d; cd $d; done; "
     ended = shell(f"{script} $WEBPF record -q --db {db} -- sh -c 'pwd | wc -c; exit 3'", tmp_path)
@@ -281,7 +282,7 @@ def test_a_current_folder_that_is_gone(tmp_path: Path, query: Query) -> None:
 
 
 def test_a_cgroup_that_a_killed_recorder_left(tmp_path: Path) -> None:
-    """The next one that makes a cgroup removes it; not one that is in use."""
+    """The next recorder that makes a cgroup removes it, but no cgroup that is in use."""
     command = [*RECORD, "--own-cgroup", "--db", str(tmp_path / "webpf.db"), "--", "sh", "-c", "echo ready; read word"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout is not None
@@ -294,7 +295,7 @@ def test_a_cgroup_that_a_killed_recorder_left(tmp_path: Path) -> None:
         assert mine.exists(), "it is in use"
         for pid in [*children(process.pid), process.pid]:
             os.kill(pid, signal.SIGKILL)
-    wait_until(lambda: not (mine / "cgroup.procs").read_text(), "something is in it still")
+    wait_until(lambda: not (mine / "cgroup.procs").read_text(), "a process is still in it")
     assert mine.exists()
     assert shell("$WEBPF record -q --own-cgroup -- true", tmp_path).returncode == 0
     assert not mine.exists()

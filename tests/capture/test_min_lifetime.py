@@ -1,4 +1,4 @@
-"""Who ended too soon is left out, with all facts about it; nobody else is, whatever is lost or late."""
+"""--min-lifetime leaves out short processes with all their events, and no others, even if events are lost or late."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from support import MS, at, exec_, exit_, fork, free, seen
 
 from webpf.capture.min_lifetime import MinLifetimeFilter
 from webpf.model.events import Event
-from webpf.model.source import Counts, Replay
+from webpf.model.source import Counts, MemorySource
 
 MIN_MS = 100
 
 
 def sifted(events: list[Event], now_ms: float, since_ms: float = 0) -> tuple[list[Event], Counts]:
-    """What passes of these events by that time, and what is counted."""
-    source = MinLifetimeFilter(Replay(events), MIN_MS * MS, at(since_ms), lambda: at(now_ms))
+    """Returns the events that pass until now_ms, and the counts."""
+    source = MinLifetimeFilter(MemorySource(events), MIN_MS * MS, at(since_ms), lambda: at(now_ms))
     return source.drain(), source.counts()
 
 
-def test_the_short_are_left_out_and_the_long_are_whole() -> None:
+def test_short_processes_are_left_out_and_long_ones_are_complete() -> None:
     short: list[Event] = [fork(7, 0), exec_(7, 0, 1), exit_(7, 0, 99), free(7, 0, 110)]
     long: list[Event] = [fork(8, 0), exec_(8, 0, 1), exit_(8, 0, 100), free(8, 0, 120)]
     passed, counts = sifted([*short[:2], *long[:2], *short[2:], *long[2:]], 200)
@@ -27,42 +27,42 @@ def test_the_short_are_left_out_and_the_long_are_whole() -> None:
     assert counts.arrived == (1, 1, 1, 1)
 
 
-def test_who_is_old_enough_is_seen_before_the_end() -> None:
+def test_a_process_that_is_old_enough_passes_before_its_exit() -> None:
     events: list[Event] = [fork(7, 0), exec_(7, 0, 1), fork(8, 50)]
     assert sifted(events, 99)[0] == []
     assert sifted(events, 100)[0] == events[:2]
     assert sifted(events, 150)[0] == events
 
 
-def test_who_was_there_before_stays_however_young() -> None:
+def test_a_process_from_before_the_recording_passes_even_if_young() -> None:
     events: list[Event] = [exit_(7, -1, 50), exit_(8, 1, 50)]
     assert sifted(events, 60)[0] == events[:1]
 
 
-def test_a_pid_that_is_used_again() -> None:
+def test_a_reused_pid() -> None:
     events: list[Event] = [fork(7, 0), exit_(7, 0, 1), fork(7, 2), exec_(7, 2, 3), exit_(7, 2, 300), free(7, 0, 310)]
     passed, counts = sifted(events, 400)
     assert passed == events[2:5]
     assert counts.arrived == (1, 1, 1, 0)
 
 
-def test_at_the_end_who_is_young_stays() -> None:
-    """He may last yet; but not who has ended by then."""
+def test_a_young_process_that_still_runs_at_the_end_passes() -> None:
+    """It can live on. A short process that has ended is left out."""
     events: list[Event] = [fork(7, 0), fork(8, 0), exit_(8, 0, 1)]
-    source = MinLifetimeFilter(Replay(events), MIN_MS * MS, at(0), lambda: at(10))
+    source = MinLifetimeFilter(MemorySource(events), MIN_MS * MS, at(0), lambda: at(10))
     source.stop_intake()
     assert source.drain() == [fork(7, 0)]
 
 
 @given(st.lists(st.tuples(st.integers(1, 5), st.integers(1, 300)), max_size=40), st.integers(1, 50))
-def test_nothing_gets_lost(lives: list[tuple[int, int]], batch: int) -> None:
-    """Each process is passed on whole and in order, or not at all; and what passes is what is counted."""
+def test_no_event_gets_lost(lives: list[tuple[int, int]], batch: int) -> None:
+    """Each process passes with all its events in order, or not at all; the counts have the events that pass."""
     events: list[Event] = []
     for number, (_, lifetime) in enumerate(lives):
         events += [fork(100 + number, number), exec_(100 + number, number, number + 0.5)]
         events += [exit_(100 + number, number, number + lifetime), free(100 + number, number, number + lifetime + 1)]
     events.sort(key=lambda event: event.time_ns)
-    replay = Replay(events, batch)
+    replay = MemorySource(events, batch)
     last_of_batches = [events[:batch][-1], *events[2 * batch - 1 :: batch], *events[-1:]] if events else []
     times = iter([at(0), *(event.time_ns for event in last_of_batches)])
     source = MinLifetimeFilter(replay, MIN_MS * MS, at(0), lambda: next(times, at(10_000)))
@@ -75,11 +75,11 @@ def test_nothing_gets_lost(lives: list[tuple[int, int]], batch: int) -> None:
     for pid in {event.pid for event in events}:
         mine = [event for event in passed if event.pid == pid]
         assert mine == ([event for event in events if event.pid == pid] if pid in lasting else [])
-    found = [type(event).__name__.lower() for event in passed]
-    assert source.counts().arrived == tuple(found.count(kind) for kind in ("fork", "exec", "exit", "free"))
+    kinds = [type(event).__name__.lower() for event in passed]
+    assert source.counts().arrived == tuple(kinds.count(kind) for kind in ("fork", "exec", "exit", "free"))
 
 
-def test_what_is_no_birth_is_let_through() -> None:
-    """A process that was found, and one whose fork was lost, and that is old enough at its exec."""
+def test_a_process_whose_first_event_is_late_passes() -> None:
+    """One process is from a snapshot; the fork of the other was lost, and it is old enough at its exec."""
     events: list[Event] = [seen(7, 50), exec_(8, 0, 150)]
     assert sifted(events, 160)[0] == events

@@ -1,6 +1,6 @@
-"""Names and users at the end: of what still runs, of what ended, and of what a program killed before it ran.
+"""The names and users of processes at the end: of those that run, that ended, and that were killed within an exec.
 
-What is true is told by /proc/PID/comm and status, by wait4(), and by what a program itself does.
+Expected values come from /proc/PID/comm and status, from wait4(), and from what a program itself does.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ KILLED = 11
 
 
 def pair(*events: Event) -> Process:
-    """The only process of these events."""
+    """Returns the only process of these events."""
     pairing = Pairing()
     pairing.feed(events, 1)
     [process] = pairing.take_changed()
@@ -42,7 +42,7 @@ def pair(*events: Event) -> Process:
 
 
 def begun(event: Fork, number: int, execs: int = 0) -> Fork:
-    """The fork, with what the kernel counts of its programs."""
+    """Returns the fork with the kernel's number of programs."""
     return event._replace(begun=number, execs=execs)
 
 
@@ -52,7 +52,7 @@ def begun(event: Fork, number: int, execs: int = 0) -> Fork:
 @pytest.mark.parametrize("before", [0, 3], ids=["fork", "CLONE_PARENT"])
 @pytest.mark.parametrize("execs", [0, 1, 2])
 @pytest.mark.parametrize("unseen", [0, 2])
-def test_what_killed_it_before_it_ran_gives_no_name(before: int, execs: int, unseen: int) -> None:
+def test_a_program_that_was_killed_before_it_ran_gives_no_name(before: int, execs: int, unseen: int) -> None:
     ran = [exec_(100, 0, 1 + n, comm=f"ran {n}") for n in range(execs)]
     born = begun(fork(100, 0, comm="sh"), before + unseen, unseen)
     ended = exit_(100, 0, 9, KILLED, comm="ls")
@@ -63,12 +63,12 @@ def test_what_killed_it_before_it_ran_gives_no_name(before: int, execs: int, uns
 
 
 def test_only_a_signal_kills_within_an_exec() -> None:
-    """An exit code says that the exec was lost: it ran."""
+    """With an exit code, the program did run, so its exec event was lost."""
     assert pair(begun(fork(100, 0), 0), exit_(100, 0, 9, 256, comm="ls")._replace(begun=1)).comm == "ls"
 
 
-def test_where_the_kernels_number_was_not_known_at_first_the_last_name_is_taken() -> None:
-    """As of what was alive before; and in what older versions recorded."""
+def test_the_last_name_counts_if_the_kernels_number_is_unknown_at_first() -> None:
+    """This is the case for processes from before the recording, and in recordings of older versions."""
     for event in (seen(100, 0), exec_(100, 0, 1), fork(100, 0)):
         ended = exit_(100, 0, 9, KILLED, comm="ls")
         number = None if isinstance(event, Fork) else 7
@@ -80,7 +80,7 @@ def test_the_user_at_the_end() -> None:
     assert pair(fork(100, 0, uid=7), exit_(100, 0, 9)).uid == 7
 
 
-def test_what_is_found_of_a_known_process_is_its_name_now_and_the_program_that_it_ran() -> None:
+def test_a_snapshot_of_a_known_process_gives_its_present_name_and_keeps_its_program() -> None:
     now = seen(100, 0, comm="renamed", argv=b"a title\0")
     process = pair(fork(100, 3.5, ppid=50), exec_(100, 3.5, 4, b"/bin/ls\0-l\0"), now)
     assert (process.comm, process.uid, process.argv, process.execs) == ("renamed", 0, b"/bin/ls\0-l\0", 1)
@@ -89,11 +89,11 @@ def test_what_is_found_of_a_known_process_is_its_name_now_and_the_program_that_i
     assert (process.comm, process.argv, process.execs) == ("renamed", b"a title\0", 2)
 
 
-def test_a_program_that_came_after_the_look_counts_more() -> None:
-    looks = [seen(pid, 0)._replace(time_ns=at(10)) for pid in (100, 101, 102, 103)]
-    look = PendingChanges(looks)
-    look.drop_outdated([exec_(100, 0, 9), exec_(101, 0, 10), fork(102, 11)])
-    assert look.events(lambda found: found.pid != 103) == [looks[0], looks[2]]
+def test_an_exec_after_the_scan_outdates_a_change() -> None:
+    scanned = [seen(pid, 0)._replace(time_ns=at(10)) for pid in (100, 101, 102, 103)]
+    changes = PendingChanges(scanned)
+    changes.drop_outdated([exec_(100, 0, 9), exec_(101, 0, 10), fork(102, 11)])
+    assert changes.events(lambda process: process.pid != 103) == [scanned[0], scanned[2]]
 
 
 # Real processes
@@ -116,7 +116,7 @@ sys.stdin.read()
 
 @contextmanager
 def changed(name: bytes, user: int = 0, forks: bool = False) -> Iterator[int]:
-    """The pid of a process that has renamed itself, and has another user if one is given."""
+    """Yields the pid of a process that has renamed itself and, if user isn't 0, changed its user."""
     line = [sys.executable, "-c", CHANGE.format(name=name, user=user, forks=forks)]
     with subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
@@ -124,7 +124,7 @@ def changed(name: bytes, user: int = 0, forks: bool = False) -> Iterator[int]:
 
 
 def as_proc_shows(pid: int) -> dict[str, object]:
-    """Name and user of a process now."""
+    """Returns the present name and user of a process."""
     status = Path(f"/proc/{pid}/status").read_text(errors="backslashreplace")
     uid = next(line.split()[1] for line in status.splitlines() if line.startswith("Uid:"))
     name = Path(f"/proc/{pid}/comm").read_bytes().removesuffix(b"\n").decode(errors="backslashreplace")
@@ -140,10 +140,10 @@ AS_PROC = "SELECT comm, uid FROM processes WHERE pid = ?"
     ("name", "user", "forks"),
     [(b"renamed", 0, False), (b"worker 3", NOBODY, False), (b"a\\b\nc(d) e\xff", 0, True), (b"python3", NOBODY, True)],
 )
-def test_who_still_runs_is_called_as_it_is_now(
+def test_a_running_process_has_its_present_name_and_user(
     when: str, name: bytes, user: int, forks: bool, start_recorder: Start, webpf: Webpf, query: Query
 ) -> None:
-    """It did that before the recording, or in it. And the file follows from its events."""
+    """The change was before the recording or during it. The rows still follow from the events."""
     recorder = None if when == "before" else start_recorder()
     with changed(name, user, forks) as pid:
         recorder = recorder or start_recorder()
@@ -162,8 +162,8 @@ def test_who_still_runs_is_called_as_it_is_now(
 
 
 @kernel
-def test_who_renames_itself_after_it_was_found(start_recorder: Start, query: Query) -> None:
-    """Then an exec follows: what that gives counts."""
+def test_a_process_that_renames_itself_after_the_snapshot(start_recorder: Start, query: Query) -> None:
+    """In the second recording an exec follows, which gives the name."""
     script = "read x; printf renamed > /proc/self/comm; echo; read x; exec /bin/sleep 600"
     with subprocess.Popen(["/bin/bash", "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as shell:
         assert shell.stdin is not None and shell.stdout is not None
@@ -185,8 +185,8 @@ def test_who_renames_itself_after_it_was_found(start_recorder: Start, query: Que
 
 
 @kernel
-def test_little_is_written_of_those_that_did_not_change(start_recorder: Start, query: Query) -> None:
-    """One event of each that did, and none of a thread of the kernel, whose names tell what they do just now."""
+def test_unchanged_processes_have_no_further_event(start_recorder: Start, query: Query) -> None:
+    """Changed processes have one. Kernel threads have none, though their names change often."""
     recorder = start_recorder()
     with changed(b"renamed") as pid, subprocess.Popen(["/bin/sleep", "600"]) as sleep:
         recorder.end()
@@ -200,8 +200,8 @@ def test_little_is_written_of_those_that_did_not_change(start_recorder: Start, q
 
 
 @kernel
-def test_the_user_of_who_ended_without_an_exec(start_recorder: Start, query: Query) -> None:
-    """With a filter it is recorded for that."""
+def test_the_user_of_a_process_that_ended_without_an_exec(start_recorder: Start, query: Query) -> None:
+    """The filter matches only the user that it changes to."""
     recorder = start_recorder("--uid", str(NOBODY))
     fate = run_child(lambda: os.setuid(NOBODY))
     recorder.end()
@@ -211,9 +211,9 @@ def test_the_user_of_who_ended_without_an_exec(start_recorder: Start, query: Que
 
 
 def make_broken(path: Path) -> None:
-    """A program that can't be loaded, which is noticed when the one before is gone: see load_elf_binary().
+    """Makes a program that can't be loaded. load_elf_binary() notices it when the previous program is already gone.
 
-    Its only segment is larger in the file than in memory.
+    The only segment of the program is larger in the file than in memory.
     """
     with Path(sys.executable).open("rb") as own:
         head = own.read(20)
@@ -222,8 +222,11 @@ def make_broken(path: Path) -> None:
     path.chmod(0o755)
 
 
-def in_vain(query: Query, start_recorder: Start, name: str, *line: str, runs: int = 1) -> None:
-    """Runs what is killed within an exec of this name, until one is: where the kernel puts a stack is up to chance."""
+def run_killed(query: Query, start_recorder: Start, name: str, *line: str, runs: int = 1) -> None:
+    """Runs a command line `runs` times; at least one run must be killed within the exec of `name`.
+
+    Several runs can be needed, because the kernel chooses the place of the stack at random.
+    """
     recorder = start_recorder()
     pids = []
     for _ in range(runs):
@@ -245,7 +248,7 @@ def in_vain(query: Query, start_recorder: Start, name: str, *line: str, runs: in
 
 @kernel
 def test_killed_within_its_first_exec(start_recorder: Start, webpf: Webpf, query: Query, tmp_path: Path) -> None:
-    """It has the name of who forked it."""
+    """It has the name of its parent."""
     make_broken(tmp_path / "broken")
     recorder = start_recorder()
     pid = os.fork()
@@ -265,20 +268,18 @@ def test_killed_within_its_first_exec(start_recorder: Start, webpf: Webpf, query
 
 
 @kernel
-def test_killed_within_an_exec_of_what_ran_a_program(
-    start_recorder: Start, webpf: Webpf, query: Query, tmp_path: Path
-) -> None:
+def test_killed_within_its_second_exec(start_recorder: Start, webpf: Webpf, query: Query, tmp_path: Path) -> None:
     make_broken(tmp_path / "broken")
     line = ["/bin/sh", "-c", f"exec env {shlex.quote(str(tmp_path / 'broken'))}"]
-    in_vain(query, start_recorder, "broken", *line)
+    run_killed(query, start_recorder, "broken", *line)
     assert webpf("verify").returncode == 0
 
 
 @kernel
 @pytest.mark.parametrize("shell", ["/bin/sh", "/bin/bash"])
-def test_killed_for_its_stack_is_too_small(shell: str, start_recorder: Start, query: Query) -> None:
-    """That can be noticed only when it runs, too: then it has the name."""
-    in_vain(query, start_recorder, "ls", shell, "-c", "ulimit -c 0; ulimit -s 4; exec ls", runs=24)
+def test_killed_because_its_stack_is_too_small(shell: str, start_recorder: Start, query: Query) -> None:
+    """The kernel can also notice it only when the program runs: then the process has the new name."""
+    run_killed(query, start_recorder, "ls", shell, "-c", "ulimit -c 0; ulimit -s 4; exec ls", runs=24)
 
 
 @kernel
@@ -293,8 +294,8 @@ def test_a_program_that_names_itself_and_is_killed_keeps_that_name(start_recorde
 
 
 @kernel
-def test_what_clone_parent_makes_is_told_from_that(act: str, start_recorder: Start, query: Query) -> None:
-    """Its number of programs begins with its maker's."""
+def test_a_process_of_clone_parent_is_not_taken_for_killed(act: str, start_recorder: Start, query: Query) -> None:
+    """Its number of programs starts with the number of the process that made it."""
     recorder = start_recorder()
     maker = subprocess.Popen([act, "give-away"], stdout=subprocess.PIPE, text=True)
     assert maker.stdout is not None
@@ -307,19 +308,19 @@ def test_what_clone_parent_makes_is_told_from_that(act: str, start_recorder: Sta
     (born,) = query("SELECT begun FROM forks WHERE process_id = ?", row["id"])
     (ended,) = query("SELECT uid, begun FROM exits WHERE process_id = ?", row["id"])
     assert born["begun"] > 0
-    assert ended == {"uid": None, "begun": None}, "they say nothing: it kept its user, and no signal ended it"
+    assert ended == {"uid": None, "begun": None}, "NULL: it kept its user, and no signal ended it"
 
 
-def test_arguments_of_all_that_changed_have_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As those of all that a look at /proc finds."""
+def test_the_arguments_of_changed_processes_are_limited(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The limit is the same as for the snapshot."""
     with changed(b"renamed") as first, changed(b"renamed") as second:
         alive_now = [procfs.read_process(pid, 0, 32768, {}) for pid in (first, second)]
-        known = [Process(number, it.pid, it.start_ns) for number, it in enumerate(alive_now) if it is not None]
+        known = [Process(number, now.pid, now.start_ns) for number, now in enumerate(alive_now) if now is not None]
         for process in known:
             process.execs, process.comm = 0, "python3"
         monkeypatch.setattr(procfs, "ALL_ARGS", 10)
         monkeypatch.setattr(procfs, "SHORT_ARGS", 100)
-        found, _ = LiveMachine(WholeMachine(), Redaction(), 0, 32768).find_changed(known)
-    assert [(it.pid, it.comm) for it in found] == [(first, "renamed"), (second, "renamed")]
-    assert found[1].argv == (found[0].argv or b"")[:100]
-    assert found[1].argv_bytes == found[0].argv_bytes == len(found[0].argv or b"") > 100
+        scan, _ = LiveMachine(WholeMachine(), Redaction(), 0, 32768).find_changed(known)
+    assert [(process.pid, process.comm) for process in scan] == [(first, "renamed"), (second, "renamed")]
+    assert scan[1].argv == (scan[0].argv or b"")[:100]
+    assert scan[1].argv_bytes == scan[0].argv_bytes == len(scan[0].argv or b"") > 100

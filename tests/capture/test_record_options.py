@@ -1,4 +1,4 @@
-"""The options of a recording: one container with its defaults and checks; and what a recording undoes at its end."""
+"""The options of a recording, with defaults and checks; and what a recording restores at its end."""
 
 from __future__ import annotations
 
@@ -53,10 +53,11 @@ def test_the_keys_that_saved_queries_read_are_recorded() -> None:
         (RecordOptions(min_lifetime=5), False),
     ],
 )
-def test_a_recording_is_paired_again_as_it_was(options: RecordOptions, is_filtered: bool) -> None:
+def test_a_rebuild_pairs_with_the_same_filter_setting(options: RecordOptions, is_filtered: bool) -> None:
     assert options.is_filtered is is_filtered
     recorded = options.recorded()
-    for kept in (recorded, {key: recorded[key] for key in recorded.keys() - {"filtered"}}):  # before: without that key
+    without_key = {key: recorded[key] for key in recorded.keys() - {"filtered"}}  # as in older recordings
+    for kept in (recorded, without_key):
         row = {**recording_values(), "id": 1, "ended_ns": None, "lost": 0, "kept_short": 0}
         row |= {f"{kind.name}s_{what}": 0 for kind in KERNEL_KINDS for what in StoredCounts._fields}
         pairing = event_reader.make_pairing(Recording.from_row(row, COMPLETE, json.loads(json.dumps(kept))))
@@ -65,23 +66,25 @@ def test_a_recording_is_paired_again_as_it_was(options: RecordOptions, is_filter
 
 @pytest.mark.parametrize("name", list(FilterOptions.__dataclass_fields__))
 def test_each_filter_is_refused_for_one_process(name: str) -> None:
-    """Whatever filters there are: nobody lists them."""
+    """The test takes the filters from FilterOptions, so it includes new ones."""
     option = FilterOptions.__dataclass_fields__[name].metadata["option"]
     for options in (RecordOptions(pid=1), RecordOptions(command=("make",))):
-        given = RecordOptions(command=options.command, pid=options.pid, filters=FilterOptions(**{name: ("root",)}))
-        with pytest.raises(UsageError, match=f"{option} is for recordings of the whole machine"):
-            given.validate()
+        with_filter = RecordOptions(
+            command=options.command, pid=options.pid, filters=FilterOptions(**{name: ("root",)})
+        )
+        with pytest.raises(UsageError, match=f"{option} is only for recordings of the whole machine"):
+            with_filter.validate()
 
 
 def handlers() -> dict[int, object]:
     return {number: signal.getsignal(number) for number in ALL_STOP_SIGNALS}
 
 
-def test_signals_are_handled_as_before_at_the_end() -> None:
+def test_signal_handlers_are_restored_at_the_end() -> None:
     before = handlers()
     stop = StopSignal(ALL_STOP_SIGNALS)
     targets = WholeMachine(), RunningProcess(os.getpid())
-    assert handlers() == before, "a constructor does nothing"
+    assert handlers() == before, "a constructor must not change them"
     for block in (stop, ignored(ALL_STOP_SIGNALS), *targets, open_target(RecordOptions(), None)):
         with block:
             assert handlers() != before
@@ -91,7 +94,7 @@ def test_signals_are_handled_as_before_at_the_end() -> None:
     assert stop.received == signal.SIGTERM
 
 
-def test_signals_are_handled_as_before_where_it_fails(tmp_path: Path) -> None:
+def test_signal_handlers_are_restored_after_a_failure(tmp_path: Path) -> None:
     before, descriptors = handlers(), len(list(Path("/proc/self/fd").iterdir()))
     with pytest.raises(NotFound), open_target(RecordOptions(pid=2**31 - 1), None):
         pass
@@ -101,7 +104,7 @@ def test_signals_are_handled_as_before_where_it_fails(tmp_path: Path) -> None:
     assert len(list(Path("/proc/self/fd").iterdir())) == descriptors
 
 
-def test_garbage_is_collected_as_before_at_the_end() -> None:
+def test_garbage_collection_is_restored_at_the_end() -> None:
     before = gc.get_threshold(), gc.get_freeze_count()
     with pytest.raises(ZeroDivisionError), live_recording._rare_garbage_collection():
         assert gc.get_threshold()[0] > before[0][0]

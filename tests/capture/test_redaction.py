@@ -1,4 +1,4 @@
-"""--no-args and --redact: what is to be hidden is hidden before it is written, and nothing else changes."""
+"""--no-args and --redact hide arguments before they are written, and change nothing else."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from webpf.capture.redaction import RedactedSource, Redaction
 from webpf.errors import UsageError
 from webpf.model import argv as quoting
 from webpf.model.events import Event
-from webpf.model.source import Replay
+from webpf.model.source import MemorySource
 
 Webpf = Callable[..., "subprocess.CompletedProcess[str]"]
 Start = Callable[..., Recorder]
@@ -30,7 +30,7 @@ SECRET = "hunter2-0f9c"
 
 
 def redacted(arguments: list[str], *patterns: str) -> list[str]:
-    """The arguments as they are recorded with these patterns."""
+    """Returns the arguments as they are recorded with these patterns."""
     argv = b"".join(argument.encode("utf-8", "surrogateescape") + b"\0" for argument in arguments)
     result, size = Redaction(patterns=patterns).argv(argv, len(argv))
     assert size == len(result), "a shorter argv must not look like a cut one"
@@ -44,7 +44,7 @@ def redacted(arguments: list[str], *patterns: str) -> list[str]:
         (r"(?<=password=)\S+", ["a", "password=x&y", "b password=z c"], ["a", "password=***", "b password=*** c"]),
         (r"--token[= ]\S+", ["a", "--token=s3cret", "b"], ["a", "***", "b"]),
         (r"--token[= ]\S+", ["a", "--token", "s3cret", "b"], ["a", "***", "***", "b"]),
-        # A match that comes over a border hides the next argument whole, also behind a space.
+        # A match that continues in the next argument hides all of it, also the text after a space.
         (r"--token[= ]\S+", ["a", "--token", "two words", "b"], ["a", "***", "***", "b"]),
         (r"(?<=--token )\S+", ["a", "--token", "s3cret", "b"], ["a", "--token", "***", "b"]),
         (r"(?<=--token )\S+", ["a", "--tokens", "s3cret"], ["a", "--tokens", "s3cret"]),
@@ -54,7 +54,7 @@ def redacted(arguments: list[str], *patterns: str) -> list[str]:
         (r"a b c  d", ["a", "b c", "", "d"], ["***", "***", "", "***"]),
         (r"x*", ["a", "", "xx"], ["a", "", "***"]),
         (r"b|c", ["abcd", "b c"], ["a***d", "*** ***"]),
-        (r"key=.*", ["a", "key=1\n2", "b"], ["a", "***", "***"]),  # a dot goes on over line breaks, and over borders
+        (r"key=.*", ["a", "key=1\n2", "b"], ["a", "***", "***"]),  # a dot matches line breaks and ends of arguments
         (r"é.", ["aéßc"], ["a***c"]),
         (r"\udcff", ["a\udcffb"], ["a***b"]),
         (r"$", ["a"], ["a"]),
@@ -64,7 +64,7 @@ def test_what_is_hidden(pattern: str, arguments: list[str], expected: list[str])
     assert redacted(arguments, pattern) == expected
 
 
-def test_patterns_add_up() -> None:
+def test_several_patterns() -> None:
     assert redacted(["a=1", "b=2", "c=3"], "(?<=a=).", "b=.") == ["a=***", "***", "c=3"]
     assert redacted(["abcdef"], "abc", "cde") == ["***f"]
 
@@ -73,7 +73,7 @@ ARGUMENTS = st.lists(st.text(st.characters(exclude_characters="\0", exclude_cate
 
 
 @given(ARGUMENTS, st.text(st.characters(exclude_characters="\0*", exclude_categories=["Cs"]), min_size=1, max_size=3))
-def test_a_literal_is_hidden_wherever_it_is_and_borders_stay(arguments: list[str], secret: str) -> None:
+def test_a_literal_is_hidden_everywhere_and_the_arguments_stay_separate(arguments: list[str], secret: str) -> None:
     for inside in (arguments, [*arguments, f"x{secret}y", secret]):
         result = redacted(inside, re.escape(secret))
         assert len(result) == len(inside)
@@ -83,20 +83,20 @@ def test_a_literal_is_hidden_wherever_it_is_and_borders_stay(arguments: list[str
 
 
 @given(st.binary(max_size=40), st.integers(0, 50))
-def test_what_nothing_matches_stays_to_the_byte(raw: bytes, missing: int) -> None:
+def test_arguments_without_a_match_keep_every_byte(raw: bytes, missing: int) -> None:
     argv = raw + b"\0"
     assert Redaction(patterns=["\U0001f980"]).argv(argv, len(argv) + missing) == (argv, len(argv) + missing)
 
 
 @given(st.binary(max_size=40), st.integers(0, 50), st.sampled_from(["a", r"\S+", ".", r"[^\x00-\x7f]", r"\s"]))
-def test_how_much_was_cut_stays_true(argv: bytes, missing: int, pattern: str) -> None:
+def test_the_number_of_cut_bytes_stays_the_same(argv: bytes, missing: int, pattern: str) -> None:
     result, size = Redaction(patterns=[pattern]).argv(argv, len(argv) + missing)
     assert size - len(result) == missing
     assert len(quoting.split(result)) == len(quoting.split(argv))
 
 
 def test_an_argument_that_was_cut_in_the_middle_is_hidden() -> None:
-    """What is missing might have made it match."""
+    """As a whole it could match."""
     redaction = Redaction(patterns=["AKIA[0-9]{4}"])
     assert redaction.argv(b"a\0AKIA12", 30) == (b"a\0***", 27)
     assert quoting.quote(b"a\0***", 27) == "a '***' …[22 bytes cut]"
@@ -104,36 +104,36 @@ def test_an_argument_that_was_cut_in_the_middle_is_hidden() -> None:
     assert redaction.argv(b"", 30) == (b"", 30)
 
 
-def test_a_title_without_an_end_is_no_cut() -> None:
-    """A process may write over its arguments in /proc, without a NUL behind."""
+def test_a_title_without_a_nul_was_not_cut() -> None:
+    """A process can overwrite its arguments in /proc, without a NUL at the end."""
     assert Redaction(patterns=["x"]).argv(b"sshd: max", 9) == (b"sshd: ma***", 11)
 
 
-def test_facts_of_other_kinds_pass() -> None:
+def test_events_without_arguments_pass() -> None:
     events: list[Event] = [fork(1, 0), exec_(1, 0, 1, b"a\0s3\0"), seen(2, 0, argv=b"s3\0"), seen(3, 0, argv=None)]
     for redaction, argvs in (
         (Redaction(patterns=["s3"]), [b"a\0***\0", b"***\0", None]),
         (Redaction(no_args=True), [None, None, None]),
         (Redaction(no_args=True, patterns=["s3"]), [None, None, None]),
     ):
-        result: list[Any] = RedactedSource(Replay(events), redaction).drain()
+        result: list[Any] = RedactedSource(MemorySource(events), redaction).drain()
         assert [event.argv for event in result[1:]] == argvs
         assert [type(event) for event in result] == [type(event) for event in events]
         assert result[0] == events[0]
-    assert [event.argv_bytes for event in result[1:]] == [5, 3, None], "how long they were is no secret"
+    assert [event.argv_bytes for event in result[1:]] == [5, 3, None], "their length is not hidden"
 
 
 def test_the_recorders_own_command_line() -> None:
     command = ["webpf", "record", "--redact", "s3", "--name", "of s3"]
     assert Redaction(patterns=["s3"]).command(command) == ["webpf", "record", "--redact", "***", "--name", "of ***"]
-    # A pattern that doesn't match itself, too.
+    # A pattern is hidden even if it doesn't match its own text.
     assert Redaction(patterns=["s[0-9]"]).command(["webpf", "--redact", "s[0-9]"]) == ["webpf", "--redact", "***"]
     assert Redaction(no_args=True).command(command) == ["webpf"]
     assert Redaction().command(command) == command
 
 
 @pytest.mark.parametrize("pattern", ["(", "[a", "*", "(?P<n", r"\1", "a{99999999999}", ""])
-def test_what_is_no_regular_expression(pattern: str, webpf: Webpf, tmp_path: Path) -> None:
+def test_invalid_regular_expressions(pattern: str, webpf: Webpf, tmp_path: Path) -> None:
     with pytest.raises(UsageError):
         Redaction(patterns=[pattern])
     for command in ("record", "stream"):
@@ -144,22 +144,22 @@ def test_what_is_no_regular_expression(pattern: str, webpf: Webpf, tmp_path: Pat
     assert list(tmp_path.iterdir()) == []
 
 
-def test_without_either_nothing_is_in_the_way() -> None:
+def test_it_is_active_only_with_options() -> None:
     assert not Redaction().active
     assert Redaction(no_args=True).active
     assert Redaction(patterns=["x"]).active
 
 
-# On the real kernel: programs that carry a secret, before and while it is recorded.
+# On the real kernel: programs with a secret in their arguments, from before the recording and during it.
 
 
 def raw_bytes(folder: Path) -> bytes:
-    """Everything in the database and beside it."""
+    """Returns the bytes of the database and of the files beside it."""
     return b"".join(path.read_bytes() for path in sorted(folder.glob("webpf.db*")))
 
 
 def run_with_secret() -> int:
-    """A short process with the secret in its arguments, and a long one; returns the pid of the short one."""
+    """Runs one process with long arguments and one with short arguments. Returns the pid of the latter."""
     long = ["/bin/sh", "-c", ":", "x" * 3000, f"--token={SECRET}", "--token", SECRET]
     subprocess.run(long, check=True)
     child = subprocess.Popen(["/bin/sh", "-c", ":", f"--password={SECRET}", "--token", SECRET, "after"])
@@ -181,7 +181,7 @@ def run_with_secret() -> int:
 def test_a_secret_never_reaches_the_file(
     options: list[str], args: str | None, start_recorder: Start, query: Query, tmp_path: Path, webpf: Webpf
 ) -> None:
-    """Nor its WAL: not from execs, not from /proc, not from the recorder's own command line."""
+    """Neither the file nor its WAL has it: from execs, from /proc, or from the recorder's own command line."""
     holder = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)", f"--token={SECRET}"])
     try:
         wait_until(lambda: SECRET in Path(f"/proc/{holder.pid}/cmdline").read_text(), "it doesn't run yet")
@@ -202,7 +202,7 @@ def test_a_secret_never_reaches_the_file(
     [program] = query("SELECT * FROM programs WHERE process_id = ?", process["id"])
     [found] = query("SELECT * FROM found WHERE pid = ?", holder.pid)
     [recording] = query("SELECT command, options FROM recordings")
-    about = json.loads(recording["options"])
+    recorded = json.loads(recording["options"])
     assert process["comm"] == "sh"
     assert process["filename"] == program["filename"] == "/bin/sh"
     if args is None:
@@ -219,7 +219,7 @@ def test_a_secret_never_reaches_the_file(
         assert program["argv_bytes"] == len(program["argv"]) == process["argv_bytes"]
         assert b"***" in found["argv"]
         assert "--redact '***'" in recording["command"]
-    assert (about["no_args"], about["redact"]) == ("--no-args" in options, options.count("--redact"))
+    assert (recorded["no_args"], recorded["redact"]) == ("--no-args" in options, options.count("--redact"))
     before_rebuild = query("SELECT * FROM processes ORDER BY id")
     assert webpf("rebuild").returncode == 0
     assert query("SELECT * FROM processes ORDER BY id") == before_rebuild

@@ -1,4 +1,4 @@
-"""`webpf replay`: a recording of lines is the one that was made where they come from, whatever the lines are."""
+"""`webpf replay` makes the recording that the other machine would have made, also from damaged or odd lines."""
 
 from __future__ import annotations
 
@@ -54,8 +54,8 @@ def problems(db: Path) -> list[str]:
     return [problem for finding in verify(db) for problem in finding.problems]
 
 
-def test_a_whole_stream_is_what_was_recorded_there(tmp_path: Path) -> None:
-    """Each event, and each process that follows from them; and of the machine all that the stream says."""
+def test_a_whole_stream_gives_the_same_recording(tmp_path: Path) -> None:
+    """Events, processes and the description of the machine are the same."""
     make_recording(tmp_path / "there.db", A_MIXED_LOT)
     db = tmp_path / "here.db"
     done = replay(as_bytes(HEAD, A_MIXED_LOT, COUNTED), db, "--name", "from there")
@@ -72,7 +72,7 @@ def test_a_whole_stream_is_what_was_recorded_there(tmp_path: Path) -> None:
 
 
 def test_paths_come_with_the_stream(tmp_path: Path) -> None:
-    """Also of a cgroup that only a process from before is in; and those that are no UTF-8."""
+    """Also the path of a cgroup without events, and paths that are not UTF-8."""
     odd = b"/machine/\xff"
     stream = as_bytes(
         HEAD, CgroupPath(1, odd), CgroupPath(99, "/before"), CgroupPath(98, None), DirectoryPath(8, 42, odd),
@@ -85,7 +85,7 @@ def test_paths_come_with_the_stream(tmp_path: Path) -> None:
     assert [tuple(row.values()) for row in directories] == [(8, 42, odd), (8, 43, "/late")]
 
 
-def test_a_plain_stream_leaves_unknown_what_it_does_not_say(tmp_path: Path) -> None:
+def test_a_plain_stream_leaves_columns_unknown(tmp_path: Path) -> None:
     done = replay(as_bytes(PLAIN), tmp_path / "db")
     assert done.returncode == 0, done.stderr
     assert done.stderr.count(replaying.UNKNOWN) == 1
@@ -125,7 +125,7 @@ def test_a_stream_that_breaks_off_is_kept_as_interrupted(tmp_path: Path, cut: in
     ],
     ids=["no JSON", "another letter", "half a line", "no UTF-8", "another head", "a wrong type"],
 )
-def test_a_damaged_line_ends_it_and_what_came_before_is_kept(tmp_path: Path, line: bytes, head: Any) -> None:
+def test_a_damaged_line_ends_it_and_earlier_lines_are_kept(tmp_path: Path, line: bytes, head: Any) -> None:
     stream = as_bytes(*head, PLAIN[:2], line, b"" if line[-1:] != b"\n" else as_bytes(PLAIN[2:]))
     done = replay(stream, tmp_path / "db")
     assert done.returncode == 65
@@ -140,7 +140,7 @@ def test_a_damaged_line_ends_it_and_what_came_before_is_kept(tmp_path: Path, lin
 @pytest.mark.parametrize(
     "stream", [b"", b"\n \n", b"SQLite format 3\0", b"{}\n", b"x" * 100_000], ids=lambda b: repr(b[:16])
 )
-def test_what_is_no_stream_makes_no_file(tmp_path: Path, stream: bytes) -> None:
+def test_other_input_makes_no_file(tmp_path: Path, stream: bytes) -> None:
     done = replay(stream, tmp_path / "db")
     assert done.returncode == 65
     assert done.stderr.count("\n") == 1
@@ -149,7 +149,7 @@ def test_what_is_no_stream_makes_no_file(tmp_path: Path, stream: bytes) -> None:
 
 
 def test_a_line_without_end_is_refused(tmp_path: Path) -> None:
-    """At a bound, not when memory is full."""
+    """It is refused at a limit, not when memory is full."""
     stream = as_bytes(HEAD, PLAIN[:1]) + b'{"event": "' + b"x" * (LONGEST_LINE + 1)
     done = replay(stream, tmp_path / "db")
     assert done.returncode == 65
@@ -157,8 +157,8 @@ def test_a_line_without_end_is_refused(tmp_path: Path) -> None:
     assert len(rows(tmp_path / "db", "SELECT * FROM events")) == 1
 
 
-def test_the_longest_line_of_a_stream_is_taken(tmp_path: Path) -> None:
-    """--max-args goes up to 2 MiB, and bytes that are no text take most room."""
+def test_the_longest_line_of_a_stream_is_accepted(tmp_path: Path) -> None:
+    """--max-args can be 2 MiB, and bytes that are not text make the longest lines."""
     long = exec_(100, 0, 1)._replace(argv=b"\xff\x1b" * (1 << 20), argv_bytes=3 << 20)
     stream = as_bytes(HEAD, fork(100, 0), long, counts((1, 1, 0, 0)))
     assert replay(stream, tmp_path / "db").returncode == 0
@@ -166,7 +166,7 @@ def test_the_longest_line_of_a_stream_is_taken(tmp_path: Path) -> None:
     assert row["argv"] == long.argv
 
 
-def test_doubles_disorder_and_unknown_keys_do_no_harm(tmp_path: Path) -> None:
+def test_duplicates_disorder_and_unknown_keys(tmp_path: Path) -> None:
     expected = tmp_path / "expected.db"
     make_recording(expected, A_MIXED_LOT)
     lines = as_bytes(A_MIXED_LOT).splitlines()
@@ -183,27 +183,27 @@ def test_doubles_disorder_and_unknown_keys_do_no_harm(tmp_path: Path) -> None:
     assert row == {"pid": 7, "end_ns": at(20)}
 
 
-def test_what_was_counted_and_has_not_come_is_lost(tmp_path: Path) -> None:
-    """Also where somebody took lines out; more than what was counted does no harm either."""
-    missing = [event for event in A_MIXED_LOT if event.pid != 104]
-    assert replay(as_bytes(HEAD, missing, COUNTED), tmp_path / "db").returncode == 0
+def test_events_that_were_counted_but_did_not_come_are_lost(tmp_path: Path) -> None:
+    """Also if lines were removed. Counts that are too small do no harm."""
+    not_all = [event for event in A_MIXED_LOT if event.pid != 104]
+    assert replay(as_bytes(HEAD, not_all, COUNTED), tmp_path / "db").returncode == 0
     [recording] = rows(tmp_path / "db", "SELECT * FROM recordings")
     assert (recording["execs_lost"], recording["lost"]) == (1, 1)
-    told = counts([n + 2 for n in kinds(A_MIXED_LOT)], (2, 2, 2, 2))
-    assert replay(as_bytes(HEAD, A_MIXED_LOT, told), tmp_path / "db").returncode == 0
+    greater = counts([n + 2 for n in kinds(A_MIXED_LOT)], (2, 2, 2, 2))
+    assert replay(as_bytes(HEAD, A_MIXED_LOT, greater), tmp_path / "db").returncode == 0
     assert replay(as_bytes(HEAD, A_MIXED_LOT, counts((0, 0, 0, 0))), tmp_path / "db").returncode == 0
     assert [row["lost"] for row in rows(tmp_path / "db", "SELECT lost FROM recordings")] == [1, 8, 0]
     assert problems(tmp_path / "db") == []
 
 
-def test_of_a_stream_that_breaks_off_losses_are_known_too(tmp_path: Path) -> None:
+def test_losses_of_a_stream_that_breaks_off_are_known(tmp_path: Path) -> None:
     stream = as_bytes(HEAD, A_MIXED_LOT[:4], counts((9, 9, 9, 9), (0, 3, 0, 0), end_ms=None))
     assert replay(stream, tmp_path / "db").returncode == 65
     [recording] = rows(tmp_path / "db", "SELECT status, lost, execs_lost FROM recordings")
     assert recording == {"status": "interrupted", "lost": 3, "execs_lost": 3}
 
 
-def test_a_file_is_named_and_a_missing_one_too(tmp_path: Path, webpf: Any) -> None:
+def test_messages_name_the_file_even_if_there_is_none(tmp_path: Path, webpf: Any) -> None:
     (tmp_path / "events.ndjson").write_bytes(as_bytes(HEAD, A_MIXED_LOT))
     assert "events.ndjson breaks off" in webpf("replay", "events.ndjson").stderr
     missing = webpf("replay", "nothing here")
@@ -236,7 +236,7 @@ class Pipe:
             return 0
 
 
-def test_rows_are_there_while_it_goes_on(tmp_path: Path) -> None:
+def test_rows_are_written_while_the_stream_continues(tmp_path: Path) -> None:
     pipe = Pipe(tmp_path / "db")
     pipe.write(as_bytes(HEAD, fork(100, 0)))
     wait_until(lambda: pipe.processes() == 1, "the first process")
@@ -252,7 +252,7 @@ def test_rows_are_there_while_it_goes_on(tmp_path: Path) -> None:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("head", [(HEAD,), ()], ids=["full", "plain"])
 def test_a_signal_ends_it(tmp_path: Path, number: signal.Signals, head: Any) -> None:
-    """Though what writes into the pipe goes on; a whole stream isn't whole then."""
+    """It ends although the pipe stays open. A whole stream then lacks its end."""
     pipe = Pipe(tmp_path / "db")
     pipe.write(as_bytes(*head, fork(100, 0)))
     wait_until(lambda: pipe.processes() == 1, "the first process")
@@ -264,8 +264,8 @@ def test_a_signal_ends_it(tmp_path: Path, number: signal.Signals, head: Any) -> 
     assert problems(tmp_path / "db") == []
 
 
-def test_after_a_signal_the_writers_last_words_are_read(tmp_path: Path) -> None:
-    """A terminal's Ctrl-C goes to all of a pipeline."""
+def test_last_lines_are_read_after_a_signal(tmp_path: Path) -> None:
+    """Ctrl-C at a terminal goes to all processes of a pipeline, so the writer prints its last counts."""
     pipe = Pipe(tmp_path / "db")
     pipe.write(as_bytes(HEAD, fork(100, 0)))
     wait_until(lambda: pipe.processes() == 1, "the first process")
@@ -296,7 +296,7 @@ def catches(pipe: Pipe, number: int) -> bool:
 
 
 def peak_kib(processes: int, db: Path) -> int:
-    """Peak memory of a replay of so many processes, each with a pid of its own, that are never freed."""
+    """Returns the peak memory of a replay of this number of processes with different pids, which are never freed."""
     reader, writer = os.pipe()
     with os.fdopen(reader, "rb") as stdin, os.fdopen(writer, "wb") as out:
         replaying = subprocess.Popen([*webpf_command(), "replay", "-q", "--db", str(db)], stdin=stdin)
@@ -319,8 +319,8 @@ def peak_kib(processes: int, db: Path) -> int:
     return usage.ru_maxrss
 
 
-def test_memory_has_a_bound(tmp_path: Path) -> None:
-    """A process takes some KiB while it may change; 40,000 of them would be 30 MiB and more."""
+def test_memory_is_limited(tmp_path: Path) -> None:
+    """A process takes some KiB while it can still change: 40,000 processes would take more than 30 MiB."""
     few, many = peak_kib(4_000, tmp_path / "few"), peak_kib(44_000, tmp_path / "many")
     assert many - few < 12 * 1024
     assert len(rows(tmp_path / "many", "SELECT id FROM processes WHERE state = 'exited'")) == 44_000
@@ -332,7 +332,7 @@ BCC = Path("/usr/lib/python3/dist-packages/bcc")
 
 @pytest.fixture
 def nobodys() -> Iterator[Path]:
-    """A folder of nobody's, in a place that it can reach, with a name to look for."""
+    """A folder that the user nobody owns and can reach. Its name must not get into the file."""
     with tempfile.TemporaryDirectory(suffix=HERE) as name:
         os.chown(name, NOBODY, NOBODY)
         yield Path(name)
@@ -343,7 +343,7 @@ def nobodys() -> Iterator[Path]:
     "stream", [as_bytes(HEAD, A_MIXED_LOT, COUNTED), as_bytes(PLAIN)], ids=["a whole stream", "a plain stream"]
 )
 def test_nothing_of_the_replaying_machine_is_in_the_file(nobodys: Path, tmp_path: Path, stream: bytes) -> None:
-    """With another host name, without BCC, as nobody, in another time zone: the same rows as here as root."""
+    """With another host name and time zone, without BCC, as the user nobody: the same rows as here as root."""
     script = (
         f"hostname {HERE} && if [ -d {BCC} ]; then mount -t tmpfs none {BCC}; fi && [ ! -e {BCC}/__init__.py ] &&"
         f' exec setpriv --reuid {NOBODY} --regid {NOBODY} --clear-groups -- "$@"'
@@ -369,7 +369,7 @@ def test_nothing_of_the_replaying_machine_is_in_the_file(nobodys: Path, tmp_path
 
 
 def dump(db: Path) -> list[Any]:
-    """All that webpf keeps in a file."""
+    """Returns the rows of all tables of a file."""
     with closing(sqlite3.connect(db)) as connection:
         tables = connection.execute(
             "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE '\\_sqlite%' ESCAPE '\\' ORDER BY 1"
@@ -377,7 +377,7 @@ def dump(db: Path) -> list[Any]:
         return [(name, connection.execute(f"SELECT * FROM {name} ORDER BY 1, 2").fetchall()) for (name,) in tables]
 
 
-def test_a_file_in_which_nothing_could_be_unknown_is_upgraded(tmp_path: Path) -> None:
+def test_a_file_whose_schema_has_no_unknown_machine_is_upgraded(tmp_path: Path) -> None:
     db = old_files.copy("schema-4-known-machine", tmp_path / "webpf.db")
     before = rows(db, "SELECT * FROM recordings")
     assert all(row["host"] for row in before)

@@ -1,4 +1,4 @@
-"""A file that is locked, full, hung or taken away while it is recorded: what goes on, and what is told and kept."""
+"""A file that is locked, or removed, or whose disk is full or hangs: what continues, what is reported and kept."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ sys.stdin.read()
 
 @contextmanager
 def held(db: Path, begin: str) -> Iterator[int]:
-    """Another process's transaction on the file, begun by this statement; gives its pid."""
+    """Starts a transaction on the file in another process, with the statement `begin`. Yields the pid."""
     command = [sys.executable, "-c", HOLDS, str(db), begin]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
         assert holder.stdout is not None and holder.stdin is not None
@@ -51,13 +51,13 @@ def held(db: Path, begin: str) -> Iterator[int]:
 
 
 def is_right(db: Path) -> bool:
-    """What verify says of all of it."""
+    """Whether verify finds no problem in the file."""
     return all(finding.problems == () for finding in verify(db))
 
 
 @pytest.mark.parametrize("begin", ["BEGIN IMMEDIATE", "BEGIN EXCLUSIVE"])
 def test_a_file_that_is_locked_for_a_while(begin: str, start_recorder: Start, query: Query, tmp_path: Path) -> None:
-    """Draining goes on, nothing is lost, and it is told who had it locked, and for how long."""
+    """The recorder continues and loses nothing. It reports which process had locked the file, and for how long."""
     recorder = start_recorder()
     with held(recorder.db, begin) as pid:
         locked = time.monotonic()
@@ -67,10 +67,10 @@ def test_a_file_that_is_locked_for_a_while(begin: str, start_recorder: Start, qu
     wait_until(lambda: query("SELECT 1 FROM incidents"), "no incident is written")
     code, errors = recorder.end()
     assert code == 0
-    told = re.search(
+    match = re.search(
         rf"was locked for (\d+\.\d) s \(by pid {pid} \(\S+\)\); the recording went on, and no event", errors
     )
-    assert told and seconds - 1 < float(told[1]) < seconds + 3, errors
+    assert match and seconds - 1 < float(match[1]) < seconds + 3, errors
     (incident,) = query("SELECT * FROM incidents")
     assert (incident["kind"], incident["lost"]) == ("locked", 0)
     assert f"pid {pid} " in incident["detail"]
@@ -81,7 +81,7 @@ def test_a_file_that_is_locked_for_a_while(begin: str, start_recorder: Start, qu
 
 
 def test_a_signal_ends_it_while_the_file_is_locked(start_recorder: Start) -> None:
-    """After a few seconds, with the code for a file that can't be written; and what was committed is kept."""
+    """It ends after a few seconds, with the exit code for a file that can't be written. Committed rows are kept."""
     recorder = start_recorder()
     with held(recorder.db, "BEGIN IMMEDIATE") as pid:
         begun = time.monotonic()
@@ -93,8 +93,8 @@ def test_a_signal_ends_it_while_the_file_is_locked(start_recorder: Start) -> Non
     assert is_right(recorder.db)
 
 
-def test_a_reader_that_the_next_recording_meets(start_recorder: Start, webpf: Any) -> None:
-    """It keeps SQLite from making the log: refused after five seconds, with its pid. The command isn't started."""
+def test_a_reader_that_blocks_the_next_recording(start_recorder: Start, webpf: Any) -> None:
+    """SQLite can't create the WAL: webpf gives up after five seconds, names the reader's pid, and starts no command."""
     recorder = start_recorder()
     assert recorder.end()[0] == 0
     with held(recorder.db, "BEGIN") as pid:
@@ -106,8 +106,8 @@ def test_a_reader_that_the_next_recording_meets(start_recorder: Start, webpf: An
     assert webpf("record", "-q", "--", "echo", "started").stdout == "started\n"
 
 
-def test_a_reader_that_stays_while_it_is_recorded(start_recorder: Start, query: Query) -> None:
-    """It sees what it saw; the recording is none the worse for it."""
+def test_a_long_read_transaction_during_a_recording(start_recorder: Start, query: Query) -> None:
+    """It doesn't affect the recording."""
     recorder = start_recorder()
     with held(recorder.db, "BEGIN"):
         fate = run_program("/bin/true")
@@ -130,7 +130,7 @@ def disk(tmp_path: Path) -> Iterator[Path]:
 
 
 def fill(disk: Path) -> Path:
-    """A file that takes all the room."""
+    """Fills the disk with a file; returns its path."""
     file = os.open(disk / "fill", os.O_WRONLY | os.O_CREAT)
     try:
         while True:
@@ -142,7 +142,7 @@ def fill(disk: Path) -> Path:
 
 
 def test_a_disk_that_is_full_for_a_while(disk: Path, start_recorder: Start, query: Query, tmp_path: Path) -> None:
-    """The recording goes on, and nothing is lost."""
+    """The recording continues, and no event is lost."""
     db = disk / "webpf.db"
     recorder = start_recorder(db=db)
     fates = [run_program("/bin/true")]
@@ -158,13 +158,13 @@ def test_a_disk_that_is_full_for_a_while(disk: Path, start_recorder: Start, quer
         errors
     )
     for fate in fates:
-        check(row_of(lambda *given: query(*given, db=db), fate), fate)
+        check(row_of(lambda *arguments: query(*arguments, db=db), fate), fate)
     assert {row["kind"] for row in query("SELECT kind FROM incidents", db=db)} == {"full"}
     assert is_right(db)
 
 
 def test_a_disk_that_stays_full(disk: Path, start_recorder: Start, tmp_path: Path) -> None:
-    """The code and the message of a disk that is full; what was committed is there, and right."""
+    """The exit code and the message are those for a full disk. Committed rows are kept, and verify accepts them."""
     recorder = start_recorder(db=disk / "webpf.db")
     run_program("/bin/true")
     filling = fill(disk)
@@ -181,7 +181,7 @@ def test_a_disk_that_stays_full(disk: Path, start_recorder: Start, tmp_path: Pat
 
 
 def test_a_disk_that_hangs(tmp_path: Path, start_recorder: Start) -> None:
-    """A write that can't be interrupted by anything is waited for at the end, but not for ever."""
+    """At the end the recorder waits for a write that can't be interrupted, but only for a limited time."""
     image, folder = tmp_path / "image", tmp_path / "disk"
     folder.mkdir()
     with image.open("wb") as file:
@@ -212,7 +212,7 @@ def test_a_disk_that_hangs(tmp_path: Path, start_recorder: Start) -> None:
 
 
 def test_a_working_directory_that_hangs(tmp_path: Path, query: Query) -> None:
-    """Whoever asks for it waits; so the recorder has others ask, and neither draining nor its end waits for them."""
+    """Each process that reads it hangs, so workers read it. The recorder waits for them neither now nor at its end."""
     folder = tmp_path / "mount"
     folder.mkdir()
     script = f"cd {folder}; echo in; read word; /bin/true; /bin/true; echo out; read word"
@@ -229,7 +229,7 @@ def test_a_working_directory_that_hangs(tmp_path: Path, query: Query) -> None:
             there.stdin.write("go\n")
             there.stdin.flush()
             assert there.stdout.readline() == "out\n"
-            wait_until(lambda: is_waiting(recorder.process.pid), "nobody asked for the directory")
+            wait_until(lambda: is_waiting(recorder.process.pid), "no worker read the directory")
             fates = []
             for _ in range(5):
                 fates.append(run_program("/bin/true"))
@@ -249,12 +249,12 @@ def test_a_working_directory_that_hangs(tmp_path: Path, query: Query) -> None:
 
 
 def exited(query: Query, pid: int) -> bool:
-    """Whether the file has the end of this process."""
+    """Whether the file has the exit of this process."""
     return bool(query("SELECT 1 FROM processes WHERE pid = ? AND state = 'exited'", pid))
 
 
 def is_waiting(pid: int) -> bool:
-    """Whether a child of this process waits for a file system: /proc/PID/wchan names what it waits in."""
+    """Whether a child of this process waits for a FUSE file system: /proc/PID/stack shows it."""
     for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
         if "fuse" in Path(f"/proc/{child}/stack").read_text():
             return True
@@ -262,7 +262,7 @@ def is_waiting(pid: int) -> bool:
 
 
 def test_a_terminal_that_is_stopped(tmp_path: Path, query: Query) -> None:
-    """Nobody reads what it says, and the pipe is full: it records, and ends, all the same."""
+    """No process reads stderr, and its pipe is full: webpf still records, and the recording ends."""
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
     try:
@@ -272,14 +272,14 @@ def test_a_terminal_that_is_stopped(tmp_path: Path, query: Query) -> None:
         os.set_blocking(writer, True)
     command = [*webpf_command(), "record", "--db", str(tmp_path / "webpf.db")]
     with subprocess.Popen(command, stderr=writer, cwd=tmp_path) as process:
-        wait_until(lambda: Recorder._recordings(at(tmp_path / "webpf.db")), "it doesn't record")
+        wait_until(lambda: Recorder._recordings(recorder_of(tmp_path / "webpf.db")), "it doesn't record")
         fate = run_program("/bin/true")
         wait_until(lambda: exited(query, fate.pid), "the recorder waits for its terminal")
         process.terminate()
         wait_until(lambda: query("SELECT status FROM recordings") == [{"status": "complete"}], "it doesn't end")
 
         def has_ended() -> bool:
-            process.terminate()  # it waits to tell what it recorded: that can be ended
+            process.terminate()  # it waits until it can print the summary; a signal ends this
             return process.poll() is not None
 
         try:
@@ -291,8 +291,8 @@ def test_a_terminal_that_is_stopped(tmp_path: Path, query: Query) -> None:
     check(row_of(query, fate), fate)
 
 
-def at(db: Path) -> Recorder:
-    """For its look into a file."""
+def recorder_of(db: Path) -> Recorder:
+    """Returns a Recorder without a process, for its method that reads a file."""
     recorder = Recorder.__new__(Recorder)
     recorder.db = db
     return recorder
@@ -309,20 +309,20 @@ def at(db: Path) -> Recorder:
         "mv webpf.db moved.db; mkfifo webpf.db",
     ],
 )
-def test_a_file_that_is_taken_away(how: str, start_recorder: Start, tmp_path: Path) -> None:
-    """The recording ends by itself, says so, and leaves alone what is there instead."""
+def test_a_file_that_is_removed_or_replaced(how: str, start_recorder: Start, tmp_path: Path) -> None:
+    """The recording ends with a message, and doesn't change the file that is at this path now."""
     recorder = start_recorder()
     run_program("/bin/true")
     wait_until(lambda: sqlite3.connect(recorder.db).execute("SELECT 1 FROM exits").fetchone(), "nothing is recorded")
     subprocess.run(["/bin/sh", "-c", how], cwd=tmp_path, check=True)
-    there = tmp_path / "webpf.db"
-    before = there.read_bytes() if there.is_file() else None
+    replacement = tmp_path / "webpf.db"
+    before = replacement.read_bytes() if replacement.is_file() else None
     wait_until(lambda: recorder.process.poll() is not None, "it doesn't notice")
     code, errors = recorder.end()
     assert code == 74
     assert re.search(r"was (removed|moved to|overwritten)", errors.splitlines()[-1]), errors
     assert "complete" not in errors
-    assert (there.read_bytes() if there.is_file() else None) == before
+    assert (replacement.read_bytes() if replacement.is_file() else None) == before
     assert [side.name for side in tmp_path.glob("webpf.db-*") if side.stat().st_size and "-wal" in side.name] == []
     if (tmp_path / "moved.db").exists():
         assert is_right(tmp_path / "moved.db")
@@ -331,8 +331,8 @@ def test_a_file_that_is_taken_away(how: str, start_recorder: Start, tmp_path: Pa
         connection.close()
 
 
-def test_its_load_on_a_file_that_others_record_too(start_recorder: Start, query: Query) -> None:
-    """Two recorders wait for each other all the time: that is no incident."""
+def test_two_recorders_of_one_file(start_recorder: Start, query: Query) -> None:
+    """They often wait for each other, which is not an incident."""
     recorders = [start_recorder(), start_recorder()]
     begun = time.monotonic()
     while time.monotonic() - begun < 2:
@@ -343,8 +343,8 @@ def test_its_load_on_a_file_that_others_record_too(start_recorder: Start, query:
     assert is_right(recorders[0].db)
 
 
-def test_a_quick_end_after_trouble(start_recorder: Start, query: Query) -> None:
-    """It is told of trouble that ends only when the recording does."""
+def test_an_incident_that_ends_during_shutdown(start_recorder: Start, query: Query) -> None:
+    """It is reported and recorded."""
     recorder = start_recorder()
     with held(recorder.db, "BEGIN IMMEDIATE"):
         fate = run_program("/bin/true")

@@ -1,4 +1,4 @@
-"""From where times count: with a command, everything that shows it begins where it begins."""
+"""Where times count from: in the recording of a command, time 0 is the start of the command in every output."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def db(tmp_path: Path) -> Path:
 
 
 def shown(db: Path, view: View) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The timeline's overview and window."""
+    """Returns the overview and the window of the timeline."""
     with closing(sqlite3.connect(db)) as connection:
         (recording,) = reader.recordings(connection, 1)
         return timeline.overview(connection, recording), timeline.window(connection, recording, view)
@@ -66,12 +66,12 @@ def test_the_timeline_begins_with_the_command(db: Path) -> None:
         (100, 0.0, 250.0),
         (101, 100.0, 200.0),
     ]
-    # Of each step of 0.3 ms: init and make; before 50 ms the other one, from 100 to 200 ms the child too.
+    # In each step of 0.3 ms: init and make; before 50 ms also process 80, from 100 to 200 ms also the child.
     alive_at = {ms: overview["alive"][round(ms / 0.3)] for ms in (0.9, 30, 60, 150, 270)}
     assert alive_at == {0.9: 3, 30: 3, 60: 2, 150: 3, 270: 1}
 
 
-def test_what_was_before_the_command_can_be_looked_at(db: Path) -> None:
+def test_the_time_before_the_command_can_be_shown(db: Path) -> None:
     _, window = shown(db, View(-700, 0, 1000))
     assert {bar["pid"]: bar["start_ms"] for bar in window["bars"]} == {80: -600.0, 81: -500.0, 100: 0.0}
 
@@ -90,14 +90,14 @@ def test_queries_and_report_count_from_there_too(db: Path, webpf: Webpf) -> None
 
 
 @pytest.mark.parametrize("options", ["{}", "no JSON", '{"of": "machine"}'])
-def test_without_a_command_it_is_the_recordings_begin(db: Path, options: str) -> None:
+def test_without_a_command_time_0_is_the_start_of_the_recording(db: Path, options: str) -> None:
     with closing(sqlite3.connect(db)) as connection, connection:
         connection.execute("UPDATE recordings SET options = ?", [options])
     assert run(db, "concurrency")[0]["time_ns"] == at(0)
     assert {row["pid"]: row["start_ms"] for row in run(db, "timeline")}[101] == 800.0
 
 
-# Prints how long after itself its child started, by /proc (in ticks of 10 ms).
+# Prints the ms between its own start and the start of its child, from /proc (in ticks of 10 ms).
 SCRIPT = """
 import subprocess, time
 def start(pid):

@@ -19,7 +19,7 @@ import pytest
 from support import DEADLINE_SECONDS, Recorder, wait_until, webpf_command
 
 from webpf.capture.recorder import Status
-from webpf.cli.live_status import Quiet
+from webpf.cli.live_status import QuietStatus
 from webpf.cli.log_observer import LogObserver
 from webpf.storage.verify import verify
 
@@ -104,7 +104,7 @@ def test_commands_that_read_load_no_logging(built: Path) -> None:
 
 def test_a_line_a_minute(caplog: pytest.LogCaptureFixture) -> None:
     """Each line has the rate since the last one. A recording of a day has 1,440 such lines."""
-    observer = LogObserver(Quiet())
+    observer = LogObserver(QuietStatus())
     with caplog.at_level("INFO", "webpf"):
         for second in range(0, 301):
             observer.status(Status(float(second), None, 7, 50 * second, 3, 5 << 20))

@@ -14,7 +14,7 @@ from webpf.errors import DataError
 from webpf.model import events, json_lines
 from webpf.model.events import Event, Exec, Exit, Fork, Free, Seen, Vanished
 from webpf.model.host_description import HostDescription
-from webpf.model.source import Counts, Replay
+from webpf.model.source import Counts, MemorySource
 from webpf.model.stream_notes import CgroupPath, DirectoryPath, Head, StreamCounts
 
 NS = st.integers(0, events.GREATEST)
@@ -130,7 +130,7 @@ def test_fields_of_later_versions_are_left_alone() -> None:
     assert json_lines.decode(EXIT_LINE | {"something_new": 1}) == exit_(1, 2, 3)
 
 
-def play(source: Replay) -> list[list[Event]]:
+def play(source: MemorySource) -> list[list[Event]]:
     """All batches of a replay."""
     batches = []
     while not source.exhausted:
@@ -142,7 +142,7 @@ def play(source: Replay) -> list[list[Event]]:
     ("batch", "sizes"), [(1, [1] * 8 + [0]), (3, [3, 3, 2]), (8, [8, 0]), (100, [8])], ids=["1", "3", "8", "100"]
 )
 def test_events_are_played_back_in_batches(batch: int, sizes: list[int]) -> None:
-    source = Replay(ONE_OF_EACH, batch)
+    source = MemorySource(ONE_OF_EACH, batch)
     batches = play(source)
     assert [event for played in batches for event in played] == ONE_OF_EACH
     assert [len(played) for played in batches] == sizes
@@ -153,7 +153,7 @@ def test_events_are_played_back_in_batches(batch: int, sizes: list[int]) -> None
 
 def test_a_replay_counts_what_it_was_told_to() -> None:
     told = Counts(attempted=(5, 4, 3, 2), lost=(1, 0, 2, 0))
-    source = Replay([fork(1, 1)], counts=told)
+    source = MemorySource([fork(1, 1)], counts=told)
     source.drain()
     assert source.counts() == told
     assert told.arrived == (4, 4, 1, 2)

@@ -27,7 +27,7 @@ from webpf.model import ordering
 from webpf.model.events import Event
 from webpf.model.late_parents import MAX_ENDED_PARENTS, MAX_WAITING_CHILDREN
 from webpf.model.pairing import Pairing
-from webpf.model.source import Replay
+from webpf.model.source import MemorySource
 from webpf.render import tree_text
 from webpf.storage import reader
 from webpf.storage.rebuild import rebuild
@@ -48,10 +48,10 @@ def written(db: Path, events: Iterable[Event], batch: int, is_filtered: bool = T
     """Records these events; returns the pid of each process's parent, by its pid."""
     file = RecordingFile(db)
     options = {"users": [], "names": ["x"] if is_filtered else [], "cgroup": False}
-    source = Replay(events, batch)
+    source = MemorySource(events, batch)
     session = Session(source, file.begin(recording_values() | {"options": options}), Machine(), is_filtered=is_filtered)
     while not source.exhausted:
-        session.take_in(source.drain())
+        session.add_events(source.drain())
     session.finish()
     file.close()
     return parents(db)

@@ -10,7 +10,7 @@ from support import Machine, exit_, fork, free, recording_values
 
 from webpf.capture.session import Session
 from webpf.model.events import Event
-from webpf.model.source import Replay
+from webpf.model.source import MemorySource
 from webpf.storage.rebuild import rebuild
 from webpf.storage.recording_file import RecordingFile
 from webpf.storage.verify import verify
@@ -48,14 +48,14 @@ def values_of(path: Path, sql: str) -> list[tuple[object, ...]]:
 def test_values_that_say_nothing_new_are_left_out(tmp_path: Path, batch: int) -> None:
     path = tmp_path / "w.db"
     file = RecordingFile(path)
-    session = Session(Replay([]), file.begin(recording_values()), Machine())
+    session = Session(MemorySource([]), file.begin(recording_values()), Machine())
     events = [
         *(forked(pid, *numbers) for pid, numbers in FORKS.items()),
         *(ended(pid, *rest) for pid, rest in EXITS.items()),
         *(free(pid, pid, pid + 0.2, status=EXITS[pid][2]) for pid in EXITS),
     ]
     for at in range(0, len(events), batch):
-        session.take_in(events[at : at + batch])
+        session.add_events(events[at : at + batch])
     assert session.writer.written == (5, 0, 5, 5)
     file.close()
     assert values_of(path, "SELECT pid, execs, begun FROM forks ORDER BY id") == [

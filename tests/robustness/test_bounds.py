@@ -14,7 +14,7 @@ from support import MS, T0, Machine, at, exec_, exit_, fork, free, recording_val
 
 from webpf.capture import stream
 from webpf.capture.line_printer import LinePrinter
-from webpf.capture.min_lifetime import HELD_BYTES, MinLifetimeFilter
+from webpf.capture.min_lifetime import BUFFER_BYTES, MinLifetimeFilter
 from webpf.capture.session import Session
 from webpf.host import clock, procfs
 from webpf.host.pipe_writer import PipeWriter
@@ -24,7 +24,7 @@ from webpf.model.bounded_cache import MIB
 from webpf.model.events import Event, Exec, Exit
 from webpf.model.pairing import Pairing
 from webpf.model.process import Process
-from webpf.model.source import Replay
+from webpf.model.source import MemorySource
 from webpf.storage import reader
 from webpf.storage.recording_file import RecordingFile
 from webpf.storage.verify import verify
@@ -85,14 +85,14 @@ def test_arguments_of_a_live_process_are_not_kept(tmp_path: Path) -> None:
     """Neither are those in its row; and its end writes them neither again nor shortened."""
     count = 2_000
     file = RecordingFile(tmp_path / "webpf.db")
-    live = Session(Replay([]), file.begin(recording_values()), Machine())
+    live = Session(MemorySource([]), file.begin(recording_values()), Machine())
     with at_most(6):
         for pid in range(1000, 1000 + count):
-            live.take_in([fork(pid, pid), exec_(pid, pid, pid, b"%d" % pid + b"x" * LONG)])
+            live.add_events([fork(pid, pid), exec_(pid, pid, pid, b"%d" % pid + b"x" * LONG)])
         for pid in range(1000, 1000 + count):
-            live.take_in([exit_(pid, pid, pid + count)])
+            live.add_events([exit_(pid, pid, pid + count)])
     pages = file.db.execute("PRAGMA page_count").fetchone()
-    live.take_in([free(pid, pid, pid + count + 1) for pid in range(1000, 1000 + count)])
+    live.add_events([free(pid, pid, pid + count + 1) for pid in range(1000, 1000 + count)])
     assert file.db.execute("PRAGMA page_count").fetchone()[0] < pages[0] + 200
     sql = "SELECT pid, argv, length(args), filename, state, cpu_ns FROM processes ORDER BY pid"
     assert list(file.db.execute(sql)) == [
@@ -142,7 +142,7 @@ def test_a_program_is_taken_once() -> None:
 
 def test_cgroups(tmp_path: Path) -> None:
     file = RecordingFile(tmp_path / "webpf.db")
-    live = Session(Replay([]), file.begin(recording_values()), Machine())
+    live = Session(MemorySource([]), file.begin(recording_values()), Machine())
     with at_most(8):
         for first in range(0, MANY, 1000):
             live.paths.write_cgroups({number: f"/a/{number}" for number in range(first, first + 1000)})
@@ -155,7 +155,7 @@ def test_cgroups(tmp_path: Path) -> None:
 def test_directories(tmp_path: Path) -> None:
     """A directory that was forgotten may be looked up again, and is in the file once."""
     file = RecordingFile(tmp_path / "webpf.db")
-    live = Session(Replay([]), file.begin(recording_values()), Machine())
+    live = Session(MemorySource([]), file.begin(recording_values()), Machine())
     with at_most(8):
         for first in range(0, MANY, 1000):
             live.paths.write_directories({(8, number): f"/a/{number}" for number in range(first, first + 1000)})
@@ -212,9 +212,9 @@ def lives(count: int, short: int, size: int) -> Iterator[Event]:
 
 @pytest.mark.parametrize(("count", "size"), [(MANY, 100), (5_000, LONG)])
 def test_buffered_events_have_a_bound(count: int, size: int) -> None:
-    source = MinLifetimeFilter(Replay(lives(count, 10, size), batch=100), 10**6 * MS, T0, lambda: at(count))
+    source = MinLifetimeFilter(MemorySource(lives(count, 10, size), batch=100), 10**6 * MS, T0, lambda: at(count))
     passed = 0
-    with at_most(HELD_BYTES / MIB + 5):
+    with at_most(BUFFER_BYTES / MIB + 5):
         while events := source.drain():
             passed += len(events)
             del events
@@ -225,7 +225,7 @@ def test_buffered_events_have_a_bound(count: int, size: int) -> None:
 
 def test_processes_kept_early_are_complete_and_counted() -> None:
     events = list(lives(5_000, 10, LONG))
-    source = MinLifetimeFilter(Replay(events, batch=100), 10**6 * MS, T0, lambda: at(5_000))
+    source = MinLifetimeFilter(MemorySource(events, batch=100), 10**6 * MS, T0, lambda: at(5_000))
     passed = drained(source)
     assert sum(len(event.argv or b"") for event in passed if isinstance(event, Exec)) > 30 * MIB
     through = {event.pid for event in passed}
@@ -248,7 +248,7 @@ def test_a_process_that_runs_programs_without_end() -> None:
     """Its own events reach the bound. Then it is kept, with its end, though its life was too short."""
     execs: list[Event] = [exec_(7, 0, 1 + number / 100, b"%09d" % number + b"x" * LONG) for number in range(4_000)]
     events = [fork(7, 0), *execs, exit_(7, 0, 50), free(7, 0, 60), fork(8, 55), exit_(8, 55, 56), free(8, 55, 57)]
-    source = MinLifetimeFilter(Replay(events, batch=100), 1000 * MS, T0, lambda: at(60))
+    source = MinLifetimeFilter(MemorySource(events, batch=100), 1000 * MS, T0, lambda: at(60))
     assert drained(source) == events[:-3]
     assert source.counts().kept_short == 1
     assert source.counts().arrived == (1, 4_000, 1, 1)
@@ -258,7 +258,7 @@ def test_a_recording_counts_the_short_processes_that_it_kept(tmp_path: Path) -> 
     db = tmp_path / "webpf.db"
     file = RecordingFile(db)
     execs: list[Event] = [exec_(7, 0, 1 + number / 100, b"%09d" % number + b"x" * LONG) for number in range(3_000)]
-    replay = Replay([fork(7, 0), *execs, exit_(7, 0, 50)], batch=100)
+    replay = MemorySource([fork(7, 0), *execs, exit_(7, 0, 50)], batch=100)
     source = MinLifetimeFilter(replay, 1000 * MS, T0, lambda: at(60))
     live = Session(source, file.begin(recording_values()), Machine(clock_offset=at(60) - clock.boot_ns()))
     while source.has_more():

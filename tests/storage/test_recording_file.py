@@ -21,7 +21,7 @@ from webpf.host import liveness, procfs
 from webpf.model.events import Event
 from webpf.model.pairing import Pairing
 from webpf.model.process import Process
-from webpf.model.source import Counts, Replay
+from webpf.model.source import Counts, MemorySource
 from webpf.storage.columns import make_event_rows
 from webpf.storage.file_check import APPLICATION_ID, SCHEMA_VERSION
 from webpf.storage.recording_file import RecordingFile
@@ -363,13 +363,13 @@ def blocks(query: Query) -> list[tuple[int, int, int]]:
 def test_two_recorders_write_one_file_in_turns(path: Path, query: Query) -> None:
     files = RecordingFile(path), RecordingFile(path)
     writers = [file.begin(recording_values()) for file in files]
-    sessions = [Session(Replay([]), writer, Machine()) for writer in writers]
+    sessions = [Session(MemorySource([]), writer, Machine()) for writer in writers]
     mine: list[list[Event]] = [[], []]
     for turn in range(40):
         which = turn % 3 % 2
         events: list[Event] = [fork(100 + turn, turn), exit_(100 + turn, turn, turn + 1)]
         mine[which] += events
-        sessions[which].take_in(events)
+        sessions[which].add_events(events)
     for file, session in zip(files, sessions, strict=True):
         session.finish()
         file.close()

@@ -18,7 +18,7 @@ from webpf.host import clock
 from webpf.host.procfs import State
 from webpf.model.events import Event, Exec, Exit, Fork, Free, Seen, Vanished
 from webpf.model.process import Process
-from webpf.model.source import Counts, Replay
+from webpf.model.source import Counts, MemorySource
 from webpf.storage.recording_file import RecordingFile
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -217,12 +217,12 @@ def make_recording(
 ) -> int:
     """Writes a recording of these events, from T0 to end_ms, as the recorder does; returns its id."""
     file = RecordingFile(db)
-    source = Replay(events, batch, counts)
+    source = MemorySource(events, batch, counts)
     try:
         writer = file.begin(recording_values(name))
         session = Session(source, writer, Machine())
         while not source.exhausted:
-            session.take_in(source.drain())
+            session.add_events(source.drain())
         session.finish()
         with file.db.atomic():
             file.db.execute("UPDATE recordings SET ended_ns = ? WHERE id = ?", [at(end_ms), writer.id])

@@ -19,7 +19,7 @@ from webpf.analysis import saved_queries
 from webpf.capture.session import Session
 from webpf.host import clock
 from webpf.model.events import Event
-from webpf.model.source import Replay
+from webpf.model.source import MemorySource
 from webpf.storage.recording_file import RecordingFile
 
 NAMES = saved_queries.names()
@@ -174,11 +174,11 @@ def test_the_file_is_read_only(site: Site) -> None:
 @pytest.mark.parametrize("version", sorted(PYTHONS))
 def test_a_recording_in_progress_shows_new_rows(version: str, tmp_path: Path) -> None:
     file = RecordingFile(tmp_path / "live.db")
-    session = Session(Replay([]), file.begin(recording_values()), Machine(clock_offset=clock.measure_offset()))
-    session.take_in([fork(100, 0)])
+    session = Session(MemorySource([]), file.begin(recording_values()), Machine(clock_offset=clock.measure_offset()))
+    session.add_events([fork(100, 0)])
     with running(version, [tmp_path / "live.db"]) as site:
         assert [row["pid"] for row in site.rows("/live/lifetimes")] == [100]
-        session.take_in([fork(101, 1), exit_(100, 0, 5)])
+        session.add_events([fork(101, 1), exit_(100, 0, 5)])
         assert [(row["pid"], row["state"]) for row in site.rows("/live/lifetimes")] == [
             (100, "exited"),
             (101, "running"),

@@ -11,7 +11,7 @@ from typing import Any
 from webpf.capture.replayed_machine import ReplayedMachine
 from webpf.capture.session import Session
 from webpf.model.events import Event, Exec, Exit, Fork, Free, Seen
-from webpf.model.source import Replay
+from webpf.model.source import MemorySource
 from webpf.storage.recording_file import RecordingFile
 
 MS = 1_000_000
@@ -108,10 +108,10 @@ def build(path: Path, processes: int) -> None:
     file = RecordingFile(path)
     try:
         writer = file.begin(_about())
-        source = Replay(events(processes), BATCH)
+        source = MemorySource(events(processes), BATCH)
         session = Session(source, writer, ReplayedMachine())
         while not source.exhausted:
-            session.take_in(source.drain())
+            session.add_events(source.drain())
         session.paths.write_cgroups({number: f"/system.slice/service{number}.service" for number in range(64)})
         session.finish()
         last = file.db.execute("SELECT max(time_ns) FROM exits").fetchone()[0]
