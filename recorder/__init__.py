@@ -17,16 +17,16 @@ if TYPE_CHECKING:
     from typing import Any
 
     from .errors import WebpfError
-    from .library import File, Recording
+    from .python_api import File, Recording
 
 __all__ = ["File", "Recording", "WebpfError", "__version__", "open"]
 
-_MODULES = {"File": "library", "Recording": "library", "WebpfError": "errors"}
+_MODULES = {"File": "python_api", "Recording": "python_api", "WebpfError": "errors"}
 
 
 def open(path: "str | os.PathLike[str]") -> "File":
     """Opens a recording file for reading. Raises a WebpfError if it doesn't exist, can't be read or isn't webpf's."""
-    from .library import File
+    from .python_api import File
 
     return File(path)
 

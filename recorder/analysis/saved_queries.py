@@ -14,7 +14,7 @@ from typing import Any
 from ..errors import UsageError
 from ..model.recording import Recording
 from ..storage import reader, sql_macros
-from . import query_head
+from . import query_header
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class SavedQuery:
     name: str
     title: str
     description: str
-    parameters: tuple[query_head.Parameter, ...]
+    parameters: tuple[query_header.Parameter, ...]
     columns: Mapping[str, str]
     head: str
     sql: str
@@ -91,7 +91,7 @@ def _read(name: str) -> SavedQuery:
 def parse(name: str, source: str) -> SavedQuery:
     """Parses the text of a file: a head (see query_head), then one SELECT. Raises ValueError."""
     try:
-        head = query_head.parse(source)
+        head = query_header.parse(source)
         lines = source.splitlines()
         values = {parameter.name: parameter.sql for parameter in head.parameters}
         sql = sql_macros.expand("\n".join(lines[head.lines :]), values, line=head.lines + 1).strip()
@@ -112,7 +112,7 @@ def bind(query: SavedQuery, given: Mapping[str, str]) -> dict[str, str]:
             near = difflib.get_close_matches(name, by_name, n=1)
             known = f"did you mean {near[0]}?" if near else f"it has {', '.join(by_name) or 'none'}"
             raise UsageError(f"query {query.name} has no parameter {name!r}: {known}", f"webpf query {query.name}")
-        if not query_head.is_of_type(value, by_name[name].type):
+        if not query_header.is_of_type(value, by_name[name].type):
             wanted = by_name[name].type
             raise UsageError(
                 f"parameter {name} of query {query.name} takes {_A[wanted]}, not {value!r}",

@@ -15,9 +15,9 @@ from pathlib import Path
 from ..errors import CannotExecute, CommandNotFound, Signalled, Unavailable
 from ..host import sudo_user
 from ..host.sudo_user import Invoker, own_environment
-from . import channel
-from .channel import Channel
-from .launch import Start
+from . import supervisor_channel
+from .command_launch import Start
+from .supervisor_channel import Channel
 
 _NO_SUCH_FILE = (errno.ENOENT, errno.ENOTDIR)
 
@@ -61,7 +61,7 @@ class Command:
         user = self._invoker
         ids = (user.uid, user.gid, user.groups) if user else None
         start = Start([os.fsencode(word) for word in self.argv], self._candidate_paths(), self._environment, ids)
-        supervisor.send(channel.START, *start)
+        supervisor.send(supervisor_channel.START, *start)
         self._supervisor = supervisor
         while self.pid is None:
             self._receive()
@@ -83,11 +83,11 @@ class Command:
         if messages is None:
             raise Unavailable("the process that starts the command is gone", "webpf record -- make")
         for name, value in messages:
-            if name == channel.STARTED:
+            if name == supervisor_channel.STARTED:
                 self.pid = value
-            elif name == channel.ENDED:
+            elif name == supervisor_channel.ENDED:
                 self._code = value
-            elif name == channel.REFUSED:
+            elif name == supervisor_channel.REFUSED:
                 raise Signalled(f"signal {value} came before the command was started", value)
             elif value in _NO_SUCH_FILE:
                 raise CommandNotFound(f"{self.argv[0]}: no such command, or its interpreter is missing")

@@ -14,8 +14,8 @@ import signal
 import socket
 from typing import NoReturn
 
-from ..host.inherited import close_all_but
-from . import channel
+from ..host.inherited_state import close_all_but
+from . import supervisor_channel
 
 LONGEST_MESSAGE = 8192
 """Maximum bytes of a request or an answer. A request is a list of (device and inode of a directory, pids that may be in
@@ -26,7 +26,7 @@ class Workers:
     """Both ends of the socket between the workers and the recorder. `ours` is the recorder's end."""
 
     def __init__(self) -> None:
-        self._theirs, self.ours = channel.make_socket_pair(socket.SOCK_SEQPACKET)
+        self._theirs, self.ours = supervisor_channel.make_socket_pair(socket.SOCK_SEQPACKET)
 
     def keep_their_end(self) -> None:
         """Closes the recorder's end; to be called in the process that forks the workers.

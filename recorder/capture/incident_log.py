@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..storage.incidents import Incident
 from ..storage.write_queue import WriteQueue
-from .session import Session
+from .recording_session import Session
 
 _SHORTEST_NS = 1_000_000_000  # shorter incidents are ignored if no event was lost
 

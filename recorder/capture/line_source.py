@@ -10,10 +10,10 @@ from ..errors import DataError
 from ..host.line_reader import LineReader
 from ..model import json_lines
 from ..model.bounded_cache import MIB
+from ..model.event_source import Counts
 from ..model.events import KERNEL_KINDS, NUMBERS, Event
 from ..model.json_lines import Line
-from ..model.source import Counts
-from ..model.stream_notes import CgroupPath, DirectoryPath, Head, StreamCounts
+from ..model.stream_metadata import CgroupPath, DirectoryPath, Head, StreamCounts
 from .replayed_machine import ReplayedMachine
 
 _BATCH, _BATCH_BYTES = 1000, 4 * MIB  # limits of one drain(): lines, and bytes

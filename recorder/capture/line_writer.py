@@ -8,9 +8,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ..host import clock
+from ..model.event_source import Counts
 from ..model.events import KERNEL_KINDS, Event, decode_exact, to_storable
-from ..model.source import Counts
-from ..model.stream_notes import CgroupPath, DirectoryPath, Head, StreamCounts
+from ..model.stream_metadata import CgroupPath, DirectoryPath, Head, StreamCounts
 from .line_printer import LinePrinter
 
 if TYPE_CHECKING:

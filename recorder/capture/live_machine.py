@@ -8,9 +8,9 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from ..host import cgroups, clock, procfs
+from ..model.event_source import Source
 from ..model.host_description import HostDescription
-from ..model.source import Source
-from . import channel, host_description, proc_changes, supervisor
+from . import describe_host, proc_changes, supervisor, supervisor_channel
 from .redaction import Redaction
 from .surroundings import NOTHING_SEEN, Scan, Snapshot
 from .targets import Target
@@ -57,7 +57,7 @@ class LiveMachine:
         return clock.boot_ns() + self._clock_offset
 
     def describe_host(self) -> HostDescription:
-        return host_description.describe_this_host(self._clock_offset, self._redaction.command(sys.argv))
+        return describe_host.describe_this_host(self._clock_offset, self._redaction.command(sys.argv))
 
     def snapshot(self, source: Source) -> Snapshot:
         alive, paths = self._scan_target()
@@ -104,7 +104,7 @@ class LiveMachine:
             return None
         # The supervisor and this process are in the directory in which the command starts.
         own_pids = [os.getppid(), os.getpid()]
-        return PathLookup(supervised.lookups, lambda: supervised.channel.send(channel.WORKER), own_pids)
+        return PathLookup(supervised.lookups, lambda: supervised.channel.send(supervisor_channel.WORKER), own_pids)
 
     def _state_of(self, process: Process) -> State:
         return procfs.state_of(process.pid, process.start_ns, self._clock_offset)

@@ -16,7 +16,7 @@ from .recorder import record
 from .redaction import RedactedSource, Redaction
 
 if TYPE_CHECKING:
-    from ..model.source import Source
+    from ..model.event_source import Source
     from .directory_worker import Workers
     from .record_options import RecordOptions
     from .recorder import Observer, Summary

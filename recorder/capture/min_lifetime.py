@@ -15,8 +15,8 @@ from dataclasses import replace
 from typing import TypeAlias
 
 from ..model.bounded_cache import MIB, BoundedDict, size_of
+from ..model.event_source import Counts, Source
 from ..model.events import KERNEL_KINDS, NUMBERS, Event, Exec, Exit, Fork, Free
-from ..model.source import Counts, Source
 
 _Identity: TypeAlias = tuple[int, int]  # pid, start_ns
 BUFFER_BYTES = 64 * MIB

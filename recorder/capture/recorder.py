@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from ..errors import WebpfError
 from ..log import Steps, get_logger
-from ..model.source import Counts, Source
+from ..model.event_source import Counts, Source
 from . import supervisor
 from .record_options import RecordOptions
 from .surroundings import Snapshot, Surroundings
 
 if TYPE_CHECKING:
-    from ..storage.totals import Totals
+    from ..storage.recording_totals import Totals
     from ..storage.write_queue import WriteQueue
-    from .session import Session
+    from .recording_session import Session
 
 _log = get_logger(__name__)
 
@@ -98,7 +98,7 @@ def record(
     steps.done(f"snapshot of /proc with {len(snapshot.events)} events and {len(snapshot.cgroup_paths)} cgroups")
     # These imports take a while; meanwhile the source collects events.
     from .incident_log import IncidentLog
-    from .session import Session
+    from .recording_session import Session
 
     columns = {
         "name": options.name,

@@ -13,8 +13,8 @@ from typing import TypeVar
 
 from ..errors import UsageError
 from ..model import argv as arguments
+from ..model.event_source import Counts, Source
 from ..model.events import Event, Exec, Seen
-from ..model.source import Counts, Source
 
 HIDDEN = "***"
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from ..errors import DataError, Signalled
 from ..host.line_reader import LineReader
 from ..host.signals import ALL_STOP_SIGNALS, StopSignal
-from ..model.stream_notes import CgroupPath, DirectoryPath, Head, StreamCounts
+from ..model.stream_metadata import CgroupPath, DirectoryPath, Head, StreamCounts
 from .line_source import LineSource, parse_line
 from .record_options import RecordOptions
 from .recorder import Observer, Summary, record

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from ..model.bounded_cache import MIB, BoundedDict
+from ..model.event_source import Source
 from ..model.host_description import HostDescription
-from ..model.source import Source
-from ..model.stream_notes import CgroupPath, DirectoryPath, Head, Note, StreamCounts
+from ..model.stream_metadata import CgroupPath, DirectoryPath, Head, Note, StreamCounts
 from .surroundings import NOTHING_SEEN, Scan, Snapshot
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from ..host.pipe_writer import PipeWriter
 from ..host.signals import StopSignal
 from ..kernel import probe
 from ..model.bounded_cache import MIB, BoundedDict
+from ..model.event_source import Source
 from ..model.events import Event, Exit, Free
-from ..model.source import Source
 from .directory_worker import Workers
 from .line_printer import LinePrinter
 from .record_options import RecordOptions
@@ -104,7 +104,7 @@ def stream_fully(output: int, options: RecordOptions, observer: Observer) -> int
     from .line_writer import LineWriter
     from .live_recording import this_machine
     from .recorder import Run
-    from .session import Session
+    from .recording_session import Session
     from .targets import WholeMachine
 
     with WholeMachine() as target, this_machine(options, target, workers) as (source, machine):

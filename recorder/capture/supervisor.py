@@ -19,10 +19,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ..host import syscalls
-from ..host.inherited import Inherited, fill_standard_descriptors
+from ..host.inherited_state import Inherited, fill_standard_descriptors
 from ..host.signals import ALL_STOP_SIGNALS
-from . import channel, directory_worker, launch
-from .channel import Channel
+from . import command_launch, directory_worker, supervisor_channel
+from .supervisor_channel import Channel
 
 _NOT_BLOCKED = {signal.SIGKILL, signal.SIGSTOP, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU}
 _SI_KERNEL, _SI_QUEUE = 0x80, -1  # include/uapi/asm-generic/siginfo.h
@@ -69,7 +69,7 @@ class _Supervisor:
     def __init__(self, record: Callable[[], int]) -> None:
         self._record = record
         self._inherited = Inherited.take()
-        self._channel, self._recorders_end = channel.make_pair()
+        self._channel, self._recorders_end = supervisor_channel.make_pair()
         self._workers = directory_worker.Workers()
         self._signals = self._recorder = -1
         self._command: int | None = None
@@ -113,7 +113,7 @@ class _Supervisor:
             sys.excepthook(*sys.exc_info())
         finally:
             signal.pthread_sigmask(signal.SIG_BLOCK, ALL_STOP_SIGNALS)
-            end.send(channel.DONE, code)
+            end.send(supervisor_channel.DONE, code)
             os._exit(code)
 
     def run(self) -> int:
@@ -144,24 +144,24 @@ class _Supervisor:
         """Handles the messages of the recorder. Returns False if the recorder has closed its end."""
         messages = self._channel.receive()
         for name, *values in messages or []:
-            if name == channel.START:
-                self._start(launch.Start(*values))
-            elif name == channel.WORKER:
+            if name == supervisor_channel.START:
+                self._start(command_launch.Start(*values))
+            elif name == supervisor_channel.WORKER:
                 self._workers.fork()
             else:
                 self._is_done, self._recorder_code = True, values[0]
         return messages is not None
 
-    def _start(self, start: launch.Start) -> None:
+    def _start(self, start: command_launch.Start) -> None:
         if self._early_signal is not None:
-            self._channel.send(channel.REFUSED, self._early_signal)
+            self._channel.send(supervisor_channel.REFUSED, self._early_signal)
             return
         try:
-            self._command = launch.launch(start, self._inherited)
+            self._command = command_launch.launch(start, self._inherited)
         except OSError as error:
-            self._channel.send(channel.FAILED, error.errno)
+            self._channel.send(supervisor_channel.FAILED, error.errno)
         else:
-            self._channel.send(channel.STARTED, self._command)
+            self._channel.send(supervisor_channel.STARTED, self._command)
 
     def _take_signal(self) -> None:
         number, _, code, value = _SIGNAL.unpack(os.read(self._signals, _SIGNAL.size))
@@ -185,7 +185,7 @@ class _Supervisor:
                 pid, status = ended
                 if pid == self._command:
                     self._command_code = _exit_code(status)
-                    self._channel.send(channel.ENDED, self._command_code)
+                    self._channel.send(supervisor_channel.ENDED, self._command_code)
                 elif pid == self._recorder:
                     self._has_recorder_ended = True
                     self._report_recorder_end(status)

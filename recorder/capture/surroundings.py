@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from ..host.working_dirs import DirectoryId
+    from ..model.event_source import Source
     from ..model.events import Event, Seen
     from ..model.host_description import HostDescription
     from ..model.process import Process
-    from ..model.source import Source
 
 
 class Scan(NamedTuple):

@@ -36,9 +36,9 @@ def run() -> int:
     try:
         code = app(standalone_mode=False)
     except _ParseError as error:
-        from . import usage
+        from . import parser_errors
 
-        raise usage.explain_parser_error(error) from None
+        raise parser_errors.explain_parser_error(error) from None
     except typer.Exit as ending:
         code = ending.exit_code
     except typer.Abort:  # older versions of Typer raise it at Ctrl-C

@@ -10,8 +10,8 @@ import typer
 
 from ..errors import UsageError
 from .options import AsReport, ReportFormat
+from .output_spool import spooled
 from .recording_choice import Chosen, Db, WholeFile, choose_file, split_reference
-from .spool import spooled
 
 if TYPE_CHECKING:
     from ..analysis.diff import Comparison, Condition

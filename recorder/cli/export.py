@@ -97,7 +97,7 @@ def _check_output(to: str, file: Path) -> None:
 def _output(path: Path | None, replaces: bool, makes_folders: bool) -> Iterator[BinaryIO]:
     """Opens the output of an export: standard output, a new file, or a pipe or device."""
     from ..storage import atomic_file
-    from .spool import spooled_bytes
+    from .output_spool import spooled_bytes
 
     if path is None:
         with spooled_bytes(sys.stdout.fileno(), "standard output") as output:

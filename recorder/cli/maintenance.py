@@ -14,8 +14,8 @@ from ..host.invocation import sudo_command
 from ..model import argv
 from . import upgrade
 from .options import AsText, Force, Format, RowFormat, TextFormat
+from .output_spool import spooled
 from .recording_choice import Db, File, RecordingOrAll, WholeFile, choose, choose_file
-from .spool import spooled
 
 if TYPE_CHECKING:
     from ..model.recording import Recording
@@ -28,7 +28,7 @@ def recordings(
     file: File = None, recording: RecordingOrAll = None, db: Db = None, format: RowFormat = Format.table
 ) -> None:
     """List the recordings in a file."""
-    from ..output.rows import write_rows
+    from ..output.row_formats import write_rows
     from ..storage import reader
 
     chosen = choose(file, db, recording)

@@ -99,8 +99,8 @@ def query(
         return
     from ..analysis import pid_owner, saved_queries
     from ..output.messages import say, write_lines
-    from ..output.rows import write_rows
-    from .spool import spooled
+    from ..output.row_formats import write_rows
+    from .output_spool import spooled
 
     if file is not None and "=" in file and not Path(file).exists():
         raise UsageError(f"-p is missing before {file}", f"webpf query {name} -p {file}")
@@ -126,7 +126,7 @@ def query(
 def _list(format: Format, limit: int | None) -> None:
     from ..analysis import saved_queries
     from ..output.messages import write_lines
-    from ..output.rows import write_rows
+    from ..output.row_formats import write_rows
 
     saved = [saved_queries.load(each).as_dict() for each in saved_queries.names()]
     if format is Format.json:

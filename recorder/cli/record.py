@@ -146,7 +146,7 @@ def _record(options: RecordOptions, quiet: bool) -> None:
     from ..capture.live_recording import record_this_machine
     from ..capture.targets import open_target
     from . import live_status
-    from .display import Display
+    from .display_thread import Display
     from .log_observer import LogObserver
 
     with open_target(options, None) as target, Display(live_status.choose_observer(options, quiet)) as observer:
@@ -162,7 +162,7 @@ def _record_command(options: RecordOptions, command: Command, quiet: bool) -> in
     from ..capture.targets import open_target
     from ..output.messages import say
     from . import live_status
-    from .display import Display
+    from .display_thread import Display
     from .log_observer import LogObserver
 
     try:

@@ -39,7 +39,7 @@ def replay(events: Events = None, db: NewDb = DEFAULT_DB, name: Name = None, qui
     from ..capture import replay as replaying
     from ..storage import file_check
     from . import live_status
-    from .display import Display
+    from .display_thread import Display
 
     file_check.check_writable(db)
     upgrade.before_writing(db, quiet)

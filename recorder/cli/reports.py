@@ -12,8 +12,8 @@ import typer
 from ..errors import NotFound, UsageError
 from ..model import argv
 from .options import AsReport, AsText, ReportFormat, TextFormat
+from .output_spool import spooled
 from .recording_choice import Db, File, Recording, choose
-from .spool import spooled
 
 if TYPE_CHECKING:
     from ..analysis.tree_view import Tree

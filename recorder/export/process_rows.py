@@ -6,9 +6,9 @@ import sqlite3
 from typing import TextIO
 
 from ..model.recording import Recording
-from ..output.rows import write_rows
+from ..output.row_formats import write_rows
 from ..progress import NO_PROGRESS, Progress, count_processes, report_rows
-from ..storage import soundness
+from ..storage import schema_check
 
 _ROWS = "SELECT {} FROM processes WHERE recording_id = ? ORDER BY id"
 
@@ -28,6 +28,6 @@ def write_ndjson(
 
 
 def _write(connection: sqlite3.Connection, recording: Recording, format: str, out: TextIO, progress: Progress) -> None:
-    columns = list(soundness.schema_columns()["processes"])
+    columns = list(schema_check.schema_columns()["processes"])
     cursor = connection.execute(_ROWS.format(", ".join(columns)), [recording.id])
     write_rows(columns, report_rows(cursor, progress, count_processes(connection, recording.id)), format, None, out)

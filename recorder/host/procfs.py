@@ -22,7 +22,7 @@ from ..model.events import (
     decode_escaped,
     decode_exact,
 )
-from . import cgroups, clock, titles
+from . import cgroups, clock, process_titles
 
 ALL_ARGS, SHORT_ARGS = 64 * MIB, 256  # bytes of argv: in total, and of each process once the total is used up
 
@@ -190,7 +190,7 @@ def _living_thread(folder: Path, stat: Stat) -> Path:
 
 
 def _read_argv(folder: Path, max_args: int) -> tuple[bytes, int]:
-    argv = titles.read_argv(folder)
+    argv = process_titles.read_argv(folder)
     return argv[:max_args], len(argv)
 
 

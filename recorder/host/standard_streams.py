@@ -16,7 +16,7 @@ import sys
 from typing import TYPE_CHECKING, NoReturn
 
 from ..errors import StorageError
-from . import inherited
+from . import inherited_state
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
@@ -30,7 +30,7 @@ _MAX_SIZE = 100_000  # columns or lines; a larger value is a mistake, and would 
 def prepare() -> None:
     """Prepares the three streams, and removes invalid values of COLUMNS and LINES. Call it before anything else."""
     codecs.register_error(_ERRORS, _lookalikes)
-    inherited.fill_standard_descriptors()
+    inherited_state.fill_standard_descriptors()
     if sys.stdin is None:
         sys.stdin = open(0, closefd=False)  # noqa: SIM115
     if sys.stderr is None:

@@ -13,8 +13,8 @@ from typing import Any
 from ..errors import Unavailable
 from ..host import clock, syscalls
 from ..log import get_logger, suppressed
+from ..model.event_source import Counts
 from ..model.events import KERNEL_KINDS, NUMBERS, Event
-from ..model.source import Counts
 from . import bcc_loader, btf, compiler, decoder
 from .filters import Filters
 from .preflight import kernel_version

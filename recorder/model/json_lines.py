@@ -13,7 +13,7 @@ from ..errors import DataError
 from . import argv
 from .events import ALL_KINDS, GREATEST, Event, Exec, Seen, decode_escaped
 from .host_description import HostDescription
-from .stream_notes import NOTE_LETTERS, Head, Note
+from .stream_metadata import NOTE_LETTERS, Head, Note
 
 Line: TypeAlias = Event | Note
 

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from ..model import argv as arguments
 from .escape import safe
-from .launchers import is_title, loaded_program_name, name_of, split_launchers, without_loader
+from .launcher_arguments import is_title, loaded_program_name, name_of, split_launchers, without_loader
 
 PROBE = "configure probe"
 

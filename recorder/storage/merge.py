@@ -12,7 +12,7 @@ from ..model import argv
 from ..model.events import GREATEST
 from ..model.recording import GOING_ON
 from ..progress import NO_PROGRESS, Progress
-from . import atomic_file, opening, reader, soundness, table_copy
+from . import atomic_file, reader, safe_open, schema_check, table_copy
 from .recording_file import RecordingFile
 from .table_copy import TABLES_BY_ID, CopyProgress
 
@@ -74,8 +74,8 @@ def _inspect(path: Path) -> _SourceFile:
             if recording.status == GOING_ON:
                 hint = f"webpf recordings --db {argv.file_word(path)}"
                 raise UsageError(f"recording {recording.id} of {path} goes on: merge it when it has ended", hint)
-        for problem in (*soundness.find_block_problems(connection), *soundness.find_id_problems(connection)):
-            raise opening.damage_error(path, problem)
+        for problem in (*schema_check.find_block_problems(connection), *schema_check.find_id_problems(connection)):
+            raise safe_open.damage_error(path, problem)
         last = {table: _number(connection, f"max(id) FROM {table}") for table in ("recordings", *TABLES_BY_ID)}
         reserved = _number(connection, "max(first_id + size) - 1 FROM fact_blocks")
         rows = table_copy.count_rows(connection)
@@ -97,7 +97,7 @@ def _add(file: RecordingFile, source: _SourceFile, offsets: _Offsets, copied: Co
         except sqlite3.DatabaseError as error:
             if any(word in str(error) for word in _FULL):
                 raise
-            raise opening.unreadable_error(source.path, error) from error
+            raise safe_open.unreadable_error(source.path, error) from error
         finally:
             connection.execute("DETACH source")
 

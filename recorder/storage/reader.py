@@ -13,13 +13,13 @@ from ..errors import NotFound
 from ..host import liveness
 from ..model import argv
 from ..model.recording import Recording
-from . import file_check, opening, soundness
+from . import file_check, safe_open, schema_check
 from .sql_macros import expand
 
 
 @contextmanager
 def reading(
-    path: Path, wait_seconds: float = opening.WAIT_SECONDS, accepts_older: bool = False
+    path: Path, wait_seconds: float = safe_open.WAIT_SECONDS, accepts_older: bool = False
 ) -> Iterator[sqlite3.Connection]:
     """Opens a read-only connection to a recording file. Raises NotFound, and DataError for a file it can't read.
 
@@ -28,14 +28,14 @@ def reading(
     """
     file_check.check_readable(path, accepts_older)
     try:
-        with closing(opening.connect(path, wait_seconds)) as connection:
+        with closing(safe_open.connect(path, wait_seconds)) as connection:
             try:
-                opening.check(connection, path, accepts_older)
+                safe_open.check(connection, path, accepts_older)
                 yield connection
-            except opening.FAILURES as error:
-                raise opening.explain_failure(connection, path, error) from error
+            except safe_open.FAILURES as error:
+                raise safe_open.explain_failure(connection, path, error) from error
     except sqlite3.Error as error:  # opening it failed
-        raise opening.unreadable_error(path, error) from error
+        raise safe_open.unreadable_error(path, error) from error
 
 
 def recordings(connection: sqlite3.Connection, number: int | None = None) -> list[Recording]:
@@ -43,7 +43,7 @@ def recordings(connection: sqlite3.Connection, number: int | None = None) -> lis
     sql = "SELECT * FROM recordings WHERE ?1 IS NULL OR id = ?1 ORDER BY id"
     cursor = connection.execute(sql, [number])
     names = [column[0] for column in cursor.description]
-    rows = [soundness.valid_values("recordings", dict(zip(names, values, strict=True))) for values in cursor]
+    rows = [schema_check.valid_values("recordings", dict(zip(names, values, strict=True))) for values in cursor]
     return [Recording.from_row(row, liveness.current_status(row), _options(row["options"])) for row in rows]
 
 

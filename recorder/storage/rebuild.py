@@ -8,7 +8,7 @@ from ..errors import StorageError
 from ..model import argv
 from ..model.recording import GOING_ON, Recording
 from ..progress import NO_PROGRESS, Progress
-from . import event_reader, opening, reader, soundness
+from . import event_reader, reader, safe_open, schema_check
 from .columns import TABLES
 from .recording_file import RecordingFile
 from .recording_writer import RecordingWriter
@@ -25,7 +25,7 @@ def rebuild(path: Path, recording: int | str | None = None, progress: Progress =
     only = _check(path, recording, progress)
     file = RecordingFile(path)
     try:
-        file.db.conn.text_factory = opening.decode_text
+        file.db.conn.text_factory = safe_open.decode_text
         file.mark_interrupted()
         known = [each for each in reader.recordings(file.db.conn) if only in (None, each.id)]
         for each in known:
@@ -48,9 +48,9 @@ def _check(path: Path, recording: int | str | None, progress: Progress) -> int |
     with reader.reading(path) as connection:
         only = None if recording is None else reader.find(connection, path, recording).id
         progress.make_interruptible(connection)
-        opening.check_for_writing(connection, path)
-        for problem in soundness.find_damage(connection):
-            raise opening.damage_error(path, problem)
+        safe_open.check_for_writing(connection, path)
+        for problem in schema_check.find_damage(connection):
+            raise safe_open.damage_error(path, problem)
         return only
 
 

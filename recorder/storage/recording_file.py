@@ -19,7 +19,7 @@ from ..host import file_owner, invocation, lock_holders
 from ..host.liveness import is_recorder_alive
 from ..log import get_logger, suppressed
 from ..model.events import to_storable
-from . import file_check, opening, schema
+from . import file_check, safe_open, schema
 from .file_monitor import FileLost, FileMonitor
 from .recording_writer import RecordingWriter
 
@@ -73,10 +73,10 @@ class RecordingFile:
         try:
             file_owner.check_opened(self.path, self._identity, before)
             schema.create(connection)
-            opening.check(connection, self.path)  # before the next line changes a file of another version
+            safe_open.check(connection, self.path)  # before the next line changes a file of another version
             db.execute("PRAGMA journal_mode = WAL")
             file_owner.check_opened(self.path, self._identity, before)  # now also the files beside it
-            opening.check_for_writing(connection, self.path)
+            safe_open.check_for_writing(connection, self.path)
             db.execute("BEGIN IMMEDIATE")
             db.execute("ROLLBACK")
         except BaseException:

@@ -16,12 +16,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
+from ..model.event_source import Counts
 from ..model.events import KERNEL_KINDS, decode_exact
 from ..model.process import RUNNING, Process
 from ..model.recording import INTERRUPTED
-from ..model.source import Counts
-from . import totals
-from .batch import Batch, Link, ProcessRows
+from . import recording_totals
 from .columns import (
     FREE_COLUMNS,
     NO_PROGRAM,
@@ -32,7 +31,8 @@ from .columns import (
     program_row,
 )
 from .incidents import Incident
-from .totals import Totals
+from .recording_totals import Totals
+from .write_batch import Batch, Link, ProcessRows
 
 _COUNTED = tuple(kind.type for kind in KERNEL_KINDS)
 _BLOCK = 1 << 20  # ids: more than the number of events that can wait to be written
@@ -225,4 +225,4 @@ class RecordingWriter:
 
     def totals(self) -> Totals:
         """Returns the totals of what is written so far."""
-        return totals.count_totals(self._db.conn, self.id)
+        return recording_totals.count_totals(self._db.conn, self.id)

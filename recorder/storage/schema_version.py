@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 
 from .file_check import SCHEMA_VERSION
-from .soundness import missing_columns, read_version
+from .schema_check import missing_columns, read_version
 
 _OPTIONAL_UNTIL = {
     **dict.fromkeys(("working_directories", "programs.cwd_device", "programs.cwd_inode"), 2),

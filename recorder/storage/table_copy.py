@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..model.events import ALL_KINDS
 from ..progress import Progress
-from . import opening
+from . import safe_open
 
 TABLES_BY_ID = ("processes", *(kind.table for kind in ALL_KINDS))
 """The tables with the most rows. Their ids are event ids."""
@@ -61,7 +61,7 @@ def copy_table(
             f"{insert} WHERE id > ? AND id <= ? AND {has_recording} ORDER BY id", [after, last]
         )
         if inserted.rowcount != rows:
-            raise opening.damage_error(path, f"rows of {table} belong to no recording")
+            raise safe_open.damage_error(path, f"rows of {table} belong to no recording")
         progress.add(rows)
         after = last
 

@@ -18,7 +18,7 @@ from ..host.invocation import retry_at_home
 from ..model import argv
 from ..model.recording import GOING_ON
 from ..progress import NO_PROGRESS, Progress
-from . import atomic_file, file_check, foreign_tables, opening, reader, schema_version, soundness, table_copy
+from . import atomic_file, file_check, foreign_tables, reader, safe_open, schema_check, schema_version, table_copy
 from .recording_file import RecordingFile
 
 MAX_AUTOMATIC_BYTES = 100 << 20
@@ -86,12 +86,14 @@ def older_version(path: Path) -> int | None:
     Raises NotFound, or DataError for a file that is not a recording file, is newer, or has tables of no known schema.
     """
     with reader.reading(path, accepts_older=True) as connection:
-        version = soundness.read_version(connection)
+        version = schema_check.read_version(connection)
         if schema_version.is_older(connection):
             return version
-        problems = soundness.missing_columns(connection) if version > 0 else iter([f"its schema version is {version}"])
+        problems = (
+            schema_check.missing_columns(connection) if version > 0 else iter([f"its schema version is {version}"])
+        )
         for problem in problems:
-            raise opening.damage_error(path, problem)
+            raise safe_open.damage_error(path, problem)
     return None
 
 
@@ -112,12 +114,12 @@ def _inspect(path: Path, progress: Progress) -> tuple[int, int]:
     """Returns a file's schema and how many rows it has. Raises UsageError during a recording, DataError for damage."""
     with reader.reading(path, accepts_older=True) as connection:
         progress.make_interruptible(connection)
-        version = soundness.read_version(connection)
+        version = schema_check.read_version(connection)
         for recording in reader.recordings(connection):
             if recording.status == GOING_ON:
                 message = f"recording {recording.id} of {path} goes on (pid {recording.recorder_pid})"
                 raise UsageError(f"{message}: upgrade the file when it has ended")
-        for problem in soundness.find_damage(connection, schema_version.optional_columns(version)):
+        for problem in schema_check.find_damage(connection, schema_version.optional_columns(version)):
             raise DataError(f"{path} is damaged: {problem}; it is unchanged")
         foreign_tables.check(connection, path)
         return version, table_copy.count_rows(connection)

@@ -17,7 +17,7 @@ from ..model.events import KERNEL_KINDS
 from ..model.process import Process
 from ..model.recording import COMPLETE, Recording
 from ..progress import NO_PROGRESS, Progress
-from . import event_reader, opening, reader, soundness
+from . import event_reader, reader, safe_open, schema_check
 from .columns import NO_PROGRAM, PROCESS_COLUMNS, TABLES, process_row, program_row
 
 _BATCH = 10_000
@@ -52,7 +52,7 @@ def verify(path: Path, progress: Progress = NO_PROGRESS, only: int | str | None 
         progress.make_interruptible(connection)
         connection.execute("BEGIN")
         recordings = reader.recordings(connection) if only is None else [reader.find(connection, path, only)]
-        checks = (lambda: _sqlite_problems(connection), lambda: soundness.find_problems(connection, in_strict=False))
+        checks = (lambda: _sqlite_problems(connection), lambda: schema_check.find_problems(connection, in_strict=False))
         problems = [problem for check in checks for problem in _run_check(connection, path, check)]
         yield Finding(None, tuple(problems))
         for recording in recordings:
@@ -64,8 +64,8 @@ def _run_check(connection: sqlite3.Connection, path: Path, check: Callable[[], I
     found: list[str] = []
     try:
         _collect(found, connection, check)
-    except opening.FAILURES as error:
-        is_damage = isinstance(opening.explain_failure(connection, path, error), DataError)
+    except safe_open.FAILURES as error:
+        is_damage = isinstance(safe_open.explain_failure(connection, path, error), DataError)
         if str(error) == "interrupted" or not is_damage:
             raise
         found.append(f"SQLite: {error}" if isinstance(error, sqlite3.Error) else "values: some have a wrong type")
@@ -111,7 +111,7 @@ def _sqlite_problems(connection: sqlite3.Connection) -> Iterator[str]:
     for (message,) in connection.execute("PRAGMA integrity_check(10)"):
         if message != "ok":
             yield f"SQLite: {message}"
-    yield from soundness.find_dangling_references(connection)
+    yield from schema_check.find_dangling_references(connection)
 
 
 def _count_mismatches(recording: Recording, counts: Iterable[int]) -> Iterator[str]:

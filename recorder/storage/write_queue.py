@@ -13,17 +13,17 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, TypeAlias
 
 from ..errors import WebpfError
-from .attempts import WriteAttempts
+from .write_attempts import WriteAttempts
 
 if TYPE_CHECKING:
+    from ..model.event_source import Counts
     from ..model.process import Process
-    from ..model.source import Counts
-    from .batch import Link
     from .columns import EventRows
     from .incidents import Incident
     from .recording_file import RecordingFile
+    from .recording_totals import Totals
     from .recording_writer import RecordingWriter
-    from .totals import Totals
+    from .write_batch import Link
 
 MOST_BYTES = 64 << 20
 

@@ -17,7 +17,7 @@ from datasette.views.base import DatasetteError
 from ..model.recording import Recording
 from ..progress import Progress
 from ..storage import reader
-from . import cells, databases, read_pool
+from . import cell_format, databases, read_pool
 
 
 class Permissions(NamedTuple):
@@ -32,7 +32,7 @@ WINDOW = Permissions(("recordings", "processes"))
 OVERVIEW = Permissions(("recordings", "processes"), ("concurrency",))
 """For the overview of the whole recording, and for Perfetto."""
 LINK_PERMISSIONS = {
-    cells.TIMELINE: WINDOW,
+    cell_format.TIMELINE: WINDOW,
     "processes": Permissions(tables=("processes",)),
     "programs": Permissions(tables=("programs",)),
     "tree": Permissions(queries=("tree",)),

@@ -23,7 +23,7 @@ from ..storage import reader
 from .desktop import Desktop
 
 if TYPE_CHECKING:
-    from .gate import Gate
+    from .entry_gate import Gate
 
 HOST = "127.0.0.1"
 FIRST_PORT = 8001

@@ -20,7 +20,7 @@ from weakref import WeakKeyDictionary
 from datasette.database import Database, QueryInterrupted
 from datasette.utils import sqlite3
 
-from ..storage import data_dictionary, file_check, schema_version, soundness
+from ..storage import data_dictionary, file_check, schema_check, schema_version
 
 Error = sqlite3.Error
 """SQLite's error class, from the module that Datasette uses; that isn't always Python's own sqlite3."""
@@ -72,7 +72,9 @@ def upgrade_message(database: Any) -> str | None:
         return None
     try:
         with connect(database) as connection:
-            refusal = file_check.older_schema_error(Path(Path(database.path).name), soundness.read_version(connection))
+            refusal = file_check.older_schema_error(
+                Path(Path(database.path).name), schema_check.read_version(connection)
+            )
     except Error:
         return None
     return f"{refusal.message}; try: {refusal.hint}"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..analysis import query_head, saved_queries
+from ..analysis import query_header, saved_queries
 from ..storage import data_dictionary
 
 TITLE = "webpf: what ran on this machine"
@@ -61,7 +61,7 @@ def _query(query: saved_queries.SavedQuery) -> dict[str, Any]:
     }
 
 
-def _parameter(parameter: query_head.Parameter) -> str:
+def _parameter(parameter: query_header.Parameter) -> str:
     value = parameter.presence if parameter.default is None else f"default {parameter.default}"
     return f"{parameter.name}: {parameter.description}{f' ({value})' if value else ''}."
 

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 from datasette import Response
 from datasette.utils.asgi import BadRequest
 
-from ..analysis import query_head, timeline
+from ..analysis import query_header, timeline
 from ..model.recording import Recording
 from ..progress import Progress
 from . import access, perfetto_pages, read_pool
@@ -110,7 +110,7 @@ def _parse_view(args: Any) -> timeline.View:
 
     def text(name: str, type: str) -> str:
         value = str(args.get(name) or "")
-        if not query_head.is_of_type(value, type):
+        if not query_header.is_of_type(value, type):
             raise BadRequest(f"{name} must be {type}: {value[:40]!r}")
         return value
 

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from support import MS, at, exec_, exit_, fork, free, seen
 
 from webpf.capture.min_lifetime import MinLifetimeFilter
+from webpf.model.event_source import Counts, MemorySource
 from webpf.model.events import Event
-from webpf.model.source import Counts, MemorySource
 
 MIN_MS = 100
 

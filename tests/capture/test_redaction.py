@@ -19,8 +19,8 @@ from support import Recorder, exec_, fork, seen, wait_until, webpf_command
 from webpf.capture.redaction import RedactedSource, Redaction
 from webpf.errors import UsageError
 from webpf.model import argv as quoting
+from webpf.model.event_source import MemorySource
 from webpf.model.events import Event
-from webpf.model.source import MemorySource
 
 Webpf = Callable[..., "subprocess.CompletedProcess[str]"]
 Start = Callable[..., Recorder]

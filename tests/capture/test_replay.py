@@ -37,7 +37,7 @@ from support import (
 from webpf.capture import replay as replaying
 from webpf.host.line_reader import LONGEST_LINE
 from webpf.model.events import Event
-from webpf.model.stream_notes import CgroupPath, DirectoryPath
+from webpf.model.stream_metadata import CgroupPath, DirectoryPath
 from webpf.storage.verify import verify
 
 COUNTED = counts(kinds(A_MIXED_LOT))

@@ -23,8 +23,8 @@ from pathlib import Path
 import pytest
 from support import DEADLINE_SECONDS, Recorder, exit_, fork, make_recording, wait_until, webpf_command
 
-from webpf.cli import spool
-from webpf.cli.spool import spooled
+from webpf.cli import output_spool
+from webpf.cli.output_spool import spooled
 
 PROCESSES = 12_000
 LONG = {
@@ -227,7 +227,7 @@ def iter_bytes(pipe: int) -> bytes:
 def test_what_is_kept_takes_little_memory(tmp_path: Path) -> None:
     """If nobody reads 64 MB, most of it is in an unnamed file."""
     script = (
-        f"import sys, resource; from {spool.__name__} import spooled; sys.stdout.flush()\n"
+        f"import sys, resource; from {output_spool.__name__} import spooled; sys.stdout.flush()\n"
         "with spooled(sys.stdout) as output:\n"
         "    for _ in range(1024): output.write('x' * 65536)\n"
         "    output.flush()\n"

@@ -22,8 +22,8 @@ DOORS = {
     "rich": {"cli", "output"},
     "sqlite_utils": {"storage"},
     "sqlite3": {
-        *("storage", "analysis", "export", "library", "progress"),
-        *("kernel.doctor", "capture.host_description", "cli.progress_bar", "cli.versions"),
+        *("storage", "analysis", "export", "python_api", "progress"),
+        *("kernel.doctor", "capture.describe_host", "cli.progress_bar", "cli.versions"),
     },
     "datasette": {"web"},
     "uvicorn": {"web.server"},

@@ -12,10 +12,10 @@ from support import exec_, exit_, fork, free, seen, vanished
 
 from webpf.errors import DataError
 from webpf.model import events, json_lines
+from webpf.model.event_source import Counts, MemorySource
 from webpf.model.events import Event, Exec, Exit, Fork, Free, Seen, Vanished
 from webpf.model.host_description import HostDescription
-from webpf.model.source import Counts, MemorySource
-from webpf.model.stream_notes import CgroupPath, DirectoryPath, Head, StreamCounts
+from webpf.model.stream_metadata import CgroupPath, DirectoryPath, Head, StreamCounts
 
 NS = st.integers(0, events.GREATEST)
 U32 = st.integers(0, 2**32 - 1)

@@ -21,13 +21,13 @@ from support import Machine, Recorder, at, exec_, exit_, fork, free, recording_v
 
 from webpf.analysis import process_tree
 from webpf.analysis.tree_view import Tree
-from webpf.capture.session import Session
+from webpf.capture.recording_session import Session
 from webpf.export import otlp, stacks
 from webpf.model import ordering
+from webpf.model.event_source import MemorySource
 from webpf.model.events import Event
 from webpf.model.late_parents import MAX_ENDED_PARENTS, MAX_WAITING_CHILDREN
 from webpf.model.pairing import Pairing
-from webpf.model.source import MemorySource
 from webpf.render import tree_text
 from webpf.storage import reader
 from webpf.storage.rebuild import rebuild

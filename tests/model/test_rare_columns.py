@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from support import Machine, exit_, fork, free, recording_values
 
-from webpf.capture.session import Session
+from webpf.capture.recording_session import Session
+from webpf.model.event_source import MemorySource
 from webpf.model.events import Event
-from webpf.model.source import MemorySource
 from webpf.storage.rebuild import rebuild
 from webpf.storage.recording_file import RecordingFile
 from webpf.storage.verify import verify

@@ -24,7 +24,7 @@ from support import fork, make_recording, webpf_command
 from webpf.model import argv
 from webpf.output.escape import safe
 from webpf.output.messages import say
-from webpf.output.rows import TABLE_ROWS, write_rows
+from webpf.output.row_formats import TABLE_ROWS, write_rows
 from webpf.output.units import duration
 
 COLUMNS = ["pid", "comm", "lifetime_ms", "args"]

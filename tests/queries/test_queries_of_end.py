@@ -9,7 +9,7 @@ from story import BUILD, picked, run
 from support import at, exit_, fork, free, make_recording, recording_values, seen
 
 from webpf.errors import NotFound
-from webpf.model.source import Counts
+from webpf.model.event_source import Counts
 from webpf.storage.recording_file import RecordingFile
 
 

@@ -15,16 +15,16 @@ from support import MS, T0, Machine, at, exec_, exit_, fork, free, recording_val
 from webpf.capture import stream
 from webpf.capture.line_printer import LinePrinter
 from webpf.capture.min_lifetime import BUFFER_BYTES, MinLifetimeFilter
-from webpf.capture.session import Session
+from webpf.capture.recording_session import Session
 from webpf.host import clock, procfs
 from webpf.host.pipe_writer import PipeWriter
 from webpf.kernel.decoder import Decoder
 from webpf.model import argv
 from webpf.model.bounded_cache import MIB
+from webpf.model.event_source import MemorySource
 from webpf.model.events import Event, Exec, Exit
 from webpf.model.pairing import Pairing
 from webpf.model.process import Process
-from webpf.model.source import MemorySource
 from webpf.storage import reader
 from webpf.storage.recording_file import RecordingFile
 from webpf.storage.verify import verify

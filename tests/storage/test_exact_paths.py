@@ -21,7 +21,7 @@ from webpf.model.events import Event, decode_exact, escape_bytes
 from webpf.storage.merge import merge
 from webpf.storage.rebuild import rebuild
 from webpf.storage.verify import verify
-from webpf.web import cells
+from webpf.web import cell_format
 
 Webpf = Callable[..., Any]
 
@@ -158,7 +158,7 @@ def test_queries(db: Path, webpf: Webpf, query: list[str], format: str) -> None:
 
 def test_a_cell_of_datasette() -> None:
     for column in ("filename", "path", "cgroup"):
-        assert cells.format_value(column, b"/\xff<") == "$&#x27;/\\xff&lt;&#x27;"
+        assert cell_format.format_value(column, b"/\xff<") == "$&#x27;/\\xff&lt;&#x27;"
 
 
 def test_a_json_line_has_the_readable_and_the_exact_path() -> None:

@@ -15,18 +15,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support import MS, Machine, at, exec_, exit_, fork, free, make_recording, recording_values, seen, vanished
 
-from webpf.capture.session import Session
+from webpf.capture.recording_session import Session
 from webpf.errors import CannotCreate, DataError, StorageError
 from webpf.host import liveness, procfs
+from webpf.model.event_source import Counts, MemorySource
 from webpf.model.events import Event
 from webpf.model.pairing import Pairing
 from webpf.model.process import Process
-from webpf.model.source import Counts, MemorySource
 from webpf.storage.columns import make_event_rows
 from webpf.storage.file_check import APPLICATION_ID, SCHEMA_VERSION
 from webpf.storage.recording_file import RecordingFile
+from webpf.storage.recording_totals import Totals
 from webpf.storage.recording_writer import RecordingWriter
-from webpf.storage.totals import Totals
 
 Query = Callable[..., list[dict[str, Any]]]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from support import A_MIXED_LOT, at, fork, make_recording, recording_values
 
-from webpf.model.source import Counts
+from webpf.model.event_source import Counts
 from webpf.storage.recording_file import RecordingFile
 
 Webpf = Callable[..., "subprocess.CompletedProcess[str]"]

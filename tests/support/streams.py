@@ -13,7 +13,7 @@ from webpf.model import json_lines
 from webpf.model.events import Event
 from webpf.model.host_description import HostDescription
 from webpf.model.json_lines import Line
-from webpf.model.stream_notes import Head, StreamCounts
+from webpf.model.stream_metadata import Head, StreamCounts
 
 ELSEWHERE = HostDescription(
     "elsewhere", "11111111-2222-3333-4444-555555555555", "5.99.0-strange", "mips64", 77, "webpf stream --full", 4711,

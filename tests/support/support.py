@@ -12,13 +12,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from webpf.capture.recording_session import Session
 from webpf.capture.replayed_machine import ReplayedMachine
-from webpf.capture.session import Session
 from webpf.host import clock
 from webpf.host.procfs import State
+from webpf.model.event_source import Counts, MemorySource
 from webpf.model.events import Event, Exec, Exit, Fork, Free, Seen, Vanished
 from webpf.model.process import Process
-from webpf.model.source import Counts, MemorySource
 from webpf.storage.recording_file import RecordingFile
 
 PROJECT = Path(__file__).resolve().parents[2]

@@ -16,10 +16,10 @@ from story import BUILD, needed, run
 from support import Machine, exec_, exit_, fork, make_recording, recording_values, seen
 
 from webpf.analysis import saved_queries
-from webpf.capture.session import Session
+from webpf.capture.recording_session import Session
 from webpf.host import clock
+from webpf.model.event_source import MemorySource
 from webpf.model.events import Event
-from webpf.model.source import MemorySource
 from webpf.storage.recording_file import RecordingFile
 
 NAMES = saved_queries.names()

@@ -8,10 +8,10 @@ from heapq import heappop, heappush
 from pathlib import Path
 from typing import Any
 
+from webpf.capture.recording_session import Session
 from webpf.capture.replayed_machine import ReplayedMachine
-from webpf.capture.session import Session
+from webpf.model.event_source import MemorySource
 from webpf.model.events import Event, Exec, Exit, Fork, Free, Seen
-from webpf.model.source import MemorySource
 from webpf.storage.recording_file import RecordingFile
 
 MS = 1_000_000

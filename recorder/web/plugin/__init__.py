@@ -1,7 +1,7 @@
 """The hooks of the Datasette plugin, for Datasette 0.65 and 1.0. They only affect recording files.
 
-The texts are in metadata.py, the formatting of cells in cells.py. Hooks that 1.0 has removed are optional; for 1.0 the
-hook `startup` does their work.
+The texts are in metadata.py, the formatting of cells in cell_format.py. Hooks that 1.0 has removed are optional; for
+1.0 the hook `startup` does their work.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from datasette import hookimpl
 from markupsafe import Markup
 
 from ...analysis import saved_queries
-from .. import access, cells, databases, metadata
+from .. import access, cell_format, databases, metadata
 
 _FACET_DEFAULT_MS, _FACET_MS = 50, 5
 
@@ -190,16 +190,16 @@ def render_cell(row: Any, value: Any, column: str, table: str | None, database: 
     if not databases.has_recordings(datasette, database):
         return None
     is_saved_query = table is None and access.shown_table_or_query() in saved_queries.names()
-    link = cells.find_link(column, value, table, is_saved_query, dict(row))
+    link = cell_format.find_link(column, value, table, is_saved_query, dict(row))
     if link is None:
-        html = cells.format_value(column, value)
+        html = cell_format.format_value(column, value)
         return None if html is None else Markup(html)
     return _linked(datasette, database, link)
 
 
-async def _linked(datasette: Any, database: str, link: cells.Link) -> Markup | None:
+async def _linked(datasette: Any, database: str, link: cell_format.Link) -> Markup | None:
     if not await access.is_link_allowed(datasette, database, link.page):
         return None
-    is_timeline = link.page == cells.TIMELINE
+    is_timeline = link.page == cell_format.TIMELINE
     base = timelines_path(datasette, database) if is_timeline else datasette.urls.table(database, link.page)
     return Markup(link.html(f"{base}{link.rest}"))

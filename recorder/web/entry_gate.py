@@ -13,7 +13,7 @@ from http import HTTPStatus
 from typing import Any, TypeAlias
 from urllib.parse import quote
 
-from ..host import peers
+from ..host import socket_peers
 
 Scope: TypeAlias = MutableMapping[str, Any]
 Send: TypeAlias = Callable[[dict[str, Any]], Awaitable[None]]
@@ -72,7 +72,7 @@ class Gate:
             return (HTTPStatus.SEE_OTHER, "", {"location": rest}) if has_token else None
         if not has_token or self._is_token_used or scope.get("method") != "GET":
             return HTTPStatus.FORBIDDEN, _NO_COOKIE, {}
-        if self.users is not None and peers.find_uid(scope["server"], scope["client"]) not in self.users:
+        if self.users is not None and socket_peers.find_uid(scope["server"], scope["client"]) not in self.users:
             return HTTPStatus.FORBIDDEN, _OTHER_USER, {}
         self._is_token_used = True
         cookie = f"{self._cookie_name}={self._cookie_value}; Path=/; HttpOnly; SameSite=Lax"

@@ -6,11 +6,11 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from ..log import Steps, get_logger
+from ..model.event_source import Counts, Source
 from ..model.events import Event, Exec, Exit, Fork, Free, Vanished
 from ..model.pairing import Pairing
 from ..model.process import RUNNING, Process
 from ..model.recording import COMPLETE, INTERRUPTED
-from ..model.source import Counts, Source
 from ..storage import columns
 from ..storage.recording_writer import RecordingWriter
 from ..storage.write_queue import WriteQueue

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from support import recording_values
 
-from webpf.storage.attempts import WriteAttempts
 from webpf.storage.recording_file import RecordingFile
+from webpf.storage.write_attempts import WriteAttempts
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from support import Recorder
 
-from webpf.host import procfs, titles
+from webpf.host import process_titles, procfs
 from webpf.model.argv import split
 
 # Writes over its own arguments. It reads from stdin how many bytes to clear, what to write, and at which offset.
@@ -110,11 +110,11 @@ def test_any_arguments_and_any_title(arguments: list[bytes], title: bytes) -> No
     """The offsets of the arguments are known. A title with NULs exactly at their ends can't be told from arguments."""
     genuine = b"".join(argument + b"\0" for argument in arguments)
     starts = [sum(len(argument) + 1 for argument in arguments[:number]) for number in range(len(arguments))]
-    layout = titles.Layout(len(arguments), starts)
-    assert titles.without_padding(genuine, layout) == genuine
+    layout = process_titles.Layout(len(arguments), starts)
+    assert process_titles.without_padding(genuine, layout) == genuine
     written = title[: len(genuine) - 1].ljust(len(genuine), b"\0")
     if [at for at, byte in enumerate(written) if not byte] != [at for at, byte in enumerate(genuine) if not byte]:
-        kept = titles.without_padding(written, layout)
+        kept = process_titles.without_padding(written, layout)
         assert kept == written.rstrip(b"\0") + b"\0" * bool(title[: len(genuine) - 1])
         assert b"" not in split(kept)
 
@@ -122,15 +122,19 @@ def test_any_arguments_and_any_title(arguments: list[bytes], title: bytes) -> No
 @pytest.mark.parametrize(
     ("shown", "layout", "kept"),
     [
-        (b"a: title\0\0\0\0\0", titles.Layout(3), b"a: title\0"),  # nginx changes the pointers
-        (b"sh\0\0\0", titles.Layout(3), b"sh\0\0\0"),
-        (b"a title\0\0\0\0ver\0\0", titles.Layout(2), b"a title\0ver\0"),  # the title is shorter than what it replaced
+        (b"a: title\0\0\0\0\0", process_titles.Layout(3), b"a: title\0"),  # nginx changes the pointers
+        (b"sh\0\0\0", process_titles.Layout(3), b"sh\0\0\0"),
+        (
+            b"a title\0\0\0\0ver\0\0",
+            process_titles.Layout(2),
+            b"a title\0ver\0",
+        ),  # shorter than what it replaced
         (b"a: title\0\0\0\0\0\0\0", None, b"a: title\0"),  # the memory of the process may not be read
         (b"sh\0-c\0\0", None, b"sh\0-c\0\0"),
     ],
 )
-def test_without_the_offsets_of_arguments(shown: bytes, layout: titles.Layout | None, kept: bytes) -> None:
-    assert titles.without_padding(shown, layout) == kept
+def test_without_the_offsets_of_arguments(shown: bytes, layout: process_titles.Layout | None, kept: bytes) -> None:
+    assert process_titles.without_padding(shown, layout) == kept
 
 
 @pytest.mark.kernel

@@ -8,7 +8,7 @@ import signal
 from typing import NamedTuple, NoReturn
 
 from ..host import syscalls
-from ..host.inherited import Inherited
+from ..host.inherited_state import Inherited
 
 _ERRNO_BYTES = 4
 # After these errors the next path is tried, as execvp(3) does.

@@ -15,7 +15,7 @@ from ..host import file_owner
 from ..model import argv
 from . import file_check, schema_version
 from .file_check import APPLICATION_ID
-from .soundness import TRIGGERS, find_problems, read_version, schema_columns
+from .schema_check import TRIGGERS, find_problems, read_version, schema_columns
 
 FAILURES = (sqlite3.Error, ArithmeticError, AttributeError, LookupError, MemoryError, TypeError, ValueError)
 """Exceptions that invalid values in a file can cause in the code that reads them."""

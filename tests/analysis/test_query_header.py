@@ -7,7 +7,7 @@ import sqlite3
 
 import pytest
 
-from webpf.analysis import query_head, saved_queries
+from webpf.analysis import query_header, saved_queries
 
 SOURCE = """\
 -- title: Names
@@ -99,4 +99,4 @@ def test_what_a_head_cannot_mean_is_refused(old: str, new: str, message: str) ->
 
 def test_a_comment_right_behind_the_head_is_refused() -> None:
     with pytest.raises(ValueError, match="is no title, description, param or column"):
-        query_head.parse(SOURCE)
+        query_header.parse(SOURCE)

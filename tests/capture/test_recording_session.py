@@ -9,12 +9,12 @@ from typing import Any
 
 from support import MS, Machine, at, exit_, fork, free, recording_values, seen
 
-from webpf.capture.session import Session
+from webpf.capture.recording_session import Session
 from webpf.host import clock
 from webpf.host.procfs import State
+from webpf.model.event_source import Counts, MemorySource
 from webpf.model.events import Event, Exec, Exit, Fork, Free
 from webpf.model.known_processes import MAX_GIVEN_UP
-from webpf.model.source import Counts, MemorySource
 from webpf.storage.recording_file import RecordingFile
 from webpf.storage.verify import verify
 
