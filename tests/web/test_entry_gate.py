@@ -195,6 +195,7 @@ def test_in_a_real_browser(browse: Browse, context: Any) -> None:
         assert page.title()
     assert page.evaluate("fetch('/webpf/lifetimes.csv').then(answer => answer.text())").startswith("pid,")
     page.goto(browse.site + TIMELINE)
+    page.wait_for_selector('#webpf-timeline[data-ready="1"]')  # until then the status beside the link moves it
     page.click("text=Open in Perfetto")
     page.wait_for_selector("#wp-state")
     page.wait_for_function("() => document.getElementById('wp-state')?.textContent.startsWith('a trace of')")
