@@ -205,6 +205,7 @@ def test_in_the_browser(site: Site, chromium: Any) -> None:
             lambda it: None if it.url.startswith((site.address, "data:", "blob:")) else errors.append(it.url),
         )
         page.goto("/-/webpf/timeline/webpf/1")
+        page.wait_for_selector('#webpf-timeline[data-ready="1"]')
         page.click("text=Open in Perfetto")
         page.wait_for_function("() => document.getElementById('wp-state').textContent.startsWith('a trace of')")
         frame = page.frames[1]

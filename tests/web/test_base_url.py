@@ -64,6 +64,7 @@ def test_the_table_has_the_style_sheet(page: Any) -> None:
 def test_perfetto(page: Any) -> None:
     pytest.importorskip("perfetto", reason="the extra webpf[perfetto] isn't installed")
     page.goto(f"{PREFIX}-/webpf/timeline/my+builds/1")
+    page.wait_for_selector('#webpf-timeline[data-ready="1"]')
     page.click("text=Open in Perfetto")
     page.wait_for_function("() => document.getElementById('wp-state').textContent.startsWith('a trace of')")
     page.frames[1].wait_for_function("() => window.app && app.trace", timeout=60_000)
