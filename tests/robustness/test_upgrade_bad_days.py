@@ -10,7 +10,7 @@ import signal
 import sqlite3
 import subprocess
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import old_files
@@ -72,7 +72,11 @@ def start(path: Path, *command: str) -> subprocess.Popen[str]:
 
 def temporary_bytes(folder: Path) -> int:
     """Returns how many bytes the temporary files have."""
-    return sum(path.stat().st_size for path in folder.glob(".webpf-*"))
+    total = 0
+    for path in folder.glob(".webpf-*"):
+        with suppress(FileNotFoundError):  # SQLite removes its own files beside it
+            total += path.stat().st_size
+    return total
 
 
 def names(folder: Path) -> list[str]:
