@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
@@ -22,10 +23,10 @@ READERS = ["query lifetimes", "report", "tree", "export --to csv", "verify", "re
 """Commands that read one recording if told which."""
 
 
-@pytest.fixture
-def db(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Four recordings, in each of which one process has run: prog-1 to prog-4."""
-    file = tmp_path / "builds.db"
+    file = tmp_path_factory.mktemp("builds") / "builds.db"
     for number, name in enumerate(NAMES, 1):
         program = f"prog-{number}"
         events: list[Event] = [
@@ -35,6 +36,12 @@ def db(tmp_path: Path) -> Path:
         ]
         make_recording(file, events, name=name)
     return file
+
+
+@pytest.fixture
+def db(recorded: Path, tmp_path: Path) -> Path:
+    """A copy of this file for each test, in the current folder of its commands."""
+    return Path(shutil.copyfile(recorded, tmp_path / "builds.db"))
 
 
 def number_of(webpf: Webpf, *arguments: str, env: dict[str, str] | None = None) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,12 +21,19 @@ Webpf = Callable[..., Any]
 PLAIN = [event for event in BUILD if type(event).__name__ in ("Fork", "Exec", "Exit")]
 
 
-@pytest.fixture
-def db(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def replayed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two recordings of a plain stream."""
+    file = tmp_path_factory.mktemp("plain") / "webpf.db"
     for name in ("first", "second"):
-        assert replay(as_bytes(PLAIN), tmp_path / "webpf.db", "--name", name).returncode == 0
-    return tmp_path / "webpf.db"
+        assert replay(as_bytes(PLAIN), file, "--name", name).returncode == 0
+    return file
+
+
+@pytest.fixture
+def db(replayed: Path, tmp_path: Path) -> Path:
+    """A copy of this file for each test."""
+    return Path(shutil.copyfile(replayed, tmp_path / "webpf.db"))
 
 
 @pytest.mark.parametrize("name", saved_queries.names())
