@@ -108,7 +108,7 @@ def test_a_short_process_that_fills_the_buffer_of_events(start_recorder: Start, 
     [recording] = query("SELECT lost, kept_short FROM recordings")
     assert recording["lost"] == 0
     assert recording["kept_short"] >= 1
-    assert f"{recording['kept_short']:,} processes that ended sooner than --min-lifetime are in it" in errors
+    assert f"has {recording['kept_short']:,} processes that ended sooner than --min-lifetime" in errors
 
 
 def test_a_full_ring_buffer_is_drained_in_parts() -> None:

@@ -227,7 +227,7 @@ def test_a_cgroup_that_something_still_runs_in_stays(webpf: Webpf, query: Query,
     os.kill(int(ended.stdout), 9)
     wait_until(lambda: not (left / "cgroup.procs").read_text(), "the cgroup is not empty")
     left.rmdir()
-    assert f"{left.name} stays" in ended.stderr
+    assert f"{left.name} is kept" in ended.stderr
     assert ("sleep", "running") in {(row["comm"], row["state"]) for row in query(PROCESSES)}
 
 
