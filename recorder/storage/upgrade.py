@@ -19,7 +19,6 @@ from ..model import argv
 from ..model.recording import GOING_ON
 from ..progress import NO_PROGRESS, Progress
 from . import atomic_file, file_check, foreign_tables, reader, safe_open, schema_check, schema_version, table_copy
-from .recording_file import RecordingFile
 
 MAX_AUTOMATIC_BYTES = 100 << 20
 """Recorders upgrade files up to this size without asking; it takes a second or two."""
@@ -163,6 +162,8 @@ def _failure(path: Path, old: Path, error: BaseException) -> StorageError:
 
 def _write(temporary: Path, source: Path, rows: int, progress: Progress) -> None:
     """Fills the new file."""
+    from .recording_file import RecordingFile  # imports sqlite_utils, which a recorder must not wait for
+
     try:
         file = RecordingFile(temporary)
     except StorageError as error:
