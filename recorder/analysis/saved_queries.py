@@ -144,10 +144,10 @@ def run(path: Path, query: SavedQuery, given: Mapping[str, str]) -> Iterator[Res
     named = {name: given[name] for name in _RECORDING_PARAMETERS & given.keys() if given[name]}
     values = bind(query, {**given, **dict.fromkeys(named, "1")})  # names of recordings are looked up in the file
     with reader.reading(path) as connection:
-        latest = reader.find(connection, path)
-        recordings = {name: reader.find(connection, path, wanted) for name, wanted in named.items()}
-        values |= {name: str(recordings[name].id) for name in named}
-        about = tuple(recordings.values()) or ((latest,) if "recording" in values else ())
+        found = {"recording": reader.find(connection, path, named.get("recording"))}
+        found |= {name: reader.find(connection, path, wanted) for name, wanted in named.items() if name not in found}
+        values |= {name: str(found[name].id) for name in named}
+        about = tuple(recording for name, recording in found.items() if name in values)
         cursor = connection.execute(query.sql, values)
         yield Result([column[0] for column in cursor.description], cursor, about)
 

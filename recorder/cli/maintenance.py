@@ -34,9 +34,7 @@ def recordings(
     chosen = choose(file, db, recording)
     with reader.reading(chosen.path) as connection:
         counts = reader.process_counts(connection)
-        shown = reader.recordings(connection)
-        if chosen.recording is not None:
-            shown = [reader.find(connection, chosen.path, chosen.recording)]
+        shown = reader.find_all(connection, *chosen)
         rows = [_listed(each, counts.get(each.id, 0)) for each in shown]
     write_rows(_LISTED, rows, format.value, None, sys.stdout)
 

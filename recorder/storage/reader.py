@@ -52,17 +52,22 @@ def find(connection: sqlite3.Connection, path: Path, wanted: int | str | None = 
 
     A number takes precedence over a name. If several recordings have the name, the latest is returned.
     """
-    known = recordings(connection)
+    known = connection.execute("SELECT id, name FROM recordings ORDER BY id").fetchall()
     if not known:
         raise NotFound(f"{path} holds no recording yet", f"sudo webpf record --db {argv.file_word(path)}")
-    if wanted is None:
-        return known[-1]
-    by_number = [each for each in known if str(each.id) == str(wanted)]
-    found = by_number or [each for each in known if each.name == str(wanted)]
-    if not found:
+    numbers = [number for number, _ in known]
+    if wanted is not None:
+        by_number = [number for number in numbers if str(number) == str(wanted)]
+        numbers = by_number or [number for number, name in known if name == str(wanted)]
+    if not numbers:
         hint = f"webpf recordings {argv.file_word(path)}"
-        raise NotFound(f"{path} has no recording {wanted}: the latest is {known[-1].id}", hint)
-    return found[-1]
+        raise NotFound(f"{path} has no recording {wanted}: the latest is {known[-1][0]}", hint)
+    return recordings(connection, numbers[-1])[0]
+
+
+def find_all(connection: sqlite3.Connection, path: Path, only: int | str | None = None) -> list[Recording]:
+    """Returns all recordings of a file, or only the one with this number or name. Raises NotFound as find() does."""
+    return recordings(connection) if only is None else [find(connection, path, only)]
 
 
 def process_counts(connection: sqlite3.Connection) -> dict[int, int]:

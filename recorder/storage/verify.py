@@ -51,7 +51,7 @@ def verify(path: Path, progress: Progress = NO_PROGRESS, only: int | str | None 
     with reader.reading(path) as connection:
         progress.make_interruptible(connection)
         connection.execute("BEGIN")
-        recordings = reader.recordings(connection) if only is None else [reader.find(connection, path, only)]
+        recordings = reader.find_all(connection, path, only)
         checks = (lambda: _sqlite_problems(connection), lambda: schema_check.find_problems(connection, in_strict=False))
         problems = [problem for check in checks for problem in _run_check(connection, path, check)]
         yield Finding(None, tuple(problems))
