@@ -14,6 +14,7 @@ from pathlib import Path
 
 from ..errors import CannotExecute, CommandNotFound, Signalled, Unavailable
 from ..host import sudo_user
+from ..host.paths import exists
 from ..host.sudo_user import Invoker, own_environment
 from . import supervisor_channel
 from .command_launch import Start
@@ -35,7 +36,7 @@ class Command:
 
     def check(self) -> None:
         """Raises CommandNotFound or CannotExecute if the file system shows that the command can't be run."""
-        existing = [path for path in map(Path, map(os.fsdecode, self._candidate_paths())) if _exists(path)]
+        existing = [path for path in map(Path, map(os.fsdecode, self._candidate_paths())) if exists(path)]
         if not existing:
             raise CommandNotFound(f"{self.argv[0]}: no such command")
         if not any(os.access(path, os.X_OK) and not path.is_dir() for path in existing):
@@ -105,10 +106,3 @@ def find_command(argv: Sequence[str], as_root: bool) -> Command | None:
     command = Command(argv, None if as_root else sudo_user.find())
     command.check()
     return command
-
-
-def _exists(path: Path) -> bool:
-    try:
-        return path.exists()
-    except OSError:  # no permission for its folder, or the name is too long
-        return False

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..errors import UsageError
+from ..host.paths import exists
 from .options import AsReport, ReportFormat
 from .output_spool import spooled
 from .recording_choice import Chosen, Db, WholeFile, choose_file, split_reference
@@ -86,7 +87,7 @@ def _write(comparison: Comparison, conditions: list[Condition], met: list[Condit
 
 def _choose_two(before: str | None, after: str | None, file: str | None, db: str | None) -> tuple[Chosen, Chosen]:
     """Returns the two recordings to compare. Raises UsageError if only one is named."""
-    if after is None and before is not None and Path(before).exists():
+    if after is None and before is not None and exists(before):
         before, file = None, before
     path = choose_file(file, db)
     if before is None or after is None:
@@ -101,5 +102,5 @@ def _choose_two(before: str | None, after: str | None, file: str | None, db: str
 
 def _resolve_reference(reference: str, db: Path) -> Chosen:
     chosen = split_reference(reference)
-    is_path = chosen.recording is not None or "/" in reference or reference.endswith(".db") or chosen.path.exists()
+    is_path = chosen.recording is not None or "/" in reference or reference.endswith(".db") or exists(chosen.path)
     return chosen if is_path and not reference.isdecimal() else Chosen(db, reference)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import difflib
 import re
-import sys
 from collections.abc import Iterator
 from typing import Any
 
 from ..errors import UsageError
+from ..host.invocation import called_command
 
 _SIMILARITY = 0.75  # cutoff of difflib: accepts --durration for --duration, but not --quiet for --user
 _SYNONYMS = {"--username": "--user", "--file": "--db", "--database": "--db", "--time": "--duration"}
@@ -90,7 +90,7 @@ def _explain_other(message: str, context: Any, command: str) -> UsageError | Non
 def _command_name(context: Any) -> str:
     """Returns `webpf COMMAND` for the command that was called."""
     if context is None:
-        return f"webpf {sys.argv[1]}" if len(sys.argv) > 1 and sys.argv[1].isalpha() else "webpf"
+        return called_command()
     return " ".join(["webpf", *reversed([str(each.info_name) for each in _below_root(context)])])
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import shlex
 import sys
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperCommand
 
 from ..errors import UsageError
+from ..host.paths import exists
+from ..model import argv
 from . import completion
 from .options import Format, RowFormat
 from .recording_choice import Db, File, Recording, choose
@@ -102,8 +103,8 @@ def query(
     from ..output.row_formats import write_rows
     from .output_spool import spooled
 
-    if file is not None and "=" in file and not Path(file).exists():
-        raise UsageError(f"-p is missing before {file}", f"webpf query {name} -p {file}")
+    if file is not None and "=" in file and not exists(file):
+        raise UsageError(f"-p is missing before {file}", f"webpf query {argv.word(name)} -p {argv.word(file)}")
     wanted = saved_queries.load(name)
     if shows_sql:
         write_lines(wanted.script.splitlines())

@@ -10,6 +10,9 @@ import typer
 
 from ..capture.record_options import RecordOptions
 from ..errors import UsageError
+from ..host.invocation import called_command
+from ..host.paths import exists
+from ..model import argv
 from . import completion
 
 DEFAULT_DB = RecordOptions.db
@@ -72,7 +75,7 @@ class Chosen(NamedTuple):
 def choose(file: str | None, db: str | None, recording: str | None = None) -> Chosen:
     """Returns the file and the recording that the options name. Raises UsageError if they contradict each other."""
     if file is not None and db is not None and file != db:
-        raise UsageError(f"two files are named, {file} and {db}: this command reads one", f"{_called_command()} --help")
+        raise UsageError(f"two files are named, {file} and {db}: this command reads one", f"{called_command()} --help")
     chosen = split_reference(
         next(each for each in (file, db, os.environ.get(ENVIRONMENT) or str(DEFAULT_DB)) if each is not None)
     )
@@ -80,7 +83,7 @@ def choose(file: str | None, db: str | None, recording: str | None = None) -> Ch
         return chosen
     if chosen.recording is not None and chosen.recording != recording:
         message = f"two recordings are named, {chosen.recording} and {recording}"
-        raise UsageError(message, f"{_called_command()} --recording {recording}")
+        raise UsageError(message, f"{called_command()} --recording {argv.word(recording)}")
     return Chosen(chosen.path, recording)
 
 
@@ -89,20 +92,14 @@ def choose_file(file: str | None, db: str | None) -> Path:
     chosen = choose(file, db)
     if chosen.recording is not None:
         message = f"this command is about a whole file, not about recording {chosen.recording} of it"
-        raise UsageError(message, f"{_called_command()} --db {chosen.path}")
+        raise UsageError(message, f"{called_command()} --db {argv.file_word(chosen.path)}")
     return chosen.path
 
 
 def split_reference(reference: str) -> Chosen:
     """Splits FILE:N, where N can also be a name. If a file has exactly this name, it is that file."""
-    if not Path(reference).exists():
+    if not exists(reference):
         file, colon, recording = reference.rpartition(":")
-        if colon and file and recording and (recording.isdigit() or Path(file).exists()):
+        if colon and file and recording and (recording.isdigit() or exists(file)):
             return Chosen(Path(file), recording)
     return Chosen(Path(reference), None)
-
-
-def _called_command() -> str:
-    import sys
-
-    return " ".join(["webpf", *sys.argv[1:2]])

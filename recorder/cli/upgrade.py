@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from ..host.paths import exists
 from .options import Force
 from .recording_choice import Db, WholeFile, choose_file
 
@@ -41,10 +42,9 @@ def upgrade(file: WholeFile = None, db: Db = None, output: _Output = None, force
 
 def before_writing(db: Path, quiet: bool = False) -> None:
     """Upgrades a small file of an older version before a command writes to it. Raises DataError for a large one."""
-    from ..output.messages import say
-
-    if not db.exists():  # as for most recordings: the check would delay the first event
+    if not exists(db):  # a new file needs none of what follows, which would delay the first event
         return
+    from ..output.messages import say
     from ..storage import upgrade as upgrading
     from .progress_bar import ProgressBar
 

@@ -66,6 +66,12 @@ def update_hint() -> str:
     return shlex.join(["git", "-C", str(clone), "pull"]) if (clone / ".git").exists() else ""
 
 
+def called_command() -> str:
+    """Returns `webpf COMMAND` for the command that was called; `webpf` if none was."""
+    name = next((word for word in sys.argv[1:] if not word.startswith("-")), "")
+    return f"webpf {name}" if name.replace("-", "").isalpha() else "webpf"
+
+
 def program(path: str) -> list[str]:
     """Returns the words that call webpf: its path or name, or python -m webpf."""
     return [sys.executable, "-m", "webpf"] if Path(path).name == "__main__.py" else [path]

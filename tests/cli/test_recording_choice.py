@@ -161,3 +161,24 @@ def test_names_of_any_bytes(webpf: Webpf, db: Path) -> None:
     assert number_of(webpf, "builds.db", "--recording", "a:b \\xff") == "2"
     ended = webpf("query", "lifetimes", "builds.db", "--recording", os.fsdecode(b"\xfe"))
     assert (ended.returncode, len(ended.stderr.splitlines())) == (66, 1)
+
+
+@pytest.mark.parametrize("command", READERS)
+def test_a_name_that_no_file_can_have(webpf: Webpf, command: str) -> None:
+    """It is refused by what checks files, like any other path."""
+    for arguments in (["x" * 300], ["--db", "x" * 300]):
+        ended = webpf(*command.split(), *arguments)
+        assert (ended.returncode, ended.stdout, len(ended.stderr.splitlines())) == (65, "", 1), ended
+
+
+def test_hints_quote_names(webpf: Webpf) -> None:
+    assert "doctor --db 'a b.db'" in webpf("doctor", "a b.db:1").stderr
+    assert "tree --recording 'b c'" in webpf("tree", "a.db:1", "--recording", "b c").stderr
+    assert "query lifetimes -p 'comm=a b'" in webpf("query", "lifetimes", "comm=a b").stderr
+
+
+def test_both_recordings_of_a_comparison_have_caveats(webpf: Webpf, db: Path) -> None:
+    with closing(sqlite3.connect(db)) as connection, connection:
+        connection.execute("UPDATE recordings SET exits_lost = 7 WHERE id IN (2, 4)")
+    ended = webpf("query", "compare", "builds.db", "-p", "against=pr")
+    assert [line.split()[2:5] for line in ended.stderr.splitlines()] == [["4", "lost", "7"], ["2", "lost", "7"]]
