@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from ..log import Steps, get_logger
 from ..model.event_source import Counts, Source
@@ -12,12 +13,14 @@ from ..model.pairing import Pairing
 from ..model.process import RUNNING, Process
 from ..model.recording import COMPLETE, INTERRUPTED
 from ..storage import columns
-from ..storage.recording_writer import RecordingWriter
-from ..storage.write_queue import WriteQueue
-from .line_writer import LineWriter
 from .path_recorder import PathRecorder
 from .proc_changes import PendingChanges
 from .surroundings import NOTHING_SEEN, Scan, Surroundings
+
+if TYPE_CHECKING:
+    from ..storage.recording_writer import RecordingWriter
+    from ..storage.write_queue import WriteQueue
+    from .line_writer import LineWriter
 
 _log = get_logger(__name__)
 

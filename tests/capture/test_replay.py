@@ -25,6 +25,7 @@ from support import (
     PROJECT,
     T0,
     at,
+    can_others_run_webpf,
     exec_,
     exit_,
     fork,
@@ -338,7 +339,10 @@ def nobodys() -> Iterator[Path]:
         yield Path(name)
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to become another user, in other namespaces")
+@pytest.mark.skipif(
+    os.geteuid() != 0 or not can_others_run_webpf(),
+    reason="needs root to become another user, in other namespaces, and webpf where others can run it",
+)
 @pytest.mark.parametrize(
     "stream", [as_bytes(HEAD, A_MIXED_LOT, COUNTED), as_bytes(PLAIN)], ids=["a whole stream", "a plain stream"]
 )

@@ -21,7 +21,16 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
-from support import DEADLINE_SECONDS, PROJECT, Recorder, exit_, fork, make_recording, wait_until, webpf_command
+from support import (
+    DEADLINE_SECONDS,
+    Recorder,
+    exit_,
+    fork,
+    is_in_temporary_folder,
+    make_recording,
+    wait_until,
+    webpf_command,
+)
 
 from webpf.cli import output_spool
 from webpf.cli.output_spool import spooled
@@ -257,7 +266,9 @@ def test_a_file_is_continued(tmp_path: Path) -> None:
     assert path.read_text() == "before\nwithin\nbetween\nat the end\n"
 
 
-@pytest.mark.skipif(os.geteuid() != 0 or PROJECT.is_relative_to("/tmp"), reason="needs root, and webpf outside of /tmp")
+@pytest.mark.skipif(
+    os.geteuid() != 0 or is_in_temporary_folder(), reason="needs root, and webpf outside of temporary folders"
+)
 def test_no_place_for_what_is_long(db: Path) -> None:
     """Without a folder for temporary files, one line says what helps."""
     script = """mount --bind "$WEBPF_FOLDER" /mnt || exit

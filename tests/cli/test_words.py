@@ -15,7 +15,16 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support import NOBODY, PROJECT, fork, let_others_in, make_recording, wait_until, webpf_command
+from support import (
+    NOBODY,
+    PROJECT,
+    can_others_run_webpf,
+    fork,
+    let_others_in,
+    make_recording,
+    wait_until,
+    webpf_command,
+)
 
 from webpf import errors
 from webpf.cli import app, durations
@@ -127,7 +136,10 @@ def test_a_long_name_as_the_kernel_keeps_it(webpf: Webpf, tmp_path: Path) -> Non
     assert said == kept
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to change users")
+@pytest.mark.skipif(
+    os.geteuid() != 0 or not can_others_run_webpf(),
+    reason="needs root, and webpf where others can run it",
+)
 def test_a_file_of_roots(tmp_path: Path) -> None:
     """The message says who owns the file. The hint is the same call with sudo, and doesn't give the file away."""
     let_others_in(tmp_path / "webpf.db")

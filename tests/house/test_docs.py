@@ -9,6 +9,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,7 @@ def text_of(page: str) -> str:
     return (PROJECT / page).read_text(encoding="utf-8")
 
 
+@cache
 def help_of(*command: str) -> str:
     return subprocess.run([*webpf_command(), *command, "--help"], capture_output=True, text=True, check=True).stdout
 
@@ -127,10 +129,9 @@ def test_make_targets_exist(page: str) -> None:
 @pytest.mark.parametrize("page", PAGES)
 def test_commands_and_options_exist(page: str) -> None:
     commands = command_names()
-    helps: dict[str, str] = {}
     for command, line in re.findall(r"(?:`|^    .*|bin/)webpf ([a-z][a-z-]*)\b([^`\n#]*)", text_of(page), re.MULTILINE):
         assert command in commands, f"webpf {command}"
-        text = helps.setdefault(command, help_of(command))
+        text = help_of(command)
         for option in re.findall(r"(?<!\S)(--[a-z-]+)", line.partition(" -- ")[0]):
             assert re.search(rf"{option}\b", text), f"webpf {command} has no {option}"
 

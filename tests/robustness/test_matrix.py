@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 from story import BUILD
-from support import PROJECT, make_recording, webpf_command
+from support import is_in_temporary_folder, make_recording, webpf_command
 from surroundings import SURROUNDINGS, Surroundings
 
 READING = {
@@ -132,8 +132,8 @@ def prepare(name: str, request: pytest.FixtureRequest) -> Surroundings:
     if name == "ISO-8859-1":
         made = str(request.getfixturevalue("locales"))
         return replace(SURROUNDINGS[name], environment={**SURROUNDINGS[name].environment, "LOCPATH": made})
-    if name == "no temporary folder" and (os.geteuid() != 0 or PROJECT.is_relative_to("/tmp")):
-        pytest.skip("needs root, and webpf outside of /tmp")
+    if name == "no temporary folder" and (os.geteuid() != 0 or is_in_temporary_folder()):
+        pytest.skip("needs root, and webpf outside of temporary folders")
     return SURROUNDINGS[name]
 
 

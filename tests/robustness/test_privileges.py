@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import DEADLINE_SECONDS, NOBODY, PROJECT, Recorder, wait_until, webpf_command
+from support import DEADLINE_SECONDS, NOBODY, PROJECT, Recorder, can_others_run_webpf, wait_until, webpf_command
 
 from webpf.host import cgroups
 
@@ -69,7 +69,7 @@ def in_cgroup() -> Iterator[Callable[[], int]]:
         return child.pid
 
     yield run
-    if path:
+    if path and path.exists():  # not if the test was skipped
         path.rmdir()
 
 
@@ -163,7 +163,8 @@ def test_where_proc_hides_processes(hidepid: str, folder: Path) -> None:
     mount = f"mount --make-rprivate / && mount -t proc -o hidepid={hidepid} proc /proc"
     if subprocess.run(["unshare", "--mount", "sh", "-c", mount], capture_output=True, check=False).returncode != 0:
         pytest.skip("no mount namespace to be had here")
-    reachable(ALL - {"+sys_ptrace"})
+    if not can_others_run_webpf():
+        pytest.skip("other users can't read this copy of webpf")
 
     def call(capabilities: frozenset[str], *arguments: str) -> subprocess.CompletedProcess[str]:
         script = f"{mount} && exec {shlex.join(command(capabilities, *arguments))}"

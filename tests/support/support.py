@@ -35,6 +35,20 @@ def webpf_command() -> list[str]:
     return [sys.executable, "-m", "webpf"]
 
 
+TEMPORARY_FOLDERS = ("/tmp", "/var/tmp", "/usr/tmp", "/dev/shm")
+"""Where programs look for a place for temporary files, after $TMPDIR."""
+
+
+def is_in_temporary_folder() -> bool:
+    """Whether webpf itself is in a folder that a test takes away."""
+    return any(PROJECT.is_relative_to(folder) for folder in TEMPORARY_FOLDERS)
+
+
+def can_others_run_webpf() -> bool:
+    """Whether other users may reach webpf: not in a clone in a private folder."""
+    return all(folder.stat().st_mode & 0o001 for folder in (PROJECT, *PROJECT.parents))
+
+
 def let_others_in(path: Path) -> None:
     """Other users may reach this path: pytest's temporary folders, in which it is, are for their owner only."""
     for folder in path.parents:

@@ -208,7 +208,7 @@ def test_processes_that_enter_the_cgroup_of_a_run(webpf: Webpf, query: Query, hi
         handed = (
             f"mkdir $(ls -d {hierarchy}/webpf-*)/sub; echo {service.pid} > $(echo {into})/cgroup.procs;"
             f" echo '/bin/date > /dev/null; exit 5' > /proc/{service.pid}/fd/0;"
-            f" while [ -e /proc/{service.pid}/fd/0 ]; do sleep 0.01; done"  # a zombie has none
+            f" while sleep 0.01; [ -e /proc/{service.pid}/fd/0 ]; do :; done"  # a zombie has none
         )
         ended = webpf("record", "--cgroup", "--", "/bin/sh", "-c", f"/bin/ls / > /dev/null; {handed}")
         assert ended.returncode == 0, ended.stderr
