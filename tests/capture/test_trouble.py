@@ -141,17 +141,27 @@ def fill(disk: Path) -> Path:
         os.close(file)
 
 
-def test_a_disk_that_is_full_for_a_while(disk: Path, start_recorder: Start, query: Query, tmp_path: Path) -> None:
+@pytest.fixture
+def own_program(tmp_path: Path) -> str:
+    """A program with a name of its own. Recorded alone, other processes of a busy machine don't fill a small disk."""
+    path = tmp_path / "on_small_disk"
+    path.symlink_to("/bin/true")
+    return str(path)
+
+
+def test_a_disk_that_is_full_for_a_while(
+    disk: Path, own_program: str, start_recorder: Start, query: Query, tmp_path: Path
+) -> None:
     """The recording continues, and no event is lost."""
     db = disk / "webpf.db"
-    recorder = start_recorder(db=db)
-    fates = [run_program("/bin/true")]
+    recorder = start_recorder("--comm", Path(own_program).name, db=db)
+    fates = [run_program(own_program)]
     filling = fill(disk)
-    fates += [run_program("/bin/true", "x" * 1000) for _ in range(200)]
+    fates += [run_program(own_program, "x" * 1000) for _ in range(200)]
     time.sleep(1.5)
     filling.unlink()
     wait_until(lambda: query("SELECT 1 FROM incidents", db=db), "no incident is written")
-    fates.append(run_program("/bin/true"))
+    fates.append(run_program(own_program))
     code, errors = recorder.end()
     assert code == 0
     assert re.search(r"had no room for \d+\.\d s .*full.*; the recording went on, and no event was lost", errors), (
@@ -163,13 +173,13 @@ def test_a_disk_that_is_full_for_a_while(disk: Path, start_recorder: Start, quer
     assert is_right(db)
 
 
-def test_a_disk_that_stays_full(disk: Path, start_recorder: Start, tmp_path: Path) -> None:
+def test_a_disk_that_stays_full(disk: Path, own_program: str, start_recorder: Start, tmp_path: Path) -> None:
     """The exit code and the message are those for a full disk. Committed rows are kept, and verify accepts them."""
-    recorder = start_recorder(db=disk / "webpf.db")
-    run_program("/bin/true")
+    recorder = start_recorder("--comm", Path(own_program).name, db=disk / "webpf.db")
+    run_program(own_program)
     filling = fill(disk)
     for _ in range(300):
-        run_program("/bin/true", "x" * 1000)
+        run_program(own_program, "x" * 1000)
     assert recorder.process.poll() is None
     code, errors = recorder.end()
     assert code == 74
