@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ..log import Steps, get_logger
 from ..model.event_source import Counts, Source
-from ..model.events import Event, Exec, Exit, Fork, Free, Vanished
+from ..model.events import NUMBERS, Event, Exec, Exit, Fork, Free, Vanished
 from ..model.pairing import Pairing
 from ..model.process import RUNNING, Process
 from ..model.recording import COMPLETE, INTERRUPTED
@@ -56,11 +56,11 @@ class Session:
         """Unix ns by the clock of the events."""
         self._machine = machine
         self._on_events = on_events
-        self._stop_ns = self._ended_ns = 0  # Unix ns: when intake stopped; time of the last event
+        self._end_ns = 0  # Unix ns: end of the recording
         self._suspects: set[tuple[int, int]] = set()  # processes that had ended, without an exit event yet
         self._changes = PendingChanges()
         self._until_ns = 0
-        self._late_frees = 0
+        self._left_out = dict.fromkeys(NUMBERS, 0)  # events after the end, by kind
         self._is_finished = False
         self._pairing = Pairing(is_filtered)
         self.paths = PathRecorder(writer, self._pairing, machine)
@@ -139,24 +139,24 @@ class Session:
         self._changes = PendingChanges(scan.alive)
         self.paths.write_cgroups(scan.cgroup_paths)
         steps.done("processes that still run are looked up")
-        # Taken before intake stops. If it were later, events before the end could be missing.
-        self._stop_ns = self._ended_ns = self.now()
+        # Taken before intake stops. Of later events some are missing, because processors see the stop one by one.
+        self._end_ns = self.now()
         self.source.stop_intake()
         self._await_frees()
         steps.done("intake has stopped, and the last frees were waited for")
         self.counts = self._settle()
         steps.done("the last events have settled")
-        ended_ns = self._ended_ns
+        end_ns = self._end_ns
         # If a process ended before the check of /proc, its exit event has come by now, unless it was lost.
-        gone: list[Event] = [Vanished(ended_ns, p.pid, p.start_ns) for p in suspects if p.state == RUNNING]
+        gone: list[Event] = [Vanished(end_ns, p.pid, p.start_ns) for p in suspects if p.state == RUNNING]
         self.add_events([*gone, *self._changes.events(self._pairing.is_alive)])
         self.paths.write_answers(is_last=True)
-        self._until_ns = ended_ns
+        self._until_ns = end_ns
         self._is_finished = True
-        self.writer.write_counts(self.counts, ended_ns)
-        self.writer.finish(INTERRUPTED if self._machine.is_interrupted else COMPLETE, ended_ns)
+        self.writer.write_counts(self.counts, end_ns)
+        self.writer.finish(INTERRUPTED if self._machine.is_interrupted else COMPLETE, end_ns)
         steps.done("the recording is written")
-        return ended_ns
+        return end_ns
 
     def forget_unfreed(self) -> None:
         """Gives up processes that were already reaped at the last call, but never freed: they would fill the memory.
@@ -188,7 +188,7 @@ class Session:
                 break
 
     def _drain_rest(self) -> bool:
-        """Drains events that arrived during shutdown, and extends the end of the recording to the last of them.
+        """Drains events that arrived during shutdown, and adds those from before the end.
 
         Returns whether there were any.
         """
@@ -198,24 +198,32 @@ class Session:
         return has_come
 
     def _add_late(self, drained: list[Event]) -> bool:
-        self._changes.drop_outdated(drained)
-        ended = {(event.pid, event.start_ns) for event in drained if type(event) is Exit}
+        ended = {(event.pid, event.start_ns) for event in drained if type(event) is Exit and not self._is_late(event)}
         begun = {(event.pid, event.start_ns) for event in drained if type(event) in (Fork, Exec)}
-        events = [e for e in drained if type(e) is not Free or not self._is_after_the_end(e, ended, begun)]
-        self._late_frees += len(drained) - len(events)
+        events = []
+        for event in drained:
+            if self._belongs_to_a_later_time(event, ended, begun):
+                self._left_out[type(event)] += 1
+            else:
+                events.append(event)
+        self._changes.drop_outdated(events)
         self.add_events(events)
-        self._ended_ns = max([self._ended_ns, *(event.time_ns for event in events if type(event) is not Free)])
         return bool(events)
 
-    def _is_after_the_end(self, free: Free, ended: set[tuple[int, int]], begun: set[tuple[int, int]]) -> bool:
-        """Whether the process of a free event was alive at the end, or started later: the recording leaves it out then.
+    def _is_late(self, event: Event) -> bool:
+        return event.time_ns > self._end_ns
+
+    def _belongs_to_a_later_time(self, event: Event, ended: set[tuple[int, int]], begun: set[tuple[int, int]]) -> bool:
+        """Whether the recording leaves an event out: a free after the end if its process ended after the end too.
 
         ended, begun: pid and start of the processes with an exit, and with a fork or exec, in the same batch.
         """
-        process = (free.pid, free.start_ns)
-        if free.time_ns <= self._stop_ns or process in ended or process in self._suspects:
+        process = (event.pid, event.start_ns)
+        if type(event) is not Free or not self._is_late(event):
+            return self._is_late(event)
+        if process in ended or process in self._suspects:
             return False
-        return free.start_ns > self._stop_ns or process in begun or self._pairing.is_running(*process)
+        return event.start_ns > self._end_ns or process in begun or self._pairing.is_running(*process)
 
     def update_counts(self) -> None:
         """Writes the kernel's current counts of events to the file."""
@@ -232,7 +240,7 @@ class Session:
         while True:
             if self._drain_rest():
                 deadline = time.monotonic() + SETTLE_SECONDS
-            counts = self.source.counts().without((0, 0, 0, self._late_frees))
+            counts = self.source.counts().without(tuple(self._left_out.values()))
             if counts.arrived == self.writer.written or time.monotonic() > deadline:
                 return counts
             self.source.wait(0.001)

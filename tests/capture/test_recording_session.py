@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections import Counter
 from collections.abc import Iterable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from support import MS, Machine, at, exit_, fork, free, recording_values, seen
+from support import MS, Machine, at, exec_, exit_, fork, free, recording_values, seen
 
 from webpf.capture.recording_session import Session
 from webpf.host import clock
@@ -49,16 +51,6 @@ def test_processes_that_were_never_freed_are_given_up(tmp_path: Path) -> None:
     session.writer.write_counts(session.source.counts(), 0)
     file.close()
     assert [finding.problems for finding in verify(tmp_path / "webpf.db")] == [(), ()]
-
-
-def test_a_recording_ends_with_its_last_event(tmp_path: Path) -> None:
-    """It doesn't end later, when it has no more information. A free event doesn't count: the process ended before."""
-    file = RecordingFile(tmp_path / "webpf.db")
-    events: list[Event] = [fork(100, 0), exit_(100, 0, 5), free(100, 0, 9)]
-    session = Session(MemorySource(events, batch=1), file.begin(recording_values()), Machine(lambda pid: "gone"))
-    assert session.finish() == at(5)
-    assert [row["ended_ns"] for row in file.db["recordings"].rows] == [at(5)]
-    file.close()
 
 
 END = 1000
@@ -104,6 +96,25 @@ def finished(db: Path, events: list[Event], *later: list[Event], gone: Iterable[
 
 
 LATE = END + 60_000
+
+
+def test_events_after_the_end_are_left_out(tmp_path: Path) -> None:
+    """A processor that saw the gate open can write its event when others see it shut. So they are not complete."""
+    later: list[Event] = [
+        exec_(100, 0, LATE),
+        exit_(100, 0, LATE + 1),
+        fork(101, LATE),
+        fork(102, END - 1),
+        exit_(103, 5, 9),
+    ]
+    processes = finished(tmp_path / "db", [fork(100, 0), fork(103, 5)], later)
+    assert processes == [(100, "running", None), (102, "running", None), (103, "exited", None)]
+    with closing(sqlite3.connect(tmp_path / "db")) as connection:
+        ended_ns, execs, attempted = connection.execute(
+            "SELECT ended_ns, execs_attempted, forks_attempted FROM recordings"
+        ).fetchone()
+    assert at(END) <= ended_ns < at(LATE)
+    assert (execs, attempted) == (0, 3)
 
 
 def test_a_process_that_is_freed_just_after_the_end_was_running(tmp_path: Path) -> None:
