@@ -13,7 +13,8 @@ SPEEDSCOPE ?= 1.25.0
 
 VENV := .venv
 BIN := $(VENV)/bin
-# One of two processes that dies, or a test that hangs, ends the run: xdist would wait for ever.
+# A process that dies, or a test that hangs, ends the run: xdist would wait for ever. Tests with the kernel mostly wait
+# for events, so more of them run at a time.
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --max-worker-restart 0 --timeout 600 --timeout-method thread
 # As root nothing is needed; else each command that needs root asks for it.
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
@@ -54,7 +55,7 @@ install: packages $(VENV)/installed ## Install what recording needs, and webpf i
 test: test-packages $(VENV)/installed-dev $(VENV)/datasette-1 $(VENV)/speedscope ## Install what is missing, run every test
 	@failed=0; \
 	$(SUDO) $(PYTEST) -m "not kernel and not matrix" || failed=1; \
-	$(SUDO) $(PYTEST) -m "kernel and not matrix" || failed=1; \
+	$(SUDO) $(PYTEST) -n 4 -m "kernel and not matrix" || failed=1; \
 	exit $$failed
 
 matrix: test-packages $(VENV)/installed-dev $(VENV)/datasette-1 $(VENV)/speedscope ## Run every command on bad files and in odd surroundings (by hand: long)

@@ -12,16 +12,18 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from sqlite_utils import Database
-
 from ..errors import StorageError
-from ..host import file_owner, invocation, lock_holders
+from ..host import file_owner, invocation, lock_holders, optional_modules
 from ..host.liveness import is_recorder_alive
 from ..log import get_logger, suppressed
 from ..model.events import to_storable
 from . import file_check, safe_open, schema
 from .file_monitor import FileLost, FileMonitor
 from .recording_writer import RecordingWriter
+
+# sqlite_utils imports both where they are installed, for types that webpf never stores. This takes 0.2 s.
+with optional_modules.hidden("pandas", "numpy"):
+    from sqlite_utils import Database
 
 _log = get_logger(__name__)
 _BUSY_SECONDS = 5.0  # at the start: how long to wait for a locked file
