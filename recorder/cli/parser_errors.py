@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import difflib
 import re
 from collections.abc import Iterator
@@ -56,23 +57,25 @@ def _explain_value(error: Any) -> UsageError | None:
     name = parameter.opts[0] if parameter.opts[0].startswith("-") else parameter.metavar or parameter.name
     if hasattr(error, "param_type"):
         return UsageError(f"{command} needs {name}", hint)
-    wanted, value = _expected_and_found(error)
+    wanted, value = _expected_and_found(str(error.message))
     return UsageError(f"{name} takes {wanted}, not {value!r}", f"{command} --help") if wanted else None
 
 
-def _expected_and_found(error: Any) -> tuple[str, str]:
+def _expected_and_found(message: str) -> tuple[str, str]:
     """Returns what the value should be, and the value; '' for what isn't known."""
-    message = str(error.message)
-    found = list(getattr(error.__cause__, "errors", list)())
-    value = str(found[0].get("input")) if found else next(iter(re.findall(r"'([^']*)'", message)), "")
-    choices = re.search(r"is not one of (.*?)\.?$", message)
-    if choices:
-        names = re.findall(r"'([^']*)'", choices[1])
+    found = re.match(r"""(?P<value>'.*'|".*"|\S+) is not (?P<reason>.*?)\.?$""", message)
+    if found is None:
+        return "", ""
+    value, reason = found["value"], found["reason"]
+    value = str(ast.literal_eval(value)) if value[0] in "'\"" else value
+    if reason.startswith("one of "):
+        names = re.findall(r"'([^']*)'", reason)
         return f"{', '.join(names[:-1])} or {names[-1]}", value
-    least = re.search(r"(?:greater than or equal to |x>=)(\d+)", message)
+    least = re.match(r"in the range x>=(\d+)", reason)
     if least:
         return f"a whole number from {least[1]} on", value
-    return ("a whole number" if "integer" in message else "a number" if "number" in message else ""), value
+    kinds = {"a valid int": "a whole number", "a valid float": "a number"}
+    return next((words for kind, words in kinds.items() if reason.startswith(kind)), ""), value
 
 
 def _explain_other(message: str, context: Any, command: str) -> UsageError | None:

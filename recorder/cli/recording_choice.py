@@ -26,8 +26,8 @@ def _complete_recording(context: typer.Context) -> list[tuple[str, str]]:
 
     While an option lacks its value, Typer has not assigned the arguments to their names yet: this does it.
     """
-    arguments = [each.name for each in context.command.params if each.param_type_name == "argument"]
-    given = {**context.params, **dict(zip(arguments, context.args, strict=False))}
+    arguments = [str(each.name) for each in context.command.params if each.param_type_name == "argument"]
+    given = context.params | dict(zip(arguments, context.args, strict=False))
     try:
         return completion.complete_recording(choose(given.get("file"), given.get("db")).path)
     except UsageError:

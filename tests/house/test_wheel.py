@@ -73,7 +73,7 @@ def test_bcc_is_no_requirement(wheel: Path) -> None:
     archive = zipfile.ZipFile(wheel)
     metadata = archive.read(next(name for name in archive.namelist() if name.endswith("/METADATA"))).decode()
     requirements = [
-        line.split()[1].partition(">")[0] for line in metadata.splitlines() if line.startswith("Requires-Dist")
+        re.split("[<>=!]", line.split()[1])[0] for line in metadata.splitlines() if line.startswith("Requires-Dist")
     ]
     assert "bcc" not in requirements
     assert {"sqlite-utils", "typer", "datasette"} <= set(requirements)
