@@ -34,7 +34,7 @@ BUILD_PACKAGES := $(PACKAGES) gcc g++ make cmake ninja-build strace dpkg-dev deb
 KERNELS ?= own 5.10 6.1 6.12 7.2
 DISTROS ?= bookworm trixie sid
 
-.PHONY: help record install test matrix check format docs screenshots bench bench-command bench-queries builds soak kernels distros clean \
+.PHONY: help record install test matrix check format docs wheel screenshots bench bench-command bench-queries builds soak kernels distros clean \
 	packages test-packages compat-packages build-packages
 
 help: ## Show this list
@@ -76,6 +76,15 @@ format: $(VENV)/installed-dev ## Put the code in the house's form
 
 docs: $(VENV)/installed-dev ## Write the generated pages of docs/ again, and the manual page
 	$(BIN)/python -m tools.docs.generate
+
+# setuptools copies what it finds, so nothing of an earlier build may be there. The object is never kept in the tree.
+wheel: packages $(VENV)/installed-dev ## Build the wheel in dist/, with the compiled BPF programs in it (compiling needs root)
+	rm -rf build bpf/process.bpf
+	@trap 'rm -rf bpf/process.bpf build' EXIT; \
+	if ! $(SUDO) $(BIN)/webpf compile -o bpf/process.bpf; then \
+		echo "The wheel is built without the compiled BPF programs: BCC will compile them where it is installed."; \
+	fi; \
+	$(AS_USER) $(BIN)/python -m build --wheel --outdir dist .
 
 screenshots: test-packages $(VENV)/installed-dev ## Record a small build, and take the pictures of docs/ (needs root)
 	$(SUDO) $(BIN)/python -m tools.docs.screenshots

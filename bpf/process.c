@@ -2,25 +2,27 @@
  *
  * Writes one event to a ring buffer for each fork, exec, exit and free of a process.
  *
- * No kernel headers are used: the loader looks up every offset (OFF_...) in the running kernel's BTF and passes it as
- * a macro, so this source compiles unchanged for any kernel. recorder/kernel/btf.py lists the offsets.
- *
- * The loader also defines:
- *   CLOCK_OFFSET          ns from boot time to Unix time
- *   RING_BYTES            size of the ring buffer
- *   WAKE_BYTES            bytes that one CPU may write before it wakes the reader
- *   MAX_ARGS              bytes of argv that are kept of one exec
+ * No kernel headers are used, and nothing of the machine is known when this is compiled: the object is the same for every
+ * kernel, every processor of the same byte order and all options. Numbers that differ are constants, which the loader
+ * (recorder/kernel/loader.py) writes into the instructions before the kernel verifies them:
+ *   OFF_...               offsets of struct members, from the running kernel's BTF; recorder/kernel/btf.py lists them
  *   CGROUP_ANCESTORS_ARE_IDS  1 where struct cgroup stores the ids of its ancestors, 0 where it stores pointers to
  *                         them (since Linux 6.1)
  *   EXIT_HAS_GROUP_DEAD   1 where sched_process_exit has the argument group_dead (since Linux 6.16)
+ *   PAGE_KIB              size of a page, in KiB
+ *   WAKE_BYTES            bytes that one CPU may write before it wakes the reader
+ *   MAX_ARGS              bytes of argv that are kept of one exec
  *   INTERRUPTIBLE         1 where another task can interrupt a BPF program of a tracepoint
+ *   SECOND                1 in the second BPF program of a tracepoint, which is loaded where INTERRUPTIBLE is 1
  *   FOLLOWS               1: report only followed processes and their descendants; 0: report all processes
  *   FILTERS               1: report only processes that match all of the filters below at some time
- *   MATCHES_UID(uid)      true if this real user id matches
- *   MATCHES_COMM(a, b)    true if this name (16 bytes as two words) matches
- *   FILTERS_BY_COMM       1 if MATCHES_COMM depends on the name, which a process gets only after its fork
+ *   SELECTS               1 if FOLLOWS or FILTERS is 1
+ *   FILTERS_BY_UID        1: processes whose real user id is in the map filter_uids match; 0: all processes match
+ *   FILTERS_BY_COMM       1: processes whose name is in the map filter_comms match; 0: all processes match
  *   FILTER_CGROUP         id of a cgroup v2: processes in it and below it match; 0: all processes match
  *   FILTER_CGROUP_LEVEL   depth of FILTER_CGROUP in the hierarchy
+ * The verifier knows their values, and removes the branches that are not taken. The loader also sets the sizes of maps:
+ * a map that is not used has one entry.
  */
 #include <linux/types.h>
 
@@ -29,11 +31,21 @@
 /* clang-format on */
 #define __always_inline inline __attribute__((always_inline))
 
+/* The compiler defines each constant as CONSTANT(n), with a number n of its own by which the loader finds it. clang
+ * can't know what the assembly does, so it keeps each use and both sides of each branch.
+ */
+#define CONSTANT(n)                                                                                                    \
+	({                                                                                                             \
+		u64 value;                                                                                             \
+		asm volatile("%0 = " #n " ll" : "=r"(value));                                                          \
+		value;                                                                                                 \
+	})
+
 #define SIGNAL_GROUP_EXIT 4   /* include/linux/sched/signal.h */
 #define PF_KTHREAD 0x00200000 /* include/linux/sched.h */
 
-/* Space for the file name and argv of an exec. The verifier wants record sizes that are known at compile time, so
- * write_exec() has four combinations of these and MAX_ARGS.
+/* Space for the file name and argv of an exec. The verifier wants record sizes that it knows, so write_exec() has four
+ * combinations of these and MAX_ARGS.
  */
 #define SHORT_NAME 256
 #define LONG_NAME 4096 /* PATH_MAX */
@@ -88,11 +100,12 @@ struct exec_event {
 	char data[];
 };
 
-/* The loader defines FORK, EXEC, EXIT and FREE as 0 to 3, and EVENT_HEAD_BYTES as the size that its decoder reads. */
+/* The compiler defines FORK, EXEC, EXIT and FREE as 0 to 3, and EVENT_HEAD_BYTES as the size that the decoder reads.
+ */
 #define KINDS 4
 _Static_assert(sizeof(struct event) == EVENT_HEAD_BYTES, "recorder/kernel/decoder.py reads another struct event");
 
-BPF_RINGBUF_OUTPUT(ring, RING_BYTES / PAGE_SIZE);
+BPF_RINGBUF_OUTPUT(ring, 1); /* the loader sets its size */
 
 /* Four values for each kind: events that were attempted; events that were lost; events that the second BPF program
  * wrote because the kernel skipped the first; 1 while the first BPF program runs. The last value is the number of
@@ -106,10 +119,14 @@ BPF_PERCPU_ARRAY(counts, u64, 4 * KINDS + 1);
 
 /* The four BPF programs are attached one after the other. The gate makes all of them begin and end at the same moment:
  * the reader opens and shuts it. At the end it lets frees through, which have the CPU time of processes that just
- * exited.
+ * exited. The clock offset is here and not a constant, because the clock may be set while the programs are attached.
  */
 enum { GATE_SHUT, GATE_OPEN, GATE_FREES_ONLY };
-BPF_ARRAY(gate, u32, 1);
+struct gate {
+	u64 state;
+	u64 clock_offset; /* ns from boot time to Unix time */
+};
+BPF_ARRAY(gate, struct gate, 1);
 
 static __always_inline u64 read64(const void *base, u64 offset)
 {
@@ -132,12 +149,21 @@ static __always_inline const void *read_pointer(const void *base, u64 offset)
 	return (const void *)read64(base, offset);
 }
 
-static __always_inline u32 gate_state(void)
+static __always_inline u64 gate_state(void)
 {
 	int zero = 0;
-	u32 *state = gate.lookup(&zero);
+	struct gate *found = gate.lookup(&zero);
 
-	return state ? *state : GATE_SHUT;
+	return found ? found->state : GATE_SHUT;
+}
+
+/* Unix ns of a time since boot, in ns. */
+static __always_inline u64 unix_time(u64 since_boot)
+{
+	int zero = 0;
+	struct gate *found = gate.lookup(&zero);
+
+	return since_boot + (found ? found->clock_offset : 0);
 }
 
 static __always_inline void count(int slot)
@@ -178,18 +204,17 @@ static __always_inline u64 cgroup_id(const void *cgroup)
 
 static __always_inline u64 start_of(const void *leader)
 {
-	return read64(leader, OFF_TASK_START) + CLOCK_OFFSET;
+	return unix_time(read64(leader, OFF_TASK_START));
 }
 
 static __always_inline u64 max_rss_kib(const void *signal)
 {
-	return read64(signal, OFF_SIGNAL_MAXRSS) * (PAGE_SIZE / 1024);
+	return read64(signal, OFF_SIGNAL_MAXRSS) * PAGE_KIB;
 }
 
 /* FOLLOWS: report only the pids that the loader named and their descendants, even after reparenting.
  * FILTERS: report only the pids that the loader named and the processes that match the filters.
  */
-#if FOLLOWS || FILTERS
 #define MAX_FOLLOWED 65536
 
 /* Processes that are followed. The key is the address of struct signal_struct, which all threads of a process share:
@@ -219,19 +244,26 @@ static __always_inline bool is_parent_to_follow(const void *leader)
 	return pid && *pid && *pid == read32(leader, OFF_TASK_TGID);
 }
 
+/* False if the map is full. */
 static __always_inline bool add_followed(const void *leader)
 {
-	u64 key = (u64)read_pointer(leader, OFF_TASK_SIGNAL);
-	u64 start = read64(leader, OFF_TASK_START);
+	u64 key, start;
 
+	if (!SELECTS)
+		return true;
+	key = (u64)read_pointer(leader, OFF_TASK_SIGNAL);
+	start = read64(leader, OFF_TASK_START);
 	return followed.update(&key, &start) == 0;
 }
 
 static __always_inline bool is_followed(const void *leader)
 {
-	u64 key = (u64)read_pointer(leader, OFF_TASK_SIGNAL);
-	u64 *start = followed.lookup(&key);
+	u64 key, *start;
 
+	if (!SELECTS)
+		return true;
+	key = (u64)read_pointer(leader, OFF_TASK_SIGNAL);
+	start = followed.lookup(&key);
 	if (start && *start == read64(leader, OFF_TASK_START))
 		return true;
 	return has_followed_pid(leader) && add_followed(leader);
@@ -240,29 +272,29 @@ static __always_inline bool is_followed(const void *leader)
 /* The process has ended, and its pid may be reused. */
 static __always_inline void forget_followed_pid(const void *leader)
 {
-	u32 pid = read32(leader, OFF_TASK_TGID);
+	u32 pid;
 
+	if (!SELECTS)
+		return;
+	pid = read32(leader, OFF_TASK_TGID);
 	followed_pids.delete(&pid);
 }
 
 static __always_inline void remove_followed(const void *leader)
 {
-	u64 key = (u64)read_pointer(leader, OFF_TASK_SIGNAL);
+	u64 key;
 
+	if (!SELECTS)
+		return;
+	key = (u64)read_pointer(leader, OFF_TASK_SIGNAL);
 	followed.delete(&key);
 }
-#else
-#define add_followed(leader) true
-#define is_followed(leader) true
-#define forget_followed_pid(leader)
-#define remove_followed(leader)
-#endif
 
 /* Fills the fields that all kinds have. leader: leader of the thread group, as everywhere here. */
 static __always_inline void fill_head(struct event *event, u32 kind, const void *leader)
 {
 	__builtin_memset(event, 0, sizeof(*event));
-	event->time = bpf_ktime_get_boot_ns() + CLOCK_OFFSET;
+	event->time = unix_time(bpf_ktime_get_boot_ns());
 	event->start = start_of(leader);
 	event->kind = kind;
 	event->pid = read32(leader, OFF_TASK_TGID);
@@ -320,7 +352,6 @@ static __always_inline void fill_fork(struct event *event, const void *child)
 	event->parent_start = start_of(parent);
 }
 
-#if FILTERS
 #define MAX_HELD_FORKS 32768
 
 /* Fork events of processes that have not matched so far. The key is the address of the child's struct signal_struct.
@@ -328,41 +359,66 @@ static __always_inline void fill_fork(struct event *event, const void *child)
  */
 BPF_HASH(held_forks, u64, struct event, MAX_HELD_FORKS);
 
-static __always_inline bool is_in_cgroup(const void *leader)
-{
-#if FILTER_CGROUP
-	const void *cgroup = cgroup_of(leader);
-	/* The last of a cgroup's ancestors is the cgroup itself. */
-	const u64 ancestor = OFF_CGROUP_ANCESTORS + 8 * FILTER_CGROUP_LEVEL;
+/* Values of the filters; the loader sets the sizes. A name ends at its first NUL, and is padded with more of them. */
+struct comm {
+	u64 words[2];
+};
+BPF_HASH(filter_uids, u32, u8, 1);
+BPF_HASH(filter_comms, struct comm, u8, 1);
 
+static __always_inline bool matches_uid(const void *leader)
+{
+	u32 uid;
+
+	if (!FILTERS_BY_UID)
+		return true;
+	uid = uid_of(leader);
+	return filter_uids.lookup(&uid) != NULL;
+}
+
+static __always_inline bool matches_comm(const void *leader)
+{
+	struct comm comm = {};
+
+	if (!FILTERS_BY_COMM)
+		return true;
+	/* As a string, up to the NUL: before Linux 5.16 the bytes after it may be left from a longer name. */
+	bpf_probe_read_kernel_str(&comm, sizeof(comm), leader + OFF_TASK_COMM);
+	return filter_comms.lookup(&comm) != NULL;
+}
+
+static __always_inline bool matches_cgroup(const void *leader)
+{
+	const void *cgroup;
+	u64 ancestor;
+
+	if (!FILTER_CGROUP)
+		return true;
+	cgroup = cgroup_of(leader);
 	if (read32(cgroup, OFF_CGROUP_LEVEL) < FILTER_CGROUP_LEVEL)
 		return false;
-#if CGROUP_ANCESTORS_ARE_IDS
-	return read64(cgroup, ancestor) == FILTER_CGROUP;
-#else
+	/* The last of a cgroup's ancestors is the cgroup itself. */
+	ancestor = OFF_CGROUP_ANCESTORS + 8 * FILTER_CGROUP_LEVEL;
+	if (CGROUP_ANCESTORS_ARE_IDS)
+		return read64(cgroup, ancestor) == FILTER_CGROUP;
 	return cgroup_id(read_pointer(cgroup, ancestor)) == FILTER_CGROUP;
-#endif
-#else
-	return true;
-#endif
 }
 
 static __always_inline bool matches_filters(const void *leader)
 {
-	u32 uid = uid_of(leader);
-	u64 a = read64(leader, OFF_TASK_COMM), b = read64(leader, OFF_TASK_COMM + 8);
-
-	return MATCHES_UID(uid) && MATCHES_COMM(a, b) && is_in_cgroup(leader);
+	return matches_uid(leader) && matches_comm(leader) && matches_cgroup(leader);
 }
 
 /* Holds the fork event of this child back if the child doesn't match yet. True if it was held back. */
 static __always_inline bool hold_fork(const void *child)
 {
-	u64 key = (u64)read_pointer(child, OFF_TASK_SIGNAL);
 	struct event event;
+	u64 key;
 
-	if (!FILTERS_BY_COMM && matches_filters(child))
+	/* A process gets its name only after its fork. */
+	if (!FILTERS || (!FILTERS_BY_COMM && matches_filters(child)))
 		return false;
+	key = (u64)read_pointer(child, OFF_TASK_SIGNAL);
 	fill_fork(&event, child);
 	if (held_forks.update(&key, &event)) {
 		count(FORK);
@@ -399,7 +455,7 @@ static __always_inline void report_held_fork(const void *leader, bool at_exec)
 /* True if a process that did not match so far matches now; it is then followed. */
 static __always_inline bool starts_to_match(const void *leader, bool at_exec)
 {
-	if (!matches_filters(leader) || !add_followed(leader))
+	if (!FILTERS || !matches_filters(leader) || !add_followed(leader))
 		return false;
 	report_held_fork(leader, at_exec);
 	return true;
@@ -408,9 +464,13 @@ static __always_inline bool starts_to_match(const void *leader, bool at_exec)
 /* Notes an exec in the fork event of a process that still doesn't match. */
 static __always_inline void count_program(const void *leader)
 {
-	u64 key = (u64)read_pointer(leader, OFF_TASK_SIGNAL);
-	struct event *event = held_forks.lookup(&key);
+	struct event *event;
+	u64 key;
 
+	if (!FILTERS)
+		return;
+	key = (u64)read_pointer(leader, OFF_TASK_SIGNAL);
+	event = held_forks.lookup(&key);
 	if (!event)
 		return;
 	event->execs++;
@@ -420,16 +480,13 @@ static __always_inline void count_program(const void *leader)
 
 static __always_inline void forget_held_fork(const void *leader)
 {
-	u64 key = (u64)read_pointer(leader, OFF_TASK_SIGNAL);
+	u64 key;
 
+	if (!FILTERS)
+		return;
+	key = (u64)read_pointer(leader, OFF_TASK_SIGNAL);
 	held_forks.delete(&key);
 }
-#else
-#define hold_fork(child) false
-#define starts_to_match(leader, at_exec) false
-#define count_program(leader)
-#define forget_held_fork(leader)
-#endif
 
 static __always_inline void on_fork(struct bpf_raw_tracepoint_args *ctx)
 {
@@ -439,10 +496,8 @@ static __always_inline void on_fork(struct bpf_raw_tracepoint_args *ctx)
 
 	if (read32(child, OFF_TASK_PID) != read32(child, OFF_TASK_TGID) || gate_state() != GATE_OPEN)
 		return;
-#if FOLLOWS
-	if (!is_followed(caller) && !is_parent_to_follow(caller))
+	if (FOLLOWS && !is_followed(caller) && !is_parent_to_follow(caller))
 		return;
-#endif
 	if (hold_fork(child))
 		return;
 	count(FORK);
@@ -458,12 +513,13 @@ static __always_inline void on_fork(struct bpf_raw_tracepoint_args *ctx)
 
 /* Limits n to `limit`. This is assembly so that the register with the bound that the verifier saw is the one in use.
  */
-#define BOUND(n, limit) asm volatile("if %0 <= %1 goto +1\n%0 = %1" : "+r"(n) : "i"(limit))
+#define BOUND(n, limit) asm volatile("if %0 <= %1 goto +1\n%0 = %1" : "+r"(n) : "r"(limit))
 
-/* Writes one exec, with space for name_room bytes of the file name and args_room bytes of argv (both are constants).
+/* Writes one exec, with space for name_room bytes of the file name and args_room bytes of argv. Both are constants, of
+ * 64 bits, for older verifiers forget what they know of a smaller one that clang keeps on the stack.
  * False if the ring buffer is full.
  */
-static __always_inline bool write_exec(const void *task, const void *name, const u32 name_room, const u32 args_room)
+static __always_inline bool write_exec(const void *task, const void *name, const u64 name_room, const u64 args_room)
 {
 	struct exec_event *event = ring.ringbuf_reserve(sizeof(*event) + name_room + args_room);
 	const void *mm = read_pointer(task, OFF_TASK_MM);
@@ -521,6 +577,15 @@ static __always_inline void on_exec(struct bpf_raw_tracepoint_args *ctx)
 		count(LOST + EXEC);
 }
 
+/* A process ends with its last thread, which may be another than its leader. */
+static __always_inline bool is_last_thread(struct bpf_raw_tracepoint_args *ctx, const void *signal)
+{
+	if (EXIT_HAS_GROUP_DEAD)
+		return ctx->args[1] & 0xff;
+	/* Two threads that exit at the same time can both read 0 here: the reader drops the second event. */
+	return !read32(signal, OFF_SIGNAL_LIVE);
+}
+
 static __always_inline void on_exit(struct bpf_raw_tracepoint_args *ctx)
 {
 	const void *task = (const void *)ctx->args[0];
@@ -529,15 +594,8 @@ static __always_inline void on_exit(struct bpf_raw_tracepoint_args *ctx)
 	struct event *event;
 	bool reported;
 
-	/* A process ends with its last thread, which may be another than its leader. */
-#if EXIT_HAS_GROUP_DEAD
-	if (!(ctx->args[1] & 0xff))
+	if (!is_last_thread(ctx, signal))
 		return;
-#else
-	/* Two threads that exit at the same time can both read 0 here: the reader drops the second event. */
-	if (read32(signal, OFF_SIGNAL_LIVE))
-		return;
-#endif
 	if (gate_state() != GATE_OPEN)
 		return;
 	reported = is_followed(leader) || starts_to_match(leader, false);
@@ -594,12 +652,14 @@ static __always_inline void on_free(struct bpf_raw_tracepoint_args *ctx)
  * that is interrupted between the two, and continues while another is in the first, writes its event twice. The only
  * effect on pairing is one program too many for that process.)
  */
-#if INTERRUPTIBLE
 static __always_inline void set_under_way(u32 kind, u64 value)
 {
 	int slot = UNDER_WAY + kind;
-	u64 *cell = counts.lookup(&slot);
+	u64 *cell;
 
+	if (!INTERRUPTIBLE)
+		return;
+	cell = counts.lookup(&slot);
 	if (cell)
 		*(volatile u64 *)cell = value;
 }
@@ -612,31 +672,26 @@ static __always_inline bool is_under_way(u32 kind)
 	return cell && *(volatile u64 *)cell;
 }
 
-#define SECOND_PROGRAM(name, KIND)                                                                                     \
-	int second_##name(struct bpf_raw_tracepoint_args *ctx)                                                         \
+/* One program for each tracepoint. The loader loads it once, and where tasks can interrupt it a second time, with SECOND
+ * as 1.
+ */
+#define PROGRAM(name, KIND)                                                                                            \
+	int webpf_##name(struct bpf_raw_tracepoint_args *ctx)                                                          \
 	{                                                                                                              \
-		if (is_under_way(KIND)) {                                                                              \
+		if (SECOND) {                                                                                          \
+			if (!is_under_way(KIND))                                                                       \
+				return 0;                                                                              \
 			count(RESCUED + KIND);                                                                         \
-			on_##name(ctx);                                                                                \
+		} else {                                                                                               \
+			set_under_way(KIND, 1);                                                                        \
 		}                                                                                                      \
+		on_##name(ctx);                                                                                        \
+		if (!SECOND)                                                                                           \
+			set_under_way(KIND, 0);                                                                        \
 		return 0;                                                                                              \
 	}
-#else
-#define set_under_way(kind, value)
-#define SECOND_PROGRAM(name, KIND)
-#endif
 
-#define PROGRAMS(name, KIND)                                                                                           \
-	RAW_TRACEPOINT_PROBE(sched_process_##name)                                                                     \
-	{                                                                                                              \
-		set_under_way(KIND, 1);                                                                                \
-		on_##name(ctx);                                                                                        \
-		set_under_way(KIND, 0);                                                                                \
-		return 0;                                                                                              \
-	}                                                                                                              \
-	SECOND_PROGRAM(name, KIND)
-
-PROGRAMS(fork, FORK)
-PROGRAMS(exec, EXEC)
-PROGRAMS(exit, EXIT)
-PROGRAMS(free, FREE)
+PROGRAM(fork, FORK)
+PROGRAM(exec, EXEC)
+PROGRAM(exit, EXIT)
+PROGRAM(free, FREE)

@@ -10,16 +10,16 @@ import sqlite3
 from collections.abc import Sequence
 
 from ..host import liveness, procfs
-from ..kernel import bcc_loader
 from ..model.host_description import HostDescription
 from ..version import __version__
 from . import supervisor
 
 
-def describe_this_host(clock_offset: int, command: Sequence[str]) -> HostDescription:
+def describe_this_host(clock_offset: int, command: Sequence[str], bcc_version: str | None) -> HostDescription:
     """Returns a description of this machine and of the recorder.
 
     clock_offset: ns from boot time to Unix time. command: the recorder's command line, after redaction.
+    bcc_version: version of the BCC that compiled the BPF programs, here or elsewhere.
     """
     supervised = supervisor.current()
     pid = supervised.pid if supervised else os.getpid()
@@ -36,7 +36,7 @@ def describe_this_host(clock_offset: int, command: Sequence[str]) -> HostDescrip
         recorder_start_ns=stat.start_ns,
         clock_offset_ns=clock_offset,
         webpf_version=__version__,
-        bcc_version=bcc_loader.find().version,
+        bcc_version=bcc_version,
         python_version=platform.python_version(),
         sqlite_version=sqlite3.sqlite_version,
     )

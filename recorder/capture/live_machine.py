@@ -28,7 +28,7 @@ class LiveMachine:
 
     target: scans /proc for the recorded processes. redaction: applied to their arguments, of which at most max_args
     bytes are kept. clock_offset: ns from boot time to Unix time. min_age_ns: rescan() skips younger processes.
-    workers: look up directories if this process has no supervisor.
+    workers: look up directories if this process has no supervisor. bcc_version: see describe_this_host().
     """
 
     sweep_seconds = 60.0
@@ -44,6 +44,7 @@ class LiveMachine:
         started_ns: int = 0,
         min_age_ns: int = 0,
         workers: Workers | None = None,
+        bcc_version: str | None = None,
     ) -> None:
         self.started_ns = started_ns
         self._target = target
@@ -52,12 +53,14 @@ class LiveMachine:
         self._max_args = max_args
         self._min_age_ns = min_age_ns
         self._workers = workers
+        self._bcc_version = bcc_version
 
     def now(self) -> int:
         return clock.boot_ns() + self._clock_offset
 
     def describe_host(self) -> HostDescription:
-        return describe_host.describe_this_host(self._clock_offset, self._redaction.command(sys.argv))
+        command = self._redaction.command(sys.argv)
+        return describe_host.describe_this_host(self._clock_offset, command, self._bcc_version)
 
     def snapshot(self, source: Source) -> Snapshot:
         alive, paths = self._scan_target()

@@ -44,11 +44,16 @@ def this_machine(
     with _rare_garbage_collection():
         offset = clock.measure_offset()
         max_args = options.max_args_of_kernel
-        attached = probe.Probe(offset, options.buffer_mib, max_args, follows=target.follows, filters=target.filters)
+        attached = probe.Probe(
+            offset, options.buffer_mib, max_args, None, target.follows, target.filters, options.program
+        )
         try:
             target.configure(attached)
             min_lifetime_ns = round((options.min_lifetime or 0) * 1e9)
-            machine = LiveMachine(target, redaction, offset, max_args, attached.started_ns, min_lifetime_ns, workers)
+            started_ns, bcc_version = attached.started_ns, attached.bcc_version
+            machine = LiveMachine(
+                target, redaction, offset, max_args, started_ns, min_lifetime_ns, workers, bcc_version
+            )
             yield _filtered(attached, redaction, machine, min_lifetime_ns), machine
         finally:
             attached.close()

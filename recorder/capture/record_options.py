@@ -24,6 +24,7 @@ class RecordOptions:
     command: if it is empty, the whole machine is recorded. duration, min_lifetime: seconds; without duration,
     recording ends at a signal. max_args: bytes of arguments that are kept for one exec. redact: regular expressions.
     streamed: in a replay, the options with which the stream was made; empty if they are unknown; None: not a replay.
+    program: file with the compiled BPF programs.
     """
 
     command: tuple[str, ...] = ()
@@ -41,6 +42,7 @@ class RecordOptions:
     no_args: bool = False
     redact: tuple[str, ...] = ()
     streamed: Mapping[str, Any] | None = None
+    program: Path | None = None
 
     def validate(self) -> None:
         """Raises UsageError for values that are invalid or can't be combined, and NotFound for an impossible pid."""

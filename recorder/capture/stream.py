@@ -38,7 +38,9 @@ def stream(output: int, options: RecordOptions, on_start: Callable[[], None] = l
 
 def _stream(output: int, options: RecordOptions, stop: StopSignal, on_start: Callable[[], None]) -> int:
     redaction, duration = options.redaction(), options.duration
-    source: Source = probe.Probe(clock.measure_offset(), options.buffer_mib, options.max_args_of_kernel)
+    source: Source = probe.Probe(
+        clock.measure_offset(), options.buffer_mib, options.max_args_of_kernel, program=options.program
+    )
     if redaction.active:
         source = RedactedSource(source, redaction)
     end = float("inf")

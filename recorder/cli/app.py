@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from . import diff, export, maintenance, query, record, replay, reports, upgrade, web
+from . import bpf_programs, diff, export, maintenance, query, record, replay, reports, upgrade, web
 from .verbose import Verbose, VerboseCommand
 
 # What Typer raises for a command line that it can't parse. It has no public name of its own.
@@ -108,4 +108,6 @@ _add(upgrade.upgrade, "webpf upgrade ci.db")
 _add(maintenance.verify, "webpf verify ci.db")
 _add(maintenance.rebuild, "webpf rebuild ci.db")
 _add(maintenance.doctor, "sudo webpf doctor")
+_add(bpf_programs.compile_programs, "sudo webpf compile -o /usr/local/lib/webpf.bpf", name="compile")
+_add(bpf_programs.program, "webpf program")
 _add(web.datasette_config, "webpf datasette-config ci.db > webpf.yml")

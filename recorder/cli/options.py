@@ -63,7 +63,7 @@ MinLifetime = Annotated[
 Name = Annotated[str | None, typer.Option("--name", metavar="TEXT", help="Name of the recording.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print only errors.")]
 DryRun = Annotated[
-    bool, typer.Option("--dry-run", help="Only check that the BPF programs compile, load and attach here, then exit.")
+    bool, typer.Option("--dry-run", help="Only check that the BPF programs load and attach here, then exit.")
 ]
 # file_check.py checks whether it can be written: its messages say more than Typer's.
 NewDb = Annotated[
@@ -87,6 +87,15 @@ Full = Annotated[
 Redact = Annotated[
     list[str] | None,
     typer.Option("--redact", metavar="REGEX", help="Replace each match in arguments by ***. Can be repeated."),
+]
+Program = Annotated[
+    Path | None,
+    typer.Option(
+        "--program",
+        metavar="FILE",
+        readable=False,
+        help="Load BPF programs that webpf compile wrote. Default: $WEBPF_PROGRAM, the package, the cache, or BCC.",
+    ),
 ]
 RowFormat = Annotated[
     Format,

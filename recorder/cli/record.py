@@ -31,6 +31,7 @@ from .options import (
     OldOwnCgroup,
     OwnCgroup,
     Pid,
+    Program,
     Quiet,
     Redact,
     Users,
@@ -78,6 +79,7 @@ def record(
     max_args: MaxArgs = RecordOptions.max_args,
     no_args: NoArgs = False,
     redact: Redact = None,
+    program: Program = None,
     quiet: Quiet = False,
     dry_run: DryRun = False,
 ) -> None:
@@ -88,11 +90,7 @@ def record(
     """
     options = RecordOptions(
         command=tuple(command_line or ()),
-        db=db,
-        duration=durations.parse("--duration", duration),
-        pid=pid,
-        all=all,
-        as_root=as_root,
+        db=db, duration=durations.parse("--duration", duration), pid=pid, all=all, as_root=as_root,
         own_cgroup=own_cgroup or cgroup,
         filters=FilterOptions(users=tuple(user or ()), names=tuple(comm or ())),
         min_lifetime=durations.parse("--min-lifetime", min_lifetime),
@@ -100,17 +98,17 @@ def record(
         buffer_mib=buffer_mib,
         max_args=max_args,
         no_args=no_args,
-        redact=tuple(redact or ()),
-    )
-    options.validate()
+        redact=tuple(redact or ()), program=program,
+    )  # fmt: skip
     _run(options, quiet, dry_run)
 
 
 def _run(options: RecordOptions, quiet: bool, dry_run: bool) -> None:
+    options.validate()
     from ..capture.command import find_command
 
     command = find_command(options.command, options.as_root)
-    _check_machine(None if dry_run else options.db, quiet)
+    _check_machine(options, dry_run, quiet)
     if dry_run:
         _dry_run(options, quiet)
     elif command is not None:
@@ -119,27 +117,27 @@ def _run(options: RecordOptions, quiet: bool, dry_run: bool) -> None:
         _record(options, quiet)
 
 
-def _check_machine(db: Path | None, quiet: bool) -> None:
-    """Raises a WebpfError if this machine can't record, or can't write to `db`. Upgrades a small older file."""
+def _check_machine(options: RecordOptions, dry_run: bool, quiet: bool) -> None:
+    """Raises a WebpfError if this machine can't record, or can't write the file. Upgrades a small older file."""
     from ..host import resource_limits
     from ..kernel import preflight
     from ..storage import file_check
 
     resource_limits.lift()
-    if db is not None:
-        file_check.check_writable(db)
-    preflight.check_machine(sudo_command())
-    if db is not None:
-        upgrade.before_writing(db, quiet)
+    if not dry_run:
+        file_check.check_writable(options.db)
+    preflight.check_machine(sudo_command(), options.program)
+    if not dry_run:
+        upgrade.before_writing(options.db, quiet)
 
 
 def _dry_run(options: RecordOptions, quiet: bool) -> None:
     from ..kernel import probe
     from ..output.messages import say
 
-    probe.Probe(0, options.buffer_mib, options.max_args).close()
+    probe.Probe(0, options.buffer_mib, options.max_args, program=options.program).close()
     if not quiet:
-        say("this machine can record: the BPF programs were compiled, loaded and attached")
+        say("this machine can record: the BPF programs were loaded and attached")
 
 
 def _record(options: RecordOptions, quiet: bool) -> None:
@@ -212,6 +210,7 @@ def stream(
     no_args: NoArgs = False,
     redact: Redact = None,
     full: Full = False,
+    program: Program = None,
 ) -> None:
     """Print events as JSON lines as they happen.
 
@@ -219,12 +218,17 @@ def stream(
     """
     seconds = durations.parse("--duration", duration, "stream")
     options = RecordOptions(
-        duration=seconds, buffer_mib=buffer_mib, max_args=max_args, no_args=no_args, redact=tuple(redact or ())
+        duration=seconds,
+        buffer_mib=buffer_mib,
+        max_args=max_args,
+        no_args=no_args,
+        redact=tuple(redact or ()),
+        program=program,
     )
     options.validate()
     from ..kernel import preflight
 
-    preflight.check_machine(sudo_command())
+    preflight.check_machine(sudo_command(), program)
     from ..capture import stream as streaming
     from ..output.messages import say
     from . import live_status

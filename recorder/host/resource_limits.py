@@ -28,14 +28,23 @@ _NEEDED = {
 def lift() -> None:
     """Increases the limits of this process as far as allowed. Raises Unavailable if one stays too low for recording."""
     for limit in _LIFTED:
-        _, hard = resource.getrlimit(limit)
-        highest = 1 << 20 if limit == resource.RLIMIT_NOFILE else resource.RLIM_INFINITY  # 1 << 20: default fs.nr_open
-        for limits in ((highest, highest), (hard, hard)):
-            with contextlib.suppress(OSError, ValueError):
-                resource.setrlimit(limit, limits)
-                break
+        _lift(limit)
     for limit, (needed, option, what) in _NEEDED.items():
         soft, _ = resource.getrlimit(limit)
         if soft != resource.RLIM_INFINITY and soft < needed:
             hint = f"ulimit {option} {'1024' if limit == resource.RLIMIT_NOFILE else 'unlimited'}"
             raise Unavailable(f"a recorder needs {needed:,} {what}, and may have {soft:,}", hint)
+
+
+def lift_locked_memory() -> None:
+    """Increases the limit of locked memory as far as allowed: before Linux 5.11 BPF maps count for it."""
+    _lift(resource.RLIMIT_MEMLOCK)
+
+
+def _lift(limit: int) -> None:
+    _, hard = resource.getrlimit(limit)
+    highest = 1 << 20 if limit == resource.RLIMIT_NOFILE else resource.RLIM_INFINITY  # 1 << 20: default fs.nr_open
+    for limits in ((highest, highest), (hard, hard)):
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(limit, limits)
+            break

@@ -1,4 +1,4 @@
-"""The kernel side: compiles and attaches the BPF programs, and drains their ring buffer. The only importer of BCC.
+"""The kernel side: compiles, loads and attaches the BPF programs, drains their ring buffer. The only importer of BCC.
 
 Its face: `probe.Probe`, `filters.Filters`, `preflight`, `doctor`.
 """

@@ -1,12 +1,13 @@
-"""Looks up struct members in the running kernel's BTF, with libbpf.
+"""Looks up struct members in the running kernel's BTF.
 
 Offsets from the headers of another kernel would give wrong values without any error. So the offsets that bpf/process.c
-needs come from /sys/kernel/btf/vmlinux, which describes the types of the kernel that runs.
+needs come from /sys/kernel/btf/vmlinux, which describes the types of the kernel that runs. Its format:
+Documentation/bpf/btf.rst of the kernel's source.
 """
 
 from __future__ import annotations
 
-import ctypes
+import struct
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from ..errors import Unavailable
 
 VMLINUX = Path("/sys/kernel/btf/vmlinux")
 
-# macro of bpf/process.c: (struct, member)
+# constant of bpf/process.c: (struct, member)
 OFFSETS = {
     "OFF_TASK_PID": ("task_struct", "pid"),
     "OFF_TASK_TGID": ("task_struct", "tgid"),
@@ -53,132 +54,150 @@ OFFSETS = {
     "OFF_BINPRM_FILENAME": ("linux_binprm", "filename"),
 }
 
+CONSTANTS = (*OFFSETS, "OFF_CGROUP_ANCESTORS", "CGROUP_ANCESTORS_ARE_IDS", "EXIT_HAS_GROUP_DEAD")
+"""The constants of bpf/process.c that read_constants() finds."""
+
 # include/uapi/linux/btf.h
-KIND_STRUCT, KIND_UNION, KIND_TYPEDEF = 4, 5, 8
-
-
-class _Type(ctypes.Structure):
-    """struct btf_type. The members of a struct or union follow it in memory."""
-
-    _fields_ = [("name", ctypes.c_uint32), ("info", ctypes.c_uint32), ("size_or_type", ctypes.c_uint32)]
-
-    @property
-    def kind(self) -> int:
-        return int(self.info) >> 24 & 0x1F
-
-    @property
-    def count(self) -> int:
-        return int(self.info) & 0xFFFF
-
-
-class _Member(ctypes.Structure):
-    """struct btf_member."""
-
-    _fields_ = [("name", ctypes.c_uint32), ("type", ctypes.c_uint32), ("offset", ctypes.c_uint32)]
+_MAGIC = 0xEB9F
+_HEADER = struct.Struct("=HBB5I")  # struct btf_header
+_STRUCT, _UNION, _FUNC_PROTO, _TYPEDEF = 4, 5, 13, 8
+# Words that follow the three of each struct btf_type, by kind: a fixed number, and a number for each of its vlen.
+_WORDS = {
+    1: (1, 0), 2: (0, 0), 3: (3, 0), _STRUCT: (0, 3), _UNION: (0, 3), 6: (0, 2), 7: (0, 0), _TYPEDEF: (0, 0),
+    9: (0, 0), 10: (0, 0), 11: (0, 0), 12: (0, 0), _FUNC_PROTO: (0, 2), 14: (1, 0), 15: (0, 3), 16: (0, 0),
+    17: (1, 0), 18: (0, 0), 19: (0, 3),
+}  # fmt: skip
+_MAX_BYTES = 256 << 20  # that of Debian's 6.18 has 6 MB
+_MAX_DEPTH = 16  # of anonymous structs within each other
 
 
 class Layouts:
-    """Looks up struct members and tracepoint prototypes in a kernel's BTF.
+    """Looks up struct members and tracepoint prototypes in a kernel's BTF. The constructor takes some 50 ms.
 
-    All methods and the constructor raise Unavailable: if the kernel has no BTF, if libbpf is missing, or if the kernel
-    has no struct, member or tracepoint of the name.
+    All methods and the constructor raise Unavailable: if the kernel has no BTF, if it can't be read, or if it has no
+    struct, member or tracepoint of the name.
     """
 
     def __init__(self, path: Path = VMLINUX) -> None:
-        if not path.exists():
+        self._path = path
+        try:
+            with path.open("rb") as file:
+                data = file.read(_MAX_BYTES + 1)
+        except FileNotFoundError:
             raise Unavailable(
                 f"this kernel has no BTF ({path} is missing), and webpf needs it: boot one built with"
                 " CONFIG_DEBUG_INFO_BTF=y, as every current distribution's is",
-            )
-        self._lib = _load_libbpf()
-        self._btf = self._lib.btf__parse_raw(bytes(path))
-        # An error is NULL, or before libbpf 1.0 a pointer into the last page of the address space.
-        if not self._btf or self._btf >= 2**64 - 4096:
-            raise Unavailable(f"libbpf can't read the kernel's BTF ({path})", "webpf doctor")
+            ) from None
+        except OSError as error:
+            raise self._unreadable(error.strerror or "") from None
+        try:
+            self._words, self._strings = _sections(data)
+            self._starts, self._named = self._index()
+        except (ValueError, IndexError, KeyError, struct.error) as error:
+            raise self._unreadable(str(error)) from None
 
-    def close(self) -> None:
-        """Frees the memory of the parsed BTF (about 10 MB)."""
-        self._lib.btf__free(self._btf)
-
-    def offset(self, struct: str, member: str) -> int:
+    def offset(self, struct_name: str, member: str) -> int:
         """Returns the offset of a member in bytes. Members of anonymous structs in the struct are found too."""
-        bits = self._bits(struct, member)
+        bits = self._bits(struct_name, member)
         if bits is not None:
             return bits // 8
-        raise Unavailable(f"this kernel has no {struct}.{member}: webpf needs Linux 5.8 or newer", "uname -r")
+        raise Unavailable(f"this kernel has no {struct_name}.{member}: webpf needs Linux 5.8 or newer", "uname -r")
 
-    def has(self, struct: str, member: str) -> bool:
+    def has(self, struct_name: str, member: str) -> bool:
         """Whether the struct has this member."""
-        return self._bits(struct, member) is not None
-
-    def _bits(self, struct: str, member: str) -> int | None:
-        type_id = self._lib.btf__find_by_name_kind(self._btf, struct.encode(), KIND_STRUCT)
-        return self._find(type_id, member.encode()) if type_id > 0 else None
+        return self._bits(struct_name, member) is not None
 
     def exit_has_group_dead(self) -> bool:
         """Whether the raw tracepoint sched_process_exit has the argument group_dead (since Linux 6.16)."""
-        type_id = self._lib.btf__find_by_name_kind(self._btf, b"btf_trace_sched_process_exit", KIND_TYPEDEF)
-        if type_id <= 0:
+        start = self._named.get((_TYPEDEF, b"btf_trace_sched_process_exit"))
+        if start is None:
             raise Unavailable("this kernel has no tracepoint sched_process_exit", "webpf doctor")
-        pointer = self._type(self._type(type_id).size_or_type)
-        prototype = self._type(pointer.size_or_type)
-        return prototype.count > 2  # void *data, struct task_struct *task, bool group_dead
+        try:
+            pointer = self._starts[self._words[start + 2]]
+            prototype = self._starts[self._words[pointer + 2]]
+            kind, count = self._kind(prototype)
+        except IndexError:
+            raise self._unreadable("a type is missing") from None
+        if kind != _FUNC_PROTO:
+            raise self._unreadable("sched_process_exit is no function")
+        return count > 2  # void *data, struct task_struct *task, bool group_dead
 
-    def _type(self, type_id: int) -> _Type:
-        return _Type.from_address(self._lib.btf__type_by_id(self._btf, type_id))
+    def _bits(self, struct_name: str, member: str) -> int | None:
+        start = self._named.get((_STRUCT, struct_name.encode()))
+        try:
+            return None if start is None else self._find(start, member.encode(), _MAX_DEPTH)
+        except IndexError:
+            raise self._unreadable(f"struct {struct_name} is damaged") from None
 
-    def _name(self, offset: int) -> bytes:
-        return bytes(self._lib.btf__name_by_offset(self._btf, offset) or b"")
-
-    def _members(self, type_id: int) -> Iterator[tuple[bytes, int, int]]:
-        """Yields the name, type id and offset in bits of each member."""
-        kind = self._type(type_id)
-        address = ctypes.addressof(kind) + ctypes.sizeof(_Type)
-        bit_fields = kind.info >> 31  # if set, the upper 8 bits of an offset are the width of a bit field
-        for member in (_Member * kind.count).from_address(address):
-            yield self._name(member.name), member.type, member.offset & 0xFFFFFF if bit_fields else member.offset
-
-    def _find(self, type_id: int, name: bytes) -> int | None:
-        for member, member_type, bits in self._members(type_id):
+    def _find(self, start: int, name: bytes, depth: int) -> int | None:
+        for member, member_type, bits in self._members(start):
             if member == name:
                 return bits
-            if not member and self._type(member_type).kind in (KIND_STRUCT, KIND_UNION):
-                inner = self._find(member_type, name)
+            if not member and depth and self._kind(self._starts[member_type])[0] in (_STRUCT, _UNION):
+                inner = self._find(self._starts[member_type], name, depth - 1)
                 if inner is not None:
                     return bits + inner
         return None
 
+    def _members(self, start: int) -> Iterator[tuple[bytes, int, int]]:
+        """Yields the name, type id and offset in bits of each member of the struct that begins at this word."""
+        info = self._words[start + 1]
+        is_bit_field = info >> 31  # if set, the upper 8 bits of an offset are the width of a bit field
+        for at in range(start + 3, start + 3 + 3 * (info & 0xFFFF), 3):
+            offset = self._words[at + 2]
+            yield self._name(self._words[at]), self._words[at + 1], offset & 0xFFFFFF if is_bit_field else offset
 
-def definitions() -> dict[str, int]:
-    """Returns the macros of bpf/process.c that come from the running kernel's BTF, and their values."""
-    layouts = Layouts()
-    try:
-        macros = {macro: layouts.offset(struct, member) for macro, (struct, member) in OFFSETS.items()}
-        are_ids = not layouts.has("cgroup", "ancestors")
-        macros["OFF_CGROUP_ANCESTORS"] = layouts.offset("cgroup", "ancestor_ids" if are_ids else "ancestors")
-        macros["CGROUP_ANCESTORS_ARE_IDS"] = int(are_ids)
-        return {**macros, "EXIT_HAS_GROUP_DEAD": int(layouts.exit_has_group_dead())}
-    finally:
-        layouts.close()
+    def _kind(self, start: int) -> tuple[int, int]:
+        info = self._words[start + 1]
+        return info >> 24 & 0x1F, info & 0xFFFF
+
+    def _name(self, offset: int) -> bytes:
+        end = self._strings.find(b"\0", offset)
+        if not 0 <= offset <= end:
+            raise IndexError("a name is not in the strings")
+        return self._strings[offset:end]
+
+    def _index(self) -> tuple[list[int], dict[tuple[int, bytes], int]]:
+        """Returns the first word of each type by its id, and of the structs and typedefs by kind and name."""
+        words, name = self._words, self._name
+        starts, named = [0], dict[tuple[int, bytes], int]()  # type 0 is void, and takes no space
+        at, end = 0, len(words)
+        while at < end:
+            info = words[at + 1]
+            kind = info >> 24 & 0x1F
+            fixed, each = _WORDS[kind]
+            if kind in (_STRUCT, _TYPEDEF):
+                named.setdefault((kind, name(words[at])), at)
+            starts.append(at)
+            at += 3 + fixed + each * (info & 0xFFFF)
+        if at > end:
+            raise ValueError("the last type is cut off")
+        return starts, named
+
+    def _unreadable(self, reason: str) -> Unavailable:
+        return Unavailable(f"the kernel's BTF ({self._path}) can't be read: {reason}", "webpf doctor")
 
 
-def _load_libbpf() -> ctypes.CDLL:
-    for name in ("libbpf.so.1", "libbpf.so.0"):
-        try:
-            lib = ctypes.CDLL(name)
-            break
-        except OSError:
-            continue
-    else:
-        raise Unavailable("libbpf, which is installed with BCC, is missing", "webpf doctor")
-    lib.btf__parse_raw.argtypes = [ctypes.c_char_p]
-    lib.btf__parse_raw.restype = ctypes.c_void_p
-    lib.btf__free.argtypes = [ctypes.c_void_p]
-    lib.btf__free.restype = None
-    lib.btf__find_by_name_kind.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_uint32]
-    lib.btf__find_by_name_kind.restype = ctypes.c_int32
-    lib.btf__type_by_id.argtypes = [ctypes.c_void_p, ctypes.c_uint32]
-    lib.btf__type_by_id.restype = ctypes.c_void_p
-    lib.btf__name_by_offset.argtypes = [ctypes.c_void_p, ctypes.c_uint32]
-    lib.btf__name_by_offset.restype = ctypes.c_char_p
-    return lib
+def read_constants(path: Path = VMLINUX) -> dict[str, int]:
+    """Returns the values of CONSTANTS for a kernel, by default the running one. Takes some 50 ms."""
+    layouts = Layouts(path)
+    values = {constant: layouts.offset(struct_name, member) for constant, (struct_name, member) in OFFSETS.items()}
+    are_ids = not layouts.has("cgroup", "ancestors")
+    values["OFF_CGROUP_ANCESTORS"] = layouts.offset("cgroup", "ancestor_ids" if are_ids else "ancestors")
+    values["CGROUP_ANCESTORS_ARE_IDS"] = int(are_ids)
+    values["EXIT_HAS_GROUP_DEAD"] = int(layouts.exit_has_group_dead())
+    return {name: values[name] for name in CONSTANTS}
+
+
+def _sections(data: bytes) -> tuple[memoryview, bytes]:
+    """Returns the types, as words of 32 bits, and the strings. Raises ValueError or struct.error."""
+    magic, version, _, header, type_offset, type_size, string_offset, string_size = _HEADER.unpack_from(data)
+    if magic != _MAGIC or version != 1:
+        raise ValueError("it is no BTF of this byte order")
+    if len(data) > _MAX_BYTES or type_size % 4 or (header + type_offset) % 4:
+        raise ValueError("its sizes can't be")
+    types = memoryview(data)[header + type_offset :][:type_size]
+    strings = data[header + string_offset :][:string_size]
+    if len(types) != type_size or len(strings) != string_size or not strings.endswith(b"\0"):
+        raise ValueError("it is cut off")
+    return types.cast("I"), strings

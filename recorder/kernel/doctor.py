@@ -13,7 +13,7 @@ from pathlib import Path
 from ..errors import WebpfError
 from ..host import cgroups
 from ..model import argv
-from . import bcc_loader, btf, preflight, probe
+from . import bcc_loader, btf, preflight, probe, program_source
 
 _MIN_FREE_BYTES = 100 * 2**20
 _MIN_SQLITE = (3, 37, 0)  # STRICT tables
@@ -34,7 +34,7 @@ def examine(db: Path, sudo_command: str) -> list[Check]:
     checks = [
         _kernel(),
         _btf(),
-        _bcc(),
+        *_bpf_object(),
         _privileges(sudo_command),
         _capabilities(),
         _pids(),
@@ -57,18 +57,33 @@ def _kernel() -> Check:
 
 def _btf() -> Check:
     try:
-        layouts = btf.Layouts()
-        layouts.close()
+        btf.Layouts()
     except WebpfError as error:
         return Check("BTF", False, error.message, error.hint)
     return Check("BTF", True, f"{btf.VMLINUX} ({btf.VMLINUX.stat().st_size / 2**20:.1f} MiB)")
 
 
-def _bcc() -> Check:
+def _bpf_object() -> list[Check]:
+    """Returns where the compiled BPF programs come from, and BCC, which is needed only where there are none yet."""
+    try:
+        chosen = program_source.chosen_file(None)
+        found = program_source.find() if chosen else program_source.find_stored()
+    except WebpfError as error:
+        return [Check("BPF object", False, error.message, error.hint)]
+    if found is None:
+        return [Check("BPF object", None, "none yet: BCC compiles it for the first recording"), _bcc(is_needed=True)]
+    return [
+        Check("BPF object", True, f"from {found.origin} (BCC {found.compiled.bcc_version})"),
+        _bcc(is_needed=False),
+    ]
+
+
+def _bcc(is_needed: bool) -> Check:
     try:
         package = bcc_loader.find()
-        bcc_loader.load()
     except WebpfError as error:
+        if not is_needed:
+            return Check("BCC", None, f"{error.message}, and not needed: the BPF programs are compiled")
         return Check("BCC", False, error.message, error.hint)
     return Check("BCC", True, f"{package.version} in {package.folder}")
 
@@ -127,4 +142,4 @@ def _bpf_programs() -> Check:
         probe.Probe(0, buffer_mib=1).close()
     except WebpfError as error:
         return Check("BPF programs", False, error.message, error.hint)
-    return Check("BPF programs", True, "compiled, loaded and attached")
+    return Check("BPF programs", True, "loaded and attached")

@@ -1,6 +1,6 @@
 """Filters: a recording has only processes that match all of them at some time.
 
-For processes that start during the recording the BPF programs decide, with conditions that are compiled into them. For
+For processes that start during the recording the BPF programs decide, by constants and maps that the loader sets. For
 processes that are older than the recording this module decides, by what /proc says.
 """
 
@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import pwd
 import struct
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
@@ -18,7 +17,7 @@ from ..model import argv
 from ..model.events import Seen, decode_escaped
 
 _COMM_BYTES = 16  # TASK_COMM_LEN, include/linux/sched.h: 15 bytes and a NUL
-_TWO_WORDS = struct.Struct("=QQ")
+_U32 = struct.Struct("=I")
 
 
 @dataclass(frozen=True)
@@ -53,15 +52,21 @@ class Filters:
             and (self.cgroup is None or process.cgroup_id == self.cgroup.id)
         )
 
-    def macros(self) -> dict[str, str | int]:
-        """Returns the macros that bpf/process.c is compiled with."""
+    def constants(self) -> dict[str, int]:
+        """Returns the values of the constants of bpf/process.c."""
         return {
             "FILTERS": int(self.active),
+            "FILTERS_BY_UID": int(bool(self.uids)),
             "FILTERS_BY_COMM": int(bool(self.names)),
-            "MATCHES_UID(uid)": _any_of([f"(uid)=={uid}U" for uid in self.uids]),
-            "MATCHES_COMM(a,b)": _any_of([_name_condition(name) for name in self.names]),
-            "FILTER_CGROUP": f"{self.cgroup.id if self.cgroup else 0}ULL",
+            "FILTER_CGROUP": self.cgroup.id if self.cgroup else 0,
             "FILTER_CGROUP_LEVEL": self.cgroup.level if self.cgroup else 0,
+        }
+
+    def map_keys(self) -> dict[str, list[bytes]]:
+        """Returns the keys of the maps of bpf/process.c that have the values to match."""
+        return {
+            "filter_uids": [_U32.pack(uid) for uid in self.uids],
+            "filter_comms": [name.ljust(_COMM_BYTES, b"\0") for name in self.names],
         }
 
 
@@ -69,7 +74,7 @@ class Filters:
 class FilterOptions:
     """The values of the filter options: users by name or number, processes by name. Each field names its option.
 
-    To add a filter, add a field here, and to Filters its parsed value and the macro for bpf/process.c.
+    To add a filter, add a field here, and to Filters its parsed value and the constant and map of bpf/process.c.
     """
 
     users: tuple[str, ...] = field(default=(), metadata={"option": "--user"})
@@ -108,15 +113,3 @@ def _uid(user: str) -> int:
         if user.isascii() and user.isdigit() and int(user) < 2**32 - 1:
             return int(user)
     raise UsageError(f"--user {user}: there is no such user", "getent passwd")
-
-
-def _any_of(conditions: Sequence[str]) -> str:
-    return f"({'||'.join(conditions)})" if conditions else "1"
-
-
-def _name_condition(name: bytes) -> str:
-    """Returns the condition in C. It compares up to the NUL: before 5.16 the rest may be left from a longer name."""
-    values = _TWO_WORDS.unpack(name.ljust(_COMM_BYTES, b"\0"))
-    masks = _TWO_WORDS.unpack((b"\xff" * (len(name) + 1)).ljust(_COMM_BYTES, b"\0"))
-    words = zip("ab", masks, values, strict=True)
-    return "&&".join(f"((({word})&{mask}ULL)=={value}ULL)" for word, mask, value in words)

@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 
 from ..errors import NoPermission, Unavailable
-from . import bcc_loader, btf
+from . import btf, program_source
 
 MIN_KERNEL = (5, 8)  # BPF_MAP_TYPE_RINGBUF, bpf_ktime_get_boot_ns()
 
@@ -59,8 +59,11 @@ def sees_all_pids() -> bool:
     return Path("/proc/self/ns/pid").stat().st_ino == _FIRST_PID_NAMESPACE
 
 
-def check_machine(sudo_command: str = "sudo webpf") -> None:
-    """Raises NoPermission or Unavailable, with a hint, if this process can't record. Takes about a millisecond."""
+def check_machine(sudo_command: str = "sudo webpf", program: Path | None = None) -> None:
+    """Raises NoPermission or Unavailable, with a hint, if this process can't record. Takes a few milliseconds.
+
+    program: file with the compiled BPF programs; it also raises what program_source.find() raises for it.
+    """
     if not has_privileges():
         raise NoPermission("recording needs root (or CAP_BPF and CAP_PERFMON)", sudo_command)
     if not sees_all_processes():
@@ -77,4 +80,4 @@ def check_machine(sudo_command: str = "sudo webpf") -> None:
         raise Unavailable(f"Linux {platform.release()} is too old: webpf needs 5.8 or newer", "uname -r")
     if not btf.VMLINUX.exists():
         btf.Layouts()  # raises Unavailable
-    bcc_loader.find()
+    program_source.check_available(program)

@@ -2,32 +2,29 @@
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
-import mmap
-import os
-import re
+import struct
 from operator import add, sub
-from typing import Any
+from pathlib import Path
 
 from ..errors import Unavailable
-from ..host import clock, syscalls
-from ..log import get_logger, suppressed
+from ..host import clock
+from ..log import get_logger
 from ..model.event_source import Counts
 from ..model.events import KERNEL_KINDS, NUMBERS, Event
-from . import bcc_loader, btf, compiler, decoder
+from . import bpf_source, decoder
 from .filters import Filters
 from .preflight import kernel_version
+from .program_options import ProgramOptions, load_programs
 from .ring_buffer import RingBuffer
 
 _log = get_logger(__name__)
 
-TRACEPOINTS = tuple(str(kind.tracepoint) for kind in KERNEL_KINDS)
-
 _MIB = 1024 * 1024
 _GATE_OPEN, _GATE_FREES_ONLY = 1, 2  # bpf/process.c
+_GATE = struct.Struct("=2Q")  # struct gate
+_U32 = struct.Struct("=I")
+_FIRST = _U32.pack(0)  # the key of an array with one entry
 _MAX_DELAY_NS = 1_000_000_000  # an event is written less than this after its time
-_MISSES = re.compile(rb"^recursion_misses:\s*(\d+)$", re.MULTILINE)
 
 
 class Probe:
@@ -38,7 +35,9 @@ class Probe:
     needs a second one; by default since Linux 7.0. follows: report only the pids passed to follow(), the children
     of the pid passed to follow_children(), and the descendants of both. filters: report only processes that match,
     and the pids passed to follow().
-    Raises Unavailable if the BPF programs can't be compiled, loaded or attached.
+    program: file with the compiled BPF programs; default: see program_source.find().
+    Raises Unavailable if the BPF programs can't be compiled, loaded or attached, and DataError or NotFound for a
+    program that can't be used.
     """
 
     def __init__(
@@ -49,33 +48,27 @@ class Probe:
         interruptible: bool | None = None,
         follows: bool = False,
         filters: Filters | None = None,
+        program: Path | None = None,
     ) -> None:
         if interruptible is None:
             interruptible = kernel_version() >= (7, 0, 0)
+        options = ProgramOptions(buffer_mib * _MIB, max_args, interruptible, follows, filters or Filters())
         self._decoder = decoder.Decoder()
-        ring_bytes = buffer_mib * _MIB
-        macros: dict[str, int | str] = {
-            **_machine_macros(),
-            **{kind.macro: number for number, kind in enumerate(KERNEL_KINDS)},
-            "INTERRUPTIBLE": int(interruptible),
-            "FOLLOWS": int(follows),
-            **(filters or Filters()).macros(),
-            "CLOCK_OFFSET": f"{clock_offset}ULL",
-            "RING_BYTES": ring_bytes,
-            "WAKE_BYTES": max(ring_bytes // 4 // (os.cpu_count() or 1), 4096),
-            "MAX_ARGS": max_args,
-        }
-        self._bpf = compiler.load(macros)
-        self._second_links = [_attach_second(self._bpf, tracepoint) for tracepoint in TRACEPOINTS if interruptible]
+        self._clock_offset = clock_offset
+        self._programs, compiled = load_programs(program, options)
+        self.bcc_version = compiled.bcc_version
         try:
-            self._ring = RingBuffer(self._bpf[b"ring"].map_fd, ring_bytes)
+            self._ring = RingBuffer(self._programs.map_descriptor("ring"), buffer_mib * _MIB)
+            self._programs.attach()
         except OSError as error:
-            self._bpf.cleanup()
+            self._programs.close()
             message = f"the ring buffer can't be mapped: {error.strerror}"
             raise Unavailable(message, "webpf record --buffer-mib 1") from None
+        except BaseException:
+            self._programs.close()
+            raise
         _log.info("a ring buffer of %d MiB is mapped, %d bytes of arguments are kept of an exec", buffer_mib, max_args)
         self._closed = self._is_detached = False
-        self._gate = self._bpf[b"gate"]
         self._skipped_before = self._skipped(self._cells()[2])
         self._skipped_at_stop: list[int] | None = None
         self._set_gate(_GATE_OPEN)
@@ -87,16 +80,15 @@ class Probe:
 
     def follow_children(self, pid: int) -> None:
         """Follows the processes that this one starts from now on, and their descendants; 0: no more of them."""
-        self._bpf[b"parent_to_follow"][ctypes.c_int(0)] = ctypes.c_uint32(pid)
+        self._programs.set_value("parent_to_follow", _FIRST, _U32.pack(pid))
 
     def follow(self, pid: int) -> None:
         """Follows this process until it ends; without filters, the processes that it starts from now on too."""
-        self._bpf[b"followed_pids"][ctypes.c_uint32(pid)] = ctypes.c_uint8(1)
+        self._programs.set_value("followed_pids", _U32.pack(pid), b"\1")
 
     def unfollow(self, pid: int) -> None:
         """Undoes follow(). It has no effect if an event of the process was reported since."""
-        with contextlib.suppress(KeyError):
-            del self._bpf[b"followed_pids"][ctypes.c_uint32(pid)]
+        self._programs.remove_key("followed_pids", _U32.pack(pid))
 
     def wake_on(self, descriptor: int) -> None:
         """Makes wait() return early also when this descriptor (a pidfd, for instance) becomes readable."""
@@ -134,8 +126,8 @@ class Probe:
 
     def _cells(self) -> list[list[int]]:
         """Returns three lists by kind: events attempted, lost, and rescued (see `counts` in bpf/process.c)."""
-        table, kinds = self._bpf[b"counts"], len(KERNEL_KINDS)
-        totals = [sum(table[ctypes.c_int(slot)]) for slot in range(3 * kinds)]
+        kinds = len(KERNEL_KINDS)
+        totals = [self._programs.sum_of_cpus("counts", _U32.pack(slot)) for slot in range(3 * kinds)]
         return [totals[first : first + kinds] for first in range(0, len(totals), kinds)]
 
     def _skipped(self, rescued: list[int]) -> list[int]:
@@ -144,8 +136,7 @@ class Probe:
         The kernel counts this since 5.12. Some of it may be events of threads, which webpf doesn't record: the count
         can't tell.
         """
-        functions = (self._bpf.funcs[f"raw_tracepoint__{tracepoint}".encode()] for tracepoint in TRACEPOINTS)
-        return list(map(sub, (_misses(function.fd) for function in functions), rescued))
+        return list(map(sub, map(self._programs.misses, bpf_source.FIRST_PROGRAMS), rescued))
 
     def stop_intake(self) -> None:
         """Makes the BPF programs report only frees from now on."""
@@ -153,18 +144,14 @@ class Probe:
         self._set_gate(_GATE_FREES_ONLY)
 
     def _set_gate(self, state: int) -> None:
-        self._gate[ctypes.c_int(0)] = ctypes.c_uint32(state)
+        self._programs.set_value("gate", _FIRST, _GATE.pack(state, self._clock_offset % 2**64))
 
     def detach(self) -> None:
         """Detaches the BPF programs. The events in the ring buffer can still be drained."""
         if self._is_detached:
             return
         self._is_detached = True
-        for tracepoint in TRACEPOINTS:
-            with suppressed(__name__, f"detaching {tracepoint}", Exception):  # BCC raises nothing more exact
-                self._bpf.detach_raw_tracepoint(tracepoint.encode())
-        while self._second_links:
-            os.close(self._second_links.pop())
+        self._programs.detach()
         _log.info("detached from the tracepoints")
 
     def close(self) -> None:
@@ -172,36 +159,4 @@ class Probe:
             self._closed = True
             self.detach()
             self._ring.close()
-            self._bpf.cleanup()
-
-
-def _misses(program_fd: int) -> int:
-    """Returns how often the kernel skipped this BPF program; 0 before Linux 5.12."""
-    match = _MISSES.search(syscalls.read_once(f"/proc/self/fdinfo/{program_fd}"))
-    return int(match[1]) if match else 0
-
-
-def _machine_macros() -> dict[str, int]:
-    """Returns the macros that depend on the machine only, and not on the options of the recording."""
-    major, minor, patch = kernel_version()
-    return {
-        **btf.definitions(),
-        "EVENT_HEAD_BYTES": decoder.EVENT_HEAD_BYTES,
-        "WEBPF_PAGE_SIZE": mmap.PAGESIZE,
-        "WEBPF_LINUX_VERSION_CODE": (major << 16) + (minor << 8) + min(patch, 255),
-    }
-
-
-def _attach_second(bpf: Any, tracepoint: str) -> int:
-    """Attaches the second BPF program of a tracepoint; returns a descriptor that keeps it attached.
-
-    BCC's own attach_raw_tracepoint() allows only one BPF program for each tracepoint.
-    """
-    bcc = bcc_loader.load()
-    name = tracepoint.replace("sched_process", "second")
-    descriptor: int = bcc.lib.bpf_attach_raw_tracepoint(
-        bpf.load_func(name.encode(), bcc.BPF.RAW_TRACEPOINT).fd, tracepoint.encode()
-    )
-    if descriptor < 0:
-        raise Unavailable(f"the kernel doesn't attach a second BPF program to {tracepoint}", "webpf doctor")
-    return descriptor
+            self._programs.close()

@@ -55,9 +55,9 @@ def test_a_recording_logs_what_it_does(arguments: list[str], webpf: Webpf) -> No
     text = "\n".join(f"{line['level']} {line['module']} {line['text']}" for line in lines)
     for expected in (
         r"INFO webpf\.cli\.versions webpf \d.*BCC \d.*Linux \d.*Python \d.*SQLite \d",
-        r"INFO webpf\.kernel\.compiler BCC is loaded, in \d+\.\d+ s",
-        r"INFO webpf\.kernel\.compiler kernel features: group_dead [01], interruptible [01]",
-        r"INFO webpf\.kernel\.compiler the BPF programs are compiled, loaded and attached, in \d+\.\d+ s",
+        r"INFO webpf\.kernel\.program_options the BPF programs are from .+",
+        r"INFO webpf\.kernel\.program_options kernel features: group_dead [01], interruptible [01]",
+        r"INFO webpf\.kernel\.loader the BPF programs are loaded, in \d+\.\d+ s",
         r"INFO webpf\.kernel\.probe a ring buffer of 16 MiB is mapped",
         r"INFO webpf\.cli\.log_observer recording 1 has begun",
         r"INFO webpf\.capture\.recorder snapshot of /proc with [1-9]\d* events and \d+ cgroups, in \d+\.\d+ s",

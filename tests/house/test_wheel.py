@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-import venv
 import zipfile
 from pathlib import Path
 
 import pytest
 from support import PROJECT
+from wheels import export, install
 
 from webpf.analysis import saved_queries
 
@@ -22,12 +22,7 @@ FOLDERS = {"recorder": "webpf", "bpf": "webpf/bpf", "queries": "webpf/queries"}
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel, built from an export of what git tracks (by way of a source distribution, as for a release)."""
     source = tmp_path_factory.mktemp("source")
-    files = subprocess.run(["git", "ls-files", "-z"], cwd=PROJECT, capture_output=True, check=True).stdout
-    tracked = [name for name in files.decode().split("\0") if name and not (PROJECT / name).is_symlink()]
-    for name in tracked:
-        if (PROJECT / name).is_file():
-            (source / name).parent.mkdir(parents=True, exist_ok=True)
-            (source / name).write_bytes((PROJECT / name).read_bytes())
+    export(source)
     output = tmp_path_factory.mktemp("dist")
     command = [sys.executable, "-m", "build", "--outdir", str(output), str(source)]
     built = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -83,20 +78,14 @@ def test_bcc_is_no_requirement(wheel: Path) -> None:
 
 def test_the_wheel_runs_by_itself(wheel: Path, tmp_path: Path) -> None:
     """In a virtual environment without the repository: it finds its queries and its BPF program."""
-    home = tmp_path / "venv"
-    venv.create(home, with_pip=False)
-    site = next(home.glob("lib/python*/site-packages"))
-    zipfile.ZipFile(wheel).extractall(site)
-    # The requirements come from where the tests run.
-    borrowed = [path for path in sys.path if path.endswith("site-packages")]
-    (site / "borrowed.pth").write_text("\n".join(borrowed) + "\n")
+    python = install(wheel, tmp_path / "venv")
     code = (
         f"import webpf, importlib.resources as r; from {saved_queries.__name__} import names;"
         "print(webpf.__file__, names(), r.files('webpf.bpf').joinpath('process.c').is_file(),"
         "r.files('webpf.bpf').joinpath('include/linux/types.h').is_file())"
     )
-    run = subprocess.run([home / "bin/python", "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
-    assert str(site) in run.stdout
+    run = subprocess.run([python, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert str(tmp_path / "venv") in run.stdout
     assert "lifetimes" in run.stdout
     assert run.stdout.rstrip().endswith("True True")
 

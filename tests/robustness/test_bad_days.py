@@ -328,14 +328,14 @@ def test_no_root(webpf: Webpf, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def hidden(place: Path, tmp_path: Path, *arguments: str, instead: str = "") -> subprocess.CompletedProcess[str]:
-    """Calls webpf in a mount namespace where an empty folder, or a Python package with this code, hides this path."""
+def hidden(places: list[Path], tmp_path: Path, *arguments: str, instead: str = "") -> subprocess.CompletedProcess[str]:
+    """Calls webpf where empty folders hide these paths. instead: code of a Python package in the last of them."""
     possible = subprocess.run(["unshare", "--mount", "true"], capture_output=True, text=True, check=False)
     if possible.returncode != 0:
         pytest.skip(f"no mount namespace to be had here: {possible.stderr.strip()}")
-    script = f"mount -t tmpfs none {shlex.quote(str(place))} && "
+    script = "".join(f"mount -t tmpfs -o mode=755 none {shlex.quote(str(place))} && " for place in places)
     if instead:
-        script += f"echo {shlex.quote(instead)} > {shlex.quote(str(place))}/__init__.py && "
+        script += f"echo {shlex.quote(instead)} > {shlex.quote(str(places[-1]))}/__init__.py && "
     script += f"exec {shlex.join([*webpf_command(), *arguments])}"
     return subprocess.run(
         ["unshare", "--mount", "sh", "-c", script],
@@ -346,10 +346,14 @@ def hidden(place: Path, tmp_path: Path, *arguments: str, instead: str = "") -> s
 @is_root
 @pytest.mark.kernel
 def test_no_btf(tmp_path: Path) -> None:
-    one_line(hidden(btf.VMLINUX.parent, tmp_path, "record", "--duration", "1"), 69, "no BTF", "CONFIG_DEBUG_INFO_BTF")
-    doctor = hidden(btf.VMLINUX.parent, tmp_path, "doctor")
+    btf_folder = [btf.VMLINUX.parent]
+    one_line(hidden(btf_folder, tmp_path, "record", "--duration", "1"), 69, "no BTF", "CONFIG_DEBUG_INFO_BTF")
+    doctor = hidden(btf_folder, tmp_path, "doctor")
     assert doctor.returncode == 69
     assert "MISSING  BTF" in doctor.stdout
+
+
+CACHES = Path("/var/cache")
 
 
 def bcc_folder() -> Path:
@@ -362,17 +366,56 @@ def bcc_folder() -> Path:
 
 @is_root
 @pytest.mark.kernel
-def test_no_bcc(tmp_path: Path) -> None:
-    answer = hidden(bcc_folder(), tmp_path, "record", "--duration", "1")
+def test_no_bcc_and_nothing_compiled(tmp_path: Path) -> None:
+    places = [CACHES, bcc_folder()]
+    answer = hidden(places, tmp_path, "record", "--duration", "1")
     one_line(answer, 69, "BCC is not installed", bcc_loader.install_hint())
-    assert "BCC not installed" in hidden(bcc_folder(), tmp_path, "--version").stdout.splitlines()
+    assert list(tmp_path.iterdir()) == []
+    assert "BCC not installed" in hidden(places, tmp_path, "--version").stdout.splitlines()
+    doctor = hidden(places, tmp_path, "doctor")
+    assert (doctor.returncode, "MISSING  BCC" in doctor.stdout) == (69, True)
+    one_line(hidden(places, tmp_path, "compile", "-o", "x"), 69, "BCC is not installed", bcc_loader.install_hint())
+    assert list(tmp_path.iterdir()) == []
+
+
+@is_root
+@pytest.mark.kernel
+def test_no_bcc_but_programs_in_the_cache(webpf: Webpf, tmp_path: Path, query: Query) -> None:
+    """It records; and doctor says that nothing is missing."""
+    assert webpf("record", "--dry-run").returncode == 0  # they are there from now on
+    places = [bcc_folder()]
+    answer = hidden(places, tmp_path, "record", "--", "sh", "-c", "exit 3")
+    assert answer.returncode == 3, answer.stderr
+    assert query("SELECT exit_code, execs FROM processes WHERE ppid IS NOT NULL") == [{"exit_code": 3, "execs": 1}]
+    doctor = hidden(places, tmp_path, "doctor")
+    assert doctor.returncode == 0, doctor.stdout
+    assert "ok       BPF object     from the cache /var/cache/webpf/" in doctor.stdout
+    assert "-        BCC            BCC is not installed, and not needed" in doctor.stdout
+
+
+@is_root
+@pytest.mark.kernel
+def test_a_cache_that_can_not_be_written(tmp_path: Path) -> None:
+    """It compiles each time; --verbose says why."""
+    script = (
+        f"mount -t tmpfs -o mode=755 none {CACHES} && mount -o remount,ro {CACHES} &&"
+        f" exec {shlex.join([*webpf_command(), '--verbose', 'record', '--duration', '0.3'])}"
+    )
+    answer = subprocess.run(
+        ["unshare", "--mount", "sh", "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert answer.returncode == 0, answer.stderr
+    assert "complete, no event was lost" in answer.stderr
+    assert "the cache /var/cache/webpf can't be written: Read-only file system" in answer.stderr
+    assert re.search(r"the BPF programs are from BCC \S+, compiled now", answer.stderr)
 
 
 @is_root
 @pytest.mark.kernel
 def test_the_bcc_from_pypi(tmp_path: Path) -> None:
     """This package has the same name, but no class BPF."""
-    answer = hidden(bcc_folder(), tmp_path, "record", "--duration", "1", instead="from .lattice import Lattice")
+    places = [CACHES, bcc_folder()]
+    answer = hidden(places, tmp_path, "record", "--duration", "1", instead="from .lattice import Lattice")
     one_line(answer, 69, "another project that is called bcc too", "pip uninstall bcc", bcc_loader.install_hint())
 
 
@@ -382,7 +425,8 @@ def test_an_installed_impostor_is_ignored(webpf: Webpf, tmp_path: Path) -> None:
     impostor = tmp_path / "site" / "bcc"
     impostor.mkdir(parents=True)
     (impostor / "__init__.py").write_text("raise ImportError('the crystal lattice')\n")
-    assert webpf("record", "--dry-run", env={"PYTHONPATH": str(impostor.parent)}).returncode == 0
+    answer = webpf("compile", "-o", tmp_path / "x.bpf", env={"PYTHONPATH": str(impostor.parent)})
+    assert (answer.returncode, answer.stderr.count("\n")) == (0, 1), answer.stderr
 
 
 @pytest.mark.kernel

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import signal
+import struct
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +15,9 @@ from fates import Query, run_program
 from support import PROJECT, Recorder, wait_until
 
 from webpf.analysis import saved_queries
-from webpf.kernel.probe import TRACEPOINTS, Probe
+from webpf.host import cpus
+from webpf.kernel.bpf_source import FIRST_PROGRAMS
+from webpf.kernel.probe import Probe
 from webpf.model.events import Exec, Exit, Fork, Free
 
 pytestmark = pytest.mark.kernel
@@ -87,11 +89,10 @@ def test_second_programs(first_are_skipped: bool) -> None:
     probe = Probe(0, interruptible=True)
     try:
         if first_are_skipped:
-            counts = probe._bpf[b"counts"]
-            for kind, tracepoint in enumerate(TRACEPOINTS):
-                probe._bpf.detach_raw_tracepoint(tracepoint.encode())
-                under_way = counts[ctypes.c_int(3 * len(TRACEPOINTS) + kind)]
-                counts[ctypes.c_int(3 * len(TRACEPOINTS) + kind)] = type(under_way)(*[1] * len(under_way))
+            probe._programs.detach(FIRST_PROGRAMS)
+            for kind in range(len(FIRST_PROGRAMS)):
+                under_way = struct.pack("=I", 3 * len(FIRST_PROGRAMS) + kind)
+                probe._programs.set_value("counts", under_way, struct.pack("=Q", 1) * cpus.possible())
         pids = [run_program("/bin/true").pid for _ in range(20)]
         assert own_events(probe, set(pids)) == [(kind, pid) for pid in pids for kind in (Fork, Exec, Exit)]
         assert probe.counts().lost == (0, 0, 0, 0)

@@ -19,6 +19,8 @@ _DESCRIPTION = (
 )
 _VARIABLES = {
     "WEBPF_DB": "The recording file, unless the command line names one. Default: webpf.db in the current folder.",
+    "WEBPF_PROGRAM": "The file with the compiled BPF programs, unless --program names one. Ignored under sudo.",
+    "XDG_CACHE_HOME": "The folder of the cache of users other than root. Default: ~/.cache.",
     "COLUMNS": "The width of tables and trees. Default: the width of the terminal.",
     "NO_COLOR": "If it is set and not empty, webpf writes no colours.",
     "BROWSER": "The program that browse opens its page with.",
@@ -27,6 +29,7 @@ _VARIABLES = {
 _FILES = {
     "webpf.db": "The recording file: SQLite, with one row for each process. docs/schema.md describes its tables.",
     "webpf.db-wal, webpf.db-shm": "SQLite's log of the recording file, while it is written.",
+    "/var/cache/webpf": "The compiled BPF programs and the offsets of this kernel; ~/.cache/webpf for other users.",
     "/sys/kernel/btf/vmlinux": "The kernel's type information (BTF), with the offsets of its fields.",
 }
 _WIDTH = 78  # columns of the source
