@@ -23,7 +23,7 @@ COMMITS = {
     "schema-4-kept-short": "f95902a",
     "schema-4-begun": "1eff136",
     "schema-4-known-machine": "ac9a103",
-    "schema-4": "HEAD",
+    "schema-4": "8416d7a",
 }
 """Name of a file, and the last commit of a webpf that makes such."""
 

@@ -31,7 +31,7 @@ _NUMBERS = {outcome: number for number, outcome in enumerate(OUTCOMES)}
 Row: TypeAlias = dict[str, Any]
 
 # The end of a lost process isn't known. Its bar says so, even if its status is known.
-_OUTCOME = "CASE WHEN state = 'lost' THEN 'lost' ELSE outcome!(processes) END"
+_OUTCOME = "CASE WHEN state = 'lost' THEN 'lost' ELSE outcome END"
 _LAST = "last_ns!(processes, :now_ns)"
 # The index that serves this condition begins with start_ns and end_ns.
 _IN_WINDOW = f"""recording_id = :recording AND is_counted!(processes) AND start_ns <= :to_ns

@@ -9,7 +9,7 @@ import socket
 import sqlite3
 from collections.abc import Sequence
 
-from ..host import liveness, procfs
+from ..host import clock, liveness, machine_id, procfs
 from ..model.host_description import HostDescription
 from ..version import __version__
 from . import supervisor
@@ -21,12 +21,14 @@ def describe_this_host(clock_offset: int, command: Sequence[str], bcc_version: s
     clock_offset: ns from boot time to Unix time. command: the recorder's command line, after redaction.
     bcc_version: version of the BCC that compiled the BPF programs, here or elsewhere.
     """
+    zone, utc_offset_s = clock.local_zone()
     supervised = supervisor.current()
     pid = supervised.pid if supervised else os.getpid()
     stat = procfs.read_stat(pid)
     assert stat is not None
     return HostDescription(
         host=socket.gethostname(),
+        machine_id=machine_id.hashed(),
         boot_id=liveness.boot_id(),
         kernel=platform.release(),
         machine=platform.machine(),
@@ -35,8 +37,10 @@ def describe_this_host(clock_offset: int, command: Sequence[str], bcc_version: s
         recorder_pid=pid,
         recorder_start_ns=stat.start_ns,
         clock_offset_ns=clock_offset,
+        zone=zone,
+        utc_offset_s=utc_offset_s,
         webpf_version=__version__,
-        bcc_version=bcc_version,
+        compiler=None if bcc_version is None else f"BCC {bcc_version}",
         python_version=platform.python_version(),
         sqlite_version=sqlite3.sqlite_version,
     )

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from ..host import clock
 from ..model.event_source import Counts
 from ..model.events import KERNEL_KINDS, Event, decode_exact, to_storable
 from ..model.stream_metadata import CgroupPath, DirectoryPath, Head, StreamCounts
@@ -39,8 +38,8 @@ class LineWriter:
         """Prints the first line. options: as in `recordings.options`."""
         host = machine.describe_host()
         # In the form in which a recording file stores them.
-        host = replace(host, host=to_storable(host.host), command=to_storable(host.command))
-        self._printer.print([Head(machine.started_ns, host, options, *clock.local_zone())])
+        texts = {name: to_storable(getattr(host, name)) for name in ("host", "command", "zone")}
+        self._printer.print([Head(machine.started_ns, replace(host, **texts), options)])
 
     def print_events(self, events: Sequence[Event]) -> None:
         """Prints events. Must get all events of the session, in order."""

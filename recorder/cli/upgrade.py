@@ -57,5 +57,4 @@ def before_writing(db: Path, quiet: bool = False) -> None:
 def _done(file: Path, before: int) -> str:
     from ..storage.file_check import SCHEMA_VERSION
 
-    former = f"schema {before}" if before < SCHEMA_VERSION else f"an early form of schema {before}"
-    return f"{file} is upgraded from {former} to schema {SCHEMA_VERSION}"
+    return f"{file} is upgraded from schema {before} to schema {SCHEMA_VERSION}"

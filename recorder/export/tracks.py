@@ -25,7 +25,7 @@ _ARGS_CHARACTERS = 4096  # of the command line in a slice's arguments
 # Columns that the slice itself shows, or that mean little outside of the file.
 _LEFT_OUT = {
     "id", "recording_id", "parent_id", "start_ns", "end_ns", "lifetime_ns", "comm", "argv", "argv_bytes", "execs",
-    "status", "cgroup_id", "end_ppid", "kernel",
+    "status", "outcome", "cgroup_id", "end_ppid", "kernel",
 }  # fmt: skip
 _SHOWN = tuple(column.name for column in data_dictionary.columns("processes") if column.name not in _LEFT_OUT)
 ARGUMENTS = (*_SHOWN, "row")
@@ -64,7 +64,7 @@ def read_slices(
     """
     lanes: dict[str, list[tuple[int, int]]] = {}  # by track: a heap of (the time from which a lane is free, the lane)
     last = -1
-    sql = f"""SELECT comm, start_ns, end_ns, {_COLUMNS}, id, argv, outcome!(processes) FROM processes
+    sql = f"""SELECT comm, start_ns, end_ns, {_COLUMNS}, id, argv, outcome FROM processes
         WHERE recording_id = ? AND is_counted!(processes) ORDER BY start_ns, id"""
     rows = connection.execute(expand(sql), [recording])
     for comm, start_ns, end_ns, *values, argv, outcome in report_rows(

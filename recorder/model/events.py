@@ -145,8 +145,8 @@ ALL_KINDS = (
     Kind("exec", Exec, "programs", "X", "sched_process_exec"),
     Kind("exit", Exit, "exits", "E", "sched_process_exit"),
     Kind("free", Free, "frees", "R", "sched_process_free"),
-    Kind("found", Seen, "found", "A"),
-    Kind("missing", Vanished, "missing", "G"),
+    Kind("snapshot", Seen, "snapshot", "A"),
+    Kind("vanished", Vanished, "vanished", "G"),
 )
 KERNEL_KINDS = tuple(kind for kind in ALL_KINDS if kind.tracepoint is not None)
 """The kinds that the kernel reports. All counts by kind are in this order, also in bpf/process.c."""

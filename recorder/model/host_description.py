@@ -13,6 +13,7 @@ class HostDescription:
     """
 
     host: str | None = None
+    machine_id: str | None = None
     boot_id: str | None = None
     kernel: str | None = None
     machine: str | None = None
@@ -21,7 +22,9 @@ class HostDescription:
     recorder_pid: int | None = None
     recorder_start_ns: int | None = None
     clock_offset_ns: int | None = None
+    zone: str | None = None
+    utc_offset_s: int | None = None
     webpf_version: str | None = None
-    bcc_version: str | None = None
+    compiler: str | None = None
     python_version: str | None = None
     sqlite_version: str | None = None

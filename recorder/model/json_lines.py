@@ -19,6 +19,7 @@ Line: TypeAlias = Event | Note
 
 _TYPES: dict[str, type[Line]] = {**{kind.letter: kind.type for kind in ALL_KINDS}, **NOTE_LETTERS}
 _LETTERS = {type: letter for letter, type in _TYPES.items()}
+_BCC = "BCC "  # what begins HostDescription.compiler
 _INTEGER_LIMIT = 1 << 63  # SQLite can't store this number or larger ones
 
 
@@ -34,7 +35,9 @@ def encode(line: Line) -> dict[str, Any]:
     head: dict[str, Any] = {"event": _LETTERS[type(line)]}
     head |= {name: fields.pop(name) for name in ("pid", "comm") if name in fields}
     if isinstance(line, Head):
-        fields = {"started_ns": line.started_ns, **asdict(fields.pop("host")), **fields}
+        host = asdict(fields.pop("host"))
+        host["bcc_version"] = (host["compiler"] or "").partition(_BCC)[2] or None  # streams had only this at first
+        fields = {"started_ns": line.started_ns, **host, **fields}
     if isinstance(line, Exec | Seen) and line.argv is not None and line.argv_bytes is not None:
         head["args"] = argv.quote(line.argv, line.argv_bytes)
         fields["argv"] = base64.b64encode(line.argv).decode()
@@ -63,6 +66,8 @@ def decode(line: dict[str, Any]) -> Line:
     try:
         kind = _TYPES[line["event"]]
         if kind is Head:
+            if isinstance(line.get("bcc_version"), str):
+                line = {"compiler": _BCC + line["bcc_version"]} | line
             host = HostDescription(**_read_fields(HostDescription, line))
             return Head(**_read_fields(Head, line | {"host": host}))
         return kind(**_read_fields(kind, line))

@@ -11,15 +11,12 @@ from .host_description import HostDescription
 class Head(NamedTuple):
     """The first line: the machine and the options. The processes that were alive at the start follow it.
 
-    started_ns: Unix ns when the BPF programs were attached. zone: name of the machine's time zone, if it is known.
-    options: as in `recordings.options`.
+    started_ns: Unix ns when the BPF programs were attached. options: as in `recordings.options`.
     """
 
     started_ns: int
     host: HostDescription
     options: Mapping[str, Any]
-    zone: str | None = None
-    utc_offset_s: int | None = None
 
 
 class CgroupPath(NamedTuple):

@@ -7,6 +7,7 @@ them. No table has the name of a saved query (so `programs`, not `execs`): Datas
 from __future__ import annotations
 
 from ..model.events import ALL_KINDS
+from . import ddl_small
 
 _RECORDINGS = """
 -- One row for each recording.
@@ -19,6 +20,7 @@ CREATE TABLE recordings (
     updated_ns INTEGER NOT NULL,     -- Unix ns up to which all events are in the file
     ended_ns INTEGER,                -- Unix ns when webpf stopped reading events; NULL in progress, or if interrupted
     host TEXT,                       -- host name; NULL, as all about the machine, if made from a stream that lacks it
+    machine_id TEXT,                 -- of /etc/machine-id, hashed for webpf: the same in all recordings of a machine
     boot_id TEXT,                    -- /proc/sys/kernel/random/boot_id; pids and start times belong to this boot
     kernel TEXT,                     -- kernel release
     machine TEXT,                    -- processor architecture
@@ -28,8 +30,14 @@ CREATE TABLE recordings (
     recorder_pid INTEGER,            -- the recorder's own pid
     recorder_start_ns INTEGER,       -- start of the recorder: ns since boot, rounded down to 10 ms
     clock_offset_ns INTEGER,         -- Unix time = the kernel's time since boot + this offset
+    zone TEXT,                       -- time zone of the machine, such as `Europe/Berlin`; NULL: unknown
+    utc_offset_s INTEGER,            -- seconds that its local time was ahead of UTC at the start; NULL: unknown
+    run_group TEXT,                  -- id that all runs of a repeated command share; NULL: not one of several runs
+    run INTEGER,                     -- number of the run, from 1
+    chain INTEGER,                   -- number of the first recording of its chain; NULL: not a segment of a chain
+    segment INTEGER,                 -- position in the chain, from 1
     webpf_version TEXT,
-    bcc_version TEXT,
+    compiler TEXT,                   -- what compiled the BPF programs, such as `BCC 0.26.0`; NULL: unknown
     python_version TEXT,
     sqlite_version TEXT,
     forks_attempted INTEGER,         -- events of this kind that the kernel had to report; up to 1 s old while recording
@@ -73,6 +81,9 @@ CREATE TABLE processes (
                                      -- NULL if a signal ended it
     signal INTEGER GENERATED ALWAYS AS (nullif(status & 127, 0)) VIRTUAL,  -- the signal that ended it; NULL: none
     core_dumped INTEGER GENERATED ALWAYS AS (status >> 7 & 1) VIRTUAL,  -- 1: it dumped core
+    outcome TEXT GENERATED ALWAYS AS (CASE
+        WHEN status & 127 THEN 'signalled' WHEN status <> 0 THEN 'failed' WHEN state = 'exited' THEN 'ok' ELSE state
+        END) VIRTUAL,                -- how it ended: ok, failed (exit code) or signalled; or its state: running, lost
     uid INTEGER,                     -- real user id, the latest known: from its exit, latest exec or fork
     cgroup_id INTEGER,               -- id of its cgroup (v2), the latest known; see cgroup_paths
     cpu_ns INTEGER,                  -- CPU time of all its threads, without children, as from wait4()
@@ -157,9 +168,9 @@ CREATE TABLE frees (
 ) STRICT
 """
 
-_FOUND = """
+_SNAPSHOT = """
 -- Raw events: processes in /proc when the recording began (with filters also later), and at its end if they changed.
-CREATE TABLE found (
+CREATE TABLE snapshot (
     id INTEGER PRIMARY KEY,
     recording_id INTEGER NOT NULL REFERENCES recordings (id),
     process_id INTEGER NOT NULL REFERENCES processes (id),
@@ -179,58 +190,15 @@ CREATE TABLE found (
 ) STRICT
 """
 
-_MISSING = """
+_VANISHED = """
 -- Raw events: processes whose exit was not seen, and that were not in /proc when the recording ended.
-CREATE TABLE missing (
+CREATE TABLE vanished (
     id INTEGER PRIMARY KEY,
     recording_id INTEGER NOT NULL REFERENCES recordings (id),
     process_id INTEGER NOT NULL REFERENCES processes (id),
     time_ns INTEGER NOT NULL,
     pid INTEGER NOT NULL,
     start_ns INTEGER NOT NULL
-) STRICT
-"""
-
-_CGROUPS = """
--- Paths of the cgroups (containers, services) in which processes ran.
-CREATE TABLE cgroup_paths (
-    recording_id INTEGER NOT NULL REFERENCES recordings (id),
-    cgroup_id INTEGER NOT NULL,      -- id in the cgroup v2 hierarchy
-    path ANY,                        -- a BLOB if it is not UTF-8; NULL: it was removed before it could be looked up
-    PRIMARY KEY (recording_id, cgroup_id)
-) STRICT, WITHOUT ROWID
-"""
-
-DIRECTORIES = """
--- Paths of the directories in which programs started, as far as they could be looked up in time.
-CREATE TABLE working_directories (
-    recording_id INTEGER NOT NULL REFERENCES recordings (id),
-    device INTEGER NOT NULL,         -- programs.cwd_device
-    inode INTEGER NOT NULL,          -- programs.cwd_inode
-    path ANY NOT NULL,               -- a BLOB if it is not UTF-8
-    PRIMARY KEY (recording_id, device, inode)
-) STRICT, WITHOUT ROWID
-"""
-
-INCIDENTS = """
--- Times when the file could not be written, while the recording went on.
-CREATE TABLE incidents (
-    recording_id INTEGER NOT NULL REFERENCES recordings (id),
-    from_ns INTEGER NOT NULL,        -- Unix ns of the first write that failed
-    until_ns INTEGER NOT NULL,       -- Unix ns of the first write that succeeded after it
-    kind TEXT NOT NULL,              -- locked, full (no room), slow (the disk didn't respond), failed (other errors)
-    detail TEXT NOT NULL,            -- the process that held the lock, or SQLite's message
-    lost INTEGER NOT NULL,           -- events that were lost meanwhile; recordings.lost includes them
-    PRIMARY KEY (recording_id, from_ns)
-) STRICT, WITHOUT ROWID
-"""
-
-_EVENT_BLOCKS = """
--- Blocks of event ids, each of one recording, so that several recorders can write to a file at the same time.
-CREATE TABLE fact_blocks (
-    first_id INTEGER PRIMARY KEY,
-    size INTEGER NOT NULL,           -- how many ids, starting at first_id
-    recording_id INTEGER NOT NULL REFERENCES recordings (id)
 ) STRICT
 """
 
@@ -242,7 +210,6 @@ CREATE VIEW events AS
 )
 
 TABLES = (
-    _RECORDINGS, _PROCESSES, _FORKS, _PROGRAMS, _EXITS, _FREES, _FOUND, _MISSING, _CGROUPS, DIRECTORIES,
-    INCIDENTS, _EVENT_BLOCKS, _EVENTS,
+    _RECORDINGS, _PROCESSES, _FORKS, _PROGRAMS, _EXITS, _FREES, _SNAPSHOT, _VANISHED, *ddl_small.TABLES, _EVENTS,
 )  # fmt: skip
 """The statements that create all tables, and the view of all events."""

@@ -20,7 +20,7 @@ from ..model import argv
 
 # These are here and not in schema.py, because that imports sqlite3 and these checks must be quick.
 APPLICATION_ID = 0x77625046  # "wbPF": marks an SQLite database as a recording file
-SCHEMA_VERSION = 4  # PRAGMA user_version; incremented with each change of the tables
+SCHEMA_VERSION = 5  # PRAGMA user_version; incremented with each change of the tables
 
 _MAX_PATH_BYTES = 504  # MAX_PATHNAME in SQLite's os_unix.c, minus the suffixes of the files beside the database
 _MAGIC = b"SQLite format 3\0"
@@ -176,9 +176,9 @@ def _open(path: Path) -> tuple[int, bool]:
 
 
 def older_schema_error(path: Path, version: int) -> DataError:
-    """Returns the error for a file of an older schema, or of an unfinished form of the current one."""
-    current = f"this is schema {SCHEMA_VERSION}" if version < SCHEMA_VERSION else "but before that schema was complete"
-    return DataError(f"{path} was made by webpf's schema {version}, {current}", f"webpf upgrade {argv.file_word(path)}")
+    """Returns the error for a file of an older schema."""
+    message = f"{path} was made by webpf's schema {version}, this is schema {SCHEMA_VERSION}"
+    return DataError(message, f"webpf upgrade {argv.file_word(path)}")
 
 
 def _check_header(path: Path, accepts_older: bool) -> None:

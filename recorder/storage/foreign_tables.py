@@ -7,8 +7,8 @@ from pathlib import Path
 
 from ..errors import DataError
 
-_OBSOLETE = ("_sqlite_migrations", "processes_of_recording")
-"""Tables and indexes that earlier versions of webpf made, and this one doesn't need."""
+_OBSOLETE = ("_sqlite_migrations", "processes_of_recording", "found", "missing")
+"""Tables and indexes that earlier versions of webpf made, and this one doesn't have under this name."""
 
 _KINDS = ("table", "index", "view", "trigger")
 """The order of creation. Triggers come last, so that copying rows doesn't run them."""

@@ -16,6 +16,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
+from ..model import cgroup_place
 from ..model.event_source import Counts
 from ..model.events import KERNEL_KINDS, decode_exact
 from ..model.process import RUNNING, Process
@@ -189,8 +190,9 @@ class RecordingWriter:
 
     def write_cgroups(self, paths: Mapping[int, str | bytes | None]) -> None:
         """Adds cgroups: id -> path."""
-        rows = [(self.id, number, path and decode_exact(os.fsencode(path))) for number, path in paths.items()]
-        self._add("INSERT OR IGNORE INTO cgroup_paths VALUES (?, ?, ?)", rows)
+        exact = {number: path and decode_exact(os.fsencode(path)) for number, path in paths.items()}
+        rows = [(self.id, number, path, *cgroup_place.parse(path)) for number, path in exact.items()]
+        self._add("INSERT OR IGNORE INTO cgroup_paths VALUES (?, ?, ?, ?, ?, ?)", rows)
 
     def write_directories(self, paths: Mapping[tuple[int, int], str | bytes]) -> None:
         """Adds working directories: (device, inode) -> path."""

@@ -13,9 +13,9 @@ from pathlib import Path
 from ..errors import DataError
 from ..host import file_owner
 from ..model import argv
-from . import file_check, schema_version
+from . import file_check, older_schemas
 from .file_check import APPLICATION_ID
-from .schema_check import TRIGGERS, find_problems, read_version, schema_columns
+from .schema_check import TRIGGERS, find_problems, read_version
 
 FAILURES = (sqlite3.Error, ArithmeticError, AttributeError, LookupError, MemoryError, TypeError, ValueError)
 """Exceptions that invalid values in a file can cause in the code that reads them."""
@@ -53,9 +53,9 @@ def check(connection: sqlite3.Connection, path: Path, accepts_older: bool = Fals
         log = argv.file_word(Path(f"{path}{file_owner.SIDE_FILE_SUFFIXES[0]}"))
         raise DataError(f"{path} can't be read: the log beside it belongs to another database", f"mv {log} {log}.away")
     for kind, name in connection.execute(_NOT_TABLES):
-        if name.lower() in schema_columns():
+        if name.lower() in older_schemas.table_names():
             raise DataError(f"{path} is not as webpf makes it: {name} is a {kind} and not a table", _verify(path))
-    if not accepts_older and schema_version.is_older(connection):
+    if not accepts_older and older_schemas.is_older(connection):
         raise file_check.older_schema_error(path, read_version(connection))
 
 

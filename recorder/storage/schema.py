@@ -20,6 +20,8 @@ def create(connection: sqlite3.Connection) -> None:
     """Creates the tables in an empty file. Does nothing in a file that has tables."""
     if _is_made(connection):
         return
+    # Free pages can then be given back to the file system. It can't be switched on later without a VACUUM.
+    connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
     connection.execute("BEGIN IMMEDIATE")  # two recorders may start on the same new file
     with connection:
         if _is_made(connection):

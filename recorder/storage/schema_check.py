@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 from ..model.events import GREATEST
 from .ddl import TABLES
@@ -26,8 +26,12 @@ class Column(NamedTuple):
     is_required: bool
 
 
+Tables: TypeAlias = Mapping[str, Mapping[str, Column]]
+"""The columns of each table, by name."""
+
+
 @cache
-def schema_columns() -> dict[str, dict[str, Column]]:
+def schema_columns() -> Tables:
     """Returns the columns of each table in order, as this version creates them."""
     connection = sqlite3.connect(":memory:")
     for statement in TABLES:
@@ -44,10 +48,10 @@ def schema_columns() -> dict[str, dict[str, Column]]:
     return found
 
 
-def _existing_columns(connection: sqlite3.Connection, table: str) -> list[str]:
+def _existing_columns(connection: sqlite3.Connection, table: str, tables: Tables | None = None) -> list[str]:
     """Returns those of webpf's columns that a table in the file has, in order."""
     found = {row[1] for row in connection.execute(f"PRAGMA table_xinfo({table})")}
-    return [name for name in schema_columns()[table] if name in found]
+    return [name for name in (tables or schema_columns())[table] if name in found]
 
 
 def find_problems(connection: sqlite3.Connection, in_strict: bool = True) -> Iterator[str]:
@@ -63,25 +67,28 @@ def find_problems(connection: sqlite3.Connection, in_strict: bool = True) -> Ite
     yield from find_id_problems(connection)
 
 
-def find_damage(connection: sqlite3.Connection, optional: Collection[str] = ()) -> Iterator[str]:
-    """Yields the problems that keep rebuild or upgrade from writing the file anew. optional: see missing_columns()."""
+def find_damage(connection: sqlite3.Connection, tables: Tables | None = None) -> Iterator[str]:
+    """Yields the problems that keep rebuild or upgrade from writing the file anew.
+
+    tables: those of an older schema, if the file has that.
+    """
+    tables = tables or schema_columns()
     [(message,)] = connection.execute("PRAGMA integrity_check(1)")
     if message != "ok":
         yield f"SQLite: {message}"
-    yield from missing_columns(connection, optional)
-    yield from find_wrong_values(connection, in_strict=False)
-    yield from find_id_problems(connection)
+    yield from missing_columns(connection, tables)
+    yield from find_wrong_values(connection, in_strict=False, tables=tables)
+    yield from find_id_problems(connection, tables)
     yield from find_dangling_references(connection, "recordings")
 
 
-def missing_columns(connection: sqlite3.Connection, optional: Collection[str] = ()) -> Iterator[str]:
-    """Yields a message for each missing table or column. optional: `table` or `table.column` that may be missing."""
-    for table, wanted in schema_columns().items():
-        found = _existing_columns(connection, table)
+def missing_columns(connection: sqlite3.Connection, tables: Tables | None = None) -> Iterator[str]:
+    """Yields a message for each missing table or column. tables: see find_damage()."""
+    for table, wanted in (tables or schema_columns()).items():
+        found = _existing_columns(connection, table, tables)
         if found:
-            missing = [name for name in wanted if name not in found and f"{table}.{name}" not in optional]
-            yield from (f"schema: {table} has no column {name}" for name in missing)
-        elif table not in optional:
+            yield from (f"schema: {table} has no column {name}" for name in wanted if name not in found)
+        else:
             yield f"schema: there is no table {table}"
 
 
@@ -108,28 +115,27 @@ def _strict(connection: sqlite3.Connection) -> set[str]:
     return {row[1] for row in connection.execute("PRAGMA table_list") if row[0] == "main" and row[5]}
 
 
-def find_wrong_values(connection: sqlite3.Connection, in_strict: bool) -> Iterator[str]:
+def find_wrong_values(connection: sqlite3.Connection, in_strict: bool, tables: Tables | None = None) -> Iterator[str]:
     """Yields a message for each column with values of another type, or with NULL where none is allowed.
 
     in_strict: check all columns of STRICT tables; otherwise only those of type ANY, as SQLite's integrity check covers
-    the others.
+    the others. tables: see find_damage().
     """
     strict = set() if in_strict else _strict(connection)
-    for table, known in schema_columns().items():
-        names = _existing_columns(connection, table)
+    for table, known in (tables or schema_columns()).items():
+        names = _existing_columns(connection, table, tables)
         if table in strict and table != "recordings":  # it has few rows, so it is always checked
             names = [name for name in names if known[name].type == "ANY"]
-        yield from _wrong_values_of(connection, table, names)
+        yield from _wrong_values_of(connection, table, {name: known[name] for name in names})
 
 
-def _wrong_values_of(connection: sqlite3.Connection, table: str, names: list[str]) -> Iterator[str]:
-    if not names:
+def _wrong_values_of(connection: sqlite3.Connection, table: str, columns: Mapping[str, Column]) -> Iterator[str]:
+    if not columns:
         return
-    wrong = [_is_wrong(name, schema_columns()[table][name]) for name in names]
+    wrong = [_is_wrong(name, column) for name, column in columns.items()]
     counts = connection.execute(f"SELECT {', '.join(f'total({each})' for each in wrong)} FROM {table}").fetchone()
-    for name, count in zip(names, counts, strict=True):
+    for (name, column), count in zip(columns.items(), counts, strict=True):
         if count:
-            column = schema_columns()[table][name]
             reasons = ["neither text nor bytes" if column.type == "ANY" else f"not of the type {column.type}"]
             reasons += ["NULL"] * column.is_required + ["an impossible time"] * name.endswith("_ns")
             yield f"values: {int(count):,} of {table}.{name} are {', or '.join(reasons)}"
@@ -165,10 +171,10 @@ def find_dangling_references(connection: sqlite3.Connection, only: str | None = 
         yield f"row {row} of {table} refers to a row of {target} that doesn't exist"
 
 
-def find_id_problems(connection: sqlite3.Connection) -> Iterator[str]:
-    """Yields the tables that have impossible ids. Valid event ids count up from 1."""
-    for table, known in schema_columns().items():
-        if "id" in known and "id" in _existing_columns(connection, table):
+def find_id_problems(connection: sqlite3.Connection, tables: Tables | None = None) -> Iterator[str]:
+    """Yields the tables that have impossible ids. Valid event ids count up from 1. tables: see find_damage()."""
+    for table in tables or schema_columns():
+        if "id" in _existing_columns(connection, table, tables):
             sql = f"SELECT (SELECT min(id) FROM {table}), (SELECT max(id) FROM {table})"
             first, last = connection.execute(sql).fetchone()
             if first is not None and not 0 < first <= last <= GREATEST:

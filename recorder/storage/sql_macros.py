@@ -90,18 +90,6 @@ MACROS = {
             "({p}.kernel IS NOT 1 OR {shows_kernel})",
         ),
         Macro(
-            "outcome",
-            ("p",),
-            "how a process p ended: ok, failed (by its exit code) or signalled; or its state: running or lost",
-            """\
-CASE
-    WHEN {p}.status & 127 THEN 'signalled'
-    WHEN {p}.status <> 0 THEN 'failed'
-    WHEN {p}.state = 'exited' THEN 'ok'
-    ELSE {p}.state
-END""",
-        ),
-        Macro(
             "last_ns",
             ("p", "until_ns"),
             "where the bar of a process p ends: its end; the second argument if it is running; its start if it is lost",

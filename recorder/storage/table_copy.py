@@ -16,6 +16,7 @@ TABLES_BY_ID = ("processes", *(kind.table for kind in ALL_KINDS))
 TABLES = ("recordings", *TABLES_BY_ID, "cgroup_paths", "working_directories", "incidents", "fact_blocks")
 """All tables."""
 
+NO_NAMES: Mapping[str, str] = {}
 _STEP = 50_000  # rows
 
 
@@ -33,25 +34,33 @@ class CopyProgress:
         self._progress.report(self._done, self._total)
 
 
-def count_rows(connection: sqlite3.Connection) -> int:
-    """Returns how many rows the largest tables of a file have."""
-    return sum(int(connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]) for table in TABLES_BY_ID)
+def count_rows(connection: sqlite3.Connection, old_names: Mapping[str, str] = NO_NAMES) -> int:
+    """Returns how many rows the largest tables of a file have. old_names: of tables that the file names differently."""
+    names = (old_names.get(table, table) for table in TABLES_BY_ID)
+    return sum(int(connection.execute(f"SELECT count(*) FROM {name}").fetchone()[0]) for name in names)
 
 
 def copy_table(
-    connection: sqlite3.Connection, path: Path, table: str, values: Mapping[str, str], progress: CopyProgress
+    connection: sqlite3.Connection,
+    path: Path,
+    table: str,
+    values: Mapping[str, str],
+    progress: CopyProgress,
+    old_names: Mapping[str, str] = NO_NAMES,
 ) -> None:
     """Copies a table. path: the source file, for messages.
 
-    values: for each column of the new table, an SQL expression over the columns of the source.
+    values: for each column of the new table, an SQL expression over the columns of the source. old_names: of tables
+    that the source names differently.
     Raises DataError for rows that belong to no recording, and sqlite3.Error.
     """
-    insert = f"INSERT INTO main.{table} ({', '.join(values)}) SELECT {', '.join(values.values())} FROM source.{table}"
+    old = old_names.get(table, table)
+    insert = f"INSERT INTO main.{table} ({', '.join(values)}) SELECT {', '.join(values.values())} FROM source.{old}"
     if table not in TABLES_BY_ID:
         connection.execute(f"{insert} ORDER BY 1")
         return
     # Copy _STEP rows at a time. There may be gaps of any size between ids.
-    step = f"SELECT max(id), count(*) FROM (SELECT id FROM source.{table} WHERE id > ? ORDER BY id LIMIT {_STEP})"
+    step = f"SELECT max(id), count(*) FROM (SELECT id FROM source.{old} WHERE id > ? ORDER BY id LIMIT {_STEP})"
     has_recording = "recording_id IN (SELECT id FROM source.recordings)"
     after = 0
     while (found := connection.execute(step, [after]).fetchone())[1]:
@@ -61,7 +70,7 @@ def copy_table(
             f"{insert} WHERE id > ? AND id <= ? AND {has_recording} ORDER BY id", [after, last]
         )
         if inserted.rowcount != rows:
-            raise safe_open.damage_error(path, f"rows of {table} belong to no recording")
+            raise safe_open.damage_error(path, f"rows of {old} belong to no recording")
         progress.add(rows)
         after = last
 

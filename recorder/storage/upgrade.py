@@ -1,7 +1,7 @@
 """Upgrades a file of an older schema: writes a new file with the same rows, and replaces the old file.
 
-What an older file lacks is unknown (NULL), so the tables are copied column by column. If a later schema stores a value
-elsewhere, _values() gets SQL for it, and tables that no older file has are filled before the others.
+What an older file lacks is unknown (NULL), so the tables are copied column by column. older_schemas.py has what an
+older file stores differently.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from ..host.invocation import retry_at_home
 from ..model import argv
 from ..model.recording import GOING_ON
 from ..progress import NO_PROGRESS, Progress
-from . import atomic_file, file_check, foreign_tables, reader, safe_open, schema_check, schema_version, table_copy
+from . import atomic_file, file_check, foreign_tables, older_schemas, reader, safe_open, schema_check, table_copy
 
 MAX_AUTOMATIC_BYTES = 100 << 20
 """Recorders upgrade files up to this size without asking; it takes a second or two."""
@@ -86,12 +86,11 @@ def older_version(path: Path) -> int | None:
     """
     with reader.reading(path, accepts_older=True) as connection:
         version = schema_check.read_version(connection)
-        if schema_version.is_older(connection):
+        if older_schemas.is_older(connection):
             return version
-        problems = (
-            schema_check.missing_columns(connection) if version > 0 else iter([f"its schema version is {version}"])
-        )
-        for problem in problems:
+        if version < 1:
+            raise safe_open.damage_error(path, f"its schema version is {version}")
+        for problem in schema_check.missing_columns(connection):
             raise safe_open.damage_error(path, problem)
     return None
 
@@ -118,10 +117,10 @@ def _inspect(path: Path, progress: Progress) -> tuple[int, int]:
             if recording.status == GOING_ON:
                 message = f"recording {recording.id} of {path} goes on (pid {recording.recorder_pid})"
                 raise UsageError(f"{message}: upgrade the file when it has ended")
-        for problem in schema_check.find_damage(connection, schema_version.optional_columns(version)):
+        for problem in schema_check.find_damage(connection, older_schemas.tables_of(version)):
             raise DataError(f"{path} is damaged: {problem}; it is unchanged")
         foreign_tables.check(connection, path)
-        return version, table_copy.count_rows(connection)
+        return version, table_copy.count_rows(connection, older_schemas.OLD_NAMES)
 
 
 @contextlib.contextmanager
@@ -174,23 +173,19 @@ def _write(temporary: Path, source: Path, rows: int, progress: Progress) -> None
     try:
         connection.execute("PRAGMA journal_mode = DELETE")  # no log: no other process reads the file yet
         connection.execute("PRAGMA trusted_schema = OFF")
+        older_schemas.add_functions(connection)
         connection.execute("ATTACH ? AS source", [f"{source.absolute().as_uri()}?mode=ro"])
         with connection:
             connection.execute("BEGIN")
-            copied = table_copy.CopyProgress(progress, rows)
+            copied, old_names = table_copy.CopyProgress(progress, rows), older_schemas.OLD_NAMES
             for table in table_copy.TABLES:
-                values = _values(connection, table)
+                existing = table_copy.stored_columns(connection, "source", old_names.get(table, table))
+                values = older_schemas.values(table, existing)
                 if values:
-                    table_copy.copy_table(connection, source, table, values, copied)
+                    table_copy.copy_table(connection, source, table, values, copied, old_names)
             foreign_tables.copy(connection)
         connection.execute("DETACH source")
     except sqlite3.Error as error:
         raise _failure(source, source, error) from error
     finally:
         file.close()
-
-
-def _values(connection: sqlite3.Connection, table: str) -> dict[str, str]:
-    """Returns SQL for the value of each column of the current schema that the source has too."""
-    existing = set(table_copy.stored_columns(connection, "source", table))
-    return {name: name for name in table_copy.stored_columns(connection, "main", table) if name in existing}

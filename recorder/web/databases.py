@@ -20,7 +20,7 @@ from weakref import WeakKeyDictionary
 from datasette.database import Database, QueryInterrupted
 from datasette.utils import sqlite3
 
-from ..storage import data_dictionary, file_check, schema_check, schema_version
+from ..storage import data_dictionary, file_check, older_schemas, schema_check
 
 Error = sqlite3.Error
 """SQLite's error class, from the module that Datasette uses; that isn't always Python's own sqlite3."""
@@ -164,7 +164,7 @@ def _check(database: Any, path: Path) -> State:
     try:
         with connect(database) as connection:
             connection.execute("PRAGMA busy_timeout = 0")
-            if schema_version.is_older(connection):
+            if older_schemas.is_older(connection):
                 return State.OLDER
             return State.RECORDING if _has_tables(connection) else State.OTHER
     except Error as error:

@@ -192,7 +192,7 @@ def test_unchanged_processes_have_no_further_event(start_recorder: Start, query:
         recorder.end()
         sleep.kill()
     later = query(
-        "SELECT f.pid, p.kernel FROM found AS f JOIN processes AS p ON p.id = f.process_id WHERE f.id <> p.id"
+        "SELECT f.pid, p.kernel FROM snapshot AS f JOIN processes AS p ON p.id = f.process_id WHERE f.id <> p.id"
     )
     assert pid in {row["pid"] for row in later}
     assert sleep.pid not in {row["pid"] for row in later}

@@ -200,7 +200,7 @@ def test_a_secret_never_reaches_the_file(
     assert b"(?<=password" not in content, "the patterns are secrets too"
     [process] = query(row, pid, os.getpid())
     [program] = query("SELECT * FROM programs WHERE process_id = ?", process["id"])
-    [found] = query("SELECT * FROM found WHERE pid = ?", holder.pid)
+    [found] = query("SELECT * FROM snapshot WHERE pid = ?", holder.pid)
     [recording] = query("SELECT command, options FROM recordings")
     recorded = json.loads(recording["options"])
     assert process["comm"] == "sh"
@@ -212,7 +212,7 @@ def test_a_secret_never_reaches_the_file(
         assert process["args"] is None
         assert query("SELECT 1 FROM processes WHERE args IS NOT NULL OR argv IS NOT NULL") == []
         assert query("SELECT 1 FROM programs WHERE argv IS NOT NULL") == []
-        assert query("SELECT 1 FROM found WHERE argv IS NOT NULL") == []
+        assert query("SELECT 1 FROM snapshot WHERE argv IS NOT NULL") == []
         assert "--" not in recording["command"]
     else:
         assert process["args"].replace("'", "") == f"/bin/sh -c : {args}"

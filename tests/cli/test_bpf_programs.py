@@ -89,8 +89,8 @@ def test_recording_with_it(way: str, program: Path, tmp_path: Path) -> None:
     connection = sqlite3.connect(tmp_path / "webpf.db")
     rows = connection.execute("SELECT exit_code, args FROM processes WHERE pid = ?", [child.pid]).fetchall()
     assert rows == [(7, "/bin/sh -c 'exit 7'")]
-    [(version,)] = connection.execute("SELECT bcc_version FROM recordings").fetchall()
-    assert version == bcc_loader.find().version
+    [(version,)] = connection.execute("SELECT compiler FROM recordings").fetchall()
+    assert version == f"BCC {bcc_loader.find().version}"
 
 
 def test_streaming_and_trying_with_it(program: Path, webpf: Webpf) -> None:

@@ -168,11 +168,12 @@ def test_another_line_is_refused(line: bytes) -> None:
 PATH = st.binary(max_size=20).map(events.decode_exact)
 TEXT = st.none() | st.text(max_size=9)
 HOSTS = st.builds(
-    HostDescription, TEXT, TEXT, TEXT, TEXT, st.none() | U32, TEXT, st.none() | U32, st.none() | NS, st.none() | NS
-)
+    HostDescription, host=TEXT, machine_id=TEXT, boot_id=TEXT, cpus=st.none() | U32, command=TEXT,
+    clock_offset_ns=st.none() | NS, zone=TEXT, utc_offset_s=st.none() | st.integers(-86400, 86400), compiler=TEXT,
+)  # fmt: skip
 OPTIONS = st.dictionaries(st.text(max_size=5), st.none() | st.text(max_size=5) | U32 | st.lists(U32, max_size=2))
 NOTES = st.one_of(
-    st.builds(Head, NS, HOSTS, OPTIONS, TEXT, st.none() | st.integers(-86400, 86400)),
+    st.builds(Head, NS, HOSTS, OPTIONS),
     st.builds(CgroupPath, NS, st.none() | PATH),
     st.builds(DirectoryPath, NS, NS, PATH),
     st.builds(StreamCounts, NS, st.none() | NS, *[U32] * 8),
@@ -190,9 +191,28 @@ def test_what_is_no_event_comes_back_as_it_was(note: Head | CgroupPath | Directo
 
 
 def test_a_head_is_flat() -> None:
-    line = json_lines.encode(Head(5, HostDescription(host="here", cpus=2), {"redact": 1}, "Europe/Berlin", 7200))
+    host = HostDescription(host="here", cpus=2, zone="Europe/Berlin", utc_offset_s=7200)
+    line = json_lines.encode(Head(5, host, {"redact": 1}))
     assert (line["event"], line["started_ns"], line["host"], line["cpus"]) == ("H", 5, "here", 2)
     assert (line["zone"], line["utc_offset_s"], line["options"]) == ("Europe/Berlin", 7200, {"redact": 1})
+
+
+@pytest.mark.parametrize(
+    ("given", "compiler", "bcc_version"),
+    [
+        ({"bcc_version": "0.26.0"}, "BCC 0.26.0", "0.26.0"),  # as older versions print it
+        ({"bcc_version": "0.26.0", "compiler": "BCC 0.26.0"}, "BCC 0.26.0", "0.26.0"),
+        ({"bcc_version": None, "compiler": "clang 19"}, "clang 19", None),
+        ({}, None, None),
+    ],
+)
+def test_the_compiler_in_a_head(given: dict[str, str], compiler: str | None, bcc_version: str | None) -> None:
+    line = {"event": "H", "started_ns": 5, "options": {}} | given
+    head = json_lines.decode(line)
+    assert isinstance(head, Head)
+    assert head.host.compiler == compiler
+    again = json_lines.encode(head)
+    assert (again["compiler"], again["bcc_version"]) == (compiler, bcc_version)
 
 
 @pytest.mark.parametrize(

@@ -136,7 +136,8 @@ def test_running_shows_the_path_of_the_cgroup_in_this_recording(db: Path) -> Non
     with sqlite3.connect(db) as connection:
         connection.execute("DELETE FROM cgroup_paths")
         connection.executemany(
-            "INSERT INTO cgroup_paths VALUES (?, 1, ?)", [(1, "/system.slice/a"), (second, "/system.slice/b")]
+            "INSERT INTO cgroup_paths (recording_id, cgroup_id, path) VALUES (?, 1, ?)",
+            [(1, "/system.slice/a"), (second, "/system.slice/b")],
         )
     connection.close()
     assert picked(run(db, "running", recording="1"), "cgroup") == [("/system.slice/a",)] * 2

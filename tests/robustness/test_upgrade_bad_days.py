@@ -18,6 +18,7 @@ import pytest
 from support import NOBODY, as_nobody, let_others_in, wait_until, webpf_command
 
 from webpf.errors import CannotCreate
+from webpf.storage.file_check import SCHEMA_VERSION
 from webpf.storage.upgrade import upgrade
 from webpf.storage.verify import verify
 
@@ -86,7 +87,7 @@ def names(folder: Path) -> list[str]:
 
 def assert_complete(path: Path) -> None:
     """Checks that the file is current, sound, and the only file in its folder."""
-    assert version(path) == 4
+    assert version(path) == SCHEMA_VERSION
     assert names(path.parent) == [path.name]
     assert next(verify(path)).problems == ()
 
@@ -104,7 +105,7 @@ def test_kill_9_in_the_middle(mib: int, large: Path, folder: Path) -> None:
     # SQLite may have files beside it.
     [left] = {re.sub("-(journal|wal|shm)$", "", name) for name in names(folder)} - {"old.db"}
     assert left.startswith(".webpf-")
-    assert start(path).communicate()[1] == f"webpf: {path} is upgraded from schema 3 to schema 4\n"
+    assert start(path).communicate()[1] == f"webpf: {path} is upgraded from schema 3 to schema 5\n"
     assert names(folder) == ["old.db"]
     with closing(sqlite3.connect(path)) as connection:
         assert connection.execute("SELECT count(*) FROM processes").fetchone() == (MANY + 30,)
@@ -247,12 +248,12 @@ def test_two_at_once(large: Path, folder: Path) -> None:
     path = Path(shutil.copyfile(large, folder / "old.db"))
     both = [start(path) for _ in range(2)]
     ended = [(process.communicate()[1].removeprefix(f"webpf: {path} is "), process.returncode) for process in both]
-    upgraded = ("upgraded from schema 3 to schema 4\n", 0)
+    upgraded = ("upgraded from schema 3 to schema 5\n", 0)
     assert upgraded in ended
     ended.remove(upgraded)
     [(said, code)] = ended
     pids = [process.pid for process in both]
-    assert (said, code) == ("current already (schema 4)\n", 0) or (
+    assert (said, code) == ("current already (schema 5)\n", 0) or (
         code == 74 and any(said.startswith(f"open, by pid {pid} (") for pid in pids)
     )
     assert_complete(path)
@@ -277,6 +278,6 @@ def test_only_unlocked_temporary_files_are_removed(large: Path, folder: Path) ->
     (folder / ".webpf-settings").touch()
     processes = [start(path) for path in paths]
     for process in processes:
-        assert process.communicate()[1].endswith("is upgraded from schema 3 to schema 4\n")
+        assert process.communicate()[1].endswith("is upgraded from schema 3 to schema 5\n")
     assert names(folder) == [".webpf-settings", "0.db", "1.db", "2.db"]
-    assert [version(path) for path in paths] == [4, 4, 4]
+    assert [version(path) for path in paths] == [SCHEMA_VERSION] * 3

@@ -60,7 +60,7 @@ def test_the_file_has_the_exact_bytes(db: Path) -> None:
         (1, "blob", ODD), (100, "blob", ODD), (101, "text", WIDE),
     ]  # fmt: skip
     assert rows(db, "SELECT filename FROM programs ORDER BY id") == [(ODD,), (WIDE,), (ODD,), (WIDE,)]
-    assert rows(db, "SELECT typeof(filename), filename FROM found") == [("blob", ODD)]
+    assert rows(db, "SELECT typeof(filename), filename FROM snapshot") == [("blob", ODD)]
 
 
 @pytest.mark.parametrize(

@@ -81,7 +81,7 @@ def test_a_start_that_is_known_from_a_child_is_the_same(tmp_path: Path) -> None:
         "UPDATE forks SET process_id = 12345",
         "UPDATE frees SET process_id = NULL",
         "UPDATE frees SET process_id = 1",
-        "UPDATE missing SET process_id = 1",
+        "UPDATE vanished SET process_id = 1",
         "INSERT INTO processes (id, recording_id, pid, start_ns, state) VALUES (999999, 1, 5, 0, 'running')",
     ],
 )

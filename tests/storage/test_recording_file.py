@@ -6,6 +6,7 @@ import os
 import sqlite3
 import stat
 from collections.abc import Callable
+from contextlib import closing
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from webpf.host import liveness, procfs
 from webpf.model.event_source import Counts, MemorySource
 from webpf.model.events import Event
 from webpf.model.pairing import Pairing
-from webpf.model.process import Process
+from webpf.model.process import EXITED, RUNNING, Process
 from webpf.storage.columns import make_event_rows
 from webpf.storage.file_check import APPLICATION_ID, SCHEMA_VERSION
 from webpf.storage.recording_file import RecordingFile
@@ -96,7 +97,7 @@ def test_events_are_written_unchanged(path: Path, query: Query) -> None:
             "status": 256, "cpu_ns": 500_000,
         }
     ]  # fmt: skip
-    assert query("SELECT * FROM missing") == [
+    assert query("SELECT * FROM vanished") == [
         {"id": 7, "recording_id": 1, "process_id": 4, "time_ns": at(6), "pid": 101, "start_ns": at(3)}
     ]
 
@@ -105,13 +106,13 @@ def test_the_view_has_all_events_in_order(path: Path, query: Query) -> None:
     make_recording(path, ONE_OF_EACH)
     rows = query("SELECT id, kind, pid, process_id FROM events ORDER BY id")
     assert [tuple(row.values()) for row in rows] == [
-        (1, "found", 1, 1),
+        (1, "snapshot", 1, 1),
         (2, "fork", 100, 2),
         (3, "exec", 100, 2),
         (4, "fork", 101, 4),
         (5, "exit", 100, 2),
         (6, "free", 100, 2),
-        (7, "missing", 101, 4),
+        (7, "vanished", 101, 4),
     ]
 
 
@@ -122,8 +123,8 @@ def test_a_row_of_a_process(path: Path, query: Query) -> None:
             "id": 2, "recording_id": 1, "pid": 100, "ppid": 1, "parent_id": 1, "start_ns": at(1), "end_ns": at(4),
             "lifetime_ns": 3 * MS, "state": "exited", "comm": "echo", "filename": "/bin/echo",
             "args": "/bin/echo 'a b' …[36 bytes cut]", "argv": b"/bin/echo\0a b\0", "argv_bytes": 50, "execs": 1,
-            "status": 256, "exit_code": 1, "signal": None, "core_dumped": 0, "uid": 1000, "cgroup_id": 1,
-            "cpu_ns": 500_000, "max_rss_kib": 2000, "end_ppid": 1, "kernel": 0,
+            "status": 256, "exit_code": 1, "signal": None, "core_dumped": 0, "outcome": "failed", "uid": 1000,
+            "cgroup_id": 1, "cpu_ns": 500_000, "max_rss_kib": 2000, "end_ppid": 1, "kernel": 0,
         }
     ]  # fmt: skip
 
@@ -167,30 +168,38 @@ def test_many_rows_at_once_keep_their_order(path: Path, query: Query, batch: int
 
 
 @pytest.mark.parametrize(
-    ("status", "exit_code", "signal", "core_dumped"),
+    ("status", "exit_code", "signal", "core_dumped", "outcome"),
     [
-        (None, None, None, None),
-        (0, 0, None, 0),
-        (1 << 8, 1, None, 0),
-        (7 << 8, 7, None, 0),
-        (255 << 8, 255, None, 0),
-        (9, None, 9, 0),
-        (15, None, 15, 0),
-        (11 | 128, None, 11, 1),
-        (64, None, 64, 0),
-        (6 | 128, None, 6, 1),
+        (None, None, None, None, "running"),
+        (0, 0, None, 0, "ok"),
+        (1 << 8, 1, None, 0, "failed"),
+        (7 << 8, 7, None, 0, "failed"),
+        (255 << 8, 255, None, 0, "failed"),
+        (9, None, 9, 0, "signalled"),
+        (15, None, 15, 0, "signalled"),
+        (11 | 128, None, 11, 1, "signalled"),
+        (64, None, 64, 0, "signalled"),
+        (6 | 128, None, 6, 1, "signalled"),
     ],
 )
 def test_columns_derived_from_the_status(
-    path: Path, query: Query, status: int | None, exit_code: int | None, signal: int | None, core_dumped: int | None
+    path: Path,
+    query: Query,
+    status: int | None,
+    exit_code: int | None,
+    signal: int | None,
+    core_dumped: int | None,
+    outcome: str,
 ) -> None:
     file = RecordingFile(path)
     writer = file.begin(recording_values())
+    ended = process(1, status)
+    ended.state = RUNNING if status is None else EXITED
     with file.db.atomic():
-        writer.write_processes([process(1, status)])
+        writer.write_processes([ended])
     file.close()
-    assert query("SELECT exit_code, signal, core_dumped FROM processes") == [
-        {"exit_code": exit_code, "signal": signal, "core_dumped": core_dumped}
+    assert query("SELECT exit_code, signal, core_dumped, outcome FROM processes") == [
+        {"exit_code": exit_code, "signal": signal, "core_dumped": core_dumped, "outcome": outcome}
     ]
     if status is not None:
         assert os.WIFEXITED(status) == (exit_code is not None)
@@ -256,15 +265,17 @@ def test_cgroups(path: Path, query: Query) -> None:
     first, second = file.begin(recording_values()), file.begin(recording_values())
     first.write_cgroups({1: "/", 77: "/system.slice/a", 78: None})
     first.write_cgroups({})
-    first.write_cgroups({77: "/another", 79: "/b"})
+    first.write_cgroups({77: "/another", 79: "/b", 80: f"/system.slice/docker-{'a1' * 32}.scope", 81: b"/\xff.service"})
     second.write_cgroups({77: "/of the second"})
     file.close()
     assert [tuple(row.values()) for row in query("SELECT * FROM cgroup_paths ORDER BY 1, 2")] == [
-        (1, 1, "/"),
-        (1, 77, "/system.slice/a"),
-        (1, 78, None),
-        (1, 79, "/b"),
-        (2, 77, "/of the second"),
+        (1, 1, "/", None, None, None),
+        (1, 77, "/system.slice/a", None, None, None),
+        (1, 78, None, None, None, None),
+        (1, 79, "/b", None, None, None),
+        (1, 80, f"/system.slice/docker-{'a1' * 32}.scope", f"docker-{'a1' * 32}.scope", "a1" * 32, None),
+        (1, 81, b"/\xff.service", None, None, None),
+        (2, 77, "/of the second", None, None, None),
     ]
 
 
@@ -585,3 +596,23 @@ def test_an_interrupted_recording_keeps_what_was_committed(path: Path, query: Qu
         {"status": "interrupted", "ended_ns": None, "updated_ns": at(7)}
     ]
     assert query("SELECT count(*) AS n FROM events") == [{"n": 7}]
+
+
+def test_the_outcome_of_a_lost_process(path: Path, query: Query) -> None:
+    """Without its exit event, the status from its free event is known, or nothing."""
+    make_recording(path, [fork(100, 1), free(100, 1, 2, status=256), fork(101, 3), vanished(101, 3, 4)])
+    assert query("SELECT state, outcome FROM processes ORDER BY id") == [
+        {"state": "lost", "outcome": "failed"},
+        {"state": "lost", "outcome": "lost"},
+    ]
+
+
+def test_free_pages_of_a_new_file_can_be_given_back(path: Path) -> None:
+    make_recording(path, [fork(100 + number, number) for number in range(2000)])
+    before = path.stat().st_size
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("PRAGMA auto_vacuum").fetchone() == (2,)  # incremental
+        connection.execute("DELETE FROM forks")
+        connection.commit()
+        connection.executescript("PRAGMA incremental_vacuum")  # execute() stops after one page
+    assert path.stat().st_size < before * 0.7

@@ -26,6 +26,8 @@ Webpf = Callable[..., "subprocess.CompletedProcess[str]"]
 
 OBSOLETE = {"_sqlite_migrations", "processes_of_recording"}
 """A table and an index that older versions created and this version doesn't."""
+RENAMED = {"found": "snapshot", "missing": "vanished", "recordings.bcc_version": "compiler"}
+"""Tables and columns of older schemas that the current one has under another name."""
 READERS = {
     "query": "query lifetimes --db old.db",
     "report": "report old.db",
@@ -77,6 +79,20 @@ def columns_of(path: Path) -> dict[str, list[str]]:
     }
 
 
+def current(table: str, columns: list[str]) -> tuple[str, list[str]]:
+    """Returns the name of a table of an older file, and of its columns, in the current schema."""
+    return RENAMED.get(table, table), [RENAMED.get(f"{table}.{name}", name) for name in columns]
+
+
+def expected(table: str, columns: list[str], rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    """Returns the rows of an older table, each value followed by its storage class, as they are in a current file."""
+    at = columns.index("bcc_version") * 2 if table == "recordings" else -1
+    if table == "events":
+        kind = columns.index("kind") * 2
+        return [(*row[:kind], RENAMED.get(row[kind], row[kind]), *row[kind + 1 :]) for row in rows]
+    return rows if at < 0 else [(*row[:at], f"BCC {row[at]}", *row[at + 1 :]) for row in rows]
+
+
 def one_line(ended: subprocess.CompletedProcess[str], code: int, *words: str) -> None:
     """Checks the exit code and the one line on stderr."""
     assert (ended.returncode, ended.stdout, len(ended.stderr.splitlines())) == (code, "", 1), ended
@@ -91,12 +107,14 @@ def test_all_rows_are_unchanged(name: str, webpf: Webpf, tmp_path: Path) -> None
     before = content(path, columns)
     assert len(before["programs"]) >= 10
     assert {"forks", "exits", "frees", "found", "cgroup_paths", "recordings", "events"} <= before.keys()
-    one_line(webpf("upgrade", "old.db"), 0, "webpf: old.db is upgraded from", f"schema {number}", "to schema 4")
-    assert content(path, columns) == before
+    one_line(webpf("upgrade", "old.db"), 0, "webpf: old.db is upgraded from", f"schema {number}", "to schema 5")
+    after = content(path, dict(current(*each) for each in columns.items()))
+    for table, names in columns.items():
+        assert after[current(table, names)[0]] == expected(table, names, before[table]), table
     make_recording(tmp_path / "new.db", [fork(100, 1)])
     assert columns_of(path) == columns_of(tmp_path / "new.db")
     schema = "SELECT type, name, sql FROM sqlite_schema ORDER BY name"
-    for sql in (schema, "PRAGMA user_version", "PRAGMA application_id"):
+    for sql in (schema, "PRAGMA user_version", "PRAGMA application_id", "PRAGMA auto_vacuum"):
         assert rows(path, sql) == rows(tmp_path / "new.db", sql)
     assert rows(path, "PRAGMA integrity_check") == [("ok",)]
     assert [finding.problems for finding in verify(path)] == [()] * (1 + len(before["recordings"]))
@@ -106,16 +124,35 @@ def test_all_rows_are_unchanged(name: str, webpf: Webpf, tmp_path: Path) -> None
 
 def test_there_is_a_file_of_each_schema() -> None:
     found = {rows(old_files.FOLDER / f"{name}.db", "PRAGMA user_version")[0][0] for name in old_files.OLDER}
-    assert found == set(range(1, SCHEMA_VERSION + 1))
+    assert found == set(range(1, SCHEMA_VERSION))
     assert all(path.stat().st_size <= 100 << 10 for path in old_files.FOLDER.glob("*.db"))
 
 
 def test_a_current_file_is_unchanged(webpf: Webpf, tmp_path: Path) -> None:
-    path = old_files.copy(old_files.CURRENT, tmp_path / "new.db")
+    path = tmp_path / "new.db"
+    make_recording(path, [fork(100, 1)])
     before = (path.read_bytes(), path.stat().st_ino, path.stat().st_mtime_ns)
-    one_line(webpf("upgrade", "new.db"), 0, "new.db is current already (schema 4)")
+    one_line(webpf("upgrade", "new.db"), 0, "new.db is current already (schema 5)")
     assert (path.read_bytes(), path.stat().st_ino, path.stat().st_mtime_ns) == before
-    assert [finding.problems for finding in verify(path)] == [()] * 3
+    assert [finding.problems for finding in verify(path)] == [()] * 2
+
+
+def test_the_unit_of_a_cgroup_is_known_after_the_upgrade(tmp_path: Path) -> None:
+    old = old_files.copy("schema-4", tmp_path / "old.db")
+    path = "/kubepods.slice/kubepods-pod{0}_1111_2222_3333_444444444444.slice/cri-containerd-{1}.scope"
+    path = path.format("0123abcd", "5e" * 32)
+    execute(
+        old,
+        f"INSERT INTO cgroup_paths VALUES (1, -7, '{path}'), (1, -8, x'2fff2f612e73657276696365'), (1, -9, NULL)",
+    )
+    upgrade(old)
+    found = rows(old, "SELECT cgroup_id, unit, container, pod FROM cgroup_paths WHERE cgroup_id < 0 ORDER BY 1")
+    pod = "0123abcd-1111-2222-3333-444444444444"
+    assert found == [
+        (-9, None, None, None),
+        (-8, "a.service", None, None),
+        (-7, f"cri-containerd-{'5e' * 32}.scope", "5e" * 32, pod),
+    ]
 
 
 @pytest.mark.parametrize("name", ["schema-1", "schema-4-begun"])
@@ -124,8 +161,7 @@ def test_readers_refuse_an_older_file(reader: str, name: str, webpf: Webpf, tmp_
     path = old_files.copy(name, tmp_path / "old.db")
     make_recording(tmp_path / "new.db", [fork(100, 1)])
     before, number = path.read_bytes(), rows(path, "PRAGMA user_version")[0][0]
-    said = "this is schema 4" if number < SCHEMA_VERSION else "but before that schema was complete"
-    words = f"old.db was made by webpf's schema {number}, {said}; try: ", "webpf upgrade old.db\n"
+    words = f"old.db was made by webpf's schema {number}, this is schema 5; try: ", "webpf upgrade old.db\n"
     one_line(webpf(*READERS[reader].split()), 65, *words)
     assert path.read_bytes() == before
     assert sorted(each.name for each in tmp_path.iterdir()) == ["new.db", "old.db"]
@@ -133,7 +169,7 @@ def test_readers_refuse_an_older_file(reader: str, name: str, webpf: Webpf, tmp_
 
 def test_a_new_file_at_another_path(old: Path, webpf: Webpf, tmp_path: Path) -> None:
     before = old.read_bytes()
-    one_line(webpf("upgrade", "old.db", "-o", "new.db"), 0, "new.db is old.db, upgraded from schema 3 to schema 4")
+    one_line(webpf("upgrade", "old.db", "-o", "new.db"), 0, "new.db is old.db, upgraded from schema 3 to schema 5")
     assert old.read_bytes() == before
     assert [finding.problems for finding in verify(tmp_path / "new.db")] == [()] * 3
     one_line(webpf("upgrade", "old.db", "-o", "new.db"), 64, "--force replaces it")
@@ -148,7 +184,7 @@ def test_objects_of_users_are_kept(old: Path) -> None:
         'INSERT INTO "my notes" (id, "a ""text""") VALUES (7, \'seven\'), (9, NULL)',
         "CREATE TABLE log (pid INTEGER)",
         "CREATE INDEX my_pids ON processes (pid)",
-        "CREATE VIEW failed AS SELECT * FROM processes WHERE exit_code",
+        "CREATE VIEW failed AS SELECT id, comm, exit_code FROM processes WHERE exit_code",
         "CREATE TRIGGER counted AFTER INSERT ON processes BEGIN INSERT INTO log VALUES (new.pid); END",
     )
     sql = "SELECT name, sql FROM sqlite_schema WHERE name IN ('my notes', 'log', 'my_pids', 'failed', 'counted')"
@@ -314,7 +350,7 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
 
 def test_a_writer_refuses_an_older_file(old: Path) -> None:
     before = old.read_bytes()
-    with pytest.raises(DataError, match="schema 3, this is schema 4"):
+    with pytest.raises(DataError, match="schema 3, this is schema 5"):
         RecordingFile(old)
     assert old.read_bytes() == before
 
@@ -326,7 +362,7 @@ def test_rebuild_upgrades_first(old: Path, webpf: Webpf) -> None:
     assert (ended.returncode, ended.stderr.splitlines()) == (
         0,
         [
-            "webpf: old.db is upgraded from schema 3 to schema 4",
+            "webpf: old.db is upgraded from schema 3 to schema 5",
             "webpf: recording 1: 14 processes rebuilt",
             "webpf: recording 2: 16 processes rebuilt",
         ],
@@ -354,7 +390,7 @@ def test_a_recorder_upgrades_first(name: str, webpf: Webpf, tmp_path: Path) -> N
 def test_a_recorder_does_not_upgrade_a_large_file(old: Path, webpf: Webpf) -> None:
     os.truncate(old, MAX_AUTOMATIC_BYTES + 1)  # SQLite relies on the number of pages in the header
     before = old.stat()
-    words = "old.db was made by webpf's schema 3, this is schema 4; with 100 MiB", "; try: ", "webpf upgrade old.db\n"
+    words = "old.db was made by webpf's schema 3, this is schema 5; with 100 MiB", "; try: ", "webpf upgrade old.db\n"
     one_line(webpf("record", "--db", "old.db", "--", "true"), 65, *words)
     one_line(webpf("record", "--db", "old.db", "--duration", "1"), 65, *words)
     one_line(webpf("rebuild", "--db", "old.db"), 65, *words)

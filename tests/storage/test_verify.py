@@ -89,7 +89,7 @@ def test_every_problem_is_reported(statement: str, reason: str, db: Path, webpf:
 def test_a_rebuild_repairs_the_pairing(db: Path, webpf: Webpf) -> None:
     change(db, "UPDATE processes SET comm = 'other'", "DELETE FROM processes WHERE id = 10")
     change(
-        db, "UPDATE missing SET process_id = 1", "UPDATE exits SET process_id = 1", "UPDATE forks SET process_id = 1"
+        db, "UPDATE vanished SET process_id = 1", "UPDATE exits SET process_id = 1", "UPDATE forks SET process_id = 1"
     )
     answer = webpf("verify", db)
     assert answer.returncode == 65

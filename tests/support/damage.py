@@ -213,8 +213,8 @@ OTHERS: dict[str, dict[str, object]] = {
     },
     "exits": {"time_ns": b"x"},
     "frees": {"cpu_ns": "x"},
-    "found": {"argv": "init"},
-    "missing": {"pid": "x"},
+    "snapshot": {"argv": "init"},
+    "vanished": {"pid": "x"},
     "cgroup_paths": {"path": b"\xff"},
     "fact_blocks": {"size": "x", "recording_id": 1.5},
     "processes": {"recording_id": "x"},
@@ -252,14 +252,14 @@ DAMAGES: dict[str, Damage] = {
     ),
     "column that is no text": lambda path: _edit_schema(
         path,
-        "CAST(replace(sql, 'bcc_version TEXT', CAST(x'22fffe2220' AS TEXT) || 'TEXT') AS TEXT)",
+        "CAST(replace(sql, 'compiler TEXT', CAST(x'22fffe2220' AS TEXT) || 'TEXT') AS TEXT)",
         "name = 'recordings'",
     ),
     "not strict": loose,
     "no strict and text": partial(set_value, table="exits", column="status", value="x"),
     **{
         f"{table} missing": _sql("PRAGMA foreign_keys = OFF", f"DROP TABLE {table}")
-        for table in ("recordings", "processes", "programs", "forks", "missing", "cgroup_paths", "fact_blocks")
+        for table in ("recordings", "processes", "programs", "forks", "vanished", "cgroup_paths", "fact_blocks")
     },
     "no index": _sql("DROP INDEX processes_by_time", "DROP INDEX programs_of_process"),
     "no events view": _sql("DROP VIEW events"),

@@ -10,8 +10,7 @@ from pathlib import Path
 from support import PROJECT
 
 FOLDER = PROJECT / "tests" / "storage" / "old_files"
-CURRENT = "schema-4"
-OLDER = sorted(path.stem for path in FOLDER.glob("*.db") if path.stem != CURRENT)
+OLDER = sorted(path.stem for path in FOLDER.glob("*.db"))
 """Names of the files that need an upgrade."""
 
 

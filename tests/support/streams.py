@@ -16,10 +16,12 @@ from webpf.model.json_lines import Line
 from webpf.model.stream_metadata import Head, StreamCounts
 
 ELSEWHERE = HostDescription(
-    "elsewhere", "11111111-2222-3333-4444-555555555555", "5.99.0-strange", "mips64", 77, "webpf stream --full", 4711,
-    5_000_000, T0 - 10**15, "0.0.9", "0.99", "3.99.1", "3.99.2",
+    host="elsewhere", machine_id="0123456789abcdef0123456789abcdef", boot_id="11111111-2222-3333-4444-555555555555",
+    kernel="5.99.0-strange", machine="mips64", cpus=77, command="webpf stream --full", recorder_pid=4711,
+    recorder_start_ns=5_000_000, clock_offset_ns=T0 - 10**15, zone="Asia/Kathmandu", utc_offset_s=20700,
+    webpf_version="0.0.9", compiler="BCC 0.99", python_version="3.99.1", sqlite_version="3.99.2",
 )  # fmt: skip
-HEAD = Head(T0, ELSEWHERE, {"of": "machine", "buffer_mib": 32, "redact": 0}, "Asia/Kathmandu", 20700)
+HEAD = Head(T0, ELSEWHERE, {"of": "machine", "buffer_mib": 32, "redact": 0})
 
 
 def counts(attempted: Iterable[int], lost: Iterable[int] = (0,) * 4, end_ms: float | None = 1000) -> StreamCounts:

@@ -269,5 +269,5 @@ def recording_values(name: str = "") -> dict[str, object]:
         "name": name or None, "started_ns": T0, "updated_ns": T0, "host": "testhost", "boot_id": "no boot",
         "kernel": "6.0", "machine": "x86_64", "cpus": 2, "command": "webpf record", "options": {},
         "recorder_pid": 1, "recorder_start_ns": 0, "clock_offset_ns": T0, "webpf_version": "0",
-        "bcc_version": "0", "python_version": "3", "sqlite_version": "3",
+        "compiler": "BCC 0", "python_version": "3", "sqlite_version": "3",
     }  # fmt: skip

@@ -138,7 +138,10 @@ def test_of_the_machine_the_replay_has_what_the_recording_has(start_recorder: St
     resident.kill()
     resident.wait()
     assert replay((tmp_path / "events").read_bytes(), tmp_path / "replayed.db").returncode == 0
-    columns = ("host", "boot_id", "kernel", "machine", "cpus", "webpf_version", "bcc_version", "python_version")
+    columns = (
+        "host", "machine_id", "boot_id", "kernel", "machine", "cpus", "zone", "utc_offset_s", "webpf_version",
+        "compiler", "python_version",
+    )  # fmt: skip
     found = []
     for db in (recorder.db, tmp_path / "replayed.db"):
         with closing(sqlite3.connect(db)) as connection:

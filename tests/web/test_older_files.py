@@ -16,9 +16,9 @@ from support import make_recording, wait_until
 from webpf.storage.upgrade import upgrade
 
 MESSAGES = {
-    "schema-1": "schema-1.db was made by webpf's schema 1, this is schema 4; try: webpf upgrade schema-1.db",
-    "schema-3": "schema-3.db was made by webpf's schema 3, this is schema 4; try: webpf upgrade schema-3.db",
-    "schema-4-begun": "schema-4-begun.db was made by webpf's schema 4, but before that schema was complete;"
+    "schema-1": "schema-1.db was made by webpf's schema 1, this is schema 5; try: webpf upgrade schema-1.db",
+    "schema-3": "schema-3.db was made by webpf's schema 3, this is schema 5; try: webpf upgrade schema-3.db",
+    "schema-4-begun": "schema-4-begun.db was made by webpf's schema 4, this is schema 5;"
     " try: webpf upgrade schema-4-begun.db",
 }
 PAGES = [

@@ -126,5 +126,5 @@ def _about() -> dict[str, Any]:
         "name": None, "started_ns": BEGIN, "updated_ns": BEGIN, "host": "buildserver", "boot_id": "made up",
         "kernel": "6.0", "machine": "x86_64", "cpus": 2, "command": "webpf record", "options": {},
         "recorder_pid": 1, "recorder_start_ns": 0, "clock_offset_ns": BEGIN, "webpf_version": "0",
-        "bcc_version": "0", "python_version": "3", "sqlite_version": "3",
+        "compiler": "BCC 0", "python_version": "3", "sqlite_version": "3",
     }  # fmt: skip

@@ -1,0 +1,52 @@
+"""The tables that have few rows: paths, incidents and blocks of ids. See ddl.py."""
+
+from __future__ import annotations
+
+_CGROUPS = """
+-- Paths of the cgroups (containers, services) in which processes ran.
+CREATE TABLE cgroup_paths (
+    recording_id INTEGER NOT NULL REFERENCES recordings (id),
+    cgroup_id INTEGER NOT NULL,      -- id in the cgroup v2 hierarchy
+    path ANY,                        -- a BLOB if it is not UTF-8; NULL: it was removed before it could be looked up
+    unit TEXT,                       -- from the path: the innermost systemd unit except slices; NULL: none
+    container TEXT,                  -- from the path: id of the innermost container; NULL: none
+    pod TEXT,                        -- from the path: uid of the Kubernetes pod; NULL: none
+    PRIMARY KEY (recording_id, cgroup_id)
+) STRICT, WITHOUT ROWID
+"""
+
+_DIRECTORIES = """
+-- Paths of the directories in which programs started, as far as they could be looked up in time.
+CREATE TABLE working_directories (
+    recording_id INTEGER NOT NULL REFERENCES recordings (id),
+    device INTEGER NOT NULL,         -- programs.cwd_device
+    inode INTEGER NOT NULL,          -- programs.cwd_inode
+    path ANY NOT NULL,               -- a BLOB if it is not UTF-8
+    PRIMARY KEY (recording_id, device, inode)
+) STRICT, WITHOUT ROWID
+"""
+
+_INCIDENTS = """
+-- Times when the file could not be written, while the recording went on.
+CREATE TABLE incidents (
+    recording_id INTEGER NOT NULL REFERENCES recordings (id),
+    from_ns INTEGER NOT NULL,        -- Unix ns of the first write that failed
+    until_ns INTEGER NOT NULL,       -- Unix ns of the first write that succeeded after it
+    kind TEXT NOT NULL,              -- locked, full (no room), slow (the disk didn't respond), failed (other errors)
+    detail TEXT NOT NULL,            -- the process that held the lock, or SQLite's message
+    lost INTEGER NOT NULL,           -- events that were lost meanwhile; recordings.lost includes them
+    PRIMARY KEY (recording_id, from_ns)
+) STRICT, WITHOUT ROWID
+"""
+
+_EVENT_BLOCKS = """
+-- Blocks of event ids, each of one recording, so that several recorders can write to a file at the same time.
+CREATE TABLE fact_blocks (
+    first_id INTEGER PRIMARY KEY,
+    size INTEGER NOT NULL,           -- how many ids, starting at first_id
+    recording_id INTEGER NOT NULL REFERENCES recordings (id)
+) STRICT
+"""
+
+TABLES = (_CGROUPS, _DIRECTORIES, _INCIDENTS, _EVENT_BLOCKS)
+"""The statements that create these tables."""
