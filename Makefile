@@ -34,7 +34,7 @@ BUILD_PACKAGES := $(PACKAGES) gcc g++ make cmake ninja-build strace dpkg-dev deb
 KERNELS ?= own 5.10 6.1 6.12 7.2
 DISTROS ?= bookworm trixie sid
 
-.PHONY: help record install test matrix check format docs wheel screenshots bench bench-command bench-queries builds soak kernels distros clean \
+.PHONY: help record install test matrix check format docs wheel screenshots bench bench-versions bench-command bench-queries builds soak kernels distros clean \
 	packages test-packages compat-packages build-packages
 
 help: ## Show this list
@@ -91,6 +91,9 @@ screenshots: test-packages $(VENV)/installed-dev ## Record a small build, and ta
 
 bench: $(VENV)/installed ## Compare speed with other recorders (needs root, gcc, linux-perf, forkstat, libbpf-tools)
 	$(SUDO) $(BIN)/python -m tools.bench.compare
+
+bench-versions: $(VENV)/installed ## Compare with another version of webpf: make bench-versions OLD=/path/to/its/webpf (needs root, gcc)
+	$(SUDO) $(BIN)/python -m tools.bench.versions $(OLD)
 
 bench-command: build-packages $(VENV)/installed ## Time real builds under webpf record and under strace (by hand: long)
 	$(SUDO) env WEBPF_TOOLS_CACHE="$${WEBPF_TOOLS_CACHE:-}" $(BIN)/python -m tools.bench.command
