@@ -5,7 +5,8 @@
  * No kernel headers are used, and nothing of the machine is known when this is compiled: the object is the same for every
  * kernel, every processor of the same byte order and all options. Numbers that differ are constants, which the loader
  * (recorder/kernel/loader.py) writes into the instructions before the kernel verifies them:
- *   OFF_...               offsets of struct members, from the running kernel's BTF; recorder/kernel/btf.py lists them
+ *   OFF_...               offsets of struct members, from the running kernel's BTF; recorder/kernel/btf.py lists them.
+ *                         ABSENT for a member that this kernel is built without (only for OPTIONAL_OFFSETS)
  *   CGROUP_ANCESTORS_ARE_IDS  1 where struct cgroup stores the ids of its ancestors, 0 where it stores pointers to
  *                         them (since Linux 6.1)
  *   EXIT_HAS_GROUP_DEAD   1 where sched_process_exit has the argument group_dead (since Linux 6.16)
@@ -63,21 +64,35 @@ struct event {
 	union {
 		u64 parent_start; /* fork: when the parent was created */
 		u64 cwd_inode;    /* exec: inode number of the working directory */
+		u64 user;         /* free: CPU time in user mode, in ns */
 	};
-	u64 cgroup;       /* fork, exec: id in the cgroup v2 hierarchy */
+	union {
+		u64 cgroup;    /* fork, exec: id in the cgroup v2 hierarchy */
+		u64 system;    /* free: CPU time in the kernel, in ns */
+	};
 	union {
 		u64 cpu;       /* free: CPU time of all threads, in ns */
 		u64 args_size; /* exec: bytes of argv that follow; 0 and args_total > 0: argv could not be read */
 	};
-	u64 max_rss_kib;  /* exit: peak memory; exec: peak memory of the image before, which the process keeps */
+	union {
+		u64 max_rss_kib; /* exit: peak memory; exec: peak memory of the image before, which the process keeps */
+		u64 read_bytes;  /* free: bytes read from storage, or UNKNOWN */
+	};
 	u32 kind;
 	u32 pid;          /* tgid, in the first pid namespace */
 	union {
 		u32 ppid;      /* fork: the parent; exit: the parent at the end */
 		u32 name_room; /* exec: space for the file name, in bytes; argv begins after it */
+		u32 minor_faults; /* free; this and the next three are at most 2^32 - 1 */
 	};
-	u32 uid;          /* fork, exec, exit */
-	u32 euid;         /* fork, exec */
+	union {
+		u32 uid;       /* fork, exec, exit */
+		u32 major_faults; /* free */
+	};
+	union {
+		u32 euid;      /* fork, exec */
+		u32 voluntary; /* free: context switches in which it waited */
+	};
 	union {
 		u32 status;    /* exit, free: as wait4() reports it */
 		u32 name_size; /* exec: bytes of the file name, with its NUL; 0: it could not be read */
@@ -86,12 +101,19 @@ struct event {
 	union {
 		u32 kernel;     /* fork: 1 for a kernel thread */
 		u32 cwd_device; /* exec: file system of the working directory, as the kernel's own dev_t */
+		u32 involuntary; /* free: context switches in which it was preempted */
 	};
 	union {
 		u32 args_total; /* exec: the true length of argv, in bytes */
 		u32 begun;      /* fork, exit: programs begun so far, see programs_begun() */
 	};
-	char comm[16];    /* fork, exec, exit */
+	union {
+		char comm[16]; /* fork, exec, exit */
+		struct {
+			u64 write_bytes; /* free: bytes caused to be written to storage, or UNKNOWN */
+			u64 run_delay;   /* free: time for which its threads waited for a CPU, in ns, or UNKNOWN */
+		};
+	};
 };
 /* clang-format on */
 
@@ -100,7 +122,8 @@ struct exec_event {
 	char data[];
 };
 
-/* The compiler defines FORK, EXEC, EXIT and FREE as 0 to 3, and EVENT_HEAD_BYTES as the size that the decoder reads.
+/* The compiler defines FORK, EXEC, EXIT and FREE as 0 to 3, EVENT_HEAD_BYTES as the size that the decoder reads, ABSENT
+ * as the offset of a member that the kernel doesn't have, and UNKNOWN as the number for what can't be known.
  */
 #define KINDS 4
 _Static_assert(sizeof(struct event) == EVENT_HEAD_BYTES, "recorder/kernel/decoder.py reads another struct event");
@@ -125,6 +148,7 @@ enum { GATE_SHUT, GATE_OPEN, GATE_FREES_ONLY };
 struct gate {
 	u64 state;
 	u64 clock_offset; /* ns from boot time to Unix time */
+	u64 opened;       /* when the recording began; a greater number until it has */
 };
 BPF_ARRAY(gate, struct gate, 1);
 
@@ -142,6 +166,20 @@ static __always_inline u32 read32(const void *base, u64 offset)
 
 	bpf_probe_read_kernel(&value, sizeof(value), base + offset);
 	return value;
+}
+
+/* UNKNOWN if the kernel has no such member. */
+static __always_inline u64 read_optional64(const void *base, u64 offset)
+{
+	return offset == ABSENT ? UNKNOWN : read64(base, offset);
+}
+
+/* A 64-bit number that is at most 2^32 - 1, or else that. */
+static __always_inline u32 read_saturated(const void *base, u64 offset)
+{
+	u64 value = read64(base, offset);
+
+	return value > 0xffffffff ? 0xffffffff : value;
 }
 
 static __always_inline const void *read_pointer(const void *base, u64 offset)
@@ -164,6 +202,15 @@ static __always_inline u64 unix_time(u64 since_boot)
 	struct gate *found = gate.lookup(&zero);
 
 	return since_boot + (found ? found->clock_offset : 0);
+}
+
+/* Whether the process was created after the recording began, so that all of its life is seen. */
+static __always_inline bool is_new(u64 start)
+{
+	int zero = 0;
+	struct gate *found = gate.lookup(&zero);
+
+	return found && start >= found->opened;
 }
 
 static __always_inline void count(int slot)
@@ -586,17 +633,103 @@ static __always_inline bool is_last_thread(struct bpf_raw_tracepoint_args *ctx, 
 	return !read32(signal, OFF_SIGNAL_LIVE);
 }
 
+#define MAX_THREADED 16384
+
+/* How long the threads that have ended waited for a CPU, for processes with such threads. A thread's own number is gone
+ * with it. The key is the address of struct signal_struct, as in `followed`.
+ *
+ * A leader that ended before other threads is kept separately: if it is still the leader at the end, its number is
+ * read then, with what it waited after its exit. If another thread called execve(), that is the leader.
+ */
+struct threads {
+	u64 start; /* of the process: another may have had this address before */
+	u64 run_delay;
+	u64 leader; /* address of the task */
+	u64 run_delay_of_leader;
+};
+BPF_HASH(ended_threads, u64, struct threads, MAX_THREADED);
+
+/* When the map was last full: of processes that were alive then, threads may be missing. */
+BPF_ARRAY(threads_missed, u64, 1);
+
+/* Notes what a thread waited, unless it is the last of a process and its leader, whose number is there at the free. */
+static __always_inline void note_ended_thread(const void *task, const void *leader, const void *signal, bool is_last)
+{
+	u64 key = (u64)signal, start, run_delay;
+	struct threads *threads, fresh = {};
+	u64 *missed;
+	int zero = 0;
+
+	if (OFF_TASK_RUN_DELAY == ABSENT || (task == leader && is_last))
+		return;
+	start = start_of(leader);
+	if (!is_new(start))
+		return;
+	run_delay = read64(task, OFF_TASK_RUN_DELAY);
+	threads = ended_threads.lookup(&key);
+	if (!threads || threads->start != start) {
+		fresh.start = start;
+		ended_threads.update(&key, &fresh);
+		threads = ended_threads.lookup(&key);
+	}
+	if (!threads) {
+		missed = threads_missed.lookup(&zero);
+		if (missed)
+			*missed = unix_time(bpf_ktime_get_boot_ns());
+	} else if (task != leader) {
+		__sync_fetch_and_add(&threads->run_delay, run_delay);
+	} else {
+		if (threads->leader != (u64)task)
+			__sync_fetch_and_add(&threads->run_delay, threads->run_delay_of_leader);
+		threads->leader = (u64)task;
+		threads->run_delay_of_leader = run_delay;
+	}
+}
+
+/* How long all threads of a freed process waited for a CPU; UNKNOWN if some of them are not known. */
+static __always_inline u64 run_delay_of(const void *leader, const void *signal, u64 start)
+{
+	u64 key = (u64)signal, run_delay, *missed;
+	struct threads *threads;
+	int zero = 0;
+
+	if (OFF_TASK_RUN_DELAY == ABSENT || !is_new(start))
+		return UNKNOWN;
+	missed = threads_missed.lookup(&zero);
+	if (!missed || start <= *missed)
+		return UNKNOWN;
+	run_delay = read64(leader, OFF_TASK_RUN_DELAY);
+	threads = ended_threads.lookup(&key);
+	if (!threads || threads->start != start)
+		return run_delay;
+	run_delay += threads->run_delay;
+	if (threads->leader != (u64)leader)
+		run_delay += threads->run_delay_of_leader;
+	return run_delay;
+}
+
+static __always_inline void forget_ended_threads(const void *signal)
+{
+	u64 key = (u64)signal;
+
+	if (OFF_TASK_RUN_DELAY != ABSENT)
+		ended_threads.delete(&key);
+}
+
 static __always_inline void on_exit(struct bpf_raw_tracepoint_args *ctx)
 {
 	const void *task = (const void *)ctx->args[0];
 	const void *leader = read_pointer(task, OFF_TASK_GROUP_LEADER);
 	const void *signal = read_pointer(task, OFF_TASK_SIGNAL);
 	struct event *event;
-	bool reported;
+	bool reported, is_last = is_last_thread(ctx, signal);
 
-	if (!is_last_thread(ctx, signal))
-		return;
 	if (gate_state() != GATE_OPEN)
+		return;
+	/* With filters, a process may match later. */
+	if (FILTERS || !FOLLOWS || is_followed(leader))
+		note_ended_thread(task, leader, signal, is_last);
+	if (!is_last)
 		return;
 	reported = is_followed(leader) || starts_to_match(leader, false);
 	forget_held_fork(leader);
@@ -619,6 +752,86 @@ static __always_inline void on_exit(struct bpf_raw_tracepoint_args *ctx)
 	ring.ringbuf_submit(event, wake_up(sizeof(*event)));
 }
 
+/* a * b / c for a <= c, without losing bits of a * b, as mul_u64_u64_div_u64() of the kernel. c is less than 2^62.
+ * tests/kernel/test_multiply_divide.py compiles this for the processor too.
+ */
+static __always_inline u64 multiply_divide(u64 a, u64 b, u64 c)
+{
+	u64 low = (u64)(u32)a * (u32)b, middle_a = (a >> 32) * (u32)b, middle_b = (u64)(u32)a * (b >> 32);
+	u64 middle = (low >> 32) + (u32)middle_a + (u32)middle_b;
+	u64 rest = (a >> 32) * (b >> 32) + (middle_a >> 32) + (middle_b >> 32) + (middle >> 32);
+	u64 quotient = 0, fits;
+
+	low = middle << 32 | (u32)low;
+	if (!rest)
+		return low / c;
+	/* Long division of rest:low, a bit at a time. rest is always less than c. There is no branch in it, for the
+	 * verifier of the kernel follows both sides of each branch in each round.
+	 */
+	for (u64 bit = 0; bit < 64; bit++) {
+		rest = rest << 1 | low >> 63;
+		low <<= 1;
+		fits = ((rest - c) >> 63) - 1; /* all bits are 1 if rest >= c, and else 0 */
+		asm volatile("" : "+r"(fits));
+		rest -= c & fits;
+		quotient = quotient << 1 | (fits & 1);
+	}
+	return quotient;
+}
+/* end of multiply_divide() */
+
+/* Fills the CPU times in user mode and in the kernel as wait4() reports them: cputime_adjust() in kernel/sched/cputime.c.
+ *
+ * The kernel samples the two modes (utime, stime), but measures their sum (cpu). So it divides the sum in the ratio of
+ * the samples. It stores what it has told, because neither of the two times may ever decrease. If a process waited for
+ * this one, what it was told is stored here.
+ */
+static __always_inline void fill_cpu_times(struct event *event, const void *signal)
+{
+	u64 cpu = event->cpu, user = read64(signal, OFF_SIGNAL_UTIME), system = read64(signal, OFF_SIGNAL_STIME);
+	u64 told_user, told_system;
+
+	if (OFF_SIGNAL_PREV_UTIME == ABSENT) { /* CONFIG_VIRT_CPU_ACCOUNTING_NATIVE: the kernel measures both */
+		event->user = user;
+		event->system = system;
+		return;
+	}
+	told_user = read64(signal, OFF_SIGNAL_PREV_UTIME);
+	told_system = read64(signal, OFF_SIGNAL_PREV_STIME);
+	if (told_user + told_system < cpu) {
+		if (!system)
+			system = 0;
+		else if (!user)
+			system = cpu;
+		else
+			system = multiply_divide(system, cpu, user + system);
+		if (system < told_system)
+			system = told_system;
+		if (cpu - system < told_user)
+			system = cpu - told_user;
+		told_system = system;
+		told_user = cpu - system;
+	}
+	event->user = told_user;
+	event->system = told_system;
+}
+
+/* Fills what the process has cost. The kernel adds what each thread has cost to the signal_struct (__exit_signal() in
+ * kernel/exit.c) before it frees the leader.
+ */
+static __always_inline void fill_costs(struct event *event, const void *leader, const void *signal)
+{
+	event->cpu = read64(signal, OFF_SIGNAL_SUM_SCHED_RUNTIME);
+	fill_cpu_times(event, signal);
+	event->minor_faults = read_saturated(signal, OFF_SIGNAL_MIN_FLT);
+	event->major_faults = read_saturated(signal, OFF_SIGNAL_MAJ_FLT);
+	event->voluntary = read_saturated(signal, OFF_SIGNAL_NVCSW);
+	event->involuntary = read_saturated(signal, OFF_SIGNAL_NIVCSW);
+	event->read_bytes = read_optional64(signal, OFF_SIGNAL_READ_BYTES);
+	event->write_bytes = read_optional64(signal, OFF_SIGNAL_WRITE_BYTES);
+	event->run_delay = run_delay_of(leader, signal, event->start);
+}
+
 /* The kernel frees a task some time after it was reaped. CPU time is complete only here: at the exit, the time since
  * the task was last scheduled is not yet added.
  */
@@ -630,18 +843,22 @@ static __always_inline void on_free(struct bpf_raw_tracepoint_args *ctx)
 
 	if (read32(task, OFF_TASK_PID) != read32(task, OFF_TASK_TGID) || gate_state() == GATE_SHUT)
 		return;
-	if (!is_followed(task))
+	if (!is_followed(task)) {
+		forget_ended_threads(signal);
 		return;
+	}
 	remove_followed(task);
 	count(FREE);
 	event = ring.ringbuf_reserve(sizeof(*event));
 	if (!event) {
 		count(LOST + FREE);
+		forget_ended_threads(signal);
 		return;
 	}
 	fill_head(event, FREE, task);
 	event->status = exit_status(task, signal);
-	event->cpu = read64(signal, OFF_SIGNAL_SUM_SCHED_RUNTIME);
+	fill_costs(event, task, signal);
+	forget_ended_threads(signal);
 	ring.ringbuf_submit(event, wake_up(sizeof(*event)));
 }
 

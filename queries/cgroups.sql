@@ -1,6 +1,6 @@
 -- title: Containers and services
 -- description: What ran in each cgroup (a container, a service, a login), and what did it cost? Most CPU time first.
---   Base: processes except kernel threads; CPU times are of processes that have ended.
+--   Base: processes except kernel threads; CPU times are of whole processes, also before the recording.
 -- param recording: integer, default latest; number of the recording
 -- column cgroup: path in the cgroup v2 hierarchy; null if it was removed before it could be looked up
 -- column processes: how many processes

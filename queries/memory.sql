@@ -1,7 +1,7 @@
 -- title: Peak memory
 -- description: Which processes needed the most memory? Linux keeps the peak across an exec, so a small program that a
 --   large one started shows the peak of the large one; own_peak is 0 then. Base: processes (except kernel threads)
---   whose exit was seen.
+--   whose exit was seen, or that were running at the end.
 -- param recording: integer, default latest; number of the recording
 -- param limit: integer, default 100; maximum number of rows
 -- column pid: process id

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from ..host import cgroups, clock, procfs
+from ..host import cgroups, clock, proc_usage, procfs
 from ..model.event_source import Source
 from ..model.host_description import HostDescription
 from . import describe_host, proc_changes, supervisor, supervisor_channel
@@ -17,7 +17,7 @@ from .targets import Target
 
 if TYPE_CHECKING:
     from ..host.procfs import State
-    from ..model.events import Event, Seen
+    from ..model.events import Event, Seen, Usage
     from ..model.process import Process
     from .directory_lookup import PathLookup
     from .directory_worker import Workers
@@ -87,6 +87,10 @@ class LiveMachine:
         cgroup_ids: dict[str, int] = {}
         alive = proc_changes.find_changed(processes, lambda pids: self._read_all(pids, cgroup_ids), cgroup_ids)
         return self._redact_scan(alive, cgroup_ids)
+
+    def read_usage(self, process: Process) -> Usage | None:
+        usage = proc_usage.read_usage(process.pid, process.start_ns, self.now())
+        return usage if usage is not None and self.is_alive(process) else None
 
     def is_alive(self, process: Process) -> bool:
         return self._state_of(process) == "alive"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ..log import Steps, get_logger
 from ..model.event_source import Counts, Source
-from ..model.events import NUMBERS, Event, Exec, Exit, Fork, Free, Vanished
+from ..model.events import NUMBERS, Event, Exec, Exit, Fork, Free, Usage, Vanished
 from ..model.pairing import Pairing
 from ..model.process import RUNNING, Process
 from ..model.recording import COMPLETE, INTERRUPTED
@@ -59,6 +59,7 @@ class Session:
         self._end_ns = 0  # Unix ns: end of the recording
         self._suspects: set[tuple[int, int]] = set()  # processes that had ended, without an exit event yet
         self._changes = PendingChanges()
+        self._usage: list[tuple[Process, Usage]] = []  # what the processes that run at the end have cost
         self._until_ns = 0
         self._left_out = dict.fromkeys(NUMBERS, 0)  # events after the end, by kind
         self._is_finished = False
@@ -135,8 +136,10 @@ class Session:
         steps.done("the buffer is drained")
         suspects = [p for p in self._pairing.running() if not self._machine.is_alive(p)]
         self._suspects = {(p.pid, p.start_ns) for p in suspects}
-        scan = find_changed(p for p in self._pairing.running() if (p.pid, p.start_ns) not in self._suspects)
+        alive = [p for p in self._pairing.running() if (p.pid, p.start_ns) not in self._suspects]
+        scan = find_changed(alive)
         self._changes = PendingChanges(scan.alive)
+        self._usage = [(p, usage) for p in alive if not p.kernel and (usage := self._machine.read_usage(p))]
         self.paths.write_cgroups(scan.cgroup_paths)
         steps.done("processes that still run are looked up")
         # Taken before intake stops. Of later events some are missing, because processors see the stop one by one.
@@ -149,7 +152,8 @@ class Session:
         end_ns = self._end_ns
         # If a process ended before the check of /proc, its exit event has come by now, unless it was lost.
         gone: list[Event] = [Vanished(end_ns, p.pid, p.start_ns) for p in suspects if p.state == RUNNING]
-        self.add_events([*gone, *self._changes.events(self._pairing.is_alive)])
+        running = [usage._replace(start_ns=p.start_ns) for p, usage in self._usage if p.state == RUNNING]
+        self.add_events([*gone, *self._changes.events(self._pairing.is_alive), *running])
         self.paths.write_answers(is_last=True)
         self._until_ns = end_ns
         self._is_finished = True

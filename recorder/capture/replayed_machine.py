@@ -81,6 +81,9 @@ class ReplayedMachine:
     def find_changed(self, processes: Iterable[Process]) -> Scan:
         return NOTHING_SEEN
 
+    def read_usage(self, process: Process) -> None:
+        """Returns None: what running processes have cost comes as events of the stream."""
+
     def is_alive(self, process: Process) -> bool:
         """Returns True: the stream has no other information."""
         return True

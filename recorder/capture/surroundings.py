@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 if TYPE_CHECKING:
     from ..host.working_dirs import DirectoryId
     from ..model.event_source import Source
-    from ..model.events import Event, Seen
+    from ..model.events import Event, Seen, Usage
     from ..model.host_description import HostDescription
     from ..model.process import Process
 
@@ -72,6 +72,9 @@ class Surroundings(Protocol):
 
     def find_changed(self, processes: Iterable[Process]) -> Scan:
         """Returns the processes whose name, user or cgroup differs from their events. Called at the end."""
+
+    def read_usage(self, process: Process) -> Usage | None:
+        """Returns what a running process has cost so far; None if that is unknown. Called at the end."""
 
     @property
     def is_interrupted(self) -> bool:

@@ -47,11 +47,13 @@ _HASH, _ARRAY, _PERCPU_ARRAY, _RINGBUF = 1, 2, 6, 27
 MAPS = {
     "ring": MapKind(_RINGBUF, 0, 0),
     "counts": MapKind(_PERCPU_ARRAY, 4, 8),
-    "gate": MapKind(_ARRAY, 4, 16),
+    "gate": MapKind(_ARRAY, 4, 24),
     "followed": MapKind(_HASH, 8, 8),
     "followed_pids": MapKind(_HASH, 4, 1),
     "parent_to_follow": MapKind(_ARRAY, 4, 4),
     "held_forks": MapKind(_HASH, 8, decoder.EVENT_HEAD_BYTES),
+    "ended_threads": MapKind(_HASH, 8, 32),
+    "threads_missed": MapKind(_ARRAY, 4, 8),
     "filter_uids": MapKind(_HASH, 4, 1),
     "filter_comms": MapKind(_HASH, 16, 1),
 }
@@ -86,9 +88,10 @@ def flags() -> list[str]:
 
 
 def fixed_macros() -> dict[str, int | str]:
-    """The macros of process.c that are the same everywhere: the numbers of the kinds, and the size of an event."""
+    """The macros of process.c that are the same everywhere: numbers of the kinds, of the decoder and of btf."""
     kinds: dict[str, int | str] = {kind.macro: number for number, kind in enumerate(KERNEL_KINDS)}
-    return kinds | {"EVENT_HEAD_BYTES": decoder.EVENT_HEAD_BYTES}
+    numbers = {"ABSENT": f"{btf.ABSENT}ULL", "UNKNOWN": f"{decoder.UNKNOWN}ULL"}
+    return kinds | {"EVENT_HEAD_BYTES": decoder.EVENT_HEAD_BYTES} | numbers
 
 
 @cache

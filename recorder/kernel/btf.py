@@ -37,6 +37,12 @@ OFFSETS = {
     "OFF_SIGNAL_MAXRSS": ("signal_struct", "maxrss"),
     "OFF_SIGNAL_GROUP_EXIT_CODE": ("signal_struct", "group_exit_code"),
     "OFF_SIGNAL_SUM_SCHED_RUNTIME": ("signal_struct", "sum_sched_runtime"),
+    "OFF_SIGNAL_UTIME": ("signal_struct", "utime"),
+    "OFF_SIGNAL_STIME": ("signal_struct", "stime"),
+    "OFF_SIGNAL_MIN_FLT": ("signal_struct", "min_flt"),
+    "OFF_SIGNAL_MAJ_FLT": ("signal_struct", "maj_flt"),
+    "OFF_SIGNAL_NVCSW": ("signal_struct", "nvcsw"),
+    "OFF_SIGNAL_NIVCSW": ("signal_struct", "nivcsw"),
     "OFF_CRED_UID": ("cred", "uid"),
     "OFF_CRED_EUID": ("cred", "euid"),
     "OFF_CSS_SET_DFL_CGRP": ("css_set", "dfl_cgrp"),
@@ -54,7 +60,21 @@ OFFSETS = {
     "OFF_BINPRM_FILENAME": ("linux_binprm", "filename"),
 }
 
-CONSTANTS = (*OFFSETS, "OFF_CGROUP_ANCESTORS", "CGROUP_ANCESTORS_ARE_IDS", "EXIT_HAS_GROUP_DEAD")
+OPTIONAL_OFFSETS = {
+    "OFF_TASK_RUN_DELAY": (("task_struct", "sched_info"), ("sched_info", "run_delay")),  # CONFIG_SCHED_INFO
+    # Not with CONFIG_VIRT_CPU_ACCOUNTING_NATIVE (s390, some powerpc).
+    "OFF_SIGNAL_PREV_UTIME": (("signal_struct", "prev_cputime"), ("prev_cputime", "utime")),
+    "OFF_SIGNAL_PREV_STIME": (("signal_struct", "prev_cputime"), ("prev_cputime", "stime")),
+    # CONFIG_TASK_IO_ACCOUNTING
+    "OFF_SIGNAL_READ_BYTES": (("signal_struct", "ioac"), ("task_io_accounting", "read_bytes")),
+    "OFF_SIGNAL_WRITE_BYTES": (("signal_struct", "ioac"), ("task_io_accounting", "write_bytes")),
+}
+"""Members that a kernel may be built without, as a path of (struct, member) whose offsets are added."""
+
+ABSENT = 0xFFFF_FFFF
+"""The value of an optional offset where the kernel has no such member."""
+
+CONSTANTS = (*OFFSETS, *OPTIONAL_OFFSETS, "OFF_CGROUP_ANCESTORS", "CGROUP_ANCESTORS_ARE_IDS", "EXIT_HAS_GROUP_DEAD")
 """The constants of bpf/process.c that read_constants() finds."""
 
 # include/uapi/linux/btf.h
@@ -182,11 +202,16 @@ def read_constants(path: Path = VMLINUX) -> dict[str, int]:
     """Returns the values of CONSTANTS for a kernel, by default the running one. Takes some 50 ms."""
     layouts = Layouts(path)
     values = {constant: layouts.offset(struct_name, member) for constant, (struct_name, member) in OFFSETS.items()}
+    values |= {constant: _optional_offset(layouts, members) for constant, members in OPTIONAL_OFFSETS.items()}
     are_ids = not layouts.has("cgroup", "ancestors")
     values["OFF_CGROUP_ANCESTORS"] = layouts.offset("cgroup", "ancestor_ids" if are_ids else "ancestors")
     values["CGROUP_ANCESTORS_ARE_IDS"] = int(are_ids)
     values["EXIT_HAS_GROUP_DEAD"] = int(layouts.exit_has_group_dead())
     return {name: values[name] for name in CONSTANTS}
+
+
+def _optional_offset(layouts: Layouts, members: tuple[tuple[str, str], ...]) -> int:
+    return sum(layouts.offset(*each) for each in members) if all(layouts.has(*each) for each in members) else ABSENT
 
 
 def _sections(data: bytes) -> tuple[memoryview, bytes]:

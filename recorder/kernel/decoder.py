@@ -19,6 +19,10 @@ _EVENT_HEAD = struct.Struct("=I4x6Q8I16s")  # the length in the record's header,
 EVENT_HEAD_BYTES = _EVENT_HEAD.size - 8
 """Size of `struct event` in bytes, without the record's header. Compiling bpf/process.c fails if it differs there."""
 
+UNKNOWN = 2**64 - 1
+"""In a free event, in place of a number that the kernel doesn't have or that the BPF programs can't know."""
+
+_PAIR = struct.Struct("=2Q")  # the last two numbers of a free event, where others have the name
 _BUSY = 1 << 31  # BPF_RINGBUF_BUSY_BIT: the record is reserved, but not submitted yet
 _EXIT, _FREE = NUMBERS[Exit], NUMBERS[Free]
 
@@ -41,7 +45,7 @@ class Decoder:
         """
         position, size, names = start, _EVENT_HEAD.size, self._names
         new: Callable[..., Any] = tuple.__new__  # as Fork(...) calls it, but with one function call less
-        append = out.append
+        append, unpack_pair, unknown = out.append, _PAIR.unpack, UNKNOWN
         # fmt: off
         while end - position >= size:
             run = memory[position : position + (end - position) // size * size]
@@ -50,8 +54,12 @@ class Decoder:
                 if length != EVENT_HEAD_BYTES:
                     break
                 position += size
-                if kind == _FREE:
-                    append(new(Free, (time, pid, start_ns, status, cpu)))
+                if kind == _FREE:  # parent_start, cgroup, max_rss, ppid, uid, euid and kernel are in unions with others
+                    write_bytes, run_delay = unpack_pair(comm)
+                    if run_delay == unknown or max_rss == unknown or write_bytes == unknown:
+                        max_rss, write_bytes, run_delay = _known(max_rss), _known(write_bytes), _known(run_delay)
+                    append(new(Free, (time, pid, start_ns, status, cpu, parent_start, cgroup, ppid, uid, euid, kernel,
+                                      max_rss, write_bytes, run_delay)))
                 elif kind == _EXIT:
                     append(new(Exit, (time, pid, start_ns, ppid, names[comm], status, max_rss, uid, begun)))
                 else:
@@ -71,6 +79,10 @@ class Decoder:
             position += (length + 8 + 7) & ~7
         # fmt: on
         return position
+
+
+def _known(number: int) -> int | None:
+    return None if number == UNKNOWN else number
 
 
 def find_busy(memory: memoryview, start: int, end: int) -> int:

@@ -59,4 +59,7 @@ def _overview(options: ProgramOptions) -> Iterator[str]:
 def _origin(name: str) -> str:
     if name in btf.OFFSETS:
         return f" /* struct {'.'.join(btf.OFFSETS[name])} */"
+    if name in btf.OPTIONAL_OFFSETS:
+        (struct_name, member), (_, inner) = btf.OPTIONAL_OFFSETS[name]
+        return f" /* struct {struct_name}.{member}.{inner} */"
     return " /* from BTF */" if name in btf.CONSTANTS else ""

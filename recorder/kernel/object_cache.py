@@ -108,7 +108,7 @@ def _parse_constants(content: bytes) -> dict[str, int] | None:
     """Returns the values; None if the content is anything else than _format_constants() writes."""
     fields = [line.partition(" ") for line in content.decode("ascii", "replace").splitlines()[1:-1]]
     numbers = [value for _, _, value in fields]
-    if not all(value.isascii() and value.isdigit() and len(value) < 10 for value in numbers):
+    if not all(value.isascii() and value.isdigit() and len(value) <= 10 for value in numbers):
         return None
     values = {name: int(value) for name, _, value in fields}
     is_whole = tuple(values) == btf.CONSTANTS and _format_constants(values).encode() == content

@@ -21,8 +21,9 @@ _log = get_logger(__name__)
 
 _MIB = 1024 * 1024
 _GATE_OPEN, _GATE_FREES_ONLY = 1, 2  # bpf/process.c
-_GATE = struct.Struct("=2Q")  # struct gate
+_GATE = struct.Struct("=3Q")  # struct gate
 _U32 = struct.Struct("=I")
+_NOT_YET = 2**64 - 1
 _FIRST = _U32.pack(0)  # the key of an array with one entry
 _MAX_DELAY_NS = 1_000_000_000  # an event is written less than this after its time
 
@@ -71,9 +72,11 @@ class Probe:
         self._closed = self._is_detached = False
         self._skipped_before = self._skipped(self._cells()[2])
         self._skipped_at_stop: list[int] | None = None
+        self.started_ns = _NOT_YET
         self._set_gate(_GATE_OPEN)
         # Read after the gate is open: else a recording would seem to cover a time in which it can miss processes.
         self.started_ns = clock.boot_ns() + clock_offset
+        self._set_gate(_GATE_OPEN)
         # Events before started_ns belong to no recording: their processes are in the snapshot, or have ended.
         self._early = [0] * len(KERNEL_KINDS)
         self._may_be_early = True
@@ -144,7 +147,7 @@ class Probe:
         self._set_gate(_GATE_FREES_ONLY)
 
     def _set_gate(self, state: int) -> None:
-        self._programs.set_value("gate", _FIRST, _GATE.pack(state, self._clock_offset % 2**64))
+        self._programs.set_value("gate", _FIRST, _GATE.pack(state, self._clock_offset % 2**64, self.started_ns))
 
     def detach(self) -> None:
         """Detaches the BPF programs. The events in the ring buffer can still be drained."""

@@ -79,13 +79,26 @@ class Exit(NamedTuple):
 
 
 class Free(NamedTuple):
-    """The kernel freed a process, some time after it exited and was reaped. Its exact CPU time is known only now."""
+    """The kernel freed a process, some time after it exited and was reaped. Only now is known what it has cost.
+
+    The costs are those of all its threads, without its children, as in the rusage of wait4(). All but cpu_ns are None
+    in recordings of older versions; read_bytes, write_bytes and run_delay_ns also if the kernel doesn't count them.
+    """
 
     time_ns: int
     pid: int
     start_ns: int
     status: int
     cpu_ns: int
+    user_ns: int | None = None
+    system_ns: int | None = None
+    minor_faults: int | None = None  # at most 2^32 - 1, as the next three
+    major_faults: int | None = None
+    voluntary_switches: int | None = None
+    involuntary_switches: int | None = None
+    read_bytes: int | None = None
+    write_bytes: int | None = None
+    run_delay_ns: int | None = None  # waiting for a CPU; None if the process is older than the recording
 
 
 class Seen(NamedTuple):
@@ -118,7 +131,30 @@ class Vanished(NamedTuple):
     start_ns: int
 
 
-Event: TypeAlias = Fork | Exec | Exit | Free | Seen | Vanished
+class Usage(NamedTuple):
+    """What a process that runs at the end of the recording had cost until then, as far as /proc shows it.
+
+    cpu_ns is exact; user_ns and system_ns are rounded down to a clock tick (10 ms). The switches and run_delay_ns are
+    those of the threads that are alive: /proc forgets the others. None: /proc doesn't show it.
+    """
+
+    time_ns: int
+    pid: int
+    start_ns: int
+    cpu_ns: int
+    user_ns: int
+    system_ns: int
+    minor_faults: int
+    major_faults: int
+    voluntary_switches: int | None
+    involuntary_switches: int | None
+    read_bytes: int | None
+    write_bytes: int | None
+    run_delay_ns: int | None
+    max_rss_kib: int | None
+
+
+Event: TypeAlias = Fork | Exec | Exit | Free | Seen | Vanished | Usage
 
 
 class Kind(NamedTuple):
@@ -147,6 +183,7 @@ ALL_KINDS = (
     Kind("free", Free, "frees", "R", "sched_process_free"),
     Kind("snapshot", Seen, "snapshot", "A"),
     Kind("vanished", Vanished, "vanished", "G"),
+    Kind("usage", Usage, "usage", "U"),
 )
 KERNEL_KINDS = tuple(kind for kind in ALL_KINDS if kind.tracepoint is not None)
 """The kinds that the kernel reports. All counts by kind are in this order, also in bpf/process.c."""

@@ -26,10 +26,11 @@ _INTEGER_LIMIT = 1 << 63  # SQLite can't store this number or larger ones
 def encode(line: Line) -> dict[str, Any]:
     """Returns a line as a JSON object. The first key is `event`; pid and comm follow, if the line has them.
 
-    `event` is F (fork), X (exec), E (exit), R (free: the task was released), A (alive at the start) or G (gone at
-    the end); or H (the machine), C (path of a cgroup), D (path of a directory) or N (counts of events). argv is
-    base64, because it can have any bytes; `args` is the same for people. In a filename or path that is not UTF-8,
-    invalid bytes are escaped, and filename_base64 or path_base64 has the exact bytes.
+    `event` is F (fork), X (exec), E (exit), R (free: the task was released), A (alive at the start), G (gone at the
+    end) or U (still running at the end, and what it has cost); or H (the machine), C (path of a cgroup), D (path of a
+    directory) or N (counts of events). argv is base64, because it can have any bytes; `args` is the same for people. In
+    a filename or path that is not UTF-8, invalid bytes are escaped, and filename_base64 or path_base64 has the exact
+    bytes.
     """
     fields = line._asdict()
     head: dict[str, Any] = {"event": _LETTERS[type(line)]}

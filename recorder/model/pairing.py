@@ -12,11 +12,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
-from .events import Event, Exec, Exit, Fork, Free, Seen, Vanished
+from .events import Event, Exec, Exit, Fork, Free, Seen, Usage, Vanished
 from .known_processes import KnownProcesses
 from .process import EXITED, LOST, RUNNING, Process
 
 _SIGNAL: Final = 127  # the bits of a status word with the signal that ended the process
+_FIRST_COST: Final = Free._fields.index("cpu_ns")
+_FIRST_USAGE: Final = Usage._fields.index("cpu_ns")
 
 
 class Pairing(KnownProcesses):
@@ -36,6 +38,7 @@ class Pairing(KnownProcesses):
             Free: self._free_and_add_ended if is_filtered else self._free,
             Seen: self._seen,
             Vanished: self._vanished,
+            Usage: self._usage,
         }
 
     def feed(self, events: Iterable[Event], first_id: int) -> list[int]:
@@ -129,7 +132,7 @@ class Pairing(KnownProcesses):
         return process.id
 
     def _free(self, event: Free, event_id: int) -> int:
-        _, pid, start_ns, status, cpu_ns = event
+        pid, start_ns = event.pid, event.start_ns
         process = owner = self._by_pid.get(pid)
         if process is None or process.start_ns != start_ns or not process.exact:  # rarely: this saves a call
             process = self._find(pid, start_ns) or self._given_up.get((pid, start_ns))
@@ -138,8 +141,9 @@ class Pairing(KnownProcesses):
         if process.state != EXITED:
             process.state = LOST
         if process.status is None:
-            process.status = status
-        process.cpu_ns = cpu_ns
+            process.status = event.status
+        process.freed_ns = event.time_ns
+        process.costs = event[_FIRST_COST:]
         self._changed[process.id] = process
         if owner is process:
             del self._by_pid[pid]
@@ -190,4 +194,14 @@ class Pairing(KnownProcesses):
             return 0
         if process.state == RUNNING:
             self._mark_lost(process)
+        return process.id
+
+    def _usage(self, event: Usage, event_id: int) -> int:
+        process = self._find(event.pid, event.start_ns)
+        if process is None:
+            return 0
+        if process.state == RUNNING:
+            process.costs = event[_FIRST_USAGE:-1]
+            process.max_rss_kib = event.max_rss_kib
+            self._changed[process.id] = process
         return process.id

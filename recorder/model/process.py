@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final, TypeAlias
 
-from .events import TICK_NS
+from .events import TICK_NS, Free
 
 RUNNING: Final = "running"  # alive at its last event, or at the end of the recording
 EXITED: Final = "exited"
@@ -14,13 +14,21 @@ Program: TypeAlias = tuple[str | bytes | None, bytes | None, int | None]
 """filename, argv and argv_bytes of a process."""
 
 
+COSTS: Final = Free._fields[Free._fields.index("cpu_ns") :]
+"""What a process cost: the names of its columns, and the fields of a free event and of Usage, in the same order."""
+
+NO_COSTS: Final = (None,) * len(COSTS)
+
+
 class Process:
     """What is known of one process. None means unknown.
 
     id: of its first event. exact: whether start_ns is known to the nanosecond; from /proc it is rounded down to a clock
-    tick. execs: number of execs; 0 means that it runs the program of its parent. status, end_ppid, cpu_ns and
-    max_rss_kib are known at its end; comm, filename, argv, uid and cgroup_id are the latest ones. filename, argv and
-    argv_bytes are dropped by take_program(), so that processes with a long life don't keep them in memory.
+    tick. execs: number of execs; 0 means that it runs the program of its parent. status, end_ppid and max_rss_kib are
+    known at its end, and freed_ns and costs (see COSTS) when it is freed; if it runs at the end of the recording, costs
+    and max_rss_kib are those until then. comm, filename, argv, uid and cgroup_id are the latest ones.
+    filename, argv and argv_bytes are dropped by take_program(), so that processes with a long life don't keep them in
+    memory.
     begun_before: how much more than execs the kernel's number of programs begun (Exit.begun) counts.
     """
 
@@ -39,8 +47,9 @@ class Process:
     execs: int | None = None
     uid: int | None = None
     cgroup_id: int | None = None
-    cpu_ns: int | None = None
     max_rss_kib: int | None = None
+    freed_ns: int | None = None
+    costs: tuple[int | None, ...] = NO_COSTS
     kernel: int | None = None
     has_new_program: bool = False
     knows_program: bool = False
@@ -64,7 +73,7 @@ class Process:
         if not self.has_new_program:
             return None
         program = (self.filename, self.argv, self.argv_bytes)
-        if self.cpu_ns is None:  # else it was freed, and pairing no longer holds it
+        if self.freed_ns is None:  # else it was freed, and pairing no longer holds it
             self.filename = self.argv = self.argv_bytes = None
         self.has_new_program = False
         return program

@@ -10,7 +10,7 @@ from typing import Any
 
 from ..model import argv
 from ..model.events import ALL_KINDS, Event, Exec, Exit, Fork, Free
-from ..model.process import Process, Program
+from ..model.process import COSTS, Process, Program
 from . import data_dictionary
 from .bulk_insert import BulkInsert
 
@@ -24,7 +24,7 @@ _PROGRAM_COLUMNS = (
     "argv",
     "argv_bytes",
 )  # of the latest program: long, so written once per program
-FREE_COLUMNS = ("cpu_ns",)
+FREE_COLUMNS = ("freed_ns", *COSTS)
 """Columns of a process that its free event sets. This is often the only change, some time after the end."""
 
 
@@ -162,8 +162,11 @@ def _column(kind: type[Event], field: str) -> slice:
     return slice(len(_ID_AND_PROCESS) + kind._fields.index(field), None, _width(kind))
 
 
-def process_inserts(recording_id: int, replaces: bool) -> tuple[BulkInsert, BulkInsert]:
-    """Returns inserts for processes without and with a new program. replaces: update rows that already exist."""
+def process_inserts(recording_id: int, replaces: bool) -> tuple[BulkInsert, ...]:
+    """Returns inserts for processes whose costs are unknown, without and with a new program; and the same with costs.
+
+    replaces: update rows that already exist.
+    """
 
     def insert(columns: Sequence[str]) -> BulkInsert:
         values = [*"?" * len(columns), str(recording_id)]
@@ -171,15 +174,21 @@ def process_inserts(recording_id: int, replaces: bool) -> tuple[BulkInsert, Bulk
         conflict = f"ON CONFLICT (id) DO UPDATE SET {changes}" if replaces else ""
         return BulkInsert("processes", (*columns, "recording_id"), values, conflict)
 
-    return insert(_FIRST_COLUMNS), insert(PROCESS_COLUMNS)
+    before_costs = _FIRST_COLUMNS[: -len(FREE_COLUMNS)]
+    shapes = (before_costs, before_costs + _PROGRAM_COLUMNS, _FIRST_COLUMNS, PROCESS_COLUMNS)
+    return tuple(insert(columns) for columns in shapes)
 
 
 NO_PROGRAM: Program = (None, None, None)
 """The program of a process for which none is known."""
 
 
-process_row: Callable[[Process], tuple[Any, ...]] = attrgetter(*_FIRST_COLUMNS)
-"""Returns the values of a process except those of its program; FREE_COLUMNS come last."""
+_values: Callable[[Process], tuple[Any, ...]] = attrgetter(*_FIRST_COLUMNS[: -len(COSTS)])
+
+
+def process_row(process: Process) -> tuple[Any, ...]:
+    """Returns the values of a process except those of its program; FREE_COLUMNS come last."""
+    return _values(process) + process.costs
 
 
 def program_row(program: Program) -> tuple[Any, ...]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from ..model.events import ALL_KINDS
 from . import ddl_small
+from .ddl_events import EXITS, FORKS, FREES, USAGE
 
 _RECORDINGS = """
 -- One row for each recording.
@@ -86,31 +87,21 @@ CREATE TABLE processes (
         END) VIRTUAL,                -- how it ended: ok, failed (exit code) or signalled; or its state: running, lost
     uid INTEGER,                     -- real user id, the latest known: from its exit, latest exec or fork
     cgroup_id INTEGER,               -- id of its cgroup (v2), the latest known; see cgroup_paths
-    cpu_ns INTEGER,                  -- CPU time of all its threads, without children, as from wait4()
+    cpu_ns INTEGER,                  -- CPU time of all its threads, without children, as from wait4(); if it was
+                                     -- running at the end: until then, as all costs and max_rss_kib, see usage
+    user_ns INTEGER,                 -- of this, in user mode, as from wait4()
+    system_ns INTEGER,               -- and in the kernel
+    minor_faults INTEGER,            -- page faults that needed no storage, as from wait4(); at most 2^32 - 1
+    major_faults INTEGER,            -- page faults for which it waited for storage
+    voluntary_switches INTEGER,      -- context switches because it waited for something
+    involuntary_switches INTEGER,    -- context switches because it was preempted
+    read_bytes INTEGER,              -- bytes that it caused to be read from storage, as in /proc/PID/io
+    write_bytes INTEGER,             -- bytes that it caused to be written to storage
+    run_delay_ns INTEGER,            -- ns for which its threads waited for a CPU; NULL if older than the recording
+    freed_ns INTEGER,                -- Unix ns when the kernel freed it; its costs are complete only then
     max_rss_kib INTEGER,             -- peak memory in KiB, as from wait4(): never below programs.carried_rss_kib
     end_ppid INTEGER,                -- pid of its parent at its end; differs from ppid if that ended first (orphan)
     kernel INTEGER                   -- 1: a kernel thread
-) STRICT
-"""
-
-_FORKS = """
--- Raw events: a process was created (fork).
-CREATE TABLE forks (
-    id INTEGER PRIMARY KEY,          -- event ids count up over all kinds, in the order of the ring buffer
-    recording_id INTEGER NOT NULL REFERENCES recordings (id),
-    process_id INTEGER NOT NULL REFERENCES processes (id),
-    time_ns INTEGER NOT NULL,        -- Unix ns
-    pid INTEGER NOT NULL,
-    start_ns INTEGER NOT NULL,       -- Unix ns: start of the process; pid and start_ns identify it in every event
-    ppid INTEGER NOT NULL,
-    parent_start_ns INTEGER NOT NULL,
-    comm TEXT NOT NULL,              -- the name of its parent; if reported late, of its latest program until then
-    uid INTEGER NOT NULL,
-    euid INTEGER NOT NULL,
-    cgroup_id INTEGER NOT NULL,
-    kernel INTEGER NOT NULL,
-    execs INTEGER,                   -- programs it had run when a filter reported it late; NULL: none
-    begun INTEGER                    -- the kernel's count of begun programs at that time, see exits; NULL: none
 ) STRICT
 """
 
@@ -133,38 +124,6 @@ CREATE TABLE programs (
     argv_bytes INTEGER NOT NULL,     -- length of argv before it was cut, as in processes
     cwd_device INTEGER,              -- working directory: the kernel's number of its file system,
     cwd_inode INTEGER                -- and its inode number there; the path is in working_directories
-) STRICT
-"""
-
-_EXITS = """
--- Raw events: the last thread of a process exited.
-CREATE TABLE exits (
-    id INTEGER PRIMARY KEY,
-    recording_id INTEGER NOT NULL REFERENCES recordings (id),
-    process_id INTEGER NOT NULL REFERENCES processes (id),
-    time_ns INTEGER NOT NULL,
-    pid INTEGER NOT NULL,
-    start_ns INTEGER NOT NULL,
-    ppid INTEGER NOT NULL,           -- pid of its parent at its end
-    comm TEXT NOT NULL,              -- its name, also from a program whose exec failed and killed it
-    status INTEGER NOT NULL,         -- status word, as from wait4()
-    max_rss_kib INTEGER NOT NULL,    -- peak memory in KiB
-    uid INTEGER,                     -- real user id at its end; NULL: as in the events before
-    begun INTEGER                    -- programs it began to run, including a failed exec that killed it; NULL if uid is
-) STRICT
-"""
-
-_FREES = """
--- Raw events: the kernel freed a process after its parent had waited for it.
-CREATE TABLE frees (
-    id INTEGER PRIMARY KEY,
-    recording_id INTEGER NOT NULL REFERENCES recordings (id),
-    process_id INTEGER REFERENCES processes (id),  -- NULL: it exited before the recording
-    time_ns INTEGER NOT NULL,
-    pid INTEGER NOT NULL,
-    start_ns INTEGER NOT NULL,
-    status INTEGER NOT NULL,
-    cpu_ns INTEGER NOT NULL          -- CPU time of all its threads, without children
 ) STRICT
 """
 
@@ -210,6 +169,6 @@ CREATE VIEW events AS
 )
 
 TABLES = (
-    _RECORDINGS, _PROCESSES, _FORKS, _PROGRAMS, _EXITS, _FREES, _SNAPSHOT, _VANISHED, *ddl_small.TABLES, _EVENTS,
+    _RECORDINGS, _PROCESSES, FORKS, _PROGRAMS, EXITS, FREES, _SNAPSHOT, _VANISHED, USAGE, *ddl_small.TABLES, _EVENTS,
 )  # fmt: skip
 """The statements that create all tables, and the view of all events."""

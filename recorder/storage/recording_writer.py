@@ -19,7 +19,7 @@ from typing import Any, Protocol
 from ..model import cgroup_place
 from ..model.event_source import Counts
 from ..model.events import KERNEL_KINDS, decode_exact
-from ..model.process import RUNNING, Process
+from ..model.process import NO_COSTS, RUNNING, Process
 from ..model.recording import INTERRUPTED
 from . import recording_totals
 from .columns import (
@@ -154,15 +154,18 @@ class RecordingWriter:
         for process in processes:
             row = process_row(process)
             before = self._changeable.pop(process.id, None)
-            if process.state == RUNNING or process.cpu_ns is None:
+            if process.state == RUNNING or process.freed_ns is None:
                 self._changeable[process.id] = row
             program = process.take_program() if process.has_new_program else None
-            without_program, with_program = rows.new if before is None else rows.known
+            shapes = rows.new if before is None else rows.known
+            has_costs = process.costs is not NO_COSTS  # else they would be bound as None, which takes time
+            without_program, with_program = shapes[2:] if has_costs else shapes[:2]
+            known = row if has_costs else row[:_FREED]
             if program is not None and (before is not None or program != NO_PROGRAM):
-                with_program += row
+                with_program += known
                 with_program += program_row(program)
             elif before is None or before[:_FREED] != row[:_FREED]:
-                without_program += row
+                without_program += known
             else:
                 rows.freed.append((*row[_FREED:], process.id))
         return rows

@@ -35,8 +35,12 @@ class CopyProgress:
 
 
 def count_rows(connection: sqlite3.Connection, old_names: Mapping[str, str] = NO_NAMES) -> int:
-    """Returns how many rows the largest tables of a file have. old_names: of tables that the file names differently."""
-    names = (old_names.get(table, table) for table in TABLES_BY_ID)
+    """Returns how many rows the largest tables of a file have. An older file may lack some of them.
+
+    old_names: of tables that the file names differently.
+    """
+    existing = {name for (name,) in connection.execute("SELECT name FROM sqlite_schema")}
+    names = [name for table in TABLES_BY_ID if (name := old_names.get(table, table)) in existing]
     return sum(int(connection.execute(f"SELECT count(*) FROM {name}").fetchone()[0]) for name in names)
 
 

@@ -26,6 +26,11 @@ MAX_AUTOMATIC_BYTES = 100 << 20
 _BUSY_SECONDS = 5.0
 _ATTEMPTS = 3
 
+# Before the fifth schema, only frees had the time.
+_FREED = """
+UPDATE main.processes SET freed_ns = frees.time_ns FROM main.frees
+WHERE frees.process_id = processes.id AND freed_ns IS NULL"""
+
 
 def upgrade(
     path: Path, target: Path | None = None, replaces: bool = False, progress: Progress = NO_PROGRESS
@@ -183,6 +188,7 @@ def _write(temporary: Path, source: Path, rows: int, progress: Progress) -> None
                 values = older_schemas.values(table, existing)
                 if values:
                     table_copy.copy_table(connection, source, table, values, copied, old_names)
+            connection.execute(_FREED)
             foreign_tables.copy(connection)
         connection.execute("DETACH source")
     except sqlite3.Error as error:

@@ -181,7 +181,7 @@ class _Comparison:
                 process_row(process),
                 digest if program is None else _digest(program_row(program)),
             )
-            if process.cpu_ns is not None:  # set by the free event, the last event of a process
+            if process.freed_ns is not None:  # set by the free event, the last event of a process
                 self.forget([process.id])
         for id, parent in links:
             if id in self._open:

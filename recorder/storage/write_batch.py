@@ -15,13 +15,13 @@ _VALUE_BYTES = 40  # of a number in a list: 8 for the pointer, 32 for the number
 
 @dataclass
 class ProcessRows:
-    """Rows of processes in flat lists: new rows and known rows, each without and with a program.
+    """Rows of processes in flat lists: new rows and known rows, in the shapes of columns.process_inserts().
 
     freed: known rows in which only FREE_COLUMNS change.
     """
 
-    new: tuple[list[Any], list[Any]] = field(default_factory=lambda: ([], []))
-    known: tuple[list[Any], list[Any]] = field(default_factory=lambda: ([], []))
+    new: tuple[list[Any], ...] = field(default_factory=lambda: ([], [], [], []))
+    known: tuple[list[Any], ...] = field(default_factory=lambda: ([], [], [], []))
     freed: list[tuple[Any, ...]] = field(default_factory=list)
     links: list[Link] = field(default_factory=list)
 

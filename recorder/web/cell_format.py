@@ -15,7 +15,7 @@ from ..output import units
 TIMELINE = "timeline"
 """Link.page of a link to a recording's timeline."""
 
-_DURATIONS = {"lifetime_ns", "cpu_ns", "step_ns"}
+_DURATIONS = {"lifetime_ns", "cpu_ns", "user_ns", "system_ns", "run_delay_ns", "step_ns"}
 _OFFSETS = {"clock_offset_ns", "recorder_start_ns"}
 _PROCESS_IDS = {"id", "of_id"}  # in saved queries; in tables and custom SQL they can be ids of anything
 _PROCESS_REFERENCES = {"process_id", "parent_id"}

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from webpf.errors import Unavailable
-from webpf.kernel import btf
+from webpf.kernel import btf, object_cache
 from webpf.kernel.btf import Layouts
 
 STRUCT, INT, TYPEDEF, POINTER, PROTOTYPE = 4, 1, 8, 2, 13
@@ -39,6 +39,9 @@ def test_every_offset_is_gccs(header: Path) -> None:
         f'printf("{name} %lu\\n", __builtin_offsetof(struct {struct_name}, {member}));'
         for name, (struct_name, member) in btf.OFFSETS.items()
     ]
+    for name, ((struct_name, member), (_, inner)) in btf.OPTIONAL_OFFSETS.items():
+        if values[name] != btf.ABSENT:
+            lines.append(f'printf("{name} %lu\\n", __builtin_offsetof(struct {struct_name}, {member}.{inner}));')
     ancestors = "ancestor_ids" if values["CGROUP_ANCESTORS_ARE_IDS"] else "ancestors"
     lines.append(f'printf("OFF_CGROUP_ANCESTORS %lu\\n", __builtin_offsetof(struct cgroup, {ancestors}));')
     source = header.with_name("offsets.c")
@@ -48,8 +51,19 @@ def test_every_offset_is_gccs(header: Path) -> None:
     subprocess.run(["gcc", "-w", "-o", program, source], check=True)
     printed = subprocess.run([program], capture_output=True, text=True, check=True).stdout
     expected = {name: int(value) for name, value in (line.split() for line in printed.splitlines())}
-    assert {name: value for name, value in values.items() if name.startswith("OFF_")} == expected
-    assert len(expected) == len(btf.OFFSETS) + 1
+    offsets = {name: value for name, value in values.items() if name.startswith("OFF_")}
+    assert {name: value for name, value in offsets.items() if value != btf.ABSENT} == expected
+    assert len(offsets) == len(btf.OFFSETS) + len(btf.OPTIONAL_OFFSETS) + 1
+
+
+@here
+def test_a_member_that_the_kernel_is_built_without_is_absent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The constants go into the cache and come back: its check must accept the value for an absent member."""
+    path = (("signal_struct", "ioac"), ("task_io_accounting", "no_such_member"))
+    monkeypatch.setitem(btf.OPTIONAL_OFFSETS, "OFF_SIGNAL_READ_BYTES", path)
+    values = btf.read_constants()
+    assert values["OFF_SIGNAL_READ_BYTES"] == btf.ABSENT
+    assert object_cache._parse_constants(object_cache._format_constants(values).encode()) == values
 
 
 @here

@@ -4,13 +4,27 @@ from __future__ import annotations
 
 import re
 import shutil
+import struct
 import subprocess
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from ring_records import EVENT_HEAD, EXIT, FORK, FREE, HEADER, U32, U64, event_bytes, exec_event_bytes, record
+from ring_records import (
+    EVENT_HEAD,
+    EXIT,
+    FORK,
+    FREE,
+    HEADER,
+    U32,
+    U64,
+    UNKNOWN,
+    event_bytes,
+    exec_event_bytes,
+    free_event_bytes,
+    record,
+)
 from support import PROJECT
 
 from webpf.kernel import decoder
@@ -42,7 +56,22 @@ A_FORK = event_bytes(
 AN_EXIT = event_bytes(
     EXIT, b"true", time=3000, start=900, pid=42, ppid=1, status=139, max_rss_kib=321, uid=5, euid=6, args_total=2
 )
-A_FREE = event_bytes(FREE, b"true", time=4000, start=900, pid=42, status=139, cpu=123_456_789)
+A_FREE = free_event_bytes(
+    time=4000,
+    start=900,
+    pid=42,
+    status=139,
+    cpu=123_456_789,
+    user=100_000_000,
+    system=23_456_789,
+    minor_faults=1,
+    major_faults=2,
+    voluntary=3,
+    involuntary=4,
+    read_bytes=512,
+    write_bytes=4096,
+    run_delay=2**40,
+)
 AN_EXEC = exec_event_bytes(
     b"/bin/true",
     b"true\0-x\0",
@@ -72,8 +101,20 @@ def test_an_exit() -> None:
 
 def test_a_free() -> None:
     [event], _ = decode(record(A_FREE))
-    assert event == Free(4000, 42, 900, 139, 123_456_789)
+    costs = (123_456_789, 100_000_000, 23_456_789, 1, 2, 3, 4, 512, 4096, 2**40)
+    assert event == Free(4000, 42, 900, 139, *costs)
     assert type(event) is Free
+
+
+@pytest.mark.parametrize(
+    ("name", "field"),
+    [("read_bytes", "read_bytes"), ("write_bytes", "write_bytes"), ("run_delay", "run_delay_ns")],
+)
+def test_costs_that_are_unknown(name: str, field: str) -> None:
+    body = free_event_bytes(**{"read_bytes": 1, "write_bytes": 2, "run_delay": 3, name: UNKNOWN})
+    [event], _ = decode(record(body))
+    known = {"read_bytes": 1, "write_bytes": 2, "run_delay_ns": 3, field: None}
+    assert {each: getattr(event, each) for each in known} == known
 
 
 def test_an_exec() -> None:
@@ -221,7 +262,11 @@ def expected(body: bytes) -> Event:
             time, it["pid"], start, it["ppid"], name, it["status"], it["max_rss_kib"], it["uid"], it["args_total"]
         )
     if it["kind"] == FREE:
-        return Free(time, it["pid"], start, it["status"], it["cpu"])
+        last = (None if number == UNKNOWN else number for number in (it["max_rss_kib"], *struct.unpack("=2Q", comm)))
+        return Free(
+            time, it["pid"], start, it["status"], it["cpu"], it["parent_start"], it["cgroup"],
+            it["ppid"], it["uid"], it["euid"], it["kernel"], *last,
+        )  # fmt: skip
     name_room, name_size, args_size = it["ppid"], it["status"], it["cpu"]
     data = body[EVENT_HEAD.size :]
     argv = data[name_room : name_room + args_size]

@@ -113,7 +113,7 @@ def test_what_bpftool_sees(probe: Probe) -> None:
     assert set(maps) == {name[:15] for name in bpf_source.MAPS}
     assert {name: each["max_entries"] for name, each in maps.items() if name != "counts"} == {
         "ring": 1 << 20, "gate": 1, "followed": 65536, "followed_pids": 65536, "parent_to_follo": 1,
-        "held_forks": 32768, "filter_uids": 1, "filter_comms": 1,
+        "held_forks": 32768, "ended_threads": 16384, "threads_missed": 1, "filter_uids": 1, "filter_comms": 1,
     }  # fmt: skip
 
 

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support import exec_, exit_, fork, free, seen, vanished
+from support import exec_, exit_, fork, free, seen, usage, vanished
 
 from webpf.errors import DataError
 from webpf.model import events, json_lines
 from webpf.model.event_source import Counts, MemorySource
-from webpf.model.events import Event, Exec, Exit, Fork, Free, Seen, Vanished
+from webpf.model.events import Event, Exec, Exit, Fork, Free, Seen, Usage, Vanished
 from webpf.model.host_description import HostDescription
 from webpf.model.stream_metadata import CgroupPath, DirectoryPath, Head, StreamCounts
 
@@ -28,13 +28,14 @@ FORKS = st.builds(Fork, NS, U32, NS, U32, NS, NAME, U32, U32, NS, FLAG, st.none(
 INODE = st.none() | st.integers(0, 2**63 - 1)
 EXECS = st.builds(Exec, NS, U32, NS, NAME, U32, U32, NS, KIB, NAME, st.none() | ARGV, U32, st.none() | U32, INODE)
 EXITS = st.builds(Exit, NS, U32, NS, U32, NAME, U32, KIB, st.none() | U32, st.none() | U32)
-FREES = st.builds(Free, NS, U32, NS, U32, NS)
+FREES = st.builds(Free, NS, U32, NS, U32, NS, *[st.none() | NS] * 2, *[st.none() | U32] * 4, *[st.none() | NS] * 3)
+USAGES = st.builds(Usage, NS, U32, NS, NS, NS, NS, U32, U32, *[st.none() | NS] * 6)
 ALIVE = st.one_of(
     st.builds(Seen, NS, U32, NS, U32, NAME, U32, U32, st.none() | NS, FLAG, st.just(1), st.none() | NAME, ARGV, U32),
     st.builds(Seen, NS, U32, NS, U32, NAME, U32, U32, NS, FLAG, st.just(0), st.none(), st.none(), st.none()),
 )
 GONE = st.builds(Vanished, NS, U32, NS)
-EVENTS = st.one_of(FORKS, EXECS, EXITS, FREES, ALIVE, GONE)
+EVENTS = st.one_of(FORKS, EXECS, EXITS, FREES, ALIVE, GONE, USAGES)
 
 ONE_OF_EACH: list[Event] = [
     seen(1, -1000),
@@ -45,6 +46,7 @@ ONE_OF_EACH: list[Event] = [
     exit_(100, 1, 4, status=9),
     free(100, 1, 5),
     vanished(101, 6, 7),
+    usage(102, 6, 7),
 ]
 
 
@@ -75,7 +77,7 @@ def test_an_object_begins_with_event_pid_and_comm(event: Fork | Exec | Exit) -> 
 
 
 def test_the_letters_of_all_kinds() -> None:
-    assert "".join(json_lines.encode(event)["event"] for event in ONE_OF_EACH) == "AAFXXERG"
+    assert "".join(json_lines.encode(event)["event"] for event in ONE_OF_EACH) == "AAFXXERGU"
 
 
 def test_a_fork_as_people_see_it() -> None:
@@ -139,7 +141,7 @@ def play(source: MemorySource) -> list[list[Event]]:
 
 
 @pytest.mark.parametrize(
-    ("batch", "sizes"), [(1, [1] * 8 + [0]), (3, [3, 3, 2]), (8, [8, 0]), (100, [8])], ids=["1", "3", "8", "100"]
+    ("batch", "sizes"), [(1, [1] * 9 + [0]), (3, [3, 3, 3, 0]), (8, [8, 1]), (100, [9])], ids=["1", "3", "8", "100"]
 )
 def test_events_are_played_back_in_batches(batch: int, sizes: list[int]) -> None:
     source = MemorySource(ONE_OF_EACH, batch)

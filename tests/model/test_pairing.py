@@ -10,22 +10,23 @@ from typing import Any, TypeAlias, TypeVar
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support import at, exec_, exit_, fork, free, seen, vanished
+from support import at, exec_, exit_, fork, free, seen, usage, vanished
 
-from webpf.model.events import TICK_NS, Event, Exec, Exit, Fork, Free, Seen, Vanished
+from webpf.model.events import TICK_NS, Event, Exec, Exit, Fork, Free, Seen, Usage, Vanished
 from webpf.model.pairing import Pairing
-from webpf.model.process import EXITED, LOST, RUNNING, Process
+from webpf.model.process import COSTS, EXITED, LOST, NO_COSTS, RUNNING, Process
 
 FIELDS = (
     "id", "pid", "start_ns", "state", "ppid", "parent_id", "end_ns", "end_ppid", "status", "comm", "filename", "argv",
-    "argv_bytes", "execs", "uid", "cgroup_id", "cpu_ns", "max_rss_kib", "kernel",
+    "argv_bytes", "execs", "uid", "cgroup_id", "max_rss_kib", "kernel", "freed_ns",
 )  # fmt: skip
 Row: TypeAlias = dict[str, Any]
 
 
 def row(process: Process) -> Row:
     """Returns what is known of a process now."""
-    return {name: getattr(process, name) for name in FIELDS}
+    costs = dict(zip(COSTS, process.costs, strict=True))
+    return costs | {name: getattr(process, name) for name in FIELDS}
 
 
 def pair(*events: Event) -> list[Process]:
@@ -53,9 +54,25 @@ def test_a_whole_life() -> None:
     assert row(process) == {
         "id": 1, "pid": 100, "start_ns": at(0), "state": EXITED, "ppid": 50, "parent_id": None, "end_ns": at(5),
         "end_ppid": 50, "status": 256, "comm": "ls", "filename": "/bin/ls", "argv": b"/bin/ls\0-l\0",
-        "argv_bytes": 11, "execs": 1, "uid": 1000, "cgroup_id": 1, "cpu_ns": 2_000_000, "max_rss_kib": 2000,
-        "kernel": 0,
+        "argv_bytes": 11, "execs": 1, "uid": 1000, "cgroup_id": 1, "max_rss_kib": 2000, "kernel": 0,
+        "freed_ns": at(6), "cpu_ns": 2_000_000, "user_ns": 1_500_000, "system_ns": 500_000, "minor_faults": 2,
+        "major_faults": 3, "voluntary_switches": 5, "involuntary_switches": 7, "read_bytes": 512, "write_bytes": 4096,
+        "run_delay_ns": 11,
     }  # fmt: skip
+
+
+def test_what_a_running_process_has_cost() -> None:
+    [process] = pair(fork(100, 0), usage(100, 0, 9, cpu_ms=4))
+    expected = usage(100, 0, 9, cpu_ms=4)
+    assert dict(zip(COSTS, process.costs, strict=True)) == {cost: getattr(expected, cost) for cost in COSTS}
+    assert (process.state, process.freed_ns, process.max_rss_kib) == (RUNNING, None, 3000)
+
+
+def test_what_a_process_cost_in_the_end_is_never_replaced() -> None:
+    """A line of another stream may come late."""
+    [process] = pair(fork(100, 0), exit_(100, 0, 5), usage(100, 0, 4))
+    assert (process.costs, process.max_rss_kib) == (NO_COSTS, 2000)
+    assert owners(fork(100, 0), exit_(100, 0, 5), free(100, 0, 6), usage(100, 0, 4), usage(7, 0, 4)) == [1, 1, 1, 0, 0]
 
 
 def test_a_process_that_never_execs_keeps_its_parents_name() -> None:
@@ -91,7 +108,7 @@ def test_a_free_after_its_pid_was_reused_belongs_to_the_first_process() -> None:
     events = fork(100, 0), exit_(100, 0, 1), fork(100, 2), free(100, 0, 3, cpu_ms=1), exit_(100, 2, 4), free(100, 2, 5)
     assert owners(*events) == [1, 1, 3, 1, 3, 3]
     first, second = pair(*events)
-    assert (first.state, first.cpu_ns) == (EXITED, 1_000_000)
+    assert (first.state, first.costs[0]) == (EXITED, 1_000_000)
     assert (second.state, second.end_ns) == (EXITED, at(4))
 
 
@@ -116,7 +133,7 @@ def test_a_fork_without_an_exit_is_lost_when_its_pid_is_reused() -> None:
 def test_a_fork_without_an_exit_is_lost_when_it_is_freed() -> None:
     [process] = pair(fork(100, 0), free(100, 0, 9, cpu_ms=4, status=9))
     assert (process.state, process.end_ns) == (LOST, None)
-    assert (process.status, process.cpu_ns) == (9, 4_000_000)
+    assert (process.status, process.costs[0]) == (9, 4_000_000)
 
 
 def test_the_status_of_the_exit_has_priority_over_the_free() -> None:
@@ -126,7 +143,7 @@ def test_the_status_of_the_exit_has_priority_over_the_free() -> None:
 
 def test_a_process_that_is_lost_by_reuse_still_gets_its_cpu_time() -> None:
     first, _ = pair(fork(100, 0), fork(100, 7), free(100, 0, 9, cpu_ms=4, status=256))
-    assert (first.state, first.status, first.cpu_ns) == (LOST, 256, 4_000_000)
+    assert (first.state, first.status, first.costs[0]) == (LOST, 256, 4_000_000)
 
 
 def test_an_exec_without_a_fork() -> None:
@@ -195,7 +212,7 @@ def test_a_free_finds_an_older_process_whose_pid_was_reused() -> None:
     events = seen(100, -50), fork(100, 5), free(100, -47, 6, cpu_ms=3)
     assert owners(*events) == [1, 2, 1]
     first, _ = pair(*events)
-    assert (first.state, first.start_ns, first.cpu_ns) == (LOST, at(-47), 3_000_000)
+    assert (first.state, first.start_ns, first.costs[0]) == (LOST, at(-47), 3_000_000)
 
 
 def test_a_fork_that_comes_after_the_process_was_seen_in_proc() -> None:
@@ -453,7 +470,8 @@ def model_row(key: Key, group: list[tuple[int, Event]], ids: dict[Key, int], is_
         "execs": own_execs if forks or found or execs else None,
         "uid": last([*forks, *found, *execs, *exits], "uid"),
         "cgroup_id": last([*forks, *found, *execs], "cgroup_id"),
-        "cpu_ns": last(frees, "cpu_ns"),
+        "freed_ns": last(frees, "time_ns"),
+        **{cost: last(frees, cost) for cost in COSTS},
         "max_rss_kib": last(exits, "max_rss_kib"),
         "kernel": 0 if execs or (own_execs and not found) else last([*forks, *found], "kernel"),
     }
@@ -516,7 +534,7 @@ def test_in_any_order_no_event_goes_to_another_process(machine: Machine, batch: 
         assert 0 <= key[1] - it["start_ns"] < TICK_NS
         assert it["end_ns"] in {None, *(event.time_ns for event in of(Exit, events))}
         assert it["cpu_ns"] in {None, *(event.cpu_ns for event in of(Free, events))}
-        assert it["comm"] in {None, *(event.comm for event in events if not isinstance(event, Free | Vanished))}
+        assert it["comm"] in {None, *(event.comm for event in events if not isinstance(event, Free | Vanished | Usage))}
         assert (it["state"] == EXITED) == (it["end_ns"] is not None)
 
 

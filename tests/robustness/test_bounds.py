@@ -107,7 +107,10 @@ def test_arguments_of_a_live_process_are_not_kept(tmp_path: Path) -> None:
 
 
 def test_only_changes_of_a_process_are_written(tmp_path: Path) -> None:
-    """The program once; then other changes without it; and later a program that turns out to be unknown."""
+    """The program once; then other changes without it; and later a program that turns out to be unknown.
+
+    New rows, and then known rows: without and with a program; and the same with costs. The last are those freed.
+    """
     file = RecordingFile(tmp_path / "webpf.db")
     writer = file.begin(recording_values())
     pairing = Pairing()
@@ -117,14 +120,15 @@ def test_only_changes_of_a_process_are_written(tmp_path: Path) -> None:
         rows = writer._sort_rows(pairing.take_changed(), ())
         return [*(bool(values) for values in (*rows.new, *rows.known)), len(rows.freed)]
 
-    assert change(seen(5, 0)) == [0, 1, 0, 0, 0]
-    assert change(fork(5, 0)) == [0, 0, 0, 1, 0], "it was still being forked when /proc was read"
-    assert change(exec_(5, 0, 1)) == [0, 0, 0, 1, 0]
-    assert change(exit_(5, 0, 2)) == [0, 0, 1, 0, 0]
-    assert change(free(5, 0, 3)) == [0, 0, 0, 0, 1]
+    assert change(seen(5, 0)) == [0, 1, 0, 0, 0, 0, 0, 0, 0]
+    assert change(fork(5, 0)) == [0, 0, 0, 0, 0, 1, 0, 0, 0], "it was still being forked when /proc was read"
+    assert change(exec_(5, 0, 1)) == [0, 0, 0, 0, 0, 1, 0, 0, 0]
+    assert change(exit_(5, 0, 2)) == [0, 0, 0, 0, 1, 0, 0, 0, 0]
+    assert change(free(5, 0, 3)) == [0, 0, 0, 0, 0, 0, 0, 0, 1]
     assert writer._changeable == {}
-    assert change(fork(6, 9), exit_(6, 9, 10), free(6, 9, 11)) == [1, 0, 0, 0, 0]
-    assert change(seen(7, 0, argv=None, kernel=1)) == [1, 0, 0, 0, 0], "a thread of the kernel has none"
+    assert change(fork(6, 9), exit_(6, 9, 10), free(6, 9, 11)) == [0, 0, 1, 0, 0, 0, 0, 0, 0]
+    assert change(seen(7, 0, argv=None, kernel=1)) == [1, 0, 0, 0, 0, 0, 0, 0, 0], "a thread of the kernel has none"
+    assert change(fork(8, 9), exec_(8, 9, 10), free(8, 9, 11)) == [0, 0, 0, 1, 0, 0, 0, 0, 0]
     file.close()
 
 

@@ -129,6 +129,7 @@ def foreign_recordings_log(path: Path) -> None:
         connection.execute("PRAGMA journal_mode = WAL")
         with connection:
             connection.execute("UPDATE processes SET comm = 'other'")
+            connection.execute("UPDATE recordings SET name = 'other'")
         shutil.copy(f"{other}-wal", f"{path}-wal")
 
 

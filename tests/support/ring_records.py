@@ -7,6 +7,7 @@ import struct
 FORK, EXEC, EXIT, FREE = range(4)
 U64 = ("time", "start", "parent_start", "cgroup", "cpu", "max_rss_kib")
 U32 = ("kind", "pid", "ppid", "uid", "euid", "status", "kernel", "args_total")
+UNKNOWN = 2**64 - 1  # in a free
 EVENT_HEAD = struct.Struct("=6Q8I16s")  # struct event
 HEADER = struct.Struct("=II")  # length, page offset: kernel/bpf/ringbuf.c
 BUSY = 1 << 31
@@ -38,6 +39,16 @@ def exec_event_bytes(
     # args_total.
     sizes = {"cpu": len(argv or b""), "ppid": room[0], "status": name_size}
     return event_bytes(EXEC, b"name", **fields, **sizes, args_total=args_total) + data
+
+
+def free_event_bytes(write_bytes: int = 0, run_delay: int = 0, **fields: int) -> bytes:
+    """Returns the `struct event` of a free, by the names of its unions."""
+    names = {
+        "user": "parent_start", "system": "cgroup", "read_bytes": "max_rss_kib", "minor_faults": "ppid",
+        "major_faults": "uid", "voluntary": "euid", "involuntary": "kernel",
+    }  # fmt: skip
+    values = {names.get(name, name): value for name, value in fields.items()}
+    return event_bytes(FREE, struct.pack("=2Q", write_bytes, run_delay), **values)
 
 
 def record(body: bytes, busy: bool = False) -> bytes:

@@ -17,7 +17,7 @@ from webpf.capture.replayed_machine import ReplayedMachine
 from webpf.host import clock
 from webpf.host.procfs import State
 from webpf.model.event_source import Counts, MemorySource
-from webpf.model.events import Event, Exec, Exit, Fork, Free, Seen, Vanished
+from webpf.model.events import Event, Exec, Exit, Fork, Free, Seen, Usage, Vanished
 from webpf.model.process import Process
 from webpf.storage.recording_file import RecordingFile
 
@@ -180,8 +180,9 @@ def exit_(pid: int, start_ms: float, ms: float, status: int = 0, comm: str = "tr
 
 
 def free(pid: int, start_ms: float, ms: float, cpu_ms: float = 1, status: int = 0) -> Free:
-    """Returns a free at ms."""
-    return Free(at(ms), pid, at(start_ms), status, round(cpu_ms * MS))
+    """Returns a free at ms. A quarter of the CPU time is in the kernel, and the other costs are small numbers."""
+    cpu_ns = round(cpu_ms * MS)
+    return Free(at(ms), pid, at(start_ms), status, cpu_ns, cpu_ns - cpu_ns // 4, cpu_ns // 4, 2, 3, 5, 7, 512, 4096, 11)
 
 
 def seen(
@@ -191,6 +192,12 @@ def seen(
     filename = None if argv is None else argv.partition(b"\0")[0].decode()
     size = None if argv is None else len(argv)
     return Seen(T0, pid, at(start_ms), ppid, comm, 0, 0, 1, kernel, int(argv is not None), filename, argv, size)
+
+
+def usage(pid: int, start_ms: float, ms: float, cpu_ms: float = 1) -> Usage:
+    """Returns what a process that is running at ms has cost."""
+    cpu_ns = round(cpu_ms * MS)
+    return Usage(at(ms), pid, at(start_ms), cpu_ns, cpu_ns // 2, cpu_ns // 2, 20, 30, 50, 70, 5120, 8192, 110, 3000)
 
 
 def vanished(pid: int, start_ms: float, ms: float) -> Vanished:

@@ -4,6 +4,7 @@
  */
 #define _GNU_SOURCE
 #include <pthread.h>
+#include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -119,6 +120,67 @@ static void thread_by_thread(int threads)
 	}
 }
 
+/* Uses CPU time in user mode and in the kernel, in turns, for some ms, and gives the CPU away in between. It asks only
+ * for its time by the clock of threads: times() or getrusage() would change what the parent is told.
+ */
+static void work(int milliseconds)
+{
+	static __thread char buffer[65536];
+	int zeros = open("/dev/zero", O_RDONLY);
+	struct timespec used;
+
+	do {
+		for (volatile int i = 0; i < 100000; i++)
+			;
+		for (int i = 0; i < 20; i++)
+			if (read(zeros, buffer, sizeof(buffer)) < 0)
+				exit(1);
+		usleep(100);
+		clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
+	} while (used.tv_sec * 1000 + used.tv_nsec / 1000000 < milliseconds);
+	close(zeros);
+}
+
+/* Works, and prints how long this thread has waited for a CPU, in ns. */
+static void *work_as_thread(void *unused)
+{
+	unsigned long long ran, waited;
+	FILE *file;
+
+	work(20);
+	file = fopen("/proc/thread-self/schedstat", "r");
+	if (fscanf(file, "%llu %llu", &ran, &waited) != 2)
+		exit(1);
+	fclose(file);
+	dprintf(1, "%llu\n", waited);
+	return unused;
+}
+
+static void *exec_as_thread(void *unused)
+{
+	work(20);
+	execl("/proc/self/exe", "act", "work", "20", NULL);
+	return unused;
+}
+
+/* The threads work after their leader has exited; or one of them calls execve() when the others have exited. */
+static void work_in_threads(int threads, int executes)
+{
+	pthread_t thread[threads];
+
+	for (int i = 0; i < threads; i++)
+		pthread_create(&thread[i], NULL, work_as_thread, NULL);
+	if (!executes) {
+		work_as_thread(NULL);
+		syscall(SYS_exit, 0);
+	}
+	for (int i = 0; i < threads; i++)
+		pthread_join(thread[i], NULL);
+	work_as_thread(NULL);
+	pthread_create(&thread[0], NULL, exec_as_thread, NULL);
+	pause();
+}
+
 static void eat(size_t mib)
 {
 	char *memory = malloc(mib << 20);
@@ -159,6 +221,16 @@ int main(int argc, char **argv)
 		leave_together(number);
 	else if (!strcmp(act, "threads"))
 		thread_by_thread(number);
+	else if (!strcmp(act, "thread-and-pause")) {
+		thread_by_thread(1);
+		fflush(stdout);
+		pause();
+	} else if (!strcmp(act, "work"))
+		work(number);
+	else if (!strcmp(act, "leader-exits-first"))
+		work_in_threads(number, 0);
+	else if (!strcmp(act, "thread-executes"))
+		work_in_threads(number, 1);
 	else if (!strcmp(act, "eat"))
 		eat(number);
 	else if (!strcmp(act, "arguments"))

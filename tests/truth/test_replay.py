@@ -66,8 +66,8 @@ SELECT p.*, d.path AS directory FROM programs AS p
 LEFT JOIN working_directories AS d
     ON d.recording_id = p.recording_id AND d.device = p.cwd_device AND d.inode = p.cwd_inode"""
 _OTHERS = {"id", "process_id", "parent_id", "recording_id"}
-_SPANS = {"lifetime_ns", "cpu_ns"}
-_MEASURED = {"time_ns", "end_ns", "lifetime_ns"}
+_SPANS = {"lifetime_ns", "cpu_ns", "user_ns", "system_ns", "run_delay_ns"}
+_MEASURED = {"time_ns", "end_ns", "lifetime_ns", "freed_ns"}
 """Each recorder's BPF program reads the clock itself, one after the other."""
 
 

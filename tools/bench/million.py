@@ -100,7 +100,9 @@ def _life(dice: random.Random, now: int, pid: int, parent: tuple[int, int], numb
     peak = int(dice.lognormvariate(9, 1))
     yield end, Exit(end, pid, now, 1 if orphan else parent[0], name if executed else "sh", status, peak)
     freed = end + int(dice.expovariate(1) * 20 * MS)
-    yield freed, Free(freed, pid, now, status, int((end - now) * dice.random()))
+    cpu = int((end - now) * dice.random())
+    costs = (cpu, cpu - cpu // 4, cpu // 4, 150 + cpu % 900, cpu % 3, 2 + cpu % 40, cpu % 9, cpu % 5 << 12, 4096)
+    yield freed, Free(freed, pid, now, status, *costs, cpu // 100)
 
 
 def build(path: Path, processes: int) -> None:
