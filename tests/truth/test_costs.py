@@ -194,7 +194,8 @@ def test_more_threads_than_the_map_has_room_for(act: str, monkeypatch: pytest.Mo
     """Processes that were alive when it was full have an unknown time of waiting, and those after them a known one."""
     entries = ProgramOptions.entries
     monkeypatch.setattr(ProgramOptions, "entries", lambda self: entries(self) | {"ended_threads": 1})
-    probe = Probe(OFFSET)
+    probe = Probe(OFFSET, follows=True)  # else another process of the machine can have the entry
+    probe.follow_children(os.getpid())
     keeper = subprocess.Popen([act, "thread-and-pause"], stdout=subprocess.PIPE)
     frees: dict[int, Free] = {}
 
