@@ -667,9 +667,13 @@ static __always_inline void note_ended_thread(const void *task, const void *lead
 		return;
 	run_delay = read64(task, OFF_TASK_RUN_DELAY);
 	threads = ended_threads.lookup(&key);
-	if (!threads || threads->start != start) {
+	if (threads && threads->start != start) {
+		ended_threads.delete(&key);
+		threads = NULL;
+	}
+	if (!threads) {
 		fresh.start = start;
-		ended_threads.update(&key, &fresh);
+		ended_threads.insert(&key, &fresh); /* it fails if another thread of the process has just done it */
 		threads = ended_threads.lookup(&key);
 	}
 	if (!threads) {

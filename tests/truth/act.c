@@ -156,6 +156,23 @@ static void *work_as_thread(void *unused)
 	return unused;
 }
 
+static void *work_and_leave(void *unused)
+{
+	work_as_thread(unused);
+	return leave(unused);
+}
+
+/* All threads exit at the same time, on all CPUs, and have printed how long they have waited. */
+static void work_together(int threads)
+{
+	pthread_t thread;
+
+	pthread_barrier_init(&barrier, NULL, threads);
+	for (int i = 1; i < threads; i++)
+		pthread_create(&thread, NULL, work_and_leave, NULL);
+	work_and_leave(NULL);
+}
+
 static void *exec_as_thread(void *unused)
 {
 	work(20);
@@ -231,6 +248,8 @@ int main(int argc, char **argv)
 		work_in_threads(number, 0);
 	else if (!strcmp(act, "thread-executes"))
 		work_in_threads(number, 1);
+	else if (!strcmp(act, "work-together"))
+		work_together(number);
 	else if (!strcmp(act, "eat"))
 		eat(number);
 	else if (!strcmp(act, "arguments"))

@@ -126,6 +126,16 @@ def test_costs_of_threads(what: str, act: str, start_recorder: Start, query: Que
         assert -MS * SLOWNESS <= row["run_delay_ns"] - waited <= 20 * MS * SLOWNESS
 
 
+def test_threads_that_end_at_the_same_time(act: str, start_recorder: Start, query: Query) -> None:
+    """What each thread has waited is in the sum, whichever comes first."""
+    recorder = start_recorder()
+    all_costs = [run(act, "work-together", "6") for _ in range(25)]
+    recorder.end()
+    for row, costs in rows(query, all_costs):
+        assert len(costs.printed) == 6
+        assert row["run_delay_ns"] >= sum(costs.printed)
+
+
 def test_costs_of_a_process_that_nobody_waits_for(start_recorder: Start, query: Query) -> None:
     """The kernel reaps a child by itself if its parent ignores SIGCHLD. The child's own clocks are the witness."""
     recorder = start_recorder()
