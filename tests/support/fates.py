@@ -93,8 +93,13 @@ def rows_of(query: Query, fate: Fate) -> list[dict[str, Any]]:
 
 
 def row_of(query: Query, fate: Fate) -> dict[str, Any]:
-    """Returns the only row of a process."""
+    """Returns the only row of a process.
+
+    While a fork storm goes on elsewhere, another process can have its pid in the same second: the parent tells.
+    """
     rows = rows_of(query, fate)
+    if len(rows) > 1:
+        rows = [row for row in rows if row["ppid"] == os.getpid()]
     assert len(rows) == 1, f"{len(rows)} rows for pid {fate.pid}"
     return rows[0]
 

@@ -150,7 +150,7 @@ for _ in range(6):
         start = time.process_time_ns()
         while time.process_time_ns() < start + 20_000_000:
             os.stat("/")
-        os.write(theirs, b"%d %d" % (os.getpid(), time.process_time_ns()))
+        os.write(theirs, b"%d %d %d" % (os.getpid(), os.getppid(), time.process_time_ns()))
         os._exit(0)
     os.close(theirs)
     print(os.read(ours, 100).decode(), flush=True)
@@ -159,8 +159,8 @@ for _ in range(6):
     printed = subprocess.run(["python3", "-c", script], capture_output=True, text=True, check=True).stdout
     recorder.end()
     found = 0
-    for pid, cpu_ns in (map(int, line.split()) for line in printed.splitlines()):
-        [row] = query("SELECT * FROM processes WHERE pid = ? AND end_ns AND execs = 0", pid)
+    for pid, ppid, cpu_ns in (map(int, line.split()) for line in printed.splitlines()):
+        [row] = query("SELECT * FROM processes WHERE pid = ? AND ppid = ? AND end_ns AND execs = 0", pid, ppid)
         if row["cpu_ns"] is None:
             continue
         found += 1
@@ -193,11 +193,14 @@ def test_cpu_times_that_nobody_asked_for(act: str, monkeypatch: pytest.MonkeyPat
         wait_until(drain, "no free events")
     finally:
         probe.close()
+    differ = 0
     for pid in all_costs.keys() & frees.keys():
-        times = {"user_us": frees[pid].user_ns, "system_us": frees[pid].system_ns}
-        assert {name: (ns or 0) // 1000 for name, ns in times.items()} == {
-            name: all_costs[pid].rusage[name] for name in times
-        }
+        times = {"user_us": (frees[pid].user_ns or 0) // 1000, "system_us": (frees[pid].system_ns or 0) // 1000}
+        told = {name: all_costs[pid].rusage[name] for name in times}
+        assert abs(sum(times.values()) - sum(told.values())) <= 1  # both are rounded
+        # If another program has looked at the process in /proc meanwhile, wait4() goes on from what that was told.
+        differ += times != told
+    assert differ <= 2
 
 
 def test_more_threads_than_the_map_has_room_for(act: str, monkeypatch: pytest.MonkeyPatch) -> None:
