@@ -9,6 +9,7 @@
  *                         ABSENT for a member that this kernel is built without (only for OPTIONAL_OFFSETS)
  *   CGROUP_ANCESTORS_ARE_IDS  1 where struct cgroup stores the ids of its ancestors, 0 where it stores pointers to
  *                         them (since Linux 6.1)
+ *   UPID_BYTES            size of a struct upid
  *   EXIT_HAS_GROUP_DEAD   1 where sched_process_exit has the argument group_dead (since Linux 6.16)
  *   PAGE_KIB              size of a page, in KiB
  *   WAKE_BYTES            bytes that one CPU may write before it wakes the reader
@@ -45,7 +46,7 @@
 #define SIGNAL_GROUP_EXIT 4   /* include/linux/sched/signal.h */
 #define PF_KTHREAD 0x00200000 /* include/linux/sched.h */
 
-/* Space for the file name and argv of an exec. The verifier wants record sizes that it knows, so write_exec() has four
+/* Space for the file name and argv of an exec. The verifier wants record sizes that it knows, so write_exec() has some
  * combinations of these and MAX_ARGS.
  */
 #define SHORT_NAME 256
@@ -53,8 +54,10 @@
 #define SHORT_ARGS 256
 #define MEDIUM_ARGS 2048
 
+#define INTERPRETER_ROOM 256 /* that of a script is shorter: BINPRM_BUF_SIZE */
+
 /* An event of any kind has this size, so that the reader can decode many of them in one step. After an exec's event
- * follow its file name and argv (struct exec_event). recorder/kernel/decoder.py reads this struct: change both
+ * follow more numbers, its file name and argv (struct exec_event). recorder/kernel/decoder.py reads this struct: change both
  * together. (clang-format would align the comments of each group of lines separately.)
  */
 /* clang-format off */
@@ -71,10 +74,12 @@ struct event {
 		u64 system;    /* free: CPU time in the kernel, in ns */
 	};
 	union {
+		u64 session;   /* fork, exit: see session_of() */
 		u64 cpu;       /* free: CPU time of all threads, in ns */
 		u64 args_size; /* exec: bytes of argv that follow; 0 and args_total > 0: argv could not be read */
 	};
 	union {
+		u64 ns_pid;      /* fork: pid in its own pid namespace */
 		u64 max_rss_kib; /* exit: peak memory; exec: peak memory of the image before, which the process keeps */
 		u64 read_bytes;  /* free: bytes read from storage, or UNKNOWN */
 	};
@@ -119,14 +124,20 @@ struct event {
 
 struct exec_event {
 	struct event head;
-	char data[];
+	u64 session;          /* see session_of() */
+	u64 exe_inode;        /* the executable that runs: of a script, that of its interpreter */
+	u32 exe_device;       /* its file system, as the kernel's own dev_t */
+	u32 interpreter_size; /* bytes of the interpreter's path, with its NUL; 0: there is none */
+	char data[];          /* the file name and argv; at the end the interpreter, in INTERPRETER_ROOM bytes */
 };
 
-/* The compiler defines FORK, EXEC, EXIT and FREE as 0 to 3, EVENT_HEAD_BYTES as the size that the decoder reads, ABSENT
- * as the offset of a member that the kernel doesn't have, and UNKNOWN as the number for what can't be known.
+/* The compiler defines FORK, EXEC, EXIT and FREE as 0 to 3, EVENT_HEAD_BYTES as the size that the decoder reads, and
+ * EXEC_HEAD_BYTES as that of a struct exec_event without data; ABSENT as the offset of a member that the kernel doesn't
+ * have, and UNKNOWN as the number for what can't be known.
  */
 #define KINDS 4
 _Static_assert(sizeof(struct event) == EVENT_HEAD_BYTES, "recorder/kernel/decoder.py reads another struct event");
+_Static_assert(sizeof(struct exec_event) == EXEC_HEAD_BYTES, "recorder/kernel/decoder.py reads another exec_event");
 
 BPF_RINGBUF_OUTPUT(ring, 1); /* the loader sets its size */
 
@@ -247,6 +258,28 @@ static __always_inline const void *cgroup_of(const void *task)
 static __always_inline u64 cgroup_id(const void *cgroup)
 {
 	return read64(read_pointer(cgroup, OFF_CGROUP_KN), OFF_KERNFS_NODE_ID);
+}
+
+#define PIDTYPE_SID 3 /* include/linux/pid_types.h */
+#define NO_LOGINUID 0xffffffff
+
+/* The id of the session, and in the upper half the user id with which the user logged in, as in /proc/PID/loginuid. */
+static __always_inline u64 session_of(const void *leader, const void *signal)
+{
+	const void *session = read_pointer(signal, OFF_SIGNAL_PIDS + PIDTYPE_SID * sizeof(void *));
+	u64 sid = read32(session, OFF_PID_NUMBERS + OFF_UPID_NR), loginuid = NO_LOGINUID;
+
+	if (OFF_TASK_LOGINUID != ABSENT)
+		loginuid = read32(leader, OFF_TASK_LOGINUID);
+	return loginuid << 32 | sid;
+}
+
+/* The pid of a process in the innermost of the pid namespaces that it is in. */
+static __always_inline u32 ns_pid_of(const void *leader)
+{
+	const void *pid = read_pointer(leader, OFF_TASK_THREAD_PID);
+
+	return read32(pid, OFF_PID_NUMBERS + read32(pid, OFF_PID_LEVEL) * UPID_BYTES + OFF_UPID_NR);
 }
 
 static __always_inline u64 start_of(const void *leader)
@@ -397,6 +430,8 @@ static __always_inline void fill_fork(struct event *event, const void *child)
 	event->begun = programs_begun(child);
 	event->ppid = read32(parent, OFF_TASK_TGID);
 	event->parent_start = start_of(parent);
+	event->session = session_of(child, read_pointer(child, OFF_TASK_SIGNAL));
+	event->ns_pid = ns_pid_of(child);
 }
 
 #define MAX_HELD_FORKS 32768
@@ -562,13 +597,24 @@ static __always_inline void on_fork(struct bpf_raw_tracepoint_args *ctx)
  */
 #define BOUND(n, limit) asm volatile("if %0 <= %1 goto +1\n%0 = %1" : "+r"(n) : "r"(limit))
 
-/* Writes one exec, with space for name_room bytes of the file name and args_room bytes of argv. Both are constants, of
- * 64 bits, for older verifiers forget what they know of a smaller one that clang keeps on the stack.
+static __always_inline void fill_executable(struct exec_event *event, const void *mm)
+{
+	const void *inode = read_pointer(read_pointer(mm, OFF_MM_EXE_FILE), OFF_FILE_INODE);
+
+	event->exe_inode = read64(inode, OFF_INODE_NUMBER);
+	event->exe_device = read32(read_pointer(inode, OFF_INODE_SUPER), OFF_SUPER_DEVICE);
+}
+
+/* Writes one exec, with space for name_room bytes of the file name, args_room bytes of argv, and interpreter_room bytes
+ * of the interpreter, or 0. They are constants, of 64 bits, for older verifiers forget what they know of a smaller one
+ * that clang keeps on the stack.
  * False if the ring buffer is full.
  */
-static __always_inline bool write_exec(const void *task, const void *name, const u64 name_room, const u64 args_room)
+static __always_inline bool write_exec(const void *task, const void *bprm, const u64 name_room, const u64 args_room,
+				       const u64 interpreter_room)
 {
-	struct exec_event *event = ring.ringbuf_reserve(sizeof(*event) + name_room + args_room);
+	struct exec_event *event = ring.ringbuf_reserve(sizeof(*event) + name_room + args_room + interpreter_room);
+	const void *signal = read_pointer(task, OFF_TASK_SIGNAL);
 	const void *mm = read_pointer(task, OFF_TASK_MM);
 	const void *args = read_pointer(mm, OFF_MM_ARG_START);
 	const void *cwd_dentry = read_pointer(read_pointer(task, OFF_TASK_FS), OFF_FS_PWD + OFF_PATH_DENTRY);
@@ -580,29 +626,38 @@ static __always_inline bool write_exec(const void *task, const void *name, const
 		return false;
 	fill_head(&event->head, EXEC, task);
 	fill_owner(&event->head, task);
-	event->head.max_rss_kib = max_rss_kib(read_pointer(task, OFF_TASK_SIGNAL));
+	event->head.max_rss_kib = max_rss_kib(signal);
 	event->head.cwd_inode = read64(cwd, OFF_INODE_NUMBER);
 	event->head.cwd_device = read32(read_pointer(cwd, OFF_INODE_SUPER), OFF_SUPER_DEVICE);
 	event->head.args_total = size;
 	event->head.name_room = name_room;
-	name_size = bpf_probe_read_kernel_str(event->data, name_room, name);
+	event->session = session_of(task, signal);
+	fill_executable(event, mm);
+	name_size = bpf_probe_read_kernel_str(event->data, name_room, read_pointer(bprm, OFF_BINPRM_FILENAME));
 	event->head.name_size = name_size < 0 ? 0 : name_size;
+	event->interpreter_size = 0;
+	if (interpreter_room) {
+		name_size = bpf_probe_read_kernel_str(event->data + name_room + args_room, interpreter_room,
+						      read_pointer(bprm, OFF_BINPRM_INTERP));
+		event->interpreter_size = name_size < 0 ? 0 : name_size;
+	}
 	BOUND(size, MAX_ARGS);
 	BOUND(size, args_room);
 	event->head.args_size = bpf_probe_read_user(event->data + name_room, size, args) ? 0 : size;
-	ring.ringbuf_submit(event, wake_up(sizeof(*event) + name_room + args_room));
+	ring.ringbuf_submit(event, wake_up(sizeof(*event) + name_room + args_room + interpreter_room));
 	return true;
 }
 
 static __always_inline void on_exec(struct bpf_raw_tracepoint_args *ctx)
 {
 	const void *task = (const void *)ctx->args[0];
-	const void *name = read_pointer((const void *)ctx->args[2], OFF_BINPRM_FILENAME);
+	const void *bprm = (const void *)ctx->args[2];
+	const void *name = read_pointer(bprm, OFF_BINPRM_FILENAME);
 	const void *mm = read_pointer(task, OFF_TASK_MM);
 	u64 args_size = read64(mm, OFF_MM_ARG_END) - read64(mm, OFF_MM_ARG_START);
 	const void *leader;
 	char start_of_name[SHORT_NAME];
-	bool written;
+	bool written, is_long, has_interpreter = read_pointer(bprm, OFF_BINPRM_INTERP) != name;
 
 	if (gate_state() != GATE_OPEN)
 		return;
@@ -612,14 +667,19 @@ static __always_inline void on_exec(struct bpf_raw_tracepoint_args *ctx)
 		return;
 	}
 	count(EXEC);
-	if (bpf_probe_read_kernel_str(start_of_name, SHORT_NAME, name) == SHORT_NAME)
-		written = write_exec(task, name, LONG_NAME, MAX_ARGS);
+	is_long = bpf_probe_read_kernel_str(start_of_name, SHORT_NAME, name) == SHORT_NAME;
+	if (has_interpreter && (is_long || args_size > MEDIUM_ARGS))
+		written = write_exec(task, bprm, LONG_NAME, MAX_ARGS, INTERPRETER_ROOM);
+	else if (has_interpreter)
+		written = write_exec(task, bprm, SHORT_NAME, MEDIUM_ARGS, INTERPRETER_ROOM);
+	else if (is_long)
+		written = write_exec(task, bprm, LONG_NAME, MAX_ARGS, 0);
 	else if (args_size <= SHORT_ARGS)
-		written = write_exec(task, name, SHORT_NAME, SHORT_ARGS);
+		written = write_exec(task, bprm, SHORT_NAME, SHORT_ARGS, 0);
 	else if (args_size <= MEDIUM_ARGS)
-		written = write_exec(task, name, SHORT_NAME, MEDIUM_ARGS);
+		written = write_exec(task, bprm, SHORT_NAME, MEDIUM_ARGS, 0);
 	else
-		written = write_exec(task, name, SHORT_NAME, MAX_ARGS);
+		written = write_exec(task, bprm, SHORT_NAME, MAX_ARGS, 0);
 	if (!written)
 		count(LOST + EXEC);
 }
@@ -753,6 +813,7 @@ static __always_inline void on_exit(struct bpf_raw_tracepoint_args *ctx)
 	event->max_rss_kib = max_rss_kib(signal);
 	event->uid = uid_of(leader);
 	event->begun = programs_begun(leader);
+	event->session = session_of(leader, signal);
 	ring.ringbuf_submit(event, wake_up(sizeof(*event)));
 }
 

@@ -66,7 +66,7 @@ REPORTED = expand(
 """SQL that selects the processes that a report covers. It takes :recording and :command (see command_id())."""
 
 OWN_PEAK = """CASE
-    WHEN p.max_rss_kib > coalesce((SELECT max(carried_rss_kib) FROM programs WHERE process_id = p.id), 0)
+    WHEN p.max_rss_kib > coalesce(p.carried_rss_kib, 0)
     THEN p.max_rss_kib
 END"""
 """SQL: peak memory of a process p in KiB; NULL if it isn't higher than the peak that an exec carried over.

@@ -1,6 +1,6 @@
-"""Processes whose name, user or cgroup changed without an event: /proc shows it at the end of a recording.
+"""Processes whose name, user, cgroup or session changed without an event: /proc shows it at the end of a recording.
 
-The BPF programs report neither a new name nor a new user. So the recorder reads the processes that are still running
+The BPF programs don't report a new name, user or session. So the recorder reads the processes that are still running
 from /proc just before the end. If a process differs from its events, one more event is recorded (`Seen`), so that the
 row of the process follows from its events.
 """
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from ..host import procfs
+from ..host import proc_identity
 from ..model.events import TICK_NS, Event, Exec, Seen
 from ..model.process import Process
 
@@ -38,20 +38,22 @@ def _is_same(process: Process, alive: Seen) -> bool:
 
 
 def _has_new_owner(process: Process, cgroup_ids: dict[str, int]) -> bool:
-    owner = procfs.read_identity(process.pid, cgroup_ids)
-    if owner is None:
-        return False
-    comm, uid, cgroup_id = owner
-    return comm != process.comm or uid != process.uid or cgroup_id not in (None, process.cgroup_id)
+    owner = proc_identity.read_identity(process.pid, cgroup_ids)
+    return owner is not None and _has_changed(process, owner)
+
+
+def _has_changed(process: Process, now: proc_identity.Identity | Seen) -> bool:
+    return (
+        now.comm != process.comm
+        or now.uid != process.uid
+        or now.cgroup_id not in (None, process.cgroup_id)
+        or now.sid not in (None, process.sid)
+        or now.loginuid != process.loginuid
+    )
 
 
 def _differs(process: Process, alive: Seen) -> bool:
-    return (
-        alive.comm != process.comm
-        or alive.uid != process.uid
-        or alive.cgroup_id not in (None, process.cgroup_id)
-        or (_lacks_program(process) and alive.filename is not None)
-    )
+    return _has_changed(process, alive) or (_lacks_program(process) and alive.filename is not None)
 
 
 def _lacks_program(process: Process) -> bool:

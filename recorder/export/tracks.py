@@ -24,7 +24,8 @@ _ARGS_CHARACTERS = 4096  # of the command line in a slice's arguments
 
 # Columns that the slice itself shows, or that mean little outside of the file.
 _LEFT_OUT = {
-    "id", "recording_id", "parent_id", "start_ns", "end_ns", "lifetime_ns", "comm", "argv", "argv_bytes", "execs",
+    "id", "recording_id", "parent_id", "start_ns", "exact", "end_ns", "lifetime_ns",
+    "comm", "argv", "argv_bytes", "execs",
     "status", "outcome", "cgroup_id", "end_ppid", "kernel", "freed_ns",
 }  # fmt: skip
 _SHOWN = tuple(column.name for column in data_dictionary.columns("processes") if column.name not in _LEFT_OUT)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
@@ -22,7 +21,7 @@ from ..model.events import (
     decode_escaped,
     decode_exact,
 )
-from . import cgroups, clock, process_titles
+from . import clock, proc_identity, process_titles
 
 ALL_ARGS, SHORT_ARGS = 64 * MIB, 256  # bytes of argv: in total, and of each process once the total is used up
 
@@ -40,6 +39,7 @@ class Stat(NamedTuple):
     comm: bytes
     state: str
     ppid: int
+    sid: int
     flags: int
     threads: int
     start_ns: int
@@ -57,6 +57,7 @@ def read_stat(pid: int) -> Stat | None:
         comm=head.partition(b"(")[2],
         state=fields[0].decode(),
         ppid=int(fields[1]),
+        sid=int(fields[3]),
         flags=int(fields[6]),
         threads=int(fields[17]),
         start_ns=clock.to_kernel_clock(int(fields[19]) * TICK_NS),
@@ -136,14 +137,15 @@ def read_process(pid: int, clock_offset: int, max_args: int, cgroup_ids: dict[st
         return None
     try:
         status = (folder / "status").read_text(errors="replace")
-        _, uid, euid, *_ = next(line for line in status.splitlines() if line.startswith("Uid:")).split()
-        cgroup = _read_cgroup(folder)
+        values = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
+        uid, euid, *_ = values["Uid"].split()
+        cgroup = proc_identity.read_cgroup(folder)
         kernel = bool(stat.flags & PF_KTHREAD)
         execed = not kernel and not stat.flags & PF_FORKNOEXEC
         living = _living_thread(folder, stat)
         argv, argv_bytes = _read_argv(living, max_args) if execed else (None, None)
         filename = _read_exe(living) if execed else None
-    except (FileNotFoundError, ProcessLookupError, StopIteration):
+    except (FileNotFoundError, ProcessLookupError, KeyError):
         return None  # it ended meanwhile; its exit is among the first events
     return Seen(
         time_ns=clock.boot_ns() + clock_offset,
@@ -153,29 +155,16 @@ def read_process(pid: int, clock_offset: int, max_args: int, cgroup_ids: dict[st
         comm=decode_escaped(stat.comm),
         uid=int(uid),
         euid=int(euid),
-        cgroup_id=_cgroup_id(cgroup, cgroup_ids),
+        cgroup_id=proc_identity.cgroup_id(cgroup, cgroup_ids),
         kernel=int(kernel),
         execs=int(execed),
         filename=filename,
         argv=argv,
         argv_bytes=argv_bytes,
+        ns_pid=int(values.get("NSpid", str(pid)).split()[-1]),  # without CONFIG_PID_NS there is none
+        sid=stat.sid,
+        loginuid=proc_identity.read_loginuid(folder),
     )
-
-
-def read_identity(pid: int, cgroup_ids: dict[str, int]) -> tuple[str, int, int | None] | None:
-    """Returns the name, real user id and cgroup id of a process; None if there is none. Faster than read_process().
-
-    cgroup_ids: as in scan().
-    """
-    folder = Path(f"/proc/{pid}")
-    try:
-        name = (folder / "comm").read_bytes().removesuffix(b"\n")
-        lines = (folder / "status").read_bytes()
-        cgroup = _read_cgroup(folder)
-    except (FileNotFoundError, ProcessLookupError):
-        return None
-    uid = int(lines.partition(b"\nUid:")[2].split(None, 1)[0])
-    return decode_escaped(name), uid, _cgroup_id(cgroup, cgroup_ids)
 
 
 def _living_thread(folder: Path, stat: Stat) -> Path:
@@ -195,37 +184,6 @@ def _read_argv(folder: Path, max_args: int) -> tuple[bytes, int]:
 
 
 def _read_exe(folder: Path) -> str | bytes | None:
-    with _unreadable_ignored():
+    with proc_identity.unreadable_ignored():
         return decode_exact(os.fsencode((folder / "exe").readlink()).removesuffix(b" (deleted)"))
-    return None
-
-
-def _read_cgroup(folder: Path) -> bytes:
-    with _unreadable_ignored():
-        return (folder / "cgroup").read_bytes()
-    return b""
-
-
-@contextlib.contextmanager
-def _unreadable_ignored() -> Iterator[None]:
-    """Ignores the error for a file that this user may not read, and for a path that is longer than a page."""
-    try:
-        yield
-    except PermissionError:
-        pass
-    except OSError as error:
-        if error.errno != errno.ENAMETOOLONG:
-            raise
-
-
-def _cgroup_id(lines: bytes, known: dict[str, int]) -> int | None:
-    for line in lines.splitlines():
-        if line.startswith(b"0::"):
-            path = os.fsdecode(line[3:])
-            if path not in known:
-                number = cgroups.id_of(path)
-                if number is None:
-                    return None
-                known[path] = number
-            return known[path]
     return None

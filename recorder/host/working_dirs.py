@@ -27,7 +27,7 @@ def path_of(pid: int, numbers: DirectoryId) -> str | bytes | None:
     try:
         status = os.fstat(descriptor)
         device, inode = numbers
-        if status.st_ino != inode:
+        if status.st_ino != inode % 2**64:  # the inode of an event is signed
             return None
         if device != _kernel_dev_t(status.st_dev) and device != _device_of_mount(pid, descriptor):
             return None

@@ -91,7 +91,8 @@ def fixed_macros() -> dict[str, int | str]:
     """The macros of process.c that are the same everywhere: numbers of the kinds, of the decoder and of btf."""
     kinds: dict[str, int | str] = {kind.macro: number for number, kind in enumerate(KERNEL_KINDS)}
     numbers = {"ABSENT": f"{btf.ABSENT}ULL", "UNKNOWN": f"{decoder.UNKNOWN}ULL"}
-    return kinds | {"EVENT_HEAD_BYTES": decoder.EVENT_HEAD_BYTES} | numbers
+    sizes = {"EVENT_HEAD_BYTES": decoder.EVENT_HEAD_BYTES, "EXEC_HEAD_BYTES": decoder.EXEC_HEAD_BYTES}
+    return kinds | sizes | numbers
 
 
 @cache

@@ -32,6 +32,11 @@ OFFSETS = {
     "OFF_TASK_PARENT_EXEC_ID": ("task_struct", "parent_exec_id"),
     "OFF_TASK_REAL_PARENT": ("task_struct", "real_parent"),
     "OFF_TASK_GROUP_LEADER": ("task_struct", "group_leader"),
+    "OFF_TASK_THREAD_PID": ("task_struct", "thread_pid"),
+    "OFF_PID_LEVEL": ("pid", "level"),
+    "OFF_PID_NUMBERS": ("pid", "numbers"),
+    "OFF_UPID_NR": ("upid", "nr"),
+    "OFF_SIGNAL_PIDS": ("signal_struct", "pids"),
     "OFF_SIGNAL_LIVE": ("signal_struct", "live"),
     "OFF_SIGNAL_FLAGS": ("signal_struct", "flags"),
     "OFF_SIGNAL_MAXRSS": ("signal_struct", "maxrss"),
@@ -51,6 +56,8 @@ OFFSETS = {
     "OFF_KERNFS_NODE_ID": ("kernfs_node", "id"),
     "OFF_MM_ARG_START": ("mm_struct", "arg_start"),
     "OFF_MM_ARG_END": ("mm_struct", "arg_end"),
+    "OFF_MM_EXE_FILE": ("mm_struct", "exe_file"),
+    "OFF_FILE_INODE": ("file", "f_inode"),
     "OFF_FS_PWD": ("fs_struct", "pwd"),
     "OFF_PATH_DENTRY": ("path", "dentry"),
     "OFF_DENTRY_INODE": ("dentry", "d_inode"),
@@ -58,9 +65,11 @@ OFFSETS = {
     "OFF_INODE_SUPER": ("inode", "i_sb"),
     "OFF_SUPER_DEVICE": ("super_block", "s_dev"),
     "OFF_BINPRM_FILENAME": ("linux_binprm", "filename"),
+    "OFF_BINPRM_INTERP": ("linux_binprm", "interp"),
 }
 
 OPTIONAL_OFFSETS = {
+    "OFF_TASK_LOGINUID": (("task_struct", "loginuid"),),  # CONFIG_AUDIT
     "OFF_TASK_RUN_DELAY": (("task_struct", "sched_info"), ("sched_info", "run_delay")),  # CONFIG_SCHED_INFO
     # Not with CONFIG_VIRT_CPU_ACCOUNTING_NATIVE (s390, some powerpc).
     "OFF_SIGNAL_PREV_UTIME": (("signal_struct", "prev_cputime"), ("prev_cputime", "utime")),
@@ -74,7 +83,10 @@ OPTIONAL_OFFSETS = {
 ABSENT = 0xFFFF_FFFF
 """The value of an optional offset where the kernel has no such member."""
 
-CONSTANTS = (*OFFSETS, *OPTIONAL_OFFSETS, "OFF_CGROUP_ANCESTORS", "CGROUP_ANCESTORS_ARE_IDS", "EXIT_HAS_GROUP_DEAD")
+CONSTANTS = (
+    *OFFSETS, *OPTIONAL_OFFSETS,
+    "OFF_CGROUP_ANCESTORS", "CGROUP_ANCESTORS_ARE_IDS", "UPID_BYTES", "EXIT_HAS_GROUP_DEAD",
+)  # fmt: skip
 """The constants of bpf/process.c that read_constants() finds."""
 
 # include/uapi/linux/btf.h
@@ -122,6 +134,13 @@ class Layouts:
         if bits is not None:
             return bits // 8
         raise Unavailable(f"this kernel has no {struct_name}.{member}: webpf needs Linux 5.8 or newer", "uname -r")
+
+    def size(self, struct_name: str) -> int:
+        """Returns the size of a struct in bytes."""
+        start = self._named.get((_STRUCT, struct_name.encode()))
+        if start is None:
+            raise Unavailable(f"this kernel has no struct {struct_name}", "webpf doctor")
+        return self._words[start + 2]
 
     def has(self, struct_name: str, member: str) -> bool:
         """Whether the struct has this member."""
@@ -206,6 +225,7 @@ def read_constants(path: Path = VMLINUX) -> dict[str, int]:
     are_ids = not layouts.has("cgroup", "ancestors")
     values["OFF_CGROUP_ANCESTORS"] = layouts.offset("cgroup", "ancestor_ids" if are_ids else "ancestors")
     values["CGROUP_ANCESTORS_ARE_IDS"] = int(are_ids)
+    values["UPID_BYTES"] = layouts.size("upid")
     values["EXIT_HAS_GROUP_DEAD"] = int(layouts.exit_has_group_dead())
     return {name: values[name] for name in CONSTANTS}
 

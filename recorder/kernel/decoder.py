@@ -1,8 +1,9 @@
 """Decodes the ring-buffer records that bpf/process.c writes. A recorder spends most of its time here.
 
 A record is a header of 8 bytes (length and page offset, see kernel/bpf/ringbuf.c) and a `struct event`, which has the
-same size for all kinds. After an exec's event follow its file name and argv. So records without an exec between them
-are decoded by one struct.iter_unpack over the mapped buffer, without a copy and without a function call for each.
+same size for all kinds. After an exec's event follow more numbers, its file name and argv, and perhaps its interpreter.
+So records without an exec between them are decoded by one struct.iter_unpack over the mapped buffer, without a copy and
+without a function call for each.
 """
 
 from __future__ import annotations
@@ -22,11 +23,21 @@ EVENT_HEAD_BYTES = _EVENT_HEAD.size - 8
 UNKNOWN = 2**64 - 1
 """In a free event, in place of a number that the kernel doesn't have or that the BPF programs can't know."""
 
+# The numbers of a struct exec_event after its head. An inode number is read as a signed one, for SQLite has no others.
+_EXEC_TAIL = struct.Struct("=Qq2I")
+EXEC_HEAD_BYTES = EVENT_HEAD_BYTES + _EXEC_TAIL.size
+"""Size of `struct exec_event` in bytes, without the texts that follow."""
+
+_INTERPRETER_ROOM = 256  # bytes at the end of an exec's record, if it has an interpreter
+_NO_LOGINUID = 2**32 - 1
+_SIGN = 2**63
+
 _PAIR = struct.Struct("=2Q")  # the last two numbers of a free event, where others have the name
 _BUSY = 1 << 31  # BPF_RINGBUF_BUSY_BIT: the record is reserved, but not submitted yet
 _EXIT, _FREE = NUMBERS[Exit], NUMBERS[Free]
 
 _NAMES_BYTES = 4 * MIB
+_MAX_SESSIONS = 4096
 
 
 class Decoder:
@@ -36,6 +47,7 @@ class Decoder:
         # Most processes have one of a few names and file names, so these are decoded once.
         self._names = BoundedCache(decode_escaped, _NAMES_BYTES)
         self._paths = BoundedCache(decode_exact, _NAMES_BYTES)
+        self._sessions = _Sessions()
 
     def decode(self, memory: memoryview, start: int, end: int, out: list[Event]) -> int:
         """Appends the events of the records in memory[start:end]; returns the position of the first undecoded record.
@@ -45,7 +57,8 @@ class Decoder:
         """
         position, size, names = start, _EVENT_HEAD.size, self._names
         new: Callable[..., Any] = tuple.__new__  # as Fork(...) calls it, but with one function call less
-        append, unpack_pair, unknown = out.append, _PAIR.unpack, UNKNOWN
+        append, rest_of, unpack_pair, unknown = out.append, self._rest_of_exec, _PAIR.unpack, UNKNOWN
+        sessions = self._sessions
         # fmt: off
         while end - position >= size:
             run = memory[position : position + (end - position) // size * size]
@@ -60,25 +73,56 @@ class Decoder:
                         max_rss, write_bytes, run_delay = _known(max_rss), _known(write_bytes), _known(run_delay)
                     append(new(Free, (time, pid, start_ns, status, cpu, parent_start, cgroup, ppid, uid, euid, kernel,
                                       max_rss, write_bytes, run_delay)))
-                elif kind == _EXIT:
-                    append(new(Exit, (time, pid, start_ns, ppid, names[comm], status, max_rss, uid, begun)))
+                    continue
+                sid, loginuid = sessions[cpu]  # unions in struct event: the session, and for a fork ns_pid and execs
+                if kind == _EXIT:
+                    append(new(Exit, (time, pid, start_ns, ppid, names[comm], status, max_rss, uid, begun, sid,
+                                      loginuid)))
                 else:
                     append(new(Fork, (time, pid, start_ns, ppid, parent_start, names[comm], uid, euid, cgroup, kernel,
-                                      status, begun)))  # a fork has its number of execs where others have the status
+                                      sid, loginuid, status, begun, max_rss)))
             else:
                 continue
             if length & _BUSY:
                 break
-            args_size, args_total, name_room, name_size = cpu, begun, ppid, status  # unions in struct event
-            name_at = position + size
-            args_at = name_at + name_room
-            filename = self._paths[memory[name_at : name_at + name_size].tobytes()]
-            argv = memory[args_at : args_at + args_size].tobytes() if args_size or not args_total else None
-            append(new(Exec, (time, pid, start_ns, names[comm], uid, euid, cgroup, max_rss, filename, argv, args_total,
-                              kernel, parent_start)))
+            # Unions: ppid is name_room, status is name_size, cpu is args_size, and begun is args_total.
+            append(new(Exec, (time, pid, start_ns, names[comm], uid, euid, cgroup, max_rss)  # noqa: RUF005 it is slower
+                       + rest_of(memory, position, length, ppid, status, cpu, begun, kernel, parent_start)))
             position += (length + 8 + 7) & ~7
         # fmt: on
         return position
+
+    # fmt: off
+    def _rest_of_exec(
+        self, memory: memoryview, position: int, length: int, name_room: int, name_size: int, args_size: int,
+        args_total: int, cwd_device: int, cwd_inode: int
+    ) -> tuple[Any, ...]:
+        """Returns the values of the exec whose record begins at this position, from its file name on."""
+        session, inode, device, interpreter_size = _EXEC_TAIL.unpack_from(memory, position + _EVENT_HEAD.size)
+        name_at = position + 8 + EXEC_HEAD_BYTES
+        args_at = name_at + name_room
+        filename = self._paths[memory[name_at : name_at + name_size].tobytes()]
+        argv = memory[args_at : args_at + args_size].tobytes() if args_size or not args_total else None
+        interpreter = None
+        if interpreter_size:
+            at = position + 8 + length - _INTERPRETER_ROOM
+            interpreter = self._paths[memory[at : at + interpreter_size].tobytes()]
+        if cwd_inode >= _SIGN:
+            cwd_inode -= 2 * _SIGN
+        sid, loginuid = self._sessions[session]
+        return filename, argv, args_total, cwd_device, cwd_inode, interpreter, device, inode, sid, loginuid
+    # fmt: on
+
+
+class _Sessions(dict[int, tuple[int, int | None]]):
+    """Session ids and loginuids, by the number in which an event has both. Most events have one of a few."""
+
+    def __missing__(self, session: int) -> tuple[int, int | None]:
+        if len(self) >= _MAX_SESSIONS:
+            self.clear()
+        loginuid = session >> 32
+        found = self[session] = session & 0xFFFF_FFFF, None if loginuid == _NO_LOGINUID else loginuid
+        return found
 
 
 def _known(number: int) -> int | None:

@@ -24,8 +24,9 @@ class Fork(NamedTuple):
 
     With filters the event is written when the process matches, at an exec or at its end; comm is then its latest name.
     execs: number of execs before, if the process matched only at its end; else 0. begun: the kernel's number of
-    programs begun, as in Exit; after clone() with CLONE_PARENT it includes those of the caller. In a file, both are
-    NULL if both are 0, and in recordings of older versions.
+    programs begun, as in Exit; after clone() with CLONE_PARENT it includes those of the caller. ns_pid: its pid in its
+    own pid namespace. In a file, execs and begun are NULL if both are 0, and ns_pid is NULL if it is the same as pid.
+    Fields with a default are None in recordings of older versions.
     """
 
     time_ns: int
@@ -38,12 +39,18 @@ class Fork(NamedTuple):
     euid: int
     cgroup_id: int
     kernel: int  # 1: a kernel thread
+    sid: int | None = None  # id of its session
+    loginuid: int | None = None  # the user who logged in; None: nobody did
     execs: int | None = None
     begun: int | None = None
+    ns_pid: int | None = None
 
 
 class Exec(NamedTuple):
-    """A process executed a new program, which also sets a new name."""
+    """A process executed a new program, which also sets a new name.
+
+    Fields with a default are None in recordings of older versions.
+    """
 
     time_ns: int
     pid: int
@@ -56,15 +63,20 @@ class Exec(NamedTuple):
     filename: str | bytes
     argv: bytes | None  # the arguments, each ended by a NUL; None if the kernel could not read them
     argv_bytes: int  # the true length; more than len(argv) if argv was cut
-    cwd_device: int | None = None  # file system of the working directory, as the kernel's dev_t;
-    cwd_inode: int | None = None  # its inode number; both are None in recordings of older versions
+    cwd_device: int | None = None  # file system of the working directory, as the kernel's dev_t,
+    cwd_inode: int | None = None  # and its inode number, as a signed number of 64 bits, which SQLite can store
+    interpreter: str | bytes | None = None  # path, at most 255 bytes, of what runs the file; None: the file itself
+    exe_device: int | None = None  # file system of the executable that runs, as cwd_device,
+    exe_inode: int | None = None  # and its inode number: of a script, those of its interpreter
+    sid: int | None = None
+    loginuid: int | None = None
 
 
 class Exit(NamedTuple):
     """The last thread of a process exited.
 
-    uid and begun are NULL in recordings of older versions. In a file they are also NULL if no signal ended the process
-    and its uid didn't change.
+    Fields with a default are None in recordings of older versions. In a file they are also NULL if no signal ended the
+    process, and its uid, sid and loginuid didn't change.
     """
 
     time_ns: int
@@ -76,6 +88,8 @@ class Exit(NamedTuple):
     max_rss_kib: int
     uid: int | None = None  # real user id at the end
     begun: int | None = None  # programs begun since the fork, including one whose exec failed and killed the process
+    sid: int | None = None
+    loginuid: int | None = None
 
 
 class Free(NamedTuple):
@@ -105,7 +119,7 @@ class Seen(NamedTuple):
     """A process was seen in /proc: in the snapshot when the recording began, or later if a filter needs it.
 
     At the end of the recording, the processes that still run are read from /proc again; this is an event of those whose
-    name, user or cgroup has changed. start_ns is the true start rounded down to a clock tick (10 ms).
+    name, user, cgroup, session or login has changed. start_ns is the true start rounded down to a clock tick (10 ms).
     """
 
     time_ns: int
@@ -121,6 +135,9 @@ class Seen(NamedTuple):
     filename: str | bytes | None
     argv: bytes | None
     argv_bytes: int | None
+    ns_pid: int | None = None  # its pid in its own pid namespace; None, as the next two, in older recordings
+    sid: int | None = None
+    loginuid: int | None = None
 
 
 class Vanished(NamedTuple):

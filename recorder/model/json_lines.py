@@ -29,8 +29,8 @@ def encode(line: Line) -> dict[str, Any]:
     `event` is F (fork), X (exec), E (exit), R (free: the task was released), A (alive at the start), G (gone at the
     end) or U (still running at the end, and what it has cost); or H (the machine), C (path of a cgroup), D (path of a
     directory) or N (counts of events). argv is base64, because it can have any bytes; `args` is the same for people. In
-    a filename or path that is not UTF-8, invalid bytes are escaped, and filename_base64 or path_base64 has the exact
-    bytes.
+    a filename, interpreter or path that is not UTF-8, invalid bytes are escaped, and filename_base64 (or the other with
+    _base64) has the exact bytes.
     """
     fields = line._asdict()
     head: dict[str, Any] = {"event": _LETTERS[type(line)]}
@@ -42,7 +42,7 @@ def encode(line: Line) -> dict[str, Any]:
     if isinstance(line, Exec | Seen) and line.argv is not None and line.argv_bytes is not None:
         head["args"] = argv.quote(line.argv, line.argv_bytes)
         fields["argv"] = base64.b64encode(line.argv).decode()
-    for name in ("filename", "path"):
+    for name in ("filename", "interpreter", "path"):
         if isinstance(raw := fields.get(name), bytes):
             fields[f"{name}_base64"] = base64.b64encode(raw).decode()
             fields[name] = decode_escaped(raw)

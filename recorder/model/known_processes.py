@@ -94,21 +94,25 @@ class KnownProcesses:
         forgotten, self._forgotten = self._forgotten, []
         return forgotten
 
-    def _find(self, pid: int, start_ns: int) -> Process | None:
+    def _search(self, pid: int, start_ns: int) -> Process | None:
+        """Returns the process of an event from /proc, whose start is that of the process, as pairing knows it."""
         process = self._by_pid.get(pid)
         if process is None or not process.may_have_started(start_ns):
             process = self._replaced.get(pid)
-        if process is None or not process.may_have_started(start_ns):
-            return None
-        if not process.exact:
+        return process if process is not None and process.may_have_started(start_ns) else None
+
+    def _find(self, pid: int, start_ns: int) -> Process | None:
+        """Returns the process of an event from the kernel, which has its exact start."""
+        process = self._search(pid, start_ns)
+        if process is not None and not process.exact:
             process.start_ns = start_ns
-            process.exact = True
+            process.exact = 1
             self._changed[process.id] = process
         return process
 
     def _find_or_add(self, pid: int, start_ns: int, event_id: int) -> Process:
         before = self._by_pid.get(pid)
-        if before is not None and before.start_ns == start_ns:  # nearly always
+        if before is not None and before.start_ns == start_ns and before.exact:  # nearly always
             process = before
         else:
             process = self._find(pid, start_ns) or self._add(Process(event_id, pid, start_ns), before)

@@ -52,7 +52,8 @@ class Pairing(KnownProcesses):
         return [handlers[type(event)](event, event_id) for event_id, event in enumerate(events, first_id)]
 
     def _fork(self, event: Fork, event_id: int) -> int:
-        _, pid, start_ns, ppid, parent_start_ns, comm, uid, _, cgroup_id, kernel, execs, begun = event
+        (_, pid, start_ns, ppid, parent_start_ns, comm, uid, _, cgroup_id, kernel, sid, loginuid, execs, begun,
+         ns_pid) = event  # fmt: skip
         before = self._by_pid.get(pid)
         if before is not None:
             is_from_proc = not before.exact
@@ -77,12 +78,16 @@ class Pairing(KnownProcesses):
             if process.parent_id is None:
                 self._late_parents.add_child(process, ppid, parent_start_ns)
         has_rare_values = execs or begun
-        if has_rare_values:
+        if has_rare_values or (ns_pid != pid and ns_pid is not None):
             self.rare_value_ids.append(event_id)
+        if sid is not None:  # else the recording is older, and has no ns_pid
+            process.ns_pid = ns_pid or pid
         if before is None or process.execs is None:  # else an event after the fork came before it, and says more
             process.comm = comm
             process.uid = uid
             process.cgroup_id = cgroup_id
+            process.sid = sid
+            process.loginuid = loginuid
             process.execs = 0
             process.kernel = kernel
             if has_rare_values or before is not None:  # else both are 0, as nearly always
@@ -97,7 +102,8 @@ class Pairing(KnownProcesses):
             process.kernel = 0
 
     def _exec(self, event: Exec, event_id: int) -> int:
-        _, pid, start_ns, comm, uid, _, cgroup_id, _, filename, argv, argv_bytes, *_ = event
+        (_, pid, start_ns, comm, uid, _, cgroup_id, carried_rss_kib, filename, argv, argv_bytes, _, _, _, _, _, sid,
+         loginuid) = event  # fmt: skip
         process = self._find_or_add(pid, start_ns, event_id)
         process.comm = comm
         process.filename = filename  # as set_program() does, without the call
@@ -106,6 +112,9 @@ class Pairing(KnownProcesses):
         process.has_new_program = process.knows_program = True
         process.uid = uid
         process.cgroup_id = cgroup_id
+        process.carried_rss_kib = carried_rss_kib
+        process.sid = sid
+        process.loginuid = loginuid
         if process.execs is None:
             process.execs, process.begun_before = 0, None
         process.execs += 1
@@ -113,7 +122,7 @@ class Pairing(KnownProcesses):
         return process.id
 
     def _exit(self, event: Exit, event_id: int) -> int:
-        time_ns, pid, start_ns, ppid, comm, status, max_rss_kib, uid, begun = event
+        time_ns, pid, start_ns, ppid, comm, status, max_rss_kib, uid, begun, sid, loginuid = event
         process = self._find_or_add(pid, start_ns, event_id)
         if process.end_ns is None:  # before Linux 6.16, two threads that exit together can both report the end
             process.state = EXITED
@@ -122,9 +131,12 @@ class Pairing(KnownProcesses):
             is_killed = status & _SIGNAL
             if not is_killed or not process.was_killed_within_exec(begun):
                 process.comm = comm
-            if is_killed or (uid != process.uid and uid is not None):
+            is_new_session = sid is not None and (sid != process.sid or loginuid != process.loginuid)
+            if is_killed or is_new_session or (uid != process.uid and uid is not None):
                 self.rare_value_ids.append(event_id)
                 process.uid = process.uid if uid is None else uid
+                if sid is not None:
+                    process.sid, process.loginuid = sid, loginuid
             process.status = status
             process.max_rss_kib = max_rss_kib
             if process.ppid is None:
@@ -163,7 +175,7 @@ class Pairing(KnownProcesses):
         process = self._known(event)
         if process is None:
             process = self._find_or_add(event.pid, event.start_ns, event_id)
-            process.exact, process.begun_before = False, None
+            process.exact, process.begun_before = 0, None
             process.ppid = event.ppid
             self._link(process)
             self._link_to_parent(process)
@@ -172,6 +184,8 @@ class Pairing(KnownProcesses):
         process.uid = event.uid
         process.cgroup_id = process.cgroup_id if event.cgroup_id is None else event.cgroup_id
         process.kernel = event.kernel
+        if event.sid is not None:
+            process.ns_pid, process.sid, process.loginuid = event.ns_pid, event.sid, event.loginuid
         if not process.execs or not process.knows_program:  # else its exec event has the program, which is more exact
             process.execs = max(process.execs or 0, event.execs)
             process.set_program(event.filename, event.argv, event.argv_bytes)
@@ -189,7 +203,7 @@ class Pairing(KnownProcesses):
             self._late_parents.add_child(process, process.ppid, None)
 
     def _vanished(self, event: Vanished, event_id: int) -> int:
-        process = self._find(event.pid, event.start_ns)
+        process = self._search(event.pid, event.start_ns)
         if process is None:
             return 0
         if process.state == RUNNING:
@@ -197,11 +211,12 @@ class Pairing(KnownProcesses):
         return process.id
 
     def _usage(self, event: Usage, event_id: int) -> int:
-        process = self._find(event.pid, event.start_ns)
+        process = self._search(event.pid, event.start_ns)
         if process is None:
             return 0
         if process.state == RUNNING:
             process.costs = event[_FIRST_USAGE:-1]
-            process.max_rss_kib = event.max_rss_kib
+            peaks = [peak for peak in (event.max_rss_kib, process.carried_rss_kib) if peak is not None]
+            process.max_rss_kib = max(peaks, default=None)
             self._changed[process.id] = process
         return process.id

@@ -23,17 +23,18 @@ NO_COSTS: Final = (None,) * len(COSTS)
 class Process:
     """What is known of one process. None means unknown.
 
-    id: of its first event. exact: whether start_ns is known to the nanosecond; from /proc it is rounded down to a clock
-    tick. execs: number of execs; 0 means that it runs the program of its parent. status, end_ppid and max_rss_kib are
-    known at its end, and freed_ns and costs (see COSTS) when it is freed; if it runs at the end of the recording, costs
-    and max_rss_kib are those until then. comm, filename, argv, uid and cgroup_id are the latest ones.
+    id: of its first event. exact: 1 if start_ns is known to the nanosecond, else 0; from /proc it is rounded down to a
+    clock tick. execs: number of execs; 0 means that it runs the program of its parent. status, end_ppid and max_rss_kib
+    are known at its end, and freed_ns and costs (see COSTS) when it is freed; if it runs at the end of the recording,
+    costs and max_rss_kib are those until then. carried_rss_kib: its peak memory before its latest exec. comm, filename,
+    argv, uid, sid, loginuid and cgroup_id are the latest ones. ns_pid: its pid in its own pid namespace.
     filename, argv and argv_bytes are dropped by take_program(), so that processes with a long life don't keep them in
     memory.
     begun_before: how much more than execs the kernel's number of programs begun (Exit.begun) counts.
     """
 
     # Defaults are attributes of the class, so that an instance uses memory only for values that are known.
-    exact: bool = True
+    exact: int = 1
     state: str = RUNNING
     ppid: int | None = None
     parent_id: int | None = None
@@ -46,8 +47,12 @@ class Process:
     argv_bytes: int | None = None
     execs: int | None = None
     uid: int | None = None
+    ns_pid: int | None = None
+    sid: int | None = None
+    loginuid: int | None = None
     cgroup_id: int | None = None
     max_rss_kib: int | None = None
+    carried_rss_kib: int | None = None
     freed_ns: int | None = None
     costs: tuple[int | None, ...] = NO_COSTS
     kernel: int | None = None

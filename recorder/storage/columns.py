@@ -40,8 +40,11 @@ PROCESS_COLUMNS = _FIRST_COLUMNS + _PROGRAM_COLUMNS
 """All columns of `processes` except recording_id and generated columns."""
 
 
-_RARE_COLUMNS: dict[type[Event], tuple[str, ...]] = {Fork: ("execs", "begun"), Exit: ("uid", "begun")}
-"""The last columns of these kinds, which are NULL in nearly all rows. Each NULL that is bound costs time."""
+_RARE_COLUMNS: dict[type[Event], tuple[str, ...]] = {
+    Fork: ("execs", "begun", "ns_pid"),
+    Exit: ("uid", "begun", "sid", "loginuid"),
+}
+"""The last columns of these kinds, which are NULL in most rows. Each NULL that is bound costs time."""
 
 
 @dataclass(frozen=True)

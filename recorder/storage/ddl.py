@@ -65,9 +65,11 @@ CREATE TABLE processes (
     id INTEGER PRIMARY KEY,          -- id of the first event of the process
     recording_id INTEGER NOT NULL REFERENCES recordings (id),
     pid INTEGER NOT NULL,            -- process id in the initial pid namespace; unique within a boot with start_ns
+    ns_pid INTEGER,                  -- process id in its own pid namespace: in a container, what it calls itself
     ppid INTEGER,                    -- pid of its parent at the fork (or when it was first seen)
     parent_id INTEGER REFERENCES processes (id),  -- id of its parent in this table
-    start_ns INTEGER NOT NULL,       -- Unix ns; rounded down to 10 ms if it ran before and after the recording
+    start_ns INTEGER NOT NULL,       -- Unix ns
+    exact INTEGER,                   -- 0: start_ns is rounded down to 10 ms, as it is only from /proc; else 1
     end_ns INTEGER,                  -- Unix ns when its last thread exited
     lifetime_ns INTEGER GENERATED ALWAYS AS (end_ns - start_ns) VIRTUAL,  -- ns from start to end
     state TEXT NOT NULL,             -- exited, running (at the end of the recording), lost (vanished, exit not seen)
@@ -86,6 +88,8 @@ CREATE TABLE processes (
         WHEN status & 127 THEN 'signalled' WHEN status <> 0 THEN 'failed' WHEN state = 'exited' THEN 'ok' ELSE state
         END) VIRTUAL,                -- how it ended: ok, failed (exit code) or signalled; or its state: running, lost
     uid INTEGER,                     -- real user id, the latest known: from its exit, latest exec or fork
+    sid INTEGER,                     -- id of its session, the latest known: pid of the process that began it
+    loginuid INTEGER,                -- id of the user who logged in (PAM sets it), whatever uid is by now; NULL: nobody
     cgroup_id INTEGER,               -- id of its cgroup (v2), the latest known; see cgroup_paths
     cpu_ns INTEGER,                  -- CPU time of all its threads, without children, as from wait4(); if it was
                                      -- running at the end: until then, as all costs and max_rss_kib, see usage
@@ -99,7 +103,8 @@ CREATE TABLE processes (
     write_bytes INTEGER,             -- bytes that it caused to be written to storage
     run_delay_ns INTEGER,            -- ns for which its threads waited for a CPU; NULL if older than the recording
     freed_ns INTEGER,                -- Unix ns when the kernel freed it; its costs are complete only then
-    max_rss_kib INTEGER,             -- peak memory in KiB, as from wait4(): never below programs.carried_rss_kib
+    max_rss_kib INTEGER,             -- peak memory in KiB, as from wait4(): never below carried_rss_kib
+    carried_rss_kib INTEGER,         -- peak memory in KiB before its latest exec; NULL: it executed no program
     end_ppid INTEGER,                -- pid of its parent at its end; differs from ppid if that ended first (orphan)
     kernel INTEGER                   -- 1: a kernel thread
 ) STRICT
@@ -123,7 +128,13 @@ CREATE TABLE programs (
     argv BLOB,                       -- exact bytes; NULL if they could not be read, or with --no-args
     argv_bytes INTEGER NOT NULL,     -- length of argv before it was cut, as in processes
     cwd_device INTEGER,              -- working directory: the kernel's number of its file system,
-    cwd_inode INTEGER                -- and its inode number there; the path is in working_directories
+    cwd_inode INTEGER,               -- and its inode number there; the path is in working_directories
+    interpreter ANY,                 -- path of what runs the file: of a script, what #! says, its first 255 bytes;
+                                     -- NULL: the file itself; a BLOB if it is not UTF-8
+    exe_device INTEGER,              -- the executable that runs, of a script its interpreter: its file system,
+    exe_inode INTEGER,               -- and its inode number there
+    sid INTEGER,                     -- id of its session
+    loginuid INTEGER                 -- id of the user who logged in; NULL: nobody did, as from the boot
 ) STRICT
 """
 
@@ -145,7 +156,10 @@ CREATE TABLE snapshot (
     execs INTEGER NOT NULL,          -- 1: it had run a program of its own; 0: its parent's
     filename ANY,
     argv BLOB,                       -- exact bytes; or the process title that it wrote over them, without padding
-    argv_bytes INTEGER
+    argv_bytes INTEGER,
+    ns_pid INTEGER,                  -- pid in its own pid namespace
+    sid INTEGER,
+    loginuid INTEGER
 ) STRICT
 """
 

@@ -18,8 +18,11 @@ CREATE TABLE forks (
     euid INTEGER NOT NULL,
     cgroup_id INTEGER NOT NULL,
     kernel INTEGER NOT NULL,
+    sid INTEGER,                     -- id of its session
+    loginuid INTEGER,                -- id of the user who logged in; NULL: nobody
     execs INTEGER,                   -- programs it had run when a filter reported it late; NULL: none
-    begun INTEGER                    -- the kernel's count of begun programs at that time, see exits; NULL: none
+    begun INTEGER,                   -- the kernel's count of begun programs at that time, see exits; NULL: none
+    ns_pid INTEGER                   -- pid in its own pid namespace; NULL: the same as pid
 ) STRICT
 """
 
@@ -37,7 +40,9 @@ CREATE TABLE exits (
     status INTEGER NOT NULL,         -- status word, as from wait4()
     max_rss_kib INTEGER NOT NULL,    -- peak memory in KiB
     uid INTEGER,                     -- real user id at its end; NULL: as in the events before
-    begun INTEGER                    -- programs it began to run, including a failed exec that killed it; NULL if uid is
+    begun INTEGER,                   -- programs it began to run, including a failed exec that killed it; NULL if uid is
+    sid INTEGER,                     -- id of its session at its end; NULL if uid is
+    loginuid INTEGER                 -- id of the user who logged in; NULL: nobody, or uid is NULL
 ) STRICT
 """
 

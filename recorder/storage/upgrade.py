@@ -26,10 +26,19 @@ MAX_AUTOMATIC_BYTES = 100 << 20
 _BUSY_SECONDS = 5.0
 _ATTEMPTS = 3
 
-# Before the fifth schema, only frees had the time.
-_FREED = """
-UPDATE main.processes SET freed_ns = frees.time_ns FROM main.frees
-WHERE frees.process_id = processes.id AND freed_ns IS NULL"""
+# What only events had before the fifth schema.
+_DERIVED = (
+    """UPDATE main.processes SET freed_ns = frees.time_ns FROM main.frees
+    WHERE frees.process_id = processes.id AND freed_ns IS NULL""",
+    """UPDATE main.processes SET carried_rss_kib = latest.carried_rss_kib
+    FROM (SELECT process_id, carried_rss_kib, max(id) FROM main.programs GROUP BY process_id) AS latest
+    WHERE latest.process_id = processes.id""",
+    # A process that /proc showed first has an exact start if the kernel reported another event of it.
+    """UPDATE main.processes SET exact = id NOT IN (
+        SELECT id FROM main.snapshot EXCEPT SELECT process_id FROM main.forks
+        EXCEPT SELECT process_id FROM main.programs EXCEPT SELECT process_id FROM main.exits
+        EXCEPT SELECT process_id FROM main.frees)""",
+)
 
 
 def upgrade(
@@ -188,7 +197,8 @@ def _write(temporary: Path, source: Path, rows: int, progress: Progress) -> None
                 values = older_schemas.values(table, existing)
                 if values:
                     table_copy.copy_table(connection, source, table, values, copied, old_names)
-            connection.execute(_FREED)
+            for sql in _DERIVED:
+                connection.execute(sql)
             foreign_tables.copy(connection)
         connection.execute("DETACH source")
     except sqlite3.Error as error:

@@ -71,10 +71,7 @@ def test_memory_that_may_be_of_the_image_before_is_not_told(tmp_path: Path) -> N
     """The highest peaks were carried over an exec; the next three are peaks of the processes' own programs."""
     db = recorded(tmp_path / "a.db", 10)
     with closing(sqlite3.connect(db)) as connection:
-        connection.execute(
-            """UPDATE programs SET carried_rss_kib = p.max_rss_kib FROM processes AS p
-            WHERE p.id = process_id AND p.max_rss_kib > 7 * 2048"""
-        )
+        connection.execute("UPDATE processes SET carried_rss_kib = max_rss_kib WHERE max_rss_kib > 7 * 2048")
         (line,) = (line for line in lines_of(connection) if line.startswith("most memory"))
     assert line == "most memory (processes whose own peak is known): cc 6 14.0 MiB; cc 4 10.0 MiB; cc 3 8.00 MiB"
 

@@ -108,6 +108,7 @@ def test_the_arguments_of_a_slice(built: Path) -> None:
         "write_bytes": 4096,
         "run_delay_ns": 11,
         "max_rss_kib": make["max_rss_kib"],
+        "carried_rss_kib": 500,
         "row": 7,
     }
 

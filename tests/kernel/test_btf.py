@@ -39,9 +39,11 @@ def test_every_offset_is_gccs(header: Path) -> None:
         f'printf("{name} %lu\\n", __builtin_offsetof(struct {struct_name}, {member}));'
         for name, (struct_name, member) in btf.OFFSETS.items()
     ]
-    for name, ((struct_name, member), (_, inner)) in btf.OPTIONAL_OFFSETS.items():
+    for name, members in btf.OPTIONAL_OFFSETS.items():
         if values[name] != btf.ABSENT:
-            lines.append(f'printf("{name} %lu\\n", __builtin_offsetof(struct {struct_name}, {member}.{inner}));')
+            path = ".".join(member for _, member in members)
+            lines.append(f'printf("{name} %lu\\n", __builtin_offsetof(struct {members[0][0]}, {path}));')
+    lines.append('printf("UPID_BYTES %lu\\n", sizeof(struct upid));')
     ancestors = "ancestor_ids" if values["CGROUP_ANCESTORS_ARE_IDS"] else "ancestors"
     lines.append(f'printf("OFF_CGROUP_ANCESTORS %lu\\n", __builtin_offsetof(struct cgroup, {ancestors}));')
     source = header.with_name("offsets.c")
@@ -51,9 +53,9 @@ def test_every_offset_is_gccs(header: Path) -> None:
     subprocess.run(["gcc", "-w", "-o", program, source], check=True)
     printed = subprocess.run([program], capture_output=True, text=True, check=True).stdout
     expected = {name: int(value) for name, value in (line.split() for line in printed.splitlines())}
-    offsets = {name: value for name, value in values.items() if name.startswith("OFF_")}
+    offsets = {name: value for name, value in values.items() if name.startswith(("OFF_", "UPID_"))}
     assert {name: value for name, value in offsets.items() if value != btf.ABSENT} == expected
-    assert len(offsets) == len(btf.OFFSETS) + len(btf.OPTIONAL_OFFSETS) + 1
+    assert len(offsets) == len(btf.OFFSETS) + len(btf.OPTIONAL_OFFSETS) + 2
 
 
 @here

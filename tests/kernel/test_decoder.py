@@ -13,10 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from ring_records import (
     EVENT_HEAD,
+    EXEC_TAIL,
     EXIT,
     FORK,
     FREE,
     HEADER,
+    INTERPRETER_ROOM,
+    NO_LOGINUID,
     U32,
     U64,
     UNKNOWN,
@@ -52,10 +55,13 @@ A_FORK = event_bytes(
     euid=1001,
     status=3,
     args_total=4,
+    cpu=1000 << 32 | 9,
+    max_rss_kib=7,
 )
 AN_EXIT = event_bytes(
-    EXIT, b"true", time=3000, start=900, pid=42, ppid=1, status=139, max_rss_kib=321, uid=5, euid=6, args_total=2
-)
+    EXIT, b"true", time=3000, start=900, pid=42, ppid=1, status=139, max_rss_kib=321, uid=5, euid=6, args_total=2,
+    cpu=NO_LOGINUID << 32 | 9,
+)  # fmt: skip
 A_FREE = free_event_bytes(
     time=4000,
     start=900,
@@ -83,19 +89,21 @@ AN_EXEC = exec_event_bytes(
     max_rss_kib=9,
     kernel=5,
     parent_start=6,
+    session=NO_LOGINUID << 32 | 9,
+    executable=(10, 2**40),
 )
 
 
 def test_a_fork() -> None:
     assert decode(record(A_FORK)) == (
-        [Fork(1000, 42, 900, 41, 500, "bash", 1000, 1001, 77, 0, 3, 4)],
+        [Fork(1000, 42, 900, 41, 500, "bash", 1000, 1001, 77, 0, 9, 1000, 3, 4, 7)],
         104,
     )
 
 
 def test_an_exit() -> None:
     [event], _ = decode(record(AN_EXIT))
-    assert event == Exit(3000, 42, 900, 1, "true", 139, 321, 5, 2)
+    assert event == Exit(3000, 42, 900, 1, "true", 139, 321, 5, 2, 9, None)
     assert type(event) is Exit
 
 
@@ -119,8 +127,31 @@ def test_costs_that_are_unknown(name: str, field: str) -> None:
 
 def test_an_exec() -> None:
     [event], _ = decode(record(AN_EXEC))
-    assert event == Exec(2000, 42, 900, "name", 1000, 0, 77, 9, "/bin/true", b"true\0-x\0", 8, 5, 6)
+    command = ("/bin/true", b"true\0-x\0", 8)
+    assert event == Exec(2000, 42, 900, "name", 1000, 0, 77, 9, *command, 5, 6, None, 10, 2**40, 9, None)
     assert type(event) is Exec
+
+
+@pytest.mark.parametrize(("raw", "path"), [(b"/bin/sh", "/bin/sh"), (b"/\xff", b"/\xff"), (b"/" + b"x" * 254, None)])
+@pytest.mark.parametrize("room", [(256, 2048), (4096, 32768), (4096, 100)])
+def test_an_interpreter(raw: bytes, path: str | bytes | None, room: tuple[int, int]) -> None:
+    """It comes after the argv, whatever the space for that is."""
+    memory = record(exec_event_bytes(b"a script", b"x\0", room, interpreter=raw)) + record(A_FORK)
+    [event, _], reached = decode(memory)
+    assert isinstance(event, Exec)
+    assert (event.filename, event.argv, event.interpreter) == ("a script", b"x\0", path or raw.decode())
+    assert reached == len(memory)
+
+
+def test_the_cache_of_sessions_is_bounded() -> None:
+    decoder = Decoder()
+    out: list[Event] = []
+    memory = b"".join(record(event_bytes(EXIT, cpu=number << 32 | number + 1)) for number in range(10_000))
+    decoder.decode(memoryview(memory), 0, len(memory), out)
+    assert [(event.sid, event.loginuid) for event in out if isinstance(event, Exit)] == [
+        (number + 1, number) for number in range(10_000)
+    ]
+    assert len(decoder._sessions) <= 4096
 
 
 @pytest.mark.parametrize("kernel", [0, 1])
@@ -228,23 +259,38 @@ NUMBER = st.integers(0, 2**32 - 1)
 TIME = st.integers(0, 2**62)
 PLAIN = st.builds(
     lambda kind, comm, numbers, times: event_bytes(
-        kind, comm, **dict(zip(U32[1:], numbers, strict=True)), **dict(zip(U64[:4], times, strict=True))
+        kind, comm, **dict(zip(U32[1:], numbers, strict=True)), **dict(zip(U64, times, strict=True))
     ),
-    st.sampled_from([FORK, EXIT, FREE]), COMM, st.tuples(*[NUMBER] * 7), st.tuples(*[TIME] * 4),
+    st.sampled_from([FORK, EXIT, FREE]), COMM, st.tuples(*[NUMBER] * 7), st.tuples(*[TIME] * 6),
 )  # fmt: skip
 EXECS = st.builds(
-    lambda name, argv, room, more, pid: exec_event_bytes(name, argv, room, len(argv) + more, pid=pid),
+    lambda name, argv, room, more, pid, inodes, interpreter: exec_event_bytes(
+        name, argv, room, len(argv) + more, inodes[0], (pid, inodes[1]), interpreter, pid=pid, parent_start=inodes[0]
+    ),
     st.binary(max_size=255).map(lambda raw: raw.replace(b"\0", b"?")),
     st.binary(max_size=100),
     st.sampled_from([(256, 256), (256, 100), (256, 2048), (4096, 256), (256, 101)]),
     st.integers(0, 9),
     NUMBER,
+    st.tuples(*[st.integers(0, 2**64 - 1)] * 2),
+    st.none() | st.binary(min_size=1, max_size=255).map(lambda raw: raw.replace(b"\0", b"?")),
 )
 
 
 def path_of(raw: bytes) -> str | bytes:
     """Returns a file name as text if it is UTF-8, and else as bytes."""
     return raw.decode("utf-8", "ignore") if raw.decode("utf-8", "ignore").encode() == raw else raw
+
+
+def signed(number: int) -> int:
+    """Returns a number of 64 bits as SQLite stores it."""
+    return number - 2**64 if number >= 2**63 else number
+
+
+def session(number: int) -> tuple[int, int | None]:
+    """Returns the session id and the loginuid in a number."""
+    loginuid, sid = divmod(number, 2**32)
+    return sid, None if loginuid == NO_LOGINUID else loginuid
 
 
 def expected(body: bytes) -> Event:
@@ -255,12 +301,13 @@ def expected(body: bytes) -> Event:
     if it["kind"] == FORK:
         return Fork(
             time, it["pid"], start, it["ppid"], it["parent_start"], name, it["uid"], it["euid"], it["cgroup"],
-            it["kernel"], it["status"], it["args_total"],
+            it["kernel"], *session(it["cpu"]), it["status"], it["args_total"], it["max_rss_kib"],
         )  # fmt: skip
     if it["kind"] == EXIT:
         return Exit(
-            time, it["pid"], start, it["ppid"], name, it["status"], it["max_rss_kib"], it["uid"], it["args_total"]
-        )
+            time, it["pid"], start, it["ppid"], name, it["status"], it["max_rss_kib"], it["uid"], it["args_total"],
+            *session(it["cpu"]),
+        )  # fmt: skip
     if it["kind"] == FREE:
         last = (None if number == UNKNOWN else number for number in (it["max_rss_kib"], *struct.unpack("=2Q", comm)))
         return Free(
@@ -268,12 +315,15 @@ def expected(body: bytes) -> Event:
             it["ppid"], it["uid"], it["euid"], it["kernel"], *last,
         )  # fmt: skip
     name_room, name_size, args_size = it["ppid"], it["status"], it["cpu"]
-    data = body[EVENT_HEAD.size :]
+    both, inode, device, interpreter_size = EXEC_TAIL.unpack_from(body, EVENT_HEAD.size)
+    data = body[EVENT_HEAD.size + EXEC_TAIL.size :]
+    interpreter = data[len(data) - INTERPRETER_ROOM :][: interpreter_size - 1] if interpreter_size else None
     argv = data[name_room : name_room + args_size]
     known = None if not args_size and it["args_total"] else argv
     return Exec(
         time, it["pid"], start, name, it["uid"], it["euid"], it["cgroup"], it["max_rss_kib"],
-        path_of(data[:name_size].rstrip(b"\0")), known, it["args_total"], it["kernel"], it["parent_start"],
+        path_of(data[:name_size].rstrip(b"\0")), known, it["args_total"], it["kernel"], signed(it["parent_start"]),
+        None if interpreter is None else path_of(interpreter), device, signed(inode), *session(both),
     )  # fmt: skip
 
 
@@ -326,16 +376,21 @@ def test_the_layout_here_is_the_one_of_the_bpf_programs(tmp_path: Path) -> None:
     structs = re.findall(r"^struct (?:exec_)?event \{.*?^\};", source, re.MULTILINE | re.DOTALL)
     fields = [*(f"AT(event, {name})" for name in (*U64, *U32, "comm"))]
     fields += ["AT(event, args_size)", "AT(event, name_room)", "AT(event, name_size)", "AT(exec_event, data)"]
+    fields += [f"AT(event, {name})" for name in ("session", "ns_pid")]
+    fields += [f"AT(exec_event, {name})" for name in ("session", "exe_inode", "exe_device", "interpreter_size")]
     program = tmp_path / "layout"
     program.with_suffix(".c").write_text(LAYOUT % ("\n".join(structs), "\n".join(fields)))
     subprocess.run(["gcc", "-o", program, program.with_suffix(".c")], check=True)
     sizes, *lines = subprocess.run([program], capture_output=True, text=True, check=True).stdout.splitlines()
     size = EVENT_HEAD.size
-    assert sizes == f"{size} {size}"
+    assert sizes == f"{size} {size + EXEC_TAIL.size}"
     offsets = [8 * i for i in range(len(U64))] + [48 + 4 * i for i in range(len(U32))] + [size - 16]
-    offsets += [offsets[(*U64, *U32).index(name)] for name in ("cpu", "ppid", "status")] + [size]
+    offsets += [offsets[(*U64, *U32).index(name)] for name in ("cpu", "ppid", "status")] + [size + EXEC_TAIL.size]
+    offsets += [offsets[U64.index(name)] for name in ("cpu", "max_rss_kib")]
+    offsets += [size + at for at in (0, 8, 16, 20)]
     assert [int(line.split()[1]) for line in lines] == offsets
     assert decoder._EVENT_HEAD.size == HEADER.size + size
+    assert EXEC_TAIL.size + size == decoder.EXEC_HEAD_BYTES
 
 
 @settings(max_examples=150, deadline=None)

@@ -24,15 +24,36 @@ FLAG = st.integers(0, 1)
 NAME = st.one_of(st.binary(max_size=16).map(events.decode_escaped), st.text(max_size=16))
 ARGV = st.binary(max_size=60)
 
-FORKS = st.builds(Fork, NS, U32, NS, U32, NS, NAME, U32, U32, NS, FLAG, st.none() | U32, st.none() | U32)
-INODE = st.none() | st.integers(0, 2**63 - 1)
-EXECS = st.builds(Exec, NS, U32, NS, NAME, U32, U32, NS, KIB, NAME, st.none() | ARGV, U32, st.none() | U32, INODE)
-EXITS = st.builds(Exit, NS, U32, NS, U32, NAME, U32, KIB, st.none() | U32, st.none() | U32)
+MAYBE = st.none() | U32
+FORKS = st.builds(Fork, NS, U32, NS, U32, NS, NAME, U32, U32, NS, FLAG, *[MAYBE] * 5)
+INODE = st.none() | st.integers(-(2**63), 2**63 - 1)
+PATH = st.binary(max_size=60).map(events.decode_exact)
+EXECUTABLE = (st.none() | PATH, MAYBE, INODE)
+EXECS = st.builds(
+    Exec, NS, U32, NS, NAME, U32, U32, NS, KIB, PATH, st.none() | ARGV, U32, MAYBE, INODE, *EXECUTABLE, MAYBE, MAYBE
+)
+EXITS = st.builds(Exit, NS, U32, NS, U32, NAME, U32, KIB, *[MAYBE] * 4)
 FREES = st.builds(Free, NS, U32, NS, U32, NS, *[st.none() | NS] * 2, *[st.none() | U32] * 4, *[st.none() | NS] * 3)
 USAGES = st.builds(Usage, NS, U32, NS, NS, NS, NS, U32, U32, *[st.none() | NS] * 6)
 ALIVE = st.one_of(
-    st.builds(Seen, NS, U32, NS, U32, NAME, U32, U32, st.none() | NS, FLAG, st.just(1), st.none() | NAME, ARGV, U32),
-    st.builds(Seen, NS, U32, NS, U32, NAME, U32, U32, NS, FLAG, st.just(0), st.none(), st.none(), st.none()),
+    st.builds(
+        Seen,
+        NS,
+        U32,
+        NS,
+        U32,
+        NAME,
+        U32,
+        U32,
+        st.none() | NS,
+        FLAG,
+        st.just(1),
+        st.none() | PATH,
+        ARGV,
+        *[U32] * 3,
+        MAYBE,
+    ),
+    st.builds(Seen, NS, U32, NS, U32, NAME, U32, U32, NS, FLAG, st.just(0), *[st.none()] * 3, *[MAYBE] * 3),
 )
 GONE = st.builds(Vanished, NS, U32, NS)
 EVENTS = st.one_of(FORKS, EXECS, EXITS, FREES, ALIVE, GONE, USAGES)
@@ -81,9 +102,10 @@ def test_the_letters_of_all_kinds() -> None:
 
 
 def test_a_fork_as_people_see_it() -> None:
-    assert json.dumps(json_lines.encode(Fork(5, 4242, 4, 1, 2, "bash", 1000, 0, 77, 0, 0, 3))) == (
+    assert json.dumps(json_lines.encode(Fork(5, 4242, 4, 1, 2, "bash", 1000, 0, 77, 0, 9, 1000, 0, 3, 42))) == (
         '{"event": "F", "pid": 4242, "comm": "bash", "time_ns": 5, "start_ns": 4, "ppid": 1, "parent_start_ns": 2,'
-        ' "uid": 1000, "euid": 0, "cgroup_id": 77, "kernel": 0, "execs": 0, "begun": 3}'
+        ' "uid": 1000, "euid": 0, "cgroup_id": 77, "kernel": 0, "sid": 9, "loginuid": 1000, "execs": 0,'
+        ' "begun": 3, "ns_pid": 42}'
     )
 
 

@@ -262,6 +262,24 @@ def test_vanished_of_an_unknown_process_has_no_process() -> None:
     assert owners(fork(100, 0), vanished(100, -3, 50), vanished(101, 0, 50)) == [1, 0, 0]
 
 
+def test_a_start_is_exact_if_the_kernel_told_it() -> None:
+    """Also if it is a multiple of 10 ms. What /proc shows later says nothing new about it."""
+    assert pair(seen(100, 10))[0].exact == 0
+    assert pair(seen(100, 10), usage(100, 10, 50))[0].exact == 0
+    assert pair(seen(100, 10), vanished(100, 10, 50))[0].exact == 0
+    for start_ms in (10, 13.5):
+        assert pair(seen(100, 10), exit_(100, start_ms, 20))[0].exact == 1
+        assert pair(seen(100, 10), exec_(100, start_ms, 20))[0].exact == 1
+    assert pair(fork(100, 13.5), seen(100, 10))[0].exact == 1
+
+
+def test_the_peak_of_a_process_that_runs_is_not_below_what_its_last_program_left() -> None:
+    [process] = pair(fork(100, 0), exec_(100, 0, 1)._replace(carried_rss_kib=5000), usage(100, 0, 9))
+    assert (process.carried_rss_kib, process.max_rss_kib) == (5000, 5000)
+    [process] = pair(fork(100, 0), exec_(100, 0, 1), usage(100, 0, 9))
+    assert (process.carried_rss_kib, process.max_rss_kib) == (500, 3000)
+
+
 def test_kernel_threads_are_marked_until_they_call_execve() -> None:
     thread, helper = pair(
         fork(100, 0, kernel=1), fork(101, 0, kernel=1), exec_(101, 0, 1, argv=b"/sbin/modprobe\0", comm="modprobe")

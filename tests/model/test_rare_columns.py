@@ -10,7 +10,7 @@ from support import Machine, exit_, fork, free, recording_values
 
 from webpf.capture.recording_session import Session
 from webpf.model.event_source import MemorySource
-from webpf.model.events import Event
+from webpf.model.events import Event, Exit, Fork
 from webpf.storage.rebuild import rebuild
 from webpf.storage.recording_file import RecordingFile
 from webpf.storage.verify import verify
@@ -18,12 +18,42 @@ from webpf.storage.verify import verify
 SIGKILL = 9
 
 
-def forked(pid: int, execs: int = 0, begun: int = 0) -> Event:
+def forked(pid: int, execs: int = 0, begun: int = 0) -> Fork:
     return fork(pid, pid, uid=1000)._replace(execs=execs, begun=begun)
 
 
-def ended(pid: int, uid: int = 1000, begun: int = 0, status: int = 0) -> Event:
+def ended(pid: int, uid: int = 1000, begun: int = 0, status: int = 0) -> Exit:
     return exit_(pid, pid, pid + 0.1, status, comm="new name")._replace(uid=uid, begun=begun)
+
+
+def test_sessions_logins_and_pids_in_other_namespaces(tmp_path: Path) -> None:
+    """At an exit, both are written if one of them has changed: then no loginuid means that nobody is logged in."""
+    path = tmp_path / "w.db"
+    file = RecordingFile(path)
+    session = Session(MemorySource([]), file.begin(recording_values()), Machine())
+    before: dict[int, tuple[int, int | None]] = {100: (50, 1000), 101: (50, 1000), 102: (50, None), 103: (50, 1000)}
+    after: dict[int, tuple[int, int | None]] = {100: (50, 1000), 101: (101, 1000), 102: (50, 7), 103: (50, None)}
+    inside = {100: 100, 101: 1, 102: 102, 103: 2}
+    begun: list[Event] = [
+        forked(pid)._replace(ns_pid=inside[pid], sid=sid, loginuid=login) for pid, (sid, login) in before.items()
+    ]
+    events: list[Event] = [
+        *begun,
+        *(ended(pid)._replace(sid=sid, loginuid=login) for pid, (sid, login) in after.items()),
+    ]
+    events.append(fork(104, 104))  # as in an older stream
+    session.add_events(events)
+    file.close()
+    assert values_of(path, "SELECT pid, ns_pid FROM forks ORDER BY id") == [
+        (100, None), (101, 1), (102, None), (103, 2), (104, None),
+    ]  # fmt: skip
+    assert values_of(path, "SELECT pid, uid, sid, loginuid FROM exits ORDER BY id") == [
+        (100, None, None, None), (101, 1000, 101, 1000), (102, 1000, 50, 7), (103, 1000, 50, None),
+    ]  # fmt: skip
+    assert values_of(path, "SELECT pid, ns_pid, sid, loginuid FROM processes ORDER BY pid") == [
+        *((pid, inside[pid], *after[pid]) for pid in after), (104, None, None, None),
+    ]  # fmt: skip
+    assert [problem for finding in verify(path) for problem in finding.problems if "pairing" in problem] == []
 
 
 FORKS: dict[int, tuple[int, int]] = {100: (2, 2), 101: (0, 0), 102: (0, 3), 103: (0, 0), 104: (1, 4)}
@@ -49,7 +79,7 @@ def test_values_that_say_nothing_new_are_left_out(tmp_path: Path, batch: int) ->
     path = tmp_path / "w.db"
     file = RecordingFile(path)
     session = Session(MemorySource([]), file.begin(recording_values()), Machine())
-    events = [
+    events: list[Event] = [
         *(forked(pid, *numbers) for pid, numbers in FORKS.items()),
         *(ended(pid, *rest) for pid, rest in EXITS.items()),
         *(free(pid, pid, pid + 0.2, status=EXITS[pid][2]) for pid in EXITS),

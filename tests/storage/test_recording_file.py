@@ -80,7 +80,7 @@ def test_events_are_written_unchanged(path: Path, query: Query) -> None:
         {
             "id": 2, "recording_id": 1, "process_id": 2, "time_ns": at(1), "pid": 100, "start_ns": at(1), "ppid": 1,
             "parent_start_ns": at(-1000), "comm": "sh", "uid": 1000, "euid": 1000, "cgroup_id": 1, "kernel": 0,
-            "execs": None, "begun": None,
+            "sid": None, "loginuid": None, "execs": None, "begun": None, "ns_pid": None,
         }
     ]  # fmt: skip
     assert query("SELECT * FROM programs") == [
@@ -88,13 +88,15 @@ def test_events_are_written_unchanged(path: Path, query: Query) -> None:
             "id": 3, "recording_id": 1, "process_id": 2, "time_ns": at(2), "pid": 100, "start_ns": at(1),
             "comm": "echo", "uid": 1000, "euid": 1000, "cgroup_id": 1, "carried_rss_kib": 500,
             "filename": "/bin/echo", "argv": b"/bin/echo\0a b\0", "argv_bytes": 50,
-            "cwd_device": 8, "cwd_inode": 42,
+            "cwd_device": 8, "cwd_inode": 42, "interpreter": None, "exe_device": None, "exe_inode": None,
+            "sid": None, "loginuid": None,
         }
     ]  # fmt: skip
     assert query("SELECT * FROM exits") == [
         {
             "id": 5, "recording_id": 1, "process_id": 2, "time_ns": at(4), "pid": 100, "start_ns": at(1), "ppid": 1,
             "comm": "echo", "status": 256, "max_rss_kib": 2000, "uid": None, "begun": None,
+            "sid": None, "loginuid": None,
         }
     ]  # fmt: skip
     assert query("SELECT * FROM frees") == [
@@ -127,10 +129,11 @@ def test_a_row_of_a_process(path: Path, query: Query) -> None:
     assert query("SELECT * FROM processes WHERE pid = 100") == [
         {
             "id": 2, "recording_id": 1, "pid": 100, "ppid": 1, "parent_id": 1, "start_ns": at(1), "end_ns": at(4),
-            "lifetime_ns": 3 * MS, "state": "exited", "comm": "echo", "filename": "/bin/echo",
+            "exact": 1, "lifetime_ns": 3 * MS, "state": "exited", "comm": "echo", "filename": "/bin/echo",
             "args": "/bin/echo 'a b' …[36 bytes cut]", "argv": b"/bin/echo\0a b\0", "argv_bytes": 50, "execs": 1,
             "status": 256, "exit_code": 1, "signal": None, "core_dumped": 0, "outcome": "failed", "uid": 1000,
             "cgroup_id": 1, **COSTS, "freed_ns": at(5), "max_rss_kib": 2000, "end_ppid": 1, "kernel": 0,
+            "carried_rss_kib": 500, "ns_pid": None, "sid": None, "loginuid": None,
         }
     ]  # fmt: skip
 

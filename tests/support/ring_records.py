@@ -9,6 +9,9 @@ U64 = ("time", "start", "parent_start", "cgroup", "cpu", "max_rss_kib")
 U32 = ("kind", "pid", "ppid", "uid", "euid", "status", "kernel", "args_total")
 UNKNOWN = 2**64 - 1  # in a free
 EVENT_HEAD = struct.Struct("=6Q8I16s")  # struct event
+EXEC_TAIL = struct.Struct("=2Q2I")  # what a struct exec_event has after it
+INTERPRETER_ROOM = 256
+NO_LOGINUID = 2**32 - 1
 HEADER = struct.Struct("=II")  # length, page offset: kernel/bpf/ringbuf.c
 BUSY = 1 << 31
 
@@ -24,9 +27,12 @@ def exec_event_bytes(
     argv: bytes | None,
     room: tuple[int, int] = (256, 256),
     total: int | None = None,
+    session: int = 0,
+    executable: tuple[int, int] = (0, 0),
+    interpreter: bytes | None = None,
     **fields: int,
 ) -> bytes:
-    """Returns a `struct exec_event`. room: space for the file name and for argv, in bytes.
+    """Returns a `struct exec_event`. room: space for the file name and for argv, in bytes. executable: device, inode.
 
     A name or argv that is None could not be read by the kernel.
     """
@@ -38,7 +44,11 @@ def exec_event_bytes(
     # name_size in place of status. A fork has execs in place of status; a fork and an exit have begun in place of
     # args_total.
     sizes = {"cpu": len(argv or b""), "ppid": room[0], "status": name_size}
-    return event_bytes(EXEC, b"name", **fields, **sizes, args_total=args_total) + data
+    device, inode = executable
+    tail = EXEC_TAIL.pack(session, inode, device, 0 if interpreter is None else len(interpreter) + 1)
+    if interpreter is not None:
+        data += interpreter.ljust(INTERPRETER_ROOM, b"\0")
+    return event_bytes(EXEC, b"name", **fields, **sizes, args_total=args_total) + tail + data
 
 
 def free_event_bytes(write_bytes: int = 0, run_delay: int = 0, **fields: int) -> bytes:

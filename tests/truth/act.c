@@ -252,7 +252,10 @@ int main(int argc, char **argv)
 		work_together(number);
 	else if (!strcmp(act, "eat"))
 		eat(number);
-	else if (!strcmp(act, "arguments"))
+	else if (!strcmp(act, "eat-and-execute")) {
+		eat(number);
+		execlp("cat", "cat", NULL);
+	} else if (!strcmp(act, "arguments"))
 		show_arguments();
 	else if (!strcmp(act, "no-arguments"))
 		lose_arguments(argv[0]);
