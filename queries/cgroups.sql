@@ -1,6 +1,7 @@
--- title: Containers and services
+-- title: Control groups
 -- description: What ran in each cgroup (a container, a service, a login), and what did it cost? Most CPU time first.
---   Base: processes except kernel threads; CPU times are of whole processes, also before the recording.
+--   Base: processes except kernel threads; costs are of whole processes, also before the recording. Sums leave out what
+--   isn't known. The query containers puts the cgroups of a container together.
 -- param recording: integer, default latest; number of the recording
 -- column cgroup: path in the cgroup v2 hierarchy; null if it was removed before it could be looked up
 -- column processes: how many processes
@@ -10,10 +11,15 @@
 -- column total_ms: sum of the lifetimes, in milliseconds
 -- column max_rss_kib: highest peak memory, in KiB
 -- column programs: how many programs they ran
+-- column user_ms: part of cpu_ms in user mode
+-- column system_ms: part of cpu_ms in the kernel
+-- column run_delay_ms: sum of the times of waiting for a processor, in milliseconds
+-- column read_bytes: sum of the bytes read from storage
+-- column write_bytes: sum of the bytes written to storage
 -- column cgroup_id: id of the cgroup
 WITH counted AS (
     SELECT
-        recording_id,
+        p.recording_id,
         cgroup_id,
         count(*) AS processes,
         sum(state = 'running') AS running,
@@ -21,10 +27,17 @@ WITH counted AS (
         sum(cpu_ns) AS cpu_ns,
         sum(end_ns - start_ns) AS total_ns,
         max(max_rss_kib) AS max_rss_kib,
-        sum(execs) AS programs
-    FROM processes
-    WHERE recording_id = param!(recording)
-        AND is_counted!(processes)
+        sum(execs) AS programs,
+        sum(user_ns) AS user_ns,
+        sum(system_ns) AS system_ns,
+        sum(run_delay_ns) AS run_delay_ns,
+        sum(read_bytes) AS read_bytes,
+        sum(write_bytes) AS write_bytes
+    -- By ranges of ids: nearly every row is read, so this is faster than through an index.
+    FROM fact_blocks AS block
+    CROSS JOIN processes AS p ON p.id BETWEEN block.first_id AND block.first_id + block.size - 1
+    WHERE block.recording_id = param!(recording)
+        AND is_counted!(p)
     GROUP BY cgroup_id
 )
 SELECT
@@ -36,6 +49,11 @@ SELECT
     round(counted.total_ns / 1e6, 3) AS total_ms,
     counted.max_rss_kib,
     counted.programs,
+    round(counted.user_ns / 1e6, 3) AS user_ms,
+    round(counted.system_ns / 1e6, 3) AS system_ms,
+    round(counted.run_delay_ns / 1e6, 3) AS run_delay_ms,
+    counted.read_bytes,
+    counted.write_bytes,
     counted.cgroup_id
 FROM counted
 LEFT JOIN cgroup_paths AS c ON c.recording_id = counted.recording_id AND c.cgroup_id = counted.cgroup_id

@@ -13,6 +13,9 @@
 -- column args: command line of its latest program, quoted for a shell; null if it ran no program of its own
 -- column exit_code: exit code; null if a signal ended it
 -- column signal: number of the signal that ended it; null if none; 9 may come from the OOM killer
+-- column minor_faults: page faults that needed no storage
+-- column major_faults: page faults for which it waited for storage; many of them, and it may have needed more memory than
+--   there was
 -- column uid: real user id
 -- column start_ns: start, in nanoseconds since 1970 (Unix time)
 -- column id: its id in the table processes
@@ -35,6 +38,8 @@ SELECT
     p.args,
     p.exit_code,
     p.signal,
+    p.minor_faults,
+    p.major_faults,
     p.uid,
     p.start_ns,
     p.id

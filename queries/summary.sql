@@ -1,7 +1,7 @@
 -- title: Summary
 -- description: What ran, by name: how often, for how long, how did it end and what did it cost? Most total lifetime
---   first. Base: all processes except kernel threads; lifetimes are of processes that exited. With a million processes,
---   this takes two to three seconds.
+--   first. Base: all processes except kernel threads; lifetimes are of processes that exited. Sums leave out what isn't
+--   known. With a million processes, this takes two to three seconds.
 -- param recording: integer, default latest; number of the recording
 -- column comm: name, at most 15 bytes
 -- column processes: how many processes had this as their latest name
@@ -13,6 +13,11 @@
 -- column max_ms: longest lifetime, in milliseconds
 -- column cpu_ms: sum of the CPU times, in milliseconds
 -- column max_rss_kib: highest peak memory, in KiB
+-- column user_ms: part of cpu_ms in user mode
+-- column system_ms: part of cpu_ms in the kernel
+-- column run_delay_ms: sum of the times of waiting for a processor, in milliseconds
+-- column read_bytes: sum of the bytes read from storage
+-- column write_bytes: sum of the bytes written to storage
 WITH process AS NOT MATERIALIZED (
     -- By ranges of ids: nearly every column is read, so this is faster than row by row through an index.
     SELECT p.*
@@ -31,7 +36,12 @@ counted AS MATERIALIZED (
         sum(end_ns - start_ns) AS total_ns,
         max(end_ns - start_ns) AS max_ns,
         sum(cpu_ns) AS cpu_ns,
-        max(max_rss_kib) AS max_rss_kib
+        max(max_rss_kib) AS max_rss_kib,
+        sum(user_ns) AS user_ns,
+        sum(system_ns) AS system_ns,
+        sum(run_delay_ns) AS run_delay_ns,
+        sum(read_bytes) AS read_bytes,
+        sum(write_bytes) AS write_bytes
     FROM process
     GROUP BY comm
 ),
@@ -66,7 +76,12 @@ SELECT
     round((SELECT ns FROM picked WHERE rank = placed.p95) / 1e6, 3) AS p95_ms,
     round(counted.max_ns / 1e6, 3) AS max_ms,
     round(counted.cpu_ns / 1e6, 3) AS cpu_ms,
-    counted.max_rss_kib
+    counted.max_rss_kib,
+    round(counted.user_ns / 1e6, 3) AS user_ms,
+    round(counted.system_ns / 1e6, 3) AS system_ms,
+    round(counted.run_delay_ns / 1e6, 3) AS run_delay_ms,
+    counted.read_bytes,
+    counted.write_bytes
 FROM counted
 LEFT JOIN placed ON placed.comm IS counted.comm
 ORDER BY counted.total_ns IS NULL, counted.total_ns DESC, counted.processes DESC, counted.comm

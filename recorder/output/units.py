@@ -33,6 +33,11 @@ def size(kib: int) -> str:
     return f"{number:,.{decimals}f} {unit}"
 
 
+def byte_size(number: int) -> str:
+    """Returns bytes as 812 B, or from 1 KiB on as size() does."""
+    return f"{number} B" if abs(number) < 1024 else size(round(number / 1024))
+
+
 def moment(ns: int) -> str:
     """Returns Unix ns as local time, to the microsecond; the number itself if it is outside of datetime's range."""
     seconds, rest = divmod(ns, 1_000_000_000)

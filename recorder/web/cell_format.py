@@ -16,6 +16,7 @@ TIMELINE = "timeline"
 """Link.page of a link to a recording's timeline."""
 
 _DURATIONS = {"lifetime_ns", "cpu_ns", "user_ns", "system_ns", "run_delay_ns", "step_ns"}
+_SIZES = {"read_bytes", "write_bytes", "total_bytes"}
 _OFFSETS = {"clock_offset_ns", "recorder_start_ns"}
 _PROCESS_IDS = {"id", "of_id"}  # in saved queries; in tables and custom SQL they can be ids of anything
 _PROCESS_REFERENCES = {"process_id", "parent_id"}
@@ -70,6 +71,8 @@ def format_value(column: str, value: Any) -> str | None:
         return _with_raw_title(units.moment(value), value)
     if column.removesuffix("_before").endswith("_rss_kib"):
         return _with_raw_title(units.size(value), value)
+    if column in _SIZES:
+        return _with_raw_title(units.byte_size(value), value)
     if column == "signal":
         return _with_raw_title(units.signal_name(value), value)
     return None

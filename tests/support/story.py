@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from support import exec_, exit_, fork, free, seen, vanished
+from support import MS, exec_, exit_, fork, free, make_recording, seen, usage, vanished
 
 from webpf.analysis import saved_queries
 from webpf.model.events import Event
+from webpf.model.process import COSTS
 
 INIT = {"ppid": 1, "parent_ms": -5000}
 GCC = b"/usr/bin/gcc\0-c\0a.c\0"
@@ -69,6 +72,54 @@ BUILD: list[Event] = [
     vanished(109, 270, 900),
 ]
 """It takes one second. Ids are those of the first events: 1 init, 3 daemon, 4 server, 5 sh, 7 make, 9 and 13 gcc ..."""
+
+
+MIB = 1 << 20
+DOCKER, POD = "d0" * 32, "0f2b5c1e-1a2b-4c3d-8e9f-001122334455"
+PLACES: list[tuple[int, str | None, str | None, str | None, str | None]] = [
+    (10, f"/system.slice/docker-{DOCKER}.scope", f"docker-{DOCKER}.scope", DOCKER, None),
+    (11, f"/system.slice/docker-{DOCKER}.scope/system.slice/ssh.service", "ssh.service", DOCKER, None),
+    (12, f"/kubepods/pod{POD}/{'c1' * 32}", None, "c1" * 32, POD),
+    (13, "/system.slice/ssh.service", "ssh.service", None, None),
+    (14, "/user.slice", None, None, None),
+    (15, None, None, None, None),
+]
+"""Rows of cgroup_paths: id, path, unit, container and pod. A systemd in a container makes a second cgroup there."""
+
+
+def costly(pid: int, ms: float, cgroup: int, life_ms: float = 100, status: int = 0, **costs: int | None) -> list[Event]:
+    """Returns the events of a process with these costs, which lives for life_ms in a cgroup. All other costs are 0."""
+    zeros = dict.fromkeys((*COSTS, "max_rss_kib"), 0)
+    values: dict[str, Any] = zeros | costs
+    peak = values.pop("max_rss_kib")
+    begun = fork(pid, ms, 1, -5000)._replace(cgroup_id=cgroup)
+    ran = exec_(pid, ms, ms + 1, b"job\0%d\0" % pid, "job")._replace(cgroup_id=cgroup)
+    ended = exit_(pid, ms, ms + life_ms, status, "job")._replace(max_rss_kib=peak)
+    return [begun, ran, ended, free(pid, ms, ms + life_ms + 5, status=status)._replace(**values)]
+
+
+COSTLY: list[Event] = [
+    seen(1, -5000, ppid=0)._replace(cgroup_id=15),
+    *costly(
+        201, 0, 10, cpu_ns=40 * MS, user_ns=30 * MS, system_ns=10 * MS, read_bytes=3 * MIB, write_bytes=MIB,
+        run_delay_ns=20 * MS, major_faults=9, minor_faults=100, involuntary_switches=6, max_rss_kib=900,
+    ),
+    *costly(202, 150, 11, status=256, cpu_ns=5 * MS, user_ns=4 * MS, system_ns=MS, run_delay_ns=55 * MS),
+    *costly(203, 300, 12, cpu_ns=20 * MS, user_ns=20 * MS, read_bytes=5 * MIB, run_delay_ns=None),
+    *costly(204, 450, 13, cpu_ns=9 * MS, user_ns=2 * MS, system_ns=7 * MS, write_bytes=2 * MIB, max_rss_kib=700),
+    *costly(205, 600, 14, cpu_ns=MS, system_ns=MS, read_bytes=None, write_bytes=None, run_delay_ns=150 * MS),
+    fork(206, 750, 1, -5000)._replace(cgroup_id=15),
+    usage(206, 750, 1000, cpu_ms=2),
+]  # fmt: skip
+"""Processes with costs, in the cgroups of PLACES. One second, as BUILD."""
+
+
+def make_costly_recording(db: Path) -> None:
+    """Writes the recording of COSTLY with its cgroups."""
+    make_recording(db, COSTLY)
+    with closing(sqlite3.connect(db)) as connection, connection:
+        connection.execute("DELETE FROM cgroup_paths")
+        connection.executemany("INSERT INTO cgroup_paths VALUES (1, ?, ?, ?, ?, ?)", PLACES)
 
 
 def needed(name: str, pid: str) -> dict[str, str]:

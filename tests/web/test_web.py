@@ -110,6 +110,9 @@ def test_times_durations_and_signals_are_readable(site: Site) -> None:
     assert '<span title="11">11 SEGV</span>' in page
     assert '<span title="10000000">10.00 ms</span>' in page
     assert '<span title="3000">2.93 MiB</span>' in page
+    assert '<span title="6000000">6.00 ms</span>' in page  # user_ns
+    assert '<span title="512">512 B</span>' in page
+    assert '<span title="4096">4 KiB</span>' in page
     assert ":20.070000</span>" in page
     assert "/usr/bin/gcc -c a.c" in site.get("/webpf/execs?pid=103")[1]
     _, page = site.get("/webpf/crashes")

@@ -1,0 +1,44 @@
+-- title: Storage reads and writes
+-- description: Which processes read from storage and wrote to it most? Most bytes first. What came from memory (the page
+--   cache) isn't counted, and what is written counts for the process that wrote it, though the kernel stores it later.
+--   Base: processes (except kernel threads) that read or wrote anything, and whose costs are known: those that have
+--   ended, and those that were running at the end, with their bytes until then.
+-- param recording: integer, default latest; number of the recording
+-- param limit: integer, default 100; maximum number of rows
+-- column pid: process id
+-- column comm: name
+-- column read_bytes: bytes that it caused to be read from storage
+-- column write_bytes: bytes that it caused to be written to storage
+-- column total_bytes: both together
+-- column args: command line of its latest program, quoted for a shell; null if it ran no program of its own
+-- column major_faults: page faults for which it waited for storage
+-- column lifetime_ms: time from start to end, in milliseconds; null if it was running at the end
+-- column uid: real user id
+-- column ppid: process id of the parent
+-- column start_ns: start, in nanoseconds since 1970 (Unix time)
+-- column id: its id in the table processes
+WITH most AS MATERIALIZED (
+    SELECT id, coalesce(read_bytes, 0) + coalesce(write_bytes, 0) AS total_bytes
+    FROM processes
+    WHERE recording_id = param!(recording)
+        AND is_counted!(processes)
+        AND coalesce(read_bytes, 0) + coalesce(write_bytes, 0) > 0
+    ORDER BY total_bytes DESC, id
+    LIMIT param!(limit)
+)
+SELECT
+    p.pid,
+    p.comm,
+    p.read_bytes,
+    p.write_bytes,
+    most.total_bytes,
+    p.args,
+    p.major_faults,
+    round(p.lifetime_ns / 1e6, 3) AS lifetime_ms,
+    p.uid,
+    p.ppid,
+    p.start_ns,
+    p.id
+FROM most
+JOIN processes AS p ON p.id = most.id
+ORDER BY most.total_bytes DESC, p.id

@@ -1,0 +1,48 @@
+-- title: Waiting for a processor
+-- description: Which processes were ready to run, but waited because all processors were busy? Longest first. The rest of
+--   a lifetime, beside this and the CPU time, is sleep: until a child ends, for storage, the network, a lock or a timer.
+--   Base: processes (except kernel threads) that waited, and of which this is known: those that started in the recording
+--   and have ended, and those that were running at the end, with the threads that they had then.
+-- param recording: integer, default latest; number of the recording
+-- param limit: integer, default 100; maximum number of rows
+-- column pid: process id
+-- column comm: name
+-- column run_delay_ms: time for which its threads waited for a processor, in milliseconds
+-- column run_delay_percent: the same in percent of its lifetime until then; above 100 if several threads waited at the
+--   same time
+-- column cpu_ms: CPU time of all its threads, without children, in milliseconds
+-- column lifetime_ms: time from start to end, in milliseconds; null if it was running at the end
+-- column args: command line of its latest program, quoted for a shell; null if it ran no program of its own
+-- column involuntary_switches: how often it was preempted
+-- column uid: real user id
+-- column ppid: process id of the parent
+-- column start_ns: start, in nanoseconds since 1970 (Unix time)
+-- column id: its id in the table processes
+WITH longest AS MATERIALIZED (
+    SELECT id
+    FROM processes
+    WHERE recording_id = param!(recording)
+        AND is_counted!(processes)
+        AND run_delay_ns > 0
+    ORDER BY run_delay_ns DESC, id
+    LIMIT param!(limit)
+)
+SELECT
+    p.pid,
+    p.comm,
+    round(p.run_delay_ns / 1e6, 3) AS run_delay_ms,
+    round(100.0 * p.run_delay_ns
+        / nullif(CASE WHEN p.state = 'running' THEN until_ns!(r) ELSE p.end_ns END - p.start_ns, 0), 1
+    ) AS run_delay_percent,
+    round(p.cpu_ns / 1e6, 3) AS cpu_ms,
+    round(p.lifetime_ns / 1e6, 3) AS lifetime_ms,
+    p.args,
+    p.involuntary_switches,
+    p.uid,
+    p.ppid,
+    p.start_ns,
+    p.id
+FROM longest
+JOIN processes AS p ON p.id = longest.id
+JOIN recordings AS r ON r.id = p.recording_id
+ORDER BY p.run_delay_ns DESC, p.id
