@@ -179,10 +179,12 @@ static __always_inline u32 read32(const void *base, u64 offset)
 	return value;
 }
 
-/* UNKNOWN if the kernel has no such member. */
-static __always_inline u64 read_optional64(const void *base, u64 offset)
+/* Bytes, from a number of blocks of 512 bytes; UNKNOWN if the kernel doesn't count them. It has the bytes in
+ * signal->ioac too, but there wait_task_zombie() in kernel/exit.c adds those of children that were waited for.
+ */
+static __always_inline u64 read_storage_bytes(const void *signal, u64 offset)
 {
-	return offset == ABSENT ? UNKNOWN : read64(base, offset);
+	return OFF_SIGNAL_READ_BYTES == ABSENT ? UNKNOWN : read64(signal, offset) << 9;
 }
 
 /* A 64-bit number that is at most 2^32 - 1, or else that. */
@@ -892,8 +894,8 @@ static __always_inline void fill_costs(struct event *event, const void *leader, 
 	event->major_faults = read_saturated(signal, OFF_SIGNAL_MAJ_FLT);
 	event->voluntary = read_saturated(signal, OFF_SIGNAL_NVCSW);
 	event->involuntary = read_saturated(signal, OFF_SIGNAL_NIVCSW);
-	event->read_bytes = read_optional64(signal, OFF_SIGNAL_READ_BYTES);
-	event->write_bytes = read_optional64(signal, OFF_SIGNAL_WRITE_BYTES);
+	event->read_bytes = read_storage_bytes(signal, OFF_SIGNAL_INBLOCK);
+	event->write_bytes = read_storage_bytes(signal, OFF_SIGNAL_OUBLOCK);
 	event->run_delay = run_delay_of(leader, signal, event->start);
 }
 

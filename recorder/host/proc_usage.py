@@ -25,7 +25,6 @@ def read_usage(pid: int, start_ns: int, now_ns: int) -> Usage | None:
     except _FAILURES:
         return None
     threads = _ThreadCosts(folder, is_alone=int(fields[17]) == 1)
-    read_bytes, write_bytes = _read_io(folder)
     return Usage(
         time_ns=now_ns,
         pid=pid,
@@ -37,8 +36,8 @@ def read_usage(pid: int, start_ns: int, now_ns: int) -> Usage | None:
         major_faults=int(fields[9]),
         voluntary_switches=threads.voluntary_switches,
         involuntary_switches=threads.involuntary_switches,
-        read_bytes=read_bytes,
-        write_bytes=write_bytes,
+        read_bytes=threads.read_bytes,
+        write_bytes=threads.write_bytes,
         run_delay_ns=threads.run_delay_ns,
         max_rss_kib=threads.max_rss_kib,
     )
@@ -50,13 +49,19 @@ class _ThreadCosts:
     def __init__(self, folder: Path, is_alone: bool) -> None:
         self.voluntary_switches: int | None = None
         self.involuntary_switches: int | None = None
+        self.read_bytes: int | None = None
+        self.write_bytes: int | None = None
         self.run_delay_ns: int | None = None
         self.max_rss_kib: int | None = None
-        for thread in (folder,) if is_alone else _threads(folder):
+        # /proc/PID/io has also the bytes of children that were waited for, and /proc/PID/task/PID/io has not.
+        own = folder / "task" / folder.name
+        for thread in (own,) if is_alone else _threads(folder):
             with contextlib.suppress(*_FAILURES):
                 self._add_status((thread / "status").read_bytes())
             with contextlib.suppress(*_FAILURES):
                 self.run_delay_ns = (self.run_delay_ns or 0) + int((thread / "schedstat").read_bytes().split()[1])
+            with contextlib.suppress(*_FAILURES):
+                self._add_io((thread / "io").read_bytes())
 
     def _add_status(self, status: bytes) -> None:
         values = dict(line.split(b":\t", 1) for line in status.splitlines() if b":\t" in line)
@@ -66,14 +71,12 @@ class _ThreadCosts:
         if b"VmHWM" in values:  # not in the status of a leader that has exited
             self.max_rss_kib = int(values[b"VmHWM"].split()[0])
 
+    def _add_io(self, io: bytes) -> None:
+        values = dict(line.split(b": ") for line in io.splitlines())
+        self.read_bytes = (self.read_bytes or 0) + int(values[b"read_bytes"])
+        self.write_bytes = (self.write_bytes or 0) + int(values[b"write_bytes"])
+
 
 def _threads(folder: Path) -> Iterator[Path]:
     with contextlib.suppress(*_FAILURES):
         yield from (folder / "task").iterdir()
-
-
-def _read_io(folder: Path) -> tuple[int | None, int | None]:
-    with contextlib.suppress(*_FAILURES):
-        values = dict(line.split(b": ") for line in (folder / "io").read_bytes().splitlines())
-        return int(values[b"read_bytes"]), int(values[b"write_bytes"])
-    return None, None

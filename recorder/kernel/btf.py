@@ -48,6 +48,8 @@ OFFSETS = {
     "OFF_SIGNAL_MAJ_FLT": ("signal_struct", "maj_flt"),
     "OFF_SIGNAL_NVCSW": ("signal_struct", "nvcsw"),
     "OFF_SIGNAL_NIVCSW": ("signal_struct", "nivcsw"),
+    "OFF_SIGNAL_INBLOCK": ("signal_struct", "inblock"),
+    "OFF_SIGNAL_OUBLOCK": ("signal_struct", "oublock"),
     "OFF_CRED_UID": ("cred", "uid"),
     "OFF_CRED_EUID": ("cred", "euid"),
     "OFF_CSS_SET_DFL_CGRP": ("css_set", "dfl_cgrp"),
@@ -74,9 +76,8 @@ OPTIONAL_OFFSETS = {
     # Not with CONFIG_VIRT_CPU_ACCOUNTING_NATIVE (s390, some powerpc).
     "OFF_SIGNAL_PREV_UTIME": (("signal_struct", "prev_cputime"), ("prev_cputime", "utime")),
     "OFF_SIGNAL_PREV_STIME": (("signal_struct", "prev_cputime"), ("prev_cputime", "stime")),
-    # CONFIG_TASK_IO_ACCOUNTING
+    # CONFIG_TASK_IO_ACCOUNTING: without it, inblock and oublock stay 0.
     "OFF_SIGNAL_READ_BYTES": (("signal_struct", "ioac"), ("task_io_accounting", "read_bytes")),
-    "OFF_SIGNAL_WRITE_BYTES": (("signal_struct", "ioac"), ("task_io_accounting", "write_bytes")),
 }
 """Members that a kernel may be built without, as a path of (struct, member) whose offsets are added."""
 

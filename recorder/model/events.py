@@ -151,8 +151,8 @@ class Vanished(NamedTuple):
 class Usage(NamedTuple):
     """What a process that runs at the end of the recording had cost until then, as far as /proc shows it.
 
-    cpu_ns is exact; user_ns and system_ns are rounded down to a clock tick (10 ms). The switches and run_delay_ns are
-    those of the threads that are alive: /proc forgets the others. None: /proc doesn't show it.
+    cpu_ns is exact; user_ns and system_ns are rounded down to a clock tick (10 ms). The switches, bytes and
+    run_delay_ns are those of the threads that are alive: /proc forgets the others. None: /proc doesn't show it.
     """
 
     time_ns: int

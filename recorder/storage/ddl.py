@@ -99,7 +99,7 @@ CREATE TABLE processes (
     major_faults INTEGER,            -- page faults for which it waited for storage
     voluntary_switches INTEGER,      -- context switches because it waited for something
     involuntary_switches INTEGER,    -- context switches because it was preempted
-    read_bytes INTEGER,              -- bytes that it caused to be read from storage, as in /proc/PID/io
+    read_bytes INTEGER,              -- bytes that it caused to be read from storage, without children
     write_bytes INTEGER,             -- bytes that it caused to be written to storage
     run_delay_ns INTEGER,            -- ns for which its threads waited for a CPU; NULL if older than the recording
     freed_ns INTEGER,                -- Unix ns when the kernel freed it; its costs are complete only then

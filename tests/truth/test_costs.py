@@ -32,8 +32,15 @@ class Costs:
     fate: Fate
     rusage: dict[str, int]
     io: dict[str, int]
+    own_io: dict[str, int]
     run_delay_ns: int
     printed: list[int]
+
+
+def read_io(folder: Path) -> dict[str, int]:
+    """Returns the bytes of storage of a process, with those of children that it waited for; or of one of its tasks."""
+    values = dict(line.split(": ") for line in (folder / "io").read_text().splitlines())
+    return {name: int(values[name]) for name in ("read_bytes", "write_bytes")}
 
 
 def run(*command: str | Path, is_pinned: bool = False) -> Costs:
@@ -42,7 +49,8 @@ def run(*command: str | Path, is_pinned: bool = False) -> Costs:
     pinned = ["taskset", "-c", str(min(os.sched_getaffinity(0)))] if is_pinned else []
     child = subprocess.Popen([*pinned, *map(str, command)], stdout=subprocess.PIPE, text=True)
     os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
-    io = dict(line.split(": ") for line in Path(f"/proc/{child.pid}/io").read_text().splitlines())
+    io = read_io(Path(f"/proc/{child.pid}"))
+    own_io = read_io(Path(f"/proc/{child.pid}/task/{child.pid}"))
     run_delay_ns = int(Path(f"/proc/{child.pid}/schedstat").read_text().split()[1])
     _, status, usage = os.wait4(child.pid, 0)
     after = time.clock_gettime_ns(time.CLOCK_BOOTTIME) + OFFSET
@@ -60,7 +68,8 @@ def run(*command: str | Path, is_pinned: bool = False) -> Costs:
     return Costs(
         fate,
         rusage,
-        {name: int(io[name]) for name in ("read_bytes", "write_bytes")},
+        io,
+        own_io,
         run_delay_ns,
         [int(line) for line in child.stdout.read().split() if line.isdigit()],
     )
@@ -109,6 +118,18 @@ def test_bytes_of_storage(start_recorder: Start, query: Query, tmp_path: Path) -
     if os.statvfs(tmp_path).f_fsid and written.io["write_bytes"]:  # 0 on a tmpfs
         assert written.io["write_bytes"] >= 32 << 16
         assert read.io["read_bytes"] >= 32 << 16
+
+
+def test_bytes_of_children_are_not_those_of_their_parent(start_recorder: Start, query: Query, tmp_path: Path) -> None:
+    """/proc/PID/io of a shell that has waited for dd has the bytes of both; of the shell's task, only its own."""
+    recorder = start_recorder()
+    dd = f"dd if=/dev/zero of={tmp_path / 'file'} bs=64k count=32 conv=fsync status=none"
+    all_costs = [run("/bin/sh", "-c", f"{dd}; : end") for _ in range(3)]
+    recorder.end()
+    for row, costs in rows(query, all_costs):
+        assert {name: row[name] for name in costs.own_io} == costs.own_io
+        if os.statvfs(tmp_path).f_fsid and costs.io["write_bytes"]:  # 0 on a tmpfs
+            assert costs.io["write_bytes"] - costs.own_io["write_bytes"] >= 32 << 16
 
 
 @pytest.mark.parametrize("what", ["leader-exits-first", "thread-executes"])
@@ -272,6 +293,7 @@ thread.join()
 with open("file", "wb") as file:
     file.write(bytes(1 << 20))
     os.fsync(file.fileno())
+os.system("cp file copy; sync copy")
 sum(range(1_000_000))
 os.kill(os.getpid(), signal.SIGSTOP)
 """
@@ -282,7 +304,7 @@ os.kill(os.getpid(), signal.SIGSTOP)
     folder = Path(f"/proc/{child.pid}")
     stat = folder.joinpath("stat").read_text().rpartition(")")[2].split()
     status = dict(line.split(":\t") for line in folder.joinpath("status").read_text().splitlines())
-    io = dict(line.split(": ") for line in folder.joinpath("io").read_text().splitlines())
+    io = read_io(folder / "task" / str(child.pid))
     run_delay_ns = int(folder.joinpath("schedstat").read_text().split()[1])
     child.send_signal(signal.SIGKILL)
     fate = reap(child.pid, before)
@@ -296,7 +318,7 @@ os.kill(os.getpid(), signal.SIGSTOP)
     assert [row["voluntary_switches"], row["involuntary_switches"]] == [
         int(status[name]) for name in ("voluntary_ctxt_switches", "nonvoluntary_ctxt_switches")
     ]
-    assert [row["read_bytes"], row["write_bytes"]] == [int(io["read_bytes"]), int(io["write_bytes"])]
+    assert [row["read_bytes"], row["write_bytes"]] == [io["read_bytes"], io["write_bytes"]]
     assert row["run_delay_ns"] == run_delay_ns
     assert row["max_rss_kib"] == fate.max_rss_kib >= int(status["VmHWM"].split()[0])
     assert webpf("verify", "webpf.db").returncode == 0
