@@ -13,6 +13,7 @@ from ..model.process import RUNNING
 from ..model.recording import Recording
 from ..output import command_label
 from . import process_tree
+from .costs import COLUMNS, Costs, CostSum
 from .process_tree import OWN_PEAK, REPORTED
 
 SHOWN = 3
@@ -22,12 +23,13 @@ _NEVER = 2**63
 # "NOT IN" makes the list of parents once. A subquery for each process would search all processes each time.
 _FIGURES = f"""{REPORTED}
 SELECT p.id, p.start_ns, p.end_ns, p.cpu_ns, p.max_rss_kib, p.status, p.state,
-    p.id NOT IN (SELECT parent_id FROM processes WHERE recording_id = :recording AND parent_id IS NOT NULL) AS is_leaf
+    p.id NOT IN (SELECT parent_id FROM processes WHERE recording_id = :recording AND parent_id IS NOT NULL) AS is_leaf,
+    {COLUMNS}
 FROM reported JOIN processes AS p ON p.id = reported.id"""
 _OWN_PEAK = f"SELECT {OWN_PEAK} FROM processes AS p WHERE id = ?"
-_DETAILS = """
-SELECT id, pid, argv, comm, start_ns, end_ns, cpu_ns, max_rss_kib, exit_code, signal, state
-FROM processes WHERE id = ?"""
+_DETAILS = f"""
+SELECT id, pid, argv, comm, start_ns, end_ns, cpu_ns, max_rss_kib, exit_code, signal, state, {COLUMNS}
+FROM processes AS p WHERE id = ?"""
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,7 @@ class ProcessDetails:
     exit_code: int | None
     signal: int | None
     state: str
+    costs: Costs
 
     @property
     def lifetime_ns(self) -> int | None:
@@ -60,12 +63,15 @@ class ProcessDetails:
 class CommandSummary:
     """Totals of a command and its descendants; without a command, of all processes started in the recording.
 
-    Each list names only a few processes. `failures` and `still_running` count all of them.
+    Each list names only a few processes. `failures` and `still_running` count all of them. costs_unknown: how many
+    processes cpu_ns and costs leave out, because the kernel didn't report what they cost.
     """
 
     command: ProcessDetails | None
     processes: int
     cpu_ns: int
+    costs: Costs
+    costs_unknown: int
     failures: int
     still_running: int
     slowest: tuple[ProcessDetails, ...]  # among the processes without children
@@ -90,6 +96,8 @@ def read(connection: sqlite3.Connection, recording: Recording, shown: int = SHOW
         None if command is None else _details(connection, command),
         ranking.processes,
         ranking.cpu_ns,
+        ranking.sums.costs,
+        ranking.costs_unknown,
         ranking.failed.count,
         ranking.running.count,
         details(ranking.slowest.ids),
@@ -102,7 +110,9 @@ def read(connection: sqlite3.Connection, recording: Recording, shown: int = SHOW
 
 def _details(connection: sqlite3.Connection, id: int) -> ProcessDetails:
     id, pid, argv, comm, *others = connection.execute(_DETAILS, [id]).fetchone()
-    return ProcessDetails(id, pid, command_label.short_title(argv, comm), *others)
+    start, end, cpu, peak, exit_code, signal, state, *costs = others
+    title = command_label.short_title(argv, comm)
+    return ProcessDetails(id, pid, title, start, end, cpu, peak, exit_code, signal, state, Costs(*costs))
 
 
 class _Lowest:
@@ -133,12 +143,15 @@ class _Ranking:
 
     def __init__(self, connection: sqlite3.Connection, recording: int, command: int | None, size: int) -> None:
         self._connection = connection
-        self.processes = self.cpu_ns = 0
+        self.processes = self.cpu_ns = self.costs_unknown = 0
+        self.sums = CostSum()
         self.slowest, self.most_cpu, self.most_memory = (_Lowest(size, highest=True) for _ in range(3))
         self.failed, self.running = _Lowest(size), _Lowest(size)
         figures = connection.execute(_FIGURES, {"recording": recording, "command": command})
-        for id, start_ns, end_ns, cpu_ns, rss_kib, status, state, is_leaf in figures:
+        for id, start_ns, end_ns, cpu_ns, rss_kib, status, state, is_leaf, *costs in figures:
             self.processes += 1
+            self.costs_unknown += cpu_ns is None
+            self.sums.add(costs)
             if cpu_ns:
                 self.cpu_ns += cpu_ns
                 self.most_cpu.add(cpu_ns, id)

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
+from typing import Any
 
 from ..model.events import escape_bytes
 from ..model.ordering import parents_first
 from ..model.recording import Recording
 from ..output import command_label
 from ..storage.sql_macros import expand
+from .costs import COLUMNS, NO_COSTS, Costs
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,7 @@ class Node:
     directory: str | None = None  # in which its latest program was started
     program: str = "?"  # the name of its program; for an interpreter, with the script
     command: bytes = b""
+    costs: Costs = NO_COSTS
 
     @property
     def outcome(self) -> str:
@@ -90,21 +93,40 @@ def read(connection: sqlite3.Connection, recording: int, with_directories: bool 
     known: set[int] = set()
     sql = f"""SELECT p.id, p.parent_id, p.pid, p.start_ns, p.end_ns, p.cpu_ns, p.exit_code, p.signal, p.state,
             p.start_ns < r.started_ns, p.execs > 0, p.argv, p.comm,
-            {_DIRECTORY if with_directories else "NULL"}
+            {_DIRECTORY if with_directories else "NULL"}, {COLUMNS}
         FROM processes AS p JOIN recordings AS r ON r.id = p.recording_id
         WHERE p.recording_id = ? AND is_counted!(p) ORDER BY p.start_ns, p.id"""
     rows = parents_first(connection.execute(expand(sql), [recording]), itemgetter(0), itemgetter(1))
-    for id, above, pid, start, end, cpu, exit_code, signal, state, is_old, has_run, argv, comm, directory in rows:
-        line, title = command_label.command_line(argv, comm), command_label.short_title(argv, comm)
-        command = _digest(argv, comm) if with_directories else b""
+    for row in rows:
+        id, above = row[:2]
         parent = above if above in known else None
         known.add(id)
-        ending = (end, cpu, state, exit_code, signal)
-        flags, program = (bool(is_old), bool(has_run)), command_label.program(argv, comm)
-        activity = command_label.activity(argv, comm)
-        yield Node(
-            id, parent, pid, line, start, *ending, *flags, title, activity, escape_bytes(directory), program, command
-        )
+        yield _node(row, parent, with_directories)
+
+
+def _node(row: Sequence[Any], parent: int | None, with_directories: bool) -> Node:
+    """Returns the node of a row that read() selects."""
+    id, _, pid, start, end, cpu, exit_code, signal, state, is_old, has_run, argv, comm, directory, *costs = row
+    return Node(
+        id,
+        parent,
+        pid,
+        command_label.command_line(argv, comm),
+        start,
+        end,
+        cpu,
+        state,
+        exit_code,
+        signal,
+        bool(is_old),
+        bool(has_run),
+        command_label.short_title(argv, comm),
+        command_label.activity(argv, comm),
+        escape_bytes(directory),
+        command_label.program(argv, comm),
+        _digest(argv, comm) if with_directories else b"",
+        Costs(*costs),
+    )
 
 
 def _digest(argv: bytes | None, comm: str | None) -> bytes:

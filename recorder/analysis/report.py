@@ -10,11 +10,17 @@ from dataclasses import dataclass
 from ..model.recording import Recording
 from . import command_summary, process_tree
 from .command_summary import CommandSummary
+from .costs import Costs, add_known, sum_known, total
 from .critical_path import Schedule, Section
 from .process_tree import Node
 
 STEPS = 60
 """The number of equal steps for which the concurrency is computed."""
+
+PROCESSOR, STORAGE, SLEEP = "processor", "storage", "sleep"
+"""What processes mostly waited for. See ActivityCost.waits_for."""
+_NS_PER_BYTE, _NS_PER_FAULT = 20, 10_000_000
+"""How long a slow disk takes: 50 MB/s, and 10 ms for a page fault. For a guess at what storage can explain."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +55,8 @@ class RepeatedCommand:
 class ActivityCost:
     """The cost of the processes of one activity, in ns. longest_id: the process that lived longest.
 
-    waiting_ns: wall time minus CPU time of the processes without children.
+    waiting_ns: wall time minus CPU time of the processes without children. waiting_for_processor_ns: the part of it for
+    which they waited for a processor; None if it isn't known of any. costs: of all processes of the activity.
     """
 
     activity: str
@@ -57,6 +64,23 @@ class ActivityCost:
     cpu_ns: int
     waiting_ns: int
     longest_id: int
+    waiting_for_processor_ns: int | None
+    costs: Costs
+
+    @property
+    def waits_for(self) -> str | None:
+        """What most of the waiting was for: PROCESSOR, STORAGE or SLEEP; None if it didn't wait, or if it isn't known.
+
+        PROCESSOR is exact. STORAGE is a guess: a slow disk could take half of the other waiting for what was read,
+        written and faulted. SLEEP is what remains: a timer, the network, a lock, another process, or a fast disk.
+        """
+        if not self.waiting_ns or self.waiting_for_processor_ns is None:
+            return None
+        if 2 * self.waiting_for_processor_ns >= self.waiting_ns:
+            return PROCESSOR
+        moved = add_known(self.costs.read_bytes, self.costs.write_bytes) or 0
+        disk_ns = moved * _NS_PER_BYTE + (self.costs.major_faults or 0) * _NS_PER_FAULT
+        return STORAGE if 2 * disk_ns >= self.waiting_ns - self.waiting_for_processor_ns else SLEEP
 
 
 @dataclass(frozen=True)
@@ -93,6 +117,11 @@ class Report:
     def waiting_ns(self) -> int:
         """Wall time minus CPU time of all processes without children, in ns."""
         return sum(each.waiting_ns for each in self.activities)
+
+    @property
+    def waiting_for_processor_ns(self) -> int | None:
+        """The part of waiting_ns for which these processes waited for a processor; None if it isn't known."""
+        return sum_known(each.waiting_for_processor_ns for each in self.activities)
 
 
 def read(connection: sqlite3.Connection, recording: Recording, shown: int = command_summary.SHOWN) -> Report:
@@ -159,6 +188,8 @@ def _activities(nodes: Sequence[Node]) -> list[ActivityCost]:
             sum(node.cpu_ns or 0 for node in same),
             sum(_waiting_ns(node) for node in same if node.id not in parents),
             max(same, key=lambda node: (node.lifetime_ns or 0, -node.id)).id,
+            sum_known(_waiting_for_processor_ns(node) for node in same if node.id not in parents),
+            total(node.costs for node in same),
         )
         for activity, same in by_activity.items()
     ]
@@ -170,3 +201,9 @@ def _waiting_ns(node: Node) -> int:
     if node.lifetime_ns is None or node.cpu_ns is None:
         return 0
     return max(node.lifetime_ns - node.cpu_ns, 0)
+
+
+def _waiting_for_processor_ns(node: Node) -> int | None:
+    """Returns the part of _waiting_ns(): several threads can wait for longer than their process lived."""
+    delay_ns = node.costs.run_delay_ns
+    return None if delay_ns is None else min(delay_ns, _waiting_ns(node))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ..analysis.command_summary import CommandSummary, ProcessDetails
 from ..analysis.critical_path import Section
-from ..analysis.report import Report
+from ..analysis.report import ActivityCost, RepeatedCommand, Report
 from ..output.command_label import cut
 from .json_document import Document, head, recording_value
 
@@ -20,11 +20,7 @@ def report_document(file: Path, report: Report) -> Document:
     return {
         **head("report"),
         "recording": recording_value(file, report.recording),
-        "start_ns": report.start_ns,
-        "end_ns": report.end_ns,
-        "wall_ns": report.wall_ns,
-        "cpu_ns": report.cpu_ns or None,
-        "waiting_ns": report.waiting_ns if report.cpu_ns else None,
+        **_totals(report),
         **_summary(report.summary),
         "concurrency": {
             "average": sum(report.concurrency) / len(report.concurrency),
@@ -37,26 +33,21 @@ def report_document(file: Path, report: Report) -> Document:
             {"activity": each.activity, "time_ns": each.time_ns, "process_ids": each.process_ids}
             for each in report.path_shares
         ),
-        "repeated": (
-            {
-                "line": each.line,
-                "directory": each.directory,
-                "process_ids": each.process_ids,
-                "total_ns": each.total_ns,
-                "repeated_ns": each.repeated_ns,
-            }
-            for each in report.repeated
-        ),
-        "activities": (
-            {
-                "activity": each.activity,
-                "processes": each.processes,
-                "cpu_ns": each.cpu_ns,
-                "waiting_ns": each.waiting_ns,
-                "longest_id": each.longest_id,
-            }
-            for each in report.activities
-        ),
+        "repeated": map(_repeated, report.repeated),
+        "activities": map(_activity, report.activities),
+    }
+
+
+def _totals(report: Report) -> Document:
+    return {
+        "start_ns": report.start_ns,
+        "end_ns": report.end_ns,
+        "wall_ns": report.wall_ns,
+        "cpu_ns": report.cpu_ns or None,
+        "waiting_ns": report.waiting_ns if report.cpu_ns else None,
+        "waiting_for_processor_ns": report.waiting_for_processor_ns,
+        **report.summary.costs._asdict(),
+        "costs_unknown": report.summary.costs_unknown,
     }
 
 
@@ -74,6 +65,29 @@ def _summary(summary: CommandSummary) -> Document:
     }
 
 
+def _repeated(repeated: RepeatedCommand) -> Document:
+    return {
+        "line": repeated.line,
+        "directory": repeated.directory,
+        "process_ids": repeated.process_ids,
+        "total_ns": repeated.total_ns,
+        "repeated_ns": repeated.repeated_ns,
+    }
+
+
+def _activity(cost: ActivityCost) -> Document:
+    return {
+        "activity": cost.activity,
+        "processes": cost.processes,
+        "cpu_ns": cost.cpu_ns,
+        "waiting_ns": cost.waiting_ns,
+        "waiting_for_processor_ns": cost.waiting_for_processor_ns,
+        "waits_for": cost.waits_for,
+        "longest_id": cost.longest_id,
+        **cost.costs._asdict(),
+    }
+
+
 def _process(process: ProcessDetails) -> Document:
     return {
         "id": process.id,
@@ -83,6 +97,7 @@ def _process(process: ProcessDetails) -> Document:
         "end_ns": process.end_ns,
         "lifetime_ns": process.lifetime_ns,
         "cpu_ns": process.cpu_ns,
+        **process.costs._asdict(),
         "max_rss_kib": process.max_rss_kib,
         "exit_code": process.exit_code,
         "signal": process.signal,

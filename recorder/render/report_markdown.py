@@ -10,7 +10,7 @@ from ..analysis.command_summary import ProcessDetails
 from ..analysis.report import Report
 from ..output.units import duration, size
 from . import markdown, summary_text
-from .report_text import SHOWN, directory_name
+from .report_text import SHOWN, directory_name, waiting_lines
 
 
 def lines(file: Path, report: Report) -> Iterator[str]:
@@ -24,6 +24,10 @@ def lines(file: Path, report: Report) -> Iterator[str]:
     if recording.caveat:
         yield ""
         yield f"> {markdown.plain(recording.caveat)}"
+    costs = [*summary_text.cost_lines(summary), *waiting_lines(report)]
+    if costs:
+        yield ""
+        yield markdown.plain(". ".join(f"{line[:1].upper()}{line[1:]}" for line in costs)) + "."
     notable = list(_notable(report))
     if notable:
         yield from markdown.table(["", "process", ">"], notable)

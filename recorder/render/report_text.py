@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from ..analysis.critical_path import Section
-from ..analysis.report import Report
+from ..analysis.report import PROCESSOR, SLEEP, STORAGE, ActivityCost, Report
 from ..output.command_label import cut
-from ..output.units import duration
+from ..output.units import byte_size, duration
 from . import summary_text
 
 SHOWN = 5
@@ -23,6 +23,7 @@ def lines(report: Report) -> Iterator[str]:
         yield from summary_text.lines(report.summary)
     else:
         yield f"{report.summary.processes:,} processes started in {duration(report.wall_ns)}"
+        yield from summary_text.cost_lines(report.summary)
     if not report.summary.processes:
         return
     yield from _concurrency(report.concurrency)
@@ -32,9 +33,18 @@ def lines(report: Report) -> Iterator[str]:
     waiting = "(wall time minus CPU time of processes without children)"
     if report.cpu_ns:
         yield f"working: {duration(report.cpu_ns)} of CPU time; waiting: {duration(report.waiting_ns)} {waiting}"
+        yield from waiting_lines(report)
     else:
         yield "working, waiting: not known, for the CPU time isn't"
     yield from _listed("activities (CPU time; waiting)", _activities(report))
+
+
+def waiting_lines(report: Report) -> Iterator[str]:
+    """Yields a line that says what the waiting was for; none if that isn't known."""
+    for_processor = report.waiting_for_processor_ns
+    if for_processor is not None:
+        asleep = f"{duration(report.waiting_ns - for_processor)} asleep, also for the disk or the network"
+        yield f"of the waiting: {duration(for_processor)} for a processor; {asleep}"
 
 
 def directory_name(directory: str) -> str:
@@ -80,7 +90,20 @@ def _repeated(report: Report) -> list[str]:
 
 
 def _activities(report: Report) -> list[str]:
+    shown = report.activities[: 2 * SHOWN]
+    reasons = [_reason(each) for each in shown]
+    width = max(map(len, reasons), default=0)
     return [
-        f"{duration(each.cpu_ns):>10}  {duration(each.waiting_ns):>10} waiting  {each.processes:,} x {each.activity}"
-        for each in report.activities[: 2 * SHOWN]
+        f"{duration(each.cpu_ns):>10}  {duration(each.waiting_ns):>10} {reason:{width}}"
+        f"  {each.processes:,} x {each.activity}"
+        for each, reason in zip(shown, reasons, strict=True)
     ]
+
+
+def _reason(cost: ActivityCost) -> str:
+    """Returns what an activity mostly waited for. That it was for the disk is a guess, so this says what it moved."""
+    if cost.waits_for == STORAGE:
+        read, written = cost.costs.read_bytes or 0, cost.costs.write_bytes or 0
+        moved = [f"{verb} {byte_size(number)}" for verb, number in (("read", read), ("wrote", written)) if number]
+        return f"waiting ({', '.join(moved) or f'{cost.costs.major_faults:,} major page faults'})"
+    return {PROCESSOR: "waiting for a processor", SLEEP: "asleep"}.get(cost.waits_for or "", "waiting")

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from ..analysis.command_summary import CommandSummary, ProcessDetails
 from ..output import command_label
-from ..output.units import duration, size
+from ..output.units import byte_size, duration, size
 
 WIDTH = 50  # the most characters of a command line
 
@@ -16,6 +16,7 @@ def lines(summary: CommandSummary) -> Iterator[str]:
     if summary.command is None:
         return
     yield total(summary, summary.command)
+    yield from cost_lines(summary)
     yield from _listed("slowest (processes without children)", summary.slowest, _lifetime)
     yield from _listed("most CPU", summary.most_cpu, lambda process: duration(process.cpu_ns or 0))
     known = "most memory (processes whose own peak is known)"
@@ -39,6 +40,22 @@ def figures(summary: CommandSummary, command: ProcessDetails) -> str:
         busy = f" ({summary.cpu_ns / wall_ns:.1f} cores busy)" if wall_ns else ""
         parts.append(f"CPU {duration(summary.cpu_ns)}{busy}")
     return "; ".join(parts)
+
+
+def cost_lines(summary: CommandSummary) -> Iterator[str]:
+    """Yields a line with the sums of the costs, as far as they are known; none if nothing is known."""
+    costs = summary.costs
+    parts = []
+    if costs.user_ns is not None and costs.system_ns is not None:
+        parts.append(f"user {duration(costs.user_ns)}, system {duration(costs.system_ns)}")
+    if costs.read_bytes is not None and costs.write_bytes is not None:
+        parts.append(f"read {byte_size(costs.read_bytes)}, wrote {byte_size(costs.write_bytes)}")
+    if costs.run_delay_ns is not None:
+        parts.append(f"waited {duration(costs.run_delay_ns)} for a processor")
+    without = f"{summary.costs_unknown:,} process{'' if summary.costs_unknown == 1 else 'es'}"
+    if parts:
+        bound = f" (lower bound, without {without})" if summary.costs_unknown else ""
+        yield f"costs{bound}: {'; '.join(parts)}"
 
 
 def _listed(title: str, processes: Sequence[ProcessDetails], value: Callable[[ProcessDetails], str]) -> Iterator[str]:

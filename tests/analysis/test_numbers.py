@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
 import sqlite3
 import subprocess
@@ -42,6 +44,24 @@ def test_a_command_that_fails_is_counted(option: str | None, tmp_path: Path, web
     assert "(exit 3)" in report
     assert webpf("record", "-q", "--", "/bin/true").returncode == 0
     assert re.search(r"failures 4 -> 0", webpf("diff").stdout)
+
+
+@pytest.mark.kernel
+def test_the_costs_are_those_of_all_processes(tmp_path: Path, webpf: Webpf) -> None:
+    """dd writes 10 MiB, and the shell that waits for it nothing. SQLite adds up the rows."""
+    dd = f"dd if=/dev/zero of={tmp_path / 'file'} bs=64k count=160 conv=fsync status=none; exit 0"
+    recorded = webpf("record", "--", "/bin/sh", "-c", dd)
+    with closing(sqlite3.connect(tmp_path / "webpf.db")) as connection:
+        sums = connection.execute(
+            "SELECT sum(user_ns), sum(system_ns), sum(read_bytes), sum(write_bytes), sum(run_delay_ns) FROM processes"
+        ).fetchone()
+    (line,) = lines(recorded.stderr, "costs")
+    assert line.removeprefix("webpf: ") == lines(webpf("report").stdout, "costs")[0]
+    report = json.loads(webpf("report", "--format", "json").stdout)
+    names = "user_ns", "system_ns", "read_bytes", "write_bytes", "run_delay_ns"
+    assert tuple(report[name] for name in names) == sums
+    if os.statvfs(tmp_path).f_fsid and not report["costs_unknown"]:
+        assert re.search(r"wrote 10\.\d MiB", line)
 
 
 @pytest.mark.kernel

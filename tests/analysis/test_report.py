@@ -11,11 +11,13 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from story import BUILD
-from support import make_recording
+from story import BUILD, MIB, costly, make_costly_recording
+from support import MS, make_recording
 
+from webpf.analysis.costs import Costs
 from webpf.analysis.critical_path import Schedule
 from webpf.analysis.process_tree import Node
+from webpf.analysis.report import ActivityCost
 
 Webpf = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -123,10 +125,61 @@ def test_a_report_of_the_machine(tmp_path: Path, webpf: Webpf) -> None:
     lines = ended.stdout.splitlines()
     assert ended.returncode == 0
     assert lines[0] == "12 processes started in 1.00 s"
-    assert lines[1].startswith("concurrency: |")
+    assert lines[1].startswith("costs (lower bound, without 2 processes): user 49.50 ms, system 16.50 ms; read 5 KiB")
+    assert lines[2].startswith("concurrency: |")
     assert "   490.00 ms  from 510.00 ms on: tail -f '/var/log/a b'" in lines
     assert "    25.00 ms  2 x gcc -c a.c  in a directory whose path is not known" in lines
     assert any(line.endswith("2 x gcc a.c") for line in lines)
+
+
+def test_what_the_waiting_was_for(tmp_path: Path, webpf: Webpf) -> None:
+    """By hand, from COSTLY: 201 waits for 60 ms, 20 of them for a processor; 202 for 95 (55), 205 for 99 (150)."""
+    make_costly_recording(tmp_path / "webpf.db")
+    lines = webpf("report").stdout.splitlines()
+    assert lines[1] == (
+        "costs: user 57.00 ms, system 20.00 ms; read 8.00 MiB, wrote 3.01 MiB; waited 225.00 ms for a processor"
+    )
+    (working,) = (number for number, line in enumerate(lines) if line.startswith("working: "))
+    assert lines[working].startswith("working: 77.00 ms of CPU time; waiting: 425.00 ms (")
+    assert lines[working + 1] == (
+        "of the waiting: 174.00 ms for a processor; 251.00 ms asleep, also for the disk or the network"
+    )
+
+
+def waits(waiting_ms: int, processor_ms: int | None, **costs: int) -> str | None:
+    """Returns what an activity waited for that had these costs."""
+    processor_ns = None if processor_ms is None else processor_ms * MS
+    return ActivityCost("x", 1, 0, waiting_ms * MS, 1, processor_ns, Costs(**costs)).waits_for
+
+
+def test_reasons_for_waiting() -> None:
+    """A disk that is slow takes 21 ms for a MiB, and 10 ms for a page fault: the numbers of 50 MB/s and of a seek."""
+    assert waits(100, 50) == "processor"
+    assert waits(100, 49) == "sleep"
+    assert waits(0, 0) is None
+    assert waits(100, None, read_bytes=9 * MIB) is None
+    assert waits(40, 0, read_bytes=MIB) == "storage"
+    assert waits(43, 0, read_bytes=MIB) == "sleep"
+    assert waits(40, 0, write_bytes=MIB) == "storage"
+    assert waits(60, 0, major_faults=3) == "storage"
+    assert waits(61, 0, major_faults=3) == "sleep"
+    assert waits(5000, 0, major_faults=3, read_bytes=MIB) == "sleep"
+
+
+@pytest.mark.parametrize(
+    ("costs", "shown"),
+    [
+        ({"run_delay_ns": 99 * MS}, "waiting for a processor  1 x job"),
+        ({"run_delay_ns": 0, "read_bytes": 82 * MIB}, "waiting (read 82.0 MiB)  1 x job"),
+        ({"run_delay_ns": 0, "read_bytes": 9, "write_bytes": 9 * MIB}, "waiting (read 9 B, wrote 9.00 MiB)  1 x job"),
+        ({"run_delay_ns": 0, "major_faults": 99}, "waiting (99 major page faults)  1 x job"),
+        ({"run_delay_ns": 0}, "asleep  1 x job"),
+        ({"run_delay_ns": None}, "waiting  1 x job"),
+    ],
+)  # fmt: skip
+def test_words_for_waiting(costs: dict[str, Any], shown: str, tmp_path: Path, webpf: Webpf) -> None:
+    make_recording(tmp_path / "webpf.db", costly(200, 0, 1, cpu_ns=MS, **costs))
+    assert webpf("report").stdout.splitlines()[-1].split(" ms ", 2)[2].strip() == shown
 
 
 @pytest.mark.kernel

@@ -179,6 +179,12 @@ def test_a_report(tmp_path: Path, webpf: Webpf) -> None:
         "Recording 1 in `webpf.db`, `nightly`, on `testhost`:"
         " 12 processes started in 1.00 s; 6 failed; 1 still running.",
     ]
+    assert lines[3:5] == [
+        "",
+        "Costs (lower bound, without 2 processes): user 49.50 ms, system 16.50 ms; read 5 KiB, wrote 40 KiB;"
+        " waited 0 us for a processor. Of the waiting: 0 us for a processor; 127.00 ms asleep, also for the disk or"
+        " the network.",
+    ]
     assert "| failed | `gcc a.c` | exit 1 |" in lines
     assert any(line.startswith("| repeated | 2 x `gcc -c a.c` in ") for line in lines)
     assert "### Critical path" in lines
