@@ -198,8 +198,9 @@ def _read_bars(connection: sqlite3.Connection, wanted: str, values: Row, begin: 
             SELECT id FROM processes WHERE {wanted} AND ({_LENGTH}) >= :pixel ORDER BY {_LENGTH} DESC, id LIMIT :most
         )
         SELECT id, parent_id, pid, ppid, comm, uid, argv, substr(coalesce(args, ''), 1, {_ARGS}) AS args, exit_code,
-            signal, core_dumped, max_rss_kib, cpu_ns / 1e6 AS cpu_ms, {_OUTCOME} AS outcome, start_ns,
-            {_LAST} AS last_ns,
+            signal, core_dumped, max_rss_kib, cpu_ns / 1e6 AS cpu_ms, user_ns / 1e6 AS user_ms,
+            system_ns / 1e6 AS system_ms, run_delay_ns / 1e6 AS run_delay_ms, read_bytes, write_bytes,
+            {_OUTCOME} AS outcome, start_ns, {_LAST} AS last_ns,
             :pattern <> '' AND (instr(lower(comm), lower(:pattern)) OR instr(lower(args), lower(:pattern))) AS is_match
         FROM processes JOIN longest USING (id) ORDER BY start_ns, id"""
     )

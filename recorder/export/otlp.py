@@ -21,6 +21,7 @@ from ..progress import NO_PROGRESS, Progress, count_processes, report_rows
 from ..storage import data_dictionary
 from ..storage.sql_macros import expand
 from ..version import __version__
+from . import otlp_costs
 
 LINE_BYTES = 1_000_000
 """Maximum length of a line. The Collector's file receiver reads 1 MiB by default (max_log_size)."""
@@ -38,7 +39,9 @@ _OTHERWISE_EXPORTED = {
     "argv_bytes", "execs", "status", "exit_code", "core_dumped", "uid", "cgroup_id", "end_ppid", "kernel",
 }  # fmt: skip
 _WEBPF_ATTRIBUTES = [
-    column.name for column in data_dictionary.columns("processes") if column.name not in _OTHERWISE_EXPORTED
+    column.name
+    for column in data_dictionary.columns("processes")
+    if column.name not in _OTHERWISE_EXPORTED | otlp_costs.COLUMNS
 ]
 _STARTED_IN_RECORDING = expand(
     """SELECT id, parent_id, pid, start_ns FROM processes
@@ -161,6 +164,7 @@ def _process_attributes(row: sqlite3.Row) -> dict[str, Any]:
         "process.command_args": arguments,
         "process.exit.code": row["exit_code"],
         "process.real_user.id": row["uid"],
+        **otlp_costs.cost_attributes(row),
         **{f"webpf.{name}": row[name] for name in _WEBPF_ATTRIBUTES},
     }
 
@@ -196,6 +200,8 @@ def _attributes(values: dict[str, Any]) -> list[dict[str, Any]]:
 def _value(value: Any, limit: int = _TEXT_BYTES) -> dict[str, Any]:
     if isinstance(value, list):
         return {"arrayValue": {"values": [_value(each, _ARGUMENTS_BYTES) for each in value]}}
+    if isinstance(value, float):
+        return {"doubleValue": value}
     return {"intValue": str(value)} if isinstance(value, int) else {"stringValue": _truncate(str(value), limit)}
 
 

@@ -61,6 +61,8 @@ def test_bars_of_the_whole_recording(connection: sqlite3.Connection) -> None:
     assert (data["columns"], data["lanes"], data["length_ms"], data["status"]) == (250, 7, 1000.0, "complete")
     make = data["bars"][4]
     assert (make["pid"], make["args"], make["exit_code"], make["cpu_ms"]) == (101, "/usr/bin/make", 2, 5.0)
+    assert (make["user_ms"], make["system_ms"], make["read_bytes"], make["write_bytes"]) == (3.75, 1.25, 512, 4096)
+    assert make["run_delay_ms"] == 11e-6
     assert [bar["title"] for bar in data["bars"][4:6]] == ["make", "gcc a.c"]
 
 

@@ -198,6 +198,18 @@ def attributes(of: Any) -> dict[str, Any]:
     return {each.key: getattr(each.value, each.value.WhichOneof("value")) for each in of.attributes}
 
 
+METRICS = {
+    "read_bytes": "process.disk.io.read",
+    "write_bytes": "process.disk.io.write",
+    "minor_faults": "process.paging.faults.minor",
+    "major_faults": "process.paging.faults.major",
+    "voluntary_switches": "process.context_switches.voluntary",
+    "involuntary_switches": "process.context_switches.involuntary",
+    "run_delay_ns": "webpf.run_delay_ns",
+}
+"""Names made of OpenTelemetry's metrics of processes and the values of their attributes, version 1.45."""
+
+
 def test_a_receiver_gets_the_spans_of_all_processes(db: Path) -> None:
     received = sent(db)
     own = rows(db, "SELECT * FROM processes WHERE kernel IS NOT 1")
@@ -214,6 +226,10 @@ def test_a_receiver_gets_the_spans_of_all_processes(db: Path) -> None:
             ("webpf.cpu_ns", "cpu_ns"), ("process.executable.path", "filename"), ("webpf.state", "state"),
         ):  # fmt: skip
             assert sent_values.get(name) == row[column]
+        assert [sent_values.get(name) for name in METRICS.values()] == [row[column] for column in METRICS]
+        for name, column in (("process.cpu.time.user", "user_ns"), ("process.cpu.time.system", "system_ns")):
+            known = row[column] is not None
+            assert sent_values.get(name) == (pytest.approx(row[column] / 1e9) if known else None)
         assert span.status.code == (2 if row["status"] else 0)
     assert attributes(received.resources[0])["host.name"] == recording["host"]
     ended = [span for span in received.spans if attributes(span)["webpf.state"] == "exited"]

@@ -103,6 +103,8 @@ def test_navigation_from_the_menu_to_a_process(page: Any) -> None:
     page.mouse.move(box["x"] + box["width"] * 0.02, box["y"] + 22 + 46 + 6 + 3 * 18 + 8)
     assert "/bin/sh -c make" in page.inner_text("#wt-tip")
     assert "exit 0, 130.000 ms" in page.inner_text("#wt-tip")
+    assert "CPU 2.000 ms (user 1.500 ms, system 500.0 µs)" in page.inner_text("#wt-tip")
+    assert "read 512 B, wrote 4 KiB" in page.inner_text("#wt-tip")
     page.mouse.click(box["x"] + box["width"] * 0.02, box["y"] + 22 + 46 + 6 + 3 * 18 + 8)
     page.wait_for_url("**/webpf/processes/5")
 

@@ -1,4 +1,4 @@
-// Formats durations and untrusted names.
+// Formats durations, sizes and untrusted names.
 
 export function duration(ms) {
   const size = Math.abs(ms);
@@ -7,6 +7,12 @@ export function duration(ms) {
   if (size >= 1e3) return (ms / 1e3).toFixed(3) + " s";
   if (size >= 1) return ms.toFixed(3) + " ms";
   return (ms * 1e3).toFixed(1) + " µs";
+}
+
+export function bytes(number) {
+  if (number < 1024) return number + " B";
+  if (number < 1024 ** 2) return (number / 1024).toFixed(0) + " KiB";
+  return number < 1024 ** 3 ? (number / 1024 ** 2).toFixed(1) + " MiB" : (number / 1024 ** 3).toFixed(2) + " GiB";
 }
 
 // Any user can choose the names of processes. Control characters and marks of text direction are shown as dots.

@@ -1,6 +1,6 @@
 // The tooltip that describes the process under the mouse.
 
-import { duration, printable } from "./format.js";
+import { bytes, duration, printable } from "./format.js";
 import { OUTCOMES } from "./recording.js";
 
 const LOST = OUTCOMES.indexOf("lost");
@@ -17,9 +17,23 @@ function describe(bar) {
     printable(bar.comm || "?") + ", pid " + bar.pid + ", parent " + bar.ppid + ", user " + bar.uid,
     endText(bar) + ", " + lifetime + ", started at " + duration(bar.start_ms),
   ];
-  if (bar.cpu_ms !== null) lines.push("CPU " + duration(bar.cpu_ms));
-  if (bar.max_rss_kib !== null) lines.push("peak memory " + (bar.max_rss_kib / 1024).toFixed(1) + " MiB");
+  lines.push(...costLines(bar));
   return lines.join("\n");
+}
+
+// Lines with what a process cost, as far as that is known.
+function costLines(bar) {
+  const lines = [];
+  if (bar.cpu_ms !== null) {
+    const isSplit = bar.user_ms !== null && bar.system_ms !== null;
+    const split = isSplit ? " (user " + duration(bar.user_ms) + ", system " + duration(bar.system_ms) + ")" : "";
+    lines.push("CPU " + duration(bar.cpu_ms) + split);
+  }
+  if (bar.run_delay_ms !== null) lines.push("waited " + duration(bar.run_delay_ms) + " for a processor");
+  if (bar.read_bytes !== null && bar.write_bytes !== null)
+    lines.push("read " + bytes(bar.read_bytes) + ", wrote " + bytes(bar.write_bytes));
+  if (bar.max_rss_kib !== null) lines.push("peak memory " + (bar.max_rss_kib / 1024).toFixed(1) + " MiB");
+  return lines;
 }
 
 export class Tooltip {
