@@ -13,9 +13,12 @@ from ..model.recording import Recording
 from ..output import command_label
 from ..storage import reader
 from . import process_tree
+from .costs import COLUMNS, NO_COSTS, Costs, add_known
 
 NOISE_SHARE, NOISE_NS, NOISE_KIB = 0.1, 20_000_000, 2048
 """A difference is noise if it is less than this share of the old value, or less than this time or this memory."""
+NOISE_BYTES, NOISE_FAULTS = NOISE_KIB * 1024, NOISE_KIB // 4
+"""The same for bytes of storage, and for page faults: as many as that memory has pages of 4 KiB."""
 NOISE_OF_WHOLE = 0.05
 """The time of an activity must change by more than this share of the whole, too.
 
@@ -27,9 +30,11 @@ NEW, GONE, SLOWER, MORE_CPU, MORE_MEMORY, FAILING_MORE = CHANGES = (
 )  # fmt: skip
 """All changes that an activity can have."""
 
-_CONDITION = re.compile(r"(wall|cpu|rss|processes|failures)\s*>\s*(\d+(?:\.\d+)?)\s*(%?)")
+_NUMBERS = ("processes", "failures", "faults")  # conditions that can be a number, and not only a share
+_CONDITION = re.compile(r"(\w+)\s*>\s*(\d+(?:\.\d+)?)\s*(%?)")
 _PROCESSES = f"""{process_tree.REPORTED}
-SELECT p.id, p.argv, p.comm, p.lifetime_ns, p.cpu_ns, {process_tree.OWN_PEAK}, p.max_rss_kib, p.status
+SELECT p.id, p.argv, p.comm, p.lifetime_ns, p.cpu_ns, {process_tree.OWN_PEAK}, p.max_rss_kib, p.status,
+    {COLUMNS}
 FROM reported JOIN processes AS p USING (id)"""
 
 
@@ -39,7 +44,7 @@ class Cost:
 
     rss_at_most_kib is the highest peak of all processes. Linux carries the peak of the program before over an exec, so
     it can belong to that program. own_rss_kib is the highest of the peaks that are higher than the one carried over;
-    0 if there is none.
+    0 if there is none. costs: those that are None if they aren't known for any.
     """
 
     wall_ns: int = 0
@@ -50,6 +55,7 @@ class Cost:
     rss_at_most_kib: int = 0
     longest_ns: int = -1
     longest_id: int | None = None  # the process that lived longest
+    costs: Costs = NO_COSTS
 
     def __add__(self, other: Cost) -> Cost:
         """Returns the sums over both; of memory, the higher peak."""
@@ -63,6 +69,7 @@ class Cost:
             max(self.rss_at_most_kib, other.rss_at_most_kib),
             longest.longest_ns,
             longest.longest_id,
+            Costs(*map(add_known, self.costs, other.costs)),
         )
 
 
@@ -73,6 +80,11 @@ class Measure(NamedTuple):
     attribute: str
     least: int
 
+    def value(self, cost: Cost) -> int | None:
+        """Returns the number; None if it isn't known. Of CPU time and memory, 0 means the same."""
+        found: int | None = getattr(cost.costs if hasattr(cost.costs, self.attribute) else cost, self.attribute)
+        return found
+
 
 MEASURES = (
     Measure("wall", "wall_ns", NOISE_NS),
@@ -81,7 +93,17 @@ MEASURES = (
     Measure("processes", "processes", 0),
     Measure("failures", "failures", 0),
 )
-"""All measures, in the order in which they are shown."""
+"""The main measures, in the order in which they are shown."""
+COST_MEASURES = (
+    Measure("user", "user_ns", NOISE_NS),
+    Measure("system", "system_ns", NOISE_NS),
+    Measure("read", "read_bytes", NOISE_BYTES),
+    Measure("write", "write_bytes", NOISE_BYTES),
+    Measure("run_delay", "run_delay_ns", NOISE_NS),
+    Measure("faults", "faults", NOISE_FAULTS),
+)
+"""The other measures, in the order in which they are shown."""
+_BY_CONDITION = {each.condition: each for each in (*MEASURES, *COST_MEASURES)}
 
 
 @dataclass(frozen=True)
@@ -113,17 +135,22 @@ class Condition:
     def parse(cls, text: str) -> Condition:
         """Parses a text such as `wall>10%` or `failures>0`. Raises UsageError."""
         match = _CONDITION.fullmatch(text.strip())
-        if match is None or (not match[3] and match[1] not in ("processes", "failures")):
-            message = f"--fail-if takes a share of wall, cpu or rss, or a number of processes or failures, not {text!r}"
+        measure = _BY_CONDITION.get(match[1]) if match else None
+        if match is None or measure is None or (not match[3] and match[1] not in _NUMBERS):
+            shares = ", ".join(name for name in _BY_CONDITION if name not in _NUMBERS)
+            message = (
+                f"--fail-if takes a share of {shares}; or a share or a number of {', '.join(_NUMBERS)}, not {text!r}"
+            )
             raise UsageError(message, "webpf diff --fail-if 'wall>10%' --fail-if 'failures>0'")
-        measure = next(each for each in MEASURES if each.condition == match[1])
         return cls(text.strip(), measure, float(match[2]) / (100 if match[3] else 1), bool(match[3]))
 
     def is_met(self, before: Cost, after: Cost) -> bool:
-        """Returns whether the measure grew by more than the limit."""
-        old, new = (getattr(cost, self.measure.attribute) for cost in (before, after))
+        """Returns whether the measure grew by more than the limit. A cost that isn't known has not grown."""
+        old, new = (self.measure.value(cost) for cost in (before, after))
         if self.measure.condition == "rss":
             old = old or before.rss_at_most_kib
+        if old is None or new is None:
+            return False
         return bool(new - old > (self.limit * old if self.is_share else self.limit))
 
 
@@ -201,11 +228,12 @@ def read(file: Path, recording: int | str | None) -> RecordingCosts:
 def _by_activity(connection: sqlite3.Connection, recording: int, command: int | None) -> dict[str, Cost]:
     costs: dict[str, Cost] = {}
     values = {"recording": recording, "command": command}
-    for id, argv, comm, wall, cpu, own, peak, status in connection.execute(_PROCESSES, values):
+    for id, argv, comm, wall, cpu, own, peak, status, *others in connection.execute(_PROCESSES, values):
         activity = command_label.activity(argv, comm)
         # int() fails here, where the error is explained, for text that only a damaged file holds in these columns.
         wall_ns, cpu_ns, own_kib, peak_kib = (int(value or 0) for value in (wall, cpu, own, peak))
-        cost = Cost(wall_ns, cpu_ns, own_kib, 1, int(bool(status)), peak_kib, wall_ns, id)
+        known = Costs(*(value if value is None else int(value) for value in others))
+        cost = Cost(wall_ns, cpu_ns, own_kib, 1, int(bool(status)), peak_kib, wall_ns, id, known)
         costs[activity] = costs.get(activity, Cost()) + cost
     return costs
 

@@ -20,9 +20,13 @@ def diff_document(comparison: Comparison, conditions: Iterable[tuple[Condition, 
             "share": diff.NOISE_SHARE,
             "time_ns": diff.NOISE_NS,
             "memory_kib": diff.NOISE_KIB,
+            "bytes": diff.NOISE_BYTES,
+            "faults": diff.NOISE_FAULTS,
             "share_of_whole": diff.NOISE_OF_WHOLE,
         },
-        "is_noise": {each.attribute: _is_noise(each, before.whole, after.whole) for each in diff.MEASURES},
+        "is_noise": {
+            each.attribute: _is_noise(each, before.whole, after.whole) for each in (*diff.MEASURES, *diff.COST_MEASURES)
+        },
         "conditions": [{"condition": each.text, "is_met": is_met} for each, is_met in conditions],
         "activities": (
             {
@@ -49,6 +53,7 @@ def _cost(cost: Cost) -> Document:
         "processes": cost.processes,
         "failures": cost.failures,
         "longest_id": cost.longest_id,
+        **cost.costs._asdict(),
     }
 
 
@@ -58,7 +63,7 @@ def _activity_cost(cost: Cost | None) -> Document | None:
 
 def _is_noise(measure: Measure, before: Cost, after: Cost) -> bool | None:
     """Returns whether the difference is noise; None if one of the values isn't known."""
-    old, new = (getattr(cost, measure.attribute) for cost in (before, after))
-    if measure.condition in ("cpu", "rss") and not (old and new):
+    old, new = (measure.value(cost) for cost in (before, after))
+    if old is None or new is None or (measure.condition in ("cpu", "rss") and not (old and new)):
         return None
     return diff.is_noise(old, new, measure.least)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from ..analysis import diff
 from ..analysis.diff import ActivityChange, Comparison, Condition, RecordingCosts
 from . import markdown
-from .diff_text import CHANGES, MEASURES, NOISE, change_parts, figures
+from .diff_text import CHANGES, MEASURES, NOISE, change_parts, figures, known_costs
 
 SHOWN = 5
 """The most changes that are listed."""
@@ -27,7 +27,8 @@ def lines(comparison: Comparison, met: Iterable[Condition]) -> Iterator[str]:
     if exceeded:
         yield ""
         yield f"**More than allowed:** {', '.join(exceeded)}"
-    rows = [[MEASURES[each.condition][0], *change_parts(each, before.whole, after.whole)] for each in diff.MEASURES]
+    measures = (*diff.MEASURES, *known_costs(comparison))
+    rows = [[MEASURES[each.condition][0], *change_parts(each, before.whole, after.whole)] for each in measures]
     yield from markdown.table(["", ">before", ">after", "change"], rows)
     changed = sorted((each for each in comparison.activities if each.changes), key=_rank)
     if changed:

@@ -6,28 +6,41 @@ from collections.abc import Callable, Iterator, Sequence
 
 from ..analysis import diff
 from ..analysis.diff import ActivityChange, Comparison, Cost
-from ..output.units import duration, size
+from ..output.units import byte_size, duration, size
 
 NOISE = "less than 10 %, 20 ms, 2 MiB, or for an activity 5 % of the whole is taken for noise"
 _SHOWN = 8
 _SAME = "the same"
 
 
-def _time(ns: int) -> str:
-    return duration(ns)
+_UNKNOWN = "not known"
 
 
-def _cpu(ns: int) -> str:
-    return duration(ns) if ns else "not known"
+def _time(ns: int | None) -> str:
+    return _UNKNOWN if ns is None else duration(ns)
 
 
-def _memory(kib: int) -> str:
-    return size(kib) if kib else "not known"
+def _cpu(ns: int | None) -> str:
+    return duration(ns) if ns else _UNKNOWN
 
 
-MEASURES: dict[str, tuple[str, Callable[[int], str]]] = {
+def _memory(kib: int | None) -> str:
+    return size(kib) if kib else _UNKNOWN
+
+
+def _bytes(number: int | None) -> str:
+    return _UNKNOWN if number is None else byte_size(number)
+
+
+def _number(number: int | None) -> str:
+    return _UNKNOWN if number is None else str(number)
+
+
+MEASURES: dict[str, tuple[str, Callable[[int | None], str]]] = {
     "wall": ("wall", _time), "cpu": ("CPU", _cpu), "rss": ("peak memory", _memory),
-    "processes": ("processes", str), "failures": ("failures", str),
+    "processes": ("processes", _number), "failures": ("failures", _number),
+    "user": ("user", _time), "system": ("system", _time), "read": ("read", _bytes), "write": ("written", _bytes),
+    "run_delay": ("waiting for a processor", _time), "faults": ("page faults", _number),
 }  # fmt: skip
 """The title of each measure, and the function that formats its values, by the measure's name in --fail-if."""
 
@@ -44,25 +57,32 @@ def lines(comparison: Comparison) -> Iterator[str]:
     """Yields the lines of the comparison."""
     before, after = comparison.before, comparison.after
     yield f"before: {before.name}; after: {after.name}; {NOISE}"
-    yield "; ".join(
-        f"{MEASURES[each.condition][0]} {_change(*change_parts(each, before.whole, after.whole))}"
-        for each in diff.MEASURES
-    )
+    for measures in (diff.MEASURES, known_costs(comparison)):
+        if measures:
+            yield "; ".join(
+                f"{MEASURES[each.condition][0]} {_change(*change_parts(each, before.whole, after.whole))}"
+                for each in measures
+            )
     for kind, title in CHANGES.items():
         changed = [each for each in comparison.activities if kind in each.changes]
         changed.sort(key=lambda each: _rank(each, kind))
         yield from _listed(title, [f"{each.activity} {figures(each, kind)}" for each in changed])
 
 
+def known_costs(comparison: Comparison) -> tuple[diff.Measure, ...]:
+    """Returns the measures of diff.COST_MEASURES that are known for a recording."""
+    wholes = comparison.before.whole, comparison.after.whole
+    return tuple(each for each in diff.COST_MEASURES if any(each.value(cost) is not None for cost in wholes))
+
+
 def change_parts(measure: diff.Measure, before: Cost, after: Cost) -> tuple[str, str, str]:
     """Returns the old value of a measure, the new value, and the change in percent; '' if one value isn't known."""
-    old, new = (getattr(cost, measure.attribute) for cost in (before, after))
+    old, new = (measure.value(cost) for cost in (before, after))
     shown = MEASURES[measure.condition][1]
-    return (
-        shown(old),
-        shown(new),
-        _share(old, new, measure.least, is_known=shown not in _MAY_BE_UNKNOWN or bool(old and new)),
-    )
+    if old is None or new is None:
+        return shown(old), shown(new), ""
+    is_known = shown not in _MAY_BE_UNKNOWN or bool(old and new)
+    return shown(old), shown(new), _share(old, new, measure.least, is_known)
 
 
 def figures(activity: ActivityChange, kind: str) -> str:
@@ -70,7 +90,7 @@ def figures(activity: ActivityChange, kind: str) -> str:
     if kind in (diff.NEW, diff.GONE):
         cost = activity.after or activity.before or Cost()
         return f"({cost.processes:,} x, {duration(cost.wall_ns)})"
-    shown = _memory if kind == diff.MORE_MEMORY else str if kind == diff.FAILING_MORE else _time
+    shown = _memory if kind == diff.MORE_MEMORY else _number if kind == diff.FAILING_MORE else _time
     old, new = _values(activity, kind)
     return f"{shown(old)} -> {shown(new)} ({_share(old, new, None)})"
 

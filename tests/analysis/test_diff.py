@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from story import MIB, costly
 from support import MS, exec_, exit_, fork, free, make_recording
 
 from webpf.analysis.diff import Condition, Cost, RecordingCosts, compare, is_noise
@@ -51,6 +52,8 @@ def test_the_last_two(two: Path, webpf: Webpf) -> None:
         f"before: webpf.db:1; after: webpf.db:2 (changed); {NOISE}",
         "wall 1.00 s -> 1.50 s (+50.0%); CPU 102.00 ms -> 174.00 ms (+70.6%); peak memory 1.95 MiB, the same;"
         " processes 4, the same; failures 0 -> 1 (from nothing)",
+        "user 76.50 ms -> 130.50 ms (+70.6%); system 25.50 ms -> 43.50 ms (+70.6%, noise); read 2 KiB, the same;"
+        " written 16 KiB, the same; waiting for a processor 0 us, the same; page faults 20, the same",
         "new: new (1 x, 70.00 ms)",
         "gone: gone (1 x, 50.00 ms)",
         "slower: slow 100.00 ms -> 190.00 ms (+90.0%)",
@@ -73,8 +76,8 @@ def test_ways_to_name_a_recording(two: Path, webpf: Webpf, tmp_path: Path) -> No
 
 def test_with_itself(two: Path, webpf: Webpf) -> None:
     shown = webpf("diff", "2", "2", "--fail-if", "wall>0%", "--fail-if", "failures>0").stdout.splitlines()
-    assert len(shown) == 2
-    assert shown[1].count("the same") == 5
+    assert len(shown) == 3
+    assert [line.count("the same") for line in shown] == [0, 5, 6]
 
 
 @pytest.mark.parametrize(
@@ -87,6 +90,11 @@ def test_with_itself(two: Path, webpf: Webpf) -> None:
         ("failures>1", 0),
         ("processes>0", 0),
         ("rss>0%", 0),
+        ("user>70.5%", 1),
+        ("user>71%", 0),
+        ("system > 70%", 1),
+        ("faults>0", 0),
+        ("read>0%", 0),
     ],
 )
 def test_conditions(condition: str, code: int, two: Path, webpf: Webpf) -> None:
@@ -95,10 +103,25 @@ def test_conditions(condition: str, code: int, two: Path, webpf: Webpf) -> None:
     assert (condition in ended.stderr) == bool(code)
 
 
-@pytest.mark.parametrize("text", ["wall", "wall>x%", "wall>5", "time>5%", "wall<5%", ""])
+@pytest.mark.parametrize("text", ["wall", "wall>x%", "wall>5", "time>5%", "wall<5%", "read>5", ""])
 def test_what_is_no_condition(text: str) -> None:
     with pytest.raises(UsageError):
         Condition.parse(text)
+
+
+def test_costs(tmp_path: Path, webpf: Webpf) -> None:
+    """By hand: reads double, writes grow by less than 2 MiB, and the other numbers are not known once."""
+    db = tmp_path / "webpf.db"
+    make_recording(db, costly(100, 0, 1, read_bytes=8 * MIB, write_bytes=MIB, run_delay_ns=None, major_faults=1000))
+    make_recording(db, costly(100, 0, 1, read_bytes=16 * MIB, write_bytes=2 * MIB, minor_faults=900, run_delay_ns=MS))
+    conditions = ["read>99%", "read>100%", "write>50%", "run_delay>0%", "faults>0"]
+    ended = webpf("diff", *(word for each in conditions for word in ("--fail-if", each)))
+    assert ended.stdout.splitlines()[2] == (
+        "user 0 us, the same; system 0 us, the same; read 8.00 MiB -> 16.0 MiB (+100.0%);"
+        " written 1.00 MiB -> 2.00 MiB (+100.0%, noise); waiting for a processor not known -> 1.00 ms;"
+        " page faults 1000 -> 900 (-10.0%, noise)"
+    )
+    assert (ended.returncode, ended.stderr) == (1, "webpf: more than allowed: read>99%, write>50%\n")
 
 
 def test_bad_input(two: Path, webpf: Webpf) -> None:
