@@ -12,7 +12,7 @@
 -- column parents: how many different parents started it
 SELECT
     count(*) AS runs,
-    args,
+    c.args,
     round(sum(end_ns - start_ns) / 1e6, 3) AS total_ms,
     round((sum(end_ns - start_ns) - avg(end_ns - start_ns)) / 1e6, 3) AS again_ms,
     round(sum(cpu_ns) / 1e6, 3) AS cpu_ms,
@@ -22,8 +22,9 @@ SELECT
 FROM fact_blocks AS block
 -- By ranges of ids: nearly every column is read, so this is faster than row by row through an index.
 CROSS JOIN processes ON processes.id BETWEEN block.first_id AND block.first_id + block.size - 1
+CROSS JOIN commands AS c ON c.id = processes.command_id
 WHERE block.recording_id = param!(recording)
-    AND args IS NOT NULL
-GROUP BY args
+    AND c.args IS NOT NULL
+GROUP BY c.args
 HAVING count(*) > 1
-ORDER BY sum(end_ns - start_ns) DESC, runs DESC, args
+ORDER BY sum(end_ns - start_ns) DESC, runs DESC, c.args

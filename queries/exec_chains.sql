@@ -61,8 +61,9 @@ SELECT
     round(costs.mean_ns / 1e6, 3) AS mean_ms,
     round(costs.cpu_ns / 1e6, 3) AS cpu_ms,
     costs.failed,
-    example.args AS example
+    c.args AS example
 FROM chains
 JOIN costs ON costs.names = chains.names
 JOIN processes AS example ON example.id = chains.first_id
+LEFT JOIN commands AS c ON c.id = example.command_id
 ORDER BY chains.processes DESC, chains.names

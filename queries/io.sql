@@ -32,7 +32,7 @@ SELECT
     p.read_bytes,
     p.write_bytes,
     most.total_bytes,
-    p.args,
+    c.args,
     p.major_faults,
     round(p.lifetime_ns / 1e6, 3) AS lifetime_ms,
     p.uid,
@@ -41,4 +41,5 @@ SELECT
     p.id
 FROM most
 JOIN processes AS p ON p.id = most.id
+LEFT JOIN commands AS c ON c.id = p.command_id
 ORDER BY most.total_bytes DESC, p.id

@@ -31,16 +31,17 @@ SELECT
     round(p.lifetime_ns / 1e6, 3) AS lifetime_ms,
     p.state,
     p.exit_code,
-    p.args,
+    c.args,
     p.signal,
     round(p.cpu_ns / 1e6, 3) AS cpu_ms,
     p.max_rss_kib,
     CASE WHEN p.state = 'running' THEN round((until_ns!(r) - p.start_ns) / 1e6, 3) END AS age_ms,
     p.ppid,
     p.start_ns,
-    p.filename,
+    c.filename,
     p.uid,
     p.id
 FROM ordered
 CROSS JOIN processes AS p ON p.id = ordered.id
 CROSS JOIN recordings AS r ON r.id = p.recording_id
+LEFT JOIN commands AS c ON c.id = p.command_id

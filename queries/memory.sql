@@ -32,10 +32,10 @@ SELECT
     p.pid,
     p.comm,
     p.max_rss_kib,
-    latest.carried_rss_kib,
-    p.max_rss_kib > coalesce(latest.carried_rss_kib, 0) AS own_peak,
+    p.carried_rss_kib,
+    p.max_rss_kib > coalesce(p.carried_rss_kib, 0) AS own_peak,
     round(p.lifetime_ns / 1e6, 3) AS lifetime_ms,
-    p.args,
+    c.args,
     p.exit_code,
     p.signal,
     p.minor_faults,
@@ -45,5 +45,5 @@ SELECT
     p.id
 FROM largest
 JOIN processes AS p ON p.id = largest.id
-LEFT JOIN programs AS latest ON latest.id = (SELECT max(id) FROM programs WHERE process_id = p.id)
+LEFT JOIN commands AS c ON c.id = p.command_id
 ORDER BY p.max_rss_kib DESC, p.id

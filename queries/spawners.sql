@@ -39,10 +39,11 @@ SELECT
     coalesce(counted.failed, 0) AS failed,
     round(counted.total_ns / 1e6, 3) AS total_ms,
     round(counted.cpu_ns / 1e6, 3) AS cpu_ms,
-    parent.args,
+    c.args,
     parent.state,
     parent.id
 FROM counted
 JOIN processes AS parent ON parent.id = counted.parent_id
+LEFT JOIN commands AS c ON c.id = parent.command_id
 JOIN recordings AS r ON r.id = parent.recording_id
 ORDER BY counted.children DESC, parent.id

@@ -48,7 +48,7 @@ family (id, depth, start_ns) AS (
     LIMIT -1
 )
 SELECT
-    printf('%*s', 2 * min(family.depth, 100), '') || coalesce(p.args, p.comm, '?') AS tree,
+    printf('%*s', 2 * min(family.depth, 100), '') || coalesce(c.args, p.comm, '?') AS tree,
     p.pid,
     round(p.lifetime_ns / 1e6, 3) AS lifetime_ms,
     p.state,
@@ -73,3 +73,4 @@ SELECT
     p.id
 FROM family
 CROSS JOIN processes AS p ON p.id = family.id
+LEFT JOIN commands AS c ON c.id = p.command_id

@@ -36,7 +36,7 @@ SELECT
     ) AS run_delay_percent,
     round(p.cpu_ns / 1e6, 3) AS cpu_ms,
     round(p.lifetime_ns / 1e6, 3) AS lifetime_ms,
-    p.args,
+    c.args,
     p.involuntary_switches,
     p.uid,
     p.ppid,
@@ -45,4 +45,5 @@ SELECT
 FROM longest
 JOIN processes AS p ON p.id = longest.id
 JOIN recordings AS r ON r.id = p.recording_id
+LEFT JOIN commands AS c ON c.id = p.command_id
 ORDER BY p.run_delay_ns DESC, p.id

@@ -41,7 +41,7 @@ SELECT
     p.comm,
     round(waiting.ns / 1e6, 3) AS zombie_ms,
     round(waiting.least_ns / 1e6, 3) AS at_least_ms,
-    p.args,
+    c.args,
     (
         SELECT parent.comm
         FROM processes AS parent
@@ -53,5 +53,6 @@ SELECT
     p.id
 FROM waiting
 JOIN processes AS p ON p.id = waiting.id
+LEFT JOIN commands AS c ON c.id = p.command_id
 WHERE is_counted!(p)
 ORDER BY waiting.ns IS NULL, waiting.least_ns DESC, p.id

@@ -17,7 +17,7 @@ from .export import exporter
 from .export.formats import FORMATS
 from .export.stacks import WEIGHTS
 from .model.recording import Recording as RecordingDescription
-from .storage import atomic_file, reader
+from .storage import atomic_file, process_select, reader
 
 
 class File:
@@ -88,12 +88,12 @@ class Recording:
             return [dict(zip(result.columns, row, strict=True)) for row in result.rows]
 
     def processes(self) -> Iterator[dict[str, Any]]:
-        """Yields the rows of the table `processes` (docs/schema.md) in the order of their ids.
+        """Yields the rows of the table `processes` (docs/schema.md), with their command lines, by their ids.
 
         Only one row at a time is in memory. Kernel threads are included; their `kernel` is 1. Raises a WebpfError.
         """
         with reader.reading(self.file.path) as connection:
-            cursor = connection.execute("SELECT * FROM processes WHERE recording_id = ? ORDER BY id", [self.id])
+            cursor = connection.execute(f"{process_select.select()} WHERE p.recording_id = ? ORDER BY p.id", [self.id])
             columns = [column[0] for column in cursor.description]
             for row in cursor:
                 yield dict(zip(columns, row, strict=True))

@@ -28,8 +28,9 @@ SELECT p.id, p.start_ns, p.end_ns, p.cpu_ns, p.max_rss_kib, p.status, p.state,
 FROM reported JOIN processes AS p ON p.id = reported.id"""
 _OWN_PEAK = f"SELECT {OWN_PEAK} FROM processes AS p WHERE id = ?"
 _DETAILS = f"""
-SELECT id, pid, argv, comm, start_ns, end_ns, cpu_ns, max_rss_kib, exit_code, signal, state, {COLUMNS}
-FROM processes AS p WHERE id = ?"""
+SELECT p.id, p.pid, c.argv, p.comm, p.start_ns, p.end_ns, p.cpu_ns, p.max_rss_kib, p.exit_code, p.signal, p.state,
+    {COLUMNS}
+FROM processes AS p LEFT JOIN commands AS c ON c.id = p.command_id WHERE p.id = ?"""
 
 
 @dataclass(frozen=True)

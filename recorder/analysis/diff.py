@@ -33,9 +33,9 @@ NEW, GONE, SLOWER, MORE_CPU, MORE_MEMORY, FAILING_MORE = CHANGES = (
 _NUMBERS = ("processes", "failures", "faults")  # conditions that can be a number, and not only a share
 _CONDITION = re.compile(r"(\w+)\s*>\s*(\d+(?:\.\d+)?)\s*(%?)")
 _PROCESSES = f"""{process_tree.REPORTED}
-SELECT p.id, p.argv, p.comm, p.lifetime_ns, p.cpu_ns, {process_tree.OWN_PEAK}, p.max_rss_kib, p.status,
+SELECT p.id, c.argv, p.comm, p.lifetime_ns, p.cpu_ns, {process_tree.OWN_PEAK}, p.max_rss_kib, p.status,
     {COLUMNS}
-FROM reported JOIN processes AS p USING (id)"""
+FROM reported JOIN processes AS p ON p.id = reported.id LEFT JOIN commands AS c ON c.id = p.command_id"""
 
 
 @dataclass(frozen=True)

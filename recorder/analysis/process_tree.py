@@ -92,9 +92,10 @@ def read(connection: sqlite3.Connection, recording: int, with_directories: bool 
     """
     known: set[int] = set()
     sql = f"""SELECT p.id, p.parent_id, p.pid, p.start_ns, p.end_ns, p.cpu_ns, p.exit_code, p.signal, p.state,
-            p.start_ns < r.started_ns, p.execs > 0, p.argv, p.comm,
+            p.start_ns < r.started_ns, p.execs > 0, c.argv, p.comm,
             {_DIRECTORY if with_directories else "NULL"}, {COLUMNS}
         FROM processes AS p JOIN recordings AS r ON r.id = p.recording_id
+        LEFT JOIN commands AS c ON c.id = p.command_id
         WHERE p.recording_id = ? AND is_counted!(p) ORDER BY p.start_ns, p.id"""
     rows = parents_first(connection.execute(expand(sql), [recording]), itemgetter(0), itemgetter(1))
     for row in rows:

@@ -197,12 +197,13 @@ def _read_bars(connection: sqlite3.Connection, wanted: str, values: Row, begin: 
         f"""WITH longest AS MATERIALIZED (
             SELECT id FROM processes WHERE {wanted} AND ({_LENGTH}) >= :pixel ORDER BY {_LENGTH} DESC, id LIMIT :most
         )
-        SELECT id, parent_id, pid, ppid, comm, uid, argv, substr(coalesce(args, ''), 1, {_ARGS}) AS args, exit_code,
-            signal, core_dumped, max_rss_kib, cpu_ns / 1e6 AS cpu_ms, user_ns / 1e6 AS user_ms,
+        SELECT processes.id, parent_id, pid, ppid, comm, uid, argv, substr(coalesce(args, ''), 1, {_ARGS}) AS args,
+            exit_code, signal, core_dumped, max_rss_kib, cpu_ns / 1e6 AS cpu_ms, user_ns / 1e6 AS user_ms,
             system_ns / 1e6 AS system_ms, run_delay_ns / 1e6 AS run_delay_ms, read_bytes, write_bytes,
             {_OUTCOME} AS outcome, start_ns, {_LAST} AS last_ns,
             :pattern <> '' AND (instr(lower(comm), lower(:pattern)) OR instr(lower(args), lower(:pattern))) AS is_match
-        FROM processes JOIN longest USING (id) ORDER BY start_ns, id"""
+        FROM longest JOIN processes ON processes.id = longest.id LEFT JOIN commands AS c ON c.id = processes.command_id
+        ORDER BY start_ns, processes.id"""
     )
     cursor = connection.execute(sql, values)
     names = [column[0] for column in cursor.description]
@@ -241,5 +242,6 @@ def _count_short(
 
 def _count_matches(connection: sqlite3.Connection, wanted: str, values: Row) -> int:
     sql = f"""SELECT count(*) FROM processes WHERE {wanted}
-        AND (instr(lower(comm), lower(:pattern)) OR instr(lower(args), lower(:pattern)))"""
+        AND (instr(lower(comm), lower(:pattern)) OR command_id IN (
+            SELECT id FROM commands WHERE recording_id = :recording AND instr(lower(args), lower(:pattern))))"""
     return int(connection.execute(sql, values).fetchone()[0])

@@ -13,6 +13,7 @@ from ..model.pairing import Pairing
 from ..model.process import RUNNING, Process
 from ..model.recording import COMPLETE, INTERRUPTED
 from ..storage import columns
+from ..storage.command_ids import CommandIds
 from .path_recorder import PathRecorder
 from .proc_changes import PendingChanges
 from .surroundings import NOTHING_SEEN, Scan, Surroundings
@@ -64,6 +65,7 @@ class Session:
         self._left_out = dict.fromkeys(NUMBERS, 0)  # events after the end, by kind
         self._is_finished = False
         self._pairing = Pairing(is_filtered)
+        self._commands = CommandIds()
         self.paths = PathRecorder(writer, self._pairing, machine)
         self._gone: set[int] = set()  # ids of processes that forget_unfreed() saw reaped, but not freed
 
@@ -110,7 +112,7 @@ class Session:
         first_id = self.writer.reserve_ids(len(events))
         owners = self._pairing.feed(events, first_id)
         changed = self._pairing.take_changed()
-        rows = columns.make_event_rows(events, first_id, owners, self._pairing.rare_value_ids)
+        rows = columns.make_event_rows(events, first_id, owners, self._commands, self._pairing.rare_value_ids)
         self.processes += len([p for p in changed if p.id >= first_id and not p.kernel])
         self.paths.look_up_cgroups(columns.cgroup_ids(rows))
         if new := self.paths.unknown_directories(columns.working_directories(rows)):
@@ -196,10 +198,8 @@ class Session:
 
         Returns whether there were any.
         """
-        has_come = False
-        for drained in self._drain_batches():
-            has_come = self._add_late(drained) or has_come
-        return has_come
+        has_come = [self._add_late(drained) for drained in self._drain_batches()]
+        return any(has_come)
 
     def _add_late(self, drained: list[Event]) -> bool:
         ended = {(event.pid, event.start_ns) for event in drained if type(event) is Exit and not self._is_late(event)}

@@ -18,7 +18,7 @@ from ..model.events import decode_escaped, escape_bytes
 from ..model.recording import Recording
 from ..output import command_label
 from ..progress import NO_PROGRESS, Progress, count_processes, report_rows
-from ..storage import data_dictionary
+from ..storage import process_select
 from ..storage.sql_macros import expand
 from ..version import __version__
 from . import otlp_costs
@@ -32,22 +32,21 @@ _TEXT_BYTES = 20_000  # limit for any other text: a path has at most 4,096 bytes
 _ENCODER = json.JSONEncoder(separators=(",", ":"))
 _INTERNAL, _ERROR = 1, 2  # SpanKind, StatusCode
 
-_PROCESSES = expand("SELECT * FROM processes WHERE recording_id = :id AND is_counted!(processes) ORDER BY id")
+_PROCESSES = expand(f"{process_select.select()} WHERE p.recording_id = :id AND is_counted!(p) ORDER BY p.id")
 # Columns that OpenTelemetry has a name or a span field for, or that mean nothing outside of the file.
 _OTHERWISE_EXPORTED = {
     "recording_id", "parent_id", "pid", "ppid", "start_ns", "end_ns", "lifetime_ns", "comm", "filename", "args", "argv",
     "argv_bytes", "execs", "status", "exit_code", "core_dumped", "uid", "cgroup_id", "end_ppid", "kernel",
 }  # fmt: skip
 _WEBPF_ATTRIBUTES = [
-    column.name
-    for column in data_dictionary.columns("processes")
-    if column.name not in _OTHERWISE_EXPORTED | otlp_costs.COLUMNS
+    column.name for column in process_select.columns() if column.name not in _OTHERWISE_EXPORTED | otlp_costs.COLUMNS
 ]
 _STARTED_IN_RECORDING = expand(
     """SELECT id, parent_id, pid, start_ns FROM processes
 WHERE recording_id = :id AND is_counted!(processes) AND start_ns >= :started"""
 )
-_PROGRAMS = "SELECT time_ns, filename, comm FROM programs WHERE process_id = ? ORDER BY id"
+_PROGRAMS = """SELECT e.time_ns, c.filename, e.comm FROM programs AS e LEFT JOIN commands AS c ON c.id = e.command_id
+WHERE e.process_id = ? ORDER BY e.id"""
 
 
 def write(connection: sqlite3.Connection, recording: Recording, out: TextIO, progress: Progress = NO_PROGRESS) -> None:

@@ -21,7 +21,7 @@ from pyarrow import parquet
 from ..model.events import escape_bytes
 from ..model.recording import Recording
 from ..progress import NO_PROGRESS, Progress, count_processes, report_rows
-from ..storage import schema_check
+from ..storage import process_select
 
 _GROUP_ROWS = 65_536  # rows per row group; one group at a time is in memory
 _TYPES = {"INTEGER": pyarrow.int64(), "TEXT": pyarrow.string(), "BLOB": pyarrow.binary(), "ANY": pyarrow.string()}
@@ -43,14 +43,13 @@ def write(
     connection: sqlite3.Connection, recording: Recording, out: BinaryIO, progress: Progress = NO_PROGRESS
 ) -> None:
     """Writes all processes, including kernel threads, with the row of the recording in the file's metadata."""
-    columns = {name: _TYPES[column.type] for name, column in schema_check.schema_columns()["processes"].items()}
+    columns = {column.name: _TYPES[column.type] for column in process_select.columns()}
     names = [name for name in columns if name not in _LEFT_OUT]
     metadata = {"webpf": json.dumps(dict(recording.row), default=str)}
     fields = [(name, columns[name]) for name in names] + [(name, _TIME) for name in _TIMES]
     schema = pyarrow.schema(fields, metadata=metadata)
-    rows = connection.execute(
-        f"SELECT {', '.join(names)} FROM processes WHERE recording_id = ? ORDER BY id", [recording.id]
-    )
+    sql = f"{process_select.select(names)} WHERE p.recording_id = ? ORDER BY p.id"
+    rows = connection.execute(sql, [recording.id])
     with parquet.ParquetWriter(out, schema, compression="zstd") as writer:
         remaining = report_rows(rows, progress, count_processes(connection, recording.id))
         while batch := list(islice(remaining, _GROUP_ROWS)):

@@ -1,4 +1,4 @@
-"""Exports the rows of the table `processes` as CSV or JSON lines."""
+"""Exports the rows of the table `processes`, with their command lines, as CSV or JSON lines."""
 
 from __future__ import annotations
 
@@ -8,9 +8,7 @@ from typing import TextIO
 from ..model.recording import Recording
 from ..output.row_formats import write_rows
 from ..progress import NO_PROGRESS, Progress, count_processes, report_rows
-from ..storage import schema_check
-
-_ROWS = "SELECT {} FROM processes WHERE recording_id = ? ORDER BY id"
+from ..storage import process_select
 
 
 def write_csv(
@@ -28,6 +26,6 @@ def write_ndjson(
 
 
 def _write(connection: sqlite3.Connection, recording: Recording, format: str, out: TextIO, progress: Progress) -> None:
-    columns = list(schema_check.schema_columns()["processes"])
-    cursor = connection.execute(_ROWS.format(", ".join(columns)), [recording.id])
+    columns = [column.name for column in process_select.columns()]
+    cursor = connection.execute(f"{process_select.select()} WHERE p.recording_id = ? ORDER BY p.id", [recording.id])
     write_rows(columns, report_rows(cursor, progress, count_processes(connection, recording.id)), format, None, out)

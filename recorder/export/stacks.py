@@ -93,9 +93,11 @@ def read_stacks(
 
     Kernel threads are left out. Raises the errors of `progress`.
     """
-    sql = """SELECT id, parent_id, comm, CASE WHEN comm GLOB 'ld*' THEN argv END, start_ns,
-            last_ns!(processes, ?), coalesce(cpu_ns, 0)
-        FROM processes WHERE recording_id = ? AND is_counted!(processes) ORDER BY start_ns, id"""
+    # Only the name of a program that the dynamic loader runs is made from its arguments.
+    sql = """SELECT p.id, p.parent_id, p.comm,
+            CASE WHEN p.comm GLOB 'ld*' THEN (SELECT argv FROM commands WHERE id = p.command_id) END, p.start_ns,
+            last_ns!(p, ?), coalesce(p.cpu_ns, 0)
+        FROM processes AS p WHERE p.recording_id = ? AND is_counted!(p) ORDER BY p.start_ns, p.id"""
     cursor = connection.execute(expand(sql), [recording.until_ns, recording.id])
     rows = report_rows(cursor, progress, count_processes(connection, recording.id))
     processes = {

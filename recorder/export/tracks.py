@@ -15,7 +15,7 @@ from ..model.events import escape_bytes
 from ..model.recording import Recording
 from ..output import command_label
 from ..progress import NO_PROGRESS, Progress, count_processes, report_rows
-from ..storage import data_dictionary
+from ..storage import process_select
 from ..storage.sql_macros import expand
 
 _FOREVER = 1 << 62
@@ -28,13 +28,15 @@ _LEFT_OUT = {
     "comm", "argv", "argv_bytes", "execs",
     "status", "outcome", "cgroup_id", "end_ppid", "kernel", "freed_ns",
 }  # fmt: skip
-_SHOWN = tuple(column.name for column in data_dictionary.columns("processes") if column.name not in _LEFT_OUT)
+_SHOWN = tuple(column.name for column in process_select.columns() if column.name not in _LEFT_OUT)
 ARGUMENTS = (*_SHOWN, "row")
 """Names of a slice's arguments: columns of the table processes, and `row` for its id."""
 _FILENAME = ARGUMENTS.index("filename")
 _FAILURE_FIELDS = [ARGUMENTS.index(name) for name in ("exit_code", "signal")]
 
-_COLUMNS = ", ".join(f"substr(args, 1, {_ARGS_CHARACTERS})" if name == "args" else name for name in _SHOWN)
+_SELECT = process_select.select(("comm", "start_ns", "end_ns", *_SHOWN, "id", "argv", "outcome")).replace(
+    " c.args,", f" substr(c.args, 1, {_ARGS_CHARACTERS}),"
+)
 
 
 class Slice(NamedTuple):
@@ -65,8 +67,7 @@ def read_slices(
     """
     lanes: dict[str, list[tuple[int, int]]] = {}  # by track: a heap of (the time from which a lane is free, the lane)
     last = -1
-    sql = f"""SELECT comm, start_ns, end_ns, {_COLUMNS}, id, argv, outcome FROM processes
-        WHERE recording_id = ? AND is_counted!(processes) ORDER BY start_ns, id"""
+    sql = f"{_SELECT} WHERE p.recording_id = ? AND is_counted!(p) ORDER BY p.start_ns, p.id"
     rows = connection.execute(expand(sql), [recording])
     for comm, start_ns, end_ns, *values, argv, outcome in report_rows(
         rows, progress, count_processes(connection, recording)

@@ -16,6 +16,7 @@ MAX_ARGV_BYTES = 2 << 20
 """Longest argv in bytes that is split: the kernel side writes no longer one, but a damaged file can have it."""
 
 _MAX_CACHED_BYTES = 512
+_HARMLESS = re.compile(rb"[\w@%+=:,./-]+(?:\0[\w@%+=:,./-]+)*\0?")  # arguments that shlex.quote() doesn't change
 _MAX_GROWTH, _QUOTES = 5, 4  # a ' becomes '"'"'; around a word are $'' and a space
 _FACTOR, _EXTRA = 2, 1024  # a line has at most _FACTOR bytes for each byte of argv, and _EXTRA more
 
@@ -27,16 +28,16 @@ def split(argv: bytes) -> list[bytes]:
     return argv.removesuffix(b"\0").split(b"\0")
 
 
-def quote(argv: bytes, argv_bytes: int) -> str:
+def quote(argv: bytes, argv_bytes: int, is_cached: bool = True) -> str:
     """Returns the arguments quoted for a POSIX shell, with $'...' for bytes that are not printable text.
 
     argv_bytes: the true length; if it is more than len(argv), the line ends with a note that says how much was cut.
     Quoting can make text five times as long. A line is at most twice as long as argv, plus 1,024 bytes; if the rest of
     argv doesn't fit, a note at the end says how many bytes of it are not shown. Both notes begin with an ellipsis
     outside of quotes; an argument with an ellipsis is quoted, so it can't look like a note.
+    is_cached: keep the result in a cache, for callers that quote the same arguments many times.
     """
-    # Most command lines are short and occur many times.
-    line = _lines[argv] if len(argv) <= _MAX_CACHED_BYTES else _quote(argv)
+    line = _lines[argv] if is_cached and len(argv) <= _MAX_CACHED_BYTES else _quote(argv)
     missing = argv_bytes - len(argv)
     return f"{line} …[{missing} bytes cut]" if missing > 0 else line
 
@@ -53,6 +54,8 @@ def file_word(path: Path) -> str:
 
 
 def _quote(argv: bytes) -> str:
+    if _HARMLESS.fullmatch(argv):  # most command lines: this takes a tenth of the time
+        return argv.removesuffix(b"\0").replace(b"\0", b" ").decode()
     arguments = split(argv)
     words = list(map(_quote_one, arguments))
     line = " ".join(words)

@@ -139,6 +139,11 @@ class Seen(NamedTuple):
     sid: int | None = None
     loginuid: int | None = None
 
+    @property
+    def has_command(self) -> bool:
+        """Whether something of its command line is known."""
+        return (self.filename, self.argv, self.argv_bytes) != (None, None, None)
+
 
 class Vanished(NamedTuple):
     """A process without an exit event was no longer in /proc when the recording ended."""

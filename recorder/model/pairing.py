@@ -62,7 +62,7 @@ class Pairing(KnownProcesses):
             if is_from_proc and process is before:
                 # The fork event was still being written when /proc was read, so all its execs come after it.
                 process.execs = None
-                process.set_program(None, None, None)
+                process.set_command(None, knows_program=False)
         else:  # nearly always
             process = self._changed[event_id] = self._by_pid[pid] = Process(event_id, pid, start_ns)
             if pid in self._awaited_pids:
@@ -102,14 +102,11 @@ class Pairing(KnownProcesses):
             process.kernel = 0
 
     def _exec(self, event: Exec, event_id: int) -> int:
-        (_, pid, start_ns, comm, uid, _, cgroup_id, carried_rss_kib, filename, argv, argv_bytes, _, _, _, _, _, sid,
-         loginuid) = event  # fmt: skip
+        _, pid, start_ns, comm, uid, _, cgroup_id, carried_rss_kib, *_, sid, loginuid = event
         process = self._find_or_add(pid, start_ns, event_id)
         process.comm = comm
-        process.filename = filename  # as set_program() does, without the call
-        process.argv = argv
-        process.argv_bytes = argv_bytes
-        process.has_new_program = process.knows_program = True
+        process.command_id = event_id  # as set_command() does, without the call
+        process.has_new_command = process.knows_program = True
         process.uid = uid
         process.cgroup_id = cgroup_id
         process.carried_rss_kib = carried_rss_kib
@@ -188,7 +185,7 @@ class Pairing(KnownProcesses):
             process.ns_pid, process.sid, process.loginuid = event.ns_pid, event.sid, event.loginuid
         if not process.execs or not process.knows_program:  # else its exec event has the program, which is more exact
             process.execs = max(process.execs or 0, event.execs)
-            process.set_program(event.filename, event.argv, event.argv_bytes)
+            process.set_command(event_id if event.has_command else None, knows_program=event.filename is not None)
         return process.id
 
     def _link_to_parent(self, process: Process) -> None:

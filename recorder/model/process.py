@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Final, TypeAlias
+from collections.abc import Mapping
+from typing import Final
 
 from .events import TICK_NS, Free
 
 RUNNING: Final = "running"  # alive at its last event, or at the end of the recording
 EXITED: Final = "exited"
 LOST: Final = "lost"  # it has ended, but there was no exit event
-
-Program: TypeAlias = tuple[str | bytes | None, bytes | None, int | None]
-"""filename, argv and argv_bytes of a process."""
 
 
 COSTS: Final = Free._fields[Free._fields.index("cpu_ns") :]
@@ -26,11 +24,11 @@ class Process:
     id: of its first event. exact: 1 if start_ns is known to the nanosecond, else 0; from /proc it is rounded down to a
     clock tick. execs: number of execs; 0 means that it runs the program of its parent. status, end_ppid and max_rss_kib
     are known at its end, and freed_ns and costs (see COSTS) when it is freed; if it runs at the end of the recording,
-    costs and max_rss_kib are those until then. carried_rss_kib: its peak memory before its latest exec. comm, filename,
-    argv, uid, sid, loginuid and cgroup_id are the latest ones. ns_pid: its pid in its own pid namespace.
-    filename, argv and argv_bytes are dropped by take_program(), so that processes with a long life don't keep them in
-    memory.
-    begun_before: how much more than execs the kernel's number of programs begun (Exit.begun) counts.
+    costs and max_rss_kib are those until then. carried_rss_kib: its peak memory before its latest exec. comm, uid, sid,
+    loginuid and cgroup_id are the latest ones. ns_pid: its pid in its own pid namespace. command_id: of its latest
+    command line; at first the id of the event that has the command line, see resolve_command(). So a process keeps no
+    arguments in memory. begun_before: how much more than execs the kernel's number of programs begun (Exit.begun)
+    counts.
     """
 
     # Defaults are attributes of the class, so that an instance uses memory only for values that are known.
@@ -42,9 +40,7 @@ class Process:
     end_ppid: int | None = None
     status: int | None = None
     comm: str | None = None
-    filename: str | bytes | None = None
-    argv: bytes | None = None
-    argv_bytes: int | None = None
+    command_id: int | None = None
     execs: int | None = None
     uid: int | None = None
     ns_pid: int | None = None
@@ -56,7 +52,7 @@ class Process:
     freed_ns: int | None = None
     costs: tuple[int | None, ...] = NO_COSTS
     kernel: int | None = None
-    has_new_program: bool = False
+    has_new_command: bool = False
     knows_program: bool = False
     begun_before: int | None = 0
 
@@ -65,23 +61,23 @@ class Process:
         self.pid = pid
         self.start_ns = start_ns
 
-    def set_program(self, filename: str | bytes | None, argv: bytes | None, argv_bytes: int | None) -> None:
-        """Sets the program that it runs now. filename: None if unknown."""
-        self.filename = filename
-        self.argv = argv
-        self.argv_bytes = argv_bytes
-        self.has_new_program = True
-        self.knows_program = filename is not None
+    def set_command(self, event_id: int | None, knows_program: bool) -> None:
+        """Sets the command line that it has now. event_id: of the event that has it; None if it is unknown.
 
-    def take_program(self) -> Program | None:
-        """Returns and drops filename, argv and argv_bytes; returns None if they were not set since the last call."""
-        if not self.has_new_program:
-            return None
-        program = (self.filename, self.argv, self.argv_bytes)
-        if self.freed_ns is None:  # else it was freed, and pairing no longer holds it
-            self.filename = self.argv = self.argv_bytes = None
-        self.has_new_program = False
-        return program
+        knows_program: whether the path of the program is known.
+        """
+        self.command_id = event_id
+        self.has_new_command = True
+        self.knows_program = knows_program
+
+    def resolve_command(self, ids: Mapping[int, int | None]) -> None:
+        """Replaces the id of the event that set its command line by the id of the command line in the file.
+
+        ids: by the ids of events, of all events since the last call.
+        """
+        if self.has_new_command:
+            self.command_id = None if self.command_id is None else ids[self.command_id]
+            self.has_new_command = False
 
     def was_killed_within_exec(self, begun: int | None) -> bool:
         """Whether it was killed by an exec that failed late. begun: of its exit event, which must be by a signal.

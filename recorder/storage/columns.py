@@ -8,36 +8,36 @@ from itertools import pairwise
 from operator import attrgetter
 from typing import Any
 
-from ..model import argv
 from ..model.events import ALL_KINDS, Event, Exec, Exit, Fork, Free
-from ..model.process import COSTS, Process, Program
-from . import data_dictionary
+from ..model.process import COSTS, Process
+from . import command_ids, data_dictionary
 from .bulk_insert import BulkInsert
+from .command_ids import CommandIds
 
 TABLES: dict[type[Event], str] = {kind.type: kind.table for kind in ALL_KINDS}
 """The table of each kind of event."""
 
 _ID_AND_PROCESS = ("id", "process_id")  # the first columns in the row of an event
-_PROGRAM_COLUMNS = (
-    "filename",
-    "args",
-    "argv",
-    "argv_bytes",
-)  # of the latest program: long, so written once per program
 FREE_COLUMNS = ("freed_ns", *COSTS)
 """Columns of a process that its free event sets. This is often the only change, some time after the end."""
 
 
 def _process_columns() -> tuple[str, ...]:
-    """Returns the other stored columns of `processes`, FREE_COLUMNS last."""
     columns = [column.name for column in data_dictionary.stored_columns("processes")]
-    first = [name for name in columns if name not in ("recording_id", *_PROGRAM_COLUMNS, *FREE_COLUMNS)]
-    return (*first, *FREE_COLUMNS)
+    return (*(name for name in columns if name not in ("recording_id", *FREE_COLUMNS)), *FREE_COLUMNS)
 
 
-_FIRST_COLUMNS = _process_columns()
-PROCESS_COLUMNS = _FIRST_COLUMNS + _PROGRAM_COLUMNS
-"""All columns of `processes` except recording_id and generated columns."""
+PROCESS_COLUMNS = _process_columns()
+"""All columns of `processes` except recording_id and generated columns, FREE_COLUMNS last."""
+
+
+def stored_fields(kind: type[Event]) -> tuple[str, ...]:
+    """Returns the columns of an event, in the order of its fields: command_id replaces the fields of a command line."""
+    fields = kind._fields
+    if kind not in command_ids.KINDS:
+        return fields
+    at = fields.index(command_ids.FIELDS[0])
+    return (*fields[:at], "command_id", *fields[at + len(command_ids.FIELDS) :])
 
 
 _RARE_COLUMNS: dict[type[Event], tuple[str, ...]] = {
@@ -47,19 +47,26 @@ _RARE_COLUMNS: dict[type[Event], tuple[str, ...]] = {
 """The last columns of these kinds, which are NULL in most rows. Each NULL that is bound costs time."""
 
 
+_DICT_VALUES = 3  # the memory of an entry of a dict, in that of a value in a list
+
+
 @dataclass(frozen=True)
 class EventRows:
     """Rows of events by kind: all values in one flat list, which is the fastest form to bind.
 
     plain: rows without _RARE_COLUMNS. full: rows with all columns, for the few events that need them.
+    commands: rows of new command lines. command_ids: the ids of the command lines of all events that have one, by the
+    id of the event.
     """
 
     plain: dict[type[Event], list[Any]]
     full: dict[type[Event], list[Any]]
+    commands: list[Any]
+    command_ids: dict[int, int | None]
 
     def column(self, kind: type[Event], field: str) -> list[Any]:
         """Returns the values of a column; for a rare column, only those of the full rows."""
-        at = len(_ID_AND_PROCESS) + kind._fields.index(field)
+        at = len(_ID_AND_PROCESS) + stored_fields(kind).index(field)
         of_plain_rows = [] if field in _RARE_COLUMNS.get(kind, ()) else self.plain[kind][at :: _plain_width(kind)]
         return of_plain_rows + self.full[kind][at :: _width(kind)] if kind in _RARE_COLUMNS else of_plain_rows
 
@@ -71,7 +78,8 @@ class EventRows:
     @property
     def value_count(self) -> int:
         """How many values all rows have together."""
-        return sum(map(len, (*self.plain.values(), *self.full.values())))
+        rows = sum(map(len, (*self.plain.values(), *self.full.values(), self.commands)))
+        return rows + _DICT_VALUES * len(self.command_ids)
 
 
 def event_inserts(recording_id: int) -> tuple[dict[type[Event], BulkInsert], dict[type[Event], BulkInsert]]:
@@ -83,18 +91,23 @@ def event_inserts(recording_id: int) -> tuple[dict[type[Event], BulkInsert], dic
         return BulkInsert(TABLES[kind], (*_ID_AND_PROCESS, *fields, "recording_id"), values)
 
     plain = {
-        kind: insert(kind, [name for name in kind._fields if name not in _RARE_COLUMNS.get(kind, ())])
+        kind: insert(kind, [name for name in stored_fields(kind) if name not in _RARE_COLUMNS.get(kind, ())])
         for kind in TABLES
     }
     return plain, {kind: insert(kind, kind._fields) for kind in _RARE_COLUMNS}
 
 
 def make_event_rows(
-    events: Sequence[Event], first_id: int, owners: Iterable[int], informative: Sequence[int] | None = None
+    events: Sequence[Event],
+    first_id: int,
+    owners: Iterable[int],
+    commands: CommandIds,
+    informative: Sequence[int] | None = None,
 ) -> EventRows:
     """Returns the rows of events, whose ids count up from first_id, each with the id of its process (0: unknown).
 
-    informative: ids, in order, of the events whose _RARE_COLUMNS say more than earlier events did; default: all events.
+    commands: of the recording; it gets the new command lines. informative: ids, in order, of the events whose
+    _RARE_COLUMNS say more than earlier events did; default: all events.
     """
     rows: dict[type[Event], list[Any]] = {kind: [] for kind in TABLES}
     numbers = range(first_id, first_id + len(events))
@@ -102,13 +115,26 @@ def make_event_rows(
         values = rows[type(event)]
         values += number_and_owner
         values += event
-    # sqlite3 binds a bytearray faster than bytes: it doesn't search for an adapter.
-    rows[Exec][_column(Exec, "argv")] = [
-        argv if argv is None else bytearray(argv) for argv in rows[Exec][_column(Exec, "argv")]
-    ]
+    ids: dict[int, int | None] = {}
+    for kind in command_ids.KINDS:
+        ids |= _replace_commands(kind, rows[kind], commands)
     informative = numbers if informative is None else informative
     full = {kind: _take_full(kind, rows[kind], informative) for kind in _RARE_COLUMNS}
-    return EventRows(rows, full)
+    return EventRows(rows, full, commands.take_new(), ids)
+
+
+def _replace_commands(kind: type[Event], values: list[Any], commands: CommandIds) -> dict[int, int | None]:
+    """Replaces the command lines in these rows by their ids. Returns the ids, by the ids of the events."""
+    width = len(_ID_AND_PROCESS) + len(kind._fields)
+    first = len(_ID_AND_PROCESS) + kind._fields.index(command_ids.FIELDS[0])
+    columns = range(first, first + len(command_ids.FIELDS))
+    events = values[::width]
+    found = commands.ids_of(events, zip(*(values[column::width] for column in columns), strict=True))
+    values[first::width] = found
+    for column in reversed(columns[1:]):  # a Python step per column, not per row
+        del values[column::width]
+        width -= 1
+    return dict(zip(events, found, strict=True))
 
 
 def _take_full(kind: type[Event], values: list[Any], informative: Sequence[int]) -> list[Any]:
@@ -129,9 +155,10 @@ def _take_full(kind: type[Event], values: list[Any], informative: Sequence[int])
 
 
 def payload_bytes(events: EventRows) -> int:
-    """Returns how many bytes of argv and file names get written: each to the exec's row and to its process's row."""
-    argv = sum(map(len, filter(None, events.column(Exec, "argv"))))
-    return 4 * argv + 2 * sum(map(len, events.column(Exec, "filename")))
+    """Returns about how many bytes of file names and arguments get written."""
+    width = len(command_ids.COLUMNS)
+    filenames, argvs = (events.commands[command_ids.COLUMNS.index(name) :: width] for name in ("filename", "argv"))
+    return sum(map(len, filter(None, filenames))) + 2 * sum(map(len, filter(None, argvs)))
 
 
 def cgroup_ids(events: EventRows) -> set[int]:
@@ -154,22 +181,21 @@ def pids_by_directory(events: EventRows, wanted: Collection[tuple[int, int]]) ->
 
 
 def _width(kind: type[Event]) -> int:
-    return len(_ID_AND_PROCESS) + len(kind._fields)
+    return len(_ID_AND_PROCESS) + len(stored_fields(kind))
 
 
 def _plain_width(kind: type[Event]) -> int:
     return _width(kind) - len(_RARE_COLUMNS.get(kind, ()))
 
 
-def _column(kind: type[Event], field: str) -> slice:
-    return slice(len(_ID_AND_PROCESS) + kind._fields.index(field), None, _width(kind))
+def command_insert(recording_id: int) -> BulkInsert:
+    """Returns an insert for EventRows.commands."""
+    values = [*"?" * len(command_ids.COLUMNS), str(recording_id)]
+    return BulkInsert("commands", (*command_ids.COLUMNS, "recording_id"), values)
 
 
-def process_inserts(recording_id: int, replaces: bool) -> tuple[BulkInsert, ...]:
-    """Returns inserts for processes whose costs are unknown, without and with a new program; and the same with costs.
-
-    replaces: update rows that already exist.
-    """
+def process_inserts(recording_id: int, replaces: bool) -> tuple[BulkInsert, BulkInsert]:
+    """Returns inserts for processes without and with FREE_COLUMNS. replaces: update rows that already exist."""
 
     def insert(columns: Sequence[str]) -> BulkInsert:
         values = [*"?" * len(columns), str(recording_id)]
@@ -177,26 +203,12 @@ def process_inserts(recording_id: int, replaces: bool) -> tuple[BulkInsert, ...]
         conflict = f"ON CONFLICT (id) DO UPDATE SET {changes}" if replaces else ""
         return BulkInsert("processes", (*columns, "recording_id"), values, conflict)
 
-    before_costs = _FIRST_COLUMNS[: -len(FREE_COLUMNS)]
-    shapes = (before_costs, before_costs + _PROGRAM_COLUMNS, _FIRST_COLUMNS, PROCESS_COLUMNS)
-    return tuple(insert(columns) for columns in shapes)
+    return insert(PROCESS_COLUMNS[: -len(FREE_COLUMNS)]), insert(PROCESS_COLUMNS)
 
 
-NO_PROGRAM: Program = (None, None, None)
-"""The program of a process for which none is known."""
-
-
-_values: Callable[[Process], tuple[Any, ...]] = attrgetter(*_FIRST_COLUMNS[: -len(COSTS)])
+_values: Callable[[Process], tuple[Any, ...]] = attrgetter(*PROCESS_COLUMNS[: -len(COSTS)])
 
 
 def process_row(process: Process) -> tuple[Any, ...]:
-    """Returns the values of a process except those of its program; FREE_COLUMNS come last."""
+    """Returns the values of a process, in the order of PROCESS_COLUMNS."""
     return _values(process) + process.costs
-
-
-def program_row(program: Program) -> tuple[Any, ...]:
-    """Returns the values for the columns of PROCESS_COLUMNS that process_row() leaves out."""
-    filename, raw, argv_bytes = program
-    if raw is None or argv_bytes is None:
-        return (filename, None, None, argv_bytes)
-    return (filename, argv.quote(raw, argv_bytes), bytearray(raw), argv_bytes)

@@ -74,10 +74,7 @@ CREATE TABLE processes (
     lifetime_ns INTEGER GENERATED ALWAYS AS (end_ns - start_ns) VIRTUAL,  -- ns from start to end
     state TEXT NOT NULL,             -- exited, running (at the end of the recording), lost (vanished, exit not seen)
     comm TEXT,                       -- its latest name while it ran, at most 15 bytes
-    filename ANY,                    -- path of its latest program, as passed to exec; a BLOB if it is not UTF-8
-    args TEXT,                       -- its latest arguments, quoted for a shell, cut if too long; NULL with --no-args
-    argv BLOB,                       -- the same as exact bytes, each argument ended by NUL; or its process title
-    argv_bytes INTEGER,              -- length of argv before it was cut (with --redact: of the redacted argv)
+    command_id INTEGER REFERENCES commands (id),  -- its latest command line; NULL: its parent's, or unknown
     execs INTEGER,                   -- programs it ran, except one whose exec failed and killed it; 0: its parent's
     status INTEGER,                  -- status word, as from wait4()
     exit_code INTEGER GENERATED ALWAYS AS (CASE WHEN status & 127 = 0 THEN status >> 8 & 255 END) VIRTUAL,
@@ -110,6 +107,19 @@ CREATE TABLE processes (
 ) STRICT
 """
 
+_COMMANDS = """
+-- Command lines, each written once in a recording (again only if a great many others were in between).
+CREATE TABLE commands (
+    id INTEGER PRIMARY KEY,          -- id of an event (in programs or snapshot) that refers to it
+    recording_id INTEGER NOT NULL REFERENCES recordings (id),
+    filename ANY,                    -- path as passed to exec: of a script, the script; a BLOB if it is not UTF-8
+    args TEXT,                       -- argv quoted for a shell, cut if too long
+    argv BLOB,                       -- exact bytes, each argument ended by NUL; in snapshot perhaps a process title
+                                     -- without its padding; NULL if they could not be read, or with --no-args
+    argv_bytes INTEGER               -- length of argv before it was cut (with --redact: of the redacted argv)
+) STRICT
+"""
+
 _PROGRAMS = """
 -- Raw events: a process ran a program (exec). In order, these are the chain of its programs.
 CREATE TABLE programs (
@@ -124,9 +134,7 @@ CREATE TABLE programs (
     euid INTEGER NOT NULL,           -- effective user id: differs from uid for a set-user-ID program
     cgroup_id INTEGER NOT NULL,
     carried_rss_kib INTEGER NOT NULL,  -- peak memory in KiB before the exec; max_rss_kib is never less
-    filename ANY NOT NULL,           -- path as passed to exec: of a script, the script; a BLOB if it is not UTF-8
-    argv BLOB,                       -- exact bytes; NULL if they could not be read, or with --no-args
-    argv_bytes INTEGER NOT NULL,     -- length of argv before it was cut, as in processes
+    command_id INTEGER NOT NULL REFERENCES commands (id),
     cwd_device INTEGER,              -- working directory: the kernel's number of its file system,
     cwd_inode INTEGER,               -- and its inode number there; the path is in working_directories
     interpreter ANY,                 -- path of what runs the file: of a script, what #! says, its first 255 bytes;
@@ -154,9 +162,7 @@ CREATE TABLE snapshot (
     cgroup_id INTEGER,
     kernel INTEGER NOT NULL,
     execs INTEGER NOT NULL,          -- 1: it had run a program of its own; 0: its parent's
-    filename ANY,
-    argv BLOB,                       -- exact bytes; or the process title that it wrote over them, without padding
-    argv_bytes INTEGER,
+    command_id INTEGER REFERENCES commands (id),  -- NULL: its parent's, or unknown
     ns_pid INTEGER,                  -- pid in its own pid namespace
     sid INTEGER,
     loginuid INTEGER
@@ -183,6 +189,7 @@ CREATE VIEW events AS
 )
 
 TABLES = (
-    _RECORDINGS, _PROCESSES, FORKS, _PROGRAMS, EXITS, FREES, _SNAPSHOT, _VANISHED, USAGE, *ddl_small.TABLES, _EVENTS,
+    _RECORDINGS, _PROCESSES, _COMMANDS, FORKS, _PROGRAMS, EXITS, FREES, _SNAPSHOT, _VANISHED, USAGE,
+    *ddl_small.TABLES, _EVENTS,
 )  # fmt: skip
 """The statements that create all tables, and the view of all events."""

@@ -5,29 +5,41 @@ from __future__ import annotations
 import heapq
 import sqlite3
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from ..model.events import Event
 from ..model.pairing import Pairing
 from ..model.recording import Recording
 from ..progress import Progress, report_rows
+from . import command_ids
 from .columns import TABLES
 
 
-def read_events(connection: sqlite3.Connection, recording_id: int) -> Iterator[tuple[int, int, Event]]:
-    """Yields the events in order: the event's id, the id of its process (0: none), and the event."""
+class StoredEvent(NamedTuple):
+    """An event in a file. owner: id of its process, 0 if it has none. command_id: None without a command line."""
 
-    def read_table(kind: type[Event], table: str) -> Iterator[tuple[int, int, Event]]:
-        columns = ", ".join(kind._fields)
-        sql = f"SELECT id, coalesce(process_id, 0), {columns} FROM {table} WHERE recording_id = ? ORDER BY id"
-        for event_id, owner, *fields in connection.execute(sql, [recording_id]):
-            yield event_id, owner, kind(*fields)
-
-    return heapq.merge(*(read_table(kind, table) for kind, table in TABLES.items()), key=lambda each: each[0])
+    id: int
+    owner: int
+    command_id: int | None
+    event: Event
 
 
-def read_with_progress(
-    connection: sqlite3.Connection, recording_id: int, progress: Progress
-) -> Iterator[tuple[int, int, Event]]:
+def read_events(connection: sqlite3.Connection, recording_id: int) -> Iterator[StoredEvent]:
+    """Yields the events in order."""
+    return heapq.merge(*(_read_table(connection, kind, recording_id) for kind in TABLES), key=lambda each: each.id)
+
+
+def _read_table(connection: sqlite3.Connection, kind: type[Event], recording_id: int) -> Iterator[StoredEvent]:
+    source, command_id = f"{TABLES[kind]} AS e", "NULL"
+    if kind in command_ids.KINDS:
+        source, command_id = f"{source} LEFT JOIN commands AS c ON c.id = e.command_id", "e.command_id"
+    fields = ", ".join(f"{'c' if name in command_ids.FIELDS else 'e'}.{name}" for name in kind._fields)
+    sql = f"SELECT e.id, coalesce(e.process_id, 0), {command_id}, {fields} FROM {source} WHERE e.recording_id = ?"
+    for event_id, owner, command, *values in connection.execute(f"{sql} ORDER BY e.id", [recording_id]):
+        yield StoredEvent(event_id, owner, command, kind(*values))
+
+
+def read_with_progress(connection: sqlite3.Connection, recording_id: int, progress: Progress) -> Iterator[StoredEvent]:
     """As read_events(), and reports the progress to `progress`. Raises progress's Interrupted."""
     total = 0
     for table in TABLES.values():

@@ -1,6 +1,7 @@
 """The tables of older schemas, which `webpf upgrade` makes current.
 
-Schemas 1 to 4 differ only in columns and tables that were added, so the fourth one describes all of them.
+Schemas 1 to 4 differ only in columns and tables that were added, so the fourth one describes all of them. The fifth
+schema has the command lines in a table of their own, see older_commands.py.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from collections.abc import Collection, Mapping
 from functools import cache
 
 from ..model import cgroup_place
-from . import data_dictionary
+from . import data_dictionary, older_commands
 from .file_check import SCHEMA_VERSION
 from .schema_check import Column, Tables, read_version, schema_columns
 
@@ -61,6 +62,7 @@ The fourth schema grew during its development, so some of its files lack columns
 # Of the current columns that older schemas don't have under the same name: SQL for their values in an old file.
 _VALUES: Mapping[str, Mapping[str, str]] = {
     "recordings": {"compiler": "'BCC ' || bcc_version"},
+    **{table: {"command_id": older_commands.ID} for table in ("processes", "programs", "snapshot")},
     "cgroup_paths": {name: f"webpf_cgroup(path, '{name}')" for name in cgroup_place.Place._fields},
 }
 
@@ -88,9 +90,14 @@ def _column(text: str) -> tuple[str, Column]:
     return name, Column(type or "INTEGER", text.endswith("!"))
 
 
-def table_names() -> set[str]:
-    """Returns the names of all tables of all schemas."""
-    return {*schema_columns(), *_FOURTH}
+def table_names(connection: sqlite3.Connection) -> set[str]:
+    """Returns the names of all tables that are webpf's in a file, by its schema."""
+    return {*(_FOURTH if is_older(connection) else schema_columns())}
+
+
+def new_names() -> set[str]:
+    """Returns the names of the current tables and views that older files have only from other programs."""
+    return {table.name for table in data_dictionary.all_tables()} - {*_FOURTH, "events"}
 
 
 def is_older(connection: sqlite3.Connection) -> bool:
@@ -101,8 +108,8 @@ def is_older(connection: sqlite3.Connection) -> bool:
 def values(table: str, existing: Collection[str]) -> dict[str, str]:
     """Returns SQL for the values of a current table's columns, over the older table, which has the columns `existing`.
 
-    The SQL needs add_functions(). Columns that the older file has no value for are left out; if it doesn't have the
-    table, the result is empty.
+    The SQL needs add_functions() and older_commands.copy(). Columns that the older file has no value for are left out;
+    if it doesn't have the table, the result is empty.
     """
     same = {column.name: column.name for column in data_dictionary.stored_columns(table) if column.name in existing}
     return same and same | dict(_VALUES.get(table, {}))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from pathlib import Path
 
 from ..errors import StorageError
@@ -10,6 +11,7 @@ from ..model.recording import GOING_ON, Recording
 from ..progress import NO_PROGRESS, Progress
 from . import event_reader, reader, safe_open, schema_check
 from .columns import TABLES
+from .command_ids import args_of
 from .recording_file import RecordingFile
 from .recording_writer import RecordingWriter
 
@@ -59,20 +61,32 @@ def _rebuild_one(file: RecordingFile, recording: Recording, progress: Progress) 
     writer = RecordingWriter(file, recording_id)
     pairing = event_reader.make_pairing(recording)
     moved: list[tuple[str, int, int]] = []
+    commands: dict[int, int | None] = {}  # ids of command lines, by the ids of events that are not written yet
     with db.atomic():
         db.execute("DELETE FROM processes WHERE recording_id = ?", [recording_id])
-        for number, (event_id, owner, event) in enumerate(
-            event_reader.read_with_progress(db.conn, recording_id, progress), 1
-        ):
+        stored = event_reader.read_with_progress(db.conn, recording_id, progress)
+        for number, (event_id, owner, command_id, event) in enumerate(stored, 1):
+            commands[event_id] = command_id
             [process_id] = pairing.feed([event], event_id)
             if process_id != owner:
                 moved.append((TABLES[type(event)], event_id, process_id))
             if number % _BATCH == 0:
-                writer.write_processes(pairing.take_changed(), pairing.take_links())
+                writer.write_processes(pairing.take_changed(), pairing.take_links(), commands)
+                commands.clear()
                 for id in pairing.take_forgotten():
                     writer.forget_process(id)
-        writer.write_processes(pairing.take_changed(), pairing.take_links())
+        writer.write_processes(pairing.take_changed(), pairing.take_links(), commands)
         for table, event_id, process_id in moved:
             db.execute(f"UPDATE {table} SET process_id = nullif(?, 0) WHERE id = ?", [process_id, event_id])
+        _quote_again(db.conn, recording_id)
         count = db.execute("SELECT count(*) FROM processes WHERE recording_id = ?", [recording_id]).fetchone()
     return int(count[0])
+
+
+def _quote_again(connection: sqlite3.Connection, recording_id: int) -> None:
+    """Makes the column args of the recording's command lines anew from argv."""
+    sql = "SELECT id, argv, argv_bytes, args FROM commands WHERE recording_id = ?"
+    for id, raw, argv_bytes, args in connection.execute(sql, [recording_id]):
+        right = args_of(raw, argv_bytes)
+        if right != args:
+            connection.execute("UPDATE commands SET args = ? WHERE id = ?", [right, id])

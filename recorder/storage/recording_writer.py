@@ -14,6 +14,7 @@ import os
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from types import MappingProxyType
 from typing import Any, Protocol
 
 from ..model import cgroup_place
@@ -24,12 +25,11 @@ from ..model.recording import INTERRUPTED
 from . import recording_totals
 from .columns import (
     FREE_COLUMNS,
-    NO_PROGRAM,
     EventRows,
+    command_insert,
     event_inserts,
     process_inserts,
     process_row,
-    program_row,
 )
 from .incidents import Incident
 from .recording_totals import Totals
@@ -65,6 +65,7 @@ class RecordingWriter:
         self._written = dict.fromkeys(_COUNTED, 0)
         self._changeable: dict[int, tuple[Any, ...]] = {}  # rows of processes that may still change, by id
         self._insert_events = event_inserts(recording_id)
+        self._insert_commands = command_insert(recording_id)
         self._insert_processes = process_inserts(recording_id, replaces=False)
         self._update_processes = process_inserts(recording_id, replaces=True)
 
@@ -128,11 +129,12 @@ class RecordingWriter:
         """Returns a batch for execute(). Batches must be executed in the order of these calls."""
         for kind in _COUNTED:
             self._prepared[kind] += events.count(kind)
-        return Batch(events, self._sort_rows(processes, links), until_ns)
+        return Batch(events, self._sort_rows(processes, links, events.command_ids), until_ns)
 
     def execute(self, batch: Batch) -> None:
         """Writes a batch. Raises StorageError; then nothing of the batch is written, and a retry is possible."""
         with self._file.writing(), self._db.atomic():
+            self._insert_commands(self._db.conn, batch.events.commands)
             for inserts, rows in zip(self._insert_events, (batch.events.plain, batch.events.full), strict=True):
                 for kind, values in rows.items():
                     inserts[kind](self._db.conn, values)
@@ -141,33 +143,36 @@ class RecordingWriter:
         for kind in _COUNTED:
             self._written[kind] += batch.events.count(kind)
 
-    def write_processes(self, processes: Iterable[Process], links: Iterable[Link] = ()) -> None:
-        """Inserts or updates rows of processes, and links rows to their parents, in the caller's transaction."""
-        self._write_rows(self._sort_rows(processes, links))
+    def write_processes(
+        self,
+        processes: Iterable[Process],
+        links: Iterable[Link] = (),
+        command_ids: Mapping[int, int | None] = MappingProxyType({}),
+    ) -> None:
+        """Inserts or updates rows of processes, and links rows to their parents, in the caller's transaction.
 
-    def _sort_rows(self, processes: Iterable[Process], links: Iterable[Link]) -> ProcessRows:
-        """Sorts the rows by the statement that writes them. Takes the programs out of the processes.
-
-        So a program is written once, and needs no memory after that.
+        command_ids: the ids of the command lines of all new events that have one, by the id of the event.
         """
+        self._write_rows(self._sort_rows(processes, links, command_ids))
+
+    def _sort_rows(
+        self, processes: Iterable[Process], links: Iterable[Link], command_ids: Mapping[int, int | None]
+    ) -> ProcessRows:
+        """Sorts the rows by the statement that writes them."""
         rows = ProcessRows(links=list(links))
         for process in processes:
+            process.resolve_command(command_ids)
             row = process_row(process)
             before = self._changeable.pop(process.id, None)
             if process.state == RUNNING or process.freed_ns is None:
                 self._changeable[process.id] = row
-            program = process.take_program() if process.has_new_program else None
-            shapes = rows.new if before is None else rows.known
             has_costs = process.costs is not NO_COSTS  # else they would be bound as None, which takes time
-            without_program, with_program = shapes[2:] if has_costs else shapes[:2]
-            known = row if has_costs else row[:_FREED]
-            if program is not None and (before is not None or program != NO_PROGRAM):
-                with_program += known
-                with_program += program_row(program)
-            elif before is None or before[:_FREED] != row[:_FREED]:
-                without_program += known
-            else:
+            if before is not None and before[:_FREED] == row[:_FREED]:
                 rows.freed.append((*row[_FREED:], process.id))
+            elif has_costs:
+                (rows.new if before is None else rows.known)[1].extend(row)
+            else:
+                (rows.new if before is None else rows.known)[0].extend(row[:_FREED])
         return rows
 
     def _write_rows(self, rows: ProcessRows) -> None:

@@ -52,8 +52,9 @@ def check(connection: sqlite3.Connection, path: Path, accepts_older: bool = Fals
     if connection.execute("PRAGMA application_id").fetchone() != (APPLICATION_ID,):
         log = argv.file_word(Path(f"{path}{file_owner.SIDE_FILE_SUFFIXES[0]}"))
         raise DataError(f"{path} can't be read: the log beside it belongs to another database", f"mv {log} {log}.away")
+    ours = older_schemas.table_names(connection)
     for kind, name in connection.execute(_NOT_TABLES):
-        if name.lower() in older_schemas.table_names():
+        if name.lower() in ours:
             raise DataError(f"{path} is not as webpf makes it: {name} is a {kind} and not a table", _verify(path))
     if not accepts_older and older_schemas.is_older(connection):
         raise file_check.older_schema_error(path, read_version(connection))

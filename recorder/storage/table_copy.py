@@ -10,7 +10,7 @@ from ..model.events import ALL_KINDS
 from ..progress import Progress
 from . import safe_open
 
-TABLES_BY_ID = ("processes", *(kind.table for kind in ALL_KINDS))
+TABLES_BY_ID = ("commands", "processes", *(kind.table for kind in ALL_KINDS))
 """The tables with the most rows. Their ids are event ids."""
 
 TABLES = ("recordings", *TABLES_BY_ID, "cgroup_paths", "working_directories", "incidents", "fact_blocks")

@@ -18,7 +18,17 @@ from ..host.invocation import retry_at_home
 from ..model import argv
 from ..model.recording import GOING_ON
 from ..progress import NO_PROGRESS, Progress
-from . import atomic_file, file_check, foreign_tables, older_schemas, reader, safe_open, schema_check, table_copy
+from . import (
+    atomic_file,
+    file_check,
+    foreign_tables,
+    older_commands,
+    older_schemas,
+    reader,
+    safe_open,
+    schema_check,
+    table_copy,
+)  # fmt: skip
 
 MAX_AUTOMATIC_BYTES = 100 << 20
 """Recorders upgrade files up to this size without asking; it takes a second or two."""
@@ -133,7 +143,7 @@ def _inspect(path: Path, progress: Progress) -> tuple[int, int]:
                 raise UsageError(f"{message}: upgrade the file when it has ended")
         for problem in schema_check.find_damage(connection, older_schemas.tables_of(version)):
             raise DataError(f"{path} is damaged: {problem}; it is unchanged")
-        foreign_tables.check(connection, path)
+        foreign_tables.check(connection, path, older_schemas.new_names())
         return version, table_copy.count_rows(connection, older_schemas.OLD_NAMES)
 
 
@@ -191,6 +201,7 @@ def _write(temporary: Path, source: Path, rows: int, progress: Progress) -> None
         connection.execute("ATTACH ? AS source", [f"{source.absolute().as_uri()}?mode=ro"])
         with connection:
             connection.execute("BEGIN")
+            older_commands.copy(connection)
             copied, old_names = table_copy.CopyProgress(progress, rows), older_schemas.OLD_NAMES
             for table in table_copy.TABLES:
                 existing = table_copy.stored_columns(connection, "source", old_names.get(table, table))
@@ -199,7 +210,7 @@ def _write(temporary: Path, source: Path, rows: int, progress: Progress) -> None
                     table_copy.copy_table(connection, source, table, values, copied, old_names)
             for sql in _DERIVED:
                 connection.execute(sql)
-            foreign_tables.copy(connection)
+            foreign_tables.copy(connection, source)
         connection.execute("DETACH source")
     except sqlite3.Error as error:
         raise _failure(source, source, error) from error

@@ -5,7 +5,6 @@ It only reads, in one transaction, so it can also verify a file during a recordi
 
 from __future__ import annotations
 
-import hashlib
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -17,8 +16,9 @@ from ..model.events import KERNEL_KINDS
 from ..model.process import Process
 from ..model.recording import COMPLETE, Recording
 from ..progress import NO_PROGRESS, Progress
-from . import event_reader, reader, safe_open, schema_check
-from .columns import NO_PROGRAM, PROCESS_COLUMNS, TABLES, process_row, program_row
+from . import command_ids, event_reader, reader, safe_open, schema_check
+from .columns import PROCESS_COLUMNS, TABLES, process_row
+from .command_ids import args_of
 
 _BATCH = 10_000
 # Blocks don't overlap, so only the last block that begins at or before an id can contain it.
@@ -101,6 +101,7 @@ def _verify_one(connection: sqlite3.Connection, path: Path, recording: Recording
         processes = _count(connection, "processes", number)
         yield from _count_mismatches(recording, counts)
         yield from _outside_blocks(connection, number)
+        yield from _command_mismatches(connection, number)
         yield from _pairing_mismatches(connection, recording, progress)
 
     problems = tuple(_run_check(connection, path, check))
@@ -131,11 +132,25 @@ def _count_mismatches(recording: Recording, counts: Iterable[int]) -> Iterator[s
 
 def _outside_blocks(connection: sqlite3.Connection, number: int) -> Iterator[str]:
     """Counts the events of a recording whose ids are outside of its blocks of event ids."""
-    for table in TABLES.values():
+    for table in ("commands", *TABLES.values()):
         sql = f"SELECT count(*) FROM {table} AS event WHERE recording_id = ?1 AND ({_OWNER}) IS NOT ?1"
         [outside] = connection.execute(sql, [number]).fetchone()
         if outside:
             yield f"{table}: {outside} rows have ids that don't belong to this recording"
+
+
+def _command_mismatches(connection: sqlite3.Connection, number: int) -> Iterator[str]:
+    """Quotes the arguments of all command lines again, and looks for events with command lines of other recordings."""
+    sql = "SELECT argv, argv_bytes, args FROM commands WHERE recording_id = ?"
+    wrong = sum(args != args_of(raw, argv_bytes) for raw, argv_bytes, args in connection.execute(sql, [number]))
+    if wrong:
+        yield f"commands: of {wrong} rows, args is not argv, quoted"
+    for table in (TABLES[kind] for kind in command_ids.KINDS):
+        sql = f"""SELECT count(*) FROM {table} AS event JOIN commands ON commands.id = event.command_id
+            WHERE event.recording_id = ?1 AND commands.recording_id <> ?1"""
+        [foreign] = connection.execute(sql, [number]).fetchone()
+        if foreign:
+            yield f"{table}: {foreign} rows refer to command lines of another recording"
 
 
 def _pairing_mismatches(connection: sqlite3.Connection, recording: Recording, progress: Progress) -> Iterator[str]:
@@ -143,7 +158,9 @@ def _pairing_mismatches(connection: sqlite3.Connection, recording: Recording, pr
     number, pairing = recording.id, event_reader.make_pairing(recording)
     comparison = _Comparison(connection, number)
     wrong_owners = 0
-    for count, (event_id, owner, event) in enumerate(event_reader.read_with_progress(connection, number, progress), 1):
+    stored = event_reader.read_with_progress(connection, number, progress)
+    for count, (event_id, owner, command_id, event) in enumerate(stored, 1):
+        comparison.commands[event_id] = command_id
         wrong_owners += pairing.feed([event], event_id) != [owner]
         if count % _BATCH == 0:
             comparison.add(pairing.take_changed(), pairing.take_links())
@@ -166,27 +183,24 @@ class _Comparison:
     def __init__(self, connection: sqlite3.Connection, recording: int) -> None:
         self.seen = 0
         self.wrong: list[int] = []  # ids
+        self.commands: dict[int, int | None] = {}  # ids of command lines, by the ids of events that are not added yet
         self._connection = connection
         self._recording = recording
-        # Programs can be long, so only a digest of each is kept.
-        self._open: dict[int, tuple[tuple[Any, ...], bytes]] = {}
+        self._open: dict[int, tuple[Any, ...]] = {}  # rows that may still change, by id
         # Parents in rows for which pairing knows no parent yet, by id: a later event may link them.
         self._unlinked: dict[int, int] = {}
 
     def add(self, changed: Iterable[Process], links: Iterable[tuple[int, int]]) -> None:
+        """Compares changed processes, or keeps their rows. links: ids of processes, and of their parents."""
         for process in changed:
-            program = process.take_program()
-            _, digest = self._open.get(process.id, ((), _NO_PROGRAM))
-            self._open[process.id] = (
-                process_row(process),
-                digest if program is None else _digest(program_row(program)),
-            )
+            process.resolve_command(self.commands)
+            self._open[process.id] = process_row(process)
             if process.freed_ns is not None:  # set by the free event, the last event of a process
                 self.forget([process.id])
+        self.commands.clear()
         for id, parent in links:
             if id in self._open:
-                row, digest = self._open[id]
-                self._open[id] = (_with_parent(row, parent), digest)
+                self._open[id] = _with_parent(self._open[id], parent)
             elif self._unlinked.pop(id, None) != parent:
                 self.wrong.append(id)
 
@@ -194,34 +208,25 @@ class _Comparison:
         """Compares the processes that will not change any more."""
         for id in ids:
             if id in self._open:
-                self._compare(id, *self._open.pop(id))
+                self._compare(id, self._open.pop(id))
 
     def end(self) -> None:
         self.forget(list(self._open))
         self.wrong += self._unlinked
 
-    def _compare(self, id: int, known: tuple[Any, ...], program: bytes) -> None:
+    def _compare(self, id: int, known: tuple[Any, ...]) -> None:
         sql = f"SELECT {', '.join(PROCESS_COLUMNS)} FROM processes WHERE id = ? AND recording_id = ?"
         self.seen += 1
         row = self._connection.execute(sql, [id, self._recording]).fetchone()
         if row is not None and known[_PARENT] is None and row[_PARENT] is not None:
             self._unlinked[id] = row[_PARENT]
             row = _with_parent(row, None)
-        if row is None or row[: len(known)] != known or _digest(row[len(known) :]) != program:
+        if row != known:
             self.wrong.append(id)
 
 
 def _with_parent(row: tuple[Any, ...], parent: int | None) -> tuple[Any, ...]:
     return (*row[:_PARENT], parent, *row[_PARENT + 1 :])
-
-
-def _digest(program: tuple[Any, ...]) -> bytes:
-    """Returns a digest of the values of a program. It differs if a value or its type differs."""
-    values = [bytes(value) if isinstance(value, bytearray) else value for value in program]
-    return hashlib.blake2b(repr(values).encode("utf-8", "surrogatepass"), digest_size=16).digest()
-
-
-_NO_PROGRAM = _digest(program_row(NO_PROGRAM))
 
 
 def _count(connection: sqlite3.Connection, table: str, recording: int) -> int:

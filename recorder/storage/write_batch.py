@@ -15,20 +15,21 @@ _VALUE_BYTES = 40  # of a number in a list: 8 for the pointer, 32 for the number
 
 @dataclass
 class ProcessRows:
-    """Rows of processes in flat lists: new rows and known rows, in the shapes of columns.process_inserts().
+    """Rows of processes in flat lists: new rows and known rows, each without and with FREE_COLUMNS.
 
     freed: known rows in which only FREE_COLUMNS change.
     """
 
-    new: tuple[list[Any], ...] = field(default_factory=lambda: ([], [], [], []))
-    known: tuple[list[Any], ...] = field(default_factory=lambda: ([], [], [], []))
+    new: tuple[list[Any], list[Any]] = field(default_factory=lambda: ([], []))
+    known: tuple[list[Any], list[Any]] = field(default_factory=lambda: ([], []))
     freed: list[tuple[Any, ...]] = field(default_factory=list)
     links: list[Link] = field(default_factory=list)
 
     @property
     def value_count(self) -> int:
         """How many values all rows have together."""
-        return sum(map(len, (*self.new, *self.known))) + len(self.freed) * (len(FREE_COLUMNS) + 1) + 2 * len(self.links)
+        changes = len(self.freed) * (len(FREE_COLUMNS) + 1) + 2 * len(self.links)
+        return sum(map(len, (*self.new, *self.known))) + changes
 
 
 @dataclass(frozen=True)

@@ -27,9 +27,9 @@ class Permissions(NamedTuple):
     queries: tuple[str, ...] = ()
 
 
-WINDOW = Permissions(("recordings", "processes"))
+WINDOW = Permissions(("recordings", "processes", "commands"))
 """For the timeline of a time range."""
-OVERVIEW = Permissions(("recordings", "processes"), ("concurrency",))
+OVERVIEW = Permissions(("recordings", "processes", "commands"), ("concurrency",))
 """For the overview of the whole recording, and for Perfetto."""
 LINK_PERMISSIONS = {
     cell_format.TIMELINE: WINDOW,

@@ -25,7 +25,7 @@ from ..storage import data_dictionary, file_check, older_schemas, schema_check
 Error = sqlite3.Error
 """SQLite's error class, from the module that Datasette uses; that isn't always Python's own sqlite3."""
 
-_NEEDED_TABLES = ("recordings", "processes")  # the pages read only these
+_NEEDED_TABLES = ("recordings", "processes", "commands")  # the pages read only these
 _RECHECK_SECONDS = 1.0
 
 

@@ -17,7 +17,7 @@ DESCRIPTION = (
 )
 
 _HIDDEN = ("fact_blocks", "_sqlite_migrations")
-_LABELS = {"processes": "comm", "recordings": "host"}
+_LABELS = {"processes": "comm", "commands": "args", "recordings": "host"}
 _NEWEST_FIRST = ("recordings", "processes")
 
 

@@ -358,5 +358,6 @@ def test_the_recording_ends_at_once(webpf: Webpf, query: Query) -> None:
     for _ in range(3):
         webpf("record", "-q", "--", "/bin/true")
     waited = query("""SELECT min(r.ended_ns - p.end_ns) AS ns FROM recordings AS r
-        JOIN processes AS p ON p.recording_id = r.id AND p.args = '/bin/true'""")
+        JOIN processes AS p ON p.recording_id = r.id
+        JOIN commands AS c ON c.id = p.command_id AND c.args = '/bin/true'""")
     assert waited[0]["ns"] / 1e9 < DRAIN_SECONDS / 2

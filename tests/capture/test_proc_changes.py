@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 from fates import Query, check, programs_of, reap, row_of, run_child
-from support import NOBODY, Recorder, at, exec_, exit_, fork, seen
+from support import NOBODY, PROCESSES, Recorder, at, exec_, exit_, fork, seen
 
 from webpf.capture.live_machine import LiveMachine
 from webpf.capture.proc_changes import PendingChanges
@@ -83,10 +83,10 @@ def test_the_user_at_the_end() -> None:
 def test_a_snapshot_of_a_known_process_gives_its_present_name_and_keeps_its_program() -> None:
     now = seen(100, 0, comm="renamed", argv=b"a title\0")
     process = pair(fork(100, 3.5, ppid=50), exec_(100, 3.5, 4, b"/bin/ls\0-l\0"), now)
-    assert (process.comm, process.uid, process.argv, process.execs) == ("renamed", 0, b"/bin/ls\0-l\0", 1)
+    assert (process.comm, process.uid, process.command_id, process.execs) == ("renamed", 0, 2, 1)
     assert (process.start_ns, process.ppid, process.exact) == (at(3.5), 50, True)
     process = pair(fork(100, 3.5, ppid=50)._replace(execs=2), now)
-    assert (process.comm, process.argv, process.execs) == ("renamed", b"a title\0", 2)
+    assert (process.comm, process.command_id, process.execs) == ("renamed", 2, 2)
 
 
 def test_an_exec_after_the_scan_outdates_a_change() -> None:
@@ -155,7 +155,7 @@ def test_a_running_process_has_its_present_name_and_user(
         assert webpf("verify").returncode == 0
         assert webpf("rebuild").returncode == 0
         assert query("SELECT * FROM processes ORDER BY id") == before
-        (row,) = query("SELECT state, execs, args FROM processes WHERE pid = ?", pid)
+        (row,) = query(f"SELECT state, execs, args FROM {PROCESSES} WHERE pid = ?", pid)
         assert row["state"] == "running"
         if not forks:
             assert (row["execs"], "prctl" in row["args"]) == (1, True)
@@ -236,7 +236,7 @@ def run_killed(query: Query, start_recorder: Start, name: str, *line: str, runs:
     recorder.end()
     killed = 0
     for pid in pids:
-        (row,) = query("SELECT * FROM processes WHERE pid = ?", pid)
+        (row,) = query(f"SELECT * FROM {PROCESSES} WHERE pid = ?", pid)
         programs = programs_of(query, row)
         (ended,) = query("SELECT comm, status FROM exits WHERE process_id = ?", row["id"])
         assert (ended["comm"], row["signal"]) == (name, signal.SIGSEGV)
@@ -260,7 +260,7 @@ def test_killed_within_its_first_exec(start_recorder: Start, webpf: Webpf, query
     fate = reap(pid, 0)
     recorder.end()
     assert fate.status & 127 == signal.SIGSEGV
-    (row,) = query("SELECT * FROM processes WHERE pid = ?", pid)
+    (row,) = query(f"SELECT * FROM {PROCESSES} WHERE pid = ?", pid)
     assert (row["comm"], row["execs"], row["args"]) == (Path("/proc/self/comm").read_text().strip(), 0, None)
     assert (row["signal"], row["state"]) == (signal.SIGSEGV, "exited")
     assert query("SELECT comm FROM exits WHERE process_id = ?", row["id"]) == [{"comm": "broken"}]

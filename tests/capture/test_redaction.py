@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support import Recorder, exec_, fork, seen, wait_until, webpf_command
+from support import PROCESSES, Recorder, exec_, fork, seen, wait_until, webpf_command, with_commands
 
 from webpf.capture.redaction import RedactedSource, Redaction
 from webpf.errors import UsageError
@@ -187,7 +187,7 @@ def test_a_secret_never_reaches_the_file(
         wait_until(lambda: SECRET in Path(f"/proc/{holder.pid}/cmdline").read_text(), "it doesn't run yet")
         recorder = start_recorder(*options)
         pid = run_with_secret()
-        row = "SELECT * FROM processes WHERE pid = ? AND ppid = ? AND state = 'exited'"
+        row = f"SELECT * FROM {PROCESSES} WHERE pid = ? AND ppid = ? AND state = 'exited'"
         wait_until(lambda: query(row, pid, os.getpid()), "the row didn't come")
         assert (tmp_path / "webpf.db-wal").exists()
         assert SECRET.encode() not in raw_bytes(tmp_path)
@@ -199,8 +199,8 @@ def test_a_secret_never_reaches_the_file(
     assert SECRET.encode() not in content
     assert b"(?<=password" not in content, "the patterns are secrets too"
     [process] = query(row, pid, os.getpid())
-    [program] = query("SELECT * FROM programs WHERE process_id = ?", process["id"])
-    [found] = query("SELECT * FROM snapshot WHERE pid = ?", holder.pid)
+    [program] = query(f"SELECT * FROM {with_commands('programs')} WHERE process_id = ?", process["id"])
+    [found] = query(f"SELECT * FROM {with_commands('snapshot')} WHERE pid = ?", holder.pid)
     [recording] = query("SELECT command, options FROM recordings")
     recorded = json.loads(recording["options"])
     assert process["comm"] == "sh"
@@ -210,9 +210,7 @@ def test_a_secret_never_reaches_the_file(
             assert each["argv"] is None
             assert each["argv_bytes"] > 20
         assert process["args"] is None
-        assert query("SELECT 1 FROM processes WHERE args IS NOT NULL OR argv IS NOT NULL") == []
-        assert query("SELECT 1 FROM programs WHERE argv IS NOT NULL") == []
-        assert query("SELECT 1 FROM snapshot WHERE argv IS NOT NULL") == []
+        assert query("SELECT 1 FROM commands WHERE args IS NOT NULL OR argv IS NOT NULL") == []
         assert "--" not in recording["command"]
     else:
         assert process["args"].replace("'", "") == f"/bin/sh -c : {args}"

@@ -22,6 +22,7 @@ from support import (
     A_MIXED_LOT,
     DEADLINE_SECONDS,
     NOBODY,
+    PROCESSES,
     PROJECT,
     T0,
     at,
@@ -61,7 +62,7 @@ def test_a_whole_stream_gives_the_same_recording(tmp_path: Path) -> None:
     db = tmp_path / "here.db"
     done = replay(as_bytes(HEAD, A_MIXED_LOT, COUNTED), db, "--name", "from there")
     assert done.returncode == 0, done.stderr
-    for table in ("processes", "forks", "programs", "exits", "frees", "snapshot", "vanished"):
+    for table in ("processes", "commands", "forks", "programs", "exits", "frees", "snapshot", "vanished"):
         sql = f"SELECT * FROM {table} ORDER BY id"
         assert rows(db, sql) == rows(tmp_path / "there.db", sql), table
     [recording] = rows(db, "SELECT * FROM recordings")
@@ -163,7 +164,7 @@ def test_the_longest_line_of_a_stream_is_accepted(tmp_path: Path) -> None:
     long = exec_(100, 0, 1)._replace(argv=b"\xff\x1b" * (1 << 20), argv_bytes=3 << 20)
     stream = as_bytes(HEAD, fork(100, 0), long, counts((1, 1, 0, 0)))
     assert replay(stream, tmp_path / "db").returncode == 0
-    [row] = rows(tmp_path / "db", "SELECT argv FROM processes")
+    [row] = rows(tmp_path / "db", f"SELECT argv FROM {PROCESSES}")
     assert row["argv"] == long.argv
 
 

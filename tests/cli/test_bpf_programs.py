@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from private_folder import private_folder
-from support import NOBODY, Recorder, webpf_command
+from support import NOBODY, PROCESSES, Recorder, webpf_command
 
 from webpf.kernel import bcc_loader, bpf_source, btf, program_source
 
@@ -87,7 +87,7 @@ def test_recording_with_it(way: str, program: Path, tmp_path: Path) -> None:
     assert f"the BPF programs are from {program}" in errors
     assert "BCC has compiled" not in errors
     connection = sqlite3.connect(tmp_path / "webpf.db")
-    rows = connection.execute("SELECT exit_code, args FROM processes WHERE pid = ?", [child.pid]).fetchall()
+    rows = connection.execute(f"SELECT exit_code, args FROM {PROCESSES} WHERE pid = ?", [child.pid]).fetchall()
     assert rows == [(7, "/bin/sh -c 'exit 7'")]
     [(version,)] = connection.execute("SELECT compiler FROM recordings").fetchall()
     assert version == f"BCC {bcc_loader.find().version}"

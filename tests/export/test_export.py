@@ -17,7 +17,7 @@ import perfetto_ui
 import pytest
 from sites import Site
 from story import BUILD
-from support import MS, exit_, fork, free, make_recording
+from support import MS, PROCESSES, exit_, fork, free, make_recording
 
 from webpf.cli import export
 from webpf.export import exporter, formats, stacks
@@ -47,7 +47,8 @@ def test_the_weights_of_the_command() -> None:
 def test_rows(db: Path) -> None:
     with closing(sqlite3.connect(db)) as connection:
         connection.row_factory = sqlite3.Row
-        rows = [dict(row) for row in connection.execute("SELECT * FROM processes ORDER BY id")]
+        rows = [dict(row) for row in connection.execute(f"SELECT * FROM {PROCESSES} ORDER BY id")]
+    assert [row.pop("command_id") for row in rows].count(None) < len(rows)
     lines = [json.loads(line) for line in exported(db, "ndjson").splitlines()]
     assert [line | {"argv": None} for line in lines] == [row | {"argv": None} for row in rows]
     table = list(csv.DictReader(io.StringIO(exported(db, "csv").decode())))

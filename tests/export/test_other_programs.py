@@ -22,7 +22,7 @@ from typing import Any
 
 import pytest
 from story import BUILD
-from support import DEADLINE_SECONDS, T0, fork, make_recording, recording_values, wait_until
+from support import DEADLINE_SECONDS, PROCESSES, T0, fork, make_recording, recording_values, wait_until
 
 from webpf.export import exporter, stacks
 from webpf.storage.recording_file import RecordingFile
@@ -84,8 +84,8 @@ def test_arrow_reads_every_value(db: Path, webpf: Webpf, tmp_path: Path) -> None
 
     assert webpf("export", "--to", "parquet", "-o", "tree").returncode == 0
     table = dataset.dataset(tmp_path / "tree", partitioning="hive").to_table()
-    expected = rows(db, "SELECT * FROM processes ORDER BY id")
-    left_out = {"recording_id"}
+    expected = rows(db, f"SELECT * FROM {PROCESSES} ORDER BY id")
+    left_out = {"recording_id", "command_id"}
     read = [{name: row[name] for name in expected[0] if name not in left_out} for row in table.to_pylist()]
     assert read == [{name: row[name] for name in row if name not in left_out} for row in expected]
     (file,) = (tmp_path / "tree").rglob(FILE)
@@ -212,7 +212,7 @@ METRICS = {
 
 def test_a_receiver_gets_the_spans_of_all_processes(db: Path) -> None:
     received = sent(db)
-    own = rows(db, "SELECT * FROM processes WHERE kernel IS NOT 1")
+    own = rows(db, f"SELECT * FROM {PROCESSES} WHERE kernel IS NOT 1")
     (recording,) = rows(db, "SELECT * FROM recordings")
     assert len(received.spans) == len(own)
     by_row = {attributes(span)["webpf.id"]: span for span in received.spans}

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 from fates import Query
-from support import MS, webpf_command
+from support import MS, PROCESSES, webpf_command
 
 from webpf.host import clock, liveness, procfs
 
@@ -115,7 +115,7 @@ def test_a_recorder_in_a_time_namespace(seconds: int, tmp_path: Path, query: Que
     ended = subprocess.run([*shifted(possible(seconds)), *line], check=False, capture_output=True, text=True)
     after = time.time_ns()
     assert (ended.returncode, "complete, no event was lost" in ended.stderr) == (5, True), ended.stderr
-    (shell,) = query("SELECT * FROM processes WHERE args = $args", "sh -c 'sleep 0.2; exit 5'")
+    (shell,) = query(f"SELECT * FROM {PROCESSES} WHERE args = $args", "sh -c 'sleep 0.2; exit 5'")
     (sleep,) = query("SELECT * FROM processes WHERE parent_id = ?", shell["id"])
     assert (shell["exit_code"], sleep["exit_code"], sleep["comm"]) == (5, 0, "sleep")
     assert before - MS < shell["start_ns"] < sleep["start_ns"] < sleep["end_ns"] < shell["end_ns"] < after + MS

@@ -13,7 +13,7 @@ import pytest
 from fates import Query
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from support import Recorder
+from support import PROCESSES, Recorder
 
 from webpf.host import process_titles, procfs
 from webpf.model.argv import split
@@ -144,7 +144,7 @@ def test_in_a_recording(
     with process(ARGUMENTS, ALL, b"proxy: worker 3", 0) as titled, process(ARGUMENTS, 0, b"", 0) as plain:
         recorder = start_recorder()
         recorder.end()
-        shown = {row["pid"]: row["args"] for row in query("SELECT pid, args FROM processes WHERE pid > 0")}
+        shown = {row["pid"]: row["args"] for row in query(f"SELECT pid, args FROM {PROCESSES} WHERE pid > 0")}
         assert shlex.split(shown[titled]) == [shown_by_ps(titled)] == ["proxy: worker 3"]
         assert shlex.split(shown[plain])[3:] == [argument.decode() for argument in ARGUMENTS]
     assert "proxy: worker 3" in webpf("query", "running", "--format", "csv").stdout

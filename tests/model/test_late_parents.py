@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 from fates import Query
-from support import Machine, Recorder, at, exec_, exit_, fork, free, recording_values, seen
+from support import PROCESSES, Machine, Recorder, at, exec_, exit_, fork, free, recording_values, seen
 
 from webpf.analysis import process_tree
 from webpf.analysis.tree_view import Tree
@@ -256,7 +256,7 @@ def test_a_master_that_names_itself(
         master.communicate()
     recorder.end()
     assert pid == master.pid
-    (row,) = query("SELECT * FROM processes WHERE pid = ?", pid)
+    (row,) = query(f"SELECT * FROM {PROCESSES} WHERE pid = ?", pid)
     below = query("SELECT pid, exit_code, execs FROM processes WHERE parent_id = ? ORDER BY id", row["id"])
     assert below == [{"pid": child, "exit_code": 10 + n, "execs": 0} for n, child in enumerate(children)]
     if ends == "before":
@@ -281,6 +281,6 @@ def test_programs_from_before_the_process_matched_are_not_recorded(
     child = subprocess.Popen(["/bin/sh", "-c", "exec /usr/bin/env date"], stdout=subprocess.DEVNULL)
     child.wait()
     recorder.end()
-    (row,) = query("SELECT * FROM processes WHERE pid = ?", child.pid)
+    (row,) = query(f"SELECT * FROM {PROCESSES} WHERE pid = ?", child.pid)
     assert (row["execs"], row["comm"], row["args"]) == (1, "date", "date")
     assert query("SELECT execs, begun, comm FROM forks") == [{"execs": 0, "begun": 2, "comm": "env"}]

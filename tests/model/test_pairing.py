@@ -17,8 +17,8 @@ from webpf.model.pairing import Pairing
 from webpf.model.process import COSTS, EXITED, LOST, NO_COSTS, RUNNING, Process
 
 FIELDS = (
-    "id", "pid", "start_ns", "state", "ppid", "parent_id", "end_ns", "end_ppid", "status", "comm", "filename", "argv",
-    "argv_bytes", "execs", "uid", "cgroup_id", "max_rss_kib", "kernel", "freed_ns",
+    "id", "pid", "start_ns", "state", "ppid", "parent_id", "end_ns", "end_ppid", "status", "comm", "command_id",
+    "execs", "uid", "cgroup_id", "max_rss_kib", "kernel", "freed_ns",
 )  # fmt: skip
 Row: TypeAlias = dict[str, Any]
 
@@ -53,8 +53,8 @@ def test_a_whole_life() -> None:
     )
     assert row(process) == {
         "id": 1, "pid": 100, "start_ns": at(0), "state": EXITED, "ppid": 50, "parent_id": None, "end_ns": at(5),
-        "end_ppid": 50, "status": 256, "comm": "ls", "filename": "/bin/ls", "argv": b"/bin/ls\0-l\0",
-        "argv_bytes": 11, "execs": 1, "uid": 1000, "cgroup_id": 1, "max_rss_kib": 2000, "kernel": 0,
+        "end_ppid": 50, "status": 256, "comm": "ls", "command_id": 2,
+        "execs": 1, "uid": 1000, "cgroup_id": 1, "max_rss_kib": 2000, "kernel": 0,
         "freed_ns": at(6), "cpu_ns": 2_000_000, "user_ns": 1_500_000, "system_ns": 500_000, "minor_faults": 2,
         "major_faults": 3, "voluntary_switches": 5, "involuntary_switches": 7, "read_bytes": 512, "write_bytes": 4096,
         "run_delay_ns": 11,
@@ -77,7 +77,7 @@ def test_what_a_process_cost_in_the_end_is_never_replaced() -> None:
 
 def test_a_process_that_never_execs_keeps_its_parents_name() -> None:
     [process] = pair(fork(100, 0, comm="bash"), exit_(100, 0, 5, comm="bash"))
-    assert (process.comm, process.execs, process.filename, process.argv) == ("bash", 0, None, None)
+    assert (process.comm, process.execs, process.command_id) == ("bash", 0, None)
 
 
 def test_a_name_that_changed_later_is_the_one_at_the_end() -> None:
@@ -92,7 +92,7 @@ def test_the_last_program_of_a_chain_counts() -> None:
         exec_(100, 0, 2, argv=b"/usr/bin/env\0", comm="env"),
         exec_(100, 0, 3, argv=b"/usr/bin/python3\0", comm="python3"),
     )
-    assert (process.execs, process.comm, process.filename) == (3, "python3", "/usr/bin/python3")
+    assert (process.execs, process.comm, process.command_id) == (3, "python3", 4)
     assert process.state == RUNNING
 
 
@@ -121,7 +121,7 @@ def test_an_exit_without_a_fork_still_has_the_true_lifetime() -> None:
     [process] = pair(exit_(100, -5000, 5, comm="daemon", ppid=3))
     assert (process.state, process.start_ns, process.end_ns) == (EXITED, at(-5000), at(5))
     assert (process.ppid, process.end_ppid, process.comm) == (3, 3, "daemon")
-    assert (process.execs, process.filename, process.uid, process.kernel) == (None, None, None, None)
+    assert (process.execs, process.command_id, process.uid, process.kernel) == (None, None, None, None)
 
 
 def test_a_fork_without_an_exit_is_lost_when_its_pid_is_reused() -> None:
@@ -182,7 +182,7 @@ def test_an_earlier_process_with_the_parents_pid_is_not_the_parent() -> None:
 def test_a_process_from_before_the_recording() -> None:
     [process] = pair(seen(100, -50, ppid=3, comm="nginx", argv=b"nginx\0"))
     assert (process.state, process.start_ns, process.ppid) == (RUNNING, at(-50), 3)
-    assert (process.comm, process.filename, process.argv, process.execs) == ("nginx", "nginx", b"nginx\0", 1)
+    assert (process.comm, process.command_id, process.knows_program, process.execs) == ("nginx", 1, True, 1)
 
 
 @pytest.mark.parametrize("after_tick", [0, 0.000001, 3.7, 9.999999])
@@ -223,11 +223,11 @@ def test_a_fork_that_comes_after_the_process_was_seen_in_proc() -> None:
         exec_(100, 12.5, 13, b"/bin/sh\0", "sh"),
         exec_(100, 12.5, 14, b"make\0", "make"),
     ]
-    for known, (execs, comm, filename, uid) in enumerate(
-        [(1, "make", "make", 0), (0, "sh", None, 33), (1, "sh", "/bin/sh", 1000), (2, "make", "make", 1000)], 1
+    for known, (execs, comm, command_id, uid) in enumerate(
+        [(1, "make", 1, 0), (0, "sh", None, 33), (1, "sh", 3, 1000), (2, "make", 4, 1000)], 1
     ):
         [process] = pair(*events[:known])
-        assert (process.execs, process.comm, process.filename, process.uid) == (execs, comm, filename, uid)
+        assert (process.execs, process.comm, process.command_id, process.uid) == (execs, comm, command_id, uid)
     assert (process.id, process.start_ns) == (1, at(12.5))
 
 
@@ -470,7 +470,12 @@ def model_row(key: Key, group: list[tuple[int, Event]], ids: dict[Key, int], is_
     is_exact = is_mentioned or any(not isinstance(event, Seen) for event in events)
     own_execs = len(execs) + sum(event.execs for event in found) + sum(event.execs or 0 for event in forks)
     is_gone = bool(frees) or any(pid == key[0] and start > key[1] for pid, start in ids)
-    known = [*found, *execs]
+    commands = [
+        None if isinstance(event, Seen) and event.argv is None else number
+        for kind in (Seen, Exec)
+        for number, event in group
+        if isinstance(event, kind)
+    ]
     return {
         "id": number,
         "pid": key[0],
@@ -482,9 +487,7 @@ def model_row(key: Key, group: list[tuple[int, Event]], ids: dict[Key, int], is_
         "end_ppid": last(exits, "ppid"),
         "status": last([*frees, *exits], "status"),
         "comm": last([*forks, *found, *execs, *(exits if has_run_all(forks, exits, own_execs) else [])], "comm"),
-        "filename": last(known, "filename"),
-        "argv": last(known, "argv"),
-        "argv_bytes": last(known, "argv_bytes"),
+        "command_id": commands[-1] if commands else None,
         "execs": own_execs if forks or found or execs else None,
         "uid": last([*forks, *found, *execs, *exits], "uid"),
         "cgroup_id": last([*forks, *found, *execs], "cgroup_id"),

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from story import BUILD
-from support import PROJECT, make_recording, webpf_command
+from support import PROCESSES, PROJECT, make_recording, webpf_command
 
 import webpf
 
@@ -46,7 +46,9 @@ def test_queries_equal_those_of_the_command_line(db: Path, name: str) -> None:
 def test_processes_are_the_rows_of_the_table(db: Path) -> None:
     with closing(sqlite3.connect(db)) as connection:
         connection.row_factory = sqlite3.Row
-        rows = [dict(row) for row in connection.execute("SELECT * FROM processes WHERE recording_id = 1 ORDER BY id")]
+        sql = f"SELECT * FROM {PROCESSES} WHERE recording_id = 1 ORDER BY id"
+        rows = [dict(row) for row in connection.execute(sql)]
+    assert [row.pop("command_id") for row in rows].count(None) < len(rows)
     assert list(webpf.open(db).recording(1).processes()) == rows
 
 

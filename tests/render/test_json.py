@@ -143,7 +143,7 @@ def test_a_report_has_sqlites_numbers(db: Path, webpf: Webpf) -> None:
         (values,) = rows(db, f"SELECT {', '.join(columns)} FROM processes WHERE id = :id", id=process["id"])
         assert tuple(process[name] for name in columns) == values
     in_order = f"(SELECT p.* FROM {STARTED} AND execs > 0 ORDER BY p.id)"
-    same = f"SELECT group_concat(id), sum(lifetime_ns) FROM {in_order} GROUP BY argv HAVING count(*) > 1"
+    same = f"SELECT group_concat(id), sum(lifetime_ns) FROM {in_order} GROUP BY command_id HAVING count(*) > 1"
     repeated = rows(db, same)
     found = [(",".join(map(str, each["process_ids"])), each["total_ns"]) for each in report["repeated"]]
     assert found == repeated and len(found) == 1

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from ring_records import FORK, event_bytes, exec_event_bytes, record
-from support import MS, T0, Machine, at, exec_, exit_, fork, free, recording_values, seen, wait_until
+from support import MS, PROCESSES, T0, Machine, at, exec_, exit_, fork, free, recording_values, seen, wait_until
 
 from webpf.capture import stream
 from webpf.capture.line_printer import LinePrinter
@@ -22,10 +22,9 @@ from webpf.kernel.decoder import Decoder
 from webpf.model import argv
 from webpf.model.bounded_cache import MIB
 from webpf.model.event_source import MemorySource
-from webpf.model.events import Event, Exec, Exit
+from webpf.model.events import Event, Exec, Exit, Seen
 from webpf.model.pairing import Pairing
-from webpf.model.process import Process
-from webpf.storage import reader
+from webpf.storage import command_ids, reader
 from webpf.storage.recording_file import RecordingFile
 from webpf.storage.verify import verify
 
@@ -86,7 +85,7 @@ def test_arguments_of_a_live_process_are_not_kept(tmp_path: Path) -> None:
     count = 2_000
     file = RecordingFile(tmp_path / "webpf.db")
     live = Session(MemorySource([]), file.begin(recording_values()), Machine())
-    with at_most(6):
+    with at_most(6 + 8):
         for pid in range(1000, 1000 + count):
             live.add_events([fork(pid, pid), exec_(pid, pid, pid, b"%d" % pid + b"x" * LONG)])
         for pid in range(1000, 1000 + count):
@@ -94,7 +93,7 @@ def test_arguments_of_a_live_process_are_not_kept(tmp_path: Path) -> None:
     pages = file.db.execute("PRAGMA page_count").fetchone()
     live.add_events([free(pid, pid, pid + count + 1) for pid in range(1000, 1000 + count)])
     assert file.db.execute("PRAGMA page_count").fetchone()[0] < pages[0] + 200
-    sql = "SELECT pid, argv, length(args), filename, state, cpu_ns FROM processes ORDER BY pid"
+    sql = f"SELECT pid, argv, length(args), filename, state, cpu_ns FROM {PROCESSES} ORDER BY pid"
     assert list(file.db.execute(sql)) == [
         (pid, b"%d" % pid + b"x" * LONG, LONG + 4, f"{pid}" + "x" * LONG, "exited", MS)
         for pid in range(1000, 1000 + count)
@@ -107,38 +106,40 @@ def test_arguments_of_a_live_process_are_not_kept(tmp_path: Path) -> None:
 
 
 def test_only_changes_of_a_process_are_written(tmp_path: Path) -> None:
-    """The program once; then other changes without it; and later a program that turns out to be unknown.
-
-    New rows, and then known rows: without and with a program; and the same with costs. The last are those freed.
-    """
+    """New rows, changes of known rows, each without and with costs; and those of which only the costs are new."""
     file = RecordingFile(tmp_path / "webpf.db")
     writer = file.begin(recording_values())
     pairing = Pairing()
 
     def change(*events: Event) -> list[int]:
-        pairing.feed(events, writer.reserve_ids(len(events)))
-        rows = writer._sort_rows(pairing.take_changed(), ())
+        first_id = writer.reserve_ids(len(events))
+        pairing.feed(events, first_id)
+        ids = {first_id + at: 77 for at, event in enumerate(events) if isinstance(event, Exec | Seen)}
+        rows = writer._sort_rows(pairing.take_changed(), (), ids)
         return [*(bool(values) for values in (*rows.new, *rows.known)), len(rows.freed)]
 
-    assert change(seen(5, 0)) == [0, 1, 0, 0, 0, 0, 0, 0, 0]
-    assert change(fork(5, 0)) == [0, 0, 0, 0, 0, 1, 0, 0, 0], "it was still being forked when /proc was read"
-    assert change(exec_(5, 0, 1)) == [0, 0, 0, 0, 0, 1, 0, 0, 0]
-    assert change(exit_(5, 0, 2)) == [0, 0, 0, 0, 1, 0, 0, 0, 0]
-    assert change(free(5, 0, 3)) == [0, 0, 0, 0, 0, 0, 0, 0, 1]
+    assert change(seen(5, 0)) == [1, 0, 0, 0, 0]
+    assert change(fork(5, 0)) == [0, 0, 1, 0, 0], "it was still being forked when /proc was read"
+    assert change(exec_(5, 0, 1)) == [0, 0, 1, 0, 0]
+    assert change(exit_(5, 0, 2)) == [0, 0, 1, 0, 0]
+    assert change(free(5, 0, 3)) == [0, 0, 0, 0, 1]
     assert writer._changeable == {}
-    assert change(fork(6, 9), exit_(6, 9, 10), free(6, 9, 11)) == [0, 0, 1, 0, 0, 0, 0, 0, 0]
-    assert change(seen(7, 0, argv=None, kernel=1)) == [1, 0, 0, 0, 0, 0, 0, 0, 0], "a thread of the kernel has none"
-    assert change(fork(8, 9), exec_(8, 9, 10), free(8, 9, 11)) == [0, 0, 0, 1, 0, 0, 0, 0, 0]
+    assert change(fork(6, 9), exit_(6, 9, 10), free(6, 9, 11)) == [0, 1, 0, 0, 0]
+    assert change(seen(7, 0, argv=None, kernel=1)) == [1, 0, 0, 0, 0], "a thread of the kernel"
+    assert change(fork(8, 9), exec_(8, 9, 10), free(8, 9, 11)) == [0, 1, 0, 0, 0]
     file.close()
 
 
-def test_a_program_is_taken_once() -> None:
-    process = Process(1, 100, T0)
-    assert process.take_program() is None
-    process.set_program("/bin/a", b"a\0", 2)
-    assert process.take_program() == ("/bin/a", b"a\0", 2)
-    assert process.take_program() is None
-    assert (process.filename, process.argv, process.argv_bytes) == (None, None, None)
+def test_known_command_lines_have_a_limit_in_bytes() -> None:
+    """A hundred thousand command lines, or some of two megabytes, take no more than the limit."""
+    known = command_ids.CommandIds()
+    with at_most(10):
+        for number in range(100_000):
+            known.ids_of([number + 1], [(f"/bin/{number}", b"x" * 50 + b"%d" % number, 60)])
+            known.take_new()
+        for number in range(30):
+            known.ids_of([number + 1], [("/bin/large", b"%d" % number + bytes(2 * MIB), 60)])
+            known.take_new()
 
 
 # Cgroups and directories

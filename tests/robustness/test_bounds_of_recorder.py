@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import Recorder, wait_until
+from support import Recorder, wait_until, with_commands
 
 from webpf.host import clock
 from webpf.kernel.probe import Probe
@@ -72,14 +72,14 @@ def test_paths_that_are_not_utf_8(start_recorder: Start, query: Query, tmp_path:
         pid, path = start_with_name(program, number)
         os.waitpid(pid, 0)
         paths[pid] = path
-    sql = "SELECT count(*) AS n FROM programs WHERE typeof(filename) = 'blob'"
+    sql = f"SELECT count(*) AS n FROM {with_commands('programs')} WHERE typeof(filename) = 'blob'"
     wait_until(lambda: query(sql)[0]["n"] >= 3_900, "the programs aren't in the file")
     grown = resident_mib(recorder) - before
     code, errors = recorder.end()
     assert (code, "LOST" in errors) == (0, False)
     assert grown < 40, f"{grown:.0f} MiB"
     for table in ("processes", "programs"):
-        rows = query(f"SELECT pid, filename FROM {table} WHERE typeof(filename) = 'blob'")
+        rows = query(f"SELECT pid, filename FROM {with_commands(table)} WHERE typeof(filename) = 'blob'")
         stored = {row["pid"]: row["filename"] for row in rows if row["pid"] in paths}
         assert stored == paths, table  # programs of other tests may have such paths too
 

@@ -18,7 +18,7 @@ from typing import NamedTuple, NoReturn
 
 import pytest
 from damage import DAMAGES, good
-from support import SLOWNESS
+from support import PROCESSES, SLOWNESS
 
 from webpf import __main__
 from webpf.analysis import saved_queries
@@ -250,7 +250,7 @@ def test_readable_rows_are_listed(tmp_path: Path) -> None:
     ]
     with closing(sqlite3.connect(db)) as connection:
         connection.text_factory = bytes
-        written = connection.execute("SELECT args FROM processes WHERE recording_id = 2 ORDER BY id").fetchall()
+        written = connection.execute(f"SELECT args FROM {PROCESSES} WHERE recording_id = 2 ORDER BY id").fetchall()
     ended = run(["export", "DB", "--to", "ndjson"], db)
     read = [json.loads(line)["args"] for line in ended.stdout.splitlines()]
     assert read == [args and args.decode(errors="backslashreplace") for (args,) in written]

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import Recorder, fork, make_recording, recording_values, webpf_command
+from support import PROCESSES, Recorder, fork, make_recording, recording_values, webpf_command
 
 from webpf.analysis import saved_queries
 from webpf.storage.recording_file import RecordingFile
@@ -112,7 +112,7 @@ def test_every_command_and_format(command: list[str], format: str, folder: Path,
 def test_names_are_stored_unchanged(folder: Path, pids: dict[str, int], query: Query) -> None:
     """SQL in a name has not dropped a table."""
     db = folder / "webpf.db"
-    rows = query("SELECT * FROM processes WHERE pid = ? AND ppid = ?", pids["called"], os.getpid(), db=db)
+    rows = query(f"SELECT * FROM {PROCESSES} WHERE pid = ? AND ppid = ?", pids["called"], os.getpid(), db=db)
     assert [row["argv"] for row in rows] == [b"\0".join([HARM, b"-x", HARM, b"@SUM(A1)", b""])]
     assert rows[0]["filename"] == os.fsencode(folder) + b"/" + FILE
     assert not ACTED_ON.search(rows[0]["args"])
@@ -162,7 +162,7 @@ def test_datasette_escapes_html_in_names(folder: Path, pids: dict[str, int]) -> 
             f"/webpf/programs?pid={pids['called']}",
             "/webpf/recordings",
             "/webpf/recordings/1",
-            f"/webpf?sql=select+comm,args,filename+from+processes+where+pid={pids['called']}",
+            f"/webpf?sql=select+comm,args,filename+from+processes+join+commands+on+commands.id=command_id+where+pid={pids['called']}",
         ]
         answers = [await shown.client.get(path, follow_redirects=True) for path in paths]
         assert [answer.status_code for answer in answers] == [200] * len(paths)

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from fates import Query, run_program
-from support import PROJECT, Recorder, wait_until
+from support import PROCESSES, PROJECT, Recorder, wait_until
 
 from webpf.analysis import saved_queries
 from webpf.host import cpus
@@ -131,8 +131,8 @@ def test_a_storm_of_execs_on_all_cores_loses_nothing(start_recorder: Start, quer
     assert (code, "complete, no event was lost" in errors) == (0, True), errors
     for each in storms:
         [counted] = query(
-            "SELECT count(*) AS n, count(DISTINCT pid) AS pids, min(execs) AS execs, min(state) AS state FROM processes"
-            " WHERE ppid = ? AND filename = '/bin/true' AND status = 0",
+            "SELECT count(*) AS n, count(DISTINCT pid) AS pids, min(execs) AS execs, min(state) AS state"
+            f" FROM {PROCESSES} WHERE ppid = ? AND filename = '/bin/true' AND status = 0",
             each.pid,
         )
         assert counted == {"n": 500, "pids": 500, "execs": 1, "state": "exited"}

@@ -12,7 +12,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import DEADLINE_SECONDS, NOBODY, PROJECT, Recorder, can_others_run_webpf, wait_until, webpf_command
+from support import (
+    DEADLINE_SECONDS,
+    NOBODY,
+    PROCESSES,
+    PROJECT,
+    Recorder,
+    can_others_run_webpf,
+    wait_until,
+    webpf_command,
+)
 
 from webpf.host import cgroups
 
@@ -96,7 +105,7 @@ def record(
     assert re.search(rf"^Uid:\t{NOBODY}\t{NOBODY}\t", status, re.MULTILINE)
     effective = re.search(r"^CapEff:\t(\w+)$", status, re.MULTILINE)
     assert effective is not None and int(effective[1], 16).bit_count() == len(capabilities)
-    sql = "SELECT p.*, c.path FROM processes AS p LEFT JOIN cgroup_paths AS c USING (recording_id, cgroup_id)"
+    sql = f"SELECT p.*, c.path FROM {PROCESSES} AS p LEFT JOIN cgroup_paths AS c USING (recording_id, cgroup_id)"
     return query(sql, db=db), pid
 
 

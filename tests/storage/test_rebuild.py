@@ -20,6 +20,7 @@ from webpf.host import liveness, procfs
 from webpf.model.events import Event
 from webpf.storage import rebuild
 from webpf.storage.columns import TABLES, make_event_rows
+from webpf.storage.command_ids import CommandIds
 from webpf.storage.recording_file import RecordingFile
 
 Rows: TypeAlias = dict[str, list[tuple[Any, ...]]]
@@ -37,13 +38,14 @@ def opened(db: Path) -> Iterator[sqlite3.Connection]:
 
 
 def rows(db: Path) -> Rows:
-    """Returns all columns of the processes, and the process of each event."""
+    """Returns all columns of the processes and of their command lines, and the process of each event."""
     with opened(db) as connection:
         owners = {
             table: connection.execute(f"SELECT id, process_id FROM {table} ORDER BY id").fetchall()
             for table in TABLES.values()
         }
-        return owners | {"processes": connection.execute("SELECT * FROM processes ORDER BY id").fetchall()}
+        whole = ("processes", "commands")
+        return owners | {name: connection.execute(f"SELECT * FROM {name} ORDER BY id").fetchall() for name in whole}
 
 
 @pytest.fixture
@@ -76,7 +78,10 @@ def test_a_start_that_is_known_from_a_child_is_the_same(tmp_path: Path) -> None:
         "DELETE FROM processes",
         "DELETE FROM processes WHERE id % 2",
         "UPDATE processes SET pid = pid + 1, start_ns = 0, comm = 'x', state = 'lost', status = NULL",
-        "UPDATE processes SET args = NULL, argv = NULL, parent_id = NULL, end_ns = NULL, cpu_ns = 5",
+        "UPDATE processes SET command_id = NULL, parent_id = NULL, end_ns = NULL, cpu_ns = 5",
+        "UPDATE processes SET command_id = 1",
+        "UPDATE commands SET args = 'other'",
+        "UPDATE commands SET args = NULL",
         "UPDATE exits SET process_id = 1",
         "UPDATE forks SET process_id = 12345",
         "UPDATE frees SET process_id = NULL",
@@ -153,7 +158,7 @@ def test_a_recording_in_progress_is_refused(db: Path) -> None:
     recorder = RecordingFile(db)
     writer = recorder.begin(in_progress())
     first_id = writer.reserve_ids(1)
-    writer.write(make_event_rows([fork(100, 0)], first_id, [first_id]), [], 0)
+    writer.write(make_event_rows([fork(100, 0)], first_id, [first_id], CommandIds()), [], 0)
     before = rows(db)
     with pytest.raises(StorageError, match="recording 2 goes on: end it first"):
         rebuild.rebuild(db, 2)

@@ -14,7 +14,20 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support import MS, Machine, at, exec_, exit_, fork, free, make_recording, recording_values, seen, vanished
+from support import (
+    MS,
+    Machine,
+    at,
+    exec_,
+    exit_,
+    fork,
+    free,
+    make_recording,
+    recording_values,
+    seen,
+    vanished,
+    with_commands,
+)
 
 from webpf.capture.recording_session import Session
 from webpf.errors import CannotCreate, DataError, StorageError
@@ -24,6 +37,7 @@ from webpf.model.events import Event
 from webpf.model.pairing import Pairing
 from webpf.model.process import EXITED, RUNNING, Process
 from webpf.storage.columns import make_event_rows
+from webpf.storage.command_ids import CommandIds
 from webpf.storage.file_check import APPLICATION_ID, SCHEMA_VERSION
 from webpf.storage.recording_file import RecordingFile
 from webpf.storage.recording_totals import Totals
@@ -61,7 +75,7 @@ def write(writer: RecordingWriter, events: list[Event]) -> list[int]:
     first_id = writer.reserve_ids(len(events))
     pairing = Pairing()
     owners = pairing.feed(events, first_id)
-    writer.write(make_event_rows(events, first_id, owners), pairing.take_changed(), until_ns=at(7))
+    writer.write(make_event_rows(events, first_id, owners, CommandIds()), pairing.take_changed(), until_ns=at(7))
     return list(range(first_id, first_id + len(events)))
 
 
@@ -87,11 +101,21 @@ def test_events_are_written_unchanged(path: Path, query: Query) -> None:
         {
             "id": 3, "recording_id": 1, "process_id": 2, "time_ns": at(2), "pid": 100, "start_ns": at(1),
             "comm": "echo", "uid": 1000, "euid": 1000, "cgroup_id": 1, "carried_rss_kib": 500,
-            "filename": "/bin/echo", "argv": b"/bin/echo\0a b\0", "argv_bytes": 50,
-            "cwd_device": 8, "cwd_inode": 42, "interpreter": None, "exe_device": None, "exe_inode": None,
-            "sid": None, "loginuid": None,
+            "command_id": 3, "cwd_device": 8, "cwd_inode": 42, "interpreter": None, "exe_device": None,
+            "exe_inode": None, "sid": None, "loginuid": None,
         }
     ]  # fmt: skip
+    assert query("SELECT * FROM commands") == [
+        {
+            "id": 1, "recording_id": 1, "filename": "/sbin/init", "args": "/sbin/init", "argv": b"/sbin/init\0",
+            "argv_bytes": 11,
+        },
+        {
+            "id": 3, "recording_id": 1, "filename": "/bin/echo", "args": "/bin/echo 'a b' …[36 bytes cut]",
+            "argv": b"/bin/echo\0a b\0", "argv_bytes": 50,
+        },
+    ]  # fmt: skip
+    assert query("SELECT id, execs, command_id FROM snapshot") == [{"id": 1, "execs": 1, "command_id": 1}]
     assert query("SELECT * FROM exits") == [
         {
             "id": 5, "recording_id": 1, "process_id": 2, "time_ns": at(4), "pid": 100, "start_ns": at(1), "ppid": 1,
@@ -129,8 +153,7 @@ def test_a_row_of_a_process(path: Path, query: Query) -> None:
     assert query("SELECT * FROM processes WHERE pid = 100") == [
         {
             "id": 2, "recording_id": 1, "pid": 100, "ppid": 1, "parent_id": 1, "start_ns": at(1), "end_ns": at(4),
-            "exact": 1, "lifetime_ns": 3 * MS, "state": "exited", "comm": "echo", "filename": "/bin/echo",
-            "args": "/bin/echo 'a b' …[36 bytes cut]", "argv": b"/bin/echo\0a b\0", "argv_bytes": 50, "execs": 1,
+            "exact": 1, "lifetime_ns": 3 * MS, "state": "exited", "comm": "echo", "command_id": 3, "execs": 1,
             "status": 256, "exit_code": 1, "signal": None, "core_dumped": 0, "outcome": "failed", "uid": 1000,
             "cgroup_id": 1, **COSTS, "freed_ns": at(5), "max_rss_kib": 2000, "end_ppid": 1, "kernel": 0,
             "carried_rss_kib": 500, "ns_pid": None, "sid": None, "loginuid": None,
@@ -156,10 +179,9 @@ def test_a_free_event_of_an_unknown_process(path: Path, query: Query) -> None:
 def test_arguments_that_could_not_be_read_are_null(path: Path, query: Query) -> None:
     make_recording(path, [exec_(100, 1, 2)._replace(argv=None, argv_bytes=70)])
     for table in ("programs", "processes"):
-        assert query(f"SELECT filename, argv, argv_bytes FROM {table}") == [
-            {"filename": "/bin/true", "argv": None, "argv_bytes": 70}
+        assert query(f"SELECT filename, args, argv, argv_bytes FROM {with_commands(table)}") == [
+            {"filename": "/bin/true", "args": None, "argv": None, "argv_bytes": 70}
         ]
-    assert query("SELECT args FROM processes") == [{"args": None}]
 
 
 @pytest.mark.parametrize("batch", [1, 31, 32, 33, 64, 200])
@@ -321,8 +343,9 @@ def test_totals(path: Path) -> None:
         "INSERT INTO processes (id, recording_id, pid, start_ns, state) VALUES (1, 1, 5, 0.5, 'running')",
         "INSERT INTO processes (id, recording_id, pid, start_ns, state) VALUES (1, 1, NULL, 0, 'running')",
         "INSERT INTO processes (id, recording_id, pid, start_ns) VALUES (1, 1, 5, 0)",
-        "INSERT INTO processes (id, recording_id, pid, start_ns, state, argv) VALUES (1, 1, 5, 0, 'lost', 'text')",
-        "INSERT INTO processes (id, recording_id, pid, start_ns, state, args) VALUES (1, 1, 5, 0, 'lost', x'00')",
+        "INSERT INTO processes (id, recording_id, pid, start_ns, state, command_id) VALUES (1, 1, 5, 0, 'lost', 'x')",
+        "INSERT INTO commands (id, recording_id, argv) VALUES (1, 1, 'text')",
+        "INSERT INTO commands (id, recording_id, args) VALUES (1, 1, x'00')",
         "INSERT INTO processes (id, recording_id, pid, start_ns, state, lifetime_ns) VALUES (1, 1, 5, 0, 'lost', 1)",
         "INSERT INTO missing VALUES (1, 1, NULL, 0, 5, 0)",
         "INSERT INTO frees VALUES (1, 1, NULL, 'late', 5, 0, 0, 0)",
@@ -346,7 +369,7 @@ def test_a_failed_write_changes_nothing(path: Path, query: Query) -> None:
     first_id = writer.reserve_ids(2)
     bad: list[Event] = [fork(101, 1), exit_(101, 1, 2)._replace(status="ended")]  # type: ignore[arg-type]
     with pytest.raises(StorageError, match=r"webpf\.db: .*; what was committed before is kept"):
-        writer.write(make_event_rows(bad, first_id, [first_id, first_id]), [process(first_id)], at(9))
+        writer.write(make_event_rows(bad, first_id, [first_id, first_id], CommandIds()), [process(first_id)], at(9))
     assert query("SELECT pid FROM forks") == [{"pid": 100}]
     assert query("SELECT pid FROM processes") == [{"pid": 100}]
     assert query("SELECT updated_ns FROM recordings") == [{"updated_ns": at(7)}]

@@ -13,7 +13,7 @@ from typing import Any
 
 import old_files
 import pytest
-from support import fork, make_recording, webpf_command
+from support import PROCESSES, fork, make_recording, webpf_command, with_commands
 
 from webpf.errors import DataError, UsageError
 from webpf.host import liveness, procfs
@@ -60,13 +60,16 @@ def execute(path: Path, *statements: str) -> None:
             connection.execute(statement)
 
 
-def content(path: Path, columns: dict[str, list[str]]) -> dict[str, list[tuple[Any, ...]]]:
+def content(path: Path, columns: dict[str, list[str]], is_current: bool = False) -> dict[str, list[tuple[Any, ...]]]:
     """Returns all rows of these columns, with the storage class of each value."""
 
     def values(names: list[str]) -> str:
         return ", ".join(f"{name}, typeof({name})" for name in names)
 
-    return {table: rows(path, f"SELECT {values(names)} FROM {table} ORDER BY 1") for table, names in columns.items()}
+    return {
+        table: rows(path, f"SELECT {values(names)} FROM {source(table) if is_current else table} ORDER BY 1")
+        for table, names in columns.items()
+    }
 
 
 def columns_of(path: Path) -> dict[str, list[str]]:
@@ -77,6 +80,11 @@ def columns_of(path: Path) -> dict[str, list[str]]:
         for (name,) in tables
         if name not in OBSOLETE
     }
+
+
+def source(table: str) -> str:
+    """Returns SQL for the rows of a table of a current file, with the columns that it had in older files."""
+    return with_commands(table) if table in ("processes", "programs", "snapshot") else table
 
 
 def current(table: str, columns: list[str]) -> tuple[str, list[str]]:
@@ -108,7 +116,7 @@ def test_all_rows_are_unchanged(name: str, webpf: Webpf, tmp_path: Path) -> None
     assert len(before["programs"]) >= 10
     assert {"forks", "exits", "frees", "found", "cgroup_paths", "recordings", "events"} <= before.keys()
     one_line(webpf("upgrade", "old.db"), 0, "webpf: old.db is upgraded from", f"schema {number}", "to schema 5")
-    after = content(path, dict(current(*each) for each in columns.items()))
+    after = content(path, dict(current(*each) for each in columns.items()), is_current=True)
     for table, names in columns.items():
         assert after[current(table, names)[0]] == expected(table, names, before[table]), table
     make_recording(tmp_path / "new.db", [fork(100, 1)])
@@ -203,6 +211,48 @@ def test_virtual_tables_are_refused(old: Path, webpf: Webpf) -> None:
     before = old.read_bytes()
     one_line(webpf("upgrade", "old.db"), 65, "has a virtual table of another program, words")
     assert old.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("statement", "words"),
+    [
+        ("CREATE TABLE Commands (text)", "has a table of another program with the name Commands"),
+        ("CREATE VIEW vanished AS SELECT 1", "has a view of another program with the name vanished"),
+        ("CREATE INDEX by_args ON processes (args)", "has the index by_args of another program, which doesn't fit"),
+    ],
+)
+def test_what_does_not_fit_is_refused_with_its_remedy(old: Path, webpf: Webpf, statement: str, words: str) -> None:
+    execute(old, statement)
+    before = old.read_bytes()
+    ended = webpf("upgrade", "old.db")
+    one_line(ended, 65, words)
+    assert old.read_bytes() == before
+    subprocess.run(ended.stderr.partition("try: ")[2], shell=True, check=True, cwd=old.parent)
+    assert webpf("upgrade", "old.db").returncode == 0
+
+
+def test_a_command_line_that_only_a_process_has_is_kept(old: Path) -> None:
+    """No event has it, so the file is not sound; but nothing that a user may have added gets lost."""
+    execute(
+        old, "UPDATE processes SET filename = '/other', args = 'by hand', argv = x'ff00', argv_bytes = 2 WHERE id < 5"
+    )
+    number = len(rows(old, "SELECT 1 FROM processes WHERE id < 5"))
+    upgrade(old)
+    sql = f"SELECT filename, args, argv, argv_bytes FROM {PROCESSES} WHERE id < 5"
+    assert rows(old, sql) == [("/other", "by hand", b"\xff\0", 2)] * number
+    [(id,)] = rows(old, "SELECT id FROM commands WHERE args = 'by hand'")
+    assert rows(old, "SELECT size FROM fact_blocks WHERE first_id = ?", id) == [(1,)]
+    assert rows(old, "PRAGMA foreign_key_check") == []
+
+
+@pytest.mark.parametrize("name", old_files.OLDER)
+def test_each_command_line_of_a_recording_is_stored_once(name: str, tmp_path: Path) -> None:
+    path = old_files.copy(name, tmp_path / "old.db")
+    different = "SELECT DISTINCT recording_id, filename, argv, argv_bytes FROM"
+    expected = rows(path, f"{different} programs UNION {different} found WHERE filename NOTNULL OR argv NOTNULL")
+    upgrade(path)
+    upgraded = rows(path, "SELECT recording_id, filename, argv, argv_bytes FROM commands")
+    assert sorted(map(repr, upgraded)) == sorted(map(repr, expected))
 
 
 @pytest.mark.parametrize(
@@ -367,7 +417,7 @@ def test_rebuild_upgrades_first(old: Path, webpf: Webpf) -> None:
             "webpf: recording 2: 16 processes rebuilt",
         ],
     )
-    assert content(old, columns) == before
+    assert content(old, columns, is_current=True) == before
     assert [finding.problems for finding in verify(old)] == [()] * 3
 
 

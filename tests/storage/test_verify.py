@@ -65,7 +65,18 @@ def test_lost_events_are_no_problem_of_the_file(tmp_path: Path, webpf: Webpf) ->
         ("UPDATE exits SET process_id = 4 WHERE id = 8", "pairing: 1 events refer to the wrong process"),
         ("UPDATE frees SET process_id = NULL WHERE id = 11", "pairing: 1 events refer to the wrong process"),
         ("UPDATE processes SET comm = 'other' WHERE id = 10", "1 rows of processes don't follow from the events"),
-        ("UPDATE processes SET argv = X'00' WHERE id = 1", "the first has id 1"),
+        ("UPDATE processes SET command_id = 5 WHERE id = 1", "the first has id 1"),
+        ("UPDATE commands SET args = 'x' WHERE id = 5", "commands: of 1 rows, args is not argv, quoted"),
+        ("UPDATE commands SET argv = X'00' WHERE id = 5", "commands: of 1 rows, args is not argv, quoted"),
+        (
+            "UPDATE commands SET recording_id = 2 WHERE id = 5",
+            "commands: 1 rows have ids that don't belong to this recording",
+        ),
+        (
+            "UPDATE programs SET command_id = (SELECT max(id) FROM commands) WHERE id = 5",
+            "programs: 1 rows refer to command lines of another recording",
+        ),
+        ("DELETE FROM commands WHERE id = 5", "refers to a row of commands that doesn't exist"),
         ("UPDATE processes SET cpu_ns = NULL WHERE id = 15", "the first has id 15"),
         ("UPDATE processes SET recording_id = 2 WHERE id = 7", "8 rows of processes, but 9 processes in the events"),
         (

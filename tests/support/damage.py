@@ -166,8 +166,8 @@ def huge(path: Path, content: str) -> None:
     """Gives one process 100 MB of arguments."""
     change(
         path,
-        f"UPDATE processes SET argv = {content}, argv_bytes = {HUGE_ARGV}, args = hex(zeroblob({HUGE_ARGV // 2}))"
-        " WHERE id = (SELECT max(id) FROM processes WHERE argv IS NOT NULL)",
+        f"UPDATE commands SET argv = {content}, argv_bytes = {HUGE_ARGV}, args = hex(zeroblob({HUGE_ARGV // 2}))"
+        " WHERE id = (SELECT max(command_id) FROM processes)",
     )
 
 
@@ -198,7 +198,7 @@ def _values(table: str, values: Mapping[str, object], in_strict: bool) -> dict[s
 
 PROCESS_VALUES = {
     "pid": "init", "ppid": 1.5, "parent_id": "x", "start_ns": "now", "end_ns": 1.5, "state": 7, "comm": b"\0\xff",
-    "filename": 12, "args": b"ls", "argv": "ls", "argv_bytes": "many", "execs": "x", "status": "ok", "uid": b"x",
+    "command_id": "x", "execs": "x", "status": "ok", "uid": b"x",
     "cgroup_id": "x", "cpu_ns": "x", "max_rss_kib": 0.5, "end_ppid": "x", "kernel": "no",
 }  # fmt: skip
 RECORDING_VALUES = {
@@ -209,12 +209,11 @@ RECORDING_VALUES = {
 
 OTHERS: dict[str, dict[str, object]] = {
     "forks": {"pid": "x", "start_ns": 1.5},
-    "programs": {
-        "argv": "ls", "cwd_inode": "x", "carried_rss_kib": "x", "process_id": "x", "filename": 5,
-    },
+    "commands": {"filename": 12, "args": b"ls", "argv": "ls", "argv_bytes": "many", "recording_id": "x"},
+    "programs": {"cwd_inode": "x", "carried_rss_kib": "x", "process_id": "x", "command_id": 1.5},
     "exits": {"time_ns": b"x"},
     "frees": {"cpu_ns": "x"},
-    "snapshot": {"argv": "init"},
+    "snapshot": {"command_id": "init"},
     "vanished": {"pid": "x"},
     "cgroup_paths": {"path": b"\xff"},
     "fact_blocks": {"size": "x", "recording_id": 1.5},
@@ -228,6 +227,9 @@ DAMAGES: dict[str, Damage] = {
         "UPDATE processes SET parent_id = 7 WHERE id = 5", "UPDATE processes SET parent_id = 5 WHERE id = 7"
     ),
     "all in a ring": _sql(f"UPDATE processes SET parent_id = {_BEFORE}"),
+    "command lines of other events": _sql(
+        "UPDATE processes SET command_id = id", "UPDATE programs SET command_id = id"
+    ),
     "its own parent": _sql("UPDATE processes SET parent_id = id"),
     "child before its parent": _sql("UPDATE processes SET parent_id = id + 2"),
     "parent in another recording": _sql("UPDATE processes SET parent_id = 65541 WHERE recording_id = 1"),
@@ -260,11 +262,20 @@ DAMAGES: dict[str, Damage] = {
     "no strict and text": partial(set_value, table="exits", column="status", value="x"),
     **{
         f"{table} missing": _sql("PRAGMA foreign_keys = OFF", f"DROP TABLE {table}")
-        for table in ("recordings", "processes", "programs", "forks", "vanished", "cgroup_paths", "fact_blocks")
+        for table in (
+            "recordings",
+            "processes",
+            "commands",
+            "programs",
+            "forks",
+            "vanished",
+            "cgroup_paths",
+            "fact_blocks",
+        )
     },
     "no index": _sql("DROP INDEX processes_by_time", "DROP INDEX programs_of_process"),
     "no events view": _sql("DROP VIEW events"),
-    **{f"{table} a view": _view(table) for table in ("recordings", "processes", "programs", "fact_blocks")},
+    **{f"{table} a view": _view(table) for table in ("recordings", "processes", "commands", "programs", "fact_blocks")},
     "endless view": endless,
     "virtual table": partial(
         masked, table="forks", sql="CREATE VIRTUAL TABLE forks USING fts5(id, recording_id, comm)"
@@ -274,7 +285,7 @@ DAMAGES: dict[str, Damage] = {
     "100 MB of arguments": partial(huge, content=f"CAST(hex(zeroblob({HUGE_ARGV // 2})) AS BLOB)"),
     "100 MB of empty arguments": partial(huge, content=f"zeroblob({HUGE_ARGV})"),
     "text that is none": partial(set_value, table="processes", column="comm", value=b"\xff\xfe", in_strict=True),
-    "args that are no text": partial(set_value, table="processes", column="args", value=b"\xff\xfe", in_strict=True),
+    "args that are no text": partial(set_value, table="commands", column="args", value=b"\xff\xfe", in_strict=True),
     "host that is no text": partial(set_value, table="recordings", column="host", value=b"\xff\xfe", in_strict=True),
     "events' names no text": partial(set_value, table="forks", column="comm", value=b"\xff\xfe", in_strict=True),
     "nulls in processes": partial(nulls, table="processes", columns=("pid", "start_ns", "state")),

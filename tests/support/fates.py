@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from support import MS, SLOWNESS
+from support import MS, PROCESSES, SLOWNESS, with_commands
 
 Query = Callable[..., list[dict[str, Any]]]
 
@@ -85,7 +85,7 @@ def run_program(
 def rows_of(query: Query, fate: Fate) -> list[dict[str, Any]]:
     """Returns the rows of the process with this fate. The range is a ms longer at each end: the clocks may drift."""
     return query(
-        "SELECT * FROM processes WHERE pid = ? AND start_ns BETWEEN ? AND ?",
+        f"SELECT * FROM {PROCESSES} WHERE pid = ? AND start_ns BETWEEN ? AND ?",
         fate.pid,
         fate.before_ns - MS,
         fate.after_ns + MS,
@@ -106,7 +106,7 @@ def row_of(query: Query, fate: Fate) -> dict[str, Any]:
 
 def programs_of(query: Query, row: dict[str, Any]) -> list[dict[str, Any]]:
     """Returns the programs that a process executed, in order."""
-    return query("SELECT * FROM programs WHERE process_id = ? ORDER BY id", row["id"])
+    return query(f"SELECT * FROM {with_commands('programs')} WHERE process_id = ? ORDER BY id", row["id"])
 
 
 def check(row: dict[str, Any], fate: Fate, ppid: int | None = None) -> None:

@@ -145,6 +145,15 @@ class Recorder:
             return 0
 
 
+def with_commands(table: str) -> str:
+    """Returns SQL for the rows of a table (processes, programs or snapshot) with the columns of their command lines."""
+    return f"""(SELECT rows.*, commands.filename, commands.args, commands.argv, commands.argv_bytes
+        FROM {table} AS rows LEFT JOIN commands ON commands.id = rows.command_id)"""
+
+
+PROCESSES = with_commands("processes")
+
+
 # Events with default values for fields that a test doesn't need. Times are in ms since T0.
 
 

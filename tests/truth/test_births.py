@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from fates import Fate, Query, check, now, reap, row_of, run_child, run_program
-from support import DEADLINE_SECONDS, MS, Recorder, wait_until
+from support import DEADLINE_SECONDS, MS, PROCESSES, Recorder, wait_until
 
 pytestmark = pytest.mark.kernel
 
@@ -68,7 +68,7 @@ def test_orphans_keep_the_parent_of_their_fork(start_recorder: Start, query: Que
     pid, parent, adopter = map(int, os.read(reading, 100).split())
     wait_until(lambda: not Path(f"/proc/{pid}").exists(), "the orphan is not reaped")
     recorder.end()
-    [row] = query("SELECT * FROM processes WHERE pid = ? AND ppid = ?", pid, parent)
+    [row] = query(f"SELECT * FROM {PROCESSES} WHERE pid = ? AND ppid = ?", pid, parent)
     assert row["end_ppid"] == adopter
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from fates import Query
-from support import NOBODY, Recorder, wait_until, webpf_command
+from support import NOBODY, PROCESSES, Recorder, wait_until, webpf_command
 
 from webpf.host import cgroups
 
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.kernel
 Start = Callable[..., Recorder]
 Webpf = Callable[..., "subprocess.CompletedProcess[str]"]
 
-PROCESSES = "SELECT * FROM processes WHERE recording_id = (SELECT max(id) FROM recordings) ORDER BY id"
+ROWS = f"SELECT * FROM {PROCESSES} WHERE recording_id = (SELECT max(id) FROM recordings) ORDER BY id"
 
 
 def run_as(user: int, script: str) -> int:
@@ -44,7 +44,7 @@ def test_of_a_user(start_recorder: Start, webpf: Webpf, query: Query) -> None:
     run_as(0, "/bin/ls / > /dev/null")
     pid = run_as(NOBODY, "(:); /bin/date > /dev/null; exec /bin/true")
     recorder.end()
-    rows = query(PROCESSES)
+    rows = query(ROWS)
     assert {row["uid"] for row in rows} == {NOBODY}
     (shell,) = (row for row in rows if row["pid"] == pid)
     assert (shell["comm"], shell["execs"], shell["state"], shell["ppid"]) == ("true", 2, "exited", os.getpid())
@@ -59,8 +59,8 @@ def test_of_two_users_by_their_names(start_recorder: Start, query: Query) -> Non
     pids = {run_as(user, "exec /bin/true") for user in (NOBODY, 1)}
     run_as(2, "exec /bin/true")
     recorder.end()
-    assert {row["uid"] for row in query(PROCESSES)} == {NOBODY, 1}
-    assert pids <= {row["pid"] for row in query(PROCESSES)}
+    assert {row["uid"] for row in query(ROWS)} == {NOBODY, 1}
+    assert pids <= {row["pid"] for row in query(ROWS)}
 
 
 def test_of_a_name(start_recorder: Start, webpf: Webpf, query: Query) -> None:
@@ -68,7 +68,7 @@ def test_of_a_name(start_recorder: Start, webpf: Webpf, query: Query) -> None:
     recorder = start_recorder("--comm", "date")
     pid = run_as(0, "/bin/date > /dev/null; /bin/ls / > /dev/null; date() { :; }; exec /bin/date > /dev/null")
     recorder.end()
-    rows = query(PROCESSES)
+    rows = query(ROWS)
     ours = [row for row in rows if pid in (row["pid"], row["ppid"])]
     assert [(row["comm"], row["execs"], row["state"]) for row in ours] == [("date", 1, "exited")] * 2
     assert {row["comm"] for row in rows} == {"date"}
@@ -88,7 +88,7 @@ def test_of_a_long_name(start_recorder: Start, query: Query, tmp_path: Path) -> 
         (tmp_path / name).symlink_to("/bin/true")
         subprocess.run([tmp_path / name], check=True)
     recorder.end()
-    ours = [row["comm"] for row in query(PROCESSES) if row["ppid"] == os.getpid()]
+    ours = [row["comm"] for row in query(ROWS) if row["ppid"] == os.getpid()]
     assert ours == [LONG_NAME[:15], "a"]
 
 
@@ -121,7 +121,7 @@ def test_a_name_that_a_process_gave_itself(start_recorder: Start, webpf: Webpf, 
             pass
         old.communicate()
         recorder.end()
-        rows = {row["pid"]: row for row in query(PROCESSES)}
+        rows = {row["pid"]: row for row in query(ROWS)}
         assert (rows[old.pid]["state"], rows[new.pid]["state"]) == ("exited", "exited")
         assert rows[lasting.pid]["state"] == "running"
         (forked,) = (row for row in rows.values() if row["ppid"] == new.pid)
@@ -158,7 +158,7 @@ def test_all_at_once(start_recorder: Start, query: Query) -> None:
     run_as(NOBODY, "sleep 0.3; sleep 0.01; /bin/true")
     run_as(0, "sleep 0.3")
     recorder.end()
-    ours = [row for row in query(PROCESSES) if row["lifetime_ns"] is not None]
+    ours = [row for row in query(ROWS) if row["lifetime_ns"] is not None]
     assert [(row["args"], row["uid"]) for row in ours] == [("sleep 0.3", NOBODY)]
 
 
@@ -171,7 +171,7 @@ def test_min_lifetime(start_recorder: Start, webpf: Webpf, query: Query) -> None
     recorder.end()
     last.kill()
     last.wait()
-    rows = [row for row in query(PROCESSES) if {row["pid"], row["ppid"]} & {pid, last.pid}]
+    rows = [row for row in query(ROWS) if {row["pid"], row["ppid"]} & {pid, last.pid}]
     assert all(row["lifetime_ns"] >= 0.2e9 for row in rows if row["state"] == "exited")
     # On a slow machine one or the other true takes that long.
     ours = [(row["args"], row["state"], row["execs"]) for row in rows if row["args"] != "/bin/true"]
@@ -213,7 +213,7 @@ def test_processes_that_enter_the_cgroup_of_a_run(webpf: Webpf, query: Query, hi
         ended = webpf("record", "--cgroup", "--", "/bin/sh", "-c", f"/bin/ls / > /dev/null; {handed}")
         assert ended.returncode == 0, ended.stderr
         service.wait()
-    rows = query(PROCESSES)
+    rows = query(ROWS)
     names = {(row["comm"], row["exit_code"]) for row in rows}
     assert {("ls", 0), ("mkdir", 0), ("date", 0), ("sh", 5)} <= names
     assert {row["comm"] for row in rows} == {"sh", "ls", "mkdir", "sleep", "date"}
@@ -228,7 +228,7 @@ def test_a_cgroup_that_something_still_runs_in_stays(webpf: Webpf, query: Query,
     wait_until(lambda: not (left / "cgroup.procs").read_text(), "the cgroup is not empty")
     left.rmdir()
     assert f"{left.name} is kept" in ended.stderr
-    assert ("sleep", "running") in {(row["comm"], row["state"]) for row in query(PROCESSES)}
+    assert ("sleep", "running") in {(row["comm"], row["state"]) for row in query(ROWS)}
 
 
 def test_without_cgroup_v2_it_is_said(tmp_path: Path) -> None:

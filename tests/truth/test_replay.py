@@ -14,7 +14,7 @@ from typing import IO, Any
 
 import pytest
 from streams import replay
-from support import DEADLINE_SECONDS, MS, Recorder, wait_until, webpf_command
+from support import DEADLINE_SECONDS, MS, PROCESSES, Recorder, wait_until, webpf_command, with_commands
 
 from webpf.host import liveness
 from webpf.storage.verify import verify
@@ -57,15 +57,16 @@ def load(folder: Path) -> list[int]:
     return pids
 
 
-_OF_PROCESS = """
-SELECT p.*, parent.pid AS parent_pid, g.path AS cgroup FROM processes AS p JOIN recordings AS r ON r.id = p.recording_id
+_OF_PROCESS = f"""
+SELECT p.*, parent.pid AS parent_pid, g.path AS cgroup
+FROM {PROCESSES} AS p JOIN recordings AS r ON r.id = p.recording_id
 LEFT JOIN processes AS parent ON parent.id = p.parent_id
 LEFT JOIN cgroup_paths AS g ON g.recording_id = r.id AND g.cgroup_id = p.cgroup_id"""
-_OF_PROGRAM = """
-SELECT p.*, d.path AS directory FROM programs AS p
+_OF_PROGRAM = f"""
+SELECT p.*, d.path AS directory FROM {with_commands("programs")} AS p
 LEFT JOIN working_directories AS d
     ON d.recording_id = p.recording_id AND d.device = p.cwd_device AND d.inode = p.cwd_inode"""
-_OTHERS = {"id", "process_id", "parent_id", "recording_id"}
+_OTHERS = {"id", "process_id", "command_id", "parent_id", "recording_id"}
 _SPANS = {"lifetime_ns", "cpu_ns", "user_ns", "system_ns", "run_delay_ns"}
 _MEASURED = {"time_ns", "end_ns", "lifetime_ns", "freed_ns"}
 """Each recorder's BPF program reads the clock itself, one after the other."""
@@ -146,7 +147,7 @@ def test_of_the_machine_the_replay_has_what_the_recording_has(start_recorder: St
     for db in (recorder.db, tmp_path / "replayed.db"):
         with closing(sqlite3.connect(db)) as connection:
             of_machine = connection.execute(f"SELECT {', '.join(columns)} FROM recordings").fetchall()
-            sql = "SELECT args, state, uid, execs, cgroup_id, parent_id IS NULL FROM processes WHERE pid = ?"
+            sql = f"SELECT args, state, uid, execs, cgroup_id, parent_id IS NULL FROM {PROCESSES} WHERE pid = ?"
             found.append((of_machine, connection.execute(sql, [resident.pid]).fetchall()))
     assert found[0] == found[1]
     assert found[1][1][0][:2] == ("/bin/sleep 600", "running")
@@ -174,7 +175,7 @@ def test_what_is_left_out_is_in_no_line(tmp_path: Path, option: tuple[str, ...])
     assert b"s3cret" not in raw
     assert b"s3cret" not in (tmp_path / "db").read_bytes()
     with closing(sqlite3.connect(tmp_path / "db")) as connection:
-        [argv] = connection.execute("SELECT argv FROM processes WHERE pid = ?", [resident.pid]).fetchone()
+        [argv] = connection.execute(f"SELECT argv FROM {PROCESSES} WHERE pid = ?", [resident.pid]).fetchone()
     assert (argv is None) if option == ("--no-args",) else b"***" in argv
 
 

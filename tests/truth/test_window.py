@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from fates import Fate, Query, now, reap, rows_of
-from support import MS, SLOWNESS, Recorder, wait_until
+from support import MS, PROCESSES, SLOWNESS, Recorder, wait_until
 
 from webpf.host import clock
 from webpf.kernel.probe import Probe
@@ -45,7 +45,7 @@ def test_before_during_and_after(start_recorder: Start, query: Query, webpf: Any
             child.wait()
     rows = {}
     for name, child in (("dies", dies), ("stays", stays), ("new", new)):
-        found = query("SELECT * FROM processes WHERE pid = ? AND start_ns > ?", child.pid, born - 20 * MS)
+        found = query(f"SELECT * FROM {PROCESSES} WHERE pid = ? AND start_ns > ?", child.pid, born - 20 * MS)
         assert len(found) == 1, name
         rows[name] = found[0]
     assert (rows["dies"]["state"], rows["dies"]["exit_code"]) == ("exited", 5)

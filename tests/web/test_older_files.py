@@ -67,6 +67,8 @@ def test_a_file_that_is_upgraded_while_it_is_served(version: str, tmp_path: Path
         upgrade(path)
         wait_until(lambda: site.get("/-/webpf/timeline/old/1")[0] == 200, "the timeline isn't shown")
         assert site.get("/-/webpf/timeline/old/1/window.json")[0] == 200
+    # Datasette's own pages use connections that are still open to the old file: docs/usage.md says to restart it.
+    with running(version, [path]) as site:
         assert site.get("/old/processes")[0] == 200
 
 

@@ -62,7 +62,9 @@ def soak(minutes: float, rate: int, folder: Path) -> None:
         "SELECT lost, (SELECT count(*) FROM processes WHERE state = 'exited' AND cpu_ns IS NULL) FROM recordings"
     )
     [(found,)] = connection.execute(
-        "SELECT count(*) FROM processes WHERE ppid = ? AND filename = '/bin/true' AND status = 0", [storm.pid]
+        "SELECT count(*) FROM processes AS p JOIN commands AS c ON c.id = p.command_id"
+        " WHERE p.ppid = ? AND c.filename = '/bin/true' AND p.status = 0",
+        [storm.pid],
     )
     connection.close()
     settled = [resident for _, resident, _ in samples[len(samples) // 10 :]]

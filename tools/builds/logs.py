@@ -28,6 +28,7 @@ def same(what: str, logged: object, recorded: object) -> Check:
     return Check(what, str(logged), str(recorded), logged == recorded)
 
 
+_PROCESSES = "processes JOIN commands ON commands.id = processes.command_id"
 Rows = Callable[[str], list[tuple[object, ...]]]
 
 
@@ -36,7 +37,7 @@ def of_configure(folder: Path, rows: Rows) -> Iterator[Check]:
     command = re.compile(r"^configure:\d+: (gcc .*?) *>&5$", re.MULTILINE)
     config = (folder / "config.log").read_text(errors="replace")
     logged = Counter(" ".join(line.split()) for line in command.findall(config))
-    ran = Counter(str(line) for (line,) in rows("SELECT args FROM processes WHERE comm = 'gcc'"))
+    ran = Counter(str(line) for (line,) in rows(f"SELECT args FROM {_PROCESSES} WHERE comm = 'gcc'"))
     missing = sum((logged - ran).values())
     words = f"{sum(logged.values())} command lines of gcc in config.log, that are in the recording as often"
     yield same(words, sum(logged.values()), sum(logged.values()) - missing)
@@ -48,7 +49,7 @@ def of_configure(folder: Path, rows: Rows) -> Iterator[Check]:
     yield same("of these failed", failed, rows(sql)[0][0])
     log = (FOLDER / f"{folder.name}.log").read_text(errors="replace")
     objects = Counter(re.findall(r"^ +CC +(\S+)", log, re.MULTILINE))
-    lines = (str(line) for (line,) in rows("SELECT args FROM processes WHERE comm = 'gcc' AND args LIKE '% -c %'"))
+    lines = (str(line) for (line,) in rows(f"SELECT args FROM {_PROCESSES} WHERE comm = 'gcc' AND args LIKE '% -c %'"))
     made = Counter(found[1] for line in lines if (found := re.search(r" -o (\S+\.o)\b", line)))
     yield same(
         "objects that make says it compiles (CC), compiled", sum(objects.values()), sum((objects & made).values())
@@ -60,8 +61,8 @@ def of_cmake(folder: Path, rows: Rows) -> Iterator[Check]:
     lines = [line.split("\t") for line in (folder / "build/.ninja_log").read_text().splitlines()[1:]]
     steps = len({command for *_, command in lines})
     children = rows(
-        "SELECT p.args, p.lifetime_ns / 1e6 FROM processes AS p JOIN processes AS above ON above.id = p.parent_id"
-        " WHERE above.args = 'ninja -C build' ORDER BY p.id"
+        "SELECT c.args, p.lifetime_ns / 1e6 FROM processes AS p JOIN commands AS c ON c.id = p.command_id"
+        f" WHERE p.parent_id IN (SELECT processes.id FROM {_PROCESSES} WHERE args = 'ninja -C build') ORDER BY p.id"
     )
     yield same("steps in .ninja_log, and processes that ninja started", steps, len(children))
     lifetimes = {
@@ -84,7 +85,7 @@ def of_pytest(folder: Path, rows: Rows) -> Iterator[Check]:
     root = ElementTree.parse(folder / "junit.xml").getroot()
     cases = {str(case.get("name")): float(case.get("time", 0)) * 1e3 for case in root.iter("testcase")}
     sleeps = {name: ms for name, ms in cases.items() if name.startswith("test_sleeps")}
-    ran = rows("SELECT substr(args, 7) + 0, lifetime_ns / 1e6 FROM processes WHERE comm = 'sleep'")
+    ran = rows(f"SELECT substr(args, 7) + 0, lifetime_ns / 1e6 FROM {_PROCESSES} WHERE comm = 'sleep'")
     lifetimes = {f"test_sleeps[{round(float(str(s)) * 1000)}]": float(str(ms)) for s, ms in ran}
     yield same("tests that start a program, and programs that were started", len(sleeps), len(lifetimes))
     longer = [sleeps[name] - lifetimes[name] for name in sleeps]
@@ -92,10 +93,10 @@ def of_pytest(folder: Path, rows: Rows) -> Iterator[Check]:
     yield Check(
         words, "0", f"{statistics.median(longer):.1f} ms, {max(longer):.1f} ms", -1 < min(longer) <= max(longer) < 100
     )
-    ((workers,),) = rows("SELECT count(*) FROM processes WHERE args LIKE '%sys.stdin.readline%'")
+    ((workers,),) = rows(f"SELECT count(*) FROM {_PROCESSES} WHERE args LIKE '%sys.stdin.readline%'")
     yield same("workers (-n 2)", 2, workers)
     (suite,) = root.iter("testsuite")
-    ((wall,),) = rows("SELECT lifetime_ns / 1e9 FROM processes WHERE args LIKE '%-m pytest%'")
+    ((wall,),) = rows(f"SELECT lifetime_ns / 1e9 FROM {_PROCESSES} WHERE args LIKE '%-m pytest%'")
     logged = float(suite.get("time", 0))
     # Without the time before pytest's start and after its report.
     words = "seconds that pytest says its session took, and that its process lived"
@@ -116,7 +117,7 @@ def of_failing(folder: Path, rows: Rows) -> Iterator[Check]:
     log = (FOLDER / f"{folder.name}.log").read_text(errors="replace")
     errors = re.findall(r"^make\[1\]: \*\*\* \[\S+ (\S+)\] Error (\d+)$", log, re.MULTILINE)
     failed = rows(
-        "SELECT args, exit_code FROM processes AS p WHERE exit_code <> 0 AND args LIKE '% -o obj/%'"
+        f"SELECT args, exit_code FROM {_PROCESSES} WHERE exit_code <> 0 AND args LIKE '% -o obj/%'"
         " AND comm IN ('cc', 'gcc')"
     )
     found = sorted((target, code) for target, code in errors)
@@ -124,7 +125,7 @@ def of_failing(folder: Path, rows: Rows) -> Iterator[Check]:
         (match[1], str(code)) for line, code in failed if (match := re.search(r" -o (obj/\S+\.o)", str(line)))
     )
     yield same("targets that failed", found and len(found), len(recorded) if recorded == found else recorded)
-    ((whole,),) = rows("SELECT exit_code FROM processes WHERE args LIKE 'make -k -j2 -C lib %'")
+    ((whole,),) = rows(f"SELECT exit_code FROM {_PROCESSES} WHERE args LIKE 'make -k -j2 -C lib %'")
     yield same("make's own exit code", 2, whole)
 
 
