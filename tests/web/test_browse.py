@@ -7,7 +7,6 @@ import shlex
 import signal
 import socket
 import subprocess
-import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -37,9 +36,7 @@ def test_serves_until_a_signal(built: Path, number: signal.Signals) -> None:
         assert "Lifetimes" in visitor.get(f"{browse.site}/webpf/lifetimes")[1]
         assert '"sql_time_limit_ms": 5000' in visitor.get(f"{browse.site}/-/settings.json")[1]
         browse.process.send_signal(number)
-        assert browse.process.wait(DEADLINE_SECONDS) == 0
-    with pytest.raises(OSError, match="refused"):
-        urllib.request.urlopen(browse.site)
+        assert browse.process.wait(DEADLINE_SECONDS) == 0  # another test's server may have the port at once
 
 
 def test_two_servers_use_two_ports(built: Path) -> None:
