@@ -20,7 +20,7 @@ Line: TypeAlias = Event | Note
 _TYPES: dict[str, type[Line]] = {**{kind.letter: kind.type for kind in ALL_KINDS}, **NOTE_LETTERS}
 _LETTERS = {type: letter for letter, type in _TYPES.items()}
 _BCC = "BCC "  # what begins HostDescription.compiler
-_INTEGER_LIMIT = 1 << 63  # SQLite can't store this number or larger ones
+_INTEGER_LIMIT = 1 << 63  # SQLite stores numbers from -_INTEGER_LIMIT to below it
 
 
 def encode(line: Line) -> dict[str, Any]:
@@ -109,8 +109,8 @@ def _read_value(name: str, line: Mapping[str, Any], types: tuple[type, ...]) -> 
     """Returns the value of a field. Raises TypeError or ValueError if it is not of one of these types."""
     value = line[name]
     if type(value) is int:
-        limit = GREATEST if name.endswith("_ns") else _INTEGER_LIMIT - 1
-        if not -limit <= value <= limit:
+        is_time = name.endswith("_ns")
+        if not (-GREATEST <= value <= GREATEST if is_time else -_INTEGER_LIMIT <= value < _INTEGER_LIMIT):
             raise ValueError(f"{name} is {value}")
     elif type(value) is str:
         if bytes in types:

@@ -130,7 +130,9 @@ def test_ctrl_c_while_a_query_runs(tmp_path: Path) -> None:
                 except subprocess.TimeoutExpired:
                     process.send_signal(signal.SIGINT)
                 _, errors = process.communicate(timeout=DEADLINE_SECONDS)
-            assert process.returncode in (0, 130, -signal.SIGINT)
+            if "init_import_site" in errors:  # the interpreter itself had not begun yet
+                continue
+            assert process.returncode in (0, 130, -signal.SIGINT), errors
             assert "webpf" not in errors.lower() or process.returncode == -signal.SIGINT, errors
     finally:
         signal.signal(signal.SIGINT, before)
