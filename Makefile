@@ -28,10 +28,11 @@ C_SOURCES := $(wildcard bpf/*.c tests/*/*.c tools/*/*.c)
 PACKAGES := python3-bpfcc python3-venv
 TEST_PACKAGES := $(PACKAGES) gcc libc6-dev git clang llvm libbpf-dev libelf-dev zlib1g-dev bpftool chromium sudo \
 	strace dosfstools exfat-fuse exfatprogs man-db mandoc
-COMPAT_PACKAGES := $(PACKAGES) gcc libc6-dev git debootstrap debian-archive-keyring qemu-system-x86 cpio
+COMPAT_PACKAGES := $(PACKAGES) gcc libc6-dev git debootstrap debian-archive-keyring qemu-system-x86 \
+	qemu-system-arm cpio
 BUILD_PACKAGES := $(PACKAGES) gcc g++ make cmake ninja-build strace dpkg-dev debian-archive-keyring
 # What `make kernels` and `make distros` go through; `own` is the kernel that runs here.
-KERNELS ?= own 5.10 6.1 6.12 7.2
+KERNELS ?= own 5.10 6.1 6.12 7.2 6.1-arm64
 DISTROS ?= bookworm trixie sid
 
 .PHONY: help record install test matrix check format docs wheel screenshots bench bench-versions bench-command bench-queries builds soak kernels distros clean \
@@ -110,7 +111,7 @@ soak: $(VENV)/installed ## Record a steady load for 30 minutes: memory, losses, 
 kernels: compat-packages $(VENV)/installed-dev ## Run the truth suite under KERNELS in qemu (by hand: long)
 	$(SUDO) env WEBPF_TOOLS_CACHE="$${WEBPF_TOOLS_CACHE:-}" $(BIN)/python -m tools.compat.kernels $(KERNELS)
 
-distros: compat-packages $(VENV)/installed-dev ## Run the truth suite in chroots of DISTROS (by hand: long)
+distros: compat-packages $(VENV)/installed-dev ## Run the truth suite in chroots of DISTROS, with and without BCC (by hand: long)
 	$(SUDO) env WEBPF_TOOLS_CACHE="$${WEBPF_TOOLS_CACHE:-}" $(BIN)/python -m tools.compat.distros $(DISTROS)
 
 clean: ## Remove the virtual environment and what tools left behind

@@ -51,24 +51,27 @@ def copy_working_copy(to: Path) -> None:
 
 
 def keep(row: Row, how: str) -> Row:
-    """Writes a row into the cache. It replaces the row of the same kernel, distribution and way to run."""
+    """Writes a row into the cache. It replaces the row of the same system and way to run."""
     row |= {"how": how, "date": datetime.now(timezone.utc).date().isoformat()}
     ROWS.mkdir(parents=True, exist_ok=True)
-    name = "_".join(str(row[key]) for key in ("kernel", "distribution", "how"))
+    name = "_".join(str(row[key]) for key in ("kernel", "machine", "distribution", "how", "programs"))
     file = ROWS / "".join(letter if letter.isalnum() or letter in "._-" else "-" for letter in name)
     file.with_name(file.name + ".json").write_text(json.dumps(row, indent=2) + "\n")
     return row
 
 
 def rows() -> list[Row]:
-    """Returns all rows in the cache."""
-    return [json.loads(file.read_text()) for file in sorted(ROWS.glob("*.json"))]
+    """Returns the rows in the cache, but not those of earlier versions of these tools, which have other keys."""
+    found = [json.loads(file.read_text()) for file in sorted(ROWS.glob("*.json"))]
+    return [row for row in found if "programs" in row]
 
 
 def report(row: Row) -> str:
     """Returns a line about a row, and a line for each failed test."""
     counts = f"{row['passed']} passed, {row['failed']} failed, {row['skipped']} skipped in {row['seconds']:.0f} s"
-    line = f"Linux {row['kernel']}, {row['distribution']}, BCC {row['bcc']}, Python {row['python']}: {counts}"
+    programs = f"BPF programs {row['programs']}, by BCC {row['bcc']}"
+    system = f"Linux {row['kernel']} {row['machine']}, {row['distribution']}, Python {row['python']}"
+    line = f"{system}, {programs}: {counts}"
     return "\n".join([line, *(f"    FAILED {name}: {why}" for name, why in row["failures"].items())])
 
 

@@ -30,9 +30,9 @@ def settings() -> str:
     return "".join(line + "\n" for line in lines if re.match(r"Acquire::(https?|Check-[\w-]+)\b.*[^\"]\"", line))
 
 
-def _own_apt() -> list[str]:
+def _own_apt(architecture: str = "amd64") -> list[str]:
     """Returns options that give apt its own lists, of all suites. The lists of this machine don't change."""
-    lists = CACHE / "apt"
+    lists = CACHE / ("apt" if architecture == "amd64" else f"apt-{architecture}")
     (lists / "state/lists/partial").mkdir(parents=True, exist_ok=True)
     (lists / "cache/archives/partial").mkdir(parents=True, exist_ok=True)
     (lists / "status").touch()
@@ -49,6 +49,8 @@ def _own_apt() -> list[str]:
         "Dir::Etc::SourceList": lists / "sources.list",
         "Dir::Etc::SourceParts": "/dev/null",
         "APT::Sandbox::User": "root",
+        "APT::Architecture": architecture,
+        "APT::Architectures": architecture,
     }
     own = [word for name, value in options.items() for word in ("-o", f"{name}={value}")]
     if not any((lists / "state/lists").glob("*Sources*")):
@@ -56,9 +58,9 @@ def _own_apt() -> list[str]:
     return own
 
 
-def fetch(pattern: str, folder: Path) -> Path:
-    """Downloads the newest of the packages whose names match, from all suites."""
-    own = _own_apt()
+def fetch(pattern: str, architecture: str, folder: Path) -> Path:
+    """Downloads the newest of the packages whose names match, from all suites. architecture: Debian's name for it."""
+    own = _own_apt(architecture)
     names = run("apt-cache", *own, "search", "--names-only", pattern).splitlines()
     if not names:
         raise SystemExit(f"the mirror has no package {pattern}")

@@ -7,6 +7,7 @@ tools/compat/kernels.py and tools/compat/distros.py run it in the guest or the c
 
 from __future__ import annotations
 
+import hashlib
 import json
 import platform
 import re
@@ -25,9 +26,11 @@ SUITE = "tests/truth"
 
 
 def describe_system() -> dict[str, Any]:
-    """Returns the versions of this system's parts."""
-    from webpf.kernel import bcc_loader
+    """Returns the versions of this system's parts, and where the BPF programs come from: BCC here, or a wheel."""
+    from webpf.kernel import object_format, program_source
 
+    found = program_source.find()
+    is_from_wheel = found.origin.startswith(f"{program_source.packaged_path()},")
     release = platform.freedesktop_os_release()
     # Debian's testing and sid have no number yet.
     number = release.get("VERSION_ID") or release["PRETTY_NAME"].split()[-1]
@@ -35,7 +38,9 @@ def describe_system() -> dict[str, Any]:
         "kernel": kernel(),
         "machine": platform.machine(),
         "distribution": f"{release['NAME'].split()[0]} {number}",
-        "bcc": bcc_loader.find().version,
+        "programs": "from the wheel" if is_from_wheel else "compiled there",
+        "bcc": found.compiled.bcc_version,
+        "object": hashlib.sha256(object_format.encode(found.compiled)).hexdigest(),
         "python": platform.python_version(),
         "sqlite": sqlite3.sqlite_version,
     }

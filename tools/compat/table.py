@@ -11,20 +11,23 @@ from tools.cache import PROJECT, Row, rows
 
 DOCUMENT = PROJECT / "docs" / "compatibility.md"
 BEGIN, END = "<!-- tools/compat/table.py: begin -->\n", "<!-- tools/compat/table.py: end -->\n"
-COLUMNS = ("kernel", "distribution", "run", "BCC", "Python", "SQLite", "passed", "failed", "skipped", "date")
+COLUMNS = (
+    "kernel", "distribution", "run", "BPF programs", "BCC", "Python", "SQLite", "passed", "failed", "skipped", "date",
+)  # fmt: skip
 
 
-def by_kernel(row: Row) -> tuple[list[int], str, str]:
+def by_kernel(row: Row) -> tuple[list[int], str, str, str, str]:
     """A sort key: oldest kernel first, then oldest distribution."""
-    return [int(number) for number in re.findall(r"\d+", row["kernel"])], row["distribution"], row["how"]
+    version = [int(number) for number in re.findall(r"\d+", row["kernel"])]
+    return version, row["machine"], row["distribution"], row["how"], row["programs"]
 
 
 def cells(row: Row) -> list[str]:
     """Returns the cells of a row."""
     bcc = re.match(r"[\d.]*\d", row["bcc"])
-    system = [f"{row['kernel']} {row['machine']}", row["distribution"], row["how"], bcc[0] if bcc else row["bcc"]]
+    system = [f"{row['kernel']} {row['machine']}", row["distribution"], row["how"], row["programs"]]
     keys = ("python", "sqlite", "passed", "failed", "skipped", "date")
-    return system + [str(row[key]) for key in keys]
+    return [*system, bcc[0] if bcc else row["bcc"], *(str(row[key]) for key in keys)]
 
 
 def table(found: list[Row]) -> str:
@@ -35,7 +38,8 @@ def table(found: list[Row]) -> str:
     for row in sorted(found, key=by_kernel):
         for outcome, tests in (("failed", row["failures"]), ("skipped", row["skips"])):
             for test, why in tests.items():
-                reasons.setdefault((outcome, test, why), []).append(f"{row['kernel']} / {row['distribution']}")
+                system = f"{row['kernel']} {row['machine']} / {row['distribution']}"
+                reasons.setdefault((outcome, test, why), []).append(system)
     if reasons:
         text += "\n"
     for (outcome, test, why), where in reasons.items():

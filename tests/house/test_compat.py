@@ -1,0 +1,47 @@
+"""The runs under other kernels and distributions: what they take for a root file system without compilers."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tools.compat import rootfs
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "usr/lib/python3/dist-packages/bcc",
+        "usr/lib/x86_64-linux-gnu/libbcc.so.0.26.0",
+        "usr/lib/x86_64-linux-gnu/libLLVM-14.so.1",
+        "usr/lib/x86_64-linux-gnu/libclang-cpp.so.14",
+        "usr/lib/x86_64-linux-gnu/libbpf.so.1.1.0",
+        "usr/bin/clang-14",
+        "usr/bin/llc",
+        "usr/bin/bpf-gcc",
+        "usr/sbin/bpftool",
+    ],
+)
+def test_what_can_compile_is_found(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).parent.mkdir(parents=True)
+    (tmp_path / name).touch()
+    assert rootfs.compilers(tmp_path) == [str(tmp_path / name)]
+
+
+def test_bcc_of_this_machine_is_found(tmp_path: Path) -> None:
+    """The names that dpkg lists for the package."""
+    listed = subprocess.run(["dpkg", "-L", "python3-bpfcc"], capture_output=True, text=True, check=False)
+    if listed.returncode:
+        pytest.skip("no python3-bpfcc here, or no dpkg")
+    for name in listed.stdout.splitlines():
+        (tmp_path / name[1:]).mkdir(parents=True, exist_ok=True)
+    assert str(tmp_path / "usr/lib/python3/dist-packages/bcc") in rootfs.compilers(tmp_path)
+
+
+def test_other_files_are_not_taken_for_compilers(tmp_path: Path) -> None:
+    """gcc is there for the tests' own programs, and the tree has the tests."""
+    for name in ("opt", "usr/bin/gcc", "usr/lib/libbz2.so.1", f"{rootfs.TREE}/tests/kernel/bcc"):
+        (tmp_path / name).mkdir(parents=True)
+    assert rootfs.compilers(tmp_path) == []
