@@ -60,6 +60,6 @@ def _origin(name: str) -> str:
     if name in btf.OFFSETS:
         return f" /* struct {'.'.join(btf.OFFSETS[name])} */"
     if name in btf.OPTIONAL_OFFSETS:
-        (struct_name, member), (_, inner) = btf.OPTIONAL_OFFSETS[name]
-        return f" /* struct {struct_name}.{member}.{inner} */"
+        path = btf.OPTIONAL_OFFSETS[name]
+        return f" /* struct {'.'.join([path[0][0], *(member for _, member in path)])} */"
     return " /* from BTF */" if name in btf.CONSTANTS else ""
