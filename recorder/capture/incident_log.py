@@ -26,11 +26,14 @@ class IncidentLog:
         self._path = path
         self._report = report
         self._over: list[Incident] = []
+        self._waited = 0  # how many writes had been queued when the latest incident ended
         self._lost_before = 0
 
     def record_ended(self) -> None:
         """Reports and records the incidents that have ended. Call it often, in the thread that records."""
-        self._over += self._queue.take_ended_incidents()
+        if ended := self._queue.take_ended_incidents():
+            self._waited = self._queue.enqueued
+            self._over += ended
         if self._report is None:
             self._over = []
             return
@@ -38,15 +41,15 @@ class IncidentLog:
             if self._queue.current_incident is None:
                 self._lost_before = sum(self._session.counts.lost)
             return
-        if not self._queue.is_idle:
-            return  # data is still waiting to be written, so more events can be lost because of this incident
+        if not self._queue.has_written(self._waited):
+            return  # data of its time is still waiting, so more events can be lost because of this incident
         self._session.update_counts()
         lost = sum(self._session.counts.lost) - self._lost_before
         longest = max(self._over, key=lambda incident: incident.until_ns - incident.from_ns)
         for incident in self._over:
-            ended = replace(incident, lost=lost if incident is longest else 0)
-            if ended.lost or ended.until_ns - ended.from_ns >= _SHORTEST_NS:
-                self._queue.write_incident(ended)
-                self._report(ended.describe(self._path))
+            told = replace(incident, lost=lost if incident is longest else 0)
+            if told.lost or told.until_ns - told.from_ns >= _SHORTEST_NS:
+                self._queue.write_incident(told)
+                self._report(told.describe(self._path))
         self._over = []
         self._lost_before += lost

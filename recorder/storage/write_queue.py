@@ -47,6 +47,7 @@ class WriteQueue:
         self._writer = writer
         self._jobs: deque[tuple[_Job, int]] = deque()
         self._bytes = 0
+        self._enqueued = self._done = 0  # jobs so far
         self._counts: tuple[Counts, int] | None = None  # not written yet
         self._latest: tuple[Counts, int] | None = None
         self._ids_wanted = 0
@@ -76,6 +77,15 @@ class WriteQueue:
     def is_idle(self) -> bool:
         """True if nothing waits in the queue."""
         return not self._jobs
+
+    @property
+    def enqueued(self) -> int:
+        """How many writes have been queued so far."""
+        return self._enqueued
+
+    def has_written(self, count: int) -> bool:
+        """Whether the first writes of this number are done."""
+        return self._done >= count
 
     @property
     def waiting_bytes(self) -> int:
@@ -162,6 +172,7 @@ class WriteQueue:
         with self._changed:
             self._jobs.append((job, size))
             self._bytes += size
+            self._enqueued += 1
             self._changed.notify_all()
 
     def _run_and_wait(self, job: _Job) -> None:
@@ -215,6 +226,7 @@ class WriteQueue:
             with self._changed:
                 self._jobs.popleft()
                 self._bytes -= size
+                self._done += 1
                 self._changed.notify_all()
 
     def _attempt(self, job: _Job) -> bool:

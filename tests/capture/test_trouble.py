@@ -55,6 +55,24 @@ def is_right(db: Path) -> bool:
     return all(finding.problems == () for finding in verify(db))
 
 
+@pytest.fixture
+def storm() -> Iterator[None]:
+    """Processes that start and end all the time, so that there is always something to be written."""
+    code = "import os\nwhile True: os.waitpid(os.posix_spawn('/bin/true', ['true'], {}), 0)"
+    with subprocess.Popen([sys.executable, "-c", code]) as process:
+        yield
+        process.kill()
+
+
+@pytest.mark.usefixtures("storm")
+def test_a_lock_is_reported_while_the_machine_is_busy(start_recorder: Start, query: Query) -> None:
+    recorder = start_recorder()
+    with held(recorder.db, "BEGIN IMMEDIATE"):
+        time.sleep(2)
+    wait_until(lambda: query("SELECT 1 FROM incidents"), "no incident is written")
+    assert "was locked for" in recorder.end()[1]
+
+
 @pytest.mark.parametrize("begin", ["BEGIN IMMEDIATE", "BEGIN EXCLUSIVE"])
 def test_a_file_that_is_locked_for_a_while(begin: str, start_recorder: Start, query: Query, tmp_path: Path) -> None:
     """The recorder continues and loses nothing. It reports which process had locked the file, and for how long."""
@@ -156,6 +174,7 @@ def test_a_disk_that_is_full_for_a_while(
     db = disk / "webpf.db"
     recorder = start_recorder("--comm", Path(own_program).name, db=db)
     fates = [run_program(own_program)]
+    wait_until(lambda: query("SELECT 1 FROM exits", db=db), "nothing is written")
     filling = fill(disk)
     fates += [run_program(own_program, "x" * 1000) for _ in range(200)]
     time.sleep(1.5)
@@ -173,14 +192,17 @@ def test_a_disk_that_is_full_for_a_while(
     assert is_right(db)
 
 
-def test_a_disk_that_stays_full(disk: Path, own_program: str, start_recorder: Start, tmp_path: Path) -> None:
+def test_a_disk_that_stays_full(
+    disk: Path, own_program: str, start_recorder: Start, query: Query, tmp_path: Path
+) -> None:
     """The exit code and the message are those for a full disk. Committed rows are kept, and verify accepts them."""
     recorder = start_recorder("--comm", Path(own_program).name, db=disk / "webpf.db")
     run_program(own_program)
+    wait_until(lambda: query("SELECT 1 FROM exits", db=recorder.db), "nothing is written")
     filling = fill(disk)
     for _ in range(300):
         run_program(own_program, "x" * 1000)
-    assert recorder.process.poll() is None
+    assert recorder.process.poll() is None, recorder.end()
     code, errors = recorder.end()
     assert code == 74
     assert "full; what was committed before is kept" in errors.splitlines()[-1]
