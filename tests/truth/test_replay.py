@@ -117,7 +117,9 @@ def test_the_replay_has_the_rows_of_the_recording(start_recorder: Start, tmp_pat
         assert len(replayed[table]) == len(rows), table
         for there, here in zip(rows, replayed[table], strict=True):
             for name in _MEASURED & there.keys():
-                assert abs(there.pop(name) - here.pop(name)) < 20 * MS, name
+                times = there.pop(name), here.pop(name)
+                # The kernel doesn't report every free when it is busy.
+                assert times == (None, None) or abs(times[0] - times[1]) < 20 * MS, name
             if None in (there.get("directory"), here.get("directory")):  # it is looked up while the process is there
                 there.pop("directory", None)
                 here.pop("directory", None)
