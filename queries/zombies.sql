@@ -23,11 +23,10 @@ WITH recording AS MATERIALIZED (
     WHERE id = param!(recording)
 ),
 waiting AS (
-    SELECT p.id, f.time_ns - p.end_ns AS ns, f.time_ns - p.end_ns AS least_ns
+    SELECT p.id, p.freed_ns - p.end_ns AS ns, p.freed_ns - p.end_ns AS least_ns
     FROM recording
-    JOIN frees AS f ON f.recording_id = recording.id
-    JOIN processes AS p ON p.id = f.process_id
-    WHERE f.time_ns - p.end_ns >= recording.min_ns
+    JOIN processes AS p ON p.recording_id = recording.id
+    WHERE p.freed_ns - p.end_ns >= recording.min_ns
     UNION ALL
     SELECT p.id, NULL, recording.ended_ns - p.end_ns
     FROM recording

@@ -182,7 +182,7 @@ Event: TypeAlias = Fork | Exec | Exit | Free | Seen | Vanished | Usage
 class Kind(NamedTuple):
     """A kind of event, and its names elsewhere.
 
-    name: in the view `events`, and in columns of `recordings` (`forks_lost`). table: where its rows are. letter: in
+    name: in columns of `recordings` (`forks_lost`). table: where its rows are. letter: in
     lines of JSON. tracepoint: of the kernel; None if the event is from /proc.
     """
 

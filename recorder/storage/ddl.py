@@ -1,4 +1,4 @@
-"""The tables of a recording file.
+"""The tables and views of a recording file.
 
 The comments document tables and columns. SQLite keeps them in the file (see .schema), and docs/schema.md is made from
 them. No table has the name of a saved query (so `programs`, not `execs`): Datasette gives both the same address.
@@ -6,9 +6,9 @@ them. No table has the name of a saved query (so `programs`, not `execs`): Datas
 
 from __future__ import annotations
 
-from ..model.events import ALL_KINDS
 from . import ddl_small
 from .ddl_events import EXITS, FORKS, FREES, USAGE
+from .ddl_views import VIEWS
 
 _RECORDINGS = """
 -- One row for each recording.
@@ -181,15 +181,8 @@ CREATE TABLE vanished (
 ) STRICT
 """
 
-_EVENTS = """
--- All events of all kinds (ORDER BY id gives their order).
-CREATE VIEW events AS
-    """ + "\n    UNION ALL ".join(
-    f"SELECT id, recording_id, '{kind.name}' AS kind, time_ns, pid, process_id FROM {kind.table}" for kind in ALL_KINDS
-)
-
 TABLES = (
     _RECORDINGS, _PROCESSES, _COMMANDS, FORKS, _PROGRAMS, EXITS, FREES, _SNAPSHOT, _VANISHED, USAGE,
-    *ddl_small.TABLES, _EVENTS,
+    *ddl_small.TABLES, *VIEWS,
 )  # fmt: skip
-"""The statements that create all tables, and the view of all events."""
+"""The statements that create all tables and views."""

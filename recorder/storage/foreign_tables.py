@@ -9,8 +9,8 @@ from pathlib import Path
 from ..errors import DataError
 from ..model import argv
 
-_OBSOLETE = ("_sqlite_migrations", "processes_of_recording", "found", "missing")
-"""Tables and indexes that earlier versions of webpf made, and this one doesn't have under this name."""
+_OBSOLETE = ("_sqlite_migrations", "processes_of_recording", "found", "missing", "events")
+"""Tables, indexes and views that earlier versions of webpf made, and this one doesn't have under this name."""
 
 _KINDS = ("table", "index", "view", "trigger")
 """The order of creation. Triggers come last, so that copying rows doesn't run them."""

@@ -97,7 +97,7 @@ def table_names(connection: sqlite3.Connection) -> set[str]:
 
 def new_names() -> set[str]:
     """Returns the names of the current tables and views that older files have only from other programs."""
-    return {table.name for table in data_dictionary.all_tables()} - {*_FOURTH, "events"}
+    return {table.name for table in data_dictionary.all_tables()} - {*_FOURTH}
 
 
 def is_older(connection: sqlite3.Connection) -> bool:

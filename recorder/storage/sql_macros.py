@@ -117,6 +117,15 @@ ORDER BY start_ns DESC, id DESC""",
 )""",
         ),
         Macro(
+            "moment",
+            ("r", "time_ns"),
+            "a time as text, with the UTC offset that the machine had when a recording r began; in UTC if unknown",
+            """\
+strftime('%Y-%m-%d %H:%M:%f', {time_ns} / 1e9 + coalesce({r}.utc_offset_s, 0), 'unixepoch')
+    || CASE WHEN {r}.utc_offset_s < 0 THEN '-' ELSE '+' END
+    || strftime('%H:%M', abs(coalesce({r}.utc_offset_s, 0)), 'unixepoch')""",
+        ),
+        Macro(
             "signal_names",
             (),
             "rows with the number and name of each signal, without SIG, as on x86 and Arm",

@@ -24,6 +24,7 @@ from support import (
     NOBODY,
     PROCESSES,
     PROJECT,
+    RAW_EVENTS,
     T0,
     at,
     can_others_run_webpf,
@@ -110,7 +111,7 @@ def test_a_stream_that_breaks_off_is_kept_as_interrupted(tmp_path: Path, cut: in
     assert "recording 1 in" in done.stderr
     [recording] = rows(tmp_path / "db", "SELECT * FROM recordings")
     assert (recording["status"], recording["ended_ns"]) == ("interrupted", None)
-    assert sum(len(rows(tmp_path / "db", f"SELECT * FROM {table}")) for table in ("events",)) == cut
+    assert len(rows(tmp_path / "db", f"SELECT * FROM {RAW_EVENTS}")) == cut
     assert problems(tmp_path / "db") == []
 
 
@@ -135,7 +136,7 @@ def test_a_damaged_line_ends_it_and_earlier_lines_are_kept(tmp_path: Path, line:
     assert done.stderr.count("webpf: standard input can't be read on") == 1
     assert "Traceback" not in done.stderr
     assert [row["status"] for row in rows(tmp_path / "db", "SELECT * FROM recordings")] == ["interrupted"]
-    assert len(rows(tmp_path / "db", "SELECT * FROM events")) == 2
+    assert len(rows(tmp_path / "db", f"SELECT * FROM {RAW_EVENTS}")) == 2
     assert problems(tmp_path / "db") == []
 
 
@@ -156,7 +157,7 @@ def test_a_line_without_end_is_refused(tmp_path: Path) -> None:
     done = replay(stream, tmp_path / "db")
     assert done.returncode == 65
     assert "line 3 is longer than 16 MiB" in done.stderr
-    assert len(rows(tmp_path / "db", "SELECT * FROM events")) == 1
+    assert len(rows(tmp_path / "db", f"SELECT * FROM {RAW_EVENTS}")) == 1
 
 
 def test_the_longest_line_of_a_stream_is_accepted(tmp_path: Path) -> None:

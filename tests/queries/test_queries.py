@@ -425,5 +425,5 @@ def test_no_table_has_the_name_of_a_query(tmp_path: Path) -> None:
     file = RecordingFile(tmp_path / "webpf.db")
     named = {name for (name,) in file.db.execute("SELECT name FROM sqlite_master WHERE type IN ('table', 'view')")}
     file.close()
-    assert {"processes", "events", "programs"} <= named
+    assert {"processes", "event_list", "programs"} <= named
     assert not named & set(NAMES)

@@ -46,7 +46,14 @@ def damage_rows(db: Path) -> None:
 
 def replace_tables(db: Path, *statements: str) -> None:
     """Replaces the tables that the pages show with what these statements create."""
-    execute(db, "DROP VIEW events", "DROP TABLE recordings", "DROP TABLE processes", *statements)
+    execute(
+        db,
+        "DROP VIEW process_list",
+        "DROP VIEW event_list",
+        "DROP TABLE recordings",
+        "DROP TABLE processes",
+        *statements,
+    )
 
 
 BREAK: dict[str, Callable[[Path], object]] = {

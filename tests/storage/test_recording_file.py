@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support import (
     MS,
+    RAW_EVENTS,
     Machine,
     at,
     exec_,
@@ -134,9 +135,9 @@ def test_events_are_written_unchanged(path: Path, query: Query) -> None:
     ]
 
 
-def test_the_view_has_all_events_in_order(path: Path, query: Query) -> None:
+def test_all_raw_events_are_in_order(path: Path, query: Query) -> None:
     make_recording(path, ONE_OF_EACH)
-    rows = query("SELECT id, kind, pid, process_id FROM events ORDER BY id")
+    rows = query(f"SELECT id, kind, pid, process_id FROM {RAW_EVENTS} ORDER BY id")
     assert [tuple(row.values()) for row in rows] == [
         (1, "snapshot", 1, 1),
         (2, "fork", 100, 2),
@@ -195,7 +196,7 @@ def test_many_rows_at_once_keep_their_order(path: Path, query: Query, batch: int
     assert rows == [
         {"id": 1 + 2 * i, "pid": 100 + i, "comm": f"p{i}", "status": i, "lifetime_ns": 200 * MS} for i in range(100)
     ]
-    assert query("SELECT count(*) AS n FROM events") == [{"n": 200}]
+    assert query(f"SELECT count(*) AS n FROM {RAW_EVENTS}") == [{"n": 200}]
 
 
 @pytest.mark.parametrize(
@@ -419,17 +420,17 @@ def test_two_recorders_write_one_file_in_turns(path: Path, query: Query) -> None
 
     assert [writer.id for writer in writers] == [1, 2]
     for writer, events in zip(writers, mine, strict=True):
-        rows = query("SELECT pid, kind FROM events WHERE recording_id = ? ORDER BY id", writer.id)
+        rows = query(f"SELECT pid, kind FROM {RAW_EVENTS} WHERE recording_id = ? ORDER BY id", writer.id)
         assert rows == [{"pid": event.pid, "kind": type(event).__name__.lower()} for event in events]
         assert query("SELECT count(*) AS n FROM processes WHERE recording_id = ?", writer.id) == [
             {"n": len(events) // 2}
         ]
-    ids = [row["id"] for row in query("SELECT id FROM events")]
+    ids = [row["id"] for row in query(f"SELECT id FROM {RAW_EVENTS}")]
     assert len(set(ids)) == len(ids) == 80
     for before, after in pairwise(blocks(query)):
         assert before[1] <= after[0]
     outside = query(
-        "SELECT * FROM events AS e WHERE NOT EXISTS (SELECT 1 FROM fact_blocks AS b WHERE"
+        f"SELECT * FROM {RAW_EVENTS} AS e WHERE NOT EXISTS (SELECT 1 FROM fact_blocks AS b WHERE"
         " b.recording_id = e.recording_id AND e.id >= b.first_id AND e.id < b.first_id + b.size)"
     )
     assert outside == []
@@ -627,7 +628,7 @@ def test_an_interrupted_recording_keeps_what_was_committed(path: Path, query: Qu
     assert query("SELECT status, ended_ns, updated_ns FROM recordings") == [
         {"status": "interrupted", "ended_ns": None, "updated_ns": at(7)}
     ]
-    assert query("SELECT count(*) AS n FROM events") == [{"n": 7}]
+    assert query(f"SELECT count(*) AS n FROM {RAW_EVENTS}") == [{"n": 7}]
 
 
 def test_the_outcome_of_a_lost_process(path: Path, query: Query) -> None:

@@ -13,6 +13,7 @@ from webpf.storage import sql_macros
 from webpf.storage.sql_macros import MACROS, expand
 
 ARGUMENTS = {
+    "time_ns": "processes.start_ns",
     "number": "2", "r": "recordings", "name": "of", "column": "pid", "p": "processes", "shows_kernel": "1",
     "recording": "1", "pid": "100", "until_ns": "1",
 }  # fmt: skip

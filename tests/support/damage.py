@@ -274,7 +274,7 @@ DAMAGES: dict[str, Damage] = {
         )
     },
     "no index": _sql("DROP INDEX processes_by_time", "DROP INDEX programs_of_process"),
-    "no events view": _sql("DROP VIEW events"),
+    "no views": _sql("DROP VIEW process_list", "DROP VIEW event_list"),
     **{f"{table} a view": _view(table) for table in ("recordings", "processes", "commands", "programs", "fact_blocks")},
     "endless view": endless,
     "virtual table": partial(

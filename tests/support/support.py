@@ -17,7 +17,7 @@ from webpf.capture.replayed_machine import ReplayedMachine
 from webpf.host import clock
 from webpf.host.procfs import State
 from webpf.model.event_source import Counts, MemorySource
-from webpf.model.events import Event, Exec, Exit, Fork, Free, Seen, Usage, Vanished
+from webpf.model.events import ALL_KINDS, Event, Exec, Exit, Fork, Free, Seen, Usage, Vanished
 from webpf.model.process import Process
 from webpf.storage.recording_file import RecordingFile
 
@@ -152,6 +152,13 @@ def with_commands(table: str) -> str:
 
 
 PROCESSES = with_commands("processes")
+RAW_EVENTS = "({})".format(
+    " UNION ALL ".join(
+        f"SELECT id, recording_id, '{kind.name}' AS kind, time_ns, pid, process_id FROM {kind.table}"
+        for kind in ALL_KINDS
+    )
+)
+"""SQL for the rows of all raw events."""
 
 
 # Events with default values for fields that a test doesn't need. Times are in ms since T0.

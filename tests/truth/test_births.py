@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from fates import Fate, Query, check, now, reap, row_of, run_child, run_program
-from support import DEADLINE_SECONDS, MS, PROCESSES, Recorder, wait_until
+from support import DEADLINE_SECONDS, MS, PROCESSES, RAW_EVENTS, Recorder, wait_until
 
 pytestmark = pytest.mark.kernel
 
@@ -85,7 +85,7 @@ def test_threads_that_come_and_go(act: str, start_recorder: Start, query: Query)
     assert len(threads) == 50
     check(row_of(query, fate), fate)
     places = ", ".join("?" * len(threads))
-    sql = f"SELECT * FROM events WHERE pid IN ({places}) AND time_ns BETWEEN ? AND ?"
+    sql = f"SELECT * FROM {RAW_EVENTS} WHERE pid IN ({places}) AND time_ns BETWEEN ? AND ?"
     assert query(sql, *threads, fate.before_ns, fate.after_ns) == []
     sql = "SELECT * FROM frees WHERE pid = ? AND start_ns BETWEEN ? AND ?"
     assert len(query(sql, fate.pid, fate.before_ns, fate.after_ns)) <= 1

@@ -75,7 +75,7 @@ def test_forbidden_tables_forbid_pages_and_links(version: str, tmp_path: Path, p
             assert {path: get(site, path, actor)[0] for path in WINDOW_PAGES + OVERVIEW_PAGES} == dict.fromkeys(
                 WINDOW_PAGES + OVERVIEW_PAGES, expected
             )
-            for page in ("/", "/webpf", "/webpf/events", "/webpf/recordings"):
+            for page in ("/", "/webpf", "/webpf/event_list", "/webpf/recordings"):
                 assert (TIMELINE in get(site, page, actor)[1]) == (actor == ME)
 
 
