@@ -23,6 +23,7 @@ class RecordOptions:
 
     command: if it is empty, the whole machine is recorded. duration, min_lifetime: seconds; without duration,
     recording ends at a signal. max_args: bytes of arguments that are kept for one exec. redact: regular expressions.
+    events: all, or none: then forks, exits and frees aren't written, only the processes made from them.
     streamed: in a replay, the options with which the stream was made; empty if they are unknown; None: not a replay.
     program: file with the compiled BPF programs.
     """
@@ -41,6 +42,7 @@ class RecordOptions:
     max_args: int = 32768
     no_args: bool = False
     redact: tuple[str, ...] = ()
+    events: str = "all"
     streamed: Mapping[str, Any] | None = None
     program: Path | None = None
 
@@ -114,7 +116,8 @@ class RecordOptions:
         the stream, and nothing about the machine on which it is replayed.
         """
         if self.streamed is not None:
-            return {**self.streamed, "name": self.name, "of": "machine", "filtered": False, "replayed": True}
+            own = {"name": self.name, "of": "machine", "filtered": False, "events": self.events, "replayed": True}
+            return {**self.streamed, **own}
         return {
             "db": str(self.db),
             "duration": self.duration,
@@ -128,4 +131,5 @@ class RecordOptions:
             "min_lifetime": self.min_lifetime,
             "cgroup": self.own_cgroup,
             "filtered": self.is_filtered,
+            "events": self.events,
         }

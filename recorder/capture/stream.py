@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _DRAIN_SECONDS = 0.05
 _SETTLE_SECONDS = 0.25
-_FILE_OPTIONS = ("db", "name")  # options of a recording that a stream doesn't have
+_FILE_OPTIONS = ("db", "name", "events")  # options of a recording that a stream doesn't have
 
 
 def stream(output: int, options: RecordOptions, on_start: Callable[[], None] = lambda: None) -> int:

@@ -71,7 +71,8 @@ def rebuild(file: File = None, recording: RecordingOrAll = None, db: Db = None) 
     with ProgressBar("the rebuild") as progress:
         rebuilt = rebuilding.rebuild(chosen.path, chosen.recording, progress)
     for number, processes in rebuilt.items():
-        say(f"recording {number}: {processes:,} processes rebuilt")
+        done = "unchanged, it has no raw events" if processes is None else f"{processes:,} processes rebuilt"
+        say(f"recording {number}: {done}")
 
 
 def verify(

@@ -37,6 +37,13 @@ class ReportFormat(str, Enum):
     markdown = "markdown"
 
 
+class KeptEvents(str, Enum):
+    """Which raw events are written."""
+
+    all = "all"
+    none = "none"
+
+
 Pid = Annotated[
     int | None, typer.Option("--pid", metavar="N", help="Record process N and all that it starts from now on.")
 ]
@@ -59,6 +66,14 @@ Names = Annotated[
 MinLifetime = Annotated[
     str | None,
     typer.Option("--min-lifetime", metavar=TIME, help="Don't keep processes that lived less than TIME, such as 250ms."),
+]
+Events = Annotated[
+    KeptEvents,
+    typer.Option(
+        "--events",
+        help="none: write no forks, exits and frees, only the processes made from them. The file is about half as"
+        " large, but webpf rebuild can't work on it, and webpf verify checks less.",
+    ),
 ]
 Name = Annotated[str | None, typer.Option("--name", metavar="TEXT", help="Name of the recording.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print only errors.")]

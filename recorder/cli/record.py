@@ -21,7 +21,9 @@ from .options import (
     BufferMib,
     DryRun,
     Duration,
+    Events,
     Full,
+    KeptEvents,
     MaxArgs,
     MinLifetime,
     Name,
@@ -79,6 +81,7 @@ def record(
     max_args: MaxArgs = RecordOptions.max_args,
     no_args: NoArgs = False,
     redact: Redact = None,
+    events: Events = KeptEvents.all,
     program: Program = None,
     quiet: Quiet = False,
     dry_run: DryRun = False,
@@ -98,7 +101,7 @@ def record(
         buffer_mib=buffer_mib,
         max_args=max_args,
         no_args=no_args,
-        redact=tuple(redact or ()), program=program,
+        redact=tuple(redact or ()), events=events.value, program=program,
     )  # fmt: skip
     _run(options, quiet, dry_run)
 

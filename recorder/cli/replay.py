@@ -15,10 +15,10 @@ from ..capture.record_options import RecordOptions
 from ..errors import NotFound, UsageError, from_os_error
 from ..model import argv
 from . import upgrade
-from .options import Name, NewDb, Quiet
+from .options import Events, KeptEvents, Name, NewDb, Quiet
 from .recording_choice import DEFAULT_DB
 
-Events = Annotated[
+Stream = Annotated[
     Path | None,
     typer.Argument(
         metavar="FILE",
@@ -29,7 +29,13 @@ Events = Annotated[
 ]
 
 
-def replay(events: Events = None, db: NewDb = DEFAULT_DB, name: Name = None, quiet: Quiet = False) -> None:
+def replay(
+    stream: Stream = None,
+    db: NewDb = DEFAULT_DB,
+    name: Name = None,
+    events: Events = KeptEvents.all,
+    quiet: Quiet = False,
+) -> None:
     """Make a recording from streamed events.
 
     Needs neither privileges nor BCC, and records nothing of the machine on which it runs. Also reads events from a pipe
@@ -43,9 +49,9 @@ def replay(events: Events = None, db: NewDb = DEFAULT_DB, name: Name = None, qui
 
     file_check.check_writable(db)
     upgrade.before_writing(db, quiet)
-    options = RecordOptions(db=db, name=name)
+    options = RecordOptions(db=db, name=name, events=events.value)
     shown = live_status.QuietStatus() if quiet else live_status.ReplayStatus(options)
-    with _opened(events) as (descriptor, called), Display(shown) as observer:
+    with _opened(stream) as (descriptor, called), Display(shown) as observer:
         summary = replaying.replay(descriptor, called, options, observer)
     if not quiet:
         live_status.print_summary(summary)

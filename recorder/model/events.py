@@ -209,6 +209,8 @@ ALL_KINDS = (
 )
 KERNEL_KINDS = tuple(kind for kind in ALL_KINDS if kind.tracepoint is not None)
 """The kinds that the kernel reports. All counts by kind are in this order, also in bpf/process.c."""
+OPTIONAL_KINDS = (Fork, Exit, Free)
+"""The kinds that a file can do without (`--events none`, `webpf compact`): `processes` has what they say."""
 NUMBERS = {kind.type: number for number, kind in enumerate(KERNEL_KINDS)}
 """The index in KERNEL_KINDS, by type of event."""
 

@@ -13,6 +13,9 @@ COMPLETE: Final = "complete"
 INTERRUPTED: Final = "interrupted"
 """Values of Recording.status: a recorder is writing it; it has ended normally; its recorder was killed."""
 
+NO_EVENTS: Final = "none"
+"""Value of the option `events` of a recording that has no events of OPTIONAL_KINDS."""
+
 
 class StoredCounts(NamedTuple):
     """Event counts of one kind: attempted by the BPF programs, written to the file, and lost. None: unknown."""
@@ -82,6 +85,11 @@ class Recording:
     def is_replayed(self) -> bool:
         """Whether it was made of a stream. Only then can it be unknown what was attempted and lost."""
         return self.options.get("replayed") is True
+
+    @property
+    def has_raw_events(self) -> bool:
+        """Whether its forks, exits and frees are in the file: from them, its processes can be rebuilt."""
+        return self.options.get("events") != NO_EVENTS
 
     @property
     def machine_name(self) -> str:

@@ -24,6 +24,7 @@ def verify_document(file: Path, findings: Iterable[Finding]) -> Document:
                 "processes": None if each.recording is None else each.processes,
                 "events": None if each.recording is None else each.events,
                 "problems": each.problems,
+                "not_checked": each.not_checked,
             }
             for each in findings
         ),

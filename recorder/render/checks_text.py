@@ -15,9 +15,11 @@ _MARKS = {True: "ok", False: "MISSING", None: "-"}
 
 
 def finding_lines(finding: Finding) -> Iterator[str]:
-    """Yields a line for a finding of verify, and a line for each of its problems."""
+    """Yields a line for a finding of verify, and for each of its problems, and for what isn't checked."""
     yield f"{'WRONG' if finding.problems else 'ok':6} {_summary(finding)}"
     yield from (f"{'':6} {problem}" for problem in finding.problems)
+    if finding.not_checked is not None:
+        yield f"{'':6} not checked: {finding.not_checked}"
 
 
 def check_lines(check: Check) -> Iterator[str]:
@@ -39,4 +41,6 @@ def _summary(finding: Finding) -> str:
     elif recording.lost is None:
         verdict = "it isn't known whether events were lost"
     found = f"{finding.processes:,} processes from {finding.events:,} events"
+    if not recording.has_raw_events:
+        found = f"{finding.processes:,} processes and {finding.events:,} programs"
     return f"recording {recording.id}: {recording.status}, {found}; {verdict}"

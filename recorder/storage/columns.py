@@ -75,6 +75,13 @@ class EventRows:
         plain = len(self.plain[kind]) // _plain_width(kind)
         return plain + len(self.full[kind]) // _width(kind) if kind in _RARE_COLUMNS else plain
 
+    def without(self, kinds: Collection[type[Event]]) -> EventRows:
+        """Returns these rows without those of some kinds. Their command lines stay."""
+        plain, full = (
+            {kind: values for kind, values in rows.items() if kind not in kinds} for rows in (self.plain, self.full)
+        )
+        return EventRows(plain, full, self.commands, self.command_ids)
+
     @property
     def value_count(self) -> int:
         """How many values all rows have together."""

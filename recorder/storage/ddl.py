@@ -42,7 +42,7 @@ CREATE TABLE recordings (
     python_version TEXT,
     sqlite_version TEXT,
     forks_attempted INTEGER,         -- events of this kind that the kernel had to report; up to 1 s old while recording
-    forks_written INTEGER,           -- events of this kind in this file
+    forks_written INTEGER,           -- events of this kind in this file; if it has no raw events: in its processes
     forks_lost INTEGER,              -- events of this kind lost: the ring buffer was full, or the kernel skipped them
     execs_attempted INTEGER,
     execs_written INTEGER,

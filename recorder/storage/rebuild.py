@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
-from ..errors import StorageError
+from ..errors import DataError, StorageError
 from ..model import argv
 from ..model.recording import GOING_ON, Recording
 from ..progress import NO_PROGRESS, Progress
@@ -18,11 +18,12 @@ from .recording_writer import RecordingWriter
 _BATCH = 10_000
 
 
-def rebuild(path: Path, recording: int | str | None = None, progress: Progress = NO_PROGRESS) -> dict[int, int]:
+def rebuild(path: Path, recording: int | str | None = None, progress: Progress = NO_PROGRESS) -> dict[int, int | None]:
     """Rebuilds one recording, or all recordings of the file. Returns how many processes each then has, by its number.
 
-    Everything happens in one transaction: if anything fails, the file is unchanged. Raises NotFound for an unknown
-    recording, StorageError for one that is still being written, and progress's Interrupted.
+    A recording without raw events stays as it is; its number of processes is None. Everything happens in one
+    transaction: if anything fails, the file is unchanged. Raises NotFound for an unknown recording, StorageError for
+    one that is still being written, DataError if no recording has raw events, and progress's Interrupted.
     """
     only = _check(path, recording, progress)
     file = RecordingFile(path)
@@ -37,7 +38,7 @@ def rebuild(path: Path, recording: int | str | None = None, progress: Progress =
                 )
         with file.writing(), file.db.atomic():
             progress.make_interruptible(file.db.conn)
-            return {each.id: _rebuild_one(file, each, progress) for each in known}
+            return {each.id: _rebuild_one(file, each, progress) if each.has_raw_events else None for each in known}
     finally:
         file.close()
 
@@ -45,7 +46,8 @@ def rebuild(path: Path, recording: int | str | None = None, progress: Progress =
 def _check(path: Path, recording: int | str | None, progress: Progress) -> int | None:
     """Returns the number of the recording that was asked for. Raises NotFound; DataError for a damaged file.
 
-    A damaged file stays unchanged, so that what is readable in it stays so.
+    Also raises DataError if no recording has raw events. A damaged file stays unchanged, so that what is readable in it
+    stays so.
     """
     with reader.reading(path) as connection:
         only = None if recording is None else reader.find(connection, path, recording).id
@@ -53,7 +55,16 @@ def _check(path: Path, recording: int | str | None, progress: Progress) -> int |
         safe_open.check_for_writing(connection, path)
         for problem in schema_check.find_damage(connection):
             raise safe_open.damage_error(path, problem)
+        _check_raw_events(reader.find_all(connection, path, only), path, only)
         return only
+
+
+def _check_raw_events(recordings: list[Recording], path: Path, only: int | None) -> None:
+    """Raises DataError if none of these recordings has raw events. only: the one that was asked for."""
+    if recordings and not any(each.has_raw_events for each in recordings):
+        which = str(path) if only is None else f"recording {only} of {path}"
+        message = f"{which} has no raw events (forks, exits and frees), so its processes can't be rebuilt"
+        raise DataError(message, f"webpf verify {argv.file_word(path)}")
 
 
 def _rebuild_one(file: RecordingFile, recording: Recording, progress: Progress) -> int:

@@ -17,6 +17,7 @@ from ..host import file_owner, invocation, lock_holders, optional_modules
 from ..host.liveness import is_recorder_alive
 from ..log import get_logger, suppressed
 from ..model.events import to_storable
+from ..model.recording import NO_EVENTS
 from . import file_check, safe_open, schema
 from .file_monitor import FileLost, FileMonitor
 from .recording_writer import RecordingWriter
@@ -107,7 +108,7 @@ class RecordingFile:
             row |= {"options": json.dumps(columns["options"]), "status": "recording"}
             recording_id = self.db.table("recordings").insert(row).last_rowid
         assert recording_id is not None
-        return RecordingWriter(self, recording_id)
+        return RecordingWriter(self, recording_id, columns["options"].get("events") != NO_EVENTS)
 
     def retry_soon(self) -> None:
         """From now on, waits only a moment for a locked file: the caller retries by itself."""

@@ -19,7 +19,7 @@ from typing import Any, Protocol
 
 from ..model import cgroup_place
 from ..model.event_source import Counts
-from ..model.events import KERNEL_KINDS, decode_exact
+from ..model.events import KERNEL_KINDS, OPTIONAL_KINDS, Event, decode_exact
 from ..model.process import NO_COSTS, RUNNING, Process
 from ..model.recording import INTERRUPTED
 from . import recording_totals
@@ -54,15 +54,16 @@ class WritableFile(Protocol):
 
 
 class RecordingWriter:
-    """Writes one recording of a RecordingFile."""
+    """Writes one recording of a RecordingFile. keeps_events: whether it writes the events of OPTIONAL_KINDS too."""
 
-    def __init__(self, file: WritableFile, recording_id: int) -> None:
+    def __init__(self, file: WritableFile, recording_id: int, keeps_events: bool = True) -> None:
+        self._left_out: tuple[type[Event], ...] = () if keeps_events else OPTIONAL_KINDS
         self.id = recording_id
         self._file = file
         self._db = file.db
         self._ids: deque[range] = deque()  # reserved in the file, and not used yet
-        self._prepared = dict.fromkeys(_COUNTED, 0)
-        self._written = dict.fromkeys(_COUNTED, 0)
+        self._prepared: dict[type[Event], int] = dict.fromkeys(_COUNTED, 0)
+        self._written: dict[type[Event], int] = dict.fromkeys(_COUNTED, 0)
         self._changeable: dict[int, tuple[Any, ...]] = {}  # rows of processes that may still change, by id
         self._insert_events = event_inserts(recording_id)
         self._insert_commands = command_insert(recording_id)
@@ -71,7 +72,7 @@ class RecordingWriter:
 
     @property
     def written(self) -> tuple[int, ...]:
-        """Events in the file, by kind."""
+        """Events in the file, by kind; of kinds that are left out, those that are in its processes."""
         return tuple(self._written.values())
 
     @property
@@ -127,9 +128,11 @@ class RecordingWriter:
         self, events: EventRows, processes: Iterable[Process], until_ns: int, links: Iterable[Link] = ()
     ) -> Batch:
         """Returns a batch for execute(). Batches must be executed in the order of these calls."""
-        for kind in _COUNTED:
-            self._prepared[kind] += events.count(kind)
-        return Batch(events, self._sort_rows(processes, links, events.command_ids), until_ns)
+        counts = {kind: events.count(kind) for kind in _COUNTED}
+        for kind, count in counts.items():
+            self._prepared[kind] += count
+        rows = self._sort_rows(processes, links, events.command_ids)
+        return Batch(events.without(self._left_out) if self._left_out else events, counts, rows, until_ns)
 
     def execute(self, batch: Batch) -> None:
         """Writes a batch. Raises StorageError; then nothing of the batch is written, and a retry is possible."""
@@ -140,8 +143,8 @@ class RecordingWriter:
                     inserts[kind](self._db.conn, values)
             self._write_rows(batch.processes)
             self._db.execute("UPDATE recordings SET updated_ns = ? WHERE id = ?", [batch.until_ns, self.id])
-        for kind in _COUNTED:
-            self._written[kind] += batch.events.count(kind)
+        for kind, count in batch.counts.items():
+            self._written[kind] += count
 
     def write_processes(
         self,

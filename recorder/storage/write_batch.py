@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
+from ..model.events import Event
 from .columns import FREE_COLUMNS, EventRows, payload_bytes
 
 Link: TypeAlias = tuple[int, int]
@@ -34,9 +36,13 @@ class ProcessRows:
 
 @dataclass(frozen=True)
 class Batch:
-    """The content of one transaction. until_ns: everything up to this time (Unix ns) is in the file after it."""
+    """The content of one transaction. until_ns: everything up to this time (Unix ns) is in the file after it.
+
+    counts: how many events it stands for, by kind; of OPTIONAL_KINDS, `events` may have none.
+    """
 
     events: EventRows
+    counts: Mapping[type[Event], int]
     processes: ProcessRows
     until_ns: int
 
