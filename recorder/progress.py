@@ -8,16 +8,18 @@ from typing import Protocol, TypeVar
 
 from .errors import Signalled
 
+UNDONE = "nothing is changed, and no unfinished file is left"
+
 _STEP = 1000  # rows from one report to the next
 
 _Row = TypeVar("_Row")
 
 
 class Interrupted(Signalled):
-    """A signal cancelled the operation, and what it had begun is undone."""
+    """A signal cancelled the operation. outcome: what that leaves; by default, nothing is done."""
 
-    def __init__(self, what: str, signal: int) -> None:
-        super().__init__(f"{what} was interrupted: nothing is changed, and no unfinished file is left", signal)
+    def __init__(self, what: str, signal: int, outcome: str = UNDONE) -> None:
+        super().__init__(f"{what} was interrupted: {outcome}", signal)
 
 
 class Progress(Protocol):

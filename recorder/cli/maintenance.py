@@ -1,4 +1,4 @@
-"""The commands `recordings`, `verify`, `rebuild`, `merge` and `doctor`: they look after files and the machine."""
+"""The commands `recordings`, `verify`, `rebuild`, `compact`, `merge` and `doctor`, for files and the machine."""
 
 from __future__ import annotations
 
@@ -73,6 +73,27 @@ def rebuild(file: File = None, recording: RecordingOrAll = None, db: Db = None) 
     for number, processes in rebuilt.items():
         done = "unchanged, it has no raw events" if processes is None else f"{processes:,} processes rebuilt"
         say(f"recording {number}: {done}")
+
+
+def compact(file: File = None, recording: RecordingOrAll = None, db: Db = None) -> None:
+    """Make a file smaller: drop forks, exits and frees.
+
+    Every query, report and export shows the same without them. But webpf rebuild can't work on the recording any more,
+    and webpf verify checks less: run that first.
+    """
+    from ..output import units
+    from ..output.messages import say
+    from ..storage import compact as compacting
+    from .progress_bar import ProgressBar
+
+    chosen = choose(file, db, recording)
+    upgrade.before_writing(chosen.path)
+    with ProgressBar("the compaction", outcome="run it again to drop what is left") as progress:
+        done = compacting.compact(chosen.path, chosen.recording, progress)
+    sizes = f"{units.byte_size(done.bytes_before)} before, {units.byte_size(done.bytes_after)} now"
+    unchanged = "".join(f"; recording {number} goes on, so it is unchanged" for number in done.going_on)
+    which = chosen.path if chosen.recording is None else f"recording {done.recordings[0]} of {chosen.path}"
+    say(f"{which}: {done.events:,} raw events dropped; {sizes}{unchanged}")
 
 
 def verify(

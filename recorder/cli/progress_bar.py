@@ -13,7 +13,7 @@ from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any
 
 from ..host.signals import STOP_SIGNALS
-from ..progress import Interrupted
+from ..progress import UNDONE, Interrupted
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -27,11 +27,13 @@ class ProgressBar:
     """Progress as a bar, which signals interrupt. what: a noun for the bar and for the message after a signal.
 
     streams: the operation writes to standard output, not to a file that must not stay half written. Then a signal ends
-    it at once, even while it waits for a reader; and there is no bar if standard output is a terminal.
+    it at once, even while it waits for a reader; and there is no bar if standard output is a terminal. outcome: what a
+    signal leaves, for the message.
     """
 
-    def __init__(self, what: str, streams: bool = False) -> None:
+    def __init__(self, what: str, streams: bool = False, outcome: str = UNDONE) -> None:
         self._what = what
+        self._outcome = outcome
         self._streams = streams
         self._is_shown = sys.stderr.isatty() and not (streams and sys.stdout.isatty())
         self._received: int | None = None
@@ -41,7 +43,7 @@ class ProgressBar:
 
     def report(self, done: int, total: int) -> None:
         if self._received is not None:
-            raise Interrupted(self._what, self._received)
+            raise Interrupted(self._what, self._received, self._outcome)
         now = time.monotonic()
         if now - self._begun >= _SHOW_AFTER_SECONDS and now - self._drawn >= _REDRAW_SECONDS and self._is_shown:
             self._drawn = now
@@ -87,7 +89,7 @@ class ProgressBar:
             nowhere = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nowhere, 1)
             os.close(nowhere)
-            raise Interrupted(self._what, number)
+            raise Interrupted(self._what, number, self._outcome)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -97,4 +99,4 @@ class ProgressBar:
         self.clear()
         # SQLite reports an interrupted statement as failed, and its callers raise that as an error of their own.
         if error is not None and self._received is not None and not isinstance(error, Interrupted):
-            raise Interrupted(self._what, self._received) from None
+            raise Interrupted(self._what, self._received, self._outcome) from None

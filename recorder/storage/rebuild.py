@@ -9,7 +9,7 @@ from ..errors import DataError, StorageError
 from ..model import argv
 from ..model.recording import GOING_ON, Recording
 from ..progress import NO_PROGRESS, Progress
-from . import event_reader, reader, safe_open, schema_check
+from . import event_reader, reader, safe_open
 from .columns import TABLES
 from .command_ids import args_of
 from .recording_file import RecordingFile
@@ -44,17 +44,14 @@ def rebuild(path: Path, recording: int | str | None = None, progress: Progress =
 
 
 def _check(path: Path, recording: int | str | None, progress: Progress) -> int | None:
-    """Returns the number of the recording that was asked for. Raises NotFound; DataError for a damaged file.
+    """Returns the number of the recording that was asked for.
 
-    Also raises DataError if no recording has raw events. A damaged file stays unchanged, so that what is readable in it
-    stays so.
+    Raises NotFound; DataError for a damaged file, or if no recording has raw events.
     """
     with reader.reading(path) as connection:
         only = None if recording is None else reader.find(connection, path, recording).id
         progress.make_interruptible(connection)
-        safe_open.check_for_writing(connection, path)
-        for problem in schema_check.find_damage(connection):
-            raise safe_open.damage_error(path, problem)
+        safe_open.check_for_changes(connection, path)
         _check_raw_events(reader.find_all(connection, path, only), path, only)
         return only
 

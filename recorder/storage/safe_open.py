@@ -15,7 +15,7 @@ from ..host import file_owner
 from ..model import argv
 from . import file_check, older_schemas
 from .file_check import APPLICATION_ID
-from .schema_check import TRIGGERS, find_problems, read_version
+from .schema_check import TRIGGERS, find_damage, find_problems, read_version
 
 FAILURES = (sqlite3.Error, ArithmeticError, AttributeError, LookupError, MemoryError, TypeError, ValueError)
 """Exceptions that invalid values in a file can cause in the code that reads them."""
@@ -71,6 +71,16 @@ def check_for_writing(connection: sqlite3.Connection, path: Path) -> None:
                 f"{path} has a trigger, {name}, which would change rows while webpf writes",
                 f"sqlite3 {argv.file_word(path)} {shlex.quote(statement)}",
             )
+
+
+def check_for_changes(connection: sqlite3.Connection, path: Path) -> None:
+    """As check_for_writing(), and raises DataError for a damaged file too, before rows in it are changed or removed.
+
+    A damaged file stays unchanged, so that what is readable in it stays so.
+    """
+    check_for_writing(connection, path)
+    for problem in find_damage(connection):
+        raise damage_error(path, problem)
 
 
 _CHANGES_ROWS = re.compile(r"\bBEGIN\b.*\b(INSERT|UPDATE|DELETE|REPLACE)\b", re.IGNORECASE | re.DOTALL)

@@ -46,6 +46,7 @@ WORK = {
     "merge": ["merge", "-o", "out"],
     "rebuild": ["rebuild", "--db"],
     "verify": ["verify"],
+    "compact": ["compact"],
 }
 
 

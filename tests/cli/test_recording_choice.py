@@ -19,7 +19,7 @@ from webpf.model.events import Event
 Webpf: TypeAlias = Callable[..., Any]
 
 NAMES = ["base", "pr", "base", "2"]  # of recordings 1 to 4
-READERS = ["query lifetimes", "report", "tree", "export --to csv", "verify", "recordings", "rebuild"]
+READERS = ["query lifetimes", "report", "tree", "export --to csv", "verify", "recordings", "rebuild", "compact"]
 """Commands that read one recording if told which."""
 
 

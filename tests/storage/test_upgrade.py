@@ -268,7 +268,7 @@ def test_damaged_files_are_refused(statement: str, webpf: Webpf, tmp_path: Path)
     path = old_files.copy(name, tmp_path / "old.db")
     execute(path, *(["DROP VIEW events"] * statement.startswith(("DROP TABLE frees", "ALTER"))), statement)
     before = path.read_bytes()
-    for command in (("upgrade", "old.db"), ("rebuild", "--db", "old.db")):
+    for command in (("upgrade", "old.db"), ("rebuild", "--db", "old.db"), ("compact", "old.db")):
         one_line(webpf(*command), 65, "old.db is damaged: ")
     assert path.read_bytes() == before
     assert [each.name for each in tmp_path.iterdir()] == ["old.db"]
