@@ -116,7 +116,7 @@ def build(path: Path, processes: int) -> None:
             session.add_events(source.drain())
         session.paths.write_cgroups({number: f"/system.slice/service{number}.service" for number in range(64)})
         session.finish()
-        last = file.db.execute("SELECT max(time_ns) FROM exits").fetchone()[0]
+        last = file.db.execute("SELECT max(end_ns) FROM processes").fetchone()[0]
         with file.db.atomic():
             file.db.execute("UPDATE recordings SET ended_ns = ?, updated_ns = ? WHERE id = ?", [last, last, writer.id])
     finally:
