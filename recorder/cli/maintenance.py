@@ -76,10 +76,10 @@ def rebuild(file: File = None, recording: RecordingOrAll = None, db: Db = None) 
 
 
 def compact(file: File = None, recording: RecordingOrAll = None, db: Db = None) -> None:
-    """Make a file smaller: drop forks, exits and frees.
+    """Drop raw events to make a file smaller.
 
-    Every query, report and export shows the same without them. But webpf rebuild can't work on the recording any more,
-    and webpf verify checks less: run that first.
+    They are the forks, exits and frees. Every query, report and export shows the same without them. But webpf rebuild
+    can't work on the recording any more, and webpf verify checks less: run that first.
     """
     from ..output import units
     from ..output.messages import say
