@@ -63,7 +63,8 @@ def commands() -> dict[str, list[str]]:
         "verify JSON": ["verify", "DB", "--format", "json"],
         "browse": ["browse", "DB", "--no-open", "--port", "0"],  # an impossible port: the file is checked first
         "datasette-config": ["datasette-config", "DB"],
-        "rebuild": ["rebuild", "--db", "DB"],  # last, because it writes
+        "rebuild": ["rebuild", "--db", "DB"],  # the last two write
+        "compact": ["compact", "DB"],
     }
 
 
