@@ -15,7 +15,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 # A process that dies, or a test that hangs, ends the run: xdist would wait for ever. Tests with the kernel mostly wait
 # for events, so more of them run at a time.
-PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --max-worker-restart 0 --timeout 600 --timeout-method thread
+PYTEST := $(BIN)/python -m pytest -n 3 --dist loadfile --max-worker-restart 0 --timeout 600 --timeout-method thread
 # As root nothing is needed; else each command that needs root asks for it.
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 # Under sudo, what is made here belongs to the user behind it.

@@ -193,6 +193,8 @@ def _check_header(path: Path, accepts_older: bool) -> None:
     if not header.startswith(_MAGIC) or len(header) < HEADER_BYTES:
         raise DataError(f"{path} is no SQLite database", "webpf record --db ~/webpf.db")
     version, application = _HEADER.unpack_from(header)
+    if accepts_older and version == application == 0 and _SIZE.unpack_from(header)[1] <= 1:
+        return  # another recorder that starts is making the file: a database of one page has no tables yet
     if application != APPLICATION_ID:
         raise DataError(
             f"{path} is another program's SQLite database, and webpf doesn't touch it", "webpf record --db ~/webpf.db"

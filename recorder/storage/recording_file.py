@@ -30,7 +30,7 @@ _log = get_logger(__name__)
 _BUSY_SECONDS = 5.0  # at the start: how long to wait for a locked file
 _RETRY_MS = 250  # later: the caller retries
 _CHECKPOINT_PAGES = 8192
-_ATTEMPTS, _ATTEMPT_SECONDS = 25, 0.02
+_GIVEN_AWAY_SECONDS, _RETRY_SECONDS = 0.5, 0.02
 
 
 class RecordingFile:
@@ -50,16 +50,18 @@ class RecordingFile:
         """Opens the database in WAL mode. Retries for half a second if the files beside it can't be written.
 
         A reader that runs as root and comes first creates these files, and only then gives them to the owner of the
-        database.
+        database. And SQLite doesn't wait for all locks of another recorder that starts on the same new file.
         """
-        for _ in range(_ATTEMPTS):
+        begun = time.monotonic()
+        while True:
             try:
                 return self._open()
             except sqlite3.OperationalError as error:
-                if not self._may_be_given_away(error):
+                limit = _BUSY_SECONDS if "locked" in str(error) else _GIVEN_AWAY_SECONDS
+                is_temporary = "locked" in str(error) or self._may_be_given_away(error)
+                if not is_temporary or time.monotonic() - begun > limit:
                     raise
-                time.sleep(_ATTEMPT_SECONDS)
-        return self._open()
+                time.sleep(_RETRY_SECONDS)
 
     def _may_be_given_away(self, error: sqlite3.OperationalError) -> bool:
         is_refused = any(words in str(error) for words in ("unable to open", "readonly"))

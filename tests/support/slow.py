@@ -18,5 +18,10 @@ def make_slow(db: Path, processes: int = 3000) -> None:
     lives = [(fork(100 + i, ms), exit_(100 + i, ms, ms + 0.001)) for i, ms in enumerate(starts)]
     make_recording(db, [event for life in lives for event in life], batch=1000)
     with closing(sqlite3.connect(db)) as connection, connection:
+        views = connection.execute("SELECT name, sql FROM sqlite_schema WHERE type = 'view'").fetchall()
+        for name, _ in views:
+            connection.execute(f"DROP VIEW {name}")
         connection.execute("ALTER TABLE processes DROP COLUMN comm")
         connection.execute(f"ALTER TABLE processes ADD COLUMN comm TEXT GENERATED ALWAYS AS ({_LONG}) VIRTUAL")
+        for _, sql in views:
+            connection.execute(sql)
