@@ -127,7 +127,8 @@ def test_a_full_ring_buffer_is_drained_in_parts() -> None:
             more.append(probe.has_more())
         own = [[event for event in batch if isinstance(event, Exec) and event.pid in pids] for batch in batches]
         assert len([batch for batch in own if batch]) > 3
-        assert more == [True] * (len(more) - 1) + [False]
+        # Near the end, new events of other processes can come after the buffer was empty.
+        assert more[:3] == [True] * 3 and not more[-1]
         assert max(map(len, own)) <= DRAIN_BYTES // size + 1
         assert [event.pid for batch in own for event in batch] == pids
         assert {event.argv for batch in own for event in batch} == {b"true\0" + b"x" * size + b"\0"}

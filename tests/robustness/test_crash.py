@@ -109,4 +109,6 @@ def test_a_disk_that_fills_at_any_moment(
     with reader.reading(tmp_path / "webpf.db") as connection:
         [recording] = reader.recordings(connection)
         assert recording.status == "interrupted"
-        assert reader.process_counts(connection)[recording.id] > 10
+        # On a very busy machine, even the first transaction may not fit.
+        has_written = recording.updated_ns > recording.started_ns
+        assert reader.process_counts(connection).get(recording.id, 0) > 10 or not has_written
