@@ -13,8 +13,8 @@ SPEEDSCOPE ?= 1.25.0
 
 VENV := .venv
 BIN := $(VENV)/bin
-# A process that dies, or a test that hangs, ends the run: xdist would wait for ever. Tests with the kernel mostly wait
-# for events, so more of them run at a time.
+# A process that dies, or a test that hangs, ends the run: xdist would wait for ever. There are more processes than the
+# two processors of a small machine, because tests often wait.
 PYTEST := $(BIN)/python -m pytest -n 3 --dist loadfile --max-worker-restart 0 --timeout 600 --timeout-method thread
 # As root nothing is needed; else each command that needs root asks for it.
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
@@ -56,7 +56,7 @@ install: packages $(VENV)/installed ## Install what recording needs, and webpf i
 test: test-packages $(VENV)/installed-dev $(VENV)/datasette-1 $(VENV)/speedscope ## Install what is missing, run every test
 	@failed=0; \
 	$(SUDO) $(PYTEST) -m "not kernel and not matrix" || failed=1; \
-	$(SUDO) $(PYTEST) -n 4 -m "kernel and not matrix" || failed=1; \
+	$(SUDO) $(PYTEST) -m "kernel and not matrix" || failed=1; \
 	exit $$failed
 
 matrix: test-packages $(VENV)/installed-dev $(VENV)/datasette-1 $(VENV)/speedscope ## Run every command on bad files and in odd surroundings (by hand: long)
