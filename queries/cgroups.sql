@@ -33,11 +33,8 @@ WITH counted AS (
         sum(run_delay_ns) AS run_delay_ns,
         sum(read_bytes) AS read_bytes,
         sum(write_bytes) AS write_bytes
-    -- By ranges of ids: nearly every row is read, so this is faster than through an index.
-    FROM fact_blocks AS block
-    CROSS JOIN processes AS p ON p.id BETWEEN block.first_id AND block.first_id + block.size - 1
-    WHERE block.recording_id = param!(recording)
-        AND is_counted!(p)
+    FROM by_blocks!(p, param!(recording))
+    WHERE is_counted!(p)
     GROUP BY cgroup_id
 )
 SELECT

@@ -35,9 +35,7 @@ counted AS MATERIALIZED (
         coalesce(sum(p.status <> 0), 0) AS failed
     FROM pair
     JOIN recordings AS r ON r.id = pair.id
-    -- By ranges of ids: nearly every column is read, so this is faster than row by row through an index.
-    CROSS JOIN fact_blocks AS block ON block.recording_id = r.id
-    CROSS JOIN processes AS p ON p.id BETWEEN block.first_id AND block.first_id + block.size - 1
+    CROSS JOIN by_blocks!(p, r.id)
     WHERE is_counted!(p)
         AND p.start_ns >= r.started_ns
         AND (SELECT count(*) FROM pair JOIN recordings USING (id)) = 2

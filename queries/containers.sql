@@ -34,11 +34,8 @@ WITH counted AS MATERIALIZED (
         sum(system_ns) AS system_ns,
         count(cpu_ns) AS known,
         sum(state = 'running') AS running
-    -- By ranges of ids: nearly every row is read, so this is faster than through an index.
-    FROM fact_blocks AS block
-    CROSS JOIN processes AS p ON p.id BETWEEN block.first_id AND block.first_id + block.size - 1
-    WHERE block.recording_id = param!(recording)
-        AND is_counted!(p)
+    FROM by_blocks!(p, param!(recording))
+    WHERE is_counted!(p)
     GROUP BY cgroup_id
 ),
 placed AS (

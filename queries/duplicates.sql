@@ -19,12 +19,9 @@ SELECT
     round(avg(end_ns - start_ns) / 1e6, 3) AS mean_ms,
     coalesce(sum(status <> 0), 0) AS failed,
     count(DISTINCT parent_id) AS parents
-FROM fact_blocks AS block
--- By ranges of ids: nearly every column is read, so this is faster than row by row through an index.
-CROSS JOIN processes ON processes.id BETWEEN block.first_id AND block.first_id + block.size - 1
-CROSS JOIN commands AS c ON c.id = processes.command_id
-WHERE block.recording_id = param!(recording)
-    AND c.args IS NOT NULL
+FROM by_blocks!(p, param!(recording))
+CROSS JOIN commands AS c ON c.id = p.command_id
+WHERE c.args IS NOT NULL
 GROUP BY c.args
 HAVING count(*) > 1
 ORDER BY sum(end_ns - start_ns) DESC, runs DESC, c.args

@@ -19,12 +19,9 @@
 -- column read_bytes: sum of the bytes read from storage
 -- column write_bytes: sum of the bytes written to storage
 WITH process AS NOT MATERIALIZED (
-    -- By ranges of ids: nearly every column is read, so this is faster than row by row through an index.
     SELECT p.*
-    FROM fact_blocks AS block
-    CROSS JOIN processes AS p ON p.id BETWEEN block.first_id AND block.first_id + block.size - 1
-    WHERE block.recording_id = param!(recording)
-        AND is_counted!(p)
+    FROM by_blocks!(p, param!(recording))
+    WHERE is_counted!(p)
 ),
 counted AS MATERIALIZED (
     SELECT

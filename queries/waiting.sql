@@ -31,9 +31,7 @@ SELECT
     p.pid,
     p.comm,
     round(p.run_delay_ns / 1e6, 3) AS run_delay_ms,
-    round(100.0 * p.run_delay_ns
-        / nullif(CASE WHEN p.state = 'running' THEN until_ns!(r) ELSE p.end_ns END - p.start_ns, 0), 1
-    ) AS run_delay_percent,
+    percent_of_life!(p.run_delay_ns, p, r) AS run_delay_percent,
     round(p.cpu_ns / 1e6, 3) AS cpu_ms,
     round(p.lifetime_ns / 1e6, 3) AS lifetime_ms,
     c.args,

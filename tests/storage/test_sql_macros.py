@@ -15,7 +15,7 @@ from webpf.storage.sql_macros import MACROS, expand
 ARGUMENTS = {
     "time_ns": "processes.start_ns",
     "number": "2", "r": "recordings", "name": "of", "column": "pid", "p": "processes", "shows_kernel": "1",
-    "recording": "1", "pid": "100", "until_ns": "1",
+    "recording": "1", "pid": "100", "until_ns": "1", "ns": "5000",
 }  # fmt: skip
 """A value for each argument of a macro."""
 
@@ -101,16 +101,26 @@ def test_sqlite_accepts_each_macro_only_when_expanded(tmp_path: Path, macro: sql
         with pytest.raises(sqlite3.OperationalError, match=r'unrecognized token: "!"|syntax error'):
             connection.execute(place.format(call))
     expanded = expand(call)
-    statement = (
-        expanded if expanded.startswith(("SELECT", "VALUES")) else f"SELECT {expanded} FROM recordings, processes"
-    )
+    if expanded.startswith(("SELECT", "VALUES")):
+        statement = expanded
+    elif " JOIN " in expanded.partition("(")[0]:
+        statement = f"SELECT 1 FROM {expanded}"
+    else:
+        statement = f"SELECT {expanded} FROM recordings, processes"
     connection.execute(statement).fetchall()
     connection.close()
 
 
 @pytest.mark.parametrize(
     "text",
-    ["kernel IS NOT 1", "max(id) FROM recordings", "json_extract(", "'USR1'", "start_ns DESC, id DESC"],
+    [
+        "kernel IS NOT 1",
+        "max(id) FROM recordings",
+        "json_extract(",
+        "'USR1'",
+        "start_ns DESC, id DESC",
+        "BETWEEN block.",
+    ],
 )
 def test_the_text_of_a_macro_is_written_nowhere_else(text: str) -> None:
     assert any(text in macro.text for macro in MACROS.values())
