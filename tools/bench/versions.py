@@ -26,7 +26,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from tools.bench.compare import HERE, cpu_seconds, family, storm
+from tools.bench.compare import HERE, Tool, family, run_under, storm
 
 Measured = dict[str, float]
 
@@ -113,30 +113,15 @@ def measure_memory(version: Version, folder: Path) -> Measured:
 
 
 def measure_storm(name: str, version: Version, folder: Path, program: Path, arguments: list[str]) -> Measured:
-    """Records a storm. Exits if an event was lost."""
-    db = folder / "storm.db"
+    """Records a storm, in an empty folder. Exits if an event was lost."""
     alone = storm(program, arguments)
-    process = subprocess.Popen(version.record(db), stderr=subprocess.DEVNULL)
-    time.sleep(2)
-    before = cpu_seconds(process.pid)
-    wall = storm(program, arguments)
-    time.sleep(0.5)
-    cpu = cpu_seconds(process.pid) - before
-    process.send_signal(signal.SIGTERM)
-    process.wait()
-    with closing(sqlite3.connect(db)) as connection:
-        events, lost, processes = connection.execute(
-            "SELECT forks_attempted + execs_attempted + exits_attempted + frees_attempted, lost,"
-            " (SELECT count(*) FROM processes) FROM recordings"
-        ).fetchone()
-    if lost:
-        sys.exit(f"{version.program} lost {lost} events in the storm of {name}")
-    size = db.stat().st_size / processes
-    db.unlink()
+    recorded = run_under(Tool("webpf", version.record(folder / "webpf.db")), folder, program, arguments)
+    if recorded.lost:
+        sys.exit(f"{version.program} lost {recorded.lost} events in the storm of {name}")
     return {
-        f"{name}: CPU, us/event": cpu / events * 1e6,
-        f"{name}: bytes/process": size,
-        f"{name}: slow-down": wall / alone,
+        f"{name}: CPU, us/event": recorded.cpu / recorded.events * 1e6,
+        f"{name}: bytes/process": recorded.bytes,
+        f"{name}: slow-down": recorded.wall / alone,
     }
 
 
@@ -190,8 +175,9 @@ def main() -> None:
     cores = os.cpu_count() or 1
     rounds: list[tuple[Measured, Measured]] = []
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        program = folder / "storm"
+        folder = Path(name) / "out"
+        folder.mkdir()
+        program = Path(name) / "storm"
         subprocess.run(["gcc", "-O2", "-o", program, HERE / "storm.c"], check=True)
         storms = {"forks": ["forks", str(options.forks), str(cores)], "execs": ["execs", str(options.execs)]}
         for version in versions:
