@@ -29,6 +29,9 @@ HEADER_BYTES = 100
 
 _HEADER = struct.Struct(">60xI4xI")  # https://www.sqlite.org/fileformat.html: user_version at 60, application_id at 68
 
+_SCHEMA_ROWS = slice(HEADER_BYTES + 3, HEADER_BYTES + 5)  # their number; the table sqlite_schema begins at page 1
+_FIRST_BYTES = HEADER_BYTES + 8
+
 _SIZE = struct.Struct(">16xH10xI")  # page size at 16 (1: 65536), number of pages at 28
 
 
@@ -63,7 +66,7 @@ def check_writable(path: Path) -> None:
         if not path.is_file():
             raise CannotCreate(f"{path} is not a regular file", "webpf record --db ~/webpf.db")
         file_owner.check_owner(path, path.stat())
-        _check_header(path, accepts_older=True)
+        _check_header(path, accepts_older=True, may_be_new=True)
     file_owner.check_side_files(path.resolve())
     # The folder must be writable too: SQLite creates files beside the database while it writes.
     if not os.access(folder, os.W_OK) or (path.exists() and not os.access(path, os.W_OK)):
@@ -181,10 +184,11 @@ def older_schema_error(path: Path, version: int) -> DataError:
     return DataError(message, f"webpf upgrade {argv.file_word(path)}")
 
 
-def _check_header(path: Path, accepts_older: bool) -> None:
+def _check_header(path: Path, accepts_older: bool, may_be_new: bool = False) -> None:
+    """Raises DataError. may_be_new: accepts a database without tables: another recorder may be making it."""
     try:
         with path.open("rb") as file:
-            header = file.read(HEADER_BYTES)
+            header = file.read(_FIRST_BYTES)
     except PermissionError:
         message = f"{path} belongs to {_owner(path)}, and you may not read it"
         raise NoPermission(message, sudo_command()) from None
@@ -193,8 +197,8 @@ def _check_header(path: Path, accepts_older: bool) -> None:
     if not header.startswith(_MAGIC) or len(header) < HEADER_BYTES:
         raise DataError(f"{path} is no SQLite database", "webpf record --db ~/webpf.db")
     version, application = _HEADER.unpack_from(header)
-    if accepts_older and version == application == 0 and _SIZE.unpack_from(header)[1] <= 1:
-        return  # another recorder that starts is making the file: a database of one page has no tables yet
+    if may_be_new and version == application == 0 and header[_SCHEMA_ROWS] == b"\0\0":
+        return
     if application != APPLICATION_ID:
         raise DataError(
             f"{path} is another program's SQLite database, and webpf doesn't touch it", "webpf record --db ~/webpf.db"

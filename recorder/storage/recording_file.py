@@ -47,7 +47,7 @@ class RecordingFile:
         self.monitor = FileMonitor(path, self._identity)
 
     def _opened(self) -> Database:
-        """Opens the database in WAL mode. Retries for half a second if the files beside it can't be written.
+        """Opens the database in WAL mode. Retries for a while if it is locked, or the files beside it can't be written.
 
         A reader that runs as root and comes first creates these files, and only then gives them to the owner of the
         database. And SQLite doesn't wait for all locks of another recorder that starts on the same new file.
@@ -57,15 +57,16 @@ class RecordingFile:
             try:
                 return self._open()
             except sqlite3.OperationalError as error:
-                limit = _BUSY_SECONDS if "locked" in str(error) else _GIVEN_AWAY_SECONDS
-                is_temporary = "locked" in str(error) or self._may_be_given_away(error)
-                if not is_temporary or time.monotonic() - begun > limit:
+                if time.monotonic() - begun > self._patience(error):
                     raise
                 time.sleep(_RETRY_SECONDS)
 
-    def _may_be_given_away(self, error: sqlite3.OperationalError) -> bool:
+    def _patience(self, error: sqlite3.OperationalError) -> float:
+        """Returns for how many seconds, at most, this error may pass by itself."""
+        if "locked" in str(error):
+            return _BUSY_SECONDS
         is_refused = any(words in str(error) for words in ("unable to open", "readonly"))
-        return is_refused and any(map(os.path.lexists, file_owner.side_files(self.path)))
+        return _GIVEN_AWAY_SECONDS if is_refused and any(map(os.path.lexists, file_owner.side_files(self.path))) else 0
 
     def _open(self) -> Database:
         before = file_owner.open_descriptors()

@@ -74,11 +74,6 @@ class WriteQueue:
         return self._bytes < MOST_BYTES and self._writer.has_enough_ids
 
     @property
-    def is_idle(self) -> bool:
-        """True if nothing waits in the queue."""
-        return not self._jobs
-
-    @property
     def enqueued(self) -> int:
         """How many writes have been queued so far."""
         return self._enqueued
@@ -128,7 +123,7 @@ class WriteQueue:
 
     def await_idle(self) -> None:
         """Waits until everything is written. Raises StorageError if the writes make no progress."""
-        self._wait_for(lambda: self._counts is None and self.is_idle)
+        self._wait_for(lambda: self._counts is None and not self._jobs)
 
     def finish(self, status: str, ended_ns: int) -> None:
         """Ends the recording with the latest counts, and waits until this is written. See RecordingWriter.finish()."""
