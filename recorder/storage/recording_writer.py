@@ -38,7 +38,7 @@ from .write_batch import Batch, Link, ProcessRows
 _COUNTED = tuple(kind.type for kind in KERNEL_KINDS)
 _BLOCK = 1 << 20  # ids: more than the number of events that can wait to be written
 
-_UPDATE_COUNTS = "UPDATE recordings SET {}, kept_short = ?, updated_ns = ? WHERE id = ?".format(
+_UPDATE_COUNTS = "UPDATE recordings SET {}, kept_short = ?, updated_ns = max(updated_ns, ?) WHERE id = ?".format(
     ", ".join(f"{kind.name}s_{what} = ?" for what in ("attempted", "written", "lost") for kind in KERNEL_KINDS)
 )
 _FREED = -len(FREE_COLUMNS)
@@ -191,7 +191,10 @@ class RecordingWriter:
         self._changeable.pop(process_id, None)
 
     def write_counts(self, counts: Counts, until_ns: int) -> None:
-        """Updates the counts of attempted, written and lost events."""
+        """Updates the counts of attempted, written and lost events.
+
+        until_ns: Unix ns up to which all events are in the file; 0 if that is not known to be later than before.
+        """
         with self._file.writing(), self._db.atomic():
             unknown = (None,) * len(_COUNTED)
             attempted, lost = (counts.attempted, counts.lost) if counts.are_known else (unknown, unknown)

@@ -48,8 +48,8 @@ class WriteQueue:
         self._jobs: deque[tuple[_Job, int]] = deque()
         self._bytes = 0
         self._enqueued = self._done = 0  # jobs so far
-        self._counts: tuple[Counts, int] | None = None  # not written yet
-        self._latest: tuple[Counts, int] | None = None
+        self._counts: Callable[[], None] | None = None  # writes the latest counts, if that is still to be done
+        self._latest: Callable[[], None] | None = None
         self._ids_wanted = 0
         self._changed = threading.Condition()
         self._error: WebpfError | None = None  # the reason why no more can be written
@@ -99,9 +99,16 @@ class WriteQueue:
         self._enqueue(lambda: self._writer.execute(batch), batch.bytes)
 
     def write_counts(self, counts: Counts, until_ns: int) -> None:
+        """See RecordingWriter.write_counts(). Counts overtake the batches that wait: a full disk has room for them."""
         self._check()
+        enqueued = self._enqueued
+
+        def job() -> None:
+            # What waits before them may never be written: so far, it is not in the file.
+            self._writer.write_counts(counts, until_ns if self.has_written(enqueued) else 0)
+
         with self._changed:
-            self._counts = self._latest = (counts, until_ns)
+            self._counts = self._latest = job
             self._changed.notify_all()
 
     def write_cgroups(self, paths: Mapping[int, str | bytes | None]) -> None:
@@ -127,8 +134,8 @@ class WriteQueue:
 
     def finish(self, status: str, ended_ns: int) -> None:
         """Ends the recording with the latest counts, and waits until this is written. See RecordingWriter.finish()."""
-        if (counts := self._latest) is not None:
-            self._enqueue(lambda: self._writer.write_counts(*counts), _SMALL)
+        if self._latest is not None:
+            self._enqueue(self._latest, _SMALL)
         self._run_and_wait(lambda: self._writer.finish(status, ended_ns))
 
     def check_file(self) -> None:
@@ -213,7 +220,7 @@ class WriteQueue:
         if self._ids_wanted or self._writer.needs_ids:
             self._attempt(lambda: self._writer.fetch_ids(self._ids_wanted))
             self._ids_wanted = 0
-        if counts is not None and self._attempt(lambda: self._writer.write_counts(*counts)):
+        if counts is not None and self._attempt(counts):
             with self._changed:
                 self._counts = None if self._counts is counts else self._counts
                 self._changed.notify_all()

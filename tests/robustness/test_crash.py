@@ -109,6 +109,6 @@ def test_a_disk_that_fills_at_any_moment(
     with reader.reading(tmp_path / "webpf.db") as connection:
         [recording] = reader.recordings(connection)
         assert recording.status == "interrupted"
-        # On a very busy machine, even the first transaction may not fit.
+        # On a very busy machine, even the first batch may not fit. Then nothing is said to be in the file.
         has_written = recording.updated_ns > recording.started_ns
         assert reader.process_counts(connection).get(recording.id, 0) > 10 or not has_written
