@@ -56,6 +56,7 @@ def _run_recorder() -> int:
     from .storage import sqlite_library
 
     sqlite_library.disable_locks()
+    sqlite_library.speed_up_nulls()
     return _run()
 
 

@@ -8,13 +8,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ..model.event_source import Counts
-from ..model.events import KERNEL_KINDS, Event, decode_exact, to_storable
+from ..model.events import KERNEL_KINDS, OPTIONAL_KINDS, Event, decode_exact, to_storable
 from ..model.stream_metadata import CgroupPath, DirectoryPath, Head, StreamCounts
 from .line_printer import LinePrinter
 
 if TYPE_CHECKING:
     from ..model.process import Process
-    from ..storage.columns import EventRows
+    from ..storage.event_rows import EventRows
     from .surroundings import Surroundings
 
 
@@ -26,6 +26,7 @@ class LineWriter:
     """
 
     has_room = True
+    left_out = OPTIONAL_KINDS
     waiting_bytes = 0
 
     def __init__(self, printer: LinePrinter) -> None:
@@ -63,7 +64,7 @@ class LineWriter:
     ) -> None:
         """Counts the events, which print_events() has printed. Processes aren't printed: a replay makes them again."""
         for kind in self._written:
-            self._written[kind] += events.count(kind)
+            self._written[kind] += events.counts[kind]
 
     def forget_process(self, process_id: int) -> None:
         """Does nothing: no processes are kept in memory."""

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Protocol
 
 from ..model.bounded_cache import MIB, BoundedDict
 from ..model.pairing import Pairing
+from ..storage import event_rows
 from .surroundings import Surroundings
 
 if TYPE_CHECKING:
     from ..host.working_dirs import DirectoryId
+    from ..model.process import Process
+    from ..storage.event_rows import EventRows
 
 _KNOWN_BYTES = 4 * MIB  # for cgroups, and the same for directories: some 20,000 of each
 _LAST_SECONDS = 0.1  # how long the end of a recording waits for directories that are being looked up
@@ -41,17 +44,24 @@ class PathRecorder:
             self._cgroups[cgroup_id] = None
         self._writer.write_cgroups(paths)
 
-    def look_up_cgroups(self, ids: set[int]) -> None:
+    def look_up(self, events: EventRows, processes: Collection[Process]) -> None:
+        """Looks up the cgroups and working directories of new events. processes: those that the events changed."""
+        self._look_up_cgroups(event_rows.cgroup_ids(events, processes))
+        if new := self._unknown_directories(event_rows.working_directories(events)):
+            self._look_up_directories(event_rows.pids_by_directory(events, processes, new))
+        self.write_answers()
+
+    def _look_up_cgroups(self, ids: set[int]) -> None:
         """Looks up the cgroups whose paths are not known yet, and writes their paths."""
         new = ids - self._cgroups.keys()
         if new:
             self.write_cgroups({cgroup_id: self._machine.cgroup_path(cgroup_id) for cgroup_id in new})
 
-    def unknown_directories(self, met: set[DirectoryId]) -> set[DirectoryId]:
+    def _unknown_directories(self, met: set[DirectoryId]) -> set[DirectoryId]:
         """Returns those of these directories that must be looked up."""
         return met - self._directories.keys() if self._lookup is not None else set()
 
-    def look_up_directories(self, pids_there: Mapping[DirectoryId, list[int]]) -> None:
+    def _look_up_directories(self, pids_there: Mapping[DirectoryId, list[int]]) -> None:
         """Requests the paths of directories. pids_there: for each directory, processes that are in it.
 
         If a path isn't found, the next exec in that directory tries again.

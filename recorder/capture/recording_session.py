@@ -12,7 +12,7 @@ from ..model.events import NUMBERS, Event, Exec, Exit, Fork, Free, Usage, Vanish
 from ..model.pairing import Pairing
 from ..model.process import RUNNING, Process
 from ..model.recording import COMPLETE, INTERRUPTED
-from ..storage import columns
+from ..storage import event_rows
 from ..storage.command_ids import CommandIds
 from .path_recorder import PathRecorder
 from .proc_changes import PendingChanges
@@ -112,12 +112,11 @@ class Session:
         first_id = self.writer.reserve_ids(len(events))
         owners = self._pairing.feed(events, first_id)
         changed = self._pairing.take_changed()
-        rows = columns.make_event_rows(events, first_id, owners, self._commands, self._pairing.rare_value_ids)
+        rows = event_rows.make_event_rows(
+            events, first_id, owners, self._commands, self._pairing.rare_value_ids, self.writer.left_out
+        )
         self.processes += len([p for p in changed if p.id >= first_id and not p.kernel])
-        self.paths.look_up_cgroups(columns.cgroup_ids(rows))
-        if new := self.paths.unknown_directories(columns.working_directories(rows)):
-            self.paths.look_up_directories(columns.pids_by_directory(rows, new))
-        self.paths.write_answers()
+        self.paths.look_up(rows, changed)
         self._on_events(events)
         # Last, because it wakes the thread that writes, which would then compete with this one.
         self.writer.write(rows, changed, self._until_ns, self._pairing.take_links())

@@ -36,7 +36,7 @@ class KnownProcesses:
         self._awaited_pids = self._late_parents.by_pid
         self._links: list[tuple[int, int]] = []
 
-    def take_changed(self) -> Iterable[Process]:
+    def take_changed(self) -> list[Process]:
         """Returns the processes that are new or have changed since the last call, in the order of their ids."""
         changed = self._changed
         self._changed = {}

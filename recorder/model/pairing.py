@@ -103,7 +103,10 @@ class Pairing(KnownProcesses):
 
     def _exec(self, event: Exec, event_id: int) -> int:
         _, pid, start_ns, comm, uid, _, cgroup_id, carried_rss_kib, *_, sid, loginuid = event
-        process = self._find_or_add(pid, start_ns, event_id)
+        process = self._by_pid.get(pid)
+        if process is None or process.start_ns != start_ns or not process.exact:  # rarely: this saves a call
+            process = self._find_or_add(pid, start_ns, event_id)
+        self._changed[process.id] = process
         process.comm = comm
         process.command_id = event_id  # as set_command() does, without the call
         process.has_new_command = process.knows_program = True
@@ -120,7 +123,10 @@ class Pairing(KnownProcesses):
 
     def _exit(self, event: Exit, event_id: int) -> int:
         time_ns, pid, start_ns, ppid, comm, status, max_rss_kib, uid, begun, sid, loginuid = event
-        process = self._find_or_add(pid, start_ns, event_id)
+        process = self._by_pid.get(pid)
+        if process is None or process.start_ns != start_ns or not process.exact:  # rarely: this saves a call
+            process = self._find_or_add(pid, start_ns, event_id)
+        self._changed[process.id] = process
         if process.end_ns is None:  # before Linux 6.16, two threads that exit together can both report the end
             process.state = EXITED
             process.end_ns = time_ns

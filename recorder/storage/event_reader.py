@@ -12,7 +12,7 @@ from ..model.pairing import Pairing
 from ..model.recording import Recording
 from ..progress import Progress, report_rows
 from . import command_ids
-from .columns import TABLES
+from .event_rows import TABLES
 
 
 class StoredEvent(NamedTuple):

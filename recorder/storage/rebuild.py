@@ -10,8 +10,8 @@ from ..model import argv
 from ..model.recording import GOING_ON, Recording
 from ..progress import NO_PROGRESS, Progress
 from . import event_reader, reader, safe_open
-from .columns import TABLES
 from .command_ids import args_of
+from .event_rows import TABLES
 from .recording_file import RecordingFile
 from .recording_writer import RecordingWriter
 

@@ -1,8 +1,8 @@
 """Writes one recording: events, processes and counts, in short transactions.
 
-The hot path binds as few None values as possible: Python's sqlite3 searches for an adapter for each, which takes about
-0.4 us. So each kind of event has its own table, in which nearly every value is known. Values that follow from others
-are generated columns, and columns that are nearly always NULL are bound only in the rows that have a value.
+The hot path binds as few values as possible, since each takes some 30 ns, and a None twice as much. So each kind of
+event has its own table, in which nearly every value is known. Values that follow from others are generated columns,
+and columns that are nearly always NULL, or always the same, are bound only in the rows that have another value.
 
 A write is prepared first and executed later, perhaps by another thread and more than once. An execution that fails
 changes nothing.
@@ -20,20 +20,14 @@ from typing import Any, Protocol
 from ..model import cgroup_place
 from ..model.event_source import Counts
 from ..model.events import KERNEL_KINDS, OPTIONAL_KINDS, Event, decode_exact
-from ..model.process import NO_COSTS, RUNNING, Process
+from ..model.process import Process
 from ..model.recording import INTERRUPTED
 from . import recording_totals
-from .columns import (
-    FREE_COLUMNS,
-    EventRows,
-    command_insert,
-    event_inserts,
-    process_inserts,
-    process_row,
-)
+from .event_rows import EventRows, command_insert, event_inserts
 from .incidents import Incident
+from .process_rows import Link, ProcessWriter
 from .recording_totals import Totals
-from .write_batch import Batch, Link, ProcessRows
+from .write_batch import Batch
 
 _COUNTED = tuple(kind.type for kind in KERNEL_KINDS)
 _BLOCK = 1 << 20  # ids: more than the number of events that can wait to be written
@@ -41,8 +35,6 @@ _BLOCK = 1 << 20  # ids: more than the number of events that can wait to be writ
 _UPDATE_COUNTS = "UPDATE recordings SET {}, kept_short = ?, updated_ns = max(updated_ns, ?) WHERE id = ?".format(
     ", ".join(f"{kind.name}s_{what} = ?" for what in ("attempted", "written", "lost") for kind in KERNEL_KINDS)
 )
-_FREED = -len(FREE_COLUMNS)
-_UPDATE_FREED = f"UPDATE processes SET {', '.join(f'{name} = ?' for name in FREE_COLUMNS)} WHERE id = ?"
 
 
 class WritableFile(Protocol):
@@ -57,18 +49,17 @@ class RecordingWriter:
     """Writes one recording of a RecordingFile. keeps_events: whether it writes the events of OPTIONAL_KINDS too."""
 
     def __init__(self, file: WritableFile, recording_id: int, keeps_events: bool = True) -> None:
-        self._left_out: tuple[type[Event], ...] = () if keeps_events else OPTIONAL_KINDS
+        self.left_out: tuple[type[Event], ...] = () if keeps_events else OPTIONAL_KINDS
+        """Kinds of events that need no rows."""
         self.id = recording_id
         self._file = file
         self._db = file.db
         self._ids: deque[range] = deque()  # reserved in the file, and not used yet
         self._prepared: dict[type[Event], int] = dict.fromkeys(_COUNTED, 0)
         self._written: dict[type[Event], int] = dict.fromkeys(_COUNTED, 0)
-        self._changeable: dict[int, tuple[Any, ...]] = {}  # rows of processes that may still change, by id
+        self._processes = ProcessWriter(recording_id)
         self._insert_events = event_inserts(recording_id)
         self._insert_commands = command_insert(recording_id)
-        self._insert_processes = process_inserts(recording_id, replaces=False)
-        self._update_processes = process_inserts(recording_id, replaces=True)
 
     @property
     def written(self) -> tuple[int, ...]:
@@ -128,11 +119,9 @@ class RecordingWriter:
         self, events: EventRows, processes: Iterable[Process], until_ns: int, links: Iterable[Link] = ()
     ) -> Batch:
         """Returns a batch for execute(). Batches must be executed in the order of these calls."""
-        counts = {kind: events.count(kind) for kind in _COUNTED}
-        for kind, count in counts.items():
-            self._prepared[kind] += count
-        rows = self._sort_rows(processes, links, events.command_ids)
-        return Batch(events.without(self._left_out) if self._left_out else events, counts, rows, until_ns)
+        for kind in _COUNTED:
+            self._prepared[kind] += events.counts[kind]
+        return Batch(events, self._processes.sort(processes, links, events.command_ids), until_ns)
 
     def execute(self, batch: Batch) -> None:
         """Writes a batch. Raises StorageError; then nothing of the batch is written, and a retry is possible."""
@@ -141,10 +130,10 @@ class RecordingWriter:
             for inserts, rows in zip(self._insert_events, (batch.events.plain, batch.events.full), strict=True):
                 for kind, values in rows.items():
                     inserts[kind](self._db.conn, values)
-            self._write_rows(batch.processes)
+            self._processes.write(self._db.conn, batch.processes)
             self._db.execute("UPDATE recordings SET updated_ns = ? WHERE id = ?", [batch.until_ns, self.id])
-        for kind, count in batch.counts.items():
-            self._written[kind] += count
+        for kind in _COUNTED:
+            self._written[kind] += batch.events.counts[kind]
 
     def write_processes(
         self,
@@ -156,39 +145,11 @@ class RecordingWriter:
 
         command_ids: the ids of the command lines of all new events that have one, by the id of the event.
         """
-        self._write_rows(self._sort_rows(processes, links, command_ids))
-
-    def _sort_rows(
-        self, processes: Iterable[Process], links: Iterable[Link], command_ids: Mapping[int, int | None]
-    ) -> ProcessRows:
-        """Sorts the rows by the statement that writes them."""
-        rows = ProcessRows(links=list(links))
-        for process in processes:
-            process.resolve_command(command_ids)
-            row = process_row(process)
-            before = self._changeable.pop(process.id, None)
-            if process.state == RUNNING or process.freed_ns is None:
-                self._changeable[process.id] = row
-            has_costs = process.costs is not NO_COSTS  # else they would be bound as None, which takes time
-            if before is not None and before[:_FREED] == row[:_FREED]:
-                rows.freed.append((*row[_FREED:], process.id))
-            elif has_costs:
-                (rows.new if before is None else rows.known)[1].extend(row)
-            else:
-                (rows.new if before is None else rows.known)[0].extend(row[:_FREED])
-        return rows
-
-    def _write_rows(self, rows: ProcessRows) -> None:
-        # A plain insert costs less than an upsert, which searches for an existing row.
-        for inserts, values in ((self._insert_processes, rows.new), (self._update_processes, rows.known)):
-            for insert, values_of_shape in zip(inserts, values, strict=True):
-                insert(self._db.conn, values_of_shape)
-        self._db.conn.executemany(_UPDATE_FREED, rows.freed)
-        self._db.conn.executemany("UPDATE processes SET parent_id = ?2 WHERE id = ?1", rows.links)
+        self._processes.write(self._db.conn, self._processes.sort(processes, links, command_ids))
 
     def forget_process(self, process_id: int) -> None:
         """Frees the memory for this process: its row will not change any more."""
-        self._changeable.pop(process_id, None)
+        self._processes.forget(process_id)
 
     def write_counts(self, counts: Counts, until_ns: int) -> None:
         """Updates the counts of attempted, written and lost events.

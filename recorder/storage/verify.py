@@ -19,8 +19,9 @@ from ..model.process import Process
 from ..model.recording import COMPLETE, Recording
 from ..progress import NO_PROGRESS, Progress
 from . import command_ids, event_reader, reader, row_checks, safe_open, schema_check
-from .columns import PROCESS_COLUMNS, TABLES, process_row
 from .command_ids import args_of
+from .event_rows import TABLES
+from .process_rows import PROCESS_COLUMNS, process_row
 
 _BATCH = 10_000
 # Blocks don't overlap, so only the last block that begins at or before an id can contain it.

@@ -18,12 +18,12 @@ from .write_attempts import WriteAttempts
 if TYPE_CHECKING:
     from ..model.event_source import Counts
     from ..model.process import Process
-    from .columns import EventRows
+    from .event_rows import EventRows
     from .incidents import Incident
+    from .process_rows import Link
     from .recording_file import RecordingFile
     from .recording_totals import Totals
     from .recording_writer import RecordingWriter
-    from .write_batch import Link
 
 MOST_BYTES = 64 << 20
 
@@ -43,6 +43,7 @@ class WriteQueue:
 
     def __init__(self, file: RecordingFile, writer: RecordingWriter, now: Callable[[], int]) -> None:
         self.id = writer.id
+        self.left_out = writer.left_out
         self._file = file
         self._writer = writer
         self._jobs: deque[tuple[_Job, int]] = deque()

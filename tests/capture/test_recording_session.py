@@ -171,5 +171,5 @@ def test_missing_free_events_use_limited_memory(tmp_path: Path) -> None:
         if round % 1000 == 0:
             session.forget_unfreed()
     session.forget_unfreed()
-    assert len(writer._changeable) <= MAX_GIVEN_UP + 2
+    assert len(writer._processes._changeable) <= MAX_GIVEN_UP + 2
     file.close()

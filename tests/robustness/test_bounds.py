@@ -6,6 +6,7 @@ import subprocess
 import tracemalloc
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,7 @@ from webpf.model.event_source import MemorySource
 from webpf.model.events import Event, Exec, Exit, Seen
 from webpf.model.pairing import Pairing
 from webpf.storage import command_ids, reader
+from webpf.storage.process_rows import ProcessWriter
 from webpf.storage.recording_file import RecordingFile
 from webpf.storage.verify import verify
 
@@ -105,29 +107,31 @@ def test_arguments_of_a_live_process_are_not_kept(tmp_path: Path) -> None:
     assert [finding.problems for finding in findings] == [(), ()]
 
 
-def test_only_changes_of_a_process_are_written(tmp_path: Path) -> None:
-    """New rows, changes of known rows, each without and with costs; and those of which only the costs are new."""
-    file = RecordingFile(tmp_path / "webpf.db")
-    writer = file.begin(recording_values())
+def test_only_changes_of_a_process_are_written() -> None:
+    """Whole lives, new rows and changes of known rows, with and without costs; and rows of which only costs are new."""
+    writer = ProcessWriter(1)
     pairing = Pairing()
+    first_ids = count(1, 10)
 
     def change(*events: Event) -> list[int]:
-        first_id = writer.reserve_ids(len(events))
+        first_id = next(first_ids)
         pairing.feed(events, first_id)
         ids = {first_id + at: 77 for at, event in enumerate(events) if isinstance(event, Exec | Seen)}
-        rows = writer._sort_rows(pairing.take_changed(), (), ids)
-        return [*(bool(values) for values in (*rows.new, *rows.known)), len(rows.freed)]
+        rows = writer.sort(pairing.take_changed(), (), ids)
+        return [*map(bool, (rows.children, rows.ended, *rows.new, *rows.known)), len(rows.freed)]
 
-    assert change(seen(5, 0)) == [1, 0, 0, 0, 0]
-    assert change(fork(5, 0)) == [0, 0, 1, 0, 0], "it was still being forked when /proc was read"
-    assert change(exec_(5, 0, 1)) == [0, 0, 1, 0, 0]
-    assert change(exit_(5, 0, 2)) == [0, 0, 1, 0, 0]
-    assert change(free(5, 0, 3)) == [0, 0, 0, 0, 1]
+    assert change(seen(5, 0)) == [0, 0, 1, 0, 0, 0, 0]
+    assert change(fork(5, 0)) == [0, 0, 0, 0, 1, 0, 0], "it was still being forked when /proc was read"
+    assert change(exec_(5, 0, 1)) == [0, 0, 0, 0, 1, 0, 0]
+    assert change(exit_(5, 0, 2)) == [0, 0, 0, 0, 1, 0, 0]
+    assert change(free(5, 0, 3)) == [0, 0, 0, 0, 0, 0, 1]
     assert writer._changeable == {}
-    assert change(fork(6, 9), exit_(6, 9, 10), free(6, 9, 11)) == [0, 1, 0, 0, 0]
-    assert change(seen(7, 0, argv=None, kernel=1)) == [1, 0, 0, 0, 0], "a thread of the kernel"
-    assert change(fork(8, 9), exec_(8, 9, 10), free(8, 9, 11)) == [0, 1, 0, 0, 0]
-    file.close()
+    assert change(fork(6, 9), exit_(6, 9, 10), free(6, 9, 11)) == [1, 0, 0, 0, 0, 0, 0]
+    assert change(fork(6, 12), exec_(6, 12, 13), exit_(6, 12, 14), free(6, 12, 15)) == [0, 1, 0, 0, 0, 0, 0]
+    assert change(fork(6, 20, kernel=1), exit_(6, 20, 21), free(6, 20, 22)) == [0, 0, 0, 1, 0, 0, 0]
+    assert change(seen(7, 0, argv=None, kernel=1)) == [0, 0, 1, 0, 0, 0, 0], "a thread of the kernel"
+    assert change(fork(8, 9), exec_(8, 9, 10), free(8, 9, 11)) == [0, 0, 0, 1, 0, 0, 0], "its exit was lost"
+    assert change(exit_(9, 9, 10), free(9, 9, 11)) == [0, 0, 0, 1, 0, 0, 0], "nothing is known of its fork"
 
 
 def test_known_command_lines_have_a_limit_in_bytes() -> None:

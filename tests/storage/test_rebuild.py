@@ -19,8 +19,8 @@ from webpf.errors import DataError, NotFound, StorageError
 from webpf.host import liveness, procfs
 from webpf.model.events import Event
 from webpf.storage import rebuild
-from webpf.storage.columns import TABLES, make_event_rows
 from webpf.storage.command_ids import CommandIds
+from webpf.storage.event_rows import TABLES, make_event_rows
 from webpf.storage.recording_file import RecordingFile
 
 Rows: TypeAlias = dict[str, list[tuple[Any, ...]]]

@@ -37,8 +37,8 @@ from webpf.model.event_source import Counts, MemorySource
 from webpf.model.events import Event
 from webpf.model.pairing import Pairing
 from webpf.model.process import EXITED, RUNNING, Process
-from webpf.storage.columns import make_event_rows
 from webpf.storage.command_ids import CommandIds
+from webpf.storage.event_rows import make_event_rows
 from webpf.storage.file_check import APPLICATION_ID, SCHEMA_VERSION
 from webpf.storage.recording_file import RecordingFile
 from webpf.storage.recording_totals import Totals

@@ -10,8 +10,8 @@ import pytest
 from support import at, exec_, recording_values, wait_until
 
 from webpf.model.event_source import Counts
-from webpf.storage.columns import make_event_rows
 from webpf.storage.command_ids import CommandIds
+from webpf.storage.event_rows import make_event_rows
 from webpf.storage.recording_file import RecordingFile
 from webpf.storage.write_queue import WriteQueue
 

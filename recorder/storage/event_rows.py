@@ -1,16 +1,16 @@
-"""Turns events and processes into rows: their tables, columns and values."""
+"""Turns events into rows: their tables, columns and values."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
-from operator import attrgetter
+from itertools import compress, pairwise
 from typing import Any
 
 from ..model.events import ALL_KINDS, Event, Exec, Exit, Fork, Free
-from ..model.process import COSTS, Process
-from . import command_ids, data_dictionary
+from ..model.process import Process
+from . import command_ids
 from .bulk_insert import BulkInsert
 from .command_ids import CommandIds
 
@@ -18,17 +18,6 @@ TABLES: dict[type[Event], str] = {kind.type: kind.table for kind in ALL_KINDS}
 """The table of each kind of event."""
 
 _ID_AND_PROCESS = ("id", "process_id")  # the first columns in the row of an event
-FREE_COLUMNS = ("freed_ns", *COSTS)
-"""Columns of a process that its free event sets. This is often the only change, some time after the end."""
-
-
-def _process_columns() -> tuple[str, ...]:
-    columns = [column.name for column in data_dictionary.stored_columns("processes")]
-    return (*(name for name in columns if name not in ("recording_id", *FREE_COLUMNS)), *FREE_COLUMNS)
-
-
-PROCESS_COLUMNS = _process_columns()
-"""All columns of `processes` except recording_id and generated columns, FREE_COLUMNS last."""
 
 
 def stored_fields(kind: type[Event]) -> tuple[str, ...]:
@@ -56,31 +45,20 @@ class EventRows:
 
     plain: rows without _RARE_COLUMNS. full: rows with all columns, for the few events that need them.
     commands: rows of new command lines. command_ids: the ids of the command lines of all events that have one, by the
-    id of the event.
+    id of the event. counts: how many events there are, by kind, also of kinds that have no rows here.
     """
 
     plain: dict[type[Event], list[Any]]
     full: dict[type[Event], list[Any]]
     commands: list[Any]
     command_ids: dict[int, int | None]
+    counts: Mapping[type[Event], int]
 
     def column(self, kind: type[Event], field: str) -> list[Any]:
         """Returns the values of a column; for a rare column, only those of the full rows."""
         at = len(_ID_AND_PROCESS) + stored_fields(kind).index(field)
         of_plain_rows = [] if field in _RARE_COLUMNS.get(kind, ()) else self.plain[kind][at :: _plain_width(kind)]
         return of_plain_rows + self.full[kind][at :: _width(kind)] if kind in _RARE_COLUMNS else of_plain_rows
-
-    def count(self, kind: type[Event]) -> int:
-        """Returns how many events of a kind there are."""
-        plain = len(self.plain[kind]) // _plain_width(kind)
-        return plain + len(self.full[kind]) // _width(kind) if kind in _RARE_COLUMNS else plain
-
-    def without(self, kinds: Collection[type[Event]]) -> EventRows:
-        """Returns these rows without those of some kinds. Their command lines stay."""
-        plain, full = (
-            {kind: values for kind, values in rows.items() if kind not in kinds} for rows in (self.plain, self.full)
-        )
-        return EventRows(plain, full, self.commands, self.command_ids)
 
     @property
     def value_count(self) -> int:
@@ -110,29 +88,33 @@ def make_event_rows(
     owners: Iterable[int],
     commands: CommandIds,
     informative: Sequence[int] | None = None,
+    left_out: Collection[type[Event]] = (),
 ) -> EventRows:
     """Returns the rows of events, whose ids count up from first_id, each with the id of its process (0: unknown).
 
     commands: of the recording; it gets the new command lines. informative: ids, in order, of the events whose
-    _RARE_COLUMNS say more than earlier events did; default: all events.
+    _RARE_COLUMNS say more than earlier events did; default: all events. left_out: kinds of events that get no rows.
     """
     rows: dict[type[Event], list[Any]] = {kind: [] for kind in TABLES}
     numbers = range(first_id, first_id + len(events))
-    for event, number_and_owner in zip(events, zip(numbers, owners, strict=True), strict=True):
+    numbered = zip(events, zip(numbers, owners, strict=True), strict=True)
+    kinds = [type(event) for event in events] if left_out else []
+    for event, number_and_owner in compress(numbered, [k not in left_out for k in kinds]) if left_out else numbered:
         values = rows[type(event)]
         values += number_and_owner
         values += event
+    counts = Counter(kinds) if left_out else {kind: len(values) // _full_width(kind) for kind, values in rows.items()}
     ids: dict[int, int | None] = {}
     for kind in command_ids.KINDS:
         ids |= _replace_commands(kind, rows[kind], commands)
     informative = numbers if informative is None else informative
     full = {kind: _take_full(kind, rows[kind], informative) for kind in _RARE_COLUMNS}
-    return EventRows(rows, full, commands.take_new(), ids)
+    return EventRows(rows, full, commands.take_new(), ids, counts)
 
 
 def _replace_commands(kind: type[Event], values: list[Any], commands: CommandIds) -> dict[int, int | None]:
     """Replaces the command lines in these rows by their ids. Returns the ids, by the ids of the events."""
-    width = len(_ID_AND_PROCESS) + len(kind._fields)
+    width = _full_width(kind)
     first = len(_ID_AND_PROCESS) + kind._fields.index(command_ids.FIELDS[0])
     columns = range(first, first + len(command_ids.FIELDS))
     events = values[::width]
@@ -168,9 +150,10 @@ def payload_bytes(events: EventRows) -> int:
     return sum(map(len, filter(None, filenames))) + 2 * sum(map(len, filter(None, argvs)))
 
 
-def cgroup_ids(events: EventRows) -> set[int]:
-    """Returns the cgroups in which processes started or ran a program."""
-    return {*events.column(Fork, "cgroup_id"), *events.column(Exec, "cgroup_id")}
+def cgroup_ids(events: EventRows, processes: Iterable[Process]) -> set[int]:
+    """Returns the cgroups in which these processes started or ran a program."""
+    forked = events.column(Fork, "cgroup_id") or [process.cgroup_id for process in processes]
+    return {*forked, *events.column(Exec, "cgroup_id")} - {None}
 
 
 def working_directories(events: EventRows) -> set[tuple[int, int]]:
@@ -179,12 +162,19 @@ def working_directories(events: EventRows) -> set[tuple[int, int]]:
     return {numbers for numbers in set(zip(devices, inodes, strict=True)) if numbers[1] is not None}
 
 
-def pids_by_directory(events: EventRows, wanted: Collection[tuple[int, int]]) -> dict[tuple[int, int], list[int]]:
+def pids_by_directory(
+    events: EventRows, processes: Iterable[Process], wanted: Collection[tuple[int, int]]
+) -> dict[tuple[int, int], list[int]]:
     """Returns for each of these working directories a pid that started there and its parent, often there too."""
     columns = (events.column(Exec, field) for field in ("cwd_device", "cwd_inode", "pid"))
     there = {numbers: pid for *pair, pid in zip(*columns, strict=True) if (numbers := (pair[0], pair[1])) in wanted}
-    parents = dict(zip(events.column(Fork, "pid"), events.column(Fork, "ppid"), strict=True))
+    parents = {process.pid: process.ppid for process in processes if process.ppid is not None}
     return {numbers: [pid, *([parents[pid]] if pid in parents else [])] for numbers, pid in there.items()}
+
+
+def _full_width(kind: type[Event]) -> int:
+    """Returns the number of values in the row of an event with all its fields."""
+    return len(_ID_AND_PROCESS) + len(kind._fields)
 
 
 def _width(kind: type[Event]) -> int:
@@ -199,23 +189,3 @@ def command_insert(recording_id: int) -> BulkInsert:
     """Returns an insert for EventRows.commands."""
     values = [*"?" * len(command_ids.COLUMNS), str(recording_id)]
     return BulkInsert("commands", (*command_ids.COLUMNS, "recording_id"), values)
-
-
-def process_inserts(recording_id: int, replaces: bool) -> tuple[BulkInsert, BulkInsert]:
-    """Returns inserts for processes without and with FREE_COLUMNS. replaces: update rows that already exist."""
-
-    def insert(columns: Sequence[str]) -> BulkInsert:
-        values = [*"?" * len(columns), str(recording_id)]
-        changes = ", ".join(f"{column} = excluded.{column}" for column in columns[1:])
-        conflict = f"ON CONFLICT (id) DO UPDATE SET {changes}" if replaces else ""
-        return BulkInsert("processes", (*columns, "recording_id"), values, conflict)
-
-    return insert(PROCESS_COLUMNS[: -len(FREE_COLUMNS)]), insert(PROCESS_COLUMNS)
-
-
-_values: Callable[[Process], tuple[Any, ...]] = attrgetter(*PROCESS_COLUMNS[: -len(COSTS)])
-
-
-def process_row(process: Process) -> tuple[Any, ...]:
-    """Returns the values of a process, in the order of PROCESS_COLUMNS."""
-    return _values(process) + process.costs
