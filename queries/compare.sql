@@ -2,7 +2,7 @@
 -- description: Which programs are new, gone, more frequent, slower or need more memory than in another recording of
 --   this file? One row for each name, largest change of total lifetime first. There are no rows without another
 --   recording. Base: processes (except kernel threads) that started during their recording. With a million processes in
---   each recording, this takes two seconds.
+--   each recording, this takes more than a second.
 -- param recording: integer, default latest; number of the recording
 -- param against: integer, default the one before it; number of the recording to compare with
 -- column comm: name

@@ -20,12 +20,13 @@ WITH RECURSIVE recording AS MATERIALIZED (
     FROM recordings
     WHERE id = param!(recording)
 ),
-steps (step) AS (
+-- The steps in their order.
+ordered (position) AS (
     SELECT 0
     UNION ALL
-    SELECT steps.step + 1
-    FROM steps, recording
-    WHERE recording.started_ns + (steps.step + 1) * recording.step_ns < recording.ended_ns
+    SELECT ordered.position + 1
+    FROM ordered, recording
+    WHERE recording.started_ns + (ordered.position + 1) * recording.step_ns < recording.ended_ns
 ),
 started AS MATERIALIZED (
     SELECT (p.start_ns - recording.started_ns) / recording.step_ns AS step, count(*) AS starts
@@ -44,13 +45,12 @@ ended AS MATERIALIZED (
     GROUP BY 1
 )
 SELECT
-    recording.started_ns + steps.step * recording.step_ns AS time_ns,
-    round(steps.step * recording.step_ns / 1e9, 3) AS seconds,
+    recording.started_ns + ordered.position * recording.step_ns AS time_ns,
+    round(ordered.position * recording.step_ns / 1e9, 3) AS seconds,
     coalesce(started.starts, 0) AS starts,
     coalesce(ended.ends, 0) AS ends,
     coalesce(ended.failures, 0) AS failures
-FROM recording
-JOIN steps
-LEFT JOIN started ON started.step = steps.step
-LEFT JOIN ended ON ended.step = steps.step
-ORDER BY steps.step
+FROM ordered
+CROSS JOIN recording
+LEFT JOIN started ON started.step = ordered.position
+LEFT JOIN ended ON ended.step = ordered.position

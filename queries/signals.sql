@@ -12,28 +12,42 @@
 WITH signals (number, name) AS (
     signal_names!()
 ),
-ended AS (
+counted AS MATERIALIZED (
     SELECT
         signal,
         comm,
-        core_dumped,
-        end_ns,
-        lifetime_ns,
-        row_number() OVER (PARTITION BY signal, comm ORDER BY lifetime_ns IS NULL, lifetime_ns) AS rank,
-        count(lifetime_ns) OVER (PARTITION BY signal, comm) AS known
+        count(*) AS processes,
+        sum(core_dumped) AS core_dumped,
+        count(lifetime_ns) AS known,
+        max(end_ns) AS last_ns
     FROM processes
     WHERE recording_id = param!(recording)
         AND status & 127
+    GROUP BY signal, comm
+),
+ranked AS (
+    SELECT signal, comm, lifetime_ns, row_number() OVER (PARTITION BY signal, comm ORDER BY lifetime_ns) AS rank
+    FROM processes
+    WHERE recording_id = param!(recording)
+        AND status & 127
+        AND lifetime_ns IS NOT NULL
+),
+middle AS MATERIALIZED (
+    SELECT counted.signal, counted.comm, ranked.lifetime_ns
+    FROM ranked
+    CROSS JOIN counted ON counted.signal = ranked.signal
+        AND counted.comm IS ranked.comm
+        AND (counted.known + 1) / 2 = ranked.rank
 )
 SELECT
-    ended.signal,
+    counted.signal,
     signals.name,
-    ended.comm,
-    count(*) AS processes,
-    sum(ended.core_dumped) AS core_dumped,
-    round(max(CASE WHEN ended.rank = (ended.known + 1) / 2 THEN ended.lifetime_ns END) / 1e6, 3) AS median_age_ms,
-    max(ended.end_ns) AS last_ns
-FROM ended
-LEFT JOIN signals ON signals.number = ended.signal
-GROUP BY ended.signal, ended.comm
-ORDER BY processes DESC, ended.signal, ended.comm
+    counted.comm,
+    counted.processes,
+    counted.core_dumped,
+    round(middle.lifetime_ns / 1e6, 3) AS median_age_ms,
+    counted.last_ns
+FROM counted
+LEFT JOIN middle ON middle.signal = counted.signal AND middle.comm IS counted.comm
+LEFT JOIN signals ON signals.number = counted.signal
+ORDER BY counted.processes DESC, counted.signal, counted.comm

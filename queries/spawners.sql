@@ -20,9 +20,8 @@ WITH counted AS MATERIALIZED (
         sum(p.status <> 0) AS failed,
         sum(p.end_ns - p.start_ns) AS total_ns,
         sum(p.cpu_ns) AS cpu_ns
-    FROM processes AS p
-    WHERE p.recording_id = param!(recording)
-        AND is_counted!(p)
+    FROM by_blocks!(p, param!(recording))
+    WHERE is_counted!(p)
         AND p.parent_id IS NOT NULL
         AND p.start_ns >= (SELECT started_ns FROM recordings WHERE id = param!(recording))
     GROUP BY p.parent_id

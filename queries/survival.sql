@@ -4,7 +4,7 @@
 --   began enter late (left-truncated); processes that are alive at its end leave early (right-censored). The naive
 --   median, for comparison, counts only processes whose end was seen. Base: processes (except kernel threads) that
 --   exited or are running. With more than 100,000 processes, lifetimes are rounded to three digits. With a million
---   processes, this takes two to three seconds.
+--   processes, this takes more than a second.
 -- param recording: integer, default latest; number of the recording
 -- param comm: text, optional; only processes of this name
 -- column comm: name, at most 15 bytes
@@ -23,10 +23,11 @@ WITH RECURSIVE recording AS MATERIALIZED (
     FROM recordings
     WHERE id = param!(recording)
 ),
-observed AS (
+observed AS NOT MATERIALIZED (
     SELECT
         p.comm,
-        max(recording.started_ns - p.start_ns, 0) AS entry,
+        p.start_ns,
+        recording.started_ns,
         coalesce(p.end_ns, recording.ended_ns) - p.start_ns AS age,
         p.end_ns IS NOT NULL AS is_end
     FROM recording
@@ -37,27 +38,37 @@ observed AS (
 ),
 -- 1 if lifetimes are rounded to three digits.
 size AS MATERIALIZED (SELECT count(*) > 100000 AS is_large FROM observed),
-moments AS MATERIALIZED (
+left_at AS MATERIALIZED (
     SELECT
         comm,
-        CASE
-            WHEN NOT (SELECT is_large FROM size) OR age < 100000 THEN age
-            WHEN age < 1000000 THEN age / 1000 * 1000
-            WHEN age < 10000000 THEN age / 10000 * 10000
-            WHEN age < 100000000 THEN age / 100000 * 100000
-            WHEN age < 1000000000 THEN age / 1000000 * 1000000
-            WHEN age < 10000000000 THEN age / 10000000 * 10000000
-            ELSE age / 100000000 * 100000000
-        END AS age,
+        CASE WHEN (SELECT is_large FROM size) THEN three_digits!(age) ELSE age END AS age,
         sum(is_end) AS ends,
-        count(*) AS leaves,
-        0 AS enters
+        count(*) AS leaves
     FROM observed
     GROUP BY 1, 2
+),
+late AS MATERIALIZED (
+    SELECT comm, started_ns - start_ns AS age, count(*) AS enters
+    FROM observed
+    WHERE start_ns < started_ns
+    GROUP BY 1, 2
+),
+totals AS MATERIALIZED (
+    SELECT comm, sum(leaves) AS processes, sum(enters) AS late, sum(leaves) - sum(ends) AS running
+    FROM (
+        SELECT comm, ends, leaves, 0 AS enters FROM left_at
+        UNION ALL
+        SELECT comm, 0, 0, enters FROM late
+    ) AS each
+    GROUP BY comm
+),
+-- Processes that are not late enter at the age 0.
+moments AS (
+    SELECT comm, age, ends, leaves, 0 AS enters FROM left_at
     UNION ALL
-    SELECT comm, entry, 0, 0, count(*)
-    FROM observed
-    GROUP BY 1, 2
+    SELECT comm, age, 0, 0, enters FROM late
+    UNION ALL
+    SELECT comm, 0, 0, 0, processes - late FROM totals WHERE processes > late
 ),
 -- A process is at risk at an age if it entered before that age and didn't leave before it.
 steps AS MATERIALIZED (
@@ -101,9 +112,6 @@ medians AS MATERIALIZED (
 ),
 naive AS MATERIALIZED (
     SELECT comm, min(age) AS age FROM steps WHERE ended * 2 >= all_ended GROUP BY comm
-),
-totals AS MATERIALIZED (
-    SELECT comm, count(*) AS processes, sum(entry > 0) AS late, sum(NOT is_end) AS running FROM observed GROUP BY comm
 ),
 shown AS (
     SELECT *, lag(level) OVER (PARTITION BY comm ORDER BY number) AS level_before FROM curve

@@ -26,13 +26,12 @@ WITH RECURSIVE tops AS MATERIALIZED (
         )
         AND is_counted!(processes)
     UNION ALL
-    SELECT id, start_ns
-    FROM processes
+    SELECT p.id, p.start_ns
+    FROM by_blocks!(p, param!(recording))
     WHERE param!(id) IS NULL
         AND param!(pid) IS NULL
-        AND recording_id = param!(recording)
-        AND is_counted!(processes)
-        AND parent_id IS NULL
+        AND is_counted!(p)
+        AND p.parent_id IS NULL
 ),
 family (id, depth, start_ns) AS (
     SELECT id, 0, start_ns FROM tops

@@ -18,14 +18,13 @@
 -- column ppid: process id of the parent
 -- column start_ns: start, in nanoseconds since 1970 (Unix time)
 -- column id: its id in the table processes
-WITH longest AS MATERIALIZED (
-    SELECT id
+WITH ordered AS (
+    -- Sort only ids: to sort whole rows would take three times as long.
+    SELECT id, row_number() OVER (ORDER BY run_delay_ns DESC, id) AS position
     FROM processes
     WHERE recording_id = param!(recording)
         AND is_counted!(processes)
         AND run_delay_ns > 0
-    ORDER BY run_delay_ns DESC, id
-    LIMIT param!(limit)
 )
 SELECT
     p.pid,
@@ -40,8 +39,8 @@ SELECT
     p.ppid,
     p.start_ns,
     p.id
-FROM longest
-JOIN processes AS p ON p.id = longest.id
-JOIN recordings AS r ON r.id = p.recording_id
+FROM ordered
+CROSS JOIN processes AS p ON p.id = ordered.id
+CROSS JOIN recordings AS r ON r.id = p.recording_id
 LEFT JOIN commands AS c ON c.id = p.command_id
-ORDER BY p.run_delay_ns DESC, p.id
+LIMIT param!(limit)

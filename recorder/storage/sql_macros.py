@@ -114,6 +114,21 @@ CROSS JOIN processes AS {p} ON block.recording_id = {recording}
             "coalesce({p}.end_ns, CASE {p}.state WHEN 'running' THEN {until_ns} ELSE {p}.start_ns END)",
         ),
         Macro(
+            "three_digits",
+            ("ns",),
+            "a time in ns, rounded down to three digits if it is 100 us or longer",
+            """\
+CASE
+    WHEN {ns} < 100000 THEN {ns}
+    WHEN {ns} < 1000000 THEN {ns} / 1000 * 1000
+    WHEN {ns} < 10000000 THEN {ns} / 10000 * 10000
+    WHEN {ns} < 100000000 THEN {ns} / 100000 * 100000
+    WHEN {ns} < 1000000000 THEN {ns} / 1000000 * 1000000
+    WHEN {ns} < 10000000000 THEN {ns} / 10000000 * 10000000
+    ELSE {ns} / 100000000 * 100000000
+END""",
+        ),
+        Macro(
             "owners_of_pid",
             ("recording", "pid"),
             "a SELECT of the ids of the processes that had a pid in a recording, latest first",

@@ -110,3 +110,19 @@ def test_parameters_enter_through_their_macro_alone(name: str) -> None:
     body = re.sub(r"--.*|'[^']*'", "", source)
     assert re.findall(r"[:@$]\w+", body) == []
     assert set(re.findall(r"param!\((\w+)\)", body)) <= {each.name for each in saved_queries.load(name).parameters}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_query_states_its_order(name: str) -> None:
+    """At its end, or as the position in its first table, `ordered`, so that only rows that are read are looked up."""
+    last = saved_queries.load(name).sql.rpartition("\nSELECT\n")[2]
+    states = (
+        re.search(r"^ORDER BY ", last, re.MULTILINE),
+        re.search(r"^FROM (ordered|family)\nCROSS JOIN ", last, re.MULTILINE),
+    )
+    assert sum(map(bool, states)) == 1
+    if states[1] and states[1][1] == "ordered":
+        assert re.search(
+            r"ordered (AS \([^;]*row_number\(\) OVER \(ORDER BY [^;]+ AS position|\(position\) AS \()",
+            saved_queries.load(name).sql,
+        )
