@@ -14,6 +14,7 @@
  *   PAGE_KIB              size of a page, in KiB
  *   WAKE_BYTES            bytes that one CPU may write before it wakes the reader
  *   MAX_ARGS              bytes of argv that are kept of one exec
+ *   MAX_ENVIRONMENT       bytes of the environment that webpf_exec_env reads of one exec
  *   INTERRUPTIBLE         1 where another task can interrupt a BPF program of a tracepoint
  *   SECOND                1 in the second BPF program of a tracepoint, which is loaded where INTERRUPTIBLE is 1
  *   FOLLOWS               1: report only followed processes and their descendants; 0: report all processes
@@ -53,6 +54,10 @@
 #define LONG_NAME 4096 /* PATH_MAX */
 #define SHORT_ARGS 256
 #define MEDIUM_ARGS 2048
+
+/* Space for the environment: one of these, or MAX_ENVIRONMENT. */
+#define SHORT_ENVIRONMENT 4096
+#define MEDIUM_ENVIRONMENT 16384
 
 #define INTERPRETER_ROOM 256 /* that of a script is shorter: BINPRM_BUF_SIZE */
 
@@ -131,13 +136,25 @@ struct exec_event {
 	char data[];          /* the file name and argv; at the end the interpreter, in INTERPRETER_ROOM bytes */
 };
 
-/* The compiler defines FORK, EXEC, EXIT and FREE as 0 to 3, EVENT_HEAD_BYTES as the size that the decoder reads, and
- * EXEC_HEAD_BYTES as that of a struct exec_event without data; ABSENT as the offset of a member that the kernel doesn't
- * have, and UNKNOWN as the number for what can't be known.
+/* In a record of webpf_exec_env, this follows the file name, and name_room includes it. The record has INTERPRETER_ROOM
+ * bytes for an interpreter even if there is none, and the environment is at its end.
+ */
+struct environment {
+	u64 total; /* its length in bytes */
+	u32 size;  /* bytes of it that are here: less than total if it is too long, 0 if it could not be read */
+	u32 room;  /* space for it, in bytes */
+};
+
+/* The compiler defines FORK, EXEC, EXIT and FREE as 0 to 3, EVENT_HEAD_BYTES as the size that the decoder reads,
+ * EXEC_HEAD_BYTES as that of a struct exec_event without data, and ENVIRONMENT_HEAD_BYTES as that of a struct
+ * environment; ABSENT as the offset of a member that the kernel doesn't have, and UNKNOWN as the number for what can't
+ * be known.
  */
 #define KINDS 4
 _Static_assert(sizeof(struct event) == EVENT_HEAD_BYTES, "recorder/kernel/decoder.py reads another struct event");
 _Static_assert(sizeof(struct exec_event) == EXEC_HEAD_BYTES, "recorder/kernel/decoder.py reads another exec_event");
+_Static_assert(sizeof(struct environment) == ENVIRONMENT_HEAD_BYTES,
+	       "recorder/kernel/decoder.py reads another environment");
 
 BPF_RINGBUF_OUTPUT(ring, 1); /* the loader sets its size */
 
@@ -607,15 +624,36 @@ static __always_inline void fill_executable(struct exec_event *event, const void
 	event->exe_device = read32(read_pointer(inode, OFF_INODE_SUPER), OFF_SUPER_DEVICE);
 }
 
-/* Writes one exec, with space for name_room bytes of the file name, args_room bytes of argv, and interpreter_room bytes
- * of the interpreter, or 0. They are constants, of 64 bits, for older verifiers forget what they know of a smaller one
- * that clang keeps on the stack.
+/* Whether an interpreter runs the file: it is a script. */
+static __always_inline bool has_interpreter(const void *bprm)
+{
+	return read_pointer(bprm, OFF_BINPRM_INTERP) != read_pointer(bprm, OFF_BINPRM_FILENAME);
+}
+
+/* Fills a part of the environment, up to `room` bytes, as it is right after the exec: env points to the space. */
+static __always_inline void fill_environment(struct environment *head, void *env, const void *mm, const u64 room)
+{
+	const void *start = read_pointer(mm, OFF_MM_ENV_START);
+	u64 size = read64(mm, OFF_MM_ENV_END) - (u64)start;
+
+	head->total = size;
+	head->room = room;
+	BOUND(size, MAX_ENVIRONMENT);
+	BOUND(size, room);
+	head->size = bpf_probe_read_user(env, size, start) ? 0 : size;
+}
+
+/* Writes one exec, with space for name_room bytes of the file name, args_room bytes of argv, interpreter_room bytes
+ * of the interpreter, or 0, and environment_room bytes of the environment. head_room is 0 without an environment, and
+ * else the size of its struct. They are constants, of 64 bits, for older verifiers forget what they know of a smaller
+ * one that clang keeps on the stack.
  * False if the ring buffer is full.
  */
 static __always_inline bool write_exec(const void *task, const void *bprm, const u64 name_room, const u64 args_room,
-				       const u64 interpreter_room)
+				       const u64 interpreter_room, const u64 head_room, const u64 environment_room)
 {
-	struct exec_event *event = ring.ringbuf_reserve(sizeof(*event) + name_room + args_room + interpreter_room);
+	const u64 room = name_room + head_room + args_room + interpreter_room + environment_room;
+	struct exec_event *event = ring.ringbuf_reserve(sizeof(*event) + room);
 	const void *signal = read_pointer(task, OFF_TASK_SIGNAL);
 	const void *mm = read_pointer(task, OFF_TASK_MM);
 	const void *args = read_pointer(mm, OFF_MM_ARG_START);
@@ -632,25 +670,44 @@ static __always_inline bool write_exec(const void *task, const void *bprm, const
 	event->head.cwd_inode = read64(cwd, OFF_INODE_NUMBER);
 	event->head.cwd_device = read32(read_pointer(cwd, OFF_INODE_SUPER), OFF_SUPER_DEVICE);
 	event->head.args_total = size;
-	event->head.name_room = name_room;
+	event->head.name_room = name_room + head_room;
 	event->session = session_of(task, signal);
 	fill_executable(event, mm);
 	name_size = bpf_probe_read_kernel_str(event->data, name_room, read_pointer(bprm, OFF_BINPRM_FILENAME));
 	event->head.name_size = name_size < 0 ? 0 : name_size;
 	event->interpreter_size = 0;
-	if (interpreter_room) {
-		name_size = bpf_probe_read_kernel_str(event->data + name_room + args_room, interpreter_room,
+	if (interpreter_room && (!head_room || has_interpreter(bprm))) {
+		name_size = bpf_probe_read_kernel_str(event->data + name_room + head_room + args_room, interpreter_room,
 						      read_pointer(bprm, OFF_BINPRM_INTERP));
 		event->interpreter_size = name_size < 0 ? 0 : name_size;
 	}
 	BOUND(size, MAX_ARGS);
 	BOUND(size, args_room);
-	event->head.args_size = bpf_probe_read_user(event->data + name_room, size, args) ? 0 : size;
-	ring.ringbuf_submit(event, wake_up(sizeof(*event) + name_room + args_room + interpreter_room));
+	event->head.args_size = bpf_probe_read_user(event->data + name_room + head_room, size, args) ? 0 : size;
+	if (head_room)
+		fill_environment((void *)event->data + name_room, event->data + room - environment_room, mm,
+				 environment_room);
+	ring.ringbuf_submit(event, wake_up(sizeof(*event) + room));
 	return true;
 }
 
-static __always_inline void on_exec(struct bpf_raw_tracepoint_args *ctx)
+/* Writes one exec with its environment. It has few combinations, because most records are large here anyway. */
+static __always_inline bool write_exec_and_environment(const void *task, const void *bprm, bool is_short)
+{
+	const u64 head = sizeof(struct environment);
+	const void *mm = read_pointer(task, OFF_TASK_MM);
+	u64 size = read64(mm, OFF_MM_ENV_END) - read64(mm, OFF_MM_ENV_START);
+
+	if (!is_short)
+		return write_exec(task, bprm, LONG_NAME, MAX_ARGS, INTERPRETER_ROOM, head, MAX_ENVIRONMENT);
+	if (size <= SHORT_ENVIRONMENT)
+		return write_exec(task, bprm, SHORT_NAME, MEDIUM_ARGS, INTERPRETER_ROOM, head, SHORT_ENVIRONMENT);
+	if (size <= MEDIUM_ENVIRONMENT)
+		return write_exec(task, bprm, SHORT_NAME, MEDIUM_ARGS, INTERPRETER_ROOM, head, MEDIUM_ENVIRONMENT);
+	return write_exec(task, bprm, SHORT_NAME, MEDIUM_ARGS, INTERPRETER_ROOM, head, MAX_ENVIRONMENT);
+}
+
+static __always_inline void report_exec(struct bpf_raw_tracepoint_args *ctx, const bool has_environment)
 {
 	const void *task = (const void *)ctx->args[0];
 	const void *bprm = (const void *)ctx->args[2];
@@ -659,7 +716,7 @@ static __always_inline void on_exec(struct bpf_raw_tracepoint_args *ctx)
 	u64 args_size = read64(mm, OFF_MM_ARG_END) - read64(mm, OFF_MM_ARG_START);
 	const void *leader;
 	char start_of_name[SHORT_NAME];
-	bool written, is_long, has_interpreter = read_pointer(bprm, OFF_BINPRM_INTERP) != name;
+	bool written, is_long, is_script = read_pointer(bprm, OFF_BINPRM_INTERP) != name;
 
 	if (gate_state() != GATE_OPEN)
 		return;
@@ -670,20 +727,33 @@ static __always_inline void on_exec(struct bpf_raw_tracepoint_args *ctx)
 	}
 	count(EXEC);
 	is_long = bpf_probe_read_kernel_str(start_of_name, SHORT_NAME, name) == SHORT_NAME;
-	if (has_interpreter && (is_long || args_size > MEDIUM_ARGS))
-		written = write_exec(task, bprm, LONG_NAME, MAX_ARGS, INTERPRETER_ROOM);
-	else if (has_interpreter)
-		written = write_exec(task, bprm, SHORT_NAME, MEDIUM_ARGS, INTERPRETER_ROOM);
+	if (has_environment)
+		written = write_exec_and_environment(task, bprm, !is_long && args_size <= MEDIUM_ARGS);
+	else if (is_script && (is_long || args_size > MEDIUM_ARGS))
+		written = write_exec(task, bprm, LONG_NAME, MAX_ARGS, INTERPRETER_ROOM, 0, 0);
+	else if (is_script)
+		written = write_exec(task, bprm, SHORT_NAME, MEDIUM_ARGS, INTERPRETER_ROOM, 0, 0);
 	else if (is_long)
-		written = write_exec(task, bprm, LONG_NAME, MAX_ARGS, 0);
+		written = write_exec(task, bprm, LONG_NAME, MAX_ARGS, 0, 0, 0);
 	else if (args_size <= SHORT_ARGS)
-		written = write_exec(task, bprm, SHORT_NAME, SHORT_ARGS, 0);
+		written = write_exec(task, bprm, SHORT_NAME, SHORT_ARGS, 0, 0, 0);
 	else if (args_size <= MEDIUM_ARGS)
-		written = write_exec(task, bprm, SHORT_NAME, MEDIUM_ARGS, 0);
+		written = write_exec(task, bprm, SHORT_NAME, MEDIUM_ARGS, 0, 0, 0);
 	else
-		written = write_exec(task, bprm, SHORT_NAME, MAX_ARGS, 0);
+		written = write_exec(task, bprm, SHORT_NAME, MAX_ARGS, 0, 0, 0);
 	if (!written)
 		count(LOST + EXEC);
+}
+
+static __always_inline void on_exec(struct bpf_raw_tracepoint_args *ctx)
+{
+	report_exec(ctx, false);
+}
+
+/* The loader takes this in place of on_exec() if environments are asked for. on_exec() has no branch for it. */
+static __always_inline void on_exec_env(struct bpf_raw_tracepoint_args *ctx)
+{
+	report_exec(ctx, true);
 }
 
 /* A process ends with its last thread, which may be another than its leader. */
@@ -956,8 +1026,8 @@ static __always_inline bool is_under_way(u32 kind)
 	return cell && *(volatile u64 *)cell;
 }
 
-/* One program for each tracepoint. The loader loads it once, and where tasks can interrupt it a second time, with SECOND
- * as 1.
+/* One program for each tracepoint, and another for an exec with its environment. The loader loads it once, and where
+ * tasks can interrupt it a second time, with SECOND as 1.
  */
 #define PROGRAM(name, KIND)                                                                                            \
 	int webpf_##name(struct bpf_raw_tracepoint_args *ctx)                                                          \
@@ -977,5 +1047,6 @@ static __always_inline bool is_under_way(u32 kind)
 
 PROGRAM(fork, FORK)
 PROGRAM(exec, EXEC)
+PROGRAM(exec_env, EXEC)
 PROGRAM(exit, EXIT)
 PROGRAM(free, FREE)

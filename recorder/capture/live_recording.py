@@ -45,7 +45,13 @@ def this_machine(
         offset = clock.measure_offset()
         max_args = options.max_args_of_kernel
         attached = probe.Probe(
-            offset, options.buffer_mib, max_args, None, target.follows, target.filters, options.program
+            offset,
+            options.buffer_mib,
+            max_args,
+            follows=target.follows,
+            filters=target.filters,
+            program=options.program,
+            variables=options.variables,
         )
         try:
             target.configure(attached)

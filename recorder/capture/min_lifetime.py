@@ -155,4 +155,5 @@ class MinLifetimeFilter:
 
 
 def _size(event: Event) -> int:
-    return _EVENT + (size_of(event.filename) + size_of(event.argv) if isinstance(event, Exec) else 0)
+    texts = (event.filename, event.argv, event.environment) if isinstance(event, Exec) else ()
+    return _EVENT + sum(map(size_of, texts))

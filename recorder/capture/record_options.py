@@ -10,6 +10,7 @@ from typing import Any
 
 from ..errors import NotFound, UsageError
 from ..kernel.filters import FilterOptions
+from ..model import environment
 from .redaction import Redaction
 
 _MIB = 1024 * 1024
@@ -23,7 +24,8 @@ class RecordOptions:
 
     command: if it is empty, the whole machine is recorded. duration, min_lifetime: seconds; without duration,
     recording ends at a signal. max_args: bytes of arguments that are kept for one exec. redact: regular expressions.
-    events: all, or none: then forks, exits and frees aren't written, only the processes made from them.
+    env: names of environment variables to keep of each exec; see variables. events: all, or none: then forks, exits and
+    frees aren't written, only the processes made from them.
     streamed: in a replay, the options with which the stream was made; empty if they are unknown; None: not a replay.
     program: file with the compiled BPF programs.
     """
@@ -42,6 +44,7 @@ class RecordOptions:
     max_args: int = 32768
     no_args: bool = False
     redact: tuple[str, ...] = ()
+    env: tuple[str, ...] = ()
     events: str = "all"
     streamed: Mapping[str, Any] | None = None
     program: Path | None = None
@@ -51,6 +54,7 @@ class RecordOptions:
         self._check_sizes()
         self._check_command()
         self._check_filters()
+        self._check_env()
         self.filters.parse()
         self.redaction()
         if self.pid is not None and self.pid < 1:
@@ -89,6 +93,20 @@ class RecordOptions:
             whole_machine = ["--all", "--", *self.command] if self.command else []
             message = f"{option} is only for recordings of the whole machine, not of one process or command"
             raise UsageError(message, shlex.join(["webpf", "record", option, value, *whole_machine]))
+
+    def _check_env(self) -> None:
+        for name in self.env:
+            if not environment.is_name(name):
+                shown = name.encode("utf-8", "backslashreplace").decode()
+                message = f"--env {shown!r} is not the name of an environment variable"
+                right = name.partition("=")[0]
+                hint = right if right != name and environment.is_name(right) else "PATH"
+                raise UsageError(message, shlex.join(["webpf", "record", "--env", hint]))
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """Returns the names of the environment variables to keep, each once."""
+        return tuple(dict.fromkeys(self.env))
 
     @property
     def target_name(self) -> str:
@@ -132,4 +150,5 @@ class RecordOptions:
             "cgroup": self.own_cgroup,
             "filtered": self.is_filtered,
             "events": self.events,
+            **({"env": self.variables} if self.env else {}),
         }

@@ -1,4 +1,6 @@
-"""`--no-args` and `--redact`: removes arguments, or hides what patterns match in them, before anything is written.
+"""`--no-args` and `--redact`: removes arguments, or hides what patterns match, before anything is written.
+
+`--redact` holds for the environment variables of `--env` too; `--no-args` doesn't, because each of them was asked for.
 
 This happens before pairing, so no later step ever has what was hidden. Without these options, events don't pass
 through this module.
@@ -13,8 +15,9 @@ from typing import TypeVar
 
 from ..errors import UsageError
 from ..model import argv as arguments
+from ..model.environment import Variable
 from ..model.event_source import Counts, Source
-from ..model.events import Event, Exec, Seen
+from ..model.events import Event, Exec, Seen, decode_exact
 
 HIDDEN = "***"
 
@@ -51,7 +54,9 @@ class Redaction:
         ]
 
     def redact(self, event: _WithArguments) -> _WithArguments:
-        """Returns an event with its arguments redacted."""
+        """Returns an event with its arguments and environment variables redacted."""
+        if isinstance(event, Exec) and event.environment is not None:
+            event = event._replace(environment=tuple(map(self._redact_variable, event.environment)))
         if event.argv is None or event.argv_bytes is None:
             return event
         if self.no_args:
@@ -73,6 +78,17 @@ class Redaction:
             hidden[-1] = HIDDEN  # this argument was cut: a pattern could match it as a whole
         redacted = b"\0".join(text.encode("utf-8", "surrogateescape") for text in hidden) + b"\0" * ended
         return redacted, len(redacted) + cut_bytes
+
+    def _redact_variable(self, variable: Variable) -> Variable:
+        """Returns the variable with *** for what patterns match in NAME=value. Its name stays, whatever they match."""
+        if variable.value is None:
+            return variable
+        raw = variable.value if isinstance(variable.value, bytes) else variable.value.encode()
+        value = raw.decode("utf-8", "surrogateescape")
+        line, begin = f"{variable.name}={value}", len(variable.name) + 1
+        matches = [match.span() for pattern in self._patterns for match in pattern.finditer(line)]
+        hidden = _mask(value, [(max(first - begin, 0), last - begin) for first, last in matches if last > begin])
+        return variable._replace(value=decode_exact(hidden.encode("utf-8", "surrogateescape")))
 
     def command(self, command: Sequence[str]) -> list[str]:
         """Returns the recorder's own command line, redacted like other arguments; with no_args only the program."""

@@ -39,7 +39,11 @@ def stream(output: int, options: RecordOptions, on_start: Callable[[], None] = l
 def _stream(output: int, options: RecordOptions, stop: StopSignal, on_start: Callable[[], None]) -> int:
     redaction, duration = options.redaction(), options.duration
     source: Source = probe.Probe(
-        clock.measure_offset(), options.buffer_mib, options.max_args_of_kernel, program=options.program
+        clock.measure_offset(),
+        options.buffer_mib,
+        options.max_args_of_kernel,
+        program=options.program,
+        variables=options.variables,
     )
     if redaction.active:
         source = RedactedSource(source, redaction)

@@ -103,6 +103,14 @@ Redact = Annotated[
     list[str] | None,
     typer.Option("--redact", metavar="REGEX", help="Replace each match in arguments by ***. Can be repeated."),
 ]
+Env = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--env",
+        metavar="NAME",
+        help="Keep this environment variable of each program. --redact holds for NAME=value too. Can be repeated.",
+    ),
+]
 Program = Annotated[
     Path | None,
     typer.Option(

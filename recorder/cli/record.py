@@ -21,6 +21,7 @@ from .options import (
     BufferMib,
     DryRun,
     Duration,
+    Env,
     Events,
     Full,
     KeptEvents,
@@ -81,6 +82,7 @@ def record(
     max_args: MaxArgs = RecordOptions.max_args,
     no_args: NoArgs = False,
     redact: Redact = None,
+    env: Env = None,
     events: Events = KeptEvents.all,
     program: Program = None,
     quiet: Quiet = False,
@@ -101,7 +103,7 @@ def record(
         buffer_mib=buffer_mib,
         max_args=max_args,
         no_args=no_args,
-        redact=tuple(redact or ()), events=events.value, program=program,
+        redact=tuple(redact or ()), env=tuple(env or ()), events=events.value, program=program,
     )  # fmt: skip
     _run(options, quiet, dry_run)
 
@@ -138,7 +140,8 @@ def _dry_run(options: RecordOptions, quiet: bool) -> None:
     from ..kernel import probe
     from ..output.messages import say
 
-    probe.Probe(0, options.buffer_mib, options.max_args, program=options.program).close()
+    variables = options.variables
+    probe.Probe(0, options.buffer_mib, options.max_args, program=options.program, variables=variables).close()
     if not quiet:
         say("this machine can record: the BPF programs were loaded and attached")
 
@@ -212,6 +215,7 @@ def stream(
     max_args: MaxArgs = RecordOptions.max_args,
     no_args: NoArgs = False,
     redact: Redact = None,
+    env: Env = None,
     full: Full = False,
     program: Program = None,
 ) -> None:
@@ -226,6 +230,7 @@ def stream(
         max_args=max_args,
         no_args=no_args,
         redact=tuple(redact or ()),
+        env=tuple(env or ()),
         program=program,
     )
     options.validate()

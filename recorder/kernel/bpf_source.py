@@ -16,6 +16,7 @@ _OPTIONS = (
     "PAGE_KIB",
     "WAKE_BYTES",
     "MAX_ARGS",
+    "MAX_ENVIRONMENT",
     "INTERRUPTIBLE",
     "SECOND",
     "FOLLOWS",
@@ -62,6 +63,10 @@ MAPS = {
 TRACEPOINTS = tuple(str(kind.tracepoint) for kind in KERNEL_KINDS)
 FIRST_PROGRAMS = {f"webpf_{name.removeprefix('sched_process_')}": name for name in TRACEPOINTS}
 """The BPF program of each tracepoint. The kernel knows it by this name too."""
+PROGRAM_WITH_ENVIRONMENT = "webpf_exec_env"
+"""It is loaded as webpf_exec if environments are asked for."""
+OBJECT_PROGRAMS = (*FIRST_PROGRAMS, PROGRAM_WITH_ENVIRONMENT)
+"""The BPF programs of an object, in order."""
 SECOND_PROGRAMS = {f"{program}_2": name for program, name in FIRST_PROGRAMS.items()}
 """The same program, loaded again with SECOND as 1, where a task can interrupt the first; and its name in the kernel."""
 
@@ -91,7 +96,8 @@ def fixed_macros() -> dict[str, int | str]:
     """The macros of process.c that are the same everywhere: numbers of the kinds, of the decoder and of btf."""
     kinds: dict[str, int | str] = {kind.macro: number for number, kind in enumerate(KERNEL_KINDS)}
     numbers = {"ABSENT": f"{btf.ABSENT}ULL", "UNKNOWN": f"{decoder.UNKNOWN}ULL"}
-    sizes = {"EVENT_HEAD_BYTES": decoder.EVENT_HEAD_BYTES, "EXEC_HEAD_BYTES": decoder.EXEC_HEAD_BYTES}
+    names = ("EVENT_HEAD_BYTES", "EXEC_HEAD_BYTES", "ENVIRONMENT_HEAD_BYTES")
+    sizes = {name: getattr(decoder, name) for name in names}
     return kinds | sizes | numbers
 
 

@@ -58,6 +58,8 @@ OFFSETS = {
     "OFF_KERNFS_NODE_ID": ("kernfs_node", "id"),
     "OFF_MM_ARG_START": ("mm_struct", "arg_start"),
     "OFF_MM_ARG_END": ("mm_struct", "arg_end"),
+    "OFF_MM_ENV_START": ("mm_struct", "env_start"),
+    "OFF_MM_ENV_END": ("mm_struct", "env_end"),
     "OFF_MM_EXE_FILE": ("mm_struct", "exe_file"),
     "OFF_FILE_INODE": ("file", "f_inode"),
     "OFF_FS_PWD": ("fs_struct", "pwd"),
@@ -84,10 +86,8 @@ OPTIONAL_OFFSETS = {
 ABSENT = 0xFFFF_FFFF
 """The value of an optional offset where the kernel has no such member."""
 
-CONSTANTS = (
-    *OFFSETS, *OPTIONAL_OFFSETS,
-    "OFF_CGROUP_ANCESTORS", "CGROUP_ANCESTORS_ARE_IDS", "UPID_BYTES", "EXIT_HAS_GROUP_DEAD",
-)  # fmt: skip
+_OTHERS = ("OFF_CGROUP_ANCESTORS", "CGROUP_ANCESTORS_ARE_IDS", "UPID_BYTES", "EXIT_HAS_GROUP_DEAD")
+CONSTANTS = (*OFFSETS, *OPTIONAL_OFFSETS, *_OTHERS)
 """The constants of bpf/process.c that read_constants() finds."""
 
 # include/uapi/linux/btf.h

@@ -44,7 +44,7 @@ def _compile() -> object_format.BpfObject:
         bcc_version=bcc_loader.find().version,
         license=bcc.lib.bpf_module_license(bpf.module).decode(),
         maps=tuple(_map(name, descriptor) for descriptor, name in descriptors.items()),
-        programs=tuple(_program(bcc, bpf, name, descriptors) for name in bpf_source.FIRST_PROGRAMS),
+        programs=tuple(_program(bcc, bpf, name, descriptors) for name in bpf_source.OBJECT_PROGRAMS),
     )
 
 

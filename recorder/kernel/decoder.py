@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import struct
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from ..model.bounded_cache import MIB, BoundedCache
+from ..model.environment_lookup import EnvironmentLookup
 from ..model.events import NUMBERS, Event, Exec, Exit, Fork, Free, decode_escaped, decode_exact
 
 _EVENT_HEAD = struct.Struct("=I4x6Q8I16s")  # the length in the record's header, then struct event
@@ -28,6 +29,11 @@ _EXEC_TAIL = struct.Struct("=Qq2I")
 EXEC_HEAD_BYTES = EVENT_HEAD_BYTES + _EXEC_TAIL.size
 """Size of `struct exec_event` in bytes, without the texts that follow."""
 
+# struct environment: its true length, how many bytes of it were read, and the room for it at the end of the record.
+_ENVIRONMENT_HEAD = struct.Struct("=Q2I")
+ENVIRONMENT_HEAD_BYTES = _ENVIRONMENT_HEAD.size
+"""Size of `struct environment` in bytes. It follows the file name of an exec."""
+
 _INTERPRETER_ROOM = 256  # bytes at the end of an exec's record, if it has an interpreter
 _NO_LOGINUID = 2**32 - 1
 _SIGN = 2**63
@@ -41,13 +47,19 @@ _MAX_SESSIONS = 4096
 
 
 class Decoder:
-    """Turns ring-buffer memory into events."""
+    """Turns ring-buffer memory into events. variables: names of the environment variables to keep.
 
-    def __init__(self) -> None:
+    With variables, the records must be those of BPF programs whose MAX_ENVIRONMENT is not 0, and else those of others.
+    """
+
+    def __init__(self, variables: Iterable[str] = ()) -> None:
         # Most processes have one of a few names and file names, so these are decoded once.
         self._names = BoundedCache(decode_escaped, _NAMES_BYTES)
         self._paths = BoundedCache(decode_exact, _NAMES_BYTES)
         self._sessions = _Sessions()
+        variables = tuple(variables)
+        self._variables = EnvironmentLookup(variables)
+        self._rest_of = self._rest_with_environment if variables else self._rest_of_exec
 
     def decode(self, memory: memoryview, start: int, end: int, out: list[Event]) -> int:
         """Appends the events of the records in memory[start:end]; returns the position of the first undecoded record.
@@ -57,7 +69,7 @@ class Decoder:
         """
         position, size, names = start, _EVENT_HEAD.size, self._names
         new: Callable[..., Any] = tuple.__new__  # as Fork(...) calls it, but with one function call less
-        append, rest_of, unpack_pair, unknown = out.append, self._rest_of_exec, _PAIR.unpack, UNKNOWN
+        append, rest_of, unpack_pair, unknown = out.append, self._rest_of, _PAIR.unpack, UNKNOWN
         sessions = self._sessions
         # fmt: off
         while end - position >= size:
@@ -110,7 +122,17 @@ class Decoder:
         if cwd_inode >= _SIGN:
             cwd_inode -= 2 * _SIGN
         sid, loginuid = self._sessions[session]
-        return filename, argv, args_total, cwd_device, cwd_inode, interpreter, device, inode, sid, loginuid
+        return filename, argv, args_total, cwd_device, cwd_inode, interpreter, device, inode, sid, loginuid, None
+
+    def _rest_with_environment(
+        self, memory: memoryview, position: int, length: int, name_room: int, *others: int
+    ) -> tuple[Any, ...]:
+        """As _rest_of_exec(), for a record with an environment."""
+        args_at = position + 8 + EXEC_HEAD_BYTES + name_room
+        total, size, room = _ENVIRONMENT_HEAD.unpack_from(memory, args_at - ENVIRONMENT_HEAD_BYTES)
+        *values, _ = self._rest_of_exec(memory, position, length - room, name_room, *others)
+        begin = position + 8 + length - room
+        return *values, self._variables.find(memory[begin : begin + size].tobytes(), total)
     # fmt: on
 
 

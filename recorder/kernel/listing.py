@@ -38,8 +38,9 @@ def _overview(options: ProgramOptions) -> Iterator[str]:
     yield "BPF programs by tracepoint. Since Linux 7.0, where a task can interrupt them, each is loaded a second time,"
     yield "with SECOND as 1 and a name that ends in _2:"
     for name, tracepoint in bpf_source.FIRST_PROGRAMS.items():
-        count = f"{len(found.compiled.program(name)):5} instructions" if found else ""
-        yield f"  {tracepoint:20} {name:14} {count}"
+        yield _program_line(found, tracepoint, name)
+    yield "With --env, this one is loaded as webpf_exec:"
+    yield _program_line(found, bpf_source.FIRST_PROGRAMS["webpf_exec"], bpf_source.PROGRAM_WITH_ENVIRONMENT)
     yield ""
     yield "Maps, with the sizes of key and value in bytes, and entries (the ring buffer: bytes):"
     sizes = {each.name: each.entries for each in found.compiled.maps} if found else {}
@@ -54,6 +55,11 @@ def _overview(options: ProgramOptions) -> Iterator[str]:
     yield f"  sudo bpftool prog dump jited name {first}    the machine code"
     yield "  sudo bpftool map dump name counts                events by kind: attempts, lost (see counts below)"
     yield "  sudo bpftool map dump name gate                  whether events pass, and the clock's offset"
+
+
+def _program_line(found: program_source.FoundObject | None, tracepoint: str, name: str) -> str:
+    count = f"{len(found.compiled.program(name)):5} instructions" if found else ""
+    return f"  {tracepoint:20} {name:14} {count}"
 
 
 def _origin(name: str) -> str:

@@ -108,9 +108,12 @@ class LoadedPrograms:
                 os.close(descriptor)
 
     def _load_all(self, compiled: object_format.BpfObject, constants: Mapping[str, int], with_second: bool) -> None:
-        for program in compiled.programs:
-            self._programs[program.name] = self._load(compiled, program, program.name, constants)
-        second = zip(compiled.programs, bpf_source.SECOND_PROGRAMS, strict=True) if with_second else ()
+        chosen = {name: compiled.program(name) for name in bpf_source.FIRST_PROGRAMS}
+        if constants["MAX_ENVIRONMENT"]:
+            chosen["webpf_exec"] = compiled.program(bpf_source.PROGRAM_WITH_ENVIRONMENT)
+        for name, program in chosen.items():
+            self._programs[name] = self._load(compiled, program, name, constants)
+        second = zip(chosen.values(), bpf_source.SECOND_PROGRAMS, strict=True) if with_second else ()
         for program, name in second:
             self._programs[name] = self._load(compiled, program, name, {**constants, "SECOND": 1})
 

@@ -159,7 +159,7 @@ def decode(content: bytes) -> BpfObject:
     constants = [reader.text() for _ in range(reader.number(len(bpf_source.CONSTANTS)))]
     if constants != list(bpf_source.CONSTANTS):
         raise DataError("its constants are not those of the recorder")
-    names = list(bpf_source.FIRST_PROGRAMS)
+    names = list(bpf_source.OBJECT_PROGRAMS)
     programs = tuple(_read_program(reader, byte_order, maps, constants) for _ in range(reader.number(len(names))))
     if [each.name for each in programs] != names or not reader.is_at_end:
         raise DataError("its BPF programs are not those of the recorder")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from operator import add, sub
 from pathlib import Path
 
 from ..errors import Unavailable
 from ..host import clock
 from ..log import get_logger
+from ..model import environment
 from ..model.event_source import Counts
 from ..model.events import KERNEL_KINDS, NUMBERS, Event
 from . import bpf_source, decoder
@@ -36,7 +38,8 @@ class Probe:
     needs a second one; by default since Linux 7.0. follows: report only the pids passed to follow(), the children
     of the pid passed to follow_children(), and the descendants of both. filters: report only processes that match,
     and the pids passed to follow().
-    program: file with the compiled BPF programs; default: see program_source.find().
+    program: file with the compiled BPF programs; default: see program_source.find(). variables: names of the
+    environment variables to keep of each exec; max_environment: bytes of an environment that are read for them.
     Raises Unavailable if the BPF programs can't be compiled, loaded or attached, and DataError or NotFound for a
     program that can't be used.
     """
@@ -50,11 +53,15 @@ class Probe:
         follows: bool = False,
         filters: Filters | None = None,
         program: Path | None = None,
+        variables: Sequence[str] = (),
+        max_environment: int = environment.MAX_BYTES,
     ) -> None:
         if interruptible is None:
             interruptible = kernel_version() >= (7, 0, 0)
-        options = ProgramOptions(buffer_mib * _MIB, max_args, interruptible, follows, filters or Filters())
-        self._decoder = decoder.Decoder()
+        max_environment = max_environment if variables else 0
+        filters = filters or Filters()
+        options = ProgramOptions(buffer_mib * _MIB, max_args, interruptible, follows, filters, max_environment)
+        self._decoder = decoder.Decoder(variables)
         self._clock_offset = clock_offset
         self._programs, compiled = load_programs(program, options)
         self.bcc_version = compiled.bcc_version

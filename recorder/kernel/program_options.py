@@ -27,6 +27,7 @@ class ProgramOptions:
     interruptible: bool = False
     follows: bool = False
     filters: Filters = field(default_factory=Filters)
+    max_environment: int = 0
 
     @property
     def _selects(self) -> bool:
@@ -39,6 +40,7 @@ class ProgramOptions:
             "PAGE_KIB": mmap.PAGESIZE // 1024,
             "WAKE_BYTES": max(self.ring_bytes // 4 // (os.cpu_count() or 1), _MIN_WAKE_BYTES),
             "MAX_ARGS": self.max_args,
+            "MAX_ENVIRONMENT": self.max_environment,
             "INTERRUPTIBLE": int(self.interruptible),
             "SECOND": 0,
             "FOLLOWS": int(self.follows),

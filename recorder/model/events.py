@@ -14,6 +14,8 @@ from __future__ import annotations
 import os
 from typing import Any, NamedTuple, TypeAlias
 
+from .environment import Environment
+
 PF_KTHREAD = 0x00200000  # include/linux/sched.h
 PF_FORKNOEXEC = 0x00000040
 PF_EXITING = 0x00000004
@@ -47,10 +49,7 @@ class Fork(NamedTuple):
 
 
 class Exec(NamedTuple):
-    """A process executed a new program, which also sets a new name.
-
-    Fields with a default are None in recordings of older versions.
-    """
+    """A process executed a new program, which also sets a new name. Fields with a default are None in older files."""
 
     time_ns: int
     pid: int
@@ -70,6 +69,7 @@ class Exec(NamedTuple):
     exe_inode: int | None = None  # and its inode number: of a script, those of its interpreter
     sid: int | None = None
     loginuid: int | None = None
+    environment: Environment | None = None  # the variables that were asked for; None: none was. It has its own tables
 
 
 class Exit(NamedTuple):

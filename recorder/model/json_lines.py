@@ -11,7 +11,8 @@ from typing import Any, TypeAlias, get_args, get_type_hints
 
 from ..errors import DataError
 from . import argv
-from .events import ALL_KINDS, GREATEST, Event, Exec, Seen, decode_escaped
+from .environment import SET, UNKNOWN, UNSET, Environment, Variable, is_name
+from .events import ALL_KINDS, GREATEST, Event, Exec, Seen, decode_escaped, escape_bytes
 from .host_description import HostDescription
 from .stream_metadata import NOTE_LETTERS, Head, Note
 
@@ -30,7 +31,8 @@ def encode(line: Line) -> dict[str, Any]:
     end) or U (still running at the end, and what it has cost); or H (the machine), C (path of a cgroup), D (path of a
     directory) or N (counts of events). argv is base64, because it can have any bytes; `args` is the same for people. In
     a filename, interpreter or path that is not UTF-8, invalid bytes are escaped, and filename_base64 (or the other with
-    _base64) has the exact bytes.
+    _base64) has the exact bytes. `env` has the variables of --env by name, null for one that is not set; env_base64 the
+    exact bytes of values that are not UTF-8; env_unknown the names of those of which nothing is known.
     """
     fields = line._asdict()
     head: dict[str, Any] = {"event": _LETTERS[type(line)]}
@@ -46,7 +48,21 @@ def encode(line: Line) -> dict[str, Any]:
         if isinstance(raw := fields.get(name), bytes):
             fields[f"{name}_base64"] = base64.b64encode(raw).decode()
             fields[name] = decode_escaped(raw)
+    if isinstance(line, Exec):
+        fields |= _environment_fields(fields.pop("environment"))
     return head | fields
+
+
+def _environment_fields(environment: Environment | None) -> dict[str, Any]:
+    if environment is None:
+        return {}
+    exact = {each.name: base64.b64encode(each.value).decode() for each in environment if isinstance(each.value, bytes)}
+    unknown = [each.name for each in environment if each.state == UNKNOWN]
+    return {
+        "env": {each.name: escape_bytes(each.value) for each in environment if each.state != UNKNOWN},
+        **({"env_base64": exact} if exact else {}),
+        **({"env_unknown": unknown} if unknown else {}),
+    }
 
 
 def parse(line: bytes) -> Line:
@@ -71,7 +87,10 @@ def decode(line: dict[str, Any]) -> Line:
                 line = {"compiler": _BCC + line["bcc_version"]} | line
             host = HostDescription(**_read_fields(HostDescription, line))
             return Head(**_read_fields(Head, line | {"host": host}))
-        return kind(**_read_fields(kind, line))
+        values = _read_fields(kind, line)
+        if kind is Exec:
+            values["environment"] = _read_environment(line)
+        return kind(**values)
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(f"not an event: {json.dumps(line)[:80]} ({error!r})") from error
 
@@ -88,6 +107,7 @@ def _field_types(kind: type) -> _FieldTypes:
 _FIELDS: dict[type, _FieldTypes] = {
     **{kind: _field_types(kind) for kind in (*_LETTERS, HostDescription)},
     Head: _field_types(Head) | {"options": (dict,)},
+    Exec: {name: types for name, types in _field_types(Exec).items() if name != "environment"},
 }
 _OPTIONAL: dict[type, frozenset[str]] = {
     **{kind: frozenset(kind._field_defaults) for kind in _LETTERS},
@@ -117,8 +137,36 @@ def _read_value(name: str, line: Mapping[str, Any], types: tuple[type, ...]) -> 
             encoded = value if str not in types else line.get(f"{name}_base64")
             if encoded is not None:
                 return base64.b64decode(encoded, validate=True)
-        if not value.isascii():
-            value = value.encode("utf-8", "backslashreplace").decode()  # JSON can have lone surrogates
+        value = _escape_surrogates(value)
     if type(value) not in types:
         raise TypeError(f"{name} is {value!r:.40}")
     return value
+
+
+def _escape_surrogates(text: str) -> str:
+    """Returns the text with escapes for lone surrogates, which JSON can have and SQLite can't store."""
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
+
+
+def _read_environment(line: Mapping[str, Any]) -> Environment | None:
+    """Returns the variables that a line has. Raises TypeError or ValueError for anything that encode() can't make."""
+    if "env" not in line:
+        return None
+    texts, exact, unknown = line["env"], line.get("env_base64", {}), line.get("env_unknown", [])
+    if not (isinstance(texts, dict) and isinstance(exact, dict) and isinstance(unknown, list)):
+        raise TypeError("env, env_base64 or env_unknown has another type")
+    found = {name: _read_variable(name, text, exact.get(name)) for name, text in texts.items()}
+    found |= {name: Variable(name, UNKNOWN) for name in unknown}
+    if not all(type(name) is str and is_name(name) for name in found):
+        raise ValueError("env has an impossible name")
+    return tuple(found[name] for name in sorted(found))
+
+
+def _read_variable(name: str, text: Any, encoded: Any) -> Variable:
+    if encoded is not None:
+        return Variable(name, SET, base64.b64decode(encoded, validate=True))
+    if text is None:
+        return Variable(name, UNSET)
+    if type(text) is not str:
+        raise TypeError(f"the variable {name} is {text!r:.40}")
+    return Variable(name, SET, _escape_surrogates(text))

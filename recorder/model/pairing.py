@@ -102,7 +102,7 @@ class Pairing(KnownProcesses):
             process.kernel = 0
 
     def _exec(self, event: Exec, event_id: int) -> int:
-        _, pid, start_ns, comm, uid, _, cgroup_id, carried_rss_kib, *_, sid, loginuid = event
+        _, pid, start_ns, comm, uid, _, cgroup_id, carried_rss_kib, *_, sid, loginuid, _ = event
         process = self._by_pid.get(pid)
         if process is None or process.start_ns != start_ns or not process.exact:  # rarely: this saves a call
             process = self._find_or_add(pid, start_ns, event_id)

@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 from ..model import argv
 from ..model.bounded_cache import MIB, BoundedDict
 from ..model.events import Exec, Seen
+from .environment_ids import EnvironmentIds
 
 CommandLine: TypeAlias = tuple[str | bytes | None, bytes | None, int | None]
 """filename, argv and argv_bytes of an event."""
@@ -28,12 +29,14 @@ _KNOWN_BYTES = 8 * MIB  # some 20,000 command lines of 60 bytes
 class CommandIds:
     """The ids of the command lines of one recording that have been written, or will be with the next batch.
 
-    It is bounded: a command line that was dropped from it gets another id, and is written again.
+    It is bounded: a command line that was dropped from it gets another id, and is written again. environments: the ids
+    of the environments of the same recording.
     """
 
     def __init__(self) -> None:
         self._ids: BoundedDict[CommandLine, int] = BoundedDict(_KNOWN_BYTES)
         self._new: list[Any] = []
+        self.environments = EnvironmentIds()
 
     def ids_of(self, event_ids: Iterable[int], lines: Iterable[CommandLine]) -> list[int | None]:
         """Returns the id of the command line of each event; None for an event without one.

@@ -1,4 +1,4 @@
-"""The tables that have few rows: paths, incidents and blocks of ids. See ddl.py."""
+"""The smaller tables: paths, environment variables, incidents and blocks of ids. See ddl.py."""
 
 from __future__ import annotations
 
@@ -26,6 +26,28 @@ CREATE TABLE working_directories (
 ) STRICT, WITHOUT ROWID
 """
 
+_PROGRAM_ENVIRONMENTS = """
+-- The environment variables that --env keeps, of each exec: which of the sets in environment_variables it had.
+CREATE TABLE program_environments (
+    id INTEGER PRIMARY KEY REFERENCES programs (id),  -- the exec
+    recording_id INTEGER NOT NULL REFERENCES recordings (id),
+    environment_id INTEGER NOT NULL  -- environment_variables.environment_id
+) STRICT
+"""
+
+_ENVIRONMENT_VARIABLES = """
+-- Environment variables that --env keeps. Each set is written once (again only if a great many were in between).
+CREATE TABLE environment_variables (
+    environment_id INTEGER NOT NULL REFERENCES programs (id),  -- the first exec that had exactly these variables
+    name TEXT NOT NULL,              -- as asked for with --env
+    recording_id INTEGER NOT NULL REFERENCES recordings (id),
+    state TEXT NOT NULL              -- set, unset, unknown (perhaps in the part after the first 65,536 bytes)
+        CHECK (state IN ('set', 'unset', 'unknown')),
+    value ANY,                       -- a BLOB if it is not UTF-8; NULL unless it is set
+    PRIMARY KEY (environment_id, name)
+) STRICT, WITHOUT ROWID
+"""
+
 _INCIDENTS = """
 -- Times when the file could not be written, while the recording went on.
 CREATE TABLE incidents (
@@ -48,5 +70,5 @@ CREATE TABLE fact_blocks (
 ) STRICT
 """
 
-TABLES = (_CGROUPS, _DIRECTORIES, _INCIDENTS, _EVENT_BLOCKS)
+TABLES = (_CGROUPS, _DIRECTORIES, _PROGRAM_ENVIRONMENTS, _ENVIRONMENT_VARIABLES, _INCIDENTS, _EVENT_BLOCKS)
 """The statements that create these tables."""

@@ -11,7 +11,7 @@ from ..model.events import Event
 from ..model.pairing import Pairing
 from ..model.recording import Recording
 from ..progress import Progress, report_rows
-from . import command_ids
+from . import command_ids, environment_ids
 from .event_rows import TABLES
 
 
@@ -33,7 +33,11 @@ def _read_table(connection: sqlite3.Connection, kind: type[Event], recording_id:
     source, command_id = f"{TABLES[kind]} AS e", "NULL"
     if kind in command_ids.KINDS:
         source, command_id = f"{source} LEFT JOIN commands AS c ON c.id = e.command_id", "e.command_id"
-    fields = ", ".join(f"{'c' if name in command_ids.FIELDS else 'e'}.{name}" for name in kind._fields)
+    fields = ", ".join(
+        f"{'c' if name in command_ids.FIELDS else 'e'}.{name}"
+        for name in kind._fields
+        if name != environment_ids.FIELD  # processes don't follow from it
+    )
     sql = f"SELECT e.id, coalesce(e.process_id, 0), {command_id}, {fields} FROM {source} WHERE e.recording_id = ?"
     for event_id, owner, command, *values in connection.execute(f"{sql} ORDER BY e.id", [recording_id]):
         yield StoredEvent(event_id, owner, command, kind(*values))

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import compress, pairwise
 from typing import Any
 
 from ..model.events import ALL_KINDS, Event, Exec, Exit, Fork, Free
 from ..model.process import Process
-from . import command_ids
+from . import command_ids, environment_ids
 from .bulk_insert import BulkInsert
 from .command_ids import CommandIds
 
@@ -22,7 +22,7 @@ _ID_AND_PROCESS = ("id", "process_id")  # the first columns in the row of an eve
 
 def stored_fields(kind: type[Event]) -> tuple[str, ...]:
     """Returns the columns of an event, in the order of its fields: command_id replaces the fields of a command line."""
-    fields = kind._fields
+    fields = tuple(name for name in kind._fields if name != environment_ids.FIELD)
     if kind not in command_ids.KINDS:
         return fields
     at = fields.index(command_ids.FIELDS[0])
@@ -45,7 +45,8 @@ class EventRows:
 
     plain: rows without _RARE_COLUMNS. full: rows with all columns, for the few events that need them.
     commands: rows of new command lines. command_ids: the ids of the command lines of all events that have one, by the
-    id of the event. counts: how many events there are, by kind, also of kinds that have no rows here.
+    id of the event. counts: how many events there are, by kind, also of kinds that have no rows here. environments,
+    variables: see EnvironmentIds.rows_of().
     """
 
     plain: dict[type[Event], list[Any]]
@@ -53,6 +54,8 @@ class EventRows:
     commands: list[Any]
     command_ids: dict[int, int | None]
     counts: Mapping[type[Event], int]
+    environments: list[Any] = field(default_factory=list)
+    variables: list[Any] = field(default_factory=list)
 
     def column(self, kind: type[Event], field: str) -> list[Any]:
         """Returns the values of a column; for a rare column, only those of the full rows."""
@@ -63,7 +66,8 @@ class EventRows:
     @property
     def value_count(self) -> int:
         """How many values all rows have together."""
-        rows = sum(map(len, (*self.plain.values(), *self.full.values(), self.commands)))
+        others = (self.commands, self.environments, self.variables)
+        rows = sum(map(len, (*self.plain.values(), *self.full.values(), *others)))
         return rows + _DICT_VALUES * len(self.command_ids)
 
 
@@ -92,8 +96,9 @@ def make_event_rows(
 ) -> EventRows:
     """Returns the rows of events, whose ids count up from first_id, each with the id of its process (0: unknown).
 
-    commands: of the recording; it gets the new command lines. informative: ids, in order, of the events whose
-    _RARE_COLUMNS say more than earlier events did; default: all events. left_out: kinds of events that get no rows.
+    commands: of the recording; it gets the new command lines and environments. informative: ids, in order, of the
+    events whose _RARE_COLUMNS say more than earlier events did; default: all events. left_out: kinds of events that get
+    no rows.
     """
     rows: dict[type[Event], list[Any]] = {kind: [] for kind in TABLES}
     numbers = range(first_id, first_id + len(events))
@@ -104,17 +109,19 @@ def make_event_rows(
         values += number_and_owner
         values += event
     counts = Counter(kinds) if left_out else {kind: len(values) // _full_width(kind) for kind, values in rows.items()}
+    environments = environment_ids.take_column(rows[Exec], _full_width(Exec))
     ids: dict[int, int | None] = {}
     for kind in command_ids.KINDS:
         ids |= _replace_commands(kind, rows[kind], commands)
     informative = numbers if informative is None else informative
     full = {kind: _take_full(kind, rows[kind], informative) for kind in _RARE_COLUMNS}
-    return EventRows(rows, full, commands.take_new(), ids, counts)
+    kept = commands.environments.rows_of(rows[Exec][:: _width(Exec)], environments)
+    return EventRows(rows, full, commands.take_new(), ids, counts, *kept)
 
 
 def _replace_commands(kind: type[Event], values: list[Any], commands: CommandIds) -> dict[int, int | None]:
     """Replaces the command lines in these rows by their ids. Returns the ids, by the ids of the events."""
-    width = _full_width(kind)
+    width = _width(kind) + len(command_ids.FIELDS) - 1
     first = len(_ID_AND_PROCESS) + kind._fields.index(command_ids.FIELDS[0])
     columns = range(first, first + len(command_ids.FIELDS))
     events = values[::width]
@@ -144,10 +151,11 @@ def _take_full(kind: type[Event], values: list[Any], informative: Sequence[int])
 
 
 def payload_bytes(events: EventRows) -> int:
-    """Returns about how many bytes of file names and arguments get written."""
+    """Returns about how many bytes of file names, arguments and environment variables get written."""
     width = len(command_ids.COLUMNS)
     filenames, argvs = (events.commands[command_ids.COLUMNS.index(name) :: width] for name in ("filename", "argv"))
-    return sum(map(len, filter(None, filenames))) + 2 * sum(map(len, filter(None, argvs)))
+    environments = environment_ids.payload_bytes(events.variables)
+    return sum(map(len, filter(None, filenames))) + 2 * sum(map(len, filter(None, argvs))) + environments
 
 
 def cgroup_ids(events: EventRows, processes: Iterable[Process]) -> set[int]:

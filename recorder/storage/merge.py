@@ -16,7 +16,7 @@ from . import atomic_file, reader, safe_open, schema_check, table_copy
 from .recording_file import RecordingFile
 from .table_copy import TABLES_BY_ID, CopyProgress
 
-_EVENT_IDS = ("id", "process_id", "parent_id", "command_id", "first_id")
+_EVENT_IDS = ("id", "process_id", "parent_id", "command_id", "environment_id", "first_id")
 _FULL = ("full", "disk I/O", "readonly")  # in SQLite's message if the new file can't be written
 
 

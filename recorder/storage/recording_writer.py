@@ -22,7 +22,7 @@ from ..model.event_source import Counts
 from ..model.events import KERNEL_KINDS, OPTIONAL_KINDS, Event, decode_exact
 from ..model.process import Process
 from ..model.recording import INTERRUPTED
-from . import recording_totals
+from . import environment_ids, recording_totals
 from .event_rows import EventRows, command_insert, event_inserts
 from .incidents import Incident
 from .process_rows import Link, ProcessWriter
@@ -60,6 +60,7 @@ class RecordingWriter:
         self._processes = ProcessWriter(recording_id)
         self._insert_events = event_inserts(recording_id)
         self._insert_commands = command_insert(recording_id)
+        self._insert_environments, self._insert_variables = environment_ids.inserts(recording_id)
 
     @property
     def written(self) -> tuple[int, ...]:
@@ -130,6 +131,8 @@ class RecordingWriter:
             for inserts, rows in zip(self._insert_events, (batch.events.plain, batch.events.full), strict=True):
                 for kind, values in rows.items():
                     inserts[kind](self._db.conn, values)
+            self._insert_environments(self._db.conn, batch.events.environments)
+            self._insert_variables(self._db.conn, batch.events.variables)
             self._processes.write(self._db.conn, batch.processes)
             self._db.execute("UPDATE recordings SET updated_ns = ? WHERE id = ?", [batch.until_ns, self.id])
         for kind in _COUNTED:

@@ -10,10 +10,13 @@ from ..model.events import ALL_KINDS
 from ..progress import Progress
 from . import safe_open
 
-TABLES_BY_ID = ("commands", "processes", *(kind.table for kind in ALL_KINDS))
+TABLES_BY_ID = ("commands", "processes", *(kind.table for kind in ALL_KINDS), "program_environments")
 """The tables with the most rows. Their ids are event ids."""
 
-TABLES = ("recordings", *TABLES_BY_ID, "cgroup_paths", "working_directories", "incidents", "fact_blocks")
+TABLES = (
+    "recordings", *TABLES_BY_ID,
+    "environment_variables", "cgroup_paths", "working_directories", "incidents", "fact_blocks",
+)  # fmt: skip
 """All tables."""
 
 NO_NAMES: Mapping[str, str] = {}

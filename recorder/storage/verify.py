@@ -18,7 +18,7 @@ from ..model.events import KERNEL_KINDS
 from ..model.process import Process
 from ..model.recording import COMPLETE, Recording
 from ..progress import NO_PROGRESS, Progress
-from . import command_ids, event_reader, reader, row_checks, safe_open, schema_check
+from . import command_ids, environment_ids, event_reader, reader, row_checks, safe_open, schema_check
 from .command_ids import args_of
 from .event_rows import TABLES
 from .process_rows import PROCESS_COLUMNS, process_row
@@ -106,6 +106,7 @@ def _verify_one(connection: sqlite3.Connection, path: Path, recording: Recording
         yield from _count_mismatches(recording, counts)
         yield from _outside_blocks(connection, number)
         yield from _command_mismatches(connection, number)
+        yield from environment_ids.find_mismatches(connection, number)
         if recording.has_raw_events:
             yield from _pairing_mismatches(connection, recording, progress)
         else:
@@ -141,7 +142,7 @@ def _count_mismatches(recording: Recording, counts: Iterable[int]) -> Iterator[s
 
 def _outside_blocks(connection: sqlite3.Connection, number: int) -> Iterator[str]:
     """Counts the events of a recording whose ids are outside of its blocks of event ids."""
-    for table in ("commands", *TABLES.values()):
+    for table in ("commands", "program_environments", *TABLES.values()):
         sql = f"SELECT count(*) FROM {table} AS event WHERE recording_id = ?1 AND ({_OWNER}) IS NOT ?1"
         [outside] = connection.execute(sql, [number]).fetchone()
         if outside:

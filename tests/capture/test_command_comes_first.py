@@ -109,7 +109,7 @@ def test_limits_that_are_too_small(limit: str, tmp_path: Path) -> None:
         assert "try: ulimit" in ended.stderr
 
 
-@pytest.mark.parametrize("limit", ["-f 100", "-n 40", "-c 0", "-s 256"])
+@pytest.mark.parametrize("limit", ["-f 150", "-n 40", "-c 0", "-s 256"])
 def test_limits_that_are_large_enough(limit: str, tmp_path: Path) -> None:
     """The command has the same limits."""
     option = limit.partition(" ")[0]

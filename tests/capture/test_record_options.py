@@ -64,6 +64,24 @@ def test_a_rebuild_pairs_with_the_same_filter_setting(options: RecordOptions, is
         assert pairing._is_filtered is is_filtered
 
 
+@pytest.mark.parametrize(
+    ("name", "hint"), [("", "PATH"), ("=", "PATH"), ("A=1", "A"), ("=A", "PATH"), ("\udcff", "PATH")]
+)
+def test_impossible_names_of_variables(name: str, hint: str) -> None:
+    with pytest.raises(UsageError, match="is not the name of an environment variable") as caught:
+        RecordOptions(env=("HOME", name)).validate()
+    assert caught.value.hint == f"webpf record --env {hint}"
+    assert caught.value.message.isprintable()
+
+
+def test_the_names_of_variables_are_recorded() -> None:
+    """Each once, and only if there are any: so `not set` and `not asked for` differ."""
+    options = RecordOptions(env=("B", "A b", "B", "Ä"))
+    options.validate()
+    assert json.loads(json.dumps(options.recorded()))["env"] == ["B", "A b", "Ä"]
+    assert "env" not in RecordOptions().recorded()
+
+
 @pytest.mark.parametrize("name", list(FilterOptions.__dataclass_fields__))
 def test_each_filter_is_refused_for_one_process(name: str) -> None:
     """The test takes the filters from FilterOptions, so it includes new ones."""

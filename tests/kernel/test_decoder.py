@@ -23,6 +23,7 @@ from ring_records import (
     U32,
     U64,
     UNKNOWN,
+    environment_exec_bytes,
     event_bytes,
     exec_event_bytes,
     free_event_bytes,
@@ -32,6 +33,7 @@ from support import PROJECT
 
 from webpf.kernel import decoder
 from webpf.kernel.decoder import Decoder, find_busy
+from webpf.model.environment import Variable
 from webpf.model.events import Event, Exec, Exit, Fork, Free, decode_escaped
 
 
@@ -92,6 +94,29 @@ AN_EXEC = exec_event_bytes(
     session=NO_LOGINUID << 32 | 9,
     executable=(10, 2**40),
 )
+
+
+def test_environments() -> None:
+    """Each is in its own record; nothing of the space after it counts."""
+    bodies = [
+        environment_exec_bytes(b"B=\xff\0A=1\0", 4096),
+        environment_exec_bytes(b"", 4096, argv=b""),
+        environment_exec_bytes(b"A=1\0B=", 16384, total=99),
+        environment_exec_bytes(b"", 4096, total=4),
+    ]
+    memory = b"".join(map(record, [A_FORK, *bodies, AN_EXIT]))
+    out: list[Event] = []
+    assert Decoder(["B", "A"]).decode(memoryview(memory), 0, len(memory), out) == len(memory)
+    execs = [event for event in out if isinstance(event, Exec)]
+    assert [event.environment for event in execs] == [
+        (Variable("A", "set", "1"), Variable("B", "set", b"\xff")),
+        (Variable("A", "unset"), Variable("B", "unset")),
+        (Variable("A", "set", "1"), Variable("B", "unknown")),
+        (Variable("A", "unknown"), Variable("B", "unknown")),
+    ]
+    assert {(event.filename, event.interpreter) for event in execs} == {("/bin/a", None)}
+    assert [event.argv for event in execs] == [b"a\0", b"", b"a\0", b"a\0"]
+    assert [type(event) for event in (out[0], out[-1])] == [Fork, Exit]
 
 
 def test_a_fork() -> None:

@@ -50,12 +50,28 @@ def load(compiled: BpfObject, options: ProgramOptions, **constants: int) -> Load
 @pytest.mark.parametrize("filters", FILTERS, ids=lambda it: "".join("01"[bool(each)] for each in vars(it).values()))
 def test_all_combinations_are_accepted(filters: Filters, compiled: BpfObject) -> None:
     """Also those of other kernels, as far as the verifier of this one can tell."""
-    for follows, interruptible, max_args in itertools.product([False, True], [False, True], [0, 1, 32768, 2 << 20]):
-        options = ProgramOptions(8 << 20, max_args, interruptible, follows, filters)
+    booleans, limits = [False, True], [0, 1, 32768, 2 << 20]
+    for follows, interruptible, max_args, max_environment in itertools.product(booleans, booleans, limits, [0, 65536]):
+        options = ProgramOptions(8 << 20, max_args, interruptible, follows, filters, max_environment)
         for group_dead, are_ids in itertools.product([0, 1], [0, 1]) if max_args == 32768 else [(1, 0)]:
             load(
                 compiled, options, EXIT_HAS_GROUP_DEAD=group_dead, CGROUP_ANCESTORS_ARE_IDS=are_ids, PAGE_KIB=64
             ).close()
+
+
+def test_environments_cost_nothing_unless_they_are_asked_for(compiled: BpfObject) -> None:
+    """Then webpf_exec is the program that never read one; else it is another one, under the same name."""
+    only = {"MAX_ENVIRONMENT", "OFF_MM_ENV_START", "OFF_MM_ENV_END"}
+    uses = {each.name for each in compiled.programs if only & {*each.constants.values()}}
+    assert uses == {bpf_source.PROGRAM_WITH_ENVIRONMENT}
+    sizes = []
+    for max_environment in (0, 1, 65536):
+        loaded = load(compiled, ProgramOptions(1 << 20, max_environment=max_environment))
+        own = [each for each in bpftool("prog", "show") if each["id"] in own_ids("prog_id")]
+        assert {each["name"] for each in own} == set(bpf_source.FIRST_PROGRAMS)
+        sizes += [each["bytes_xlated"] for each in own if each["name"] == "webpf_exec"]
+        loaded.close()
+    assert sizes[0] not in sizes[1:]
 
 
 def bpf_descriptors() -> list[str]:

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from support import exec_, exit_, fork, free, seen, usage, vanished
 
 from webpf.errors import DataError
-from webpf.model import events, json_lines
+from webpf.model import environment, events, json_lines
+from webpf.model.environment import Variable
 from webpf.model.event_source import Counts, MemorySource
 from webpf.model.events import Event, Exec, Exit, Fork, Free, Seen, Usage, Vanished
 from webpf.model.host_description import HostDescription
@@ -29,9 +30,14 @@ FORKS = st.builds(Fork, NS, U32, NS, U32, NS, NAME, U32, U32, NS, FLAG, *[MAYBE]
 INODE = st.none() | st.integers(-(2**63), 2**63 - 1)
 PATH = st.binary(max_size=60).map(events.decode_exact)
 EXECUTABLE = (st.none() | PATH, MAYBE, INODE)
+VARIABLE = st.text(min_size=1, max_size=8).filter(environment.is_name)
+ENVIRONMENT = st.dictionaries(
+    VARIABLE, st.tuples(st.just("set"), PATH) | st.sampled_from([("unset", None), ("unknown", None)]), max_size=4
+).map(lambda found: tuple(Variable(name, *found[name]) for name in sorted(found)))
 EXECS = st.builds(
-    Exec, NS, U32, NS, NAME, U32, U32, NS, KIB, PATH, st.none() | ARGV, U32, MAYBE, INODE, *EXECUTABLE, MAYBE, MAYBE
-)
+    Exec, NS, U32, NS, NAME, U32, U32, NS, KIB, PATH, st.none() | ARGV, U32, MAYBE, INODE, *EXECUTABLE, MAYBE, MAYBE,
+    st.none() | ENVIRONMENT,
+)  # fmt: skip
 EXITS = st.builds(Exit, NS, U32, NS, U32, NAME, U32, KIB, *[MAYBE] * 4)
 FREES = st.builds(Free, NS, U32, NS, U32, NS, *[st.none() | NS] * 2, *[st.none() | U32] * 4, *[st.none() | NS] * 3)
 USAGES = st.builds(Usage, NS, U32, NS, NS, NS, NS, U32, U32, *[st.none() | NS] * 6)
@@ -95,6 +101,49 @@ def test_an_object_begins_with_event_pid_and_comm(event: Fork | Exec | Exit) -> 
     assert list(line)[:3] == ["event", "pid", "comm"]
     assert line["event"] == {Fork: "F", Exec: "X", Exit: "E"}[type(event)]
     assert (line["pid"], line["comm"]) == (event.pid, event.comm)
+
+
+KEPT = (Variable("A", "set", ""), Variable("B", "set", b"a\xff"), Variable("C", "unset"), Variable("D", "unknown"))
+
+
+def test_environment_variables_as_people_see_them() -> None:
+    line = json_lines.encode(exec_(100, 1, 2)._replace(environment=KEPT))
+    assert {name: value for name, value in line.items() if name.startswith("env")} == {
+        "env": {"A": "", "B": "a\\xff", "C": None}, "env_base64": {"B": "Yf8="}, "env_unknown": ["D"],
+    }  # fmt: skip
+    assert not [name for name in json_lines.encode(exec_(100, 1, 2)) if name.startswith("env")]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"env": "A"},
+        {"env": ["A"]},
+        {"env": {"A": 1}},
+        {"env": {"A": True}},
+        {"env": {"": "x"}},
+        {"env": {"A=B": "x"}},
+        {"env": {"A\0": "x"}},
+        {"env": {"\udc80": "x"}},
+        {"env": {"A": "x"}, "env_base64": {"A": "%"}},
+        {"env": {"A": "x"}, "env_base64": {"A": 5}},
+        {"env": {"A": "x"}, "env_base64": []},
+        {"env": {}, "env_unknown": "A"},
+        {"env": {}, "env_unknown": [1]},
+        {"env": {}, "env_unknown": [[]]},
+    ],
+)
+def test_junk_environments_are_refused(fields: dict[str, Any]) -> None:
+    with pytest.raises(DataError, match="not an event"):
+        json_lines.decode(json_lines.encode(exec_(100, 1, 2)) | fields)
+
+
+def test_an_environment_is_in_its_own_fields() -> None:
+    line = json_lines.encode(exec_(100, 1, 2)) | {"environment": "x", "env_unknown": ["A"]}
+    assert json_lines.decode(line) == exec_(100, 1, 2)
+    lone = json_lines.decode(json_lines.encode(exec_(100, 1, 2)) | {"env": {"A": "\udc80"}})
+    assert isinstance(lone, Exec)
+    assert lone.environment == (Variable("A", "set", "\\udc80"),)
 
 
 def test_the_letters_of_all_kinds() -> None:

@@ -14,14 +14,16 @@ from story import run
 from support import exec_, exit_, fork, make_recording, seen
 
 from webpf.analysis import saved_queries
+from webpf.model.environment import Variable
 from webpf.model.events import Event
 
 Webpf = Callable[..., "subprocess.CompletedProcess[str]"]
 
+KEPT = (Variable("HOME", "set", "/root"),)
 REUSED: list[Event] = [
     seen(1, -5000, ppid=0),
     fork(70, 0, parent_ms=-5000),
-    exec_(70, 0, 1, b"first\0", "first"),
+    exec_(70, 0, 1, b"first\0", "first")._replace(environment=KEPT),
     fork(71, 2, ppid=70, parent_ms=0),
     exec_(71, 2, 3, b"child\0of first\0", "child"),
     exit_(71, 2, 4),
@@ -30,7 +32,7 @@ REUSED: list[Event] = [
     exec_(70, 10, 11, b"second\0", "second"),
     exit_(70, 10, 12),
     fork(70, 20, ppid=90, parent_ms=-5000),
-    exec_(70, 20, 21, b"third\0a\0", "third"),
+    exec_(70, 20, 21, b"third\0a\0", "third")._replace(environment=KEPT),
     exec_(70, 20, 22, b"third\0b\0", "third"),
     fork(71, 30, ppid=70, parent_ms=20),
     exec_(71, 30, 31, b"child\0of third\0", "child"),
@@ -101,7 +103,7 @@ def test_every_query_that_takes_a_pid_takes_an_id(db: Path) -> None:
     make_recording(db, [])
     by_name = {name: {each.name for each in saved_queries.load(name).parameters} for name in saved_queries.names()}
     taking = [name for name, parameters in by_name.items() if "pid" in parameters]
-    assert sorted(taking) == ["ancestors", "execs", "tree"]
+    assert sorted(taking) == ["ancestors", "environment", "execs", "tree"]
     for name in taking:
         assert "id" in by_name[name]
         by_pid = run(db, name, pid="70", id="", recording="1")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from story import BUILD, needed, picked, run
+from story import BUILD, MADE, needed, picked, run
 from support import at, exec_, exit_, fork, free, make_recording, seen, vanished
 
 from webpf.analysis import saved_queries
@@ -308,7 +308,8 @@ def similar_events(pid: int) -> list[Event]:
     parent, kind = 50 + pid % 2, pid % 2
     born = fork(pid, 0, ppid=parent, parent_ms=0, uid=kind)._replace(cgroup_id=1 + kind)
     names = f"a{kind}", f"b{kind}"
-    programs = [exec_(pid, 0, 1, b"%d\0" % kind, name)._replace(cgroup_id=1 + kind, uid=kind) for name in names]
+    own: dict[str, Any] = {"cgroup_id": 1 + kind, "uid": kind, "environment": MADE}
+    programs = [exec_(pid, 0, 1, b"%d\0" % kind, name)._replace(**own) for name in names]
     return [born, *programs, exit_(pid, 0, 5, (139, 134)[kind], f"b{kind}"), free(pid, 0, 206, 1, (139, 134)[kind])]
 
 

@@ -46,14 +46,16 @@ def pids(folder: Path) -> dict[str, int]:
     """A recording of two processes: one renamed itself maliciously, one has such a name, path and arguments."""
     program = os.fsencode(folder) + b"/" + FILE
     shutil.copy(b"/bin/false", program)
-    recorder = Recorder(folder / "webpf.db", [b"--name", HARM])  # type: ignore[list-item]
+    variable = "@1+1\x1b[2J\u202e"
+    options = [b"--name", HARM, b"--env", variable.encode(), b"--env", b"HARM"]
+    recorder = Recorder(folder / "webpf.db", options)  # type: ignore[arg-type]
     recorder.wait_until_recording()
     renamed = os.fork()
     if renamed == 0:
         ctypes.CDLL(None).prctl(15, NAME, 0, 0, 0)
         os._exit(3)
     os.waitpid(renamed, 0)
-    called = os.posix_spawn(program, [HARM, b"-x", HARM, b"@SUM(A1)"], {})
+    called = os.posix_spawn(program, [HARM, b"-x", HARM, b"@SUM(A1)"], {b"HARM": HARM, variable.encode(): b"=1"})
     os.waitpid(called, 0)
     code, errors = recorder.end()
     assert code == 0

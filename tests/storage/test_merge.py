@@ -38,7 +38,7 @@ def rows(db: Path, table: str, recording: int) -> list[tuple[Any, ...]]:
         kept = [
             at
             for at, name in enumerate(names)
-            if name not in ("id", "recording_id", "process_id", "parent_id", "command_id", "first_id")
+            if name not in ("id", "recording_id", "process_id", "parent_id", "command_id", "environment_id", "first_id")
         ]
         return [tuple(row[at] for at in kept) for row in cursor]
 
@@ -53,7 +53,7 @@ def test_all_rows_are_merged(files: list[Path], webpf: Webpf, tmp_path: Path) ->
     with closing(sqlite3.connect(merged)) as connection:
         tables = [name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")]
     tables = [name for name in tables if not name.startswith(("sqlite_", "_sqlite"))]
-    assert len(tables) == 14
+    assert len(tables) == 16
     for file, number, new in ((files[0], 1, 1), (files[0], 2, 2), (files[1], 1, 3), (files[2], 1, 4)):
         for table in tables:
             assert rows(merged, table, new) == rows(file, table, number), (table, new)

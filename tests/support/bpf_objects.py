@@ -33,5 +33,5 @@ def an_object(order: str = "little") -> BpfObject:
         Map(name, kind.type, kind.key_size, kind.value_size, number)
         for number, (name, kind) in enumerate(bpf_source.MAPS.items())
     )
-    programs = tuple(a_program(name, order) for name in bpf_source.FIRST_PROGRAMS)
+    programs = tuple(a_program(name, order) for name in bpf_source.OBJECT_PROGRAMS)
     return BpfObject(order, bpf_source.source_hash(), "0.26.0", "Dual BSD/GPL", maps, programs)

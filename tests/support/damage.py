@@ -56,7 +56,8 @@ def _edit_schema(path: Path, sql: str, which: str = "sql LIKE 'CREATE TABLE%' AN
 def set_value(path: Path, table: str, column: str, value: object, in_strict: bool = False) -> None:
     """Sets a column to a value of any type in every third row."""
     loose(path)
-    rowid = "id" if table not in ("fact_blocks", "cgroup_paths", "working_directories") else column
+    without_id = ("fact_blocks", "cgroup_paths", "working_directories", "environment_variables")
+    rowid = "id" if table not in without_id else column
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("PRAGMA ignore_check_constraints = ON")
         where = f"{rowid} % 3 = 1" if rowid == "id" else "1"
@@ -210,6 +211,8 @@ RECORDING_VALUES = {
 OTHERS: dict[str, dict[str, object]] = {
     "forks": {"pid": "x", "start_ns": 1.5},
     "commands": {"filename": 12, "args": b"ls", "argv": "ls", "argv_bytes": "many", "recording_id": "x"},
+    "program_environments": {"environment_id": "x", "recording_id": 1.5},
+    "environment_variables": {"state": "gone", "value": 1.5, "recording_id": "x"},
     "programs": {"cwd_inode": "x", "carried_rss_kib": "x", "process_id": "x", "command_id": 1.5},
     "exits": {"time_ns": b"x"},
     "frees": {"cpu_ns": "x"},
@@ -237,6 +240,9 @@ DAMAGES: dict[str, Damage] = {
     "absurd block": _sql("UPDATE fact_blocks SET size = 9000000000000000000"),
     "large block": _sql("UPDATE fact_blocks SET size = 1 << 61"),
     "negative block": _sql("UPDATE fact_blocks SET size = -5"),
+    "environments of other programs": _sql("UPDATE program_environments SET id = id + 100000"),
+    "environments of nothing": _sql("DELETE FROM environment_variables"),
+    "values of what is not set": _sql("UPDATE environment_variables SET state = 'unset'"),
     "no blocks": _sql("DELETE FROM fact_blocks"),
     "overlapping blocks": _sql("UPDATE fact_blocks SET size = 1000000"),
     "ids beyond all": _sql(*(f"UPDATE {table} SET id = id + 9223372036854770000" for table in ("processes", "forks"))),
@@ -267,6 +273,8 @@ DAMAGES: dict[str, Damage] = {
             "processes",
             "commands",
             "programs",
+            "program_environments",
+            "environment_variables",
             "forks",
             "vanished",
             "cgroup_paths",

@@ -10,6 +10,7 @@ U32 = ("kind", "pid", "ppid", "uid", "euid", "status", "kernel", "args_total")
 UNKNOWN = 2**64 - 1  # in a free
 EVENT_HEAD = struct.Struct("=6Q8I16s")  # struct event
 EXEC_TAIL = struct.Struct("=2Q2I")  # what a struct exec_event has after it
+ENVIRONMENT_HEAD = struct.Struct("=Q2I")  # struct environment
 INTERPRETER_ROOM = 256
 NO_LOGINUID = 2**32 - 1
 HEADER = struct.Struct("=II")  # length, page offset: kernel/bpf/ringbuf.c
@@ -49,6 +50,16 @@ def exec_event_bytes(
     if interpreter is not None:
         data += interpreter.ljust(INTERPRETER_ROOM, b"\0")
     return event_bytes(EXEC, b"name", **fields, **sizes, args_total=args_total) + tail + data
+
+
+def environment_exec_bytes(environment: bytes, room: int, total: int | None = None, argv: bytes = b"a\0") -> bytes:
+    """Returns a `struct exec_event` of webpf_exec_env, with space of `room` bytes for the environment."""
+    head = ENVIRONMENT_HEAD.pack(len(environment) if total is None else total, len(environment), room)
+    body = exec_event_bytes(b"/bin/a".ljust(256, b"\0") + head, argv, (256 + len(head), 256), time=1)
+    name_size = struct.pack("=I", len(b"/bin/a") + 1)  # without the space and the head that follow it
+    at = EVENT_HEAD.size - 16 - 3 * 4
+    body = body[:at] + name_size + body[at + 4 :]
+    return body + bytes(INTERPRETER_ROOM) + environment.ljust(room, b"\xcc")
 
 
 def free_event_bytes(write_bytes: int = 0, run_delay: int = 0, **fields: int) -> bytes:

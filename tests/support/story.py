@@ -11,11 +11,15 @@ from typing import Any
 from support import MS, exec_, exit_, fork, free, make_recording, seen, usage, vanished
 
 from webpf.analysis import saved_queries
+from webpf.model.environment import Variable
 from webpf.model.events import Event
 from webpf.model.process import COSTS
 
 INIT = {"ppid": 1, "parent_ms": -5000}
 GCC = b"/usr/bin/gcc\0-c\0a.c\0"
+MADE = (Variable("CFLAGS", "set", "-O2"), Variable("MAKELEVEL", "set", "1"))
+ODD = (Variable("CFLAGS", "unknown"), Variable("MAKELEVEL", "set", b"\xff"))
+BARE = (Variable("CFLAGS", "unset"), Variable("MAKELEVEL", "set", ""))
 
 BUILD: list[Event] = [
     # Processes from before the recording: init, the first kernel thread, a daemon that ends and one that doesn't.
@@ -29,16 +33,16 @@ BUILD: list[Event] = [
     fork(101, 10, ppid=100, parent_ms=0),
     exec_(101, 10, 11, b"/usr/bin/make\0", "make"),
     fork(102, 20, ppid=101, parent_ms=10, comm="make"),
-    exec_(102, 20, 21, GCC, "gcc"),
+    exec_(102, 20, 21, GCC, "gcc")._replace(environment=MADE),
     exit_(102, 20, 40, comm="gcc", ppid=101),
     free(102, 20, 60, cpu_ms=15),
     fork(103, 45, ppid=101, parent_ms=10, comm="make"),
-    exec_(103, 45, 46, GCC, "gcc"),
+    exec_(103, 45, 46, GCC, "gcc")._replace(environment=MADE),
     exit_(103, 45, 75, 256, comm="gcc", ppid=101),
     free(103, 45, 95, cpu_ms=25, status=256),
     fork(104, 70, ppid=101, parent_ms=10, comm="make"),
-    exec_(104, 70, 71, b"env\0python\0a.py\0", "env"),
-    exec_(104, 70, 72, b"python\0a.py\0", "python")._replace(carried_rss_kib=3000),
+    exec_(104, 70, 71, b"env\0python\0a.py\0", "env")._replace(environment=ODD),
+    exec_(104, 70, 72, b"python\0a.py\0", "python")._replace(carried_rss_kib=3000, environment=BARE),
     exit_(104, 70, 80, 139, comm="python", ppid=101)._replace(max_rss_kib=3000),
     free(104, 70, 100, cpu_ms=8, status=139),
     fork(105, 75, ppid=101, parent_ms=10, comm="make"),

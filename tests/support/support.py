@@ -16,6 +16,7 @@ from webpf.capture.recording_session import Session
 from webpf.capture.replayed_machine import ReplayedMachine
 from webpf.host import clock
 from webpf.host.procfs import State
+from webpf.model.environment import Variable
 from webpf.model.event_source import Counts, MemorySource
 from webpf.model.events import ALL_KINDS, Event, Exec, Exit, Fork, Free, Seen, Usage, Vanished
 from webpf.model.process import Process
@@ -221,13 +222,14 @@ def vanished(pid: int, start_ms: float, ms: float) -> Vanished:
     return Vanished(at(ms), pid, at(start_ms))
 
 
+KEPT = (Variable("A", "set", "1"), Variable("B", "set", b"\xff"))
 A_MIXED_LOT: list[Event] = [
     seen(1, -5000, ppid=0),
     seen(2, -5000, ppid=0, comm="kthreadd", argv=None, kernel=1),
     seen(30, -2000, comm="daemon"),
     fork(100, 0, parent_ms=-5000),
-    exec_(100, 0, 1, b"/bin/sh\0-c\0\xff\0", "sh", argv_bytes=99),
-    exec_(100, 0, 2)._replace(argv=None, argv_bytes=7),
+    exec_(100, 0, 1, b"/bin/sh\0-c\0\xff\0", "sh", argv_bytes=99)._replace(environment=KEPT),
+    exec_(100, 0, 2)._replace(argv=None, argv_bytes=7, environment=KEPT),
     fork(101, 10, ppid=100, parent_ms=0),
     exit_(101, 10, 20, status=9),
     exit_(101, 10, 21, status=0),
@@ -238,7 +240,7 @@ A_MIXED_LOT: list[Event] = [
     fork(102, 50, kernel=1),
     fork(103, 60),
     free(103, 60, 70, status=256),
-    exec_(104, 65, 80, comm="late"),
+    exec_(104, 65, 80, comm="late")._replace(environment=(Variable("A", "unset"), Variable("B", "unknown"))),
     vanished(101, 30, 900),
 ]
 """Events of all kinds, with ids from 1 on. They are of nine processes; two of these have the same pid."""
