@@ -53,6 +53,7 @@ def _events(connection: sqlite3.Connection, recording: Recording, progress: Prog
             yield metadata | {"name": "process_name", "args": {"name": each.track}}
             yield metadata | {"name": "thread_name", "args": {"name": each.track}}
         args = {name: value for name, value in zip(tracks.ARGUMENTS, each.values, strict=True) if value is not None}
+        args |= each.environment
         event = {"name": each.title, "cat": each.outcome, "pid": track, "tid": each.lane + 1, "args": args}
         if each.outcome in _COLOURS:
             event["cname"] = _COLOURS[each.outcome]

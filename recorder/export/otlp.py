@@ -22,6 +22,7 @@ from ..storage import process_select
 from ..storage.sql_macros import expand
 from ..version import __version__
 from . import otlp_costs
+from .environments import ProcessEnvironments
 
 LINE_BYTES = 1_000_000
 """Maximum length of a line. The Collector's file receiver reads 1 MiB by default (max_log_size)."""
@@ -99,6 +100,7 @@ def _spans(connection: sqlite3.Connection, recording: Recording) -> Iterator[dic
     # Processes that started before the recording have no children here; otherwise all spans would be one trace of init.
     new = {id: (parent, pid, start) for id, parent, pid, start in connection.execute(_STARTED_IN_RECORDING, values)}
     roots: dict[int, int] = {}
+    environments = ProcessEnvironments(connection, recording.id)
     for row in cursor.execute(_PROCESSES, values):
         root = _trace_root(row["id"], new, roots)
         _, pid, start = new.get(root, (None, row["pid"], row["start_ns"]))
@@ -114,7 +116,7 @@ def _spans(connection: sqlite3.Connection, recording: Recording) -> Iterator[dic
             "kind": _INTERNAL,
             "startTimeUnixNano": str(row["start_ns"]),
             "endTimeUnixNano": str(max(end, row["start_ns"])),
-            "attributes": _attributes(_process_attributes(row)),
+            "attributes": _attributes(_process_attributes(row) | _environment_attributes(environments, row["id"])),
             **_events(connection, row),
             **_status(row),
         }
@@ -166,6 +168,13 @@ def _process_attributes(row: sqlite3.Row) -> dict[str, Any]:
         **otlp_costs.cost_attributes(row),
         **{f"webpf.{name}": row[name] for name in _WEBPF_ATTRIBUTES},
     }
+
+
+def _environment_attributes(environments: ProcessEnvironments, process_id: int) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        f"process.environment_variable.{name}": value for name, value in environments.values(process_id).items()
+    }
+    return found | {"webpf.environment_unknown": environments.unknown(process_id) or None}
 
 
 def _events(connection: sqlite3.Connection, row: sqlite3.Row) -> dict[str, Any]:

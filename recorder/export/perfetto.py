@@ -105,6 +105,8 @@ def _slice_begin(track: int, each: tracks.Slice) -> TrackEvent:
             event.debug_annotations.add(name_iid=number, string_value=value)
         elif value is not None:
             event.debug_annotations.add(name_iid=number, int_value=value)
+    for name, value in each.environment.items():
+        event.debug_annotations.add(name=name, string_value=value)
     return event
 
 

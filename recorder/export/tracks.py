@@ -17,6 +17,7 @@ from ..output import command_label
 from ..progress import NO_PROGRESS, Progress, count_processes, report_rows
 from ..storage import process_select
 from ..storage.sql_macros import expand
+from .environments import ProcessEnvironments
 
 _FOREVER = 1 << 62
 _TITLE_CHARACTERS = 200  # without the mark of a failure
@@ -31,7 +32,7 @@ _LEFT_OUT = {
 _SHOWN = tuple(column.name for column in process_select.columns() if column.name not in _LEFT_OUT)
 ARGUMENTS = (*_SHOWN, "row")
 """Names of a slice's arguments: columns of the table processes, and `row` for its id."""
-_FILENAME = ARGUMENTS.index("filename")
+_FILENAME, _ID = ARGUMENTS.index("filename"), ARGUMENTS.index("row")
 _FAILURE_FIELDS = [ARGUMENTS.index(name) for name in ("exit_code", "signal")]
 
 _SELECT = process_select.select(("comm", "start_ns", "end_ns", *_SHOWN, "id", "argv", "outcome")).replace(
@@ -45,7 +46,7 @@ class Slice(NamedTuple):
     Times are in Unix ns. end_ns: None if the process was still running; start_ns if its end isn't known. title: as in
     webpf's timeline, with a mark if the process failed. outcome: ok, failed, signalled, running or lost. lane: number
     of the lane, counted from 0 across all tracks. is_first: whether it is the first slice in its lane. values: in the
-    order of ARGUMENTS.
+    order of ARGUMENTS. environment: further arguments, by name: `env.PATH` for instance.
     """
 
     track: str
@@ -56,6 +57,7 @@ class Slice(NamedTuple):
     start_ns: int
     end_ns: int | None
     values: tuple[Any, ...]
+    environment: dict[str, str]
 
 
 def read_slices(
@@ -67,6 +69,7 @@ def read_slices(
     """
     lanes: dict[str, list[tuple[int, int]]] = {}  # by track: a heap of (the time from which a lane is free, the lane)
     last = -1
+    environments = ProcessEnvironments(connection, recording)
     sql = f"{_SELECT} WHERE p.recording_id = ? AND is_counted!(p) ORDER BY p.start_ns, p.id"
     rows = connection.execute(expand(sql), [recording])
     for comm, start_ns, end_ns, *values, argv, outcome in report_rows(
@@ -85,7 +88,15 @@ def read_slices(
         mark = _failure_mark(*(values[index] for index in _FAILURE_FIELDS))
         title = command_label.cut(command_label.short_title(argv, comm), _TITLE_CHARACTERS) + mark
         values[_FILENAME] = escape_bytes(values[_FILENAME])
-        yield Slice(track, lane, is_first, title, outcome, start, end, tuple(values))
+        environment = _environment_arguments(environments, values[_ID])
+        yield Slice(track, lane, is_first, title, outcome, start, end, tuple(values), environment)
+
+
+def _environment_arguments(environments: ProcessEnvironments, process_id: int) -> dict[str, str]:
+    """Returns `env.NAME` for each variable that is set, and `env_unknown` with names."""
+    found = {f"env.{name}": value for name, value in environments.values(process_id).items()}
+    unknown = environments.unknown(process_id)
+    return found | ({"env_unknown": ", ".join(unknown)} if unknown else {})
 
 
 def _failure_mark(exit_code: int | None, signal: int | None) -> str:

@@ -17,10 +17,11 @@ import perfetto_ui
 import pytest
 from sites import Site
 from story import BUILD
-from support import MS, PROCESSES, exit_, fork, free, make_recording
+from support import MS, PROCESSES, exec_, exit_, fork, free, make_recording
 
 from webpf.cli import export
 from webpf.export import exporter, formats, stacks
+from webpf.model.environment import Variable
 from webpf.storage import reader
 
 Webpf = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -68,6 +69,47 @@ def test_chrome_events(db: Path) -> None:
         assert event["ts"] >= ends.get(lane, 0)
         ends[lane] = event["ts"] + event.get("dur", 1e18)
     assert {event["args"]["pid"] for event in shown if event["ph"] == "B"} == {1, 31, 110}
+
+
+VARIABLES = (
+    Variable("A", "set", b"\xff\n"),
+    Variable("B", "set", ""),
+    Variable("C", "unset"),
+    Variable("D", "unknown"),
+    Variable("E", "unknown"),
+)
+
+
+def test_environment_variables_in_traces_and_spans(tmp_path: Path) -> None:
+    db = tmp_path / "webpf.db"
+    earlier = exec_(100, 0, 1)._replace(environment=(Variable("A", "set", "earlier"),))
+    make_recording(db, [fork(100, 0), earlier, exec_(100, 0, 2)._replace(environment=VARIABLES), fork(101, 3)])
+    [first, second] = [each for each in json.loads(exported(db, "chrome"))["traceEvents"] if each["ph"] == "B"]
+    shown = {name: value for name, value in first["args"].items() if name.startswith("env")}
+    assert shown == {"env.A": "\\xff\n", "env.B": "", "env_unknown": "D, E"}
+    assert not [name for name in second["args"] if name.startswith("env")]
+    spans = json.loads(exported(db, "otlp"))["resourceSpans"][0]["scopeSpans"][0]["spans"]
+    attributes = {each["key"]: each["value"] for each in spans[0]["attributes"] if "environment" in each["key"]}
+    assert attributes == {
+        "process.environment_variable.A": {"stringValue": "\\xff\n"},
+        "process.environment_variable.B": {"stringValue": ""},
+        "webpf.environment_unknown": {"arrayValue": {"values": [{"stringValue": "D"}, {"stringValue": "E"}]}},
+    }
+    assert not [each for each in spans[1]["attributes"] if "environment" in each["key"]]
+
+
+def test_long_environments_are_cut(tmp_path: Path) -> None:
+    """So a span stays shorter than a line may be."""
+    db = tmp_path / "webpf.db"
+    variables = tuple(Variable(f"V{number:02}", "set", "é" * 60_000) for number in range(40))
+    make_recording(db, [fork(100, 0), exec_(100, 0, 1, b"x" * 400_000)._replace(environment=variables)])
+    written = exported(db, "otlp")
+    assert len(written) < 1_000_000
+    spans = json.loads(written)["resourceSpans"][0]["scopeSpans"][0]["spans"]
+    found = {each["key"]: each["value"]["stringValue"] for each in spans[0]["attributes"] if ".V" in each["key"]}
+    assert len(found) == 40
+    assert found["process.environment_variable.V00"].startswith("é" * 1000)
+    assert all(value.endswith(("...", "cut]")) for value in found.values())
 
 
 @pytest.mark.parametrize("format", list(formats.FORMATS))

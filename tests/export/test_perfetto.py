@@ -51,7 +51,8 @@ def slices(trace: Any) -> list[tuple[str, int, int | None, dict[str, Any], int]]
         if event.type == TrackEvent.TYPE_SLICE_BEGIN:
             assert event.track_uuid not in open_in, "slices of a track overlap"
             arguments = {
-                argument_names[each.name_iid]: each.string_value or each.int_value for each in event.debug_annotations
+                each.name or argument_names[each.name_iid]: each.string_value or each.int_value
+                for each in event.debug_annotations
             }
             open_in[event.track_uuid] = len(found)
             found.append((names[event.track_uuid], packet.timestamp, None, arguments, event.track_uuid))
@@ -84,6 +85,18 @@ def test_a_slice_for_each_process(built: Path) -> None:
         ("tail", 300, None, 110),
         ("tail", 500, 510, 102),
     ]
+
+
+def test_environment_variables_are_arguments(built: Path) -> None:
+    """Of the latest program. An empty value is a value; one that is not set has no argument."""
+    found = {arguments["row"]: arguments for *_, arguments, _ in slices(trace_of(built))}
+    shown = {row: {name for name in arguments if name.startswith("env")} for row, arguments in found.items()}
+    assert {row: names for row, names in shown.items() if names} == {
+        9: {"env.CFLAGS", "env.MAKELEVEL"},
+        13: {"env.CFLAGS", "env.MAKELEVEL"},
+        17: {"env.MAKELEVEL"},
+    }
+    assert found[9]["env.CFLAGS"] == "-O2"
 
 
 def test_the_arguments_of_a_slice(built: Path) -> None:
