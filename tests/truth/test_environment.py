@@ -209,7 +209,11 @@ def test_proc_shows_the_same(start_recorder: Start, query: Query) -> None:
     """Of a program that runs. One of the names is asked for twice."""
     names = [name for name in os.environ if name and name.isascii()][:20]
     recorder = start_recorder(*(word for name in [*names, names[0], "NO_SUCH_VARIABLE"] for word in ("--env", name)))
-    child = subprocess.Popen(["/bin/cat"], stdin=subprocess.PIPE)
+    child = subprocess.Popen(["/bin/cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert child.stdin is not None and child.stdout is not None
+    child.stdin.write(b"x\n")
+    child.stdin.flush()
+    assert child.stdout.readline() == b"x\n"  # so it is cat by now, also for /proc
     entries = Path(f"/proc/{child.pid}/environ").read_bytes()
     child.communicate()
     recorder.end()

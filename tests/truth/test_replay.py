@@ -73,7 +73,10 @@ _MEASURED = {"time_ns", "end_ns", "lifetime_ns", "freed_ns"}
 
 
 def family(db: Path, pids: list[int]) -> dict[str, list[dict[str, Any]]]:
-    """All rows of these processes and their children. Absolute times are those of the boot clock."""
+    """All rows of these processes and their children. Absolute times are those of the boot clock.
+
+    By process: two recorders can get the events of two processors in another order.
+    """
     with closing(sqlite3.connect(db)) as connection:
         connection.row_factory = sqlite3.Row
         [offset] = connection.execute("SELECT clock_offset_ns FROM recordings").fetchone()
@@ -85,7 +88,7 @@ def family(db: Path, pids: list[int]) -> dict[str, list[dict[str, Any]]]:
             "programs": _OF_PROGRAM,
             **{name: f"SELECT * FROM {name} AS p" for name in ("forks", "exits", "frees")},
         }.items():
-            rows = connection.execute(f"{sql} WHERE p.{own} ORDER BY p.id").fetchall()
+            rows = connection.execute(f"{sql} WHERE p.{own} ORDER BY p.pid, p.start_ns, p.id").fetchall()
             found[table] = [_comparable(dict(row), offset) for row in rows]
     return found
 
