@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from ..host import clock
-from ..kernel import probe
 from ..storage import file_check
+from .attach import attach
 from .live_machine import LiveMachine
 from .min_lifetime import MinLifetimeFilter
 from .recorder import record
@@ -43,22 +43,13 @@ def this_machine(
     redaction = options.redaction()
     with _rare_garbage_collection():
         offset = clock.measure_offset()
-        max_args = options.max_args_of_kernel
-        attached = probe.Probe(
-            offset,
-            options.buffer_mib,
-            max_args,
-            follows=target.follows,
-            filters=target.filters,
-            program=options.program,
-            variables=options.variables,
-        )
+        attached = attach(options, offset, target.follows, target.filters)
         try:
             target.configure(attached)
             min_lifetime_ns = round((options.min_lifetime or 0) * 1e9)
             started_ns, bcc_version = attached.started_ns, attached.bcc_version
             machine = LiveMachine(
-                target, redaction, offset, max_args, started_ns, min_lifetime_ns, workers, bcc_version
+                target, redaction, offset, options.max_args_of_kernel, started_ns, min_lifetime_ns, workers, bcc_version
             )
             yield _filtered(attached, redaction, machine, min_lifetime_ns), machine
         finally:

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 from ..host import clock
 from ..host.pipe_writer import PipeWriter
 from ..host.signals import StopSignal
-from ..kernel import probe
 from ..model.bounded_cache import MIB, BoundedDict
 from ..model.event_source import Source
 from ..model.events import Event, Exit, Free
+from .attach import attach
 from .directory_worker import Workers
 from .line_printer import LinePrinter
 from .record_options import RecordOptions
@@ -38,13 +38,7 @@ def stream(output: int, options: RecordOptions, on_start: Callable[[], None] = l
 
 def _stream(output: int, options: RecordOptions, stop: StopSignal, on_start: Callable[[], None]) -> int:
     redaction, duration = options.redaction(), options.duration
-    source: Source = probe.Probe(
-        clock.measure_offset(),
-        options.buffer_mib,
-        options.max_args_of_kernel,
-        program=options.program,
-        variables=options.variables,
-    )
+    source: Source = attach(options, clock.measure_offset())
     if redaction.active:
         source = RedactedSource(source, redaction)
     end = float("inf")

@@ -137,11 +137,10 @@ def _check_machine(options: RecordOptions, dry_run: bool, quiet: bool) -> None:
 
 
 def _dry_run(options: RecordOptions, quiet: bool) -> None:
-    from ..kernel import probe
+    from ..capture.attach import attach
     from ..output.messages import say
 
-    variables = options.variables
-    probe.Probe(0, options.buffer_mib, options.max_args, program=options.program, variables=variables).close()
+    attach(options, 0).close()
     if not quiet:
         say("this machine can record: the BPF programs were loaded and attached")
 
