@@ -26,24 +26,21 @@ class ProcessEnvironments:
         self._has_any = bool(connection.execute(sql, [recording_id]).fetchone()[0])
         self._variables = BoundedCache(self._read, _CACHE_BYTES)
 
-    def values(self, process_id: int) -> dict[str, str]:
-        """Returns the variables that are set, in the order of their names. Long values are cut."""
+    def of_process(self, process_id: int) -> tuple[dict[str, str], list[str]]:
+        """Returns the variables that are set, long values cut, and the names of those of which nothing is known.
+
+        Both are in the order of the names.
+        """
+        if not self._has_any:
+            return {}, []
+        found = self._connection.execute(_LATEST, [process_id]).fetchone()
+        variables = () if found is None else self._variables[found[0]]
         room, values = _ALL_CHARACTERS, {}
-        for name, state, value in self._of(process_id):
+        for name, state, value in variables:
             if state == SET:
                 values[name] = cut(value or "", min(_VALUE_CHARACTERS, room))
                 room = max(room - len(values[name]), 1)
-        return values
-
-    def unknown(self, process_id: int) -> list[str]:
-        """Returns the names of the variables of which nothing is known."""
-        return [name for name, state, _ in self._of(process_id) if state == UNKNOWN]
-
-    def _of(self, process_id: int) -> tuple[tuple[str, str, str | None], ...]:
-        if not self._has_any:
-            return ()
-        found = self._connection.execute(_LATEST, [process_id]).fetchone()
-        return () if found is None else self._variables[found[0]]
+        return values, [name for name, state, _ in variables if state == UNKNOWN]
 
     def _read(self, environment_id: int) -> tuple[tuple[str, str, str | None], ...]:
         rows = self._connection.execute(_VARIABLES, [environment_id])

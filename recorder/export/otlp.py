@@ -171,10 +171,9 @@ def _process_attributes(row: sqlite3.Row) -> dict[str, Any]:
 
 
 def _environment_attributes(environments: ProcessEnvironments, process_id: int) -> dict[str, Any]:
-    found: dict[str, Any] = {
-        f"process.environment_variable.{name}": value for name, value in environments.values(process_id).items()
-    }
-    return found | {"webpf.environment_unknown": environments.unknown(process_id) or None}
+    values, unknown = environments.of_process(process_id)
+    found: dict[str, Any] = {f"process.environment_variable.{name}": value for name, value in values.items()}
+    return found | {"webpf.environment_unknown": unknown or None}
 
 
 def _events(connection: sqlite3.Connection, row: sqlite3.Row) -> dict[str, Any]:

@@ -94,8 +94,8 @@ def read_slices(
 
 def _environment_arguments(environments: ProcessEnvironments, process_id: int) -> dict[str, str]:
     """Returns `env.NAME` for each variable that is set, and `env_unknown` with names."""
-    found = {f"env.{name}": value for name, value in environments.values(process_id).items()}
-    unknown = environments.unknown(process_id)
+    values, unknown = environments.of_process(process_id)
+    found = {f"env.{name}": value for name, value in values.items()}
     return found | ({"env_unknown": ", ".join(unknown)} if unknown else {})
 
 

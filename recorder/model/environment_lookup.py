@@ -28,7 +28,8 @@ def _find(name: str, mark: bytes, searched: bytes, is_cut: bool) -> Variable:
     at = searched.find(mark)
     if at < 0:
         return Variable(name, UNKNOWN if is_cut else UNSET)
-    value, end, _ = searched[at + len(mark) :].partition(b"\0")
-    if is_cut and not end:
+    begin = at + len(mark)
+    end = searched.find(b"\0", begin)
+    if end < 0 and is_cut:
         return Variable(name, UNKNOWN)
-    return Variable(name, SET, decode_exact(value))
+    return Variable(name, SET, decode_exact(searched[begin : end if end >= 0 else None]))
