@@ -49,8 +49,8 @@ class WriteQueue:
         self._jobs: deque[tuple[_Job, int]] = deque()
         self._bytes = 0
         self._enqueued = self._done = 0  # jobs so far
-        self._counts: Callable[[], None] | None = None  # writes the latest counts, if that is still to be done
-        self._latest: Callable[[], None] | None = None
+        self._counts: _Job | None = None  # writes the latest counts, if that is still to be done
+        self._latest: _Job | None = None
         self._ids_wanted = 0
         self._changed = threading.Condition()
         self._error: WebpfError | None = None  # the reason why no more can be written
