@@ -167,7 +167,7 @@ def test_signals_that_come_at_any_moment(number: signal.Signals, tmp_path: Path)
             _, errors = recorder.communicate(timeout=DEADLINE_SECONDS)
         assert recorder.returncode in (128 + number, 128 + signal.SIGTERM), errors
         assert "Traceback" not in errors
-        assert not left_alone("/bin/sleep\x00600\x00", recorder.pid)
+        assert not left_alone(b"/bin/sleep\x00600\x00", recorder.pid)
 
 
 def has_blocked(pid: int, number: int) -> bool:
@@ -176,13 +176,14 @@ def has_blocked(pid: int, number: int) -> bool:
     return blocked is not None and bool(int(blocked[1], 16) >> (number - 1) & 1)
 
 
-def left_alone(command_line: str, pid: int) -> list[int]:
+def left_alone(command_line: bytes, pid: int) -> list[int]:
     """Returns the processes with this command line whose parent is this pid or has ended."""
     pids = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
-            same = (folder / "cmdline").read_text() == command_line
-            above = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+            same = (folder / "cmdline").read_bytes() == command_line
+            # Bytes, because another process of the machine may have any name.
+            above = int((folder / "stat").read_bytes().rpartition(b")")[2].split()[1])
         except OSError:
             continue
         if same and above in (1, pid):
