@@ -16,6 +16,7 @@ from .errors import UsageError
 from .export import exporter
 from .export.formats import FORMATS
 from .export.stacks import WEIGHTS
+from .host import optional_modules
 from .model.recording import Recording as RecordingDescription
 from .storage import atomic_file, process_select, reader
 
@@ -114,15 +115,19 @@ class Recording:
     def export(self, path: str | os.PathLike[str], format: str, weight: str = "wall", replace: bool = False) -> Path:
         """Writes the recording to a new file in another tool's format; returns the path of that file.
 
-        path: the file; for parquet, the folder that holds the files of all recordings. format: a value of
+        path: the file; for parquet, the folder with the files of all recordings, which is returned. format: a value of
         `webpf export --to`. weight: what the formats with stacks measure: wall, cpu or count. replace: whether to
-        replace an existing file. Raises a WebpfError.
+        replace an existing file, or to write a recording again that the folder has. Raises a WebpfError.
         """
         if format not in FORMATS or weight not in WEIGHTS:
             known = f"formats are {', '.join(FORMATS)}; weights are {', '.join(WEIGHTS)}"
             raise UsageError(f"there is no format {format!r} with a weight {weight!r}: {known}", "webpf export --help")
-        path_in_folder = exporter.path_in_folder(self.file.path, self.id, format)
-        target = Path(path) / (path_in_folder or "")
-        with atomic_file.open_output(target, replace, makes_folders=path_in_folder is not None) as out:
+        target = Path(path)
+        if FORMATS[format].load_writer is None:
+            with optional_modules.needed("this format", *FORMATS[format].packages):
+                from .fleet import tree_export
+            tree_export.export(self.file.path, target, self.id, replace)
+            return target
+        with atomic_file.open_output(target, replace) as out:
             exporter.export(self.file.path, self.id, format, weight, out)
         return target

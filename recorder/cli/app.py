@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from . import bpf_programs, diff, export, maintenance, query, record, replay, reports, upgrade, web
+from . import bpf_programs, diff, export, fleet, maintenance, query, record, replay, reports, upgrade, web
 from .verbose import Verbose, VerboseCommand
 
 # What Typer raises for a command line that it can't parse. It has no public name of its own.
@@ -104,6 +104,7 @@ _add(maintenance.recordings, "webpf recordings", "webpf recordings ci.db --forma
 _add(web.browse, "webpf browse", "webpf browse ci.db --no-open --port 8001")
 _add(export.export, "webpf export -o trace.json", "webpf export ci.db --to parquet -o all")
 _add(maintenance.merge, "webpf merge host1.db host2.db -o all.db")
+_add(fleet.import_tree, "webpf import all -o all.db", "webpf import all --host 'web*' -o web.db", name="import")
 _add(upgrade.upgrade, "webpf upgrade ci.db")
 _add(maintenance.verify, "webpf verify ci.db")
 _add(maintenance.rebuild, "webpf rebuild ci.db")

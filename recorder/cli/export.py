@@ -15,8 +15,9 @@ from ..errors import UsageError
 from ..export.formats import FORMATS
 from ..host.invocation import retry_at_home
 from ..model import argv
+from ..model import recording as model_recording
 from .options import Force
-from .recording_choice import Db, File, Recording, choose
+from .recording_choice import Chosen, Db, File, Recording, choose
 
 To = Enum("To", {name: name for name in FORMATS}, type=str)  # type: ignore[misc]
 _CHROME = To("chrome")
@@ -30,6 +31,10 @@ Output = Annotated[
         readable=False,
         help="File to write; a folder for parquet. Default: standard output.",
     ),
+]
+WritesAll = Annotated[
+    bool,
+    typer.Option("--all", help="Into a folder of Parquet files, also write the recordings that are there already."),
 ]
 
 
@@ -51,39 +56,72 @@ def export(
         Weight, typer.Option("--weight", help="What to add up in stacks: own time, CPU time or processes.")
     ] = Weight.WALL,
     force: Force = False,
+    writes_all: WritesAll = False,
 ) -> None:
     """Write a recording for another tool.
 
-    Formats for Perfetto, speedscope, flame graphs, spreadsheets, DuckDB and OpenTelemetry.
+    Formats for Perfetto, speedscope, flame graphs, spreadsheets, DuckDB and OpenTelemetry. A folder of Parquet files
+    gets all recordings that have ended and are not there yet; it can hold those of many machines.
     """
-    from ..export import exporter
     from ..output.messages import say
+    from ..storage import atomic_file
+
+    chosen = choose(file, db, recording)
+    if output is not None and atomic_file.is_same_file(output, chosen.path):
+        raise UsageError(f"{output} is the recording file itself", retry_at_home("-o", output.with_suffix(".out")))
+    is_tree = FORMATS[to.value].load_writer is None
+    if writes_all and not is_tree:
+        raise UsageError(f"--all is for parquet: {to.value} is one recording", "webpf export --to parquet -o all --all")
+    if output is None:
+        _check_output(to.value, chosen.path)
+    if is_tree and output is not None:
+        lines = _export_tree(chosen, output, force or writes_all)
+    else:
+        lines = _export_one(chosen, to.value, weight.value, output, force)
+    for line in lines:
+        say(line)
+
+
+def _export_one(chosen: Chosen, to: str, weight: str, path: Path | None, replaces: bool) -> list[str]:
+    """Exports one recording. Returns the messages about it."""
+    from ..export import exporter
     from ..storage import atomic_file
     from .progress_bar import ProgressBar
 
-    path_of_db, wanted = choose(file, db, recording)
-    if output is not None and atomic_file.is_same_file(output, path_of_db):
-        raise UsageError(f"{output} is the recording file itself", retry_at_home("-o", output.with_suffix(".out")))
-    path_in_folder = exporter.path_in_folder(path_of_db, wanted, to.value)
-    if output is None:
-        _check_output(to.value, path_of_db)
-    path = output and output / (path_in_folder or "")
     is_file = path is not None and not atomic_file.is_stream(path)
-    with (
-        ProgressBar("the export", streams=not is_file) as progress,
-        _output(path, force, path_in_folder is not None) as out,
-    ):
-        exported = exporter.export(path_of_db, wanted, to.value, weight.value, out, progress)
+    with ProgressBar("the export", streams=not is_file) as progress, _output(path, replaces) as out:
+        exported = exporter.export(chosen.path, chosen.recording, to, weight, out, progress)
     written = f"{path}: {path.stat().st_size:,} bytes" if path is not None and is_file else None
-    for line in (written, exported.caveat):
-        if line:
-            say(line)
+    return [line for line in (written, exported.caveat) if line]
+
+
+def _export_tree(chosen: Chosen, folder: Path, writes_again: bool) -> list[str]:
+    """Exports all recordings into a tree. Returns the messages about it."""
+    from ..host.optional_modules import needed
+    from .progress_bar import ProgressBar
+
+    with needed("this format", *FORMATS["parquet"].packages):
+        from ..fleet import tree_export
+    outcome = "recordings that are complete stay, and another call writes the rest"
+    with ProgressBar("the export", outcome=outcome) as progress:
+        exported = tree_export.export(chosen.path, folder, chosen.recording, writes_again, progress)
+    lines = [
+        f"{folder}: {_count(exported.written)} written, {exported.rows:,} rows, {exported.bytes:,} bytes",
+        exported.there and f"{_count(exported.there)} there already; to write them again, use --all",
+        *(f"recording {each.id} goes on, so it is left out" for each in exported.going_on),
+        *(each.caveat for each in exported.written),
+    ]
+    return [line for line in lines if line]
+
+
+def _count(recordings: list[model_recording.Recording]) -> str:
+    return f"{len(recordings)} recording{'s' * (len(recordings) != 1)}"
 
 
 def _check_output(to: str, file: Path) -> None:
     """Raises UsageError if a format can't go to standard output."""
     format = FORMATS[to]
-    if format.path_in_folder is not None:
+    if format.load_writer is None:
         raise UsageError(
             f"{to} goes into a folder, not to standard output",
             f"webpf export {argv.file_word(file)} --to {to} -o all",
@@ -94,7 +132,7 @@ def _check_output(to: str, file: Path) -> None:
 
 
 @contextmanager
-def _output(path: Path | None, replaces: bool, makes_folders: bool) -> Iterator[BinaryIO]:
+def _output(path: Path | None, replaces: bool) -> Iterator[BinaryIO]:
     """Opens the output of an export: standard output, a new file, or a pipe or device."""
     from ..storage import atomic_file
     from .output_spool import spooled_bytes
@@ -103,7 +141,7 @@ def _output(path: Path | None, replaces: bool, makes_folders: bool) -> Iterator[
         with spooled_bytes(sys.stdout.fileno(), "standard output") as output:
             yield cast(BinaryIO, output)
         return
-    with atomic_file.open_output(path, replaces, makes_folders) as out:
+    with atomic_file.open_output(path, replaces) as out:
         if atomic_file.is_stream(path):
             with spooled_bytes(out.fileno(), str(path)) as output:
                 yield cast(BinaryIO, output)

@@ -8,12 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from ..errors import Unavailable
-from ..host.invocation import pip_install
+from ..host.optional_modules import needed
 from ..model.recording import Recording
 from ..progress import NO_PROGRESS, Progress
 from ..storage import reader
-from .formats import FORMATS, Format
+from .formats import FORMATS
 
 
 def export(
@@ -21,15 +20,16 @@ def export(
 ) -> Recording:
     """Writes a recording to `out` and returns the recording that was written.
 
-    format: a name in FORMATS. weight: one of stacks.WEIGHTS; only formats with stacks use it. Raises NotFound or
-    DataError if the recording can't be read, Unavailable if the format needs a package that isn't installed, and
-    Interrupted if `progress` was cancelled.
+    format: a name in FORMATS that has a writer. weight: one of stacks.WEIGHTS; only formats with stacks use it. Raises
+    NotFound or DataError if the recording can't be read, Unavailable if the format needs a package that isn't
+    installed, and Interrupted if `progress` was cancelled.
     """
     chosen = FORMATS[format]
-    with reader.reading(db) as connection, _explain_missing_package(chosen):
+    with reader.reading(db) as connection, needed("this format", *chosen.packages):
         progress.make_interruptible(connection)
         found = reader.find(connection, db, recording)
         options: dict[str, Any] = {"weight": weight} if chosen.takes_weight else {}
+        assert chosen.load_writer is not None
         write = chosen.load_writer()
         if chosen.is_binary:
             write(connection, found, out, progress=progress, **options)
@@ -37,30 +37,6 @@ def export(
             with _as_text(out) as text:
                 write(connection, found, text, progress=progress, **options)
         return found
-
-
-def path_in_folder(db: Path, recording: int | str | None, format: str) -> Path | None:
-    """Returns the path of the exported file within the output folder; None for formats that don't use a folder.
-
-    Raises the same errors as export().
-    """
-    chosen = FORMATS[format]
-    if chosen.path_in_folder is None:
-        return None
-    with reader.reading(db) as connection, _explain_missing_package(chosen):
-        return chosen.path_in_folder(reader.find(connection, db, recording))
-
-
-@contextlib.contextmanager
-def _explain_missing_package(format: Format) -> Iterator[None]:
-    """Turns an ImportError into Unavailable if the format needs an optional package."""
-    try:
-        yield
-    except ImportError:
-        if format.package is None:
-            raise
-        message = f"this format needs the Python package {format.package}"
-        raise Unavailable(message, pip_install(format.package)) from None
 
 
 class _TextWithoutDel(io.TextIOWrapper):

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TypeAlias
-
-from ..model.recording import Recording
 
 Writer: TypeAlias = Callable[..., None]
 """write(connection, recording, out, progress); formats with takes_weight also take weight=. out: text or binary."""
@@ -49,58 +46,37 @@ def _ndjson() -> Writer:
     return process_rows.write_ndjson
 
 
-def _parquet() -> Writer:
-    from . import parquet
-
-    return parquet.write
-
-
 def _otlp() -> Writer:
     from . import otlp
 
     return otlp.write
 
 
-def _parquet_path(recording: Recording) -> Path:
-    from . import parquet
-
-    return parquet.path_in_folder(recording)
-
-
 @dataclass(frozen=True)
 class Format:
     """An export format.
 
-    name: the value of --to. description: for --help. load_writer: imports the format's module, and returns its writer.
-    is_binary: the output is not text, and must not go to a terminal. takes_weight: see stacks.WEIGHTS. package: an
-    optional package that the format needs, by its name on PyPI. path_in_folder: for a format whose output is a folder,
-    returns the path of a recording's file in that folder.
+    name: the value of --to. description: for --help. load_writer: imports the format's module, and returns its writer;
+    None for a format that is written into a folder (fleet/tree_export.py). is_binary: the output is not text, and must
+    not go to a terminal. takes_weight: see stacks.WEIGHTS. packages: what it needs, by the names on PyPI.
     """
 
     name: str
     description: str
-    load_writer: Callable[[], Writer]
+    load_writer: Callable[[], Writer] | None
     is_binary: bool = False
     takes_weight: bool = False
-    package: str | None = None
-    path_in_folder: Callable[[Recording], Path] | None = None
+    packages: tuple[str, ...] = ()
 
 
 _ALL = (
     Format("chrome", "Trace Event JSON", _chrome),
-    Format("perfetto", "Perfetto's protobuf", _perfetto, is_binary=True, package="perfetto"),
+    Format("perfetto", "Perfetto's protobuf", _perfetto, is_binary=True, packages=("perfetto",)),
     Format("speedscope", "stacks of ancestors, as JSON", _speedscope, takes_weight=True),
     Format("folded", "stacks of ancestors, for flame graphs", _folded, takes_weight=True),
     Format("csv", "one row per process", _csv),
     Format("ndjson", "one line of JSON per process", _ndjson),
-    Format(
-        "parquet",
-        "one row per process, for DuckDB or Spark",
-        _parquet,
-        is_binary=True,
-        package="pyarrow",
-        path_in_folder=_parquet_path,
-    ),
+    Format("parquet", "all tables of all recordings, for DuckDB, ClickHouse or Spark", None, packages=("pyarrow",)),
     Format("otlp", "OpenTelemetry spans, as lines of JSON", _otlp),
 )
 FORMATS = {format.name: format for format in _ALL}

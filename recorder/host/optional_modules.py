@@ -1,4 +1,4 @@
-"""Imports without modules that a library would import too, only because they are installed."""
+"""Modules that may be installed or not: an error for those that webpf needs, and imports without others."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ import contextlib
 import sys
 from collections.abc import Iterator
 from typing import Any
+
+from ..errors import Unavailable
+from .invocation import pip_install
 
 _PROGRAM = "webpf.__main__"
 
@@ -26,3 +29,15 @@ def hidden(*names: str) -> Iterator[None]:
     finally:
         for name in hidden_names:
             del modules[name]
+
+
+@contextlib.contextmanager
+def needed(what: str, *packages: str) -> Iterator[None]:
+    """Turns an import that fails in the block into Unavailable. what: what needs these packages."""
+    try:
+        yield
+    except ImportError as error:
+        if (error.name or "").startswith("webpf"):  # a fault of webpf's own
+            raise
+        named = f"package{'s' * (len(packages) > 1)} {' and '.join(packages)}"
+        raise Unavailable(f"{what} needs the Python {named}", pip_install(*packages)) from None

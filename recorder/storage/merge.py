@@ -12,7 +12,7 @@ from ..model import argv
 from ..model.events import GREATEST
 from ..model.recording import GOING_ON
 from ..progress import NO_PROGRESS, Progress
-from . import atomic_file, reader, safe_open, schema_check, table_copy
+from . import new_file, reader, safe_open, schema_check, table_copy
 from .recording_file import RecordingFile
 from .table_copy import TABLES_BY_ID, CopyProgress
 
@@ -49,21 +49,14 @@ def merge(
     inputs = [_inspect(path) for path in sources]
     if max(sum(source.last_id for source in inputs), sum(source.last_recording for source in inputs)) > GREATEST:
         raise DataError("the numbers in these files together are too large for one file")
-    with atomic_file.open_path(target, replaces) as temporary:
-        file = RecordingFile(temporary)
-        progress.make_interruptible(file.db.conn)
+    with new_file.making(target, replaces, progress) as file:
         copied = CopyProgress(progress, sum(source.rows for source in inputs))
-        try:
-            with file.writing():  # no log: no other process reads the file yet
-                file.db.execute("PRAGMA journal_mode = DELETE")
-            offsets = _Offsets()
-            merged = {}
-            for source in inputs:
-                merged[source.path] = _add(file, source, offsets, copied)
-                offsets = _Offsets(offsets.recordings + source.last_recording, offsets.ids + source.last_id)
-            return merged
-        finally:
-            file.close()
+        offsets = _Offsets()
+        merged = {}
+        for source in inputs:
+            merged[source.path] = _add(file, source, offsets, copied)
+            offsets = _Offsets(offsets.recordings + source.last_recording, offsets.ids + source.last_id)
+        return merged
 
 
 def _inspect(path: Path) -> _SourceFile:

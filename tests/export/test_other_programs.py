@@ -1,4 +1,4 @@
-"""Exports read by other programs: DuckDB and Arrow, an OpenTelemetry receiver, speedscope."""
+"""Exports read by other programs: an OpenTelemetry receiver, speedscope."""
 
 from __future__ import annotations
 
@@ -22,10 +22,9 @@ from typing import Any
 
 import pytest
 from story import BUILD
-from support import DEADLINE_SECONDS, PROCESSES, T0, fork, make_recording, recording_values, wait_until
+from support import DEADLINE_SECONDS, PROCESSES, fork, make_recording, wait_until
 
 from webpf.export import exporter, stacks
-from webpf.storage.recording_file import RecordingFile
 
 Webpf = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -42,101 +41,6 @@ def rows(db: Path, sql: str) -> list[dict[str, Any]]:
     with closing(sqlite3.connect(db)) as connection:
         connection.row_factory = sqlite3.Row
         return [dict(row) for row in connection.execute(sql)]
-
-
-# Parquet.
-
-FILE = "processes.parquet"
-START = "recording=20231114T221320.000000Z"
-
-
-def name_host(db: Path, name: str) -> None:
-    """Changes the host of all recordings in a file."""
-    with closing(sqlite3.connect(db)) as connection, connection:
-        connection.execute("UPDATE recordings SET host = ?", [name])
-
-
-def test_duckdb_reads_the_files_of_two_machines(db: Path, webpf: Webpf, tmp_path: Path) -> None:
-    """It reads them as one table, with the same counts and sums as SQLite."""
-    import duckdb
-
-    other = tmp_path / "other.db"
-    make_recording(other, BUILD)
-    name_host(db, "one")
-    name_host(other, "a/b=c d")
-    for file in (db, other):
-        assert webpf("export", file, "--to", "parquet", "-o", "all").returncode == 0
-    found = sorted(str(path.relative_to(tmp_path / "all")) for path in (tmp_path / "all").rglob("*.parquet"))
-    assert found == [f"host=a%2Fb%3Dc%20d/{START}/{FILE}", f"host=one/{START}/{FILE}"]
-    table = f"read_parquet('{tmp_path}/all/**/*.parquet', hive_partitioning = true)"
-    connection = duckdb.connect()
-    totals = "count(*), sum(lifetime_ns), sum(cpu_ns), sum(end_ns - start_ns)"
-    sums = connection.execute(f"SELECT host, {totals} FROM {table} GROUP BY 1 ORDER BY 1").fetchall()
-    (own,) = rows(db, f"SELECT {totals} FROM processes")
-    assert sums == [("a/b=c d", *own.values()), ("one", *own.values())]
-    [(started,)] = connection.execute(f"SELECT epoch_ns(min(started)) FROM {table}").fetchall()
-    assert started == rows(db, "SELECT min(start_ns) / 1000 * 1000 AS ns FROM processes")[0]["ns"]
-
-
-def test_arrow_reads_every_value(db: Path, webpf: Webpf, tmp_path: Path) -> None:
-    """All bytes are the same, and unknown values are null."""
-    from pyarrow import dataset, parquet
-
-    assert webpf("export", "--to", "parquet", "-o", "tree").returncode == 0
-    table = dataset.dataset(tmp_path / "tree", partitioning="hive").to_table()
-    expected = rows(db, f"SELECT * FROM {PROCESSES} ORDER BY id")
-    left_out = {"recording_id", "command_id"}
-    read = [{name: row[name] for name in expected[0] if name not in left_out} for row in table.to_pylist()]
-    assert read == [{name: row[name] for name in row if name not in left_out} for row in expected]
-    (file,) = (tmp_path / "tree").rglob(FILE)
-    metadata = json.loads(parquet.read_schema(file).metadata[b"webpf"])
-    (recording,) = rows(db, "SELECT host, boot_id, kernel, status FROM recordings")
-    assert recording.items() <= metadata.items()
-
-
-def test_several_recordings_of_a_file(tmp_path: Path, webpf: Webpf) -> None:
-    """Each gets its own path; an existing file is only replaced with --force."""
-    for at_ns in (T0, T0 + 5_000_001_000):
-        file = RecordingFile(tmp_path / "webpf.db")
-        file.begin(recording_values() | {"started_ns": at_ns})
-        file.close()
-    for number in ("1", "2"):
-        assert webpf("export", "--to", "parquet", "-o", "tree", "--recording", number).returncode == 0
-    host = next((tmp_path / "tree").iterdir())
-    assert sorted(path.name for path in host.iterdir()) == [START, "recording=20231114T221325.000001Z"]
-    again = webpf("export", "--to", "parquet", "-o", "tree", "--recording", "1")
-    assert (again.returncode, len(again.stderr.splitlines())) == (64, 1)
-    assert webpf("export", "--to", "parquet", "-o", "tree", "--recording", "1", "--force").returncode == 0
-    assert len(list((tmp_path / "tree").rglob("*"))) == 5
-
-
-@pytest.mark.parametrize("host", ["..", ".", "", "a\0b", "/"])
-def test_host_names_that_are_not_valid_folder_names(host: str, db: Path, webpf: Webpf, tmp_path: Path) -> None:
-    name_host(db, host)
-    assert webpf("export", "--to", "parquet", "-o", "tree").returncode == 0
-    (file,) = (tmp_path / "tree").rglob(FILE)
-    assert file.relative_to(tmp_path / "tree").parts[0].startswith("host=")
-    assert len(file.relative_to(tmp_path / "tree").parts) == 3
-
-
-def test_parquet_needs_a_folder(db: Path, webpf: Webpf, tmp_path: Path) -> None:
-    ended = webpf("export", "--to", "parquet")
-    assert (ended.returncode, ended.stdout, len(ended.stderr.splitlines())) == (64, "", 1)
-    ended = webpf("export", "--to", "parquet", "-o", "webpf.db")
-    assert (ended.returncode, len(ended.stderr.splitlines())) == (64, 1)
-    (tmp_path / "mine").mkdir()
-    (tmp_path / "mine" / "own").touch()
-    ended = webpf("export", "--to", "parquet", "-o", "/proc/nothing")
-    assert (ended.returncode, len(ended.stderr.splitlines())) == (73, 1)
-
-
-def test_a_missing_package_is_reported(db: Path) -> None:
-    script = "import sys; sys.modules['pyarrow'] = None; from webpf.__main__ import main; main()"
-    line = [sys.executable, "-c", script, "export", str(db), "--to", "parquet", "-o", str(db.parent / "tree")]
-    ended = subprocess.run(line, capture_output=True, text=True, check=False)
-    assert (ended.returncode, len(ended.stderr.splitlines())) == (69, 1)
-    assert ended.stderr.rstrip().endswith(" install pyarrow")
-    assert not (db.parent / "tree").exists()
 
 
 # OpenTelemetry.

@@ -22,13 +22,13 @@ DOORS = {
     "rich": {"cli", "output"},
     "sqlite_utils": {"storage"},
     "sqlite3": {
-        *("storage", "analysis", "export", "python_api", "progress"),
+        *("storage", "analysis", "export", "fleet", "python_api", "progress"),
         *("kernel.doctor", "capture.describe_host", "cli.progress_bar", "cli.versions"),
     },
     "datasette": {"web"},
     "uvicorn": {"web.server"},
     "perfetto": {"export.perfetto"},
-    "pyarrow": {"export.parquet"},
+    "pyarrow": {"fleet"},
     "yaml": {"web.site_config"},
     "click": set[str](),
     "bcc": set[str](),  # kernel.bcc_loader finds it by path

@@ -125,12 +125,15 @@ def spans_of(request: dict[str, Any]) -> list[str]:
     return found
 
 
-def test_parquet(db: Path) -> None:
+def test_parquet(db: Path, tmp_path: Path) -> None:
     parquet = pytest.importorskip("pyarrow.parquet", reason="no pyarrow")
-    table = parquet.read_table(io.BytesIO(exported(db, "parquet")))
-    assert dict(zip(table["pid"].to_pylist(), table["filename"].to_pylist(), strict=True)) == {
-        1: SHOWN, 100: SHOWN, 101: WIDE,
-    }  # fmt: skip
+    from webpf.fleet import tree_export
+
+    tree_export.export(db, tmp_path / "tree")
+    [path] = (tmp_path / "tree" / "commands").rglob("*.parquet")
+    table = parquet.ParquetFile(path).read()
+    found = set(zip(table["filename"].to_pylist(), table["filename_bytes"].to_pylist(), strict=True))
+    assert found == {(SHOWN, ODD), (WIDE, None)}
 
 
 def test_perfetto(db: Path) -> None:

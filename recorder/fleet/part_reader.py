@@ -1,0 +1,111 @@
+"""Reads the parts of a tree, and checks that they are webpf's and complete."""
+
+from __future__ import annotations
+
+import contextlib
+import fnmatch
+import os
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow
+from pyarrow import parquet
+
+from ..errors import DataError, NotFound
+from ..model import argv
+from . import tree
+
+_BATCH_ROWS = 65_536
+_EXPORT = "webpf export --to parquet -o"
+
+
+@dataclass(frozen=True)
+class Place:
+    """A recording in a tree. path: host=NAME/recording=START. row: its row in `recordings`, by column."""
+
+    folder: Path
+    path: Path
+    row: dict[str, Any]
+
+    @property
+    def host(self) -> str:
+        """The name of its machine, as --host matches it."""
+        return self.row.get("host") or "unknown"
+
+    def part(self, table: str) -> Path:
+        """Returns the path of one of its parts."""
+        return tree.part_path(self.folder, table, self.path)
+
+
+def find_places(folder: Path, hosts: Collection[str] = ()) -> list[Place]:
+    """Returns the recordings of a tree in the order of their starts. hosts: patterns of names; none: all.
+
+    Raises NotFound if there is no tree or no such host, and DataError for a part that can't be read.
+    """
+    top = folder / tree.RECORDINGS
+    if not top.is_dir():
+        message = f"{folder} holds no recordings" if folder.is_dir() else f"there is no folder {folder}"
+        raise NotFound(message, f"{_EXPORT} {argv.file_word(folder)}")
+    paths = sorted(path for path in top.glob(f"host=*/recording=*/{tree.PART}") if path.is_file())
+    found = [_place(folder, path) for path in paths]
+    if not found:
+        raise NotFound(f"{folder} holds no recordings", f"{_EXPORT} {argv.file_word(folder)}")
+    wanted = [each for each in found if not hosts or any(fnmatch.fnmatchcase(each.host, name) for name in hosts)]
+    if not wanted:
+        names = sorted({each.host for each in found})
+        shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+        raise NotFound(f"{folder} has no recording of a host {' or '.join(hosts)}: it has {shown}")
+    return sorted(wanted, key=lambda each: (each.row["started_ns"], str(each.path)))
+
+
+def _place(folder: Path, path: Path) -> Place:
+    with opened(path, tree.RECORDINGS) as file:
+        rows = file.read().to_pylist()
+    if len(rows) != 1 or not isinstance(rows[0].get("started_ns"), int):
+        raise _foreign(path, "it isn't one recording")
+    return Place(folder, path.parent.relative_to(folder / tree.RECORDINGS), rows[0])
+
+
+@contextlib.contextmanager
+def opened(path: Path, table: str) -> Iterator[Any]:
+    """Opens a part. Raises DataError if it is not complete, or not a part of this table."""
+    try:
+        with parquet.ParquetFile(path) as file:
+            _check_columns(path, table, file.schema_arrow)
+            yield file
+    except (pyarrow.ArrowException, OSError) as error:
+        if isinstance(error, OSError) and not isinstance(error, pyarrow.ArrowException) and error.errno:
+            raise DataError(f"{path} can't be read: {os.strerror(error.errno)}") from error
+        message = f"{path} is no complete Parquet file: copy it again, or export it again"
+        raise DataError(message, f"{_EXPORT} DIR --all") from error
+
+
+def _check_columns(path: Path, table: str, schema: Any) -> None:
+    types = {column.name: column.type for column in tree.columns(table)}
+    if tree.VERSION not in schema.names:
+        raise _foreign(path, f"it has no column {tree.VERSION}")
+    for field in schema:
+        if field.name in types and not _is_of_type(field.type, types[field.name]):
+            raise _foreign(path, f"its column {field.name} is of the type {field.type}")
+
+
+def _is_of_type(found: Any, wanted: str) -> bool:
+    types = pyarrow.types
+    if wanted == "INTEGER":
+        return bool(types.is_int64(found))
+    if wanted == "TIME":
+        return bool(types.is_timestamp(found))
+    is_kind = (types.is_string, types.is_large_string) if wanted == "TEXT" else (types.is_binary, types.is_large_binary)
+    return any(each(found) for each in is_kind)
+
+
+def _foreign(path: Path, problem: str) -> DataError:
+    return DataError(f"{path} is no part of a tree of webpf: {problem}")
+
+
+def batches(file: Any, names: Sequence[str]) -> Iterator[list[list[Any]]]:
+    """Yields the values of these columns, in batches of rows, as a list for each column."""
+    for batch in file.iter_batches(_BATCH_ROWS, columns=list(dict.fromkeys(names))):
+        yield [batch.column(batch.schema.get_field_index(name)).to_pylist() for name in names]

@@ -1,0 +1,126 @@
+"""Exports the recordings of a file into a tree of Parquet files: those that have ended and are not there yet."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeAlias
+
+import pyarrow
+from pyarrow import parquet
+
+from ..errors import UsageError
+from ..model import argv
+from ..model.recording import GOING_ON, Recording
+from ..progress import NO_PROGRESS, Progress
+from ..storage import atomic_file, reader, safe_open
+from . import part_writer, tree
+
+OnRows: TypeAlias = Callable[[int], None]
+
+
+@dataclass
+class Exported:
+    """What an export has done.
+
+    written: the recordings that it wrote. there: those that the tree had already. going_on: those that have not ended,
+    which it left out. rows, bytes: of what it wrote.
+    """
+
+    written: list[Recording] = field(default_factory=list)
+    there: list[Recording] = field(default_factory=list)
+    going_on: list[Recording] = field(default_factory=list)
+    rows: int = 0
+    bytes: int = 0
+
+
+def export(
+    db: Path,
+    folder: Path,
+    recording: int | str | None = None,
+    writes_again: bool = False,
+    progress: Progress = NO_PROGRESS,
+) -> Exported:
+    """Writes recordings into a tree. recording: only this one; by default, all that have ended.
+
+    writes_again: also those that the tree has. A recording counts as there when all its parts are complete, so after an
+    interruption another call writes the rest. Raises NotFound; UsageError for a recording that goes on, or two with the
+    same path; DataError for a damaged file; progress's Interrupted, and what atomic_file.open_output() raises.
+    """
+    with reader.reading(db) as connection:
+        progress.make_interruptible(connection)
+        reader.find(connection, db, recording)  # an error for a file without recordings
+        known = reader.find_all(connection, db, recording)
+        exported = Exported(going_on=[each for each in known if each.status == GOING_ON])
+        if recording is not None and exported.going_on:
+            hint = f"webpf recordings {argv.file_word(db)}"
+            raise UsageError(f"recording {known[0].id} of {db} goes on: export it when it has ended", hint)
+        counts = _counts(connection, db)
+        wanted: list[Recording] = []
+        for each in known:
+            if each.status != GOING_ON:
+                is_there = _is_there(folder, each) and not writes_again
+                (exported.there if is_there else wanted).append(each)
+        total = sum(counts[each.id] for each in wanted)
+        for each in wanted:
+            _write(connection, each, folder, exported, lambda rows: progress.report(exported.rows + rows, total))
+            exported.written.append(each)
+        return exported
+
+
+def _is_there(folder: Path, recording: Recording) -> bool:
+    """Whether the tree has this recording. Raises UsageError if it has another one in its place."""
+    path = tree.part_path(folder, tree.RECORDINGS, tree.partition(recording))
+    found = {}
+    with suppress(OSError, pyarrow.ArrowException, ValueError):  # no such file, or one that isn't complete
+        found = json.loads((parquet.read_schema(path).metadata or {})[part_writer.METADATA])
+    if not isinstance(found, dict) or not found.keys() >= set(part_writer.IDENTITY):
+        return False
+    mine = part_writer.identity(recording)
+    if any(found[name] != value for name, value in mine.items()):
+        message = f"{path} is another recording: of two machines of one name that began in the same microsecond"
+        raise UsageError(message, f"webpf export --to parquet -o {argv.file_word(folder)}-2")
+    return True
+
+
+def _tables_by_event() -> Iterator[tuple[str, str]]:
+    """Yields the tables that have an event id, with the name of its column."""
+    for table in tree.TABLES:
+        key = tree.event_id(table)
+        if key is not None:
+            yield table, key
+
+
+def _counts(connection: sqlite3.Connection, db: Path) -> Counter[int]:
+    """Returns how many rows each recording has in the large tables, by its number.
+
+    Raises DataError if a row is outside the blocks of its recording: the export would leave it out.
+    """
+    counts: Counter[int] = Counter()
+    for table, key in _tables_by_event():
+        in_blocks = f"""SELECT block.recording_id, count(*)
+            FROM fact_blocks AS block
+            CROSS JOIN {table} AS t ON t.{key} BETWEEN block.first_id AND block.first_id + block.size - 1
+                AND t.recording_id = block.recording_id
+            GROUP BY 1"""
+        found = Counter(dict(connection.execute(in_blocks).fetchall()))
+        if found.total() != connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]:
+            raise safe_open.damage_error(db, f"rows of {table} are outside the blocks of their recording")
+        counts += found
+    return counts
+
+
+def _write(
+    connection: sqlite3.Connection, recording: Recording, folder: Path, exported: Exported, on_rows: OnRows
+) -> None:
+    place = tree.partition(recording)
+    for table in tree.TABLES:
+        path = tree.part_path(folder, table, place)
+        with atomic_file.open_output(path, replaces=True, makes_folders=True) as out:
+            exported.rows += part_writer.write(connection, recording, table, out, on_rows)
+        exported.bytes += path.stat().st_size
