@@ -53,8 +53,11 @@ def _run_supervised() -> int:
 
 
 def _run_recorder() -> int:
+    from .host import file_owner, syscalls
     from .storage import sqlite_library
 
+    if file_owner.invoking_user() is not None:  # then it will probably become that user
+        syscalls.forbid_new_privileges()  # before there are other threads, which inherit it
     sqlite_library.disable_locks()
     sqlite_library.speed_up_nulls()
     return _run()

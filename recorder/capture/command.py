@@ -53,17 +53,22 @@ class Command:
         folders = next(path_values, os.fsencode(os.defpath))
         return [(folder.rstrip(b"/") + b"/" if folder else b"./") + name for folder in folders.split(b":")]
 
-    def start(self, supervisor: Channel) -> None:
-        """Asks the supervisor to start the command, and waits until it has.
+    def prepare(self, supervisor: Channel) -> None:
+        """Passes the command to the supervisor, which takes no other command later."""
+        user = self._invoker
+        ids = (user.uid, user.gid, user.groups) if user else None
+        start = Start([os.fsencode(word) for word in self.argv], self._candidate_paths(), self._environment, ids)
+        supervisor.send(supervisor_channel.PREPARE + supervisor_channel.pack(*start))
+        self._supervisor = supervisor
+
+    def start(self) -> None:
+        """Asks the supervisor to start the prepared command, and waits until it has.
 
         Raises CommandNotFound, CannotExecute, Signalled if a signal came before the start, or Unavailable if the
         supervisor is gone.
         """
-        user = self._invoker
-        ids = (user.uid, user.gid, user.groups) if user else None
-        start = Start([os.fsencode(word) for word in self.argv], self._candidate_paths(), self._environment, ids)
-        supervisor.send(supervisor_channel.START, *start)
-        self._supervisor = supervisor
+        assert self._supervisor is not None
+        self._supervisor.send(supervisor_channel.START)
         while self.pid is None:
             self._receive()
 
@@ -83,7 +88,7 @@ class Command:
         messages = self._supervisor.receive()
         if messages is None:
             raise Unavailable("the process that starts the command is gone", "webpf record -- make")
-        for name, value in messages:
+        for name, value in map(supervisor_channel.unpack, messages):
             if name == supervisor_channel.STARTED:
                 self.pid = value
             elif name == supervisor_channel.ENDED:

@@ -1,40 +1,33 @@
-"""Gets the paths of working directories from worker processes, without waiting for a file system that hangs.
+"""Gets the paths of working directories from the helpers, without waiting for a file system that hangs.
 
-directory_worker.py has the workers.
+helper_process.py has the helpers.
 """
 
 from __future__ import annotations
 
-import contextlib
-import marshal
-import select
-import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from ..host.working_dirs import DirectoryId
-from .directory_worker import LONGEST_MESSAGE
+from ..model.events import decode_exact
+from . import helper_protocol as protocol
+from .helper_client import SLOW_SECONDS, HelperClient
+from .helper_process import MOST_HELPERS
 
-_MOST_WORKERS = 4  # if as many file systems hang, no more paths are looked up
-_SLOW_SECONDS = 0.5  # after this time without an answer, a file system counts as hanging, and a worker is added
-_MOST_WAITING = 1024  # directories that have not been sent to a worker
-_MOST_ASKED, _MOST_PIDS = 32, 8  # directories in one request, and pids for each: such a request fits LONGEST_MESSAGE
+_MOST_HANGING = MOST_HELPERS - 1  # if as many file systems hang, no more paths are looked up: one helper stays free
+_MOST_WAITING = 1024  # directories that have not been sent to a helper
 
 
 class PathLookup:
-    """Sends requests to the workers and takes their answers.
+    """Sends requests to the helpers and takes their answers.
 
-    requests: the recorder's end of the workers' socket. add_worker: starts another worker. own_pids: processes of
-    webpf that can be in any of the directories. Each file system has at most one open request, so a file system that
-    hangs blocks only one worker.
+    own_pids: processes of webpf that can be in any of the directories. Each file system has at most one open request,
+    so a file system that hangs blocks only one helper.
     """
 
-    def __init__(self, requests: socket.socket, add_worker: Callable[[], None], own_pids: Sequence[int] = ()) -> None:
-        self._requests = requests
-        self._requests.setblocking(False)
-        self._add_worker = add_worker
+    def __init__(self, helpers: HelperClient, own_pids: Sequence[int] = ()) -> None:
+        self._helpers = helpers
         self._own_pids = own_pids
-        self._workers = 1
         self._asked: dict[int, tuple[set[DirectoryId], float]] = {}  # by device: the open request, and its time
         self._waiting: dict[DirectoryId, list[int]] = {}
 
@@ -44,22 +37,26 @@ class PathLookup:
         Does nothing if 1,024 directories are queued.
         """
         if len(self._waiting) < _MOST_WAITING:
-            self._waiting[numbers] = [*pids, *self._own_pids][:_MOST_PIDS]
+            self._waiting[numbers] = [*pids, *self._own_pids][: protocol.MOST_PIDS]
 
-    def take_answers(self) -> dict[DirectoryId, str | bytes]:
-        """Sends the queued requests, and returns the paths that were found since the last call."""
+    def take_answers(self, seconds: float = 0.0) -> dict[DirectoryId, str | bytes]:
+        """Sends the queued requests, and returns the paths that were found since the last call.
+
+        seconds: how long to wait for an answer if there is none.
+        """
         found: dict[DirectoryId, str | bytes] = {}
         if not self._asked and not self._waiting:  # nearly always
             return found
-        with contextlib.suppress(OSError):
-            while answer := self._requests.recv(LONGEST_MESSAGE):
-                numbers, path = marshal.loads(answer)
-                asked, _ = self._asked.get(numbers[0], (set(), 0.0))
-                asked.discard(numbers)
-                if not asked:
-                    self._asked.pop(numbers[0], None)
-                if path is not None:
-                    found[numbers] = path
+        for answer in self._helpers.take_directories(seconds):
+            device, inode = numbers = protocol.DIRECTORY_ID.unpack_from(answer)
+            asked, _ = self._asked.get(device, (set(), 0.0))
+            if numbers not in asked:
+                continue
+            asked.discard(numbers)
+            if not asked:
+                self._asked.pop(device, None)
+            if path := answer[protocol.DIRECTORY_ID.size :]:
+                found[device, inode] = decode_exact(path)
         self._send()
         return found
 
@@ -68,8 +65,7 @@ class PathLookup:
         deadline = time.monotonic() + seconds
         found = self.take_answers()
         while self._asked and (left := deadline - time.monotonic()) > 0:
-            select.select([self._requests], [], [], left)
-            found |= self.take_answers()
+            found |= self.take_answers(left)
         return found
 
     def _send(self) -> None:
@@ -79,17 +75,18 @@ class PathLookup:
             if numbers[0] not in self._asked:
                 by_device.setdefault(numbers[0], []).append(numbers)
         for device, directories in by_device.items():
-            hanging = sum(now - since > _SLOW_SECONDS for _, since in self._asked.values())
-            if hanging >= self._workers and self._workers < _MOST_WORKERS:
-                self._workers += 1
-                self._add_worker()
-            if hanging >= self._workers:
+            hanging = sum(now - since > SLOW_SECONDS for _, since in self._asked.values())
+            if hanging >= self._helpers.helpers:
+                self._helpers.add_helper(_MOST_HANGING)
+            if hanging >= min(self._helpers.helpers, _MOST_HANGING):
                 return
-            asked = directories[:_MOST_ASKED]
-            try:
-                self._requests.send(marshal.dumps([(numbers, self._waiting[numbers]) for numbers in asked]))
-            except OSError:  # the socket is full: the next call tries again
-                return
+            asked = directories[: protocol.MOST_DIRECTORIES]
+            if not self._helpers.request_directories(b"".join(map(self._entry, asked))):
+                return  # the socket is full: the next call tries again
             for numbers in asked:
                 del self._waiting[numbers]
             self._asked[device] = (set(asked), now)
+
+    def _entry(self, numbers: DirectoryId) -> bytes:
+        pids = self._waiting[numbers]
+        return protocol.ENTRY.pack(*numbers, *pids, *[0] * (protocol.MOST_PIDS - len(pids)))

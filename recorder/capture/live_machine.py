@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from ..host import cgroups, clock, proc_usage, procfs
 from ..model.event_source import Source
 from ..model.host_description import HostDescription
-from . import describe_host, proc_changes, supervisor, supervisor_channel
+from . import describe_host, privileges, proc_changes, supervisor
 from .redaction import Redaction
 from .surroundings import NOTHING_SEEN, Scan, Snapshot
 from .targets import Target
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from ..model.events import Event, Seen, Usage
     from ..model.process import Process
     from .directory_lookup import PathLookup
-    from .directory_worker import Workers
 
 
 class LiveMachine:
@@ -28,7 +27,7 @@ class LiveMachine:
 
     target: scans /proc for the recorded processes. redaction: applied to their arguments, of which at most max_args
     bytes are kept. clock_offset: ns from boot time to Unix time. min_age_ns: rescan() skips younger processes.
-    workers: look up directories if this process has no supervisor. bcc_version: see describe_this_host().
+    bcc_version: see describe_this_host().
     """
 
     sweep_seconds = 60.0
@@ -43,7 +42,6 @@ class LiveMachine:
         max_args: int,
         started_ns: int = 0,
         min_age_ns: int = 0,
-        workers: Workers | None = None,
         bcc_version: str | None = None,
     ) -> None:
         self.started_ns = started_ns
@@ -52,7 +50,6 @@ class LiveMachine:
         self._clock_offset = clock_offset
         self._max_args = max_args
         self._min_age_ns = min_age_ns
-        self._workers = workers
         self._bcc_version = bcc_version
 
     def now(self) -> int:
@@ -89,7 +86,9 @@ class LiveMachine:
         return self._redact_scan(alive, cgroup_ids)
 
     def read_usage(self, process: Process) -> Usage | None:
-        usage = proc_usage.read_usage(process.pid, process.start_ns, self.now())
+        helpers = privileges.helpers()
+        read = helpers.read_usage if helpers else proc_usage.read_usage
+        usage = read(process.pid, process.start_ns, self.now())
         return usage if usage is not None and self.is_alive(process) else None
 
     def is_alive(self, process: Process) -> bool:
@@ -99,25 +98,24 @@ class LiveMachine:
         return self._state_of(process) == "gone"
 
     def cgroup_path(self, cgroup_id: int) -> str | None:
-        return cgroups.path_of(cgroup_id)
+        helpers = privileges.helpers()
+        return helpers.cgroup_path(cgroup_id) if helpers else cgroups.path_of(cgroup_id)
 
     def directory_lookup(self) -> PathLookup | None:
         from .directory_lookup import PathLookup
 
-        supervised = supervisor.current()
-        if self._workers is not None:
-            return PathLookup(self._workers.ours, self._workers.fork)
-        if supervised is None:
+        client = privileges.client()
+        if client is None:
             return None
         # The supervisor and this process are in the directory in which the command starts.
-        own_pids = [os.getppid(), os.getpid()]
-        return PathLookup(supervised.lookups, lambda: supervised.channel.send(supervisor_channel.WORKER), own_pids)
+        return PathLookup(client, [os.getppid(), os.getpid()] if supervisor.current() else [])
 
     def _state_of(self, process: Process) -> State:
         return procfs.state_of(process.pid, process.start_ns, self._clock_offset)
 
     def _read_all(self, pids: Iterable[int], cgroup_ids: dict[str, int]) -> Iterator[Seen]:
-        return procfs.read_processes(pids, self._clock_offset, self._max_args, cgroup_ids)
+        reader = privileges.process_reader()
+        return procfs.read_processes(pids, self._clock_offset, self._max_args, cgroup_ids, reader)
 
     def _scan_target(self) -> Scan:
         cgroup_ids: dict[str, int] = {}

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import gc
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from ..host import clock
 from ..storage import file_check
+from . import privileges, supervisor
 from .attach import attach
 from .live_machine import LiveMachine
 from .min_lifetime import MinLifetimeFilter
@@ -16,29 +17,43 @@ from .recorder import record
 from .redaction import RedactedSource, Redaction
 
 if TYPE_CHECKING:
+    from ..kernel.probe import Probe
     from ..model.event_source import Source
-    from .directory_worker import Workers
     from .record_options import RecordOptions
     from .recorder import Observer, Summary
     from .targets import Target
 
+_NEEDED_LATER = ("webpf.storage.recording_file", "webpf.storage.write_queue", "webpf.capture.directory_lookup")
 _GC_THRESHOLD = 1_000_000
 
 
-def record_this_machine(options: RecordOptions, target: Target, observer: Observer) -> Summary:
-    """Records a target. Raises a WebpfError if recording isn't possible, or fails later: the file keeps what it has."""
+def record_this_machine(
+    options: RecordOptions, target: Target, observer: Observer, needed_later: Sequence[str] = ()
+) -> Summary:
+    """Records a target. Raises a WebpfError if recording isn't possible, or fails later: the file keeps what it has.
+
+    Under sudo, this process is the user behind sudo afterwards, if that user can write the file. needed_later: modules
+    that the caller will use then; they are imported before.
+    """
     file_check.check_writable(options.db)
-    with this_machine(options, target) as (source, machine):
-        return record(options, source, machine, target, observer)
+    # Not in a program that calls webpf as a library: it would change the user of that program.
+    plan = privileges.find_plan(options.db) if supervisor.current() else privileges.STAY
+    with this_machine(options, target) as (source, machine, probe):
+        return record(
+            options,
+            source,
+            machine,
+            target,
+            observer,
+            lambda: plan.carry_out([*_NEEDED_LATER, *needed_later], probe),
+        )
 
 
 @contextlib.contextmanager
-def this_machine(
-    options: RecordOptions, target: Target, workers: Workers | None = None
-) -> Iterator[tuple[Source, LiveMachine]]:
-    """Attaches the BPF programs; yields the events of a target and this machine. Detaches them at the end.
+def this_machine(options: RecordOptions, target: Target) -> Iterator[tuple[Source, LiveMachine, Probe]]:
+    """Attaches the BPF programs; yields the events of a target, this machine and the BPF programs.
 
-    workers: see LiveMachine. Raises a WebpfError if the BPF programs can't be attached.
+    Detaches them at the end. Raises a WebpfError if the BPF programs can't be attached.
     """
     redaction = options.redaction()
     with _rare_garbage_collection():
@@ -49,9 +64,9 @@ def this_machine(
             min_lifetime_ns = round((options.min_lifetime or 0) * 1e9)
             started_ns, bcc_version = attached.started_ns, attached.bcc_version
             machine = LiveMachine(
-                target, redaction, offset, options.max_args_of_kernel, started_ns, min_lifetime_ns, workers, bcc_version
+                target, redaction, offset, options.max_args_of_kernel, started_ns, min_lifetime_ns, bcc_version
             )
-            yield _filtered(attached, redaction, machine, min_lifetime_ns), machine
+            yield _filtered(attached, redaction, machine, min_lifetime_ns), machine, attached
         finally:
             attached.close()
 

@@ -87,10 +87,16 @@ class Recordable(Protocol):
 
 
 def record(
-    options: RecordOptions, source: Source, machine: Surroundings, target: Recordable, observer: Observer
+    options: RecordOptions,
+    source: Source,
+    machine: Surroundings,
+    target: Recordable,
+    observer: Observer,
+    before_writing: Callable[[], None] = lambda: None,
 ) -> Summary:
     """Records the events of a source. machine: where the events come from. The caller closes the source.
 
+    before_writing: called when all is imported, before the file is opened.
     Raises a WebpfError if recording isn't possible, or fails later: the file keeps what has been written.
     """
     steps = Steps(_log)
@@ -100,6 +106,7 @@ def record(
     from .incident_log import IncidentLog
     from .recording_session import Session
 
+    before_writing()
     columns = {
         "name": options.name,
         "started_ns": machine.started_ns,

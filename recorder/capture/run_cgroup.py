@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import os
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 
 from ..errors import NoPermission, Unavailable
-from ..host import cgroups, procfs
+from ..host import cgroups, recording_cgroups
 from ..kernel.filters import Cgroup
 from ..output.messages import say
-
-_RELEASE_SECONDS = 0.5
-_PREFIX = "webpf-"
+from . import privileges
 
 
 class RunCgroup:
@@ -36,8 +33,8 @@ class RunCgroup:
                 "--own-cgroup needs cgroup v2, which is not mounted on this machine", "webpf record -- make"
             )
         self._parent = mount / self._own.lstrip("/")
-        _remove_left_over(self._parent)
-        self._folder = self._parent / f"{_PREFIX}{_identity(os.getpid())}"
+        recording_cgroups.remove_left_over(self._parent)
+        self._folder = recording_cgroups.path_below(self._parent, os.getpid())
         try:
             self._folder.mkdir()
         except PermissionError:
@@ -52,8 +49,12 @@ class RunCgroup:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if not self._remove():
+        if self._folder.exists() and not self._remove():
             say(f"the cgroup {self.path} is kept, because processes are still running in it")
+
+    def _remove(self) -> bool:
+        helpers = privileges.helpers()
+        return recording_cgroups.remove(self._folder) if helpers is None else helpers.remove_cgroup(self.cgroup.id)
 
     @property
     def cgroup(self) -> Cgroup:
@@ -67,59 +68,24 @@ class RunCgroup:
 
     @contextlib.contextmanager
     def inside(self, pid: int) -> Iterator[None]:
-        """Moves a process into the cgroup for the block. Its children of that time start in the cgroup."""
-        _move(pid, self._folder)
+        """Moves the supervisor, which has this pid, into the cgroup for the block.
+
+        Its children of that time start in the cgroup.
+        """
+        helpers = privileges.helpers()
+        if helpers is None:
+            recording_cgroups.move(pid, self._folder)
+        else:
+            helpers.enter_cgroup(self.cgroup.id)
         try:
             yield
         finally:
-            _move(pid, self._parent)
-
-    def _remove(self) -> bool:
-        """Removes the cgroup. Returns False if processes are still running in it."""
-        _remove_within(self._folder)
-        deadline = time.monotonic() + _RELEASE_SECONDS
-        while True:
-            try:
-                self._folder.rmdir()
-                return True
-            except OSError:
-                if time.monotonic() > deadline or (self._folder / "cgroup.procs").read_text():
-                    return False
-                time.sleep(0.01)  # the kernel may still be releasing processes that have just ended
+            if helpers is None:
+                recording_cgroups.move(pid, self._parent)
+            else:
+                helpers.leave_cgroup(self.cgroup.id)
 
 
 def _own_path() -> str:
     lines = Path("/proc/self/cgroup").read_text(errors="surrogateescape").splitlines()
     return next((line[3:] for line in lines if line.startswith("0::")), "/")
-
-
-def _identity(pid: int) -> str | None:
-    """Returns the pid and start of a process, because pids are reused; None if the process has ended."""
-    stat = procfs.read_stat(pid)
-    return None if stat is None or procfs.has_ended(stat) else f"{pid}-{stat.start_ns}"
-
-
-def _remove_left_over(parent: Path) -> None:
-    """Removes cgroups that were left by recorders that were killed, unless processes are still running in them."""
-    for folder in parent.glob(f"{_PREFIX}*"):
-        owner = folder.name.removeprefix(_PREFIX)
-        pid = owner.partition("-")[0]
-        if pid.isdigit() and _identity(int(pid)) != owner:
-            _remove_within(folder)
-            with contextlib.suppress(OSError):
-                folder.rmdir()
-
-
-def _remove_within(folder: Path) -> None:
-    """Removes the cgroups below this one, the deepest first."""
-    for each in sorted(folder.rglob("*/"), reverse=True):
-        with contextlib.suppress(OSError):
-            each.rmdir()
-
-
-def _move(pid: int, folder: Path) -> None:
-    try:
-        with (folder / "cgroup.procs").open("r+") as processes:
-            processes.write(str(pid))
-    except OSError as error:
-        raise Unavailable(f"can't move to the cgroup {folder}: {error.strerror}", "webpf record -- make") from None

@@ -12,9 +12,11 @@ from ..host.signals import StopSignal
 from ..model.bounded_cache import MIB, BoundedDict
 from ..model.event_source import Source
 from ..model.events import Event, Exit, Free
+from . import privileges
 from .attach import attach
-from .directory_worker import Workers
+from .helper_process import HelperProcesses
 from .line_printer import LinePrinter
+from .privileges import STAY, Plan
 from .record_options import RecordOptions
 from .redaction import RedactedSource
 
@@ -23,22 +25,27 @@ if TYPE_CHECKING:
 
 _DRAIN_SECONDS = 0.05
 _SETTLE_SECONDS = 0.25
+_NEEDED_LATER = ("webpf.capture.directory_lookup", "webpf.output.messages")
 _FILE_OPTIONS = ("db", "name", "events")  # options of a recording that a stream doesn't have
 
 
-def stream(output: int, options: RecordOptions, on_start: Callable[[], None] = lambda: None) -> int:
+def stream(output: int, options: RecordOptions, on_start: Callable[[], None] = lambda: None, plan: Plan = STAY) -> int:
     """Prints fork (F), exec (X) and exit (E) of every process, until a signal comes or options.duration is over.
 
-    output: a descriptor. on_start: called when the BPF programs are attached. Returns the number of lost events: those
-    for which the ring buffer had no room, and those that the reader didn't take at the end.
+    output: a descriptor. on_start: called when the BPF programs are attached. plan: whether to stop being root then.
+    Returns the number of lost events: those for which the ring buffer had no room, and those that the reader didn't
+    take at the end.
     """
     with StopSignal() as stop:
-        return _stream(output, options, stop, on_start)
+        return _stream(output, options, stop, on_start, plan)
 
 
-def _stream(output: int, options: RecordOptions, stop: StopSignal, on_start: Callable[[], None]) -> int:
+def _stream(output: int, options: RecordOptions, stop: StopSignal, on_start: Callable[[], None], plan: Plan) -> int:
+    if plan.user:
+        _start_helpers(plan)
     redaction, duration = options.redaction(), options.duration
-    source: Source = attach(options, clock.measure_offset())
+    probe = attach(options, clock.measure_offset())
+    source: Source = probe
     if redaction.active:
         source = RedactedSource(source, redaction)
     end = float("inf")
@@ -48,6 +55,7 @@ def _stream(output: int, options: RecordOptions, stop: StopSignal, on_start: Cal
 
     printer = _EventPrinter(LinePrinter(PipeWriter(output, is_ending)))
     try:
+        plan.carry_out(_NEEDED_LATER, probe)
         on_start()
         if duration is not None:
             end = time.monotonic() + duration
@@ -65,6 +73,14 @@ def _stream(output: int, options: RecordOptions, stop: StopSignal, on_start: Cal
         return sum(source.counts().lost) + printer.unread
     finally:
         source.close()
+
+
+def _start_helpers(plan: Plan) -> None:
+    helpers = HelperProcesses()
+    add_helper = helpers.fork_forker() if plan.user else helpers.fork_first()
+    from .helper_client import HelperClient
+
+    privileges.use_client(HelperClient(helpers.ours, add_helper))
 
 
 class _EventPrinter:
@@ -93,21 +109,20 @@ class _EventPrinter:
         return not isinstance(event, Free)
 
 
-def stream_fully(output: int, options: RecordOptions, observer: Observer) -> int:
+def stream_fully(output: int, options: RecordOptions, observer: Observer, plan: Plan = STAY) -> int:
     """Prints all that a recording of this machine would have, from the head to the counts: see json_lines.encode().
 
-    Returns the number of lost events, as stream() does. If the reader stops reading, the last lines are missing, which
-    include the counts that end a whole stream.
+    plan: as in stream(). Returns the number of lost events, as stream() does. If the reader stops reading, the last
+    lines are missing, which include the counts that end a whole stream.
     """
-    workers = Workers()
-    workers.fork()  # before the imports, while this process is small
+    _start_helpers(plan)  # before the imports: this process is small now
     from .line_writer import LineWriter
     from .live_recording import this_machine
     from .recorder import Run
     from .recording_session import Session
     from .targets import WholeMachine
 
-    with WholeMachine() as target, this_machine(options, target, workers) as (source, machine):
+    with WholeMachine() as target, this_machine(options, target) as (source, machine, probe):
         end_ns = None if options.duration is None else machine.started_ns + round(options.duration * 1e9)
 
         def is_ending() -> bool:
@@ -116,6 +131,7 @@ def stream_fully(output: int, options: RecordOptions, observer: Observer) -> int
         printer = LinePrinter(PipeWriter(output, is_ending))
         writer = LineWriter(printer)
         snapshot = machine.snapshot(source)
+        plan.carry_out(_NEEDED_LATER, probe)
         observer.started(0, 0)
         kept = {name: value for name, value in options.recorded().items() if name not in _FILE_OPTIONS}
         writer.print_head(machine, kept)

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from ..host import syscalls
 from ..host.inherited_state import Inherited, fill_standard_descriptors
 from ..host.signals import ALL_STOP_SIGNALS
-from . import command_launch, directory_worker, supervisor_channel
+from . import command_launch, helper_process, supervisor_channel
 from .supervisor_channel import Channel
 
 _NOT_BLOCKED = {signal.SIGKILL, signal.SIGSTOP, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU}
@@ -32,11 +32,11 @@ _LEAVE_SECONDS = 1.0  # how long to wait for the exit of a recorder that is done
 
 @dataclass(frozen=True)
 class Supervised:
-    """A recorder's access to its supervisor: the pid, the channel, and the socket of the directory workers."""
+    """A recorder's access to its supervisor: the pid, the channel, and the socket of the helpers."""
 
     pid: int
     channel: Channel
-    lookups: socket.socket
+    requests: socket.socket
 
 
 _current: Supervised | None = None
@@ -70,7 +70,9 @@ class _Supervisor:
         self._record = record
         self._inherited = Inherited.take()
         self._channel, self._recorders_end = supervisor_channel.make_pair()
-        self._workers = directory_worker.Workers()
+        self._helpers = helper_process.HelperProcesses()
+        self._prepared: command_launch.Start | None = None
+        self._is_sealed = False  # from then on, a message of the recorder can't be trusted
         self._signals = self._recorder = -1
         self._command: int | None = None
         self._command_code: int | None = None
@@ -79,27 +81,27 @@ class _Supervisor:
         self._early_signal: int | None = None  # a signal that came while no command was running
 
     def _fork(self) -> None:
-        """Blocks all signals, to read them from a descriptor, and forks a worker and the recorder."""
+        """Blocks all signals, to read them from a descriptor, and forks a helper and the recorder."""
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # if it were ignored, the children's exit codes would be lost
         taken = signal.valid_signals() - _NOT_BLOCKED
         signal.pthread_sigmask(signal.SIG_BLOCK, taken)
         self._signals = syscalls.signalfd({int(number) for number in taken})
-        self._workers.fork()  # now: a fork while the command is started would be recorded as the command
+        self._helpers.fork()  # now: a fork while the command is started would be recorded as the command
         self._recorder = os.fork()
         if self._recorder == 0:
             self._become_recorder(self._recorders_end)
         self._recorders_end.close()
-        self._workers.keep_their_end()
+        self._helpers.keep_their_end()
 
     def _become_recorder(self, end: Channel) -> None:
         global _current
-        _current = Supervised(os.getppid(), end, self._workers.ours)
+        _current = Supervised(os.getppid(), end, self._helpers.ours)
         code = os.EX_SOFTWARE
         try:
             syscalls.die_with_parent()
             self._channel.close()
             os.close(self._signals)
-            self._workers.keep_our_end()
+            self._helpers.keep_our_end()
             for number in signal.valid_signals() - _NOT_BLOCKED - {*ALL_STOP_SIGNALS, signal.SIGCHLD, signal.SIGCONT}:
                 # Some signals are sent to the whole process group: they are meant for the command, which gets them too.
                 with contextlib.suppress(OSError):
@@ -113,7 +115,7 @@ class _Supervisor:
             sys.excepthook(*sys.exc_info())
         finally:
             signal.pthread_sigmask(signal.SIG_BLOCK, ALL_STOP_SIGNALS)
-            end.send(supervisor_channel.DONE, code)
+            end.send(supervisor_channel.DONE + supervisor_channel.CODE.pack(code))
             os._exit(code)
 
     def run(self) -> int:
@@ -143,29 +145,42 @@ class _Supervisor:
     def _take_messages(self) -> bool:
         """Handles the messages of the recorder. Returns False if the recorder has closed its end."""
         messages = self._channel.receive()
-        for name, *values in messages or []:
-            if name == supervisor_channel.START:
-                self._start(command_launch.Start(*values))
-            elif name == supervisor_channel.WORKER:
-                self._workers.fork()
-            else:
-                self._is_done, self._recorder_code = True, values[0]
+        for message in messages or []:
+            self._take_message(message[:1], message[1:])
         return messages is not None
+
+    def _take_message(self, kind: bytes, content: bytes) -> None:
+        """Handles a message of the recorder. Ignores what supervisor_channel doesn't allow now."""
+        if kind == supervisor_channel.PREPARE and not self._is_sealed:
+            self._prepared = command_launch.Start(*supervisor_channel.unpack(content))
+        elif kind == supervisor_channel.SEALED:
+            self._is_sealed = True
+            self._channel.longest = supervisor_channel.LONGEST_SEALED
+        elif kind == supervisor_channel.START and self._prepared is not None:
+            self._start(self._prepared)
+            self._prepared = None
+        elif kind == supervisor_channel.HELPER:
+            self._helpers.fork()
+        elif kind == supervisor_channel.DONE and len(content) == supervisor_channel.CODE.size:
+            self._is_done, self._recorder_code = True, supervisor_channel.CODE.unpack(content)[0] & 0xFF
 
     def _start(self, start: command_launch.Start) -> None:
         if self._early_signal is not None:
-            self._channel.send(supervisor_channel.REFUSED, self._early_signal)
+            self._tell(supervisor_channel.REFUSED, self._early_signal)
             return
         try:
             self._command = command_launch.launch(start, self._inherited)
         except OSError as error:
-            self._channel.send(supervisor_channel.FAILED, error.errno)
+            self._tell(supervisor_channel.FAILED, error.errno)
         else:
-            self._channel.send(supervisor_channel.STARTED, self._command)
+            self._tell(supervisor_channel.STARTED, self._command)
+
+    def _tell(self, name: str, value: int | None) -> None:
+        self._channel.send(supervisor_channel.pack(name, value))
 
     def _take_signal(self) -> None:
         number, _, code, value = _SIGNAL.unpack(os.read(self._signals, _SIGNAL.size))
-        if number == signal.SIGCONT:
+        if number == signal.SIGCONT and not self._has_recorder_ended:
             syscalls.send_signal(self._recorder, number)
         if number == signal.SIGCHLD:
             self._reap()
@@ -185,7 +200,7 @@ class _Supervisor:
                 pid, status = ended
                 if pid == self._command:
                     self._command_code = _exit_code(status)
-                    self._channel.send(supervisor_channel.ENDED, self._command_code)
+                    self._tell(supervisor_channel.ENDED, self._command_code)
                 elif pid == self._recorder:
                     self._has_recorder_ended = True
                     self._report_recorder_end(status)

@@ -1,6 +1,20 @@
 """Messages between the recorder and its supervisor, over a pair of sockets.
 
-A message is a tuple: its name, then values of plain types. `marshal` is enough, since both ends are the same program.
+Under sudo the recorder stops being root, and the supervisor stays root. So from then on the supervisor must not trust
+the recorder: after SEALED it accepts only requests without content, and the exit code.
+
+The recorder's messages are a byte, which says what it is, and:
+
+| message | content | meaning |
+|---|---|---|
+| PREPARE | command_launch.Start (marshal) | this is the command; only before SEALED |
+| SEALED | | what follows can't be trusted |
+| START | | start the command |
+| HELPER | | fork another helper |
+| DONE | an exit code | the recorder exits with this code |
+
+The supervisor's messages are tuples of a name and a value (marshal). Both ends are the same program, but only data of a
+trusted process may be read by `marshal`.
 """
 
 from __future__ import annotations
@@ -10,19 +24,23 @@ import fcntl
 import marshal
 import socket
 import struct
-from typing import Any, TypeAlias
+from typing import Any
 
-Message: TypeAlias = tuple[Any, ...]
+PREPARE, SEALED, START, HELPER, DONE = (bytes([number]) for number in range(1, 6))
 
-START, WORKER, DONE = "start", "worker", "done"
-"""From the recorder: start this command (launch.Start), fork another directory worker, "I exit with this code"."""
+CODE = struct.Struct("=i")
+"""The exit code of DONE."""
 
 STARTED, FAILED, REFUSED, ENDED = "started", "failed", "refused", "ended"
 """From the supervisor about the command: it runs (pid), can't be executed (errno), isn't started because a signal came
 before (number), has ended (exit code)."""
 
+LONGEST_SEALED = 1 + CODE.size
+"""Bytes of the longest message after SEALED."""
+
 _LENGTH = struct.Struct("=Q")
 _CHUNK = 1 << 16
+_ANY_LENGTH = 1 << 62
 
 
 class Channel:
@@ -31,18 +49,19 @@ class Channel:
     def __init__(self, end: socket.socket) -> None:
         self._end = end
         self._received = b""
+        self.longest = _ANY_LENGTH
+        """A message that is longer than these bytes closes this end."""
 
     def fileno(self) -> int:
         """Returns the descriptor, for poll(2) and select(2)."""
         return self._end.fileno()
 
-    def send(self, *message: Any) -> None:
+    def send(self, data: bytes) -> None:
         """Sends a message. Blocks until the socket has room for it. Does nothing if the other end is closed."""
-        data = marshal.dumps(message)
         with contextlib.suppress(OSError):
             self._end.sendall(_LENGTH.pack(len(data)) + data, socket.MSG_NOSIGNAL)
 
-    def receive(self) -> list[Message] | None:
+    def receive(self) -> list[bytes] | None:
         """Returns the complete messages that have arrived; None if the other end is closed.
 
         Blocks until there is something to read. The list is empty if only a part of a message has arrived.
@@ -54,18 +73,32 @@ class Channel:
         if not data:
             return None
         self._received += data
-        messages = []
+        messages: list[bytes] = []
         while len(self._received) >= _LENGTH.size:
             end = _LENGTH.size + _LENGTH.unpack_from(self._received)[0]
+            if end - _LENGTH.size > self.longest:
+                self.close()
+                return messages or None
             if len(self._received) < end:
                 break
-            messages.append(marshal.loads(self._received[_LENGTH.size : end]))
+            messages.append(self._received[_LENGTH.size : end])
             self._received = self._received[end:]
         return messages
 
     def close(self) -> None:
         """Closes this end. The other end then receives None."""
         self._end.close()
+
+
+def pack(*values: Any) -> bytes:
+    """Returns values of plain types as a message or its content."""
+    return marshal.dumps(values)
+
+
+def unpack(data: bytes) -> tuple[Any, ...]:
+    """Returns the values of pack(). The data must come from a trusted process."""
+    values: tuple[Any, ...] = marshal.loads(data)
+    return values
 
 
 def make_pair() -> tuple[Channel, Channel]:

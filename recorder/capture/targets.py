@@ -14,7 +14,7 @@ from ..host import procfs
 from ..host.signals import ALL_STOP_SIGNALS, StopSignal, ignored
 from ..kernel.filters import Filters
 from ..model.events import Seen
-from . import supervisor
+from . import privileges, supervisor
 from .command import Command
 from .record_options import RecordOptions
 from .run_cgroup import RunCgroup
@@ -151,6 +151,10 @@ class CommandTarget(Target):
         self._exit_stack.enter_context(ignored(ALL_STOP_SIGNALS))
         return self
 
+    def configure(self, probe: ProbeControl) -> None:
+        super().configure(probe)
+        self._command.prepare(self._supervisor.channel)
+
     def scan(self, clock_offset: int, max_args: int, cgroup_ids: dict[str, int]) -> list[Seen]:
         return [] if self.follows else super().scan(clock_offset, max_args, cgroup_ids)
 
@@ -160,7 +164,7 @@ class CommandTarget(Target):
         if self.follows:
             self._probe.follow_children(self._supervisor.pid)
         with self._inside:
-            self._command.start(self._supervisor.channel)
+            self._command.start()
         if self.follows:
             self._probe.follow_children(0)
         self._probe.wake_on(self._supervisor.channel.fileno())
@@ -207,7 +211,7 @@ def _scan(
     for pid in starts:
         probe.follow(pid)
     # Read them again: the BPF programs didn't report what they did before they were followed.
-    reread = procfs.read_processes(list(starts), clock_offset, max_args, cgroup_ids)
+    reread = procfs.read_processes(list(starts), clock_offset, max_args, cgroup_ids, privileges.process_reader())
     followed = [process for process in reread if starts[process.pid] == process.start_ns and filters.accepts(process)]
     for pid in starts.keys() - {process.pid for process in followed}:
         probe.unfollow(pid)

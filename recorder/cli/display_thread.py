@@ -20,6 +20,7 @@ class Display:
 
     def __init__(self, shown: QuietStatus) -> None:
         self._shown = shown
+        self.needed_later = shown.needed_later
         self._calls: queue.Queue[Callable[[], None] | None] = queue.Queue(_MOST_WAITING)
         self._next = 0.0
         self._status: Status | None = None  # the latest one, if it has not been shown

@@ -24,6 +24,8 @@ class QuietStatus:
     """Shows only messages."""
 
     shows_status = False
+    needed_later: tuple[str, ...] = ()
+    """Modules that it imports when the recording has started."""
 
     def __enter__(self) -> QuietStatus:
         return self
@@ -89,6 +91,8 @@ class ReplayStatus(QuietStatus):
 
 class LiveStatus(PlainStatus):
     """Shows a progress bar that is redrawn four times a second and erased at the end."""
+
+    needed_later = ("rich.console", "rich.progress")
 
     def __init__(self, options: RecordOptions) -> None:
         super().__init__(options)

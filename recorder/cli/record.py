@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from ..capture.command import Command
     from ..capture.recorder import Summary
 
+_SUMMARY_MODULES = ("webpf.analysis.command_summary", "webpf.render.summary_text", "webpf.storage.reader")
 COMMAND_SETTINGS = {"allow_interspersed_args": False}  # options after COMMAND are its own
 CommandLine = Annotated[
     list[str] | None,
@@ -153,7 +154,7 @@ def _record(options: RecordOptions, quiet: bool) -> None:
     from .log_observer import LogObserver
 
     with open_target(options, None) as target, Display(live_status.choose_observer(options, quiet)) as observer:
-        summary = record_this_machine(options, target, LogObserver(observer))
+        summary = record_this_machine(options, target, LogObserver(observer), observer.needed_later)
     if not quiet:
         live_status.print_summary(summary)
         _say_next(options.db, "lifetimes")
@@ -170,7 +171,7 @@ def _record_command(options: RecordOptions, command: Command, quiet: bool) -> in
 
     try:
         with open_target(options, command) as target, Display(live_status.QuietStatus()) as observer:
-            summary = record_this_machine(options, target, LogObserver(observer))
+            summary = record_this_machine(options, target, LogObserver(observer), () if quiet else _SUMMARY_MODULES)
         if not quiet:
             _print_summary(summary)
     except Exception as error:  # an error of the recorder must not disturb the command
@@ -224,26 +225,23 @@ def stream(
     """
     seconds = durations.parse("--duration", duration, "stream")
     options = RecordOptions(
-        duration=seconds,
-        buffer_mib=buffer_mib,
-        max_args=max_args,
-        no_args=no_args,
-        redact=tuple(redact or ()),
-        env=tuple(env or ()),
-        program=program,
-    )
+        duration=seconds, buffer_mib=buffer_mib, max_args=max_args, no_args=no_args,
+        redact=tuple(redact or ()), env=tuple(env or ()), program=program,
+    )  # fmt: skip
     options.validate()
     from ..kernel import preflight
 
     preflight.check_machine(sudo_command(), program)
+    from ..capture import privileges
     from ..capture import stream as streaming
     from ..output.messages import say
     from . import live_status
 
     observer = live_status.StreamStatus(options)
+    plan = privileges.find_plan()
     if full:
-        lost = streaming.stream_fully(sys.stdout.fileno(), options, observer)
+        lost = streaming.stream_fully(sys.stdout.fileno(), options, observer, plan)
     else:
-        lost = streaming.stream(sys.stdout.fileno(), options, on_start=lambda: observer.started(0, 0))
+        lost = streaming.stream(sys.stdout.fileno(), options, lambda: observer.started(0, 0), plan)
     if lost:
         say(f"LOST {lost:,} events: they came faster than they were read; a larger --buffer-mib helps")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Literal, NamedTuple, TypeAlias
 
@@ -85,14 +85,24 @@ def scan(clock_offset: int, max_args: int, cgroup_ids: dict[str, int]) -> list[S
     return sorted(processes, key=lambda process: (process.start_ns, process.pid))
 
 
-def read_processes(pids: Iterable[int], clock_offset: int, max_args: int, cgroup_ids: dict[str, int]) -> Iterator[Seen]:
-    """Yields the processes with these pids that are alive now. Parameters as in scan().
+ReadProcess: TypeAlias = Callable[[int, int, int, dict[str, int]], Seen | None]
+"""The type of read_process()."""
+
+
+def read_processes(
+    pids: Iterable[int],
+    clock_offset: int,
+    max_args: int,
+    cgroup_ids: dict[str, int],
+    read: ReadProcess | None = None,
+) -> Iterator[Seen]:
+    """Yields the processes with these pids that are alive now. Parameters as in scan(). read: default: read_process().
 
     Once the kept arguments of all processes exceed ALL_ARGS, only SHORT_ARGS bytes of each further process are kept.
     """
-    room = ALL_ARGS
+    room, read = ALL_ARGS, read or read_process
     for pid in pids:
-        process = read_process(pid, clock_offset, max_args if room > 0 else min(max_args, SHORT_ARGS), cgroup_ids)
+        process = read(pid, clock_offset, max_args if room > 0 else min(max_args, SHORT_ARGS), cgroup_ids)
         if process is not None:
             room -= len(process.argv or b"")
             yield process

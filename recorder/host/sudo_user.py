@@ -6,10 +6,19 @@ import os
 import pwd
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from . import file_owner
 
 _MAX_ANCESTORS = 4  # sudo may start a process between itself and the command
+
+
+class Ids(NamedTuple):
+    """Ids of a user. groups: all of its groups."""
+
+    uid: int
+    gid: int
+    groups: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -22,18 +31,30 @@ class Invoker:
     environment: list[bytes]
 
 
-def find() -> Invoker | None:
-    """Returns the user behind sudo; None without sudo, or if sudo runs webpf as another user than root."""
+def find_ids() -> Ids | None:
+    """Returns the ids of the user behind sudo; None without sudo, or if sudo runs webpf as another user than root."""
     ids = file_owner.invoking_user()
     if ids is None:
         return None
     uid, gid = ids
+    entry = _account(uid)
+    return Ids(uid, gid, tuple(os.getgrouplist(entry.pw_name, gid)) if entry else (gid,))
+
+
+def find() -> Invoker | None:
+    """Returns the user behind sudo; None without sudo, or if sudo runs webpf as another user than root."""
+    ids = find_ids()
+    if ids is None:
+        return None
+    entry = _account(ids.uid)
+    return Invoker(*ids, _sudos_environment() or (_account_environment(entry) if entry else own_environment()))
+
+
+def _account(uid: int) -> pwd.struct_passwd | None:
     try:
-        entry = pwd.getpwuid(uid)
+        return pwd.getpwuid(uid)
     except KeyError:
-        return Invoker(uid, gid, (gid,), _sudos_environment() or own_environment())
-    groups = tuple(os.getgrouplist(entry.pw_name, gid))
-    return Invoker(uid, gid, groups, _sudos_environment() or _account_environment(entry))
+        return None
 
 
 def own_environment() -> list[bytes]:

@@ -9,7 +9,8 @@ from collections.abc import Collection, Sequence
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _SFD_CLOEXEC = os.O_CLOEXEC  # include/uapi/linux/signalfd.h
-_PR_SET_PDEATHSIG = 1  # include/uapi/linux/prctl.h
+_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_KEEPCAPS, _PR_SET_NO_NEW_PRIVS = 1, 4, 8, 38  # include/uapi/linux/prctl.h
+_CAPABILITY_VERSION = 0x20080522  # _LINUX_CAPABILITY_VERSION_3, include/uapi/linux/capability.h
 _SIGSET_BYTES = 128  # sigset_t of glibc and musl
 
 
@@ -37,8 +38,40 @@ def execve(path: bytes, argv: Sequence[bytes], environment: Sequence[bytes]) -> 
 
 
 def die_with_parent() -> None:
-    """Makes the kernel kill this process (SIGKILL) when its parent ends."""
-    _libc.prctl(_PR_SET_PDEATHSIG, ctypes.c_ulong(signal.SIGKILL), 0, 0, 0)
+    """Makes the kernel kill this process (SIGKILL) when its parent ends. A change of its user undoes that."""
+    _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def forbid_access() -> None:
+    """Lets only root trace this process, and read its memory and environment. A change of its user undoes that.
+
+    Raises OSError.
+    """
+    _prctl(_PR_SET_DUMPABLE, 0)
+
+
+def forbid_new_privileges() -> None:
+    """Nothing that this thread and its later threads and children execute gets more privileges. Raises OSError."""
+    _prctl(_PR_SET_NO_NEW_PRIVS, 1)
+
+
+def keep_capabilities(keep: bool) -> None:
+    """Whether this thread keeps its permitted capabilities when it stops being root. Raises OSError."""
+    _prctl(_PR_SET_KEEPCAPS, int(keep))
+
+
+def set_capabilities(permitted: Collection[int], effective: Collection[int]) -> None:
+    """Sets the capabilities of this thread. The inheritable and the ambient ones become empty. Raises OSError."""
+    masks = [sum(1 << number for number in numbers) for numbers in (effective, permitted)]
+    words = [mask >> shift & 0xFFFFFFFF for shift in (0, 32) for mask in (*masks, 0)]
+    header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION, 0)
+    if _libc.capset(header, (ctypes.c_uint32 * len(words))(*words)):
+        raise _last_error()
+
+
+def _prctl(option: int, value: int) -> None:
+    if _libc.prctl(option, ctypes.c_ulong(value), ctypes.c_ulong(0), ctypes.c_ulong(0), ctypes.c_ulong(0)):
+        raise _last_error()
 
 
 def _strings(values: Sequence[bytes]) -> ctypes.Array[ctypes.c_char_p]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
-import platform
 import struct
 import sys
 
@@ -16,7 +15,9 @@ _NUMBERS = {
     "x86_64": 321, "aarch64": 280, "riscv64": 280, "loongarch64": 280, "ppc64le": 361, "ppc64": 361, "s390x": 351,
     "mips64": 5315, "sparc64": 349, "alpha": 515,
 }  # fmt: skip
-_MAP_CREATE, _MAP_LOOKUP, _MAP_UPDATE, _MAP_DELETE, _PROG_LOAD, _RAW_TRACEPOINT_OPEN = 0, 1, 2, 3, 5, 17
+_MACHINE = os.uname().machine
+_MAP_CREATE, _MAP_LOOKUP, _MAP_UPDATE, _MAP_DELETE = 0, 1, 2, 3
+_PROG_LOAD, _PROG_GET_FD_BY_ID, _RAW_TRACEPOINT_OPEN = 5, 13, 17
 _RAW_TRACEPOINT = 17  # BPF_PROG_TYPE_RAW_TRACEPOINT
 _MAX_NAME = 15  # BPF_OBJ_NAME_LEN, with a NUL
 _LOG_BYTES = 1 << 22
@@ -26,9 +27,9 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 def check_processor() -> None:
     """Raises Unavailable on a machine whose number of bpf(2) is unknown here."""
-    if platform.machine() not in _NUMBERS or sys.maxsize < 2**32:
+    if _MACHINE not in _NUMBERS or sys.maxsize < 2**32:
         bits = 64 if sys.maxsize > 2**32 else 32
-        raise Unavailable(f"webpf can't load BPF programs on {platform.machine()} with a Python of {bits} bits")
+        raise Unavailable(f"webpf can't load BPF programs on {_MACHINE} with a Python of {bits} bits")
 
 
 def create_map(kind: int, key_size: int, value_size: int, entries: int, name: str) -> int:
@@ -76,6 +77,11 @@ def verifier_log(instructions: bytes, license_name: str, name: str) -> str:
     return log.value.decode(errors="replace")
 
 
+def open_program(program_id: int) -> int:
+    """Returns a new descriptor of the BPF program with this id. Needs CAP_SYS_ADMIN. Raises OSError."""
+    return _bpf(_PROG_GET_FD_BY_ID, struct.pack("=3I", program_id, 0, 0))
+
+
 def attach_raw_tracepoint(program_fd: int, tracepoint: str) -> int:
     """Returns a descriptor that keeps the program attached until it is closed. Raises OSError."""
     name = ctypes.create_string_buffer(tracepoint.encode())
@@ -103,7 +109,7 @@ def _with_key(command: int, map_fd: int, key: bytes, value: ctypes.Array[ctypes.
 def _bpf(command: int, attributes: bytes) -> int:
     check_processor()
     buffer = ctypes.create_string_buffer(attributes, len(attributes))
-    result: int = _libc.syscall(ctypes.c_long(_NUMBERS[platform.machine()]), command, buffer, len(attributes))
+    result: int = _libc.syscall(ctypes.c_long(_NUMBERS[_MACHINE]), command, buffer, len(attributes))
     if result < 0:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number))

@@ -8,10 +8,10 @@ import os
 import signal
 import struct
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from ..errors import Unavailable
-from ..host import cpus, resource_limits, syscalls
+from ..host import cpus, resource_limits
 from ..log import get_logger, is_verbose, suppressed
 from . import bpf_source, bpf_syscall, object_format
 from .preflight import kernel_version
@@ -20,7 +20,8 @@ _log = get_logger(__name__)
 
 _WITHOUT_MEMLOCK = (5, 11)  # since then the memory of maps counts for the cgroup
 _ERRNO_NOT_SUPPORTED = 524  # ENOTSUPP, which is none of user space
-_MISSES = b"recursion_misses:"
+_MISSES, _ID = b"recursion_misses:", b"prog_id:"
+_INFO_BYTES = 4096
 
 
 class Refused(Unavailable):
@@ -44,6 +45,8 @@ class LoadedPrograms:
     ) -> None:
         self._maps: dict[str, int] = {}
         self._programs: dict[str, int] = {}
+        self._infos: dict[str, int] = {}
+        self._misses: dict[str, int] = {}
         self._links: dict[str, int] = {}
         self._value_sizes = {each.name: each.value_size for each in compiled.maps}
         bpf_syscall.check_processor()
@@ -90,8 +93,26 @@ class LoadedPrograms:
 
     def misses(self, name: str) -> int:
         """Returns how often the kernel skipped this BPF program; 0 before Linux 5.12, which doesn't count it."""
-        info = syscalls.read_once(f"/proc/self/fdinfo/{self._programs[name]}")
-        return int(info.partition(_MISSES)[2].split(maxsplit=1)[0]) if _MISSES in info else 0
+        with suppressed(__name__, "reading how often the kernel skipped a BPF program", OSError):
+            self._misses[name] = self._read_info(name, _MISSES)
+        return self._misses.get(name, 0)  # the last number, if the process that holds the programs was killed
+
+    def hand_over(self, hold: Callable[[int], int]) -> None:
+        """Closes the descriptors of the programs, which stay attached.
+
+        Whoever has such a descriptor can run the program on any address (BPF_PROG_TEST_RUN), and so read the memory of
+        the kernel, without any privilege. hold: lets another process open the program with this id; returns a
+        descriptor of that process's file in /proc/PID/fdinfo. Raises what `hold` raises; then nothing is closed.
+        """
+        infos = {name: hold(self._read_info(name, _ID)) for name in self._programs}
+        for descriptor in (*self._infos.values(), *self._programs.values()):
+            os.close(descriptor)
+        self._infos, self._programs = infos, {}
+
+    def _read_info(self, name: str, field: bytes) -> int:
+        """Returns a number from what the kernel says of a program; 0 if it doesn't say it. Raises OSError."""
+        info = os.pread(self._infos[name], _INFO_BYTES, 0)
+        return int(info.partition(field)[2].split(maxsplit=1)[0]) if field in info else 0
 
     def detach(self, names: Iterable[str] = (*bpf_source.FIRST_PROGRAMS, *bpf_source.SECOND_PROGRAMS)) -> None:
         """Ends the programs of these names. The maps stay."""
@@ -101,8 +122,9 @@ class LoadedPrograms:
 
     def close(self) -> None:
         """Ends the programs and frees the maps. Can be called more than once."""
-        descriptors = [*self._links.values(), *self._programs.values(), *self._maps.values()]
-        self._links, self._programs, self._maps = {}, {}, {}
+        kinds = (self._links, self._infos, self._programs, self._maps)
+        descriptors = [descriptor for each in kinds for descriptor in each.values()]
+        self._links, self._infos, self._programs, self._maps = {}, {}, {}, {}
         for descriptor in descriptors:
             with suppressed(__name__, "closing a BPF descriptor", OSError):
                 os.close(descriptor)
@@ -116,6 +138,8 @@ class LoadedPrograms:
         second = zip(chosen.values(), bpf_source.SECOND_PROGRAMS, strict=True) if with_second else ()
         for program, name in second:
             self._programs[name] = self._load(compiled, program, name, {**constants, "SECOND": 1})
+        for name, descriptor in self._programs.items():
+            self._infos[name] = os.open(f"/proc/self/fdinfo/{descriptor}", os.O_RDONLY | os.O_CLOEXEC)
 
     def _load(
         self,

@@ -29,15 +29,16 @@ def kernel_version(release: str = platform.release()) -> tuple[int, int, int]:
 
 def has_privileges() -> bool:
     """Whether this process may load tracing programs: CAP_BPF with CAP_PERFMON, or CAP_SYS_ADMIN."""
-    return _has(_CAP_SYS_ADMIN) or (_has(_CAP_BPF) and _has(_CAP_PERFMON))
+    return has_capability(_CAP_SYS_ADMIN) or (has_capability(_CAP_BPF) and has_capability(_CAP_PERFMON))
 
 
 def missing_capabilities() -> dict[str, str]:
     """Returns the optional capabilities that this process lacks, and what a recording lacks without each."""
-    return {name: effect for number, (name, effect) in _OPTIONAL.items() if not _has(number)}
+    return {name: effect for number, (name, effect) in _OPTIONAL.items() if not has_capability(number)}
 
 
-def _has(capability: int) -> bool:
+def has_capability(capability: int) -> bool:
+    """Whether this process has a capability, by its number, in effect."""
     match = re.search(r"^CapEff:\s*(\w+)", Path("/proc/self/status").read_text(errors="replace"), re.MULTILINE)
     return bool(match and int(match[1], 16) >> capability & 1)
 
@@ -47,7 +48,7 @@ def sees_all_processes() -> bool:
     mounts = [line.split() for line in Path("/proc/self/mountinfo").read_text(errors="replace").splitlines()]
     options = next((fields[-1] for fields in reversed(mounts) if fields[4] == "/proc"), "")
     hidden = re.search(r"\bhidepid=(\w+)", options)
-    if hidden is None or hidden[1] in ("0", "off") or _has(_CAP_SYS_PTRACE):
+    if hidden is None or hidden[1] in ("0", "off") or has_capability(_CAP_SYS_PTRACE):
         return True
     group = re.search(r"\bgid=(\d+)", options)
     is_member = group is not None and int(group[1]) in {os.getegid(), *os.getgroups()}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from operator import add, sub
 from pathlib import Path
 
@@ -155,6 +155,10 @@ class Probe:
 
     def _set_gate(self, state: int) -> None:
         self._programs.set_value("gate", _FIRST, _GATE.pack(state, self._clock_offset % 2**64, self.started_ns))
+
+    def hand_over(self, hold: Callable[[int], int]) -> None:
+        """Closes the descriptors of the BPF programs, which stay attached: see LoadedPrograms.hand_over()."""
+        self._programs.hand_over(hold)
 
     def detach(self) -> None:
         """Detaches the BPF programs. The events in the ring buffer can still be drained."""

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from fates import check, row_of, run_program
 from hung_folder import hung_folder
-from support import DEADLINE_SECONDS, MS, Recorder, wait_until, webpf_command
+from support import DEADLINE_SECONDS, MS, NOBODY, Recorder, let_others_in, wait_until, webpf_command
 
 from webpf.storage.verify import verify
 
@@ -243,8 +243,12 @@ def test_a_disk_that_hangs(tmp_path: Path, start_recorder: Start) -> None:
         wait_until(lambda: not subprocess.run(["umount", folder], check=False).returncode, "it is in use for ever")
 
 
-def test_a_working_directory_that_hangs(tmp_path: Path, query: Query) -> None:
-    """Each process that reads it hangs, so workers read it. The recorder waits for them neither now nor at its end."""
+@pytest.mark.parametrize("sudo", [{}, {"SUDO_UID": str(NOBODY), "SUDO_GID": str(NOBODY)}], ids=["root", "sudo"])
+def test_a_working_directory_that_hangs(tmp_path: Path, query: Query, sudo: dict[str, str]) -> None:
+    """Each process that reads it hangs, so helpers read it. The recorder waits for them neither now nor at its end."""
+    if sudo:
+        let_others_in(tmp_path / "webpf.db")
+        os.chown(tmp_path, NOBODY, NOBODY)
     folder = tmp_path / "mount"
     folder.mkdir()
     script = f"cd {folder}; echo in; read word; /bin/true; /bin/true; echo out; read word"
@@ -255,13 +259,13 @@ def test_a_working_directory_that_hangs(tmp_path: Path, query: Query) -> None:
             )
             assert there.stdin is not None and there.stdout is not None
             assert there.stdout.readline() == "in\n"
-            recorder = Recorder(tmp_path / "webpf.db")
+            recorder = Recorder(tmp_path / "webpf.db", environment=sudo)
             recorder.wait_until_recording()
             hang()
             there.stdin.write("go\n")
             there.stdin.flush()
             assert there.stdout.readline() == "out\n"
-            wait_until(lambda: is_waiting(recorder.process.pid), "no worker read the directory")
+            wait_until(lambda: is_waiting(recorder.process.pid), "no helper read the directory")
             fates = []
             for _ in range(5):
                 fates.append(run_program("/bin/true"))
