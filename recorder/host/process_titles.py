@@ -18,6 +18,11 @@ from typing import NamedTuple
 
 _STACK, _ARG_START, _ARG_END = 25, 45, 46  # fields of /proc/PID/stat after the name: numbers in proc(5) less 3
 _MAX_ARGUMENTS = 1 << 20
+MOST_BYTES = 6 << 20
+"""Maximum of the arguments and the environment of an exec: 3/4 of _STK_LIM (fs/exec.c).
+
+A process can make its arguments longer with PR_SET_MM_MAP: as long as its memory.
+"""
 _NULS = re.compile(rb"\0+")
 _CERTAINLY_PADDING = b"\0\0\0\0"
 
@@ -32,9 +37,11 @@ class Layout(NamedTuple):
 def read_argv(folder: Path) -> bytes:
     """Returns the arguments of a process, each ended by a NUL. A title that the process wrote is one argument.
 
+    If the arguments are longer than MOST_BYTES, only the first MOST_BYTES are read.
     folder: of the process in /proc. Raises FileNotFoundError or ProcessLookupError if the process has ended.
     """
-    shown = (folder / "cmdline").read_bytes()
+    with (folder / "cmdline").open("rb") as file:
+        shown = file.read(MOST_BYTES)
     if b"\0\0" not in shown:
         return shown  # it has no empty argument and no padding
     return without_padding(shown, _read_layout(folder, len(shown)))

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 from fates import Query
@@ -135,6 +136,36 @@ def test_any_arguments_and_any_title(arguments: list[bytes], title: bytes) -> No
 )
 def test_without_the_offsets_of_arguments(shown: bytes, layout: process_titles.Layout | None, kept: bytes) -> None:
     assert process_titles.without_padding(shown, layout) == kept
+
+
+LONG_ARGUMENTS = """
+import ctypes, mmap, struct, sys
+memory = mmap.mmap(-1, 32 << 20, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+memory.write(b"x" * (len(memory) - 1))
+start = ctypes.addressof(ctypes.c_char.from_buffer(memory))
+end = start + len(memory)
+code_start, code_end, stack = map(int, open("/proc/self/stat").read().rpartition(") ")[2].split()[23:26])
+data_start, data_end, brk = map(int, open("/proc/self/stat").read().rpartition(") ")[2].split()[42:45])
+ctypes.pythonapi.sbrk.restype = ctypes.c_void_p
+of_memory = [code_start, code_end, data_start, data_end, brk, ctypes.pythonapi.sbrk(0), stack, start, end, end, end]
+request = struct.pack("=12QIi", *of_memory, 0, 0, -1)  # struct prctl_mm_map
+print(ctypes.pythonapi.prctl(35, 14, request, len(request), 0), flush=True)  # PR_SET_MM, PR_SET_MM_MAP
+sys.stdin.read()
+"""
+
+
+def test_arguments_as_long_as_a_process_likes() -> None:
+    """An ordinary process can have them; a recorder must not need as much memory."""
+    command = [sys.executable, "-c", LONG_ARGUMENTS]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+        assert child.stdout is not None
+        if child.stdout.readline() != b"0\n":
+            pytest.skip("the kernel has no PR_SET_MM_MAP")
+        folder = Path(f"/proc/{child.pid}")
+        assert len((folder / "cmdline").read_bytes()) == 32 << 20
+        assert process_titles.read_argv(folder) == b"x" * process_titles.MOST_BYTES
+        assert child.stdin is not None
+        child.stdin.close()
 
 
 @pytest.mark.kernel
