@@ -1,0 +1,61 @@
+"""A recorder that is no longer root records the same: after the change only its maps are left to it."""
+
+from __future__ import annotations
+
+import os
+import platform
+import tempfile
+from functools import partial
+from pathlib import Path
+
+import pytest
+from fates import Fate, Query, row_of, rows_of, run_program
+from support import NOBODY, Recorder, wait_until
+
+pytestmark = [
+    pytest.mark.kernel,
+    pytest.mark.skipif(os.geteuid() != 0, reason="only root can stop being root"),
+]
+
+# Before Linux 5.19, operations on BPF maps need CAP_BPF (capability 39).
+KEPT = 0 if tuple(map(int, platform.release().split("-")[0].split(".")[:2])) >= (5, 19) else 1 << 39
+
+
+def fields_of(pid: int) -> dict[str, str]:
+    """Returns the fields of /proc/PID/status."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return dict(line.split(":\t", 1) for line in lines if ":\t" in line)
+
+
+@pytest.mark.parametrize("arguments", [(), ("--events", "none"), ("--comm", "true")])
+def test_the_user_records_what_wait4_says(arguments: tuple[str, ...], query: Query) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        os.chown(name, NOBODY, NOBODY)
+        user = {"SUDO_UID": str(NOBODY), "SUDO_GID": str(NOBODY), "SUDO_USER": "nobody"}
+        recorder = Recorder(Path(name, "webpf.db"), arguments, user)
+        try:
+            recorder.wait_until_recording()
+            [writer] = [pid for pid in children(recorder.process.pid) if fields_of(pid)["Uid"].split() != ["0"] * 4]
+            fields = fields_of(writer)
+            assert fields["Uid"].split() == fields["Gid"].split() == [str(NOBODY)] * 4
+            assert [int(fields[name], 16) for name in ("CapPrm", "CapEff")] == [KEPT] * 2
+            fates = [run_program("/bin/true") for _ in range(50)]
+            ask = partial(query, db=recorder.db)
+            wait_until(lambda: all(is_freed(ask, fate) for fate in fates), "one is not freed, or not in the file")
+        finally:
+            code, errors = recorder.end()
+        assert (code, "complete, no event was lost" in errors) == (0, True), errors
+        for fate in fates:
+            row = row_of(ask, fate)
+            assert (row["comm"], row["status"]) == ("true", fate.status)
+            assert abs(row["cpu_ns"] - fate.cpu_ns) <= 2000, "wait4() cuts each of two times to microseconds"
+
+
+def children(pid: int) -> list[int]:
+    """Returns the children of a process."""
+    return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def is_freed(query: Query, fate: Fate) -> bool:
+    """Whether the process with this fate is in the file, with what it cost."""
+    return any(row["cpu_ns"] is not None for row in rows_of(query, fate))
