@@ -25,7 +25,7 @@ def import_tree(
     hosts: Hosts = None,
     force: Force = False,
 ) -> None:
-    """Make a recording file of a folder of Parquet files.
+    """Make a recording file of Parquet files.
 
     The recordings get new numbers. They are as those of `webpf record --events none`: Parquet files have no raw events.
     """

@@ -127,7 +127,16 @@ def _cursors(connection: sqlite3.Connection, recording: Recording, table: str, s
     if key is None:
         yield connection.execute(f"{select} WHERE recording_id = ? ORDER BY {tree.ORDERS[table]}", [recording.id])
         return
-    blocks = "SELECT first_id, first_id + size - 1 FROM fact_blocks WHERE recording_id = ? ORDER BY first_id"
-    for first, last in connection.execute(blocks, [recording.id]).fetchall():
-        of_block = f"{select} WHERE {key} BETWEEN ? AND ? AND recording_id = ? ORDER BY {key}"
-        yield connection.execute(of_block, [first, last, recording.id])
+    for block in blocks_of(connection, recording.id):
+        yield connection.execute(f"{select} WHERE {in_block(key)} ORDER BY {key}", block)
+
+
+def blocks_of(connection: sqlite3.Connection, recording_id: int) -> list[tuple[int, int, int]]:
+    """Returns the blocks of event ids of a recording in order: first id, last id and, for in_block(), its number."""
+    sql = "SELECT first_id, first_id + size - 1, recording_id FROM fact_blocks WHERE recording_id = ? ORDER BY first_id"
+    return connection.execute(sql, [recording_id]).fetchall()
+
+
+def in_block(key: str) -> str:
+    """Returns the condition for the rows of a block, with a ? for each of its values. key: the column of event ids."""
+    return f"{key} BETWEEN ? AND ? AND recording_id = ?"

@@ -101,17 +101,17 @@ def _counts(connection: sqlite3.Connection, db: Path) -> Counter[int]:
 
     Raises DataError if a row is outside the blocks of its recording: the export would leave it out.
     """
+    numbers = [number for (number,) in connection.execute("SELECT id FROM recordings")]
+    blocks = [block for number in numbers for block in part_writer.blocks_of(connection, number)]
     counts: Counter[int] = Counter()
     for table, key in _tables_by_event():
-        in_blocks = f"""SELECT block.recording_id, count(*)
-            FROM fact_blocks AS block
-            CROSS JOIN {table} AS t ON t.{key} BETWEEN block.first_id AND block.first_id + block.size - 1
-                AND t.recording_id = block.recording_id
-            GROUP BY 1"""
-        found = Counter(dict(connection.execute(in_blocks).fetchall()))
-        if found.total() != connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]:
+        in_block, found = f"SELECT count(*) FROM {table} WHERE {part_writer.in_block(key)}", 0
+        for block in blocks:
+            rows = connection.execute(in_block, block).fetchone()[0]
+            counts[block[-1]] += rows
+            found += rows
+        if found != connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]:
             raise safe_open.damage_error(db, f"rows of {table} are outside the blocks of their recording")
-        counts += found
     return counts
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import sqlite3
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -153,12 +154,26 @@ def test_queries(name: str, pair: tuple[Path, Path]) -> None:
 WEIGHED = [(format, weight) for format in ("folded", "speedscope") for weight in ("cpu", "count")]
 
 
-@pytest.mark.parametrize(("format", "weight"), [*((format, "wall") for format in formats.FORMATS), *WEIGHED])
+ONE_FILE = [name for name, each in formats.FORMATS.items() if each.load_writer]
+
+
+@pytest.mark.parametrize(("format", "weight"), [*((format, "wall") for format in ONE_FILE), *WEIGHED])
 def test_exports(format: str, weight: str, pair: tuple[Path, Path]) -> None:
     def consume(db: Path, counter: Progress) -> int:
         out = io.BytesIO()
         exporter.export(db, None, format, weight, out, counter)
         return len(out.getvalue())
+
+    grows_as_it_should(pair, consume)
+
+
+def test_parquet(pair: tuple[Path, Path]) -> None:
+    pytest.importorskip("pyarrow", reason="no pyarrow")
+    from webpf.fleet import tree_export
+
+    def consume(db: Path, counter: Progress) -> int:
+        with tempfile.TemporaryDirectory() as folder:
+            return tree_export.export(db, Path(folder), progress=counter).bytes
 
     grows_as_it_should(pair, consume)
 
