@@ -1,7 +1,9 @@
 -- title: Control groups
 -- description: What ran in each cgroup (a container, a service, a login), and what did it cost? Most CPU time first.
 --   Base: processes except kernel threads; costs are of whole processes, also before the recording. Sums leave out what
---   isn't known. The query containers puts the cgroups of a container together.
+--   isn't known. The query containers puts the cgroups of a container together. Over
+--   several recordings, cgroups of the same path are one row.
+-- fleet: pooled
 -- param recording: integer, default latest; number of the recording
 -- column cgroup: path in the cgroup v2 hierarchy; null if it was removed before it could be looked up
 -- column processes: how many processes
@@ -16,11 +18,11 @@
 -- column run_delay_ms: sum of the times of waiting for a processor, in milliseconds
 -- column read_bytes: sum of the bytes read from storage
 -- column write_bytes: sum of the bytes written to storage
--- column cgroup_id: id of the cgroup
+-- column cgroup_id: id of the cgroup; null if several have this path
 WITH counted AS (
     SELECT
         p.recording_id,
-        cgroup_id,
+        p.cgroup_id,
         count(*) AS processes,
         sum(state = 'running') AS running,
         coalesce(sum(status <> 0), 0) AS failed,
@@ -35,23 +37,24 @@ WITH counted AS (
         sum(write_bytes) AS write_bytes
     FROM by_blocks!(p, param!(recording))
     WHERE is_counted!(p)
-    GROUP BY cgroup_id
+    GROUP BY each_cgroup!(p)
 )
 SELECT
     c.path AS cgroup,
-    counted.processes,
-    counted.running,
-    counted.failed,
-    round(counted.cpu_ns / 1e6, 3) AS cpu_ms,
-    round(counted.total_ns / 1e6, 3) AS total_ms,
-    counted.max_rss_kib,
-    counted.programs,
-    round(counted.user_ns / 1e6, 3) AS user_ms,
-    round(counted.system_ns / 1e6, 3) AS system_ms,
-    round(counted.run_delay_ns / 1e6, 3) AS run_delay_ms,
-    counted.read_bytes,
-    counted.write_bytes,
-    counted.cgroup_id
+    sum(counted.processes) AS processes,
+    sum(counted.running) AS running,
+    sum(counted.failed) AS failed,
+    round(sum(counted.cpu_ns) / 1e6, 3) AS cpu_ms,
+    round(sum(counted.total_ns) / 1e6, 3) AS total_ms,
+    max(counted.max_rss_kib) AS max_rss_kib,
+    sum(counted.programs) AS programs,
+    round(sum(counted.user_ns) / 1e6, 3) AS user_ms,
+    round(sum(counted.system_ns) / 1e6, 3) AS system_ms,
+    round(sum(counted.run_delay_ns) / 1e6, 3) AS run_delay_ms,
+    sum(counted.read_bytes) AS read_bytes,
+    sum(counted.write_bytes) AS write_bytes,
+    CASE WHEN min(counted.cgroup_id) = max(counted.cgroup_id) THEN min(counted.cgroup_id) END AS cgroup_id
 FROM counted
 LEFT JOIN cgroup_paths AS c ON c.recording_id = counted.recording_id AND c.cgroup_id = counted.cgroup_id
-ORDER BY counted.cpu_ns DESC, counted.processes DESC, counted.cgroup_id
+GROUP BY same_cgroup!(counted, c)
+ORDER BY sum(counted.cpu_ns) DESC, sum(counted.processes) DESC, min(counted.cgroup_id), c.path

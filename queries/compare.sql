@@ -3,6 +3,7 @@
 --   this file? One row for each name, largest change of total lifetime first. There are no rows without another
 --   recording. Base: processes (except kernel threads) that started during their recording. With a million processes in
 --   each recording, this takes more than a second.
+-- fleet: per recording
 -- param recording: integer, default latest; number of the recording
 -- param against: integer, default the one before it; number of the recording to compare with
 -- column comm: name
@@ -20,9 +21,9 @@
 -- column failed: how many of them ended with a non-zero exit code or by a signal
 -- column failed_before: the same in the other recording
 WITH pair (id, is_before) AS MATERIALIZED (
-    VALUES
-        (param!(recording), 0),
-        (param!(against), 1)
+    SELECT param!(recording), 0
+    UNION ALL
+    SELECT param!(against), 1
 ),
 counted AS MATERIALIZED (
     SELECT
@@ -35,7 +36,7 @@ counted AS MATERIALIZED (
         coalesce(sum(p.status <> 0), 0) AS failed
     FROM pair
     JOIN recordings AS r ON r.id = pair.id
-    CROSS JOIN by_blocks!(p, r.id)
+    blocks_of!(p, r)
     WHERE is_counted!(p)
         AND p.start_ns >= r.started_ns
         AND (SELECT count(*) FROM pair JOIN recordings USING (id)) = 2

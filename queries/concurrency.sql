@@ -2,6 +2,7 @@
 -- description: How many processes were alive in each step, from the start of the recording or of its command? Base:
 --   processes (except kernel threads) that exited or are running. The others are left out: their exit events were lost,
 --   so their ends are unknown.
+-- fleet: per recording
 -- param recording: integer, default latest; number of the recording
 -- param steps: integer, default 200; number of steps that the recording is divided into, at most 10000
 -- column time_ns: start of the step, in nanoseconds since 1970 (Unix time)
@@ -17,15 +18,13 @@ WITH RECURSIVE chosen AS MATERIALIZED (
         until_ns!(r) AS ended_ns,
         min(max(param!(steps), 1), 10000) AS steps
     FROM recordings AS r
-    WHERE r.id = param!(recording)
+    WHERE is_chosen!(r.id)
 ),
 recording AS MATERIALIZED (
     SELECT id, begin_ns, steps, max((ended_ns - begin_ns) / steps, 1) AS step_ns FROM chosen
 ),
-steps (step) AS (
-    SELECT 0
-    UNION ALL
-    SELECT steps.step + 1 FROM steps, recording WHERE steps.step + 1 < recording.steps
+steps AS (
+    numbers_below!(recording, steps, step, steps)
 ),
 -- For each step: how many processes started in it, and how long they would be alive in it if none ended.
 started AS MATERIALIZED (
@@ -70,7 +69,7 @@ counted AS (
             ORDER BY steps.step ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
         ), 0) AS alive
     FROM before
-    JOIN steps
+    CROSS JOIN steps
     LEFT JOIN started ON started.step = steps.step
     LEFT JOIN ended ON ended.step = steps.step
 )
@@ -82,5 +81,5 @@ SELECT
     counted.starts,
     counted.ends
 FROM counted
-JOIN recording
+CROSS JOIN recording
 ORDER BY counted.step

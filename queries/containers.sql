@@ -4,6 +4,7 @@
 --   `systemd-cgtop`; and all processes that are in neither, or whose cgroup was removed before it could be looked up, are
 --   one row without a name. Base: processes except kernel threads; costs are of whole processes, also before the
 --   recording. Sums leave out what isn't known, so they are lower bounds if known is less than processes.
+-- fleet: pooled
 -- param recording: integer, default latest; number of the recording
 -- column name: the first 12 characters of the container's id, as docker shows it; or the unit; null: neither
 -- column processes: how many processes
@@ -22,7 +23,8 @@
 -- column unit: the unit; of a container, the one in which all its processes are; null: none, or several
 WITH counted AS MATERIALIZED (
     SELECT
-        cgroup_id,
+        p.recording_id,
+        p.cgroup_id,
         count(*) AS processes,
         coalesce(sum(status <> 0), 0) AS failed,
         sum(cpu_ns) AS cpu_ns,
@@ -36,12 +38,12 @@ WITH counted AS MATERIALIZED (
         sum(state = 'running') AS running
     FROM by_blocks!(p, param!(recording))
     WHERE is_counted!(p)
-    GROUP BY cgroup_id
+    GROUP BY each_cgroup!(p)
 ),
 placed AS (
     SELECT counted.*, c.container, c.pod, c.unit, CASE WHEN c.container IS NULL THEN c.unit END AS own_unit
     FROM counted
-    LEFT JOIN cgroup_paths AS c ON c.recording_id = param!(recording) AND c.cgroup_id = counted.cgroup_id
+    LEFT JOIN cgroup_paths AS c ON c.recording_id = counted.recording_id AND c.cgroup_id = counted.cgroup_id
 )
 SELECT
     coalesce(substr(container, 1, 12), own_unit) AS name,

@@ -1,6 +1,7 @@
 -- title: Duplicates
 -- description: Which command lines ran more than once, and what did that cost? Most total lifetime first. Base:
 --   processes that ran a program and whose arguments are known.
+-- fleet: pooled
 -- param recording: integer, default latest; number of the recording
 -- column runs: how many processes ran this command line
 -- column args: the command line, quoted for a shell
@@ -13,7 +14,7 @@
 WITH lines AS (
     SELECT id, min(id) OVER (PARTITION BY args) AS first_id
     FROM commands
-    WHERE recording_id = param!(recording)
+    WHERE is_chosen!(recording_id)
         AND args IS NOT NULL
 ),
 -- A command line can be in several rows of commands. Rows after its first one are few.
@@ -26,7 +27,7 @@ counted AS MATERIALIZED (
         coalesce(later.first_id, p.command_id) AS command_id,
         count(*) AS runs,
         sum(p.end_ns - p.start_ns) AS total_ns,
-        avg(p.end_ns - p.start_ns) AS mean_ns,
+        mean!(p.end_ns - p.start_ns) AS mean_ns,
         sum(p.cpu_ns) AS cpu_ns,
         coalesce(sum(p.status <> 0), 0) AS failed,
         count(DISTINCT p.parent_id) AS parents

@@ -2,6 +2,7 @@
 -- description: Which environment variables did the programs get, of those that --env keeps? One row for each program and
 --   variable, in the order of the execs. Base: the execs of a recording with --env. A program that ran before the
 --   recording has no row.
+-- fleet: per recording
 -- param recording: integer, default latest; number of the recording
 -- param pid: integer, optional; process id; if several processes had it, the latest
 -- param id: integer, optional; id in the table processes, instead of recording and pid
@@ -34,7 +35,7 @@ CROSS JOIN programs AS e ON e.id = k.id
 CROSS JOIN environment_variables AS v ON v.environment_id = k.environment_id
 LEFT JOIN commands AS c ON c.id = e.command_id
 CROSS JOIN wanted AS w
-WHERE CASE WHEN param!(id) IS NULL THEN k.recording_id = param!(recording) ELSE 1 END
+WHERE CASE WHEN param!(id) IS NULL THEN is_chosen!(k.recording_id) ELSE 1 END
     AND CASE WHEN param!(id) IS NULL AND param!(pid) IS NULL THEN 1 ELSE e.process_id = w.process_id END
     AND (param!(variable) IS NULL OR v.name = param!(variable))
 ORDER BY k.id, v.name

@@ -1,6 +1,7 @@
 -- title: Chains of programs
 -- description: Which processes ran one program after another (for example sh, then env, then python)? One row for
 --   each chain of names, most processes first. Base: processes with two or more programs during the recording.
+-- fleet: pooled
 -- param recording: integer, default latest; number of the recording
 -- column chain: names of the first 20 programs, in order, and how many more there were
 -- column processes: how many processes went through this chain
@@ -16,7 +17,7 @@ WITH numbered AS (
         row_number() OVER chain AS number
     FROM processes AS p
     JOIN programs AS e ON e.process_id = p.id
-    WHERE p.recording_id = param!(recording)
+    WHERE is_chosen!(p.recording_id)
         AND p.execs > 1
     WINDOW chain AS (PARTITION BY e.process_id ORDER BY e.id)
 ),
@@ -26,7 +27,7 @@ links AS (
         number AS programs,
         -- Limited to 20 names: the texts built on the way to n names are n * n long together.
         group_concat(CASE WHEN number <= 20 THEN comm END, ' > ') OVER chain AS names,
-        lead(number) OVER (PARTITION BY process_id ORDER BY number) IS NULL AS is_last
+        lead(number, 1, 0) OVER (PARTITION BY process_id ORDER BY number) = 0 AS is_last
     FROM numbered
     WINDOW chain AS (PARTITION BY process_id ORDER BY number ROWS UNBOUNDED PRECEDING)
 ),
@@ -40,14 +41,14 @@ whole AS MATERIALIZED (
         AND programs > 1
 ),
 chains AS MATERIALIZED (
-    SELECT names, programs, count(*) AS processes, min(process_id) AS first_id
+    SELECT names, max(programs) AS programs, count(*) AS processes, min(process_id) AS first_id
     FROM whole
     GROUP BY names
 ),
 costs AS MATERIALIZED (
     SELECT
         whole.names,
-        avg(p.end_ns - p.start_ns) AS mean_ns,
+        mean!(p.end_ns - p.start_ns) AS mean_ns,
         sum(p.cpu_ns) AS cpu_ns,
         coalesce(sum(p.status <> 0), 0) AS failed
     FROM whole

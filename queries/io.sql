@@ -3,6 +3,7 @@
 --   cache) isn't counted, and what is written counts for the process that wrote it, though the kernel stores it later.
 --   Base: processes (except kernel threads) that read or wrote anything, and whose costs are known: those that have
 --   ended, and those that were running at the end, with their bytes until then.
+-- fleet: pooled
 -- param recording: integer, default latest; number of the recording
 -- param limit: integer, default 100; maximum number of rows
 -- column pid: process id
@@ -24,7 +25,7 @@ WITH ordered AS (
         coalesce(read_bytes, 0) + coalesce(write_bytes, 0) AS total_bytes,
         row_number() OVER (ORDER BY coalesce(read_bytes, 0) + coalesce(write_bytes, 0) DESC, id) AS position
     FROM processes
-    WHERE recording_id = param!(recording)
+    WHERE is_chosen!(recording_id)
         AND is_counted!(processes)
         AND coalesce(read_bytes, 0) + coalesce(write_bytes, 0) > 0
 )
@@ -44,4 +45,5 @@ SELECT
 FROM ordered
 CROSS JOIN processes AS p ON p.id = ordered.id
 LEFT JOIN commands AS c ON c.id = p.command_id
+in_order!(ordered.position)
 LIMIT param!(limit)

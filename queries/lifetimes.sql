@@ -1,6 +1,7 @@
 -- title: Lifetimes
 -- description: How long did each process live, and how did it end? Longest first, then processes that are still
 --   running, oldest first. Base: all processes except kernel threads, including those from before the recording.
+-- fleet: pooled
 -- param recording: integer, default latest; number of the recording
 -- param kernel: integer, default 0; 1 shows kernel threads too
 -- column pid: process id
@@ -22,7 +23,7 @@ WITH ordered AS (
     -- Sort only ids: to sort whole rows would take three times as long.
     SELECT id, row_number() OVER (ORDER BY start_ns - end_ns NULLS LAST, start_ns, id) AS position
     FROM processes
-    WHERE recording_id = param!(recording)
+    WHERE is_chosen!(recording_id)
         AND is_counted_or_kernel!(processes, param!(kernel))
 )
 SELECT
@@ -45,3 +46,4 @@ FROM ordered
 CROSS JOIN processes AS p ON p.id = ordered.id
 CROSS JOIN recordings AS r ON r.id = p.recording_id
 LEFT JOIN commands AS c ON c.id = p.command_id
+in_order!(ordered.position)

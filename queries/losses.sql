@@ -1,6 +1,7 @@
 -- title: Losses
 -- description: Is the recording complete, or are its counts a lower bound, and why? One row for each kind of event.
 --   Base: all events that the kernel had to report, including those of kernel threads.
+-- fleet: per recording
 -- param recording: integer, default latest; number of the recording
 -- column kind: fork, exec, exit or free
 -- column attempted: events of this kind that the kernel had to report
@@ -12,7 +13,7 @@
 WITH r AS MATERIALIZED (
     SELECT *
     FROM recordings
-    WHERE id = param!(recording)
+    WHERE is_chosen!(id)
 ),
 kinds (position, kind, attempted, written, lost, touches) AS (
     SELECT 1, 'fork', forks_attempted, forks_written, forks_lost, 'parents, processes that ran no program' FROM r
@@ -38,5 +39,5 @@ SELECT
     END AS verdict,
     kinds.touches
 FROM kinds
-JOIN r
+CROSS JOIN r
 ORDER BY kinds.position

@@ -2,6 +2,7 @@
 -- description: Which processes needed the most memory? Linux keeps the peak across an exec, so a small program that a
 --   large one started shows the peak of the large one; own_peak is 0 then. Base: processes (except kernel threads)
 --   whose exit was seen, or that were running at the end.
+-- fleet: pooled
 -- param recording: integer, default latest; number of the recording
 -- param limit: integer, default 100; maximum number of rows
 -- column pid: process id
@@ -23,7 +24,7 @@ WITH ordered AS (
     -- Sort only ids: to sort whole rows would take three times as long.
     SELECT id, row_number() OVER (ORDER BY max_rss_kib DESC, id) AS position
     FROM processes
-    WHERE recording_id = param!(recording)
+    WHERE is_chosen!(recording_id)
         AND is_counted!(processes)
         AND max_rss_kib IS NOT NULL
 )
@@ -45,4 +46,5 @@ SELECT
 FROM ordered
 CROSS JOIN processes AS p ON p.id = ordered.id
 LEFT JOIN commands AS c ON c.id = p.command_id
+in_order!(ordered.position)
 LIMIT param!(limit)

@@ -1,6 +1,7 @@
 -- title: Rate
 -- description: How many processes start and end, second by second? Steps without starts and ends are shown too. Base:
 --   processes except kernel threads; starts and ends during the recording.
+-- fleet: per recording
 -- param recording: integer, default latest; number of the recording
 -- param step_ms: number, default 1000; length of a step, in milliseconds; at least 1, and a millionth of the recording
 -- column time_ns: start of the step, in nanoseconds since 1970 (Unix time)
@@ -18,15 +19,14 @@ WITH RECURSIVE recording AS MATERIALIZED (
             (until_ns!(recordings) - started_ns) / 1e6
         ) AS INTEGER) AS step_ns
     FROM recordings
-    WHERE id = param!(recording)
+    WHERE is_chosen!(id)
+),
+divided AS MATERIALIZED (
+    SELECT max((ended_ns - started_ns + step_ns - 1) / step_ns, 1) AS steps FROM recording
 ),
 -- The steps in their order.
-ordered (position) AS (
-    SELECT 0
-    UNION ALL
-    SELECT ordered.position + 1
-    FROM ordered, recording
-    WHERE recording.started_ns + (ordered.position + 1) * recording.step_ns < recording.ended_ns
+ordered AS (
+    numbers_below!(divided, steps, position, ordered)
 ),
 started AS MATERIALIZED (
     SELECT (p.start_ns - recording.started_ns) / recording.step_ns AS step, count(*) AS starts
@@ -54,3 +54,4 @@ FROM ordered
 CROSS JOIN recording
 LEFT JOIN started ON started.step = ordered.position
 LEFT JOIN ended ON ended.step = ordered.position
+in_order!(ordered.position)

@@ -1,6 +1,7 @@
 -- title: Signals
 -- description: Which signals ended processes, and what are the names of these processes? Most processes first. Base:
 --   processes that a signal ended.
+-- fleet: pooled
 -- param recording: integer, default latest; number of the recording
 -- column signal: number of the signal
 -- column name: name of the signal without SIG, as on x86 and Arm; null for a real-time signal
@@ -21,14 +22,14 @@ counted AS MATERIALIZED (
         count(lifetime_ns) AS known,
         max(end_ns) AS last_ns
     FROM processes
-    WHERE recording_id = param!(recording)
+    WHERE is_chosen!(recording_id)
         AND status & 127
     GROUP BY signal, comm
 ),
 ranked AS (
     SELECT signal, comm, lifetime_ns, row_number() OVER (PARTITION BY signal, comm ORDER BY lifetime_ns) AS rank
     FROM processes
-    WHERE recording_id = param!(recording)
+    WHERE is_chosen!(recording_id)
         AND status & 127
         AND lifetime_ns IS NOT NULL
 ),

@@ -1,6 +1,7 @@
 -- title: Spawners
 -- description: Which processes started the most other processes? Base: processes (except kernel threads) that started
 --   during the recording, and whose parent is in it.
+-- fleet: pooled
 -- param recording: integer, default latest; number of the recording
 -- param limit: integer, default 100; maximum number of rows
 -- column pid: process id of the parent
@@ -20,10 +21,12 @@ WITH counted AS MATERIALIZED (
         sum(p.status <> 0) AS failed,
         sum(p.end_ns - p.start_ns) AS total_ns,
         sum(p.cpu_ns) AS cpu_ns
-    FROM by_blocks!(p, param!(recording))
-    WHERE is_counted!(p)
+    FROM recordings AS r
+    blocks_of!(p, r)
+    WHERE is_chosen!(r.id)
+        AND is_counted!(p)
         AND p.parent_id IS NOT NULL
-        AND p.start_ns >= (SELECT started_ns FROM recordings WHERE id = param!(recording))
+        AND p.start_ns >= known_from_ns!(p, r)
     GROUP BY p.parent_id
     ORDER BY 2 DESC, 1
     LIMIT param!(limit)
@@ -33,7 +36,7 @@ SELECT
     parent.comm,
     counted.children,
     round(counted.children * 1e9
-        / nullif(coalesce(parent.end_ns, until_ns!(r)) - max(parent.start_ns, r.started_ns), 0), 1
+        / nullif(coalesce(parent.end_ns, until_ns!(r)) - max(parent.start_ns, known_from_ns!(parent, r)), 0), 1
     ) AS children_per_s,
     coalesce(counted.failed, 0) AS failed,
     round(counted.total_ns / 1e6, 3) AS total_ms,

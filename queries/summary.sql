@@ -2,6 +2,7 @@
 -- description: What ran, by name: how often, for how long, how did it end and what did it cost? Most total lifetime
 --   first. Base: all processes except kernel threads; lifetimes are of processes that exited. Sums leave out what isn't
 --   known. With a million processes, this takes a second and a half.
+-- fleet: pooled
 -- param recording: integer, default latest; number of the recording
 -- column comm: name, at most 15 bytes
 -- column processes: how many processes had this as their latest name

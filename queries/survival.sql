@@ -5,6 +5,7 @@
 --   median, for comparison, counts only processes whose end was seen. Base: processes (except kernel threads) that
 --   exited or are running. With more than 100,000 processes, lifetimes are rounded to three digits. With a million
 --   processes, this takes more than a second.
+-- fleet: pooled
 -- param recording: integer, default latest; number of the recording
 -- param comm: text, optional; only processes of this name
 -- column comm: name, at most 15 bytes
@@ -21,13 +22,13 @@
 WITH RECURSIVE recording AS MATERIALIZED (
     SELECT id, started_ns, until_ns!(recordings) AS ended_ns
     FROM recordings
-    WHERE id = param!(recording)
+    WHERE is_chosen!(id)
 ),
 observed AS NOT MATERIALIZED (
     SELECT
         p.comm,
         p.start_ns,
-        recording.started_ns,
+        known_from_ns!(p, recording) AS started_ns,
         coalesce(p.end_ns, recording.ended_ns) - p.start_ns AS age,
         p.end_ns IS NOT NULL AS is_end
     FROM recording
@@ -94,31 +95,23 @@ falls AS MATERIALIZED (
     WHERE ends > 0
         AND at_risk > 0
 ),
-curve (comm, number, age, at_risk, survival, level) AS (
-    SELECT comm, 0, 0, NULL, 1.0, 20 FROM falls WHERE number = 1
-    UNION ALL
-    SELECT
-        falls.comm,
-        falls.number,
-        falls.age,
-        falls.at_risk,
-        curve.survival * falls.factor,
-        CAST(curve.survival * falls.factor * 20 + 1e-9 AS INTEGER)
-    FROM curve
-    CROSS JOIN falls ON falls.comm = curve.comm AND falls.number = curve.number + 1
+curve AS (
+    curve_of!(falls, curve)
 ),
 medians AS MATERIALIZED (
-    SELECT comm, min(age) AS age FROM curve WHERE survival <= 0.5 + 1e-12 GROUP BY comm
+    SELECT comm, min(age) AS age FROM curve WHERE survival <= 0.5 + 1e-10 GROUP BY comm
 ),
 naive AS MATERIALIZED (
     SELECT comm, min(age) AS age FROM steps WHERE ended * 2 >= all_ended GROUP BY comm
 ),
 shown AS (
-    SELECT *, lag(level) OVER (PARTITION BY comm ORDER BY number) AS level_before FROM curve
+    SELECT *, lag(level, 1, 20) OVER (PARTITION BY comm ORDER BY number) AS level_before
+    FROM (SELECT *, CAST(survival * 20 + 1e-9 AS INTEGER) AS level FROM curve) AS leveled
 )
 SELECT
     totals.comm,
-    round(shown.survival, 4) AS survival,
+    -- Where it is in the middle between two numbers of four digits, no error of 1e-16 decides.
+    round(shown.survival + 1e-10, 4) AS survival,
     round(shown.age / 1e6, 3) AS time_ms,
     shown.at_risk,
     round(medians.age / 1e6, 3) AS median_ms,
@@ -130,6 +123,5 @@ FROM shown
 JOIN totals ON totals.comm = shown.comm
 LEFT JOIN medians ON medians.comm = shown.comm
 LEFT JOIN naive ON naive.comm = shown.comm
-WHERE shown.number > 0
-    AND shown.level < shown.level_before
+WHERE shown.level < shown.level_before
 ORDER BY totals.processes DESC, totals.comm, shown.number

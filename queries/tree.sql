@@ -2,6 +2,7 @@
 -- description: Which process started which? Depth first, children in the order of their starts, indented below their
 --   parent, by 100 levels at most. Base: all processes except kernel threads, from the chosen process down, or from all
 --   processes whose parent is not in the recording.
+-- fleet: per recording
 -- param recording: integer, default latest; number of the recording
 -- param pid: integer, optional; process id at the top; if several processes had it, the latest
 -- param id: integer, optional; id in the table processes, instead of recording and pid
@@ -33,18 +34,8 @@ WITH RECURSIVE tops AS MATERIALIZED (
         AND is_counted!(p)
         AND p.parent_id IS NULL
 ),
-family (id, depth, start_ns) AS (
-    SELECT id, 0, start_ns FROM tops
-    UNION ALL
-    SELECT child.id, family.depth + 1, child.start_ns
-    FROM family
-    JOIN processes AS child ON child.parent_id = family.id
-    WHERE family.depth < param!(depth)
-        AND is_counted!(child)
-    -- Takes the deepest process whose children are not yet listed, the first of siblings: this is depth first.
-    ORDER BY 2 DESC, 3, 1
-    -- Without the limit, SQLite drops this ORDER BY, as if nothing depended on it.
-    LIMIT -1
+family AS (
+    family_of!(tops, param!(depth), family)
 )
 SELECT
     printf('%*s', 2 * min(family.depth, 100), '') || coalesce(c.args, p.comm, '?') AS tree,
@@ -55,21 +46,10 @@ SELECT
     p.signal,
     round(p.cpu_ns / 1e6, 3) AS cpu_ms,
     family.depth,
-    CASE
-        WHEN family.depth >= param!(depth) THEN (
-            WITH RECURSIVE under (id) AS (
-                SELECT family.id
-                UNION
-                SELECT child.id
-                FROM under
-                JOIN processes AS child ON child.parent_id = under.id
-                WHERE is_counted!(child)
-            )
-            SELECT count(*) - 1 FROM under
-        )
-    END AS below,
+    below!(family, param!(depth)) AS below,
     p.start_ns,
     p.id
 FROM family
 CROSS JOIN processes AS p ON p.id = family.id
 LEFT JOIN commands AS c ON c.id = p.command_id
+in_order!(family.place)

@@ -3,6 +3,7 @@
 --   a lifetime, beside this and the CPU time, is sleep: until a child ends, for storage, the network, a lock or a timer.
 --   Base: processes (except kernel threads) that waited, and of which this is known: those that started in the recording
 --   and have ended, and those that were running at the end, with the threads that they had then.
+-- fleet: pooled
 -- param recording: integer, default latest; number of the recording
 -- param limit: integer, default 100; maximum number of rows
 -- column pid: process id
@@ -22,7 +23,7 @@ WITH ordered AS (
     -- Sort only ids: to sort whole rows would take three times as long.
     SELECT id, row_number() OVER (ORDER BY run_delay_ns DESC, id) AS position
     FROM processes
-    WHERE recording_id = param!(recording)
+    WHERE is_chosen!(recording_id)
         AND is_counted!(processes)
         AND run_delay_ns > 0
 )
@@ -43,4 +44,5 @@ FROM ordered
 CROSS JOIN processes AS p ON p.id = ordered.id
 CROSS JOIN recordings AS r ON r.id = p.recording_id
 LEFT JOIN commands AS c ON c.id = p.command_id
+in_order!(ordered.position)
 LIMIT param!(limit)

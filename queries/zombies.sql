@@ -3,6 +3,7 @@
 --   that were not yet reaped at the end of the recording (or whose reaping the kernel didn't report: up to 4 of 1,000
 --   on a busy machine). The kernel reports it about 20 ms late. Base: processes (except kernel threads) whose exit was
 --   seen.
+-- fleet: pooled
 -- param recording: integer, default latest; number of the recording
 -- param min_ms: number, default 100; minimum time, in milliseconds
 -- column pid: process id
@@ -20,7 +21,7 @@ WITH recording AS MATERIALIZED (
         until_ns!(recordings) AS ended_ns,
         param!(min_ms) * 1e6 AS min_ns
     FROM recordings
-    WHERE id = param!(recording)
+    WHERE is_chosen!(id)
 ),
 waiting AS NOT MATERIALIZED (
     SELECT
@@ -28,7 +29,7 @@ waiting AS NOT MATERIALIZED (
         p.freed_ns - p.end_ns AS ns,
         coalesce(p.freed_ns, recording.ended_ns) - p.end_ns AS least_ns
     FROM recording
-    CROSS JOIN by_blocks!(p, recording.id)
+    blocks_of!(p, recording)
     WHERE is_counted!(p)
         AND (
             p.freed_ns - p.end_ns >= recording.min_ns
@@ -46,15 +47,12 @@ SELECT
     round(ordered.ns / 1e6, 3) AS zombie_ms,
     round(ordered.least_ns / 1e6, 3) AS at_least_ms,
     c.args,
-    (
-        SELECT parent.comm
-        FROM processes AS parent
-        WHERE parent.id = p.parent_id
-            AND p.end_ppid = p.ppid
-    ) AS parent,
+    CASE WHEN p.end_ppid = p.ppid THEN parent.comm END AS parent,
     p.end_ppid,
     p.end_ns,
     p.id
 FROM ordered
 CROSS JOIN processes AS p ON p.id = ordered.id
 LEFT JOIN commands AS c ON c.id = p.command_id
+LEFT JOIN processes AS parent ON parent.id = p.parent_id
+in_order!(ordered.position)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 _COMMENT = re.compile(r"-- ?(.*)")
-_ENTRY = re.compile(r"(title|description|(?:param|column) \w+): (.+)")
+_ENTRY = re.compile(r"(title|description|fleet|(?:param|column) \w+): (.+)")
 _PARAMETER = re.compile(
     r"(integer|number|text), "
     r"(?:(?P<required>required)(?: unless (?P<instead>\w+))?|optional|default (?P<default>[^;]+)); (?P<description>.+)"
@@ -17,6 +17,13 @@ _SQL_TYPE = {"integer": "INTEGER", "number": "REAL", "text": "TEXT"}
 _EXAMPLE = {"integer": "1", "number": "0.5", "text": "word"}
 _DEFAULTS = {"latest": "latest_recording!()", "the one before it": "recording_before!(param!(recording))"}
 """Words that a head may give as default, and the SQL macro of each."""
+
+FLEET = {
+    "pooled": "all recordings together",
+    "per recording": "once for each recording",
+    "no": "not at all: it is for SQLite only",
+}
+"""How a query runs over the recordings of a fleet, as its head says it, and in words for people."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +58,17 @@ class Parameter:
         """An example value: its default, unless that is a word of _DEFAULTS."""
         return self.default if self.default is not None and self.default not in _DEFAULTS else _EXAMPLE[self.type]
 
+    def literal(self, value: str) -> str:
+        """Returns SQL for a value in place of the parameter; '' stands for none, and gives the default."""
+        text = value or self.default
+        if text is None:
+            return f"CAST(NULL AS {_SQL_TYPE[self.type]})"
+        if text in _DEFAULTS:
+            return _DEFAULTS[text]
+        if self.type == "text":
+            return "'" + text.replace("'", "''") + "'"
+        return str(int(text)) if self.type == "integer" else repr(float(text))
+
     @property
     def sql(self) -> str:
         """The SQL that param!(name) expands to. Values are passed as text; '' stands for none."""
@@ -64,11 +82,15 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Head:
-    """A parsed head. columns: descriptions by name. lines: how many lines of the file it takes."""
+    """A parsed head. columns: descriptions by name. lines: how many lines of the file it takes.
+
+    fleet: how the query runs over a fleet: one of FLEET.
+    """
 
     title: str
     description: str
     parameters: tuple[Parameter, ...]
+    fleet: str
     columns: dict[str, str]
     lines: int
 
@@ -87,18 +109,21 @@ def parse(source: str) -> Head:
         elif line.startswith("  ") and entries:
             entries[-1] = (entries[-1][0], f"{entries[-1][1]} {line.strip()}")
         else:
-            raise ValueError(f"{line!r} is no title, description, param or column")
+            raise ValueError(f"{line!r} is no title, description, fleet, param or column")
     by_key = dict(entries)
     for key in ("title", "description"):
         if key not in by_key:
             raise ValueError(f"{key} is missing")
     if len(by_key) < len(entries):
         raise ValueError("a key appears twice in the head")
+    fleet = by_key.get("fleet", "no")
+    if fleet not in FLEET:
+        raise ValueError(f"fleet: {fleet!r} is not one of {', '.join(FLEET)}")
     columns = {key.removeprefix("column "): value for key, value in entries if key.startswith("column ")}
     parameters = tuple(
         _parameter(key.removeprefix("param "), text) for key, text in entries if key.startswith("param ")
     )
-    return Head(by_key["title"], by_key["description"], parameters, columns, len(lines))
+    return Head(by_key["title"], by_key["description"], parameters, fleet, columns, len(lines))
 
 
 def is_of_type(value: str, type: str) -> bool:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from ..errors import UsageError
 from ..model.recording import Recording
@@ -19,15 +19,20 @@ from . import query_header
 
 @dataclass(frozen=True)
 class SavedQuery:
-    """A saved query. columns: descriptions by name. head: the comments of its file. sql: with macros expanded."""
+    """A saved query. columns: descriptions by name. head: the comments of its file. sql: with macros expanded.
+
+    fleet: how it runs over a fleet, one of query_header.FLEET. source: its SQL with macros.
+    """
 
     name: str
     title: str
     description: str
     parameters: tuple[query_header.Parameter, ...]
     columns: Mapping[str, str]
+    fleet: str
     head: str
     sql: str
+    source: str
 
     @property
     def script(self) -> str:
@@ -42,6 +47,14 @@ class SavedQuery:
         own = [parameter for parameter in self.parameters if parameter.name not in _RECORDING_PARAMETERS]
         shown = needed or own[:1]
         return [word for each in shown for word in ("-p", f"{each.name}={each.example}")] or ["--recording", "1"]
+
+    def for_fleet(self, given: Mapping[str, str], base: Literal["one", "pooled"]) -> str:
+        """Returns its SQL for one recording of a fleet, or for all as one base, with the values in place.
+
+        It is in SQLite's language, as far as other engines have it too, and each_below(); see webpf.fleet.
+        """
+        values = {each.name: each.literal(given.get(each.name, "")) for each in self.parameters}
+        return sql_macros.expand(self.source, values, base=base).strip()
 
     def as_dict(self) -> dict[str, Any]:
         """Name, title, description and parameters, as `webpf query --format json` lists them."""
@@ -94,11 +107,14 @@ def parse(name: str, source: str) -> SavedQuery:
         head = query_header.parse(source)
         lines = source.splitlines()
         values = {parameter.name: parameter.sql for parameter in head.parameters}
-        sql = sql_macros.expand("\n".join(lines[head.lines :]), values, line=head.lines + 1).strip()
+        source_sql = "\n".join(lines[head.lines :])
+        sql = sql_macros.expand(source_sql, values, line=head.lines + 1).strip()
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from error
     text = "\n".join(lines[: head.lines])
-    return SavedQuery(name, head.title, head.description, head.parameters, head.columns, text, sql)
+    return SavedQuery(
+        name, head.title, head.description, head.parameters, head.columns, head.fleet, text, sql, source_sql
+    )
 
 
 def bind(query: SavedQuery, given: Mapping[str, str]) -> dict[str, str]:

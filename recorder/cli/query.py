@@ -60,6 +60,8 @@ class QueryCommand(TyperCommand):
         if query is None:
             super().format_help(ctx, formatter)
             return
+        from ..analysis import query_header
+
         required = [f"-p {each.name}={each.type.upper()}" for each in query.parameters if each.required]
         formatter.write_usage(
             f"{ctx.command_path} {query.name}", " ".join([*required, "[-p KEY=VALUE]... [OPTIONS] [FILE]"])
@@ -73,6 +75,8 @@ class QueryCommand(TyperCommand):
             formatter.write_dl([(each.name, f"{each.form}; {each.description}") for each in query.parameters])
         with formatter.section("Columns"):
             formatter.write_dl(list(query.columns.items()))
+        with formatter.section("Over a fleet (--on)"):
+            formatter.write_text(query_header.FLEET[query.fleet])
         with formatter.section("Example"):
             formatter.write_text(" ".join([ctx.command_path, query.name, *map(shlex.quote, query.example)]))
         formatter.write_paragraph()

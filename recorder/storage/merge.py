@@ -16,7 +16,8 @@ from . import new_file, reader, safe_open, schema_check, table_copy
 from .recording_file import RecordingFile
 from .table_copy import TABLES_BY_ID, CopyProgress
 
-_EVENT_IDS = ("id", "process_id", "parent_id", "command_id", "environment_id", "first_id")
+EVENT_IDS = ("id", "process_id", "parent_id", "command_id", "environment_id", "first_id")
+"""The columns that hold event ids, in all tables; but `id` of `recordings` is not one."""
 _FULL = ("full", "disk I/O", "readonly")  # in SQLite's message if the new file can't be written
 
 
@@ -98,7 +99,7 @@ def _add(file: RecordingFile, source: _SourceFile, offsets: _Offsets, copied: Co
 def _copy(connection: sqlite3.Connection, source: _SourceFile, offsets: _Offsets, copied: CopyProgress) -> list[int]:
     """Copies all rows. All numbers and ids grow by the offsets, so references between rows stay right."""
     for table in table_copy.TABLES:
-        added = {"recording_id": offsets.recordings} | dict.fromkeys(_EVENT_IDS, offsets.ids)
+        added = {"recording_id": offsets.recordings} | dict.fromkeys(EVENT_IDS, offsets.ids)
         if table == "recordings":
             added = {"id": offsets.recordings}
         columns = table_copy.stored_columns(connection, "main", table)

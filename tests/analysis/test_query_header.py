@@ -50,6 +50,26 @@ def test_a_query_is_read() -> None:
     assert query.script == f"{source().partition('SELECT')[0]}{query.sql}\n;"
 
 
+@pytest.mark.parametrize("fleet", ["pooled", "per recording", "no"])
+def test_a_head_says_how_it_runs_over_a_fleet(fleet: str) -> None:
+    assert saved_queries.parse("names", source(("-- column a:", f"-- fleet: {fleet}\n-- column a:"))).fleet == fleet
+    assert saved_queries.parse("names", source()).fleet == "no"
+
+
+@pytest.mark.parametrize("name", saved_queries.names())
+def test_each_saved_query_says_how_it_runs_over_a_fleet(name: str) -> None:
+    assert "\n-- fleet: " in saved_queries.load(name).head
+
+
+def test_a_fleet_has_the_values_in_the_sql() -> None:
+    query = saved_queries.parse("names", source())
+    given = {"pid": "+7", "share": "2", "word": "it's"}
+    assert query.for_fleet(given, "one").startswith("SELECT 7, CAST(NULL AS INTEGER), 2.0, 'it''s'")
+    assert query.for_fleet({}, "pooled").startswith(
+        "SELECT CAST(NULL AS INTEGER), CAST(NULL AS INTEGER), 0.25, 'it''s'"
+    )
+
+
 @pytest.mark.parametrize(
     ("given", "row"),
     [
@@ -73,7 +93,7 @@ def test_values_have_the_type_and_the_default_of_the_head(given: dict[str, str],
     [
         ("-- title: Names\n", "", "names: title is missing"),
         ("-- description: A question? It goes on\n--   in the next line.\n", "", "names: description is missing"),
-        ("-- column a:", "-- colum a:", "names: 'colum a: first' is no title, description, param or column"),
+        ("-- column a:", "-- colum a:", "names: 'colum a: first' is no title, description, fleet, param or column"),
         ("-- column a: first", "-- column a:", "names: 'column a:' is no title"),
         ("-- title: Names\n", "--   Names\n", "names: '  Names' is no title"),
         ("-- column c:", "-- column a:", "names: a key appears twice in the head"),
@@ -82,6 +102,11 @@ def test_values_have_the_type_and_the_default_of_the_head(given: dict[str, str],
             "default 0.25",
             "default a quarter",
             "names: parameter share: the default 'a quarter' is not of the type number",
+        ),
+        (
+            "-- column a:",
+            "-- fleet: alone\n-- column a:",
+            "names: fleet: 'alone' is not one of pooled, per recording, no",
         ),
         ("param!(share)", "param!(shares)", "names: line 13: there is no parameter 'shares'"),
         ("param!(share)", "parm!(share)", "names: line 13: there is no macro parm!: did you mean param!?"),
@@ -98,5 +123,5 @@ def test_what_a_head_cannot_mean_is_refused(old: str, new: str, message: str) ->
 
 
 def test_a_comment_right_behind_the_head_is_refused() -> None:
-    with pytest.raises(ValueError, match="is no title, description, param or column"):
+    with pytest.raises(ValueError, match="is no title, description, fleet, param or column"):
         query_header.parse(SOURCE)

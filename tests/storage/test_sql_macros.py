@@ -9,15 +9,29 @@ from pathlib import Path
 import pytest
 from support import PROJECT, make_recording
 
-from webpf.storage import sql_macros
+from webpf.storage.macro import Macro
 from webpf.storage.sql_macros import MACROS, expand
 
 ARGUMENTS = {
     "time_ns": "processes.start_ns",
     "number": "2", "r": "recordings", "name": "of", "column": "pid", "p": "processes", "shows_kernel": "1",
     "recording": "1", "pid": "100", "until_ns": "1", "ns": "5000",
+    "id": "recordings.id", "value": "processes.cpu_ns", "counted": "processes", "c": "cgroup_paths", "depth": "2",
+    "source": "made", "count": "depth", "falls": "made", "tops": "made", "family": "made",
 }  # fmt: skip
 """A value for each argument of a macro."""
+
+MADE = """made AS (
+    SELECT 1 AS id, 'sh' AS comm, 0 AS start_ns, 1 AS number, 2 AS age, 3 AS at_risk, 0.5 AS factor, 4 AS depth
+)"""
+PLACES = {
+    "blocks_of": "SELECT 1 FROM recordings {}",
+    "in_order": "SELECT 1 {}",
+    "each_cgroup": "SELECT 1 FROM processes GROUP BY {}",
+    "same_cgroup": "SELECT 1 FROM processes, cgroup_paths GROUP BY {}",
+    "below": f"WITH {MADE} SELECT {{}} FROM made",
+} | dict.fromkeys(("numbers_below", "curve_of", "family_of"), f"WITH RECURSIVE {MADE}, of AS ({{}}) SELECT * FROM of")
+"""Where a macro stands, if it is no value, table or whole SELECT. Macros of a CTE have its name as an argument."""
 
 
 @pytest.mark.parametrize(
@@ -91,8 +105,26 @@ def test_a_wrong_call_is_refused_with_its_line(sql: str, message: str) -> None:
         expand(sql, {"known": "1"})
 
 
+@pytest.mark.parametrize(
+    ("sql", "of_file", "of_one", "pooled"),
+    [
+        ("is_chosen!(p.id)", "p.id = :n", "p.id = :n", "TRUE"),
+        ("by_blocks!(p, 2)", None, "(SELECT * FROM processes WHERE recording_id = 2) AS p", "processes AS p"),
+        ("SELECT a\n    in_order!(a)\nLIMIT 1", "SELECT a\nLIMIT 1", "SELECT a\n    ORDER BY a\nLIMIT 1", None),
+        ("same_cgroup!(p, c)", "c.path, p.cgroup_id", "c.path, p.cgroup_id", "c.path"),
+        ("known_from_ns!(p, r)", "r.started_ns", "r.started_ns", "p.known_from_ns"),
+        ("is_counted!(p)", "p.kernel IS NOT 1", "p.kernel IS NOT 1", "p.kernel IS NOT 1"),
+    ],
+)  # fmt: skip
+def test_the_text_depends_on_what_is_read(sql: str, of_file: str | None, of_one: str, pooled: str | None) -> None:
+    values = {"recording": ":n"}
+    assert of_file is None or expand(sql, values) == of_file
+    assert expand(sql, values, base="one") == of_one
+    assert expand(sql, values, base="pooled") == (of_one if pooled is None else pooled)
+
+
 @pytest.mark.parametrize("macro", MACROS.values(), ids=MACROS)
-def test_sqlite_accepts_each_macro_only_when_expanded(tmp_path: Path, macro: sql_macros.Macro) -> None:
+def test_sqlite_accepts_each_macro_only_when_expanded(tmp_path: Path, macro: Macro) -> None:
     """In any place: as a value, a condition or a table."""
     make_recording(tmp_path / "webpf.db", [])
     call = f"{macro.name}!({', '.join(ARGUMENTS[argument] for argument in macro.arguments)})"
@@ -100,8 +132,10 @@ def test_sqlite_accepts_each_macro_only_when_expanded(tmp_path: Path, macro: sql
     for place in ("SELECT {}", "SELECT 1 WHERE {}", "SELECT * FROM {}", "{}", "SELECT 1 LIMIT {}", "SELECT 1 IN {}"):
         with pytest.raises(sqlite3.OperationalError, match=r'unrecognized token: "!"|syntax error'):
             connection.execute(place.format(call))
-    expanded = expand(call)
-    if expanded.startswith(("SELECT", "VALUES")):
+    expanded = expand(call, {"recording": "1"})
+    if macro.name in PLACES:
+        statement = PLACES[macro.name].format(expanded)
+    elif expanded.startswith(("SELECT", "VALUES")):
         statement = expanded
     elif " JOIN " in expanded.partition("(")[0]:
         statement = f"SELECT 1 FROM {expanded}"
@@ -112,18 +146,18 @@ def test_sqlite_accepts_each_macro_only_when_expanded(tmp_path: Path, macro: sql
 
 
 @pytest.mark.parametrize(
-    "text",
+    ("text", "module"),
     [
-        "kernel IS NOT 1",
-        "max(id) FROM recordings",
-        "json_extract(",
-        "'USR1'",
-        "start_ns DESC, id DESC",
-        "BETWEEN block.",
+        ("kernel IS NOT 1", "macro_texts.py"),
+        ("max(id) FROM recordings", "macro_texts.py"),
+        ("json_extract(", "macro_texts.py"),
+        ("'USR1'", "macro_texts.py"),
+        ("start_ns DESC, id DESC", "macro_texts.py"),
+        ("BETWEEN block.", "base_macros.py"),
     ],
 )
-def test_the_text_of_a_macro_is_written_nowhere_else(text: str) -> None:
+def test_the_text_of_a_macro_is_written_nowhere_else(text: str, module: str) -> None:
     assert any(text in macro.text for macro in MACROS.values())
     paths = [*(PROJECT / "queries").glob("*.sql"), *(PROJECT / "recorder").rglob("*.py")]
     assert len(paths) > 100
-    assert [path.name for path in paths if text in path.read_text(encoding="utf-8")] == ["sql_macros.py"]
+    assert [path.name for path in paths if text in path.read_text(encoding="utf-8")] == [module]

@@ -11,7 +11,7 @@ import re
 
 from tools.cache import PROJECT
 from tools.docs import command_line, man_page
-from webpf.analysis import saved_queries
+from webpf.analysis import query_header, saved_queries
 from webpf.storage import data_dictionary, file_check, schema, sql_macros
 
 DOCS = PROJECT / "docs"
@@ -54,6 +54,7 @@ def queries_page() -> str:
             lines.append(f"| `{parameter.name}` | {parameter.type} | {default} | {parameter.description} |")
         lines += ["", "| column | |", "|---|---|"]
         lines += [f"| `{column}` | {description} |" for column, description in query.columns.items()]
+        lines += ["", f"Over a fleet (`--on`): {query_header.FLEET[query.fleet]}."]
         lines += ["", "<details><summary>SQL</summary>", "", "```sql", query.sql, "```", "", "</details>"]
     lines += ["", "## Macros", "", *_macros()]
     return "\n".join(lines) + "\n"
@@ -63,8 +64,8 @@ def _macros() -> list[str]:
     example = '`webpf query execs --sql | sqlite3 -cmd ".parameter set :pid 1" webpf.db`'
     lines = [
         "Files in `queries/`, and the SQL in webpf's modules, write what many statements say as macros, from"
-        " `recorder/storage/sql_macros.py`. The SQL above, in Datasette and from `--sql` has none: any program can run"
-        f" it, as {example} does. A parameter that isn't set has its default.",
+        " `recorder/storage/macro_texts.py` and `base_macros.py`. The SQL above, in Datasette and from `--sql` has"
+        f" none: any program can run it, as {example} does. A parameter that isn't set has its default.",
         "",
         "| macro | stands for |",
         "|---|---|",
