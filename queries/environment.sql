@@ -35,7 +35,7 @@ CROSS JOIN programs AS e ON e.id = k.id
 CROSS JOIN environment_variables AS v ON v.environment_id = k.environment_id
 LEFT JOIN commands AS c ON c.id = e.command_id
 CROSS JOIN wanted AS w
-WHERE CASE WHEN param!(id) IS NULL THEN is_chosen!(k.recording_id) ELSE 1 END
-    AND CASE WHEN param!(id) IS NULL AND param!(pid) IS NULL THEN 1 ELSE e.process_id = w.process_id END
+WHERE CASE WHEN param!(id) IS NULL THEN is_chosen!(k.recording_id) ELSE TRUE END
+    AND CASE WHEN param!(id) IS NULL AND param!(pid) IS NULL THEN TRUE ELSE e.process_id = w.process_id END
     AND (param!(variable) IS NULL OR v.name = param!(variable))
 ORDER BY k.id, v.name

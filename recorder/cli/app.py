@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from . import bpf_programs, diff, export, fleet, maintenance, query, record, replay, reports, upgrade, web
+from . import bpf_programs, diff, export, fleet, fleet_query, maintenance, query, record, replay, reports, upgrade, web
 from .verbose import Verbose, VerboseCommand
 
 # What Typer raises for a command line that it can't parse. It has no public name of its own.
@@ -113,3 +113,4 @@ _add(maintenance.doctor, "sudo webpf doctor")
 _add(bpf_programs.compile_programs, "sudo webpf compile -o /usr/local/lib/webpf.bpf", name="compile")
 _add(bpf_programs.program, "webpf program")
 _add(web.datasette_config, "webpf datasette-config ci.db > webpf.yml")
+app.add_typer(fleet_query.app)

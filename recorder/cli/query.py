@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import sys
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperCommand
@@ -13,9 +13,12 @@ from typer.core import TyperCommand
 from ..errors import UsageError
 from ..host.paths import exists
 from ..model import argv
-from . import completion
+from . import completion, fleet_query
 from .options import Format, RowFormat
-from .recording_choice import Db, File, Recording, choose
+from .recording_choice import Chosen, Db, File, Recording, choose
+
+if TYPE_CHECKING:
+    from ..analysis.saved_queries import SavedQuery
 
 _HELP_IS_OF = "webpf.query"  # key of the query that --help is about
 QueryName = Annotated[
@@ -92,6 +95,10 @@ def query(
     format: RowFormat = Format.table,
     limit: Limit = None,
     shows_sql: ShowsSql = False,
+    on: fleet_query.On = None,
+    host: fleet_query.Hosts = None,
+    per_recording: fleet_query.PerRecording = False,
+    engine: fleet_query.EngineOption = None,
 ) -> None:
     """Run a saved query, or list all of them.
 
@@ -102,19 +109,29 @@ def query(
             raise UsageError("--sql needs the name of a query", "webpf query lifetimes --sql")
         _list(format, limit)
         return
-    from ..analysis import pid_owner, saved_queries
-    from ..output.messages import say, write_lines
-    from ..output.row_formats import write_rows
-    from .output_spool import spooled
+    from ..analysis import saved_queries
+    from ..output.messages import write_lines
 
     if file is not None and "=" in file and not exists(file):
         raise UsageError(f"-p is missing before {file}", f"webpf query {argv.word(name)} -p {argv.word(file)}")
     wanted = saved_queries.load(name)
-    if shows_sql:
-        write_lines(wanted.script.splitlines())
-        return
-    chosen = choose(file, db, recording)
     given = saved_queries.parse_parameters(parameter or [])
+    options = fleet_query.FleetOptions(on, host or [], per_recording, engine)
+    fleet_query.check_options(options, name, (file, db, recording))
+    if on is not None:
+        fleet_query.run_query(wanted, given, options, format.value, limit, shows_sql)
+    elif shows_sql:
+        write_lines(wanted.script.splitlines())
+    else:
+        _run(wanted, choose(file, db, recording), given, format, limit)
+
+
+def _run(wanted: SavedQuery, chosen: Chosen, given: dict[str, str], format: Format, limit: int | None) -> None:
+    from ..analysis import pid_owner, saved_queries
+    from ..output.messages import say
+    from ..output.row_formats import write_rows
+    from .output_spool import spooled
+
     if chosen.recording is not None:
         given["recording"] = chosen.recording
     with spooled(sys.stdout) as output, saved_queries.run(chosen.path, wanted, given) as result:

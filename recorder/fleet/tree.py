@@ -83,6 +83,14 @@ def _columns(table: str) -> list[Column]:
     return [*found, Column(VERSION, "INTEGER", None)]
 
 
+@cache
+def stored_columns(table: str) -> dict[str, str]:
+    """Returns those columns of a table's parts that the recording file has too, with their types."""
+    return {
+        column.name: column.type for column in columns(table) if column.name == column.source and column.type != "TIME"
+    }
+
+
 def partition(recording: Recording) -> Path:
     """Returns host=NAME/recording=START. START is in UTC, with microseconds."""
     started = datetime.fromtimestamp(recording.started_ns // 1000 / 1e6, timezone.utc)

@@ -29,6 +29,10 @@ DOORS = {
     "uvicorn": {"web.server"},
     "perfetto": {"export.perfetto"},
     "pyarrow": {"fleet"},
+    "duckdb": {"fleet.duckdb"},
+    "chdb": {"fleet.clickhouse"},
+    "pyspark": {"fleet.spark"},
+    "sqlglot": {"fleet.translate", "fleet.round_rules", "fleet.truth_rules", "fleet.sql_types"},
     "yaml": {"web.site_config"},
     "click": set[str](),
     "bcc": set[str](),  # kernel.bcc_loader finds it by path

@@ -35,12 +35,16 @@ class Command:
 
 
 def commands() -> Iterator[Command]:
-    """Returns webpf itself, then each command in the order of `webpf --help`."""
+    """Returns webpf itself, then each command in the order of `webpf --help`, a group before its commands."""
     group: Any = typer.main.get_command(app)
     root = typer.Context(group, info_name="webpf", **_LAYOUT)
     yield _described("", group, root)
     for name, command in group.commands.items():
-        yield _described(name, command, typer.Context(command, info_name=name, parent=root, **_LAYOUT))
+        context = typer.Context(command, info_name=name, parent=root, **_LAYOUT)
+        yield _described(name, command, context)
+        for part, below in getattr(command, "commands", {}).items():
+            inner = typer.Context(below, info_name=part, parent=context, **_LAYOUT)
+            yield _described(f"{name} {part}", below, inner)
 
 
 _LAYOUT: dict[str, Any] = {

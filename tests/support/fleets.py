@@ -1,0 +1,172 @@
+"""Fleets for tests: recordings of several machines as a tree of Parquet files, and merged into one SQLite file.
+
+compare() runs a saved query over both, and returns what differs.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from story import BUILD, COSTLY
+from support import A_MIXED_LOT, make_recording
+
+from tools.bench import million
+from webpf.analysis import saved_queries
+from webpf.fleet import fleet_query, tree_export
+from webpf.fleet.engine import Engine
+from webpf.fleet.engine_name import EngineName
+from webpf.model.events import escape_bytes
+from webpf.storage import merge
+
+CASES: dict[str, list[dict[str, str]]] = {
+    "ancestors": [{"pid": "102"}, {"id": "5"}],
+    "busiest": [{}, {"limit": "1000"}],
+    "concurrency": [{}, {"steps": "33"}],
+    "environment": [{}, {"variable": "A"}, {"pid": "102"}],
+    "execs": [{"pid": "104"}, {"id": "5"}],
+    "io": [{}, {"limit": "3"}],
+    "lifetimes": [{}, {"kernel": "1"}],
+    "long_lived": [{}, {"min_ms": "10"}],
+    "memory": [{}, {"limit": "500"}],
+    "rate": [{}, {"step_ms": "7.5"}],
+    "running": [{}, {"kernel": "1"}],
+    "short_lived": [{}, {"max_ms": "2.5"}],
+    "spawners": [{}, {"limit": "7"}],
+    "survival": [{}, {"comm": "sh"}],
+    "tree": [{}, {"pid": "101"}, {"depth": "1"}, {"depth": "0"}],
+    "waiting": [{}, {"limit": "3"}],
+    "zombies": [{}, {"min_ms": "20"}],
+}
+"""Parameters with which a query runs; without an entry, only with its defaults."""
+
+
+@dataclass
+class Fleet:
+    """A fleet. merged: the same recordings in one file. names: host and START by their number there."""
+
+    root: Path
+    merged: Path
+    names: list[tuple[str, str]] = field(default_factory=list)
+
+
+def start_of(started_ns: int) -> str:
+    """Returns the name of a recording in a tree."""
+    return f"{datetime.fromtimestamp(started_ns // 1000 / 1e6, timezone.utc):%Y%m%dT%H%M%S.%fZ}"
+
+
+def write_tree(root: Path, db: Path) -> None:
+    """Writes the recordings of a file into a tree."""
+    assert tree_export.export(db, root).written
+
+
+def set_machine(db: Path, host: str, machine: str, boot: str, **more: int) -> None:
+    """Says of which machine the recordings of a file are. more: other columns of `recordings`."""
+    columns = {"host": host, "machine_id": machine, "boot_id": boot, **more}
+    with closing(sqlite3.connect(db)) as connection:
+        names = ", ".join(f"{name} = ?" for name in columns)
+        connection.execute(f"UPDATE recordings SET {names}", list(columns.values()))
+        connection.commit()
+
+
+def make_fleet(folder: Path, files: Sequence[Path]) -> Fleet:
+    """Makes a fleet of files with one recording each, in the order of their starts."""
+    fleet = Fleet(folder / "fleet", folder / "merged.db")
+    for file in files:
+        write_tree(fleet.root, file)
+    merge.merge(files, fleet.merged)
+    with closing(sqlite3.connect(fleet.merged)) as connection:
+        rows = connection.execute("SELECT host, started_ns FROM recordings ORDER BY id").fetchall()
+    fleet.names = [(host, start_of(started_ns)) for host, started_ns in rows]
+    assert fleet.names == sorted(fleet.names, key=lambda name: name[1])
+    return fleet
+
+
+def make_several_machines(folder: Path) -> Fleet:
+    """Makes a fleet of five machines, one of which has two recordings; one recording is empty."""
+    made = [folder / f"{number}.db" for number in range(5)]
+    for db, events in zip(made, (BUILD, COSTLY, A_MIXED_LOT, [*BUILD, *COSTLY[1:]], []), strict=True):
+        make_recording(db, events)
+    made.append(folder / "many.db")
+    million.build(made[-1], 3000)
+    for number, (db, host) in enumerate(zip(made, ("web1", "web 2", "db/é", "web1", "empty", "many"), strict=True)):
+        with closing(sqlite3.connect(db)) as connection:
+            [started_ns] = connection.execute("SELECT started_ns FROM recordings").fetchone()
+        set_machine(db, host, f"machine of {host}", f"boot {number}", started_ns=started_ns + 1000 * number)
+    return make_fleet(folder, made)
+
+
+def compare(fleet: Fleet, name: str, engine: Engine, given: Mapping[str, str], per_recording: bool = False) -> None:
+    """Fails unless a saved query gives the same rows in the engine as in SQLite: values, types and order."""
+    query = saved_queries.load(name)
+    wanted = fleet_query.FleetQuery(
+        query, fleet.root, given, EngineName(engine.name), per_recording=per_recording or query.fleet != "pooled"
+    )
+    with fleet_query.run(wanted, engine) as result:
+        found = [dict(zip(result.columns, row, strict=True)) for row in result.rows]
+    expected = _expected_rows(fleet, query, given, wanted.is_pooled)
+    case = f"{name} {given} in {engine.name}"
+    for at, (got, want) in enumerate(zip(found, expected, strict=False)):
+        assert _exact(got) == _exact(want), f"{case}, row {at}"
+    assert len(found) == len(expected), case
+
+
+def _exact(row: Mapping[str, Any]) -> list[tuple[str, str]]:
+    return sorted((name, repr(value)) for name, value in row.items())
+
+
+def _expected_rows(
+    fleet: Fleet, query: saved_queries.SavedQuery, given: Mapping[str, str], is_pooled: bool
+) -> list[dict[str, Any]]:
+    with closing(sqlite3.connect(fleet.merged)) as connection:
+        offsets = _first_ids(connection)
+        if is_pooled:
+            connection.execute(
+                "CREATE TEMP TABLE processes AS SELECT p.*, r.started_ns AS known_from_ns"
+                " FROM main.processes AS p JOIN recordings AS r ON r.id = p.recording_id"
+            )
+            rows = _named(connection.execute(query.for_fleet(given, "pooled")))
+            return [_over_fleet(fleet, row, offsets, None) for row in rows]
+        found = []
+        for number in offsets:
+            values = dict.fromkeys((each.name for each in query.parameters), "") | {**given, "recording": str(number)}
+            if "id" in given:
+                values["id"] = str(int(given["id"]) + offsets[number])
+            if query.name == "compare":
+                earlier = [at for at in range(1, number) if fleet.names[at - 1][0] == fleet.names[number - 1][0]]
+                values["against"] = str(earlier[-1]) if earlier else "999"
+            found += [_over_fleet(fleet, row, offsets, number) for row in _named(connection.execute(query.sql, values))]
+        return found
+
+
+def _first_ids(connection: sqlite3.Connection) -> dict[int, int]:
+    """Returns what merge added to the ids of each recording. One without events comes behind all ids."""
+    sql = (
+        "SELECT r.id, (SELECT min(first_id) FROM fact_blocks WHERE recording_id = r.id) FROM recordings AS r ORDER BY 1"
+    )
+    return {number: (first or 1 << 40) - 1 for number, first in connection.execute(sql)}
+
+
+def _named(cursor: sqlite3.Cursor) -> list[dict[str, Any]]:
+    names = [column[0] for column in cursor.description]
+    return [dict(zip(names, row, strict=True)) for row in cursor]
+
+
+def _over_fleet(fleet: Fleet, row: dict[str, Any], offsets: Mapping[int, int], number: int | None) -> dict[str, Any]:
+    """Returns a row as a fleet has it: with host and recording, with the file's own ids, and without other bytes."""
+    columns = [name for name in fleet_query.PROCESS_IDS if name in row]
+    if number is None and columns:
+        number = max(each for each, offset in offsets.items() if offset < row[columns[0]])
+    for name in columns:
+        row[name] -= offsets[number or 0]
+    paths = ("filename", "value", "cgroup")
+    exact = {name: escape_bytes(value) if name in paths else value for name, value in row.items()}
+    if number is None:
+        return exact
+    host, start = fleet.names[number - 1]
+    return {"host": host, "recording": start, **exact}
