@@ -31,12 +31,13 @@ TEST_PACKAGES := $(PACKAGES) gcc libc6-dev git clang llvm libbpf-dev libelf-dev 
 COMPAT_PACKAGES := $(PACKAGES) gcc libc6-dev git debootstrap debian-archive-keyring qemu-system-x86 \
 	qemu-system-arm cpio
 BUILD_PACKAGES := $(PACKAGES) gcc g++ make cmake ninja-build strace dpkg-dev debian-archive-keyring
+FLEET_PACKAGES := openjdk-17-jre-headless
 # What `make kernels` and `make distros` go through; `own` is the kernel that runs here.
 KERNELS ?= own 5.10 6.1 6.12 7.2 6.1-arm64
 DISTROS ?= bookworm trixie sid
 
-.PHONY: help record install test matrix check format docs wheel screenshots bench bench-versions bench-command bench-queries builds soak kernels distros clean \
-	packages test-packages compat-packages build-packages
+.PHONY: help record install test matrix fleet check format docs wheel screenshots bench bench-versions bench-command bench-queries builds soak kernels distros clean \
+	packages test-packages compat-packages build-packages fleet-packages
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -55,13 +56,16 @@ install: packages $(VENV)/installed ## Install what recording needs, and webpf i
 
 test: test-packages $(VENV)/installed-dev $(VENV)/datasette-1 $(VENV)/speedscope ## Install what is missing, run every test
 	@failed=0; \
-	$(SUDO) $(PYTEST) -m "not kernel and not matrix" || failed=1; \
-	$(SUDO) $(PYTEST) -m "kernel and not matrix" || failed=1; \
+	$(SUDO) $(PYTEST) -m "not kernel and not matrix and not spark" || failed=1; \
+	$(SUDO) $(PYTEST) -m "kernel and not matrix and not spark" || failed=1; \
 	exit $$failed
 
 matrix: test-packages $(VENV)/installed-dev $(VENV)/datasette-1 $(VENV)/speedscope ## Run every command on bad files and in odd surroundings (by hand: long)
 	$(SUDO) $(PYTEST) --dist load -q -m "matrix and not kernel"
 	$(SUDO) $(PYTEST) -n 0 -q -m "matrix and kernel"
+
+fleet: fleet-packages $(VENV)/installed-dev $(VENV)/spark ## Compare the saved queries in Spark, with two workers, with SQLite (by hand: long)
+	$(BIN)/python -m pytest -q -m spark tests/fleet
 
 check: $(VENV)/installed-dev ## Lint, check types and layers
 	$(BIN)/ruff check .
@@ -122,6 +126,7 @@ packages: ; @$(call apt_install,$(PACKAGES))
 test-packages: ; @$(call apt_install,$(TEST_PACKAGES))
 compat-packages: ; @$(call apt_install,$(COMPAT_PACKAGES))
 build-packages: ; @$(call apt_install,$(BUILD_PACKAGES))
+fleet-packages: ; @$(call apt_install,$(FLEET_PACKAGES))
 
 $(VENV)/installed: pyproject.toml
 	$(call make_venv,.)
@@ -135,6 +140,10 @@ $(VENV)/installed-dev: pyproject.toml
 $(VENV)/datasette-1: pyproject.toml $(VENV)/installed-dev
 	[ -x $@/bin/python ] || $(AS_USER) $(PYTHON) -m venv $@
 	$(AS_USER) $@/bin/python -m pip install --quiet --disable-pip-version-check --upgrade 'datasette==$(DATASETTE_1)' --editable '.[perfetto]'
+	$(AS_USER) touch $@
+
+$(VENV)/spark: pyproject.toml $(VENV)/installed-dev
+	$(AS_USER) $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[spark]'
 	$(AS_USER) touch $@
 
 # With its own schema of its files, and all that a browser needs to open one.

@@ -21,7 +21,7 @@
 -- column cgroup_id: id of the cgroup; null if several have this path
 WITH counted AS (
     SELECT
-        p.recording_id,
+        recording_of!(p) AS recording_id,
         p.cgroup_id,
         count(*) AS processes,
         sum(state = 'running') AS running,

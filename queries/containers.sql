@@ -23,7 +23,7 @@
 -- column unit: the unit; of a container, the one in which all its processes are; null: none, or several
 WITH counted AS MATERIALIZED (
     SELECT
-        p.recording_id,
+        recording_of!(p) AS recording_id,
         p.cgroup_id,
         count(*) AS processes,
         coalesce(sum(status <> 0), 0) AS failed,

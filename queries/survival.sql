@@ -42,10 +42,11 @@ size AS MATERIALIZED (SELECT count(*) > 100000 AS is_large FROM observed),
 left_at AS MATERIALIZED (
     SELECT
         comm,
-        CASE WHEN (SELECT is_large FROM size) THEN three_digits!(age) ELSE age END AS age,
+        CASE WHEN size.is_large THEN three_digits!(age) ELSE age END AS age,
         sum(is_end) AS ends,
         count(*) AS leaves
-    FROM observed
+    FROM size
+    CROSS JOIN observed
     GROUP BY 1, 2
 ),
 late AS MATERIALIZED (

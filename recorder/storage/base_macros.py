@@ -17,13 +17,19 @@ MACROS = (
         pooled="TRUE",
     ),
     Macro(
+        "in_block",
+        ("id",),
+        "whether an event id is in a row of fact_blocks with the name block",
+        "{id} BETWEEN block.first_id AND block.first_id + block.size - 1",
+    ),
+    Macro(
         "by_blocks",
         ("p", "recording"),
         "for FROM: the processes p of a recording by ranges of ids; faster than an index where most rows are read",
         """\
 fact_blocks AS block
 CROSS JOIN processes AS {p} ON block.recording_id = {recording}
-    AND {p}.id BETWEEN block.first_id AND block.first_id + block.size - 1""",
+    AND in_block!({p}.id)""",
         one="(SELECT * FROM processes WHERE recording_id = {recording}) AS {p}",
         pooled="processes AS {p}",
     ),
@@ -33,7 +39,7 @@ CROSS JOIN processes AS {p} ON block.recording_id = {recording}
         "to go on after FROM: joins the processes p of each recording r by ranges of ids",
         """\
 CROSS JOIN fact_blocks AS block ON block.recording_id = {r}.id
-CROSS JOIN processes AS {p} ON {p}.id BETWEEN block.first_id AND block.first_id + block.size - 1""",
+CROSS JOIN processes AS {p} ON in_block!({p}.id)""",
         one="JOIN processes AS {p} ON {p}.recording_id = {r}.id",
     ),
     Macro(
@@ -93,6 +99,13 @@ coalesce(
         ("value",),
         "the mean of whole numbers that are not NULL; unlike avg(), it is the same in all databases",
         "1.0 * sum({value}) / count({value})",
+    ),
+    Macro(
+        "recording_of",
+        ("p",),
+        "the number of the recording of a process p, of those that the query is about",
+        "param!(recording)",
+        one="{p}.recording_id",
     ),
     Macro(
         "each_cgroup",

@@ -26,6 +26,7 @@ MADE = """made AS (
 )"""
 PLACES = {
     "blocks_of": "SELECT 1 FROM recordings {}",
+    "in_block": "SELECT 1 FROM recordings, fact_blocks AS block WHERE {}",
     "in_order": "SELECT 1 {}",
     "each_cgroup": "SELECT 1 FROM processes GROUP BY {}",
     "same_cgroup": "SELECT 1 FROM processes, cgroup_paths GROUP BY {}",
