@@ -15,6 +15,8 @@ from .translate import Translated
 MASTER = "WEBPF_SPARK_MASTER"
 """The environment variable that names a cluster, such as spark://host:7077. Default: this machine."""
 
+_STORE = "CACHE TABLE "
+
 
 class Spark(Engine):
     """Spark, with the files where all its workers can read them."""
@@ -52,7 +54,7 @@ class Spark(Engine):
 
     def create(self, name: str, select: str, is_stored: bool = False) -> list[str]:
         made = [f"CREATE OR REPLACE TEMPORARY VIEW {name} AS\n{select}"]
-        return [*made, f"CACHE TABLE {name}"] if is_stored else made
+        return [*made, f"{_STORE}{name}"] if is_stored else made
 
     def open(self) -> None:
         from pyspark.sql import SparkSession
@@ -63,11 +65,16 @@ class Spark(Engine):
         self._session = builder.getOrCreate()
 
     def execute(self, statement: str) -> None:
-        self._session.sql(statement)
+        name = statement.removeprefix(_STORE)
+        if name == statement:
+            self._session.sql(statement)
+            return
+        # A cached view would still be planned with all that is below it, again for each place that reads it.
+        self._session.table(name).localCheckpoint().createOrReplaceTempView(name)
 
     def rows(self, query: Translated) -> tuple[list[str], Iterator[Row]]:
         for statement in query.before:
-            self._session.sql(statement)
+            self.execute(statement)
         result = self._session.sql(query.sql)
         return result.columns, (tuple(map(_plain, row)) for row in result.toLocalIterator())
 
