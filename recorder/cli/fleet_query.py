@@ -63,12 +63,15 @@ def run_query(
     query: SavedQuery, given: dict[str, str], options: FleetOptions, format: str, limit: int | None, shows_sql: bool
 ) -> None:
     """Runs a saved query over a fleet, or prints the SQL that would run."""
-    from ..fleet import fleet_query, script
+    from ..fleet import packages
     from ..output.messages import say, write_lines
     from ..output.row_formats import write_rows
 
     root = Path(options.on or ".").absolute()
     engine = options.engine or EngineName.duckdb
+    packages.require(engine, "sqlglot", "pyarrow")
+    from ..fleet import fleet_query, script
+
     wanted = fleet_query.FleetQuery(query, root, given, engine, options.hosts, options.per_recording)
     if shows_sql:
         write_lines(script.join(fleet_query.write_script(wanted)))
@@ -103,7 +106,10 @@ def sql(
     The SQL is for a DuckDB, ClickHouse or Spark of your own. It runs as it is. Of ClickHouse, only one process is
     tested, not a cluster.
     """
-    from ..fleet import script
+    from ..fleet import packages
     from ..output.messages import write_lines
+
+    packages.require(engine, "sqlglot")
+    from ..fleet import script
 
     write_lines(script.write_all(engine, on))

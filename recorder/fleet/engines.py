@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import shutil
 
 from ..errors import Unavailable
-from ..host.invocation import pip_install
 from .engine import Engine
 from .engine_name import EngineName
+from .packages import require
 
 
 def create(name: EngineName) -> Engine:
@@ -38,12 +37,3 @@ def start(name: EngineName) -> Engine:
     for setting in engine.settings:
         engine.execute(setting)
     return engine
-
-
-def require(name: EngineName, *packages: str) -> None:
-    """Raises Unavailable if a package that the engine needs is not installed, with the command that installs all."""
-    missing = [package for package in packages if importlib.util.find_spec(package) is None]
-    if missing:
-        plural = "s" if len(missing) > 1 else ""
-        message = f"the engine {name.value} needs the Python package{plural} {' and '.join(missing)}"
-        raise Unavailable(message, pip_install(*missing))

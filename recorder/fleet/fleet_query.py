@@ -16,6 +16,7 @@ from ..model import argv
 from . import engines, views
 from .engine import Engine, Row
 from .engine_name import EngineName
+from .packages import require
 from .translate import Translated, tables_read, translate
 
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ def write_script(wanted: FleetQuery) -> list[str]:
 
 
 def _select(wanted: FleetQuery) -> Selection:
-    engines.require(wanted.engine, "pyarrow")
+    require(wanted.engine, "pyarrow")
     from . import selection
 
     return selection.select(wanted.root, wanted.hosts)

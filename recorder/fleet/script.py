@@ -8,6 +8,7 @@ from pathlib import Path
 from ..analysis import saved_queries
 from . import engines, tree, views
 from .engine_name import EngineName
+from .packages import require
 from .translate import translate
 
 _EXAMPLE = "fleet"
@@ -25,7 +26,7 @@ def write_all(name: EngineName, root: Path | None) -> list[str]:
     root: the folder with the tree; None: a folder `fleet`, whose files have all columns. Raises NotFound or DataError.
     """
     engine = engines.create(name)
-    engines.require(name, "pyarrow")
+    require(name, "pyarrow")
     from . import part_files, selection
 
     if root is None:
