@@ -2,33 +2,24 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-import resource
 import shlex
 import sqlite3
-import sys
-import time
-import traceback
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import NamedTuple, NoReturn
 
 import pytest
 from damage import DAMAGES, good
-from support import PROCESSES, SLOWNESS
+from forked_commands import MAX_OUTPUT, SECONDS, Ended, run
+from support import PROCESSES
 
-from webpf import __main__
 from webpf.analysis import saved_queries
 from webpf.export.formats import FORMATS
 from webpf.storage import file_check
 
-SECONDS = 30 * SLOWNESS
 MAX_KIB = 300 * 1024  # plus ten times the file size: the csv module needs four bytes per character, twice
-_MOST_BYTES = 6 << 30
-MAX_OUTPUT = 1 << 20  # how many bytes of a command's output are read
 CODES = {0, 1, 64, 65, 66}
 
 QUERY_VALUES = {"execs": {"pid": "102"}, "ancestors": {"pid": "102"}, "compare": {"against": "1"}}
@@ -66,57 +57,6 @@ def commands() -> dict[str, list[str]]:
         "rebuild": ["rebuild", "--db", "DB"],  # the last two write
         "compact": ["compact", "DB"],
     }
-
-
-class Ended(NamedTuple):
-    """How a command ended."""
-
-    code: int
-    stdout: str
-    stderr: str
-    seconds: float
-    peak_kib: int
-
-
-def run(arguments: list[str], db: Path) -> Ended:
-    """Runs a command on a file, in a fork of this process, which has imported webpf: there are thousands of runs."""
-    paths = {"DB": str(db), "OUT": str(db.with_name("out")), "TREE": str(db.with_name("tree"))}
-    words = [paths.get(word, word) for word in arguments]
-    began = time.monotonic()
-    with (db.parent / "stdout").open("w+b") as stdout, (db.parent / "stderr").open("w+b") as stderr:
-        pid = os.fork()
-        if pid == 0:
-            _become(words, stdout.fileno(), stderr.fileno())
-        _, status, usage = os.wait4(pid, 0)
-        for stream in (stdout, stderr):
-            stream.seek(0)
-        out, err = (stream.read(MAX_OUTPUT).decode(errors="replace") for stream in (stdout, stderr))
-    return Ended(os.waitstatus_to_exitcode(status), out, err, time.monotonic() - began, usage.ru_maxrss)
-
-
-def _become(words: list[str], stdout: int, stderr: int) -> NoReturn:
-    """Runs webpf with these arguments in this child, with limits on memory and time."""
-    code = 255
-    try:
-        os.setpgid(0, 0)
-        resource.setrlimit(resource.RLIMIT_CPU, (int(SECONDS), int(SECONDS)))
-        resource.setrlimit(resource.RLIMIT_AS, (_MOST_BYTES, _MOST_BYTES))
-        resource.setrlimit(resource.RLIMIT_FSIZE, (_MOST_BYTES // 4, _MOST_BYTES // 4))
-        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-        os.dup2(stdout, 1)
-        os.dup2(stderr, 2)
-        sys.stdin, sys.stdout, sys.stderr = (os.fdopen(fd, mode, closefd=False) for fd, mode in enumerate("rww"))
-        sys.argv = ["webpf", *words]
-        __main__.main()
-    except SystemExit as ending:
-        code = ending.code if isinstance(ending.code, int) else 0
-    except BaseException:
-        traceback.print_exc()
-    finally:
-        with contextlib.suppress(OSError, ValueError):
-            sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
 
 
 def is_whole(document: str, code: int) -> bool:
