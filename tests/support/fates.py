@@ -7,9 +7,10 @@ import resource
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from support import MS, PROCESSES, SLOWNESS, with_commands
+from support import MS, PROCESSES, SLOWNESS, wait_until, with_commands
 
 Query = Callable[..., list[dict[str, Any]]]
 
@@ -49,6 +50,13 @@ class Fate:
 def now() -> int:
     """Returns Unix ns by the clock of a recording."""
     return _boot_ns() + OFFSET
+
+
+def wait_for_zombie(pid: int) -> None:
+    """Waits until a child is a zombie that has left its CPU. Before, wait4() would not say all that it costs."""
+    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+    # "running", or the system call that a process is in; a zombie that will never run again is in none, which is -1.
+    wait_until(lambda: Path(f"/proc/{pid}/syscall").read_text().startswith("-1 "), "the zombie still runs")
 
 
 def reap(pid: int, before_ns: int) -> Fate:

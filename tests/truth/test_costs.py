@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fates import OFFSET, Fate, Query, reap, row_of
+from fates import OFFSET, Fate, Query, reap, row_of, wait_for_zombie
 from support import MS, SLOWNESS, Recorder, wait_until
 
 from webpf.kernel import btf, object_cache
@@ -41,13 +41,6 @@ def read_io(folder: Path) -> dict[str, int]:
     """Returns the bytes of storage of a process, with those of children that it waited for; or of one of its tasks."""
     values = dict(line.split(": ") for line in (folder / "io").read_text().splitlines())
     return {name: int(values[name]) for name in ("read_bytes", "write_bytes")}
-
-
-def wait_for_zombie(pid: int) -> None:
-    """Waits until a child is a zombie that has left its CPU. Before, wait4() would not say all that it costs."""
-    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
-    # "running", or the system call that a process is in; a zombie that will never run again is in none, which is -1.
-    wait_until(lambda: Path(f"/proc/{pid}/syscall").read_text().startswith("-1 "), "the zombie still runs")
 
 
 def run(*command: str | Path, is_pinned: bool = False) -> Costs:

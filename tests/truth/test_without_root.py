@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from fates import Fate, Query, row_of, rows_of, run_program
+from fates import Fate, Query, now, reap, row_of, rows_of, wait_for_zombie
 from support import NOBODY, Recorder, wait_until
 
 pytestmark = [
@@ -39,7 +39,7 @@ def test_the_user_records_what_wait4_says(arguments: tuple[str, ...], query: Que
             fields = fields_of(writer)
             assert fields["Uid"].split() == fields["Gid"].split() == [str(NOBODY)] * 4
             assert [int(fields[name], 16) for name in ("CapPrm", "CapEff")] == [KEPT] * 2
-            fates = [run_program("/bin/true") for _ in range(50)]
+            fates = [run_true() for _ in range(50)]
             ask = partial(query, db=recorder.db)
             wait_until(lambda: all(is_freed(ask, fate) for fate in fates), "one is not freed, or not in the file")
         finally:
@@ -54,6 +54,14 @@ def test_the_user_records_what_wait4_says(arguments: tuple[str, ...], query: Que
 def children(pid: int) -> list[int]:
     """Returns the children of a process."""
     return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def run_true() -> Fate:
+    """Runs a program, and waits for it when it has left its CPU: then wait4() says all that it cost."""
+    before = now()
+    pid = os.posix_spawn("/bin/true", ["/bin/true"], os.environ)
+    wait_for_zombie(pid)
+    return reap(pid, before)
 
 
 def is_freed(query: Query, fate: Fate) -> bool:
