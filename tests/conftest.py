@@ -64,13 +64,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(autouse=True)
 def _same_signals() -> Iterator[None]:
-    """Fails a test that leaves another handler behind: hundreds share the process, which a SIGPIPE would end."""
+    """Fails a test that leaves another handler behind, or a blocked signal, which programs would inherit.
+
+    Hundreds share the process, which a SIGPIPE would end.
+    """
     before = {number: signal.getsignal(number) for number in signal.valid_signals()}
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, ())
     yield
+    newly_blocked = signal.pthread_sigmask(signal.SIG_SETMASK, blocked) - blocked
     changed = {number: handler for number, handler in before.items() if signal.getsignal(number) != handler}
     for number, handler in changed.items():
         signal.signal(number, handler)
-    assert not changed
+    assert not changed and not newly_blocked
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -67,9 +68,7 @@ class ClickHouse(Engine):
         return f"joinGetOrNull('continued', '{column}', assumeNotNull({id}))", ""
 
     def open(self) -> None:
-        from chdb import session
-
-        self._session = session.Session()
+        self._session = new_session()
 
     def execute(self, statement: str) -> None:
         self._session.query(statement)
@@ -86,6 +85,20 @@ class ClickHouse(Engine):
     def close(self) -> None:
         if self._session is not None:
             self._session.close()
+
+
+def new_session() -> Any:
+    """Returns a session of chdb. Raises ImportError if that is not installed.
+
+    When it is imported, chdb blocks SIGPIPE, which would stay so in programs that this process starts.
+    """
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    try:
+        from chdb import session
+
+        return session.Session()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
 
 
 def _fetch(reader: Any, blobs: frozenset[str]) -> Iterator[Row]:

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from chdb import session
 from fleets import Fleet, make_several_machines
 
 from webpf.analysis import saved_queries
+from webpf.fleet import clickhouse
 
 Webpf = Callable[..., "subprocess.CompletedProcess[str]"]
 QUERIES = [name for name in saved_queries.names() if saved_queries.load(name).fleet != "no"]
@@ -39,7 +39,7 @@ def run_in_duckdb(script: str, folder: Path) -> list[list[tuple[object, ...]]]:
 
 def run_in_clickhouse(script: str) -> list[int]:
     """Returns how many rows each query of a script has, in a fresh ClickHouse."""
-    opened = session.Session()
+    opened = clickhouse.new_session()
     try:
         made = [(each, opened.query(each, "TabSeparated")) for each in statements(script)]
         queries = [

@@ -8,8 +8,8 @@ from contextlib import closing
 
 import duckdb
 import pytest
-from chdb import session
 
+from webpf.fleet import clickhouse
 from webpf.fleet.translate import translate
 
 SCHEMA = {"numbers": {"a": "BIGINT", "b": "BIGINT", "t": "TEXT"}}
@@ -71,7 +71,7 @@ def in_duckdb(sql: str) -> list[tuple[object, ...]]:
 
 def in_clickhouse(sql: str) -> list[tuple[object, ...]]:
     """The same in ClickHouse."""
-    opened = session.Session()
+    opened = clickhouse.new_session()
     try:
         opened.query("SET join_use_nulls = 1")
         opened.query("CREATE DATABASE d")
