@@ -1,11 +1,12 @@
-"""Writes a table of one recording as a Parquet file. Reads the rows in batches, and keeps one batch in memory."""
+"""Writes a table of one recording as a Parquet file. Reads the rows in batches, and keeps one row group in memory."""
 
 from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, BinaryIO
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import chain, islice
+from typing import Any, BinaryIO, TypeVar
 
 import pyarrow
 from pyarrow import parquet
@@ -21,6 +22,8 @@ from .tree import Column
 GROUP_ROWS = 65_536
 """Rows of a row group."""
 
+_BATCH_ROWS = 4_096  # as Python objects: more of them don't fit into a processor's cache (measured: 30 % slower)
+
 METADATA = b"webpf"
 """The key of webpf's metadata in a part: JSON."""
 
@@ -34,6 +37,7 @@ _ARROW = {
     "TIME": pyarrow.timestamp("us", tz="UTC"),
 }
 Values = Sequence[Any]
+T = TypeVar("T")
 
 
 def identity(recording: Recording) -> dict[str, Any]:
@@ -80,14 +84,27 @@ def _write(
     schema = pyarrow.schema(fields, metadata={METADATA: json.dumps(about)})
     sources = list(dict.fromkeys(column.source for column in columns if column.source))
     written = 0
-    with parquet.ParquetWriter(out, schema, compression="zstd") as writer:
-        for batch in _batches(connection, recording, table, sources):
-            values = dict(zip(sources, zip(*batch, strict=True), strict=True))
-            arrays = [_array(column, values, len(batch)) for column in columns]
-            writer.write_batch(pyarrow.record_batch(arrays, schema=schema), GROUP_ROWS)
-            written += len(batch)
+    with parquet.ParquetWriter(out, schema, compression="zstd", write_page_checksum=True) as writer:
+        rows = chain.from_iterable(_rows(connection, recording, table, sources))
+        batches = (_record_batch(columns, schema, sources, batch) for batch in _cut(rows, _BATCH_ROWS))
+        for group in _cut(batches, GROUP_ROWS // _BATCH_ROWS):
+            writer.write_table(pyarrow.Table.from_batches(group), GROUP_ROWS)
+            written += sum(batch.num_rows for batch in group)
             on_rows(written)
     return written
+
+
+def _cut(items: Iterable[T], length: int) -> Iterator[list[T]]:
+    """Yields the items in lists of this length. The last one can be shorter."""
+    remaining = iter(items)
+    while found := list(islice(remaining, length)):
+        yield found
+
+
+def _record_batch(columns: Sequence[Column], schema: Any, sources: Sequence[str], rows: Sequence[Values]) -> Any:
+    """Returns rows with the values of these sources as columns."""
+    values = dict(zip(sources, zip(*rows, strict=True), strict=True))
+    return pyarrow.record_batch([_array(column, values, len(rows)) for column in columns], schema=schema)
 
 
 def _array(column: Column, values: Mapping[str, Values], rows: int) -> Any:
@@ -107,28 +124,20 @@ def _values(column: Column, values: Mapping[str, Values], rows: int) -> Values:
     return found
 
 
-def _batches(
+def _rows(
     connection: sqlite3.Connection, recording: Recording, table: str, names: Sequence[str]
-) -> Iterator[list[tuple[Any, ...]]]:
-    """Yields the rows in lists of at most GROUP_ROWS, none of them empty."""
+) -> Iterator[Iterable[Values]]:
+    """Yields the rows of a table in order: those of each block of ids."""
     select = f"SELECT {', '.join(names)} FROM {table}"
     if table == tree.RECORDINGS:
         # A recording whose recorder was killed is still called `recording` until another recorder opens the file.
         known = {**recording.row, "status": recording.status}
         yield [tuple(known[name] for name in names)]
-        return
-    for cursor in _cursors(connection, recording, table, select):
-        while batch := cursor.fetchmany(GROUP_ROWS):
-            yield batch
-
-
-def _cursors(connection: sqlite3.Connection, recording: Recording, table: str, select: str) -> Iterator[sqlite3.Cursor]:
-    key = tree.event_id(table)
-    if key is None:
+    elif (key := tree.event_id(table)) is None:
         yield connection.execute(f"{select} WHERE recording_id = ? ORDER BY {tree.ORDERS[table]}", [recording.id])
-        return
-    for block in blocks_of(connection, recording.id):
-        yield connection.execute(f"{select} WHERE {in_block(key)} ORDER BY {key}", block)
+    else:
+        for block in blocks_of(connection, recording.id):
+            yield connection.execute(f"{select} WHERE {in_block(key)} ORDER BY {key}", block)
 
 
 def blocks_of(connection: sqlite3.Connection, recording_id: int) -> list[tuple[int, int, int]]:
