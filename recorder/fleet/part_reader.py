@@ -13,11 +13,11 @@ from typing import Any
 import pyarrow
 from pyarrow import parquet
 
-from ..errors import DataError, NotFound
+from ..errors import DataError, NoPermission, NotFound
 from ..model import argv
 from . import tree
 
-_BATCH_ROWS = 65_536
+_BATCH_ROWS = 4_096  # as in part_writer
 _EXPORT = "webpf export --to parquet -o"
 
 
@@ -42,14 +42,15 @@ class Place:
 def find_places(folder: Path, hosts: Collection[str] = ()) -> list[Place]:
     """Returns the recordings of a tree in the order of their starts. hosts: patterns of names; none: all.
 
-    Raises NotFound if there is no tree or no such host, and DataError for a part that can't be read.
+    Raises NotFound if there is no tree or no such host, DataError for a part that can't be read, and OSError for a
+    folder that can't be read: its recordings must not be left out unnoticed.
     """
     top = folder / tree.RECORDINGS
     if not top.is_dir():
         message = f"{folder} holds no recordings" if folder.is_dir() else f"there is no folder {folder}"
         raise NotFound(message, f"{_EXPORT} {argv.file_word(folder)}")
-    paths = sorted(path for path in top.glob(f"host=*/recording=*/{tree.PART}") if path.is_file())
-    found = [_place(folder, path) for path in paths]
+    recordings = [each for host in _folders(top, "host=") for each in _folders(host, "recording=")]
+    found = [_place(folder, path / tree.PART) for path in recordings if (path / tree.PART).is_file()]
     if not found:
         raise NotFound(f"{folder} holds no recordings", f"{_EXPORT} {argv.file_word(folder)}")
     wanted = [each for each in found if not hosts or any(fnmatch.fnmatchcase(each.host, name) for name in hosts)]
@@ -60,10 +61,14 @@ def find_places(folder: Path, hosts: Collection[str] = ()) -> list[Place]:
     return sorted(wanted, key=lambda each: (each.row["started_ns"], str(each.path)))
 
 
+def _folders(folder: Path, prefix: str) -> list[Path]:
+    return sorted(each for each in folder.iterdir() if each.name.startswith(prefix) and each.is_dir())
+
+
 def _place(folder: Path, path: Path) -> Place:
     with opened(path, tree.RECORDINGS) as file:
         rows = file.read().to_pylist()
-    if len(rows) != 1 or not isinstance(rows[0].get("started_ns"), int):
+    if len(rows) != 1 or not all(isinstance(rows[0].get(name), int) for name in ("started_ns", tree.VERSION)):
         raise _foreign(path, "it isn't one recording")
     return Place(folder, path.parent.relative_to(folder / tree.RECORDINGS), rows[0])
 
@@ -72,20 +77,27 @@ def _place(folder: Path, path: Path) -> Place:
 def opened(path: Path, table: str) -> Iterator[Any]:
     """Opens a part. Raises DataError if it is not complete, or not a part of this table."""
     try:
-        with parquet.ParquetFile(path) as file:
+        with parquet.ParquetFile(path, page_checksum_verification=True) as file:
             _check_columns(path, table, file.schema_arrow)
             yield file
-    except (pyarrow.ArrowException, OSError) as error:
+    except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
         if isinstance(error, OSError) and not isinstance(error, pyarrow.ArrowException) and error.errno:
-            raise DataError(f"{path} can't be read: {os.strerror(error.errno)}") from error
-        message = f"{path} is no complete Parquet file: copy it again, or export it again"
-        raise DataError(message, f"{_EXPORT} DIR --all") from error
+            kind = NoPermission if isinstance(error, PermissionError) else DataError
+            raise kind(f"{path} can't be read: {os.strerror(error.errno)}") from error
+        raise incomplete_error(path, "is no complete Parquet file") from error
+
+
+def incomplete_error(path: Path, problem: str) -> DataError:
+    """Returns the error for a part that was not copied as a whole. problem: continues a sentence about the part."""
+    hint = f"{_EXPORT} {argv.file_word(path.parents[3])} --all"
+    return DataError(f"{path} {problem}: copy it again, or export it again", hint)
 
 
 def _check_columns(path: Path, table: str, schema: Any) -> None:
     types = {column.name: column.type for column in tree.columns(table)}
-    if tree.VERSION not in schema.names:
-        raise _foreign(path, f"it has no column {tree.VERSION}")
+    for name in (tree.VERSION, tree.event_id(table)):
+        if name and schema.names.count(name) != 1:
+            raise _foreign(path, f"it has no column {name}")
     for field in schema:
         if field.name in types and not _is_of_type(field.type, types[field.name]):
             raise _foreign(path, f"its column {field.name} is of the type {field.type}")

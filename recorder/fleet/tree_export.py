@@ -5,16 +5,17 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import pyarrow
 from pyarrow import parquet
 
-from ..errors import UsageError
+from ..errors import CannotCreate, StorageError, UsageError
+from ..host.invocation import retry_at_home, retry_with
 from ..model import argv
 from ..model.recording import GOING_ON, Recording
 from ..progress import NO_PROGRESS, Progress
@@ -52,6 +53,8 @@ def export(
     interruption another call writes the rest. Raises NotFound; UsageError for a recording that goes on, or two with the
     same path; DataError for a damaged file; progress's Interrupted, and what atomic_file.open_output() raises.
     """
+    if folder.exists() and not folder.is_dir():
+        raise CannotCreate(f"{folder} is no folder", retry_at_home("-o", folder))
     with reader.reading(db) as connection:
         progress.make_interruptible(connection)
         reader.find(connection, db, recording)  # an error for a file without recordings
@@ -62,10 +65,9 @@ def export(
             raise UsageError(f"recording {known[0].id} of {db} goes on: export it when it has ended", hint)
         counts = _counts(connection, db)
         wanted: list[Recording] = []
-        for each in known:
-            if each.status != GOING_ON:
-                is_there = _is_there(folder, each) and not writes_again
-                (exported.there if is_there else wanted).append(each)
+        for each in _each_once(folder, (each for each in known if each.status != GOING_ON), exported):
+            is_there = _is_there(folder, each) and not writes_again
+            (exported.there if is_there else wanted).append(each)
         total = sum(counts[each.id] for each in wanted)
         for each in wanted:
             _write(connection, each, folder, exported, lambda rows: progress.report(exported.rows + rows, total))
@@ -73,19 +75,36 @@ def export(
         return exported
 
 
+def _each_once(folder: Path, recordings: Iterable[Recording], exported: Exported) -> Iterator[Recording]:
+    """Yields these recordings without those that the file has twice. Raises UsageError if two have the same path."""
+    chosen: dict[Path, Recording] = {}
+    for each in recordings:
+        first = chosen.setdefault(tree.partition(each), each)
+        if first is each:
+            yield each
+        else:
+            _check_same(folder, part_writer.identity(first), each)
+            exported.there.append(each)
+
+
 def _is_there(folder: Path, recording: Recording) -> bool:
     """Whether the tree has this recording. Raises UsageError if it has another one in its place."""
     path = tree.part_path(folder, tree.RECORDINGS, tree.partition(recording))
     found = {}
-    with suppress(OSError, pyarrow.ArrowException, ValueError):  # no such file, or one that isn't complete
+    with suppress(OSError, pyarrow.ArrowException, ValueError, LookupError):  # no such file, or one that isn't complete
         found = json.loads((parquet.read_schema(path).metadata or {})[part_writer.METADATA])
     if not isinstance(found, dict) or not found.keys() >= set(part_writer.IDENTITY):
         return False
-    mine = part_writer.identity(recording)
-    if any(found[name] != value for name, value in mine.items()):
-        message = f"{path} is another recording: of two machines of one name that began in the same microsecond"
-        raise UsageError(message, f"webpf export --to parquet -o {argv.file_word(folder)}-2")
+    _check_same(folder, found, recording)
     return True
+
+
+def _check_same(folder: Path, found: Mapping[str, Any], recording: Recording) -> None:
+    """Raises UsageError if `found`, the identity of a recording with the same path, is not that of this recording."""
+    if any(found[name] != value for name, value in part_writer.identity(recording).items()):
+        path = tree.part_path(folder, tree.RECORDINGS, tree.partition(recording))
+        message = f"{path} is another recording, of a host of the same name, that began in the same microsecond"
+        raise UsageError(message, retry_with("-o", f"{folder}-2"))
 
 
 def _tables_by_event() -> Iterator[tuple[str, str]]:
@@ -121,6 +140,15 @@ def _write(
     place = tree.partition(recording)
     for table in tree.TABLES:
         path = tree.part_path(folder, table, place)
-        with atomic_file.open_output(path, replaces=True, makes_folders=True) as out:
+        with _hint_names(folder), atomic_file.open_output(path, replaces=True, makes_folders=True) as out:
             exported.rows += part_writer.write(connection, recording, table, out, on_rows)
         exported.bytes += path.stat().st_size
+
+
+@contextmanager
+def _hint_names(folder: Path) -> Iterator[None]:
+    """Makes the hint of an error about a part name the tree, since the part alone can't be written elsewhere."""
+    try:
+        yield
+    except (CannotCreate, StorageError) as error:
+        raise type(error)(error.message, retry_at_home("-o", folder.absolute())) from error

@@ -18,6 +18,7 @@ from ..model.events import GREATEST
 from ..model.recording import NO_EVENTS
 from ..progress import NO_PROGRESS, Progress
 from ..storage import data_dictionary, new_file
+from ..storage.file_check import SCHEMA_VERSION
 from . import part_reader, tree
 from .part_reader import Place
 
@@ -90,16 +91,23 @@ class _Import:
         self.rows += 1
 
     def _chain(self, number: int, row: Mapping[str, Any]) -> int | None:
-        """Returns the new number of the chain: that of its first recording that is imported."""
-        chain = row["chain"]
-        return None if chain is None else self._chains.setdefault((row["machine_id"], chain), number)
+        """Returns the new number of the chain: that of its first recording that is imported.
+
+        Another file of the same machine can have the same number for a later chain, which then begins with a segment 1.
+        """
+        if row["chain"] is None:
+            return None
+        key = (row["machine_id"] or row["host"], row["chain"])
+        if row["segment"] == 1:
+            self._chains[key] = number
+        return self._chains.setdefault(key, number)
 
     def _add_table(self, number: int, place: Place, table: str, moved_by: int) -> None:
         path = place.part(table)
-        if not path.exists():  # an older version of webpf had no such table
-            if table == "processes":
-                raise DataError(f"{path} is missing: copy it, or export the recording again")
-            return
+        if not path.exists():
+            if table == "processes" or place.row[tree.VERSION] >= SCHEMA_VERSION:
+                raise part_reader.incomplete_error(path, "is missing")
+            return  # an older version of webpf had no such table
         with part_reader.opened(path, table) as file, _wrong_values(place, table):
             wanted = [
                 each.name for each in data_dictionary.stored_columns(table) if each.name in file.schema_arrow.names

@@ -101,7 +101,7 @@ def _copy(connection: sqlite3.Connection, source: _SourceFile, offsets: _Offsets
     for table in table_copy.TABLES:
         added = {"recording_id": offsets.recordings} | dict.fromkeys(EVENT_IDS, offsets.ids)
         if table == "recordings":
-            added = {"id": offsets.recordings}
+            added = {"id": offsets.recordings, "chain": offsets.recordings}
         columns = table_copy.stored_columns(connection, "main", table)
         values = {name: f"{name} + {added[name]}" if name in added else name for name in columns}
         table_copy.copy_table(connection, source.path, table, values, copied)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from typing import Any
 
 import pytest
 from story import BUILD
-from support import DEADLINE_SECONDS, T0, Recorder, make_recording, recording_values
+from support import A_MIXED_LOT, DEADLINE_SECONDS, T0, Recorder, make_recording, recording_values, wait_until
 
 from webpf.fleet import tree
 from webpf.storage.recording_file import RecordingFile
@@ -146,14 +147,44 @@ def test_an_export_that_stopped_half_way_is_completed(db: Path, webpf: Webpf, tm
     assert len(parts(tmp_path / "tree")) == len(tree.TABLES)
 
 
-@pytest.mark.parametrize("damage", ["half", "foreign", "empty"])
+def test_a_killed_export_is_completed(db: Path, webpf: Webpf, tmp_path: Path) -> None:
+    """It waits for a reader of a pipe, which is in the place of the part before the last one, and is killed there."""
+    place = Path("host=testhost") / START / "part.parquet"
+    pipe = tmp_path / "tree" / tree.TABLES[-2] / place
+    pipe.parent.mkdir(parents=True)
+    os.mkfifo(pipe)
+    export = subprocess.Popen([sys.executable, "-m", "webpf", *TREE], cwd=tmp_path)
+    wait_until((tmp_path / "tree" / tree.TABLES[-3] / place).exists, "all parts before it are written")
+    export.kill()
+    assert export.wait() == -signal.SIGKILL
+    assert not (tmp_path / "tree" / tree.RECORDINGS).exists()
+    assert webpf("import", "tree", "-o", "all.db").returncode == 66
+    pipe.unlink()
+    ended = webpf(*TREE)
+    assert (ended.returncode, ended.stderr.startswith("webpf: tree: 1 recording written, ")) == (0, True)
+    assert parts(tmp_path / "tree") == sorted(f"{each}/{place}" for each in tree.TABLES)
+
+
+@pytest.mark.parametrize("damage", ["half", "damaged", "foreign", "empty"])
 def test_a_recording_with_a_broken_last_part_is_written_again(
     damage: str, db: Path, webpf: Webpf, tmp_path: Path
 ) -> None:
+    import pyarrow
+    from pyarrow import parquet
+
     assert webpf(*TREE).returncode == 0
     part = tmp_path / "tree" / "recordings" / "host=testhost" / START / "part.parquet"
     whole = part.read_bytes()
-    part.write_bytes({"half": whole[: len(whole) // 2], "foreign": b"PAR1" * 20, "empty": b""}[damage])
+    foreign = pyarrow.BufferOutputStream()
+    parquet.write_table(pyarrow.table({"id": [1]}), foreign)
+    part.write_bytes(
+        {
+            "half": whole[: len(whole) // 2],
+            "damaged": b"PAR1" * 20,
+            "foreign": foreign.getvalue().to_pybytes(),
+            "empty": b"",
+        }[damage]
+    )
     assert webpf(*TREE).returncode == 0
     assert read(part) == read_bytes(whole)
 
@@ -218,6 +249,31 @@ def test_two_machines_of_one_name(db: Path, webpf: Webpf, tmp_path: Path) -> Non
     assert len(list((tmp_path / "tree" / "recordings" / "host=testhost").iterdir())) == 2
 
 
+@pytest.mark.parametrize("writes_all", [[], ["--all"]])
+def test_two_recordings_of_a_file_that_began_at_the_same_time(
+    writes_all: list[str], tmp_path: Path, webpf: Webpf
+) -> None:
+    """The same one twice is written once. Two recordings in one place would replace each other."""
+    db = tmp_path / "webpf.db"
+    for events in (A_MIXED_LOT, BUILD):
+        make_recording(db, events)
+    change(db, "UPDATE recordings SET recorder_pid = id")
+    ended = webpf(*TREE, *writes_all)
+    assert (ended.returncode, len(ended.stderr.splitlines()), "in the same microsecond" in ended.stderr) == (
+        64, 1, True,
+    )  # fmt: skip
+    assert not (tmp_path / "tree").exists()
+    change(db, "UPDATE recordings SET recorder_pid = 1")
+    ended = webpf(*TREE, *writes_all)
+    assert [line.split(",")[0] for line in ended.stderr.splitlines()] == [
+        "webpf: tree: 1 recording written", "webpf: 1 recording there already; to write them again",
+    ]  # fmt: skip
+    [path] = (tmp_path / "tree" / "processes").rglob("*.parquet")
+    assert [row["id"] for row in read(path)] == [
+        row["id"] for row in rows(db, "SELECT id FROM processes WHERE recording_id = 1 ORDER BY id")
+    ]
+
+
 def test_text_that_is_not_utf_8(db: Path, webpf: Webpf, tmp_path: Path) -> None:
     """SQLite doesn't check what is text. Its bytes are escaped."""
     change(db, "UPDATE recordings SET command = CAST(x'61ff' AS TEXT)")
@@ -251,6 +307,19 @@ def test_it_needs_a_folder(db: Path, webpf: Webpf, tmp_path: Path) -> None:
     ):
         ended = webpf("export", *arguments)
         assert (ended.returncode, ended.stdout, len(ended.stderr.splitlines())) == (code, "", 1), ended
+    assert "webpf: file is no folder; try: " in webpf(*TREE[:-1], "file").stderr
+
+
+def test_the_hint_names_another_folder(db: Path, webpf: Webpf, tmp_path: Path) -> None:
+    """The hint can be pasted: it writes the whole tree there."""
+    (tmp_path / "home").mkdir()
+    (tmp_path / "tree").mkdir()
+    (tmp_path / "tree" / "processes").touch()
+    ended = webpf(*TREE, env={"HOME": str(tmp_path / "home")})
+    assert (ended.returncode, len(ended.stderr.splitlines())) == (73, 1)
+    hint = ended.stderr.rpartition("; try: ")[2]
+    assert subprocess.run(hint, shell=True, cwd=tmp_path, check=False).returncode == 0
+    assert len(parts(tmp_path / "home" / "tree")) == len(tree.TABLES)
 
 
 def test_a_missing_package_is_reported(db: Path) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sqlite3
 import subprocess
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -13,9 +15,9 @@ from typing import Any
 
 import pytest
 from story import BUILD
-from support import A_MIXED_LOT, make_recording
+from support import A_MIXED_LOT, as_nobody, make_recording
 
-from webpf.fleet import tree
+from webpf.fleet import part_reader, tree
 
 Webpf = Callable[..., "subprocess.CompletedProcess[str]"]
 EVENT_IDS = ("id", "process_id", "parent_id", "command_id", "environment_id")
@@ -24,11 +26,12 @@ START = "recording=20231114T221320.000000Z"
 
 @pytest.fixture
 def exported(db: Path, webpf: Webpf, tmp_path: Path) -> Path:
-    """The tree of two machines. The second one has two recordings."""
+    """The tree of two machines. The second one has a chain of two recordings."""
     for number in range(2):
         other = make_recording(tmp_path / "other.db", A_MIXED_LOT if number else BUILD)
         with closing(sqlite3.connect(tmp_path / "other.db")) as connection, connection:
-            sql = "UPDATE recordings SET host = 'web1', started_ns = started_ns + id * 1000000000 WHERE id = ?"
+            sql = """UPDATE recordings
+                SET host = 'web1', started_ns = started_ns + id * 1000000000, chain = 1, segment = id WHERE id = ?"""
             connection.execute(sql, [other])
     for file in ("webpf.db", "other.db"):
         assert webpf("export", file, "--to", "parquet", "-o", "tree").returncode == 0
@@ -114,7 +117,11 @@ def rewrite(path: Path, table: Callable[[Any], Any]) -> None:
 
 def test_an_older_schema(exported: Path, webpf: Webpf, tmp_path: Path) -> None:
     """Columns and tables that it lacks are NULL and empty, columns that this version doesn't know are left out."""
+    import pyarrow
+
     place = Path("host=testhost") / START / "part.parquet"
+    older = pyarrow.array([4])
+    rewrite(exported / "recordings" / place, lambda part: part.set_column(part.num_columns - 1, tree.VERSION, older))
     shutil.rmtree(exported / "usage" / "host=testhost")
     rewrite(exported / "processes" / place, lambda part: part.drop_columns(["run_delay_ns", "sid", "started"]))
     rewrite(exported / "snapshot" / place, lambda part: part.append_column("new", part["pid"]))
@@ -129,6 +136,41 @@ def test_an_older_schema(exported: Path, webpf: Webpf, tmp_path: Path) -> None:
     assert webpf("verify", "all.db").returncode == 0
 
 
+def test_chains_with_the_same_number(exported: Path, webpf: Webpf, tmp_path: Path) -> None:
+    """A machine whose file was removed begins with chain 1 again: that is another chain."""
+    with closing(sqlite3.connect(tmp_path / "other.db")) as connection, connection:
+        connection.execute("UPDATE recordings SET started_ns = started_ns + 60000000000")
+    assert webpf("export", "other.db", "--to", "parquet", "-o", "tree").returncode == 0
+    assert webpf("import", "tree", "--host", "web1", "-o", "all.db").returncode == 0
+    with closing(sqlite3.connect(tmp_path / "all.db")) as connection:
+        chains = connection.execute("SELECT id, chain, segment FROM recordings ORDER BY id").fetchall()
+    assert chains == [(1, 1, 1), (2, 1, 2), (3, 3, 1), (4, 3, 2)]
+
+
+@pytest.mark.parametrize("table", tree.TABLES[:-1])
+def test_a_part_that_was_not_copied(table: str, exported: Path, webpf: Webpf, tmp_path: Path) -> None:
+    (exported / table / "host=testhost" / START / "part.parquet").unlink()
+    ended = webpf("import", "tree", "-o", "all.db")
+    assert (ended.returncode, len(ended.stderr.splitlines()), "part.parquet is missing" in ended.stderr) == (
+        65,
+        1,
+        True,
+    )
+    assert ended.stderr.endswith("webpf export --to parquet -o tree --all\n")
+    assert not (tmp_path / "all.db").exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+@pytest.mark.parametrize("folder", ["recordings", "recordings/host=web1"])
+def test_no_folder_is_left_out_because_it_cannot_be_read(folder: str, exported: Path) -> None:
+    with tempfile.TemporaryDirectory() as public:
+        Path(public).chmod(0o755)
+        moved = exported.rename(Path(public) / "tree")
+        (moved / folder).chmod(0o700)
+        with as_nobody(), pytest.raises(PermissionError):
+            part_reader.find_places(moved)
+
+
 def half(path: Path) -> None:
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
@@ -138,6 +180,20 @@ def foreign(path: Path) -> None:
     from pyarrow import parquet
 
     parquet.write_table(pyarrow.table({"id": [1], "name": ["x"]}), path)
+
+
+def without_a_column_of_each_version(path: Path) -> None:
+    rewrite(path, lambda part: part.drop_columns([tree.VERSION if path.parts[-4] == "recordings" else "id"]))
+
+
+def with_a_changed_byte(path: Path) -> None:
+    """In the values of a column: only the checksums of its pages tell."""
+    from pyarrow import parquet
+
+    column = parquet.read_metadata(path).row_group(0).column(0)
+    content = bytearray(path.read_bytes())
+    content[column.dictionary_page_offset + column.total_compressed_size - 4] ^= 1
+    path.write_bytes(content)
 
 
 def of_another_type(path: Path) -> None:
@@ -170,7 +226,17 @@ def with_dangling_references(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "damage", [half, foreign, of_another_type, without_a_required_column, with_null, with_dangling_references]
+    "damage",
+    [
+        half,
+        foreign,
+        with_a_changed_byte,
+        of_another_type,
+        without_a_column_of_each_version,
+        without_a_required_column,
+        with_null,
+        with_dangling_references,
+    ],
 )
 @pytest.mark.parametrize("table", ["recordings", "processes"])
 def test_a_damaged_part(
