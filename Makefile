@@ -36,7 +36,7 @@ FLEET_PACKAGES := openjdk-17-jre-headless
 KERNELS ?= own 5.10 6.1 6.12 7.2 6.1-arm64
 DISTROS ?= bookworm trixie sid
 
-.PHONY: help record install test matrix fleet check format docs wheel screenshots bench bench-versions bench-command bench-queries builds soak kernels distros clean \
+.PHONY: help record install test matrix fleet check format docs wheel screenshots bench bench-versions bench-command bench-queries bench-fleet builds soak kernels distros clean \
 	packages test-packages compat-packages build-packages fleet-packages
 
 help: ## Show this list
@@ -105,6 +105,9 @@ bench-command: build-packages $(VENV)/installed ## Time real builds under webpf 
 
 bench-queries: $(VENV)/installed ## Time every saved query on a recording of a million processes (1 GB of disk)
 	$(BIN)/python -m tools.bench.queries
+
+bench-fleet: $(VENV)/installed-dev $(VENV)/spark fleet-packages ## Time saved queries over 100 made-up hosts, in each engine and SQLite (by hand: 10 GB of disk)
+	$(BIN)/python -m tools.bench.fleet
 
 builds: build-packages test-packages $(VENV)/installed-dev ## Record real builds, compare with their logs (by hand; root)
 	$(SUDO) env WEBPF_TOOLS_CACHE="$${WEBPF_TOOLS_CACHE:-}" $(BIN)/python -m tools.builds.builds
