@@ -69,7 +69,7 @@ def run_query(
 
     root = Path(options.on or ".").absolute()
     engine = options.engine or EngineName.duckdb
-    packages.require(engine, "sqlglot", "pyarrow")
+    packages.require(engine, *([] if shows_sql else [engine.package]), "sqlglot", "pyarrow")
     from ..fleet import fleet_query, script
 
     wanted = fleet_query.FleetQuery(query, root, given, engine, options.hosts, options.per_recording)

@@ -21,7 +21,6 @@ class ClickHouse(Engine):
     """ClickHouse within this process."""
 
     name = "clickhouse"
-    package = "chdb"
     types: ClassVar[Mapping[str, str]] = {name: f"Nullable({type})" for name, type in _COLUMN.items()}
     settings = (
         "CREATE DATABASE IF NOT EXISTS webpf",

@@ -19,7 +19,6 @@ class DuckDb(Engine):
     """DuckDB within this process."""
 
     name = "duckdb"
-    package = "duckdb"
     types: ClassVar[Mapping[str, str]] = {"INTEGER": "BIGINT", "TEXT": "VARCHAR", "BLOB": "BLOB"}
     settings = ("SET preserve_insertion_order = false",)
 

@@ -14,12 +14,11 @@ Row = tuple[Any, ...]
 class Engine(ABC):
     """An engine that reads Parquet files. Its SQL can be written without its package, and run only with it.
 
-    name: as --engine has it, and as sqlglot calls its language. package: the Python package, and the extra of webpf
-    that installs it. types: its types of columns by SQLite's. settings: statements that must come first.
+    name: as --engine has it, and as sqlglot calls its language. types: its types of columns by SQLite's. settings:
+    statements that must come first.
     """
 
     name: ClassVar[str]
-    package: ClassVar[str]
     types: ClassVar[Mapping[str, str]]
     settings: ClassVar[Sequence[str]]
     number: ClassVar[str] = "r.id"

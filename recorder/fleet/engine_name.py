@@ -11,3 +11,8 @@ class EngineName(str, Enum):
     duckdb = "duckdb"
     clickhouse = "clickhouse"
     spark = "spark"
+
+    @property
+    def package(self) -> str:
+        """The Python package that is, or starts, the engine."""
+        return {"duckdb": "duckdb", "clickhouse": "chdb", "spark": "pyspark"}[self.value]

@@ -30,7 +30,7 @@ def create(name: EngineName) -> Engine:
 def start(name: EngineName) -> Engine:
     """Returns an open engine, with its settings. Raises Unavailable if it lacks something, with what installs it."""
     engine = create(name)
-    require(name, engine.package, "sqlglot", "pyarrow")
+    require(name, name.package, "sqlglot", "pyarrow")
     if name is EngineName.spark and not (os.environ.get("JAVA_HOME") or shutil.which("java")):
         raise Unavailable("Spark needs Java, which is not installed", "sudo apt-get install openjdk-17-jre-headless")
     engine.open()

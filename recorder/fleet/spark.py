@@ -22,7 +22,6 @@ class Spark(Engine):
     """Spark, with the files where all its workers can read them."""
 
     name = "spark"
-    package = "pyspark"
     types: ClassVar[Mapping[str, str]] = {"INTEGER": "BIGINT", "TEXT": "STRING", "BLOB": "BINARY"}
     settings = (
         "SET spark.sql.session.timeZone = UTC",
