@@ -14,5 +14,6 @@ def require(name: EngineName, *packages: str) -> None:
     missing = [package for package in packages if importlib.util.find_spec(package) is None]
     if missing:
         plural = "s" if len(missing) > 1 else ""
-        message = f"the engine {name.value} needs the Python package{plural} {' and '.join(missing)}"
+        named = " and ".join(filter(None, [", ".join(missing[:-1]), missing[-1]]))
+        message = f"the engine {name.value} needs the Python package{plural} {named}"
         raise Unavailable(message, pip_install(*missing))
