@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 _log = get_logger(__name__)
 
 _FOR_ROOT_ONLY = "/var/lib/webpf.db"  # in a folder that users can't write: there the recorder stays root
-CAP_BPF = 39  # include/uapi/linux/capability.h
 _FINE, _NOT_OWNER, _CANT_WRITE, _CANT_SEE, _FAILED = range(5)  # exit codes of the child of _why_not()
 _REASONS = {
     _NOT_OWNER: "the recording file doesn't belong to the user behind sudo",  # root gives it to the user at the end
@@ -128,7 +127,7 @@ def find_plan(db: Path | None = None) -> Plan:
         return Plan(None, "there is no user behind sudo")
     if user.uid == 0:
         return Plan(None, "the user behind sudo is root")
-    if not preflight.has_capability(CAP_BPF):
+    if not preflight.has_capability(preflight.CAP_BPF):
         return Plan(None, "it lacks CAP_BPF, which older kernels need for what follows")
     why_not = _why_not(user, db)
     return Plan(None if why_not else user, why_not)
@@ -175,7 +174,7 @@ def _become(user: sudo_user.Ids, use_maps: Callable[[], object]) -> tuple[int, .
     os.setresgid(user.gid, user.gid, user.gid)
     os.setresuid(user.uid, user.uid, user.uid)
     syscalls.keep_capabilities(False)
-    kept: tuple[int, ...] = (CAP_BPF,)
+    kept: tuple[int, ...] = (preflight.CAP_BPF,)
     syscalls.set_capabilities(permitted=kept, effective=())
     try:
         use_maps()

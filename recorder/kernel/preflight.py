@@ -12,7 +12,8 @@ from . import btf, program_source
 
 MIN_KERNEL = (5, 8)  # BPF_MAP_TYPE_RINGBUF, bpf_ktime_get_boot_ns()
 
-_CAP_DAC_READ_SEARCH, _CAP_SYS_PTRACE, _CAP_SYS_ADMIN, _CAP_PERFMON, _CAP_BPF = 2, 19, 21, 38, 39  # capability.h
+CAP_BPF = 39  # include/uapi/linux/capability.h, as the others
+_CAP_DAC_READ_SEARCH, _CAP_SYS_PTRACE, _CAP_SYS_ADMIN, _CAP_PERFMON = 2, 19, 21, 38
 _OPTIONAL = {
     _CAP_SYS_PTRACE: ("CAP_SYS_PTRACE", "file names of programs that other users ran before the recording"),
     _CAP_DAC_READ_SEARCH: ("CAP_DAC_READ_SEARCH", "paths of cgroups made while it records"),
@@ -29,7 +30,7 @@ def kernel_version(release: str = platform.release()) -> tuple[int, int, int]:
 
 def has_privileges() -> bool:
     """Whether this process may load tracing programs: CAP_BPF with CAP_PERFMON, or CAP_SYS_ADMIN."""
-    return has_capability(_CAP_SYS_ADMIN) or (has_capability(_CAP_BPF) and has_capability(_CAP_PERFMON))
+    return has_capability(_CAP_SYS_ADMIN) or (has_capability(CAP_BPF) and has_capability(_CAP_PERFMON))
 
 
 def missing_capabilities() -> dict[str, str]:

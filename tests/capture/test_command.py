@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import DEADLINE_SECONDS, disposition, wait_until, webpf_command
+from support import DEADLINE_SECONDS, disposition, status_of, wait_until, webpf_command
 
 from webpf.capture.recorder import DRAIN_SECONDS
 
@@ -172,8 +172,7 @@ def test_signals_that_come_at_any_moment(number: signal.Signals, tmp_path: Path)
 
 def has_blocked(pid: int, number: int) -> bool:
     """Whether a process has blocked this signal."""
-    blocked = re.search(r"^SigBlk:\s*(\w+)", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
-    return blocked is not None and bool(int(blocked[1], 16) >> (number - 1) & 1)
+    return bool(int(status_of(pid)["SigBlk"], 16) >> (number - 1) & 1)
 
 
 def left_alone(command_line: bytes, pid: int) -> list[int]:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import DEADLINE_SECONDS, PROJECT, wait_until, webpf_command
+from support import DEADLINE_SECONDS, PROJECT, children_of, wait_until, webpf_command
 
 from webpf.host import cgroups
 
@@ -125,7 +125,7 @@ def test_a_recorder_that_is_killed(tmp_path: Path) -> None:
     ) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
-        for pid in children(process.pid):
+        for pid in children_of(process.pid):
             if b"webpf" in Path(f"/proc/{pid}/cmdline").read_bytes():
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
@@ -133,11 +133,6 @@ def test_a_recorder_that_is_killed(tmp_path: Path) -> None:
     assert process.returncode == 8
     message = "webpf: the recorder was killed by signal 9; the command continues, but is not recorded\n"
     assert errors == message
-
-
-def children(pid: int) -> list[int]:
-    """Returns the pids of the children of a process, from /proc."""
-    return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 def test_its_peak_memory_is_its_own(tmp_path: Path, query: Query) -> None:
@@ -205,7 +200,7 @@ def test_a_stopped_webpf_and_its_recorder(tmp_path: Path) -> None:
     with subprocess.Popen(command, stderr=subprocess.PIPE) as process:
         wait_until((tmp_path / "webpf.db-wal").exists, "it doesn't record")
         process.send_signal(signal.SIGSTOP)
-        recorders = [pid for pid in children(process.pid) if "T" not in state(pid) and threads(pid) > 1]
+        recorders = [pid for pid in children_of(process.pid) if "T" not in state(pid) and threads(pid) > 1]
         wait_until(lambda: all(state(pid) == "T" for pid in recorders), "the recorder goes on")
         process.send_signal(signal.SIGCONT)
         wait_until(lambda: not any(state(pid) == "T" for pid in recorders), "the recorder doesn't go on")
@@ -293,7 +288,7 @@ def test_a_cgroup_that_a_killed_recorder_left(tmp_path: Path) -> None:
         (mine,) = Path(f"{mount}{line}").glob("webpf-*")
         assert shell("$WEBPF record -q --own-cgroup -- true", tmp_path).returncode == 0
         assert mine.exists(), "it is in use"
-        for pid in [*children(process.pid), process.pid]:
+        for pid in [*children_of(process.pid), process.pid]:
             os.kill(pid, signal.SIGKILL)
     wait_until(lambda: not (mine / "cgroup.procs").read_text(), "a process is still in it")
     assert mine.exists()

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 from fates import Query, check, programs_of, reap, row_of, run_child
-from support import NOBODY, PROCESSES, Recorder, at, exec_, exit_, fork, seen
+from support import NOBODY, PROCESSES, Recorder, at, exec_, exit_, fork, seen, status_of
 
 from webpf.capture.live_machine import LiveMachine
 from webpf.capture.proc_changes import PendingChanges
@@ -125,8 +125,7 @@ def changed(name: bytes, user: int = 0, forks: bool = False) -> Iterator[int]:
 
 def as_proc_shows(pid: int) -> dict[str, object]:
     """Returns the present name and user of a process."""
-    status = Path(f"/proc/{pid}/status").read_text(errors="backslashreplace")
-    uid = next(line.split()[1] for line in status.splitlines() if line.startswith("Uid:"))
+    uid = status_of(pid)["Uid"].split()[0]
     name = Path(f"/proc/{pid}/comm").read_bytes().removesuffix(b"\n").decode(errors="backslashreplace")
     return {"comm": name, "uid": int(uid)}
 

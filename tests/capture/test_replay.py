@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import signal
 import sqlite3
 import subprocess
@@ -33,6 +32,7 @@ from support import (
     fork,
     free,
     make_recording,
+    status_of,
     wait_until,
     webpf_command,
 )
@@ -280,7 +280,7 @@ def test_last_lines_are_read_after_a_signal(tmp_path: Path) -> None:
 
 def test_a_signal_before_the_first_line(tmp_path: Path) -> None:
     pipe = Pipe(tmp_path / "db")
-    wait_until(lambda: b"SigCgt" in status(pipe) and catches(pipe, signal.SIGQUIT), "its handlers")
+    wait_until(lambda: catches(pipe, signal.SIGQUIT), "its handlers")
     pipe.process.send_signal(signal.SIGINT)
     wait_until(lambda: pipe.process.poll() is not None, "its end")
     code, errors = pipe.end()
@@ -289,13 +289,8 @@ def test_a_signal_before_the_first_line(tmp_path: Path) -> None:
     assert not (tmp_path / "db").exists()
 
 
-def status(pipe: Pipe) -> bytes:
-    return Path(f"/proc/{pipe.process.pid}/status").read_bytes()
-
-
 def catches(pipe: Pipe, number: int) -> bool:
-    match = re.search(rb"SigCgt:\t(\w+)", status(pipe))
-    return match is not None and bool(int(match[1], 16) >> (number - 1) & 1)
+    return bool(int(status_of(pipe.process.pid).get("SigCgt", "0"), 16) >> (number - 1) & 1)
 
 
 def peak_kib(processes: int, db: Path) -> int:

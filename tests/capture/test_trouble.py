@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from fates import check, row_of, run_program
 from hung_folder import hung_folder
-from support import DEADLINE_SECONDS, MS, NOBODY, Recorder, let_others_in, wait_until, webpf_command
+from support import DEADLINE_SECONDS, MS, NOBODY, Recorder, children_of, let_others_in, wait_until, webpf_command
 
 from webpf.storage.verify import verify
 
@@ -291,10 +291,7 @@ def exited(query: Query, pid: int) -> bool:
 
 def is_waiting(pid: int) -> bool:
     """Whether a child of this process waits for a FUSE file system: /proc/PID/stack shows it."""
-    for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
-        if "fuse" in Path(f"/proc/{child}/stack").read_text():
-            return True
-    return False
+    return any("fuse" in Path(f"/proc/{child}/stack").read_text() for child in children_of(pid))
 
 
 def test_a_terminal_that_is_stopped(tmp_path: Path, query: Query) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from private_folder import private_folder
-from support import NOBODY, PROCESSES, Recorder, webpf_command
+from support import NOBODY, PROCESSES, Recorder, children_of, webpf_command
 
 from webpf.kernel import bcc_loader, bpf_source, btf, program_source
 
@@ -67,8 +67,7 @@ def test_compiling_needs_privileges(webpf: Webpf, tmp_path: Path) -> None:
 
 def with_descendants(pid: int) -> list[int]:
     """Returns the pids of a process and of all that it started: the recorder is a child of what was called."""
-    children = map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
-    return [pid, *(each for child in children for each in with_descendants(child))]
+    return [pid, *(each for child in children_of(pid) for each in with_descendants(child))]
 
 
 @pytest.mark.parametrize("way", ["option", "environment"])

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import re
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from support import Recorder, wait_until, with_commands
+from support import Recorder, status_of, wait_until, with_commands
 
 from webpf.host import clock
 from webpf.kernel.probe import Probe
@@ -45,10 +44,7 @@ int main(int argc, char **argv)
 
 def resident_mib(recorder: Recorder) -> float:
     """Returns the resident memory, as the kernel counts it."""
-    status = Path(f"/proc/{recorder.process.pid}/status").read_text()
-    found = re.search(r"^VmRSS:\s+(\d+) kB", status, re.MULTILINE)
-    assert found
-    return int(found[1]) / 1024
+    return int(status_of(recorder.process.pid)["VmRSS"].split()[0]) / 1024
 
 
 def start_with_name(program: Path, number: int) -> tuple[int, bytes]:

@@ -6,7 +6,6 @@ import os
 import re
 import shlex
 import subprocess
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from support import (
     PROJECT,
     Recorder,
     can_others_run_webpf,
+    status_of,
     wait_until,
     webpf_command,
 )
@@ -41,14 +41,6 @@ def command(capabilities: frozenset[str], *arguments: str) -> list[str]:
     wanted = ",".join(["-all", *sorted(capabilities)])
     sets = [f"--{name}={wanted}" for name in ("inh-caps", "ambient-caps", "bounding-set")]
     return ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", *sets, *webpf_command(), *arguments]
-
-
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    """A folder that belongs to nobody, at a path that nobody can reach."""
-    with tempfile.TemporaryDirectory() as name:
-        os.chown(name, NOBODY, NOBODY)
-        yield Path(name)
 
 
 @pytest.fixture
@@ -95,16 +87,15 @@ def record(
     )
     try:
         recorder.wait_until_recording()
-        status = Path(f"/proc/{recorder.process.pid}/status").read_text()
+        status = status_of(recorder.process.pid)
         pid = act()
         sql = "SELECT 1 FROM processes WHERE pid = ? AND ppid = ? AND state = 'exited'"
         wait_until(lambda: query(sql, pid, os.getpid(), db=db), "the row didn't come")
     finally:
         code, errors = recorder.end()
     assert (code, "complete, no event was lost" in errors) == (0, True), errors
-    assert re.search(rf"^Uid:\t{NOBODY}\t{NOBODY}\t", status, re.MULTILINE)
-    effective = re.search(r"^CapEff:\t(\w+)$", status, re.MULTILINE)
-    assert effective is not None and int(effective[1], 16).bit_count() == len(capabilities)
+    assert status["Uid"].split()[:2] == [str(NOBODY)] * 2
+    assert int(status["CapEff"], 16).bit_count() == len(capabilities)
     sql = f"SELECT p.*, c.path FROM {PROCESSES} AS p LEFT JOIN cgroup_paths AS c USING (recording_id, cgroup_id)"
     return query(sql, db=db), pid
 

@@ -14,10 +14,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import DEADLINE_SECONDS, NOBODY, PROCESSES, PROJECT, Recorder, wait_until, webpf_command
+from support import (
+    DEADLINE_SECONDS,
+    NOBODY,
+    PROCESSES,
+    PROJECT,
+    Recorder,
+    children_of,
+    status_of,
+    wait_until,
+    webpf_command,
+)
 
 from webpf.capture import privileges
 from webpf.host import cgroups
+from webpf.kernel import preflight
 
 Query = Callable[..., list[dict[str, Any]]]
 
@@ -28,15 +39,6 @@ pytestmark = [
 
 SUDO = {"SUDO_UID": str(NOBODY), "SUDO_GID": str(NOBODY), "SUDO_USER": "nobody"}
 OTHER = 12345
-CAP_BPF = 1 << 39
-
-
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    """A folder of the user behind sudo, at a path that the user can reach."""
-    with tempfile.TemporaryDirectory() as name:
-        os.chown(name, NOBODY, NOBODY)
-        yield Path(name)
 
 
 @pytest.fixture
@@ -55,19 +57,9 @@ def start(folder: Path) -> Iterator[Callable[..., Recorder]]:
         recorder.end()
 
 
-def status(path: Path) -> dict[str, str]:
-    """Returns the fields of a file `status` of /proc."""
-    return dict(line.split(":\t", 1) for line in (path / "status").read_text().splitlines() if ":\t" in line)
-
-
-def children(pid: int) -> list[int]:
-    """Returns the children of a process."""
-    return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-
-
 def writer_and_helpers(recorder: Recorder) -> tuple[int, list[int]]:
     """Returns the pid of the process that has the file open, and those of the others below the supervisor."""
-    pids = children(recorder.process.pid)
+    pids = children_of(recorder.process.pid)
 
     def writes(pid: int) -> bool:
         return any(os.path.realpath(each) == str(recorder.db) for each in Path(f"/proc/{pid}/fd").iterdir())
@@ -89,14 +81,14 @@ def test_what_records_is_the_user_without_any_capability(start: Callable[..., Re
     threads = list(Path(f"/proc/{writer}/task").iterdir())
     assert len(threads) >= 3, "the display, the log and the queue have threads of their own"
     for thread in threads:
-        fields = status(thread)
+        fields = status_of(int(thread.name))
         assert fields["Uid"].split() == fields["Gid"].split() == [str(NOBODY)] * 4
         assert fields["Groups"].split() == [str(NOBODY)]
         assert [int(fields[name], 16) for name in ("CapInh", "CapPrm", "CapEff", "CapAmb")] == [0] * 4
         assert fields["NoNewPrivs"] == "1"
     assert len(helpers) == 1
     for pid in (recorder.process.pid, *helpers):
-        fields = status(Path(f"/proc/{pid}"))
+        fields = status_of(pid)
         assert (fields["Uid"].split(), fields["NoNewPrivs"]) == (["0"] * 4, "0")
     code, errors = recorder.end()
     assert (code, "complete, no event was lost" in errors) == (0, True), errors
@@ -235,8 +227,8 @@ def test_where_it_stays_root(reason: str, start: Callable[..., Recorder], folder
         environment |= {"SUDO_UID": "0", "SUDO_GID": "0"}
     recorder = start("--verbose", **environment)
     writer, _ = writer_and_helpers(recorder)
-    fields = status(Path(f"/proc/{writer}"))
-    assert fields["Uid"].split() == ["0"] * 4 and int(fields["CapEff"], 16) & CAP_BPF
+    fields = status_of(writer)
+    assert fields["Uid"].split() == ["0"] * 4 and int(fields["CapEff"], 16) >> preflight.CAP_BPF & 1
     code, errors = recorder.end()
     assert code == 0
     says = {
@@ -259,9 +251,7 @@ def test_several_recorders_on_one_file(
     """They find each other alive. In the file of a recorder that is root without sudo, the second one stays root."""
     first = start("--quiet", **({"SUDO_UID": ""} if first_is_root else {}))
     second = start("--verbose")
-    assert status(Path(f"/proc/{writer_and_helpers(second)[0]}"))["Uid"].split()[0] == (
-        "0" if first_is_root else str(NOBODY)
-    )
+    assert status_of(writer_and_helpers(second)[0])["Uid"].split()[0] == ("0" if first_is_root else str(NOBODY))
     child = subprocess.Popen(["/bin/true"])
     child.wait()
     owner = 0 if first_is_root else NOBODY
@@ -321,10 +311,10 @@ def test_a_stream(folder: Path, full: bool) -> None:
     with (folder / "lines").open("w") as lines, (folder / "messages").open("w+") as messages:
         stream = subprocess.Popen(command, cwd=folder, env=dict(os.environ) | SUDO, stdout=lines, stderr=messages)
         wait_until(lambda: "streaming" in (folder / "messages").read_text(), "it didn't begin")
-        fields = status(Path(f"/proc/{stream.pid}"))
+        fields = status_of(stream.pid)
         assert fields["Uid"].split() == fields["Gid"].split() == [str(NOBODY)] * 4
         assert int(fields["CapPrm"], 16) == int(fields["CapEff"], 16) == 0
-        others = [each for child in children(stream.pid) for each in (child, *children(child))]
+        others = [each for child in children_of(stream.pid) for each in (child, *children_of(child))]
         assert len(others) == 2
         child = subprocess.Popen(["/bin/true"], cwd="/")
         child.wait()

@@ -50,6 +50,18 @@ def can_others_run_webpf() -> bool:
     return all(folder.stat().st_mode & 0o001 for folder in (PROJECT, *PROJECT.parents))
 
 
+def children_of(pid: int) -> list[int]:
+    """Returns the pids of the children of a process, from /proc."""
+    tasks = Path(f"/proc/{pid}/task").iterdir()
+    return [int(word) for task in tasks for word in (task / "children").read_text().split()]
+
+
+def status_of(pid: int) -> dict[str, str]:
+    """Returns the fields of /proc/PID/status, of a process or a thread."""
+    lines = Path(f"/proc/{pid}/status").read_text(errors="backslashreplace").splitlines()
+    return dict(line.split(":\t", 1) for line in lines if ":\t" in line)
+
+
 def let_others_in(path: Path) -> None:
     """Other users may reach this path: pytest's temporary folders, in which it is, are for their owner only."""
     for folder in path.parents:

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from fates import Query, now, programs_of, reap, row_of, run_child, run_program
-from support import MS, Recorder, wait_until
+from support import MS, Recorder, children_of, wait_until
 
 pytestmark = pytest.mark.kernel
 
@@ -146,7 +146,7 @@ def test_processes_of_the_snapshot(
     ends = subprocess.Popen(["cat"], stdin=subprocess.PIPE, text=True)
     recorder = start_recorder()
     ends.communicate()
-    inside = int(Path(f"/proc/{children[1].pid}/task/{children[1].pid}/children").read_text())
+    [inside] = children_of(children[1].pid)
     sids = {pid: os.getsid(pid) for pid in (children[0].pid, inside)}
     assert sids[children[0].pid] != os.getsid(0)
     recorder.end()

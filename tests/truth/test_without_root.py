@@ -10,21 +10,17 @@ from pathlib import Path
 
 import pytest
 from fates import Fate, Query, now, reap, row_of, rows_of, wait_for_zombie
-from support import NOBODY, Recorder, wait_until
+from support import NOBODY, Recorder, children_of, status_of, wait_until
+
+from webpf.kernel import preflight
 
 pytestmark = [
     pytest.mark.kernel,
     pytest.mark.skipif(os.geteuid() != 0, reason="only root can stop being root"),
 ]
 
-# Before Linux 5.19, operations on BPF maps need CAP_BPF (capability 39).
-KEPT = 0 if tuple(map(int, platform.release().split("-")[0].split(".")[:2])) >= (5, 19) else 1 << 39
-
-
-def fields_of(pid: int) -> dict[str, str]:
-    """Returns the fields of /proc/PID/status."""
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    return dict(line.split(":\t", 1) for line in lines if ":\t" in line)
+# Before Linux 5.19, operations on BPF maps need CAP_BPF.
+KEPT = 0 if tuple(map(int, platform.release().split("-")[0].split(".")[:2])) >= (5, 19) else 1 << preflight.CAP_BPF
 
 
 @pytest.mark.parametrize("arguments", [(), ("--events", "none"), ("--comm", "true")])
@@ -35,8 +31,8 @@ def test_the_user_records_what_wait4_says(arguments: tuple[str, ...], query: Que
         recorder = Recorder(Path(name, "webpf.db"), arguments, user)
         try:
             recorder.wait_until_recording()
-            [writer] = [pid for pid in children(recorder.process.pid) if fields_of(pid)["Uid"].split() != ["0"] * 4]
-            fields = fields_of(writer)
+            [writer] = [pid for pid in children_of(recorder.process.pid) if status_of(pid)["Uid"].split() != ["0"] * 4]
+            fields = status_of(writer)
             assert fields["Uid"].split() == fields["Gid"].split() == [str(NOBODY)] * 4
             assert [int(fields[name], 16) for name in ("CapPrm", "CapEff")] == [KEPT] * 2
             fates = [run_true() for _ in range(50)]
@@ -49,11 +45,6 @@ def test_the_user_records_what_wait4_says(arguments: tuple[str, ...], query: Que
             row = row_of(ask, fate)
             assert (row["comm"], row["status"]) == ("true", fate.status)
             assert abs(row["cpu_ns"] - fate.cpu_ns) <= 2000, "wait4() cuts each of two times to microseconds"
-
-
-def children(pid: int) -> list[int]:
-    """Returns the children of a process."""
-    return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 def run_true() -> Fate:

@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 import pytest
 from sites import PYTHONS
-from support import DEADLINE_SECONDS, disposition, wait_until
+from support import DEADLINE_SECONDS, children_of, disposition, wait_until
 from visits import Browse, browsing
 
 ENDLESS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n"
@@ -30,11 +30,6 @@ def browse(request: pytest.FixtureRequest, built: Path, tmp_path: Path) -> Itera
         built, "--no-open", version=request.param, environment={"TMPDIR": str(tmp_path / "temporary")}
     ) as browse:
         yield browse
-
-
-def children(pid: int) -> list[str]:
-    """Returns the pids of a process's children, from /proc."""
-    return [word for task in Path(f"/proc/{pid}/task").iterdir() for word in (task / "children").read_text().split()]
 
 
 def cpu_seconds(pid: int) -> float:
@@ -93,7 +88,7 @@ def test_signals_end_it_at_once(browse: Browse, number: signal.Signals, tmp_path
 
 def test_no_server_is_left_after_sigkill(browse: Browse) -> None:
     browse.visitor()
-    left = children(browse.process.pid)
+    left = children_of(browse.process.pid)
     browse.process.kill()
     browse.process.wait(DEADLINE_SECONDS)
     wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in left), "something goes on")
