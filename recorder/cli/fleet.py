@@ -9,7 +9,6 @@ import typer
 
 from .options import Force
 
-_MOST_HOSTS = 5  # that a message names
 Hosts = Annotated[
     list[str] | None,
     typer.Option("--host", metavar="GLOB", help="Only machines with such names, as in 'web*'. Can be repeated."),
@@ -34,9 +33,8 @@ def import_tree(
     from .progress_bar import ProgressBar
 
     with needed("import", "pyarrow"):
-        from ..fleet import tree_import
+        from ..fleet import part_reader, tree_import
     with ProgressBar("the import") as progress:
         imported = tree_import.import_tree(folder, output, hosts or (), force, progress)
-    machines = ", ".join(imported.hosts[:_MOST_HOSTS]) + ", ..." * (len(imported.hosts) > _MOST_HOSTS)
     counted = f"{imported.recordings} recording{'s' * (imported.recordings != 1)}"
-    say(f"{output}: {counted} of {machines}, {imported.rows:,} rows")
+    say(f"{output}: {counted} of {part_reader.machines_of(imported.hosts)}, {imported.rows:,} rows")

@@ -63,13 +63,12 @@ def run_query(
     query: SavedQuery, given: dict[str, str], options: FleetOptions, format: str, limit: int | None, shows_sql: bool
 ) -> None:
     """Runs a saved query over a fleet, or prints the SQL that would run."""
-    from ..fleet import packages
     from ..output.messages import say, write_lines
     from ..output.row_formats import write_rows
 
     root = Path(options.on or ".").absolute()
     engine = options.engine or EngineName.duckdb
-    packages.require(engine, *([] if shows_sql else [engine.package]), "sqlglot", "pyarrow")
+    _require(engine, runs=not shows_sql)
     from ..fleet import fleet_query, script
 
     wanted = fleet_query.FleetQuery(query, root, given, engine, options.hosts, options.per_recording)
@@ -80,6 +79,16 @@ def run_query(
         write_rows(result.columns, result.rows, format, limit, sys.stdout)
     for line in result.caveats:
         say(line)
+
+
+def _require(engine: EngineName, runs: bool) -> None:
+    """Raises Unavailable if a package is missing. The packages must be there before modules of `fleet` are imported.
+
+    runs: whether the engine runs; else only its SQL is written.
+    """
+    from ..host.optional_modules import require
+
+    require(f"the engine {engine.value}", *([engine.package] if runs else []), "sqlglot", "pyarrow")
 
 
 _EXAMPLES = "\b\nExamples:\n  webpf fleet sql > fleet.sql\n  webpf fleet sql --engine spark --on /srv/fleet"
@@ -106,10 +115,9 @@ def sql(
     The SQL is for a DuckDB, ClickHouse or Spark of your own. It runs as it is. Of ClickHouse, only one process is
     tested, not a cluster.
     """
-    from ..fleet import packages
     from ..output.messages import write_lines
 
-    packages.require(engine, "sqlglot")
+    _require(engine, runs=False)
     from ..fleet import script
 
     write_lines(script.write_all(engine, on))

@@ -8,12 +8,10 @@ import shutil
 from ..errors import Unavailable
 from .engine import Engine
 from .engine_name import EngineName
-from .packages import require
 
 
 def create(name: EngineName) -> Engine:
-    """Returns an engine that is not open: it can write SQL. Raises Unavailable if sqlglot is not installed."""
-    require(name, "sqlglot")
+    """Returns an engine that is not open: it can write SQL."""
     if name is EngineName.duckdb:
         from .duckdb import DuckDb
 
@@ -28,9 +26,11 @@ def create(name: EngineName) -> Engine:
 
 
 def start(name: EngineName) -> Engine:
-    """Returns an open engine, with its settings. Raises Unavailable if it lacks something, with what installs it."""
+    """Returns an open engine, with its settings.
+
+    Raises ImportError if its package isn't installed, and Unavailable for Spark without Java.
+    """
     engine = create(name)
-    require(name, name.package, "sqlglot", "pyarrow")
     if name is EngineName.spark and not (os.environ.get("JAVA_HOME") or shutil.which("java")):
         raise Unavailable("Spark needs Java, which is not installed", "sudo apt-get install openjdk-17-jre-headless")
     engine.open()

@@ -6,22 +6,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from ..analysis import saved_queries
 from ..analysis.saved_queries import SavedQuery
 from ..errors import DataError, UsageError
 from ..model import argv
-from . import engines, views
+from . import engines, machines, part_files, selection, views
 from .engine import Engine, Row
 from .engine_name import EngineName
-from .packages import require
+from .machines import Machine
+from .selection import Selection
 from .translate import Translated, tables_read, translate
-
-if TYPE_CHECKING:
-    from .machines import Machine
-    from .selection import Selection
 
 PROCESS_IDS = ("id", "process_id", "of_id")
 """Columns of saved queries that hold the id of a process. The first that a query has comes first over a fleet."""
@@ -46,7 +44,7 @@ class FleetQuery:
         """Whether it takes all recordings as one base."""
         return self.query.fleet == "pooled" and not self.per_recording
 
-    @property
+    @cached_property
     def tables(self) -> set[str]:
         """The tables that it reads."""
         return tables_read(self.query.for_fleet(self.given, "one")) | {"recordings"}
@@ -88,7 +86,7 @@ def run(wanted: FleetQuery, engine: Engine | None = None) -> Iterator[Result]:
     engine: one that is open and goes on; None: starts one, and ends it.
     """
     check(wanted)
-    chosen = _select(wanted)
+    chosen = selection.select(wanted.root, wanted.hosts)
     used = engine or engines.start(wanted.engine)
     try:
         yield _result(used, chosen, wanted)
@@ -106,28 +104,17 @@ def write_script(wanted: FleetQuery) -> list[str]:
     A query that runs once for each recording has the latest.
     """
     check(wanted)
-    chosen = _select(wanted)
+    chosen = selection.select(wanted.root, wanted.hosts)
     engine = engines.create(wanted.engine)
     absent = _absent_columns(chosen, wanted)
     return [*engine.settings, *wanted.statements(engine, chosen, absent), *wanted.translated(wanted.given).statements]
 
 
-def _select(wanted: FleetQuery) -> Selection:
-    require(wanted.engine, "pyarrow")
-    from . import selection
-
-    return selection.select(wanted.root, wanted.hosts)
-
-
 def _absent_columns(chosen: Selection, wanted: FleetQuery) -> dict[str, set[str]]:
-    from . import part_files
-
     return part_files.find_absent_columns(chosen, views.with_needed(wanted.tables))
 
 
 def _result(engine: Engine, chosen: Selection, wanted: FleetQuery) -> Result:
-    from . import machines
-
     absent = _absent_columns(chosen, wanted)
     known = machines.describe(chosen.places)
     columns = list(wanted.query.columns)
@@ -169,16 +156,19 @@ def _each(
 ) -> Iterator[tuple[Machine | None, Row]]:
     """Yields the rows of each recording, one after the other. `compare` also reads the one before of its machine."""
     before: dict[str, Machine] = {}
+    queries: dict[int, Translated] = {}  # by how many recordings it reads: the id that is given depends on that
     for machine in known.values():
         read = [machine]
         if "against" in {parameter.name for parameter in wanted.query.parameters} and machine.identity in before:
             read.insert(0, before[machine.identity])
         before[machine.identity] = machine
         _define(engine, wanted.statements(engine, chosen.only(*(each.place for each in read)), absent))
-        given = dict(wanted.given)
-        if given.get("id"):
-            given["id"] = str((len(read) << views.ID_BITS) + int(given["id"]))
-        for row in engine.rows(wanted.translated(given))[1]:
+        if len(read) not in queries:
+            given = dict(wanted.given)
+            if given.get("id"):
+                given["id"] = str((len(read) << views.ID_BITS) + int(given["id"]))
+            queries[len(read)] = wanted.translated(given)
+        for row in engine.rows(queries[len(read)])[1]:
             yield machine, _own_ids(row, ids)
 
 

@@ -17,7 +17,7 @@ from ..errors import DataError, NoPermission, NotFound
 from ..model import argv
 from . import tree
 
-_BATCH_ROWS = 4_096  # as in part_writer
+_MOST_HOSTS = 5  # that a message names
 _EXPORT = "webpf export --to parquet -o"
 
 
@@ -40,7 +40,7 @@ class Place:
 
 
 def find_places(folder: Path, hosts: Collection[str] = ()) -> list[Place]:
-    """Returns the recordings of a tree in the order of their starts. hosts: patterns of names; none: all.
+    """Returns the recordings of a tree, in the order of the numbers that they get. hosts: patterns of names; none: all.
 
     Raises NotFound if there is no tree or no such host, DataError for a part that can't be read, and OSError for a
     folder that can't be read: its recordings must not be left out unnoticed.
@@ -56,9 +56,14 @@ def find_places(folder: Path, hosts: Collection[str] = ()) -> list[Place]:
     wanted = [each for each in found if not hosts or any(fnmatch.fnmatchcase(each.host, name) for name in hosts)]
     if not wanted:
         names = sorted({each.host for each in found})
-        shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
-        raise NotFound(f"{folder} has no recording of a host {' or '.join(hosts)}: it has {shown}")
-    return sorted(wanted, key=lambda each: (each.row["started_ns"], str(each.path)))
+        raise NotFound(f"{folder} has no recording of a host {' or '.join(hosts)}: it has {machines_of(names)}")
+    return sorted(wanted, key=lambda each: (each.row["started_ns"], each.row.get("machine_id") or "", str(each.path)))
+
+
+def machines_of(names: Sequence[str]) -> str:
+    """Returns names of hosts for a message. Of many, it names a few."""
+    more = len(names) - _MOST_HOSTS
+    return ", ".join(names[:_MOST_HOSTS]) + (f" and {more:,} more" if more > 0 else "")
 
 
 def _folders(folder: Path, prefix: str) -> list[Path]:
@@ -119,5 +124,22 @@ def _foreign(path: Path, problem: str) -> DataError:
 
 def batches(file: Any, names: Sequence[str]) -> Iterator[list[list[Any]]]:
     """Yields the values of these columns, in batches of rows, as a list for each column."""
-    for batch in file.iter_batches(_BATCH_ROWS, columns=list(dict.fromkeys(names))):
+    for batch in file.iter_batches(tree.BATCH_ROWS, columns=list(dict.fromkeys(names))):
         yield [batch.column(batch.schema.get_field_index(name)).to_pylist() for name in names]
+
+
+def ranges(file: Any, name: str) -> Iterator[tuple[int, int]]:
+    """Yields the lowest and the highest value of a column of integers in each part of a file; NULL counts as 0.
+
+    They come from the statistics of the file. Where it has none, the values are read.
+    """
+    for number in range(file.metadata.num_row_groups):
+        group = file.metadata.row_group(number)
+        columns = map(group.column, range(group.num_columns))
+        [found] = [column.statistics for column in columns if column.path_in_schema == name]
+        if found is not None and found.has_min_max and found.has_null_count:
+            yield (0 if found.null_count else found.min), found.max
+            continue
+        for batch in file.iter_batches(tree.BATCH_ROWS, row_groups=[number], columns=[name]):
+            values = [each or 0 for each in batch.column(0).to_pylist()]
+            yield min(values), max(values)

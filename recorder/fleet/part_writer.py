@@ -22,8 +22,6 @@ from .tree import Column
 GROUP_ROWS = 65_536
 """Rows of a row group."""
 
-_BATCH_ROWS = 4_096  # as Python objects: more of them don't fit into a processor's cache (measured: 30 % slower)
-
 METADATA = b"webpf"
 """The key of webpf's metadata in a part: JSON."""
 
@@ -86,8 +84,8 @@ def _write(
     written = 0
     with parquet.ParquetWriter(out, schema, compression="zstd", write_page_checksum=True) as writer:
         rows = chain.from_iterable(_rows(connection, recording, table, sources))
-        batches = (_record_batch(columns, schema, sources, batch) for batch in _cut(rows, _BATCH_ROWS))
-        for group in _cut(batches, GROUP_ROWS // _BATCH_ROWS):
+        batches = (_record_batch(columns, schema, sources, batch) for batch in _cut(rows, tree.BATCH_ROWS))
+        for group in _cut(batches, GROUP_ROWS // tree.BATCH_ROWS):
             writer.write_table(pyarrow.Table.from_batches(group), GROUP_ROWS)
             written += sum(batch.num_rows for batch in group)
             on_rows(written)

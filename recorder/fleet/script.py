@@ -6,9 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ..analysis import saved_queries
-from . import engines, tree, views
+from . import engines, part_files, selection, tree, views
 from .engine_name import EngineName
-from .packages import require
 from .translate import translate
 
 _EXAMPLE = "fleet"
@@ -26,9 +25,6 @@ def write_all(name: EngineName, root: Path | None) -> list[str]:
     root: the folder with the tree; None: a folder `fleet`, whose files have all columns. Raises NotFound or DataError.
     """
     engine = engines.create(name)
-    require(name, "pyarrow")
-    from . import part_files, selection
-
     if root is None:
         chosen = selection.Selection(Path(_EXAMPLE), (), (selection.ALL,))
         absent: dict[str, set[str]] = {}

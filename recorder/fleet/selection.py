@@ -30,7 +30,6 @@ class Selection:
 
 def select(root: Path, hosts: Sequence[str] = ()) -> Selection:
     """Finds the recordings of a tree. hosts: patterns of names; empty: all. Raises NotFound or DataError."""
-    found = part_reader.find_places(root, hosts)
-    places = sorted(found, key=lambda each: (each.row["started_ns"], each.row.get("machine_id") or "", str(each.path)))
+    places = part_reader.find_places(root, hosts)
     folders = sorted({f"{place.path.parent.name}/recording=*" for place in places}) if hosts else [ALL]
     return Selection(root, tuple(places), tuple(folders))

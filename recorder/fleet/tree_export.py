@@ -63,11 +63,11 @@ def export(
         if recording is not None and exported.going_on:
             hint = f"webpf recordings {argv.file_word(db)}"
             raise UsageError(f"recording {known[0].id} of {db} goes on: export it when it has ended", hint)
-        counts = _counts(connection, db)
         wanted: list[Recording] = []
         for each in _each_once(folder, (each for each in known if each.status != GOING_ON), exported):
             is_there = _is_there(folder, each) and not writes_again
             (exported.there if is_there else wanted).append(each)
+        counts = _counts(connection, db) if wanted else Counter()
         total = sum(counts[each.id] for each in wanted)
         for each in wanted:
             _write(connection, each, folder, exported, lambda rows: progress.report(exported.rows + rows, total))
@@ -107,14 +107,6 @@ def _check_same(folder: Path, found: Mapping[str, Any], recording: Recording) ->
         raise UsageError(message, retry_with("-o", f"{folder}-2"))
 
 
-def _tables_by_event() -> Iterator[tuple[str, str]]:
-    """Yields the tables that have an event id, with the name of its column."""
-    for table in tree.TABLES:
-        key = tree.event_id(table)
-        if key is not None:
-            yield table, key
-
-
 def _counts(connection: sqlite3.Connection, db: Path) -> Counter[int]:
     """Returns how many rows each recording has in the large tables, by its number.
 
@@ -123,7 +115,7 @@ def _counts(connection: sqlite3.Connection, db: Path) -> Counter[int]:
     numbers = [number for (number,) in connection.execute("SELECT id FROM recordings")]
     blocks = [block for number in numbers for block in part_writer.blocks_of(connection, number)]
     counts: Counter[int] = Counter()
-    for table, key in _tables_by_event():
+    for table, key in tree.tables_by_event_id().items():
         in_block, found = f"SELECT count(*) FROM {table} WHERE {part_writer.in_block(key)}", 0
         for block in blocks:
             rows = connection.execute(in_block, block).fetchone()[0]

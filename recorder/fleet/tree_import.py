@@ -17,12 +17,12 @@ from ..errors import DataError
 from ..model.events import GREATEST
 from ..model.recording import NO_EVENTS
 from ..progress import NO_PROGRESS, Progress
-from ..storage import data_dictionary, new_file
+from ..storage import data_dictionary, new_file, reader
 from ..storage.file_check import SCHEMA_VERSION
+from ..storage.merge import EVENT_IDS
 from . import part_reader, tree
 from .part_reader import Place
 
-_MOVED = ("id", "process_id", "parent_id", "command_id", "environment_id")
 _WRONG = (sqlite3.IntegrityError, sqlite3.DataError, OverflowError)
 
 
@@ -140,15 +140,15 @@ def _processes(place: Place) -> int:
 def _ids(place: Place) -> tuple[int, int]:
     """Returns the lowest and the highest event id of a recording; 1 and 0 if it has none."""
     first, last = GREATEST, 0
-    for table in tree.TABLES:
-        key, path = tree.event_id(table), place.part(table)
-        if key is None or not path.exists():
+    for table, key in tree.tables_by_event_id().items():
+        path = place.part(table)
+        if not path.exists():
             continue
         with part_reader.opened(path, table) as file:
-            for [ids] in part_reader.batches(file, [key]):
-                if not all(ids):
+            for lowest, highest in part_reader.ranges(file, key):
+                if lowest < 1:
                     raise DataError(f"{path} has a row without {key}")
-                first, last = min(first, *ids), max(last, *ids)
+                first, last = min(first, lowest), max(last, highest)
     return (first, last) if last else (1, 0)
 
 
@@ -159,7 +159,7 @@ def _values(file: Any, table: str, names: Sequence[str], moved_by: int) -> Itera
     for found in part_reader.batches(file, read):
         values = dict(zip(read, found, strict=True))
         for name in names:
-            if name in _MOVED:
+            if name in EVENT_IDS:
                 values[name] = [None if each is None else each + moved_by for each in values[name]]
             if (beside := exact.get(name)) in values:
                 pairs = zip(values[beside], values[name], strict=True)
@@ -169,11 +169,7 @@ def _values(file: Any, table: str, names: Sequence[str], moved_by: int) -> Itera
 
 def _options(text: Any) -> str:
     """Returns the options of a recording, with the one that says that it has no raw events."""
-    try:
-        options = json.loads(text)
-    except (TypeError, ValueError, RecursionError):
-        options = None
-    return json.dumps((options if isinstance(options, dict) else {}) | {"events": NO_EVENTS})
+    return json.dumps(reader.parse_options(text) | {"events": NO_EVENTS})
 
 
 @contextlib.contextmanager

@@ -8,16 +8,13 @@ recordings are one base, a process that lived through several is one row: that o
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
 
 from ..storage.macro import Base
 from ..storage.merge import EVENT_IDS
 from . import tree
 from .engine import Engine
+from .selection import Selection
 from .translate import translate
-
-if TYPE_CHECKING:
-    from .selection import Selection
 
 ID_BITS = 40
 _SHIFT = 1 << ID_BITS

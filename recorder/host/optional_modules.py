@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from ..errors import Unavailable
@@ -39,5 +40,18 @@ def needed(what: str, *packages: str) -> Iterator[None]:
     except ImportError as error:
         if (error.name or "").startswith("webpf"):  # a fault of webpf's own
             raise
-        named = f"package{'s' * (len(packages) > 1)} {' and '.join(packages)}"
-        raise Unavailable(f"{what} needs the Python {named}", pip_install(*packages)) from None
+        raise _unavailable(what, packages) from None
+
+
+def require(what: str, *packages: str) -> None:
+    """Raises Unavailable if one of these packages is not installed. It imports none of them. what: what needs them."""
+    missing = [package for package in packages if importlib.util.find_spec(package) is None]
+    if missing:
+        raise _unavailable(what, missing)
+
+
+def _unavailable(what: str, packages: Sequence[str]) -> Unavailable:
+    """Returns the error for packages that are not installed, with the command that installs all of them."""
+    plural = "s" if len(packages) > 1 else ""
+    named = " and ".join(filter(None, [", ".join(packages[:-1]), packages[-1]]))
+    return Unavailable(f"{what} needs the Python package{plural} {named}", pip_install(*packages))

@@ -44,7 +44,7 @@ def recordings(connection: sqlite3.Connection, number: int | None = None) -> lis
     cursor = connection.execute(sql, [number])
     names = [column[0] for column in cursor.description]
     rows = [schema_check.valid_values("recordings", dict(zip(names, values, strict=True))) for values in cursor]
-    return [Recording.from_row(row, liveness.current_status(row), _options(row["options"])) for row in rows]
+    return [Recording.from_row(row, liveness.current_status(row), parse_options(row["options"])) for row in rows]
 
 
 def find(connection: sqlite3.Connection, path: Path, wanted: int | str | None = None) -> Recording:
@@ -76,7 +76,7 @@ def process_counts(connection: sqlite3.Connection) -> dict[int, int]:
     return dict(connection.execute(expand(sql)).fetchall())
 
 
-def _options(text: Any) -> dict[str, Any]:
+def parse_options(text: Any) -> dict[str, Any]:
     """Returns the options of a recorder; an empty dict for a damaged row, which verify reports."""
     try:
         options = json.loads(text)

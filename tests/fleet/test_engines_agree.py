@@ -18,7 +18,7 @@ POOLED = [name for name in QUERIES if saved_queries.load(name).fleet == "pooled"
 
 @pytest.fixture(scope="module")
 def fleet(tmp_path_factory: pytest.TempPathFactory) -> Fleet:
-    """Recordings of five machines."""
+    """Recordings of four machines."""
     return make_several_machines(tmp_path_factory.mktemp("fleet"))
 
 

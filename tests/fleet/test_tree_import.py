@@ -108,11 +108,42 @@ def test_hosts(exported: Path, webpf: Webpf, tmp_path: Path) -> None:
     assert not (tmp_path / "db.db").exists()
 
 
-def rewrite(path: Path, table: Callable[[Any], Any]) -> None:
+def rewrite(path: Path, table: Callable[[Any], Any], **options: Any) -> None:
     """Writes a part again, changed."""
     from pyarrow import parquet
 
-    parquet.write_table(table(parquet.ParquetFile(path).read()), path)
+    parquet.write_table(table(parquet.ParquetFile(path).read()), path, **options)
+
+
+def test_parts_without_statistics(exported: Path, webpf: Webpf, tmp_path: Path) -> None:
+    """As some programs write them, the lowest and the highest id are not in the head of a part."""
+    assert webpf("import", "tree", "-o", "with.db").returncode == 0
+    for path in exported.glob("*/*/*/part.parquet"):
+        rewrite(path, lambda part: part, write_statistics=False)
+    assert webpf("import", "tree", "-o", "without.db").returncode == 0
+    with (
+        closing(sqlite3.connect(tmp_path / "with.db")) as one,
+        closing(sqlite3.connect(tmp_path / "without.db")) as two,
+    ):
+        assert list(one.iterdump()) == list(two.iterdump())
+
+
+@pytest.mark.parametrize("has_statistics", [True, False])
+def test_a_row_without_an_id(exported: Path, webpf: Webpf, has_statistics: bool) -> None:
+    import pyarrow
+
+    path = exported / "commands" / "host=testhost" / START / "part.parquet"
+
+    def without_id(part: Any) -> Any:
+        ids = [None, *part["id"].to_pylist()[1:]]
+        return part.set_column(part.schema.get_field_index("id"), "id", pyarrow.array(ids, pyarrow.int64()))
+
+    rewrite(path, without_id, write_statistics=has_statistics)
+    ended = webpf("import", "tree", "-o", "all.db")
+    assert (ended.returncode, ended.stderr) == (
+        65,
+        f"webpf: {path.relative_to(exported.parent)} has a row without id\n",
+    )
 
 
 def test_an_older_schema(exported: Path, webpf: Webpf, tmp_path: Path) -> None:
