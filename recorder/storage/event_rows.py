@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import compress, pairwise
+from itertools import compress
 from typing import Any
 
 from ..model.events import ALL_KINDS, Event, Exec, Exit, Fork, Free
@@ -43,7 +43,7 @@ _DICT_VALUES = 3  # the memory of an entry of a dict, in that of a value in a li
 class EventRows:
     """Rows of events by kind: all values in one flat list, which is the fastest form to bind.
 
-    plain: rows without _RARE_COLUMNS. full: rows with all columns, for the few events that need them.
+    plain: rows without _RARE_COLUMNS. full: rows with all columns. All rows of a kind are in one of the two.
     commands: rows of new command lines. command_ids: the ids of the command lines of all events that have one, by the
     id of the event. counts: how many events there are, by kind, also of kinds that have no rows here. environments,
     variables: see EnvironmentIds.rows_of().
@@ -134,19 +134,22 @@ def _replace_commands(kind: type[Event], values: list[Any], commands: CommandIds
 
 
 def _take_full(kind: type[Event], values: list[Any], informative: Sequence[int]) -> list[Any]:
-    """Removes the rows of these events and returns them; removes _RARE_COLUMNS from all other rows."""
-    width = _width(kind)
-    full: list[Any] = []
-    if informative:
-        plain: list[Any] = []
-        numbers = {number: row for row, number in enumerate(values[::width])}
-        rows = [numbers[number] for number in informative if number in numbers]
-        for before, row in pairwise((-1, *rows, len(numbers))):
-            plain += values[(before + 1) * width : row * width]
-            full += values[row * width : (row + 1) * width]
-        values[:] = plain
-    for column in reversed(range(_plain_width(kind), width)):  # a Python step per column, not per row
-        del values[column :: column + 1]
+    """Removes _RARE_COLUMNS from all rows; or all rows, and returns them whole, if one of these events is among them.
+
+    A batch has rows of one shape only, because they must come in the order of their ids: else SQLite splits pages in
+    the middle, and leaves room in both halves.
+    """
+    width, numbers = _width(kind), values[:: _width(kind)]
+    rare = range(_plain_width(kind), width)
+    known = set(informative).intersection(numbers)
+    if not known:
+        for column in reversed(rare):  # a Python step per column, not per row
+            del values[column :: column + 1]
+        return []
+    full, values[:] = values[:], []
+    for column in rare:
+        pairs = zip(numbers, full[column::width], strict=True)
+        full[column::width] = [value if number in known else None for number, value in pairs]
     return full
 
 
