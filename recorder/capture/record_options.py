@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from .redaction import Redaction
 _MIB = 1024 * 1024
 _MOST_MIB = 1024
 _MOST_ARGS = 2 * _MIB  # argv.MAX_ARGV_BYTES
+_MODE = re.compile(r"(?:0o?)?6[04][04]")
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,7 @@ class RecordOptions:
     env: names of environment variables to keep of each exec; see variables. events: all, or none: then forks, exits and
     frees aren't written, only the processes made from them.
     streamed: in a replay, the options with which the stream was made; empty if they are unknown; None: not a replay.
-    program: file with the compiled BPF programs.
+    program: file with the compiled BPF programs. mode: permissions of the file, as octal digits; see file_mode.
     """
 
     command: tuple[str, ...] = ()
@@ -48,6 +50,7 @@ class RecordOptions:
     events: str = "all"
     streamed: Mapping[str, Any] | None = None
     program: Path | None = None
+    mode: str | None = None
 
     def validate(self) -> None:
         """Raises UsageError for values that are invalid or can't be combined, and NotFound for an impossible pid."""
@@ -55,6 +58,7 @@ class RecordOptions:
         self._check_command()
         self._check_filters()
         self._check_env()
+        self._check_mode()
         self.filters.parse()
         self.redaction()
         if self.pid is not None and self.pid < 1:
@@ -102,6 +106,16 @@ class RecordOptions:
                 right = name.partition("=")[0]
                 hint = right if right != name and environment.is_name(right) else "PATH"
                 raise UsageError(message, shlex.join(["webpf", "record", "--env", hint]))
+
+    def _check_mode(self) -> None:
+        if self.mode is not None and not _MODE.fullmatch(self.mode):
+            message = f"--mode must be 0600, 0640, 0604 or 0644, not {self.mode!r}: others can read the file at most"
+            raise UsageError(message, "webpf record --mode 0640")
+
+    @property
+    def file_mode(self) -> int | None:
+        """Returns the permissions of the file. None: a new file is its owner's only, and others keep what they have."""
+        return None if self.mode is None else int(self.mode.removeprefix("0o"), 8)
 
     @property
     def variables(self) -> tuple[str, ...]:

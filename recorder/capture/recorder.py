@@ -114,7 +114,7 @@ def record(
         "options": options.recorded(),
         **asdict(machine.describe_host()),
     }
-    with _writing(options.db, columns, machine.now) as (queue, others):
+    with _writing(options, columns, machine.now) as (queue, others):
         observer.started(queue.id, others)
         session = Session(source, queue, machine, options.is_filtered)
         log = IncidentLog(session, queue, options.db, observer.message if machine.is_live else None)
@@ -129,12 +129,14 @@ def record(
 
 
 @contextlib.contextmanager
-def _writing(path: Path, columns: dict[str, Any], now: Callable[[], int]) -> Iterator[tuple[WriteQueue, int]]:
-    """Yields the writer of a new recording in this file, and how many other recordings are being written to it."""
+def _writing(
+    options: RecordOptions, columns: dict[str, Any], now: Callable[[], int]
+) -> Iterator[tuple[WriteQueue, int]]:
+    """Yields the writer of a new recording in its file, and how many other recordings are being written to it."""
     from ..storage.recording_file import RecordingFile
     from ..storage.write_queue import WriteQueue
 
-    file = RecordingFile(path)
+    file = RecordingFile(options.db, options.file_mode)
     queue = None
     try:
         others = file.mark_interrupted()

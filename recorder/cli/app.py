@@ -7,7 +7,21 @@ from typing import Annotated, Any
 
 import typer
 
-from . import bpf_programs, diff, export, fleet, fleet_query, maintenance, query, record, replay, reports, upgrade, web
+from . import (
+    bpf_programs,
+    diff,
+    export,
+    fleet,
+    fleet_query,
+    maintenance,
+    query,
+    record,
+    replay,
+    reports,
+    stream,
+    upgrade,
+    web,
+)
 from .verbose import Verbose, VerboseCommand
 
 # What Typer raises for a command line that it can't parse. It has no public name of its own.
@@ -79,7 +93,7 @@ _add(
     context_settings=record.COMMAND_SETTINGS,
 )
 _add(
-    record.stream,
+    stream.stream,
     "sudo webpf stream --duration 10 > events.ndjson",
     "sudo webpf stream --full --duration 5m > events.ndjson",
     cls=VerboseCommand,

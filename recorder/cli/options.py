@@ -84,6 +84,15 @@ DryRun = Annotated[
 NewDb = Annotated[
     Path, typer.Option("--db", metavar="FILE", envvar=ENVIRONMENT, readable=False, help="File to record into.")
 ]
+Mode = Annotated[
+    str | None,
+    typer.Option(
+        "--mode",
+        metavar="OCTAL",
+        help="Permissions of the file and of the files beside it, such as 0640 for readers in its group."
+        " Default: 0600 for a new file; an existing one keeps what it has.",
+    ),
+]
 Force = Annotated[bool, typer.Option("--force", help="Replace the output file if it exists.")]
 Duration = Annotated[
     str | None, typer.Option("--duration", metavar=TIME, help=f"Stop after TIME, {AS}. Default: at Ctrl-C.")

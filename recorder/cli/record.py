@@ -1,4 +1,4 @@
-"""The commands `record` and `stream`."""
+"""The command `record`."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from .options import (
     Duration,
     Env,
     Events,
-    Full,
     KeptEvents,
     MaxArgs,
     MinLifetime,
+    Mode,
     Name,
     Names,
     NewDb,
@@ -69,6 +69,7 @@ class RecordCommand(VerboseCommand):
 def record(
     command_line: CommandLine = None,
     db: NewDb = DEFAULT_DB,
+    mode: Mode = None,
     duration: Duration = None,
     pid: Pid = None,
     all: All = False,
@@ -104,7 +105,7 @@ def record(
         buffer_mib=buffer_mib,
         max_args=max_args,
         no_args=no_args,
-        redact=tuple(redact or ()), env=tuple(env or ()), events=events.value, program=program,
+        redact=tuple(redact or ()), env=tuple(env or ()), events=events.value, program=program, mode=mode,
     )  # fmt: skip
     _run(options, quiet, dry_run)
 
@@ -207,41 +208,3 @@ def _say_next(db: Path, query: str) -> None:
     file = None if db == DEFAULT_DB else argv.file_word(db)
     say(f"in the browser: {shlex.join([*webpf, 'browse'])}{f' {file}' if file else ''}")
     say(f"next: {shlex.join([*webpf, 'query', query])}{f' --db {file}' if file else ''}")
-
-
-def stream(
-    duration: Duration = None,
-    buffer_mib: BufferMib = RecordOptions.buffer_mib,
-    max_args: MaxArgs = RecordOptions.max_args,
-    no_args: NoArgs = False,
-    redact: Redact = None,
-    env: Env = None,
-    full: Full = False,
-    program: Program = None,
-) -> None:
-    """Print events as JSON lines as they happen.
-
-    The events are forks (F), execs (X) and exits (E) of all processes. Needs root or capabilities.
-    """
-    seconds = durations.parse("--duration", duration, "stream")
-    options = RecordOptions(
-        duration=seconds, buffer_mib=buffer_mib, max_args=max_args, no_args=no_args,
-        redact=tuple(redact or ()), env=tuple(env or ()), program=program,
-    )  # fmt: skip
-    options.validate()
-    from ..kernel import preflight
-
-    preflight.check_machine(sudo_command(), program)
-    from ..capture import privileges
-    from ..capture import stream as streaming
-    from ..output.messages import say
-    from . import live_status
-
-    observer = live_status.StreamStatus(options)
-    plan = privileges.find_plan()
-    if full:
-        lost = streaming.stream_fully(sys.stdout.fileno(), options, observer, plan)
-    else:
-        lost = streaming.stream(sys.stdout.fileno(), options, lambda: observer.started(0, 0), plan)
-    if lost:
-        say(f"LOST {lost:,} events: they came faster than they were read; a larger --buffer-mib helps")

@@ -151,6 +151,23 @@ def check_opened(path: Path, identity: Identity, before: Collection[int]) -> Non
             )
 
 
+def give_new_file(path: Path, descriptor: int) -> None:
+    """Under sudo, gives a file that root has just created to the user behind sudo.
+
+    Its group is that user's, unless the folder decides the group (setgid).
+    """
+    owner = invoking_user()
+    if owner is None:
+        return
+    with suppressed(__name__, f"giving {path} away", OSError):  # FAT has no owners
+        os.fchown(descriptor, owner[0], -1 if _decides_group(path.parent) else owner[1])
+
+
+def _decides_group(folder: Path) -> bool:
+    """Whether files in this folder get the group of the folder, and not of the process that creates them."""
+    return bool(folder.stat().st_mode & stat.S_ISGID)
+
+
 def give_to_invoking_user(path: Path, identity: Identity) -> None:
     """Under sudo, changes the owner of the file from root to the user behind sudo.
 
@@ -164,7 +181,7 @@ def give_to_invoking_user(path: Path, identity: Identity) -> None:
         try:
             status = os.fstat(fd)
             if status.st_uid == 0 and identity_of(status) == identity:
-                os.fchown(fd, *owner)
+                give_new_file(path, fd)
         finally:
             os.close(fd)
 

@@ -176,8 +176,10 @@ def _exists_error(wanted: Path) -> UsageError:
 
 def _make_like(descriptor: int, before: os.stat_result) -> None:
     """Copies owner and mode, as far as this process is allowed to and the file system supports them."""
-    with contextlib.suppress(OSError):
-        os.fchown(descriptor, before.st_uid, before.st_gid)
+    status = os.fstat(descriptor)
+    if (status.st_uid, status.st_gid) != (before.st_uid, before.st_gid):  # a service is killed if it calls chown(2)
+        with contextlib.suppress(OSError):
+            os.fchown(descriptor, before.st_uid, before.st_gid)
     with contextlib.suppress(OSError):
         os.fchmod(descriptor, before.st_mode & 0o777)
 

@@ -1,21 +1,18 @@
-"""Checks the path of a recording file: who owns it, whether webpf can write or read it; and creates the file.
+"""Checks the path of a recording file: who owns it, whether webpf can write or read it.
 
 The checks read only the first bytes of the file, so webpf refuses a wrong path before it compiles or opens anything.
 """
 
 from __future__ import annotations
 
-import contextlib
 import os
 import pwd
-import stat
 import struct
 from pathlib import Path
 
 from ..errors import CannotCreate, DataError, NoPermission, NotFound
 from ..host import file_owner
 from ..host.invocation import sudo_command, update_hint
-from ..log import suppressed
 from ..model import argv
 
 # These are here and not in schema.py, because that imports sqlite3 and these checks must be quick.
@@ -119,63 +116,6 @@ def file_size_in_header(header: bytes) -> int:
         return 0
     page, pages = _SIZE.unpack_from(header)
     return int(pages) * (65536 if page == 1 else int(page))
-
-
-def create(path: Path) -> file_owner.Identity:
-    """Creates the file unless it exists. Only its owner can read and write it, because argv may hold secrets.
-
-    Under sudo, the owner is the user who called sudo. SQLite gives the files beside it the same owner and mode.
-    Returns the identity of the file. Raises CannotCreate, also if another user has put a file at this path.
-    """
-    path = file_owner.resolve_link(path)
-    try:
-        fd, is_new = _open(path)
-    except OSError as error:
-        raise CannotCreate(f"{path} can't be created: {error.strerror}", "webpf record --db ~/webpf.db") from None
-    try:
-        status = os.fstat(fd)
-        owner = file_owner.invoking_user()
-        if not is_new:
-            file_owner.check_owner(path, status)
-        elif owner is not None:
-            with suppressed(__name__, f"giving {path} away", OSError):  # FAT has no owners
-                os.fchown(fd, *owner)
-        if status.st_size == 0:  # nothing is recorded yet, so nobody has made it readable for others on purpose
-            _make_private(path, fd)
-        return status.st_dev, status.st_ino
-    finally:
-        os.close(fd)
-
-
-def _make_private(path: Path, fd: int) -> None:
-    """Raises CannotCreate for a file that other users can read and whose mode can't be changed.
-
-    FAT and other file systems have no permissions: a mount option decides there who can read. They accept a chmod()
-    that changes nothing.
-    """
-    try:
-        os.fchmod(fd, 0o600)
-    except OSError as error:
-        mode = stat.S_IMODE(os.fstat(fd).st_mode)
-        if mode & 0o077 and not _takes_mode(fd, mode):
-            message = f"{path} could be read by other users, and that can't be changed: {error.strerror}"
-            raise CannotCreate(message, "webpf record --db ~/webpf.db") from None
-
-
-def _takes_mode(fd: int, mode: int) -> bool:
-    try:
-        os.fchmod(fd, mode)
-    except OSError:
-        return False
-    return True
-
-
-def _open(path: Path) -> tuple[int, bool]:
-    """Returns a descriptor of the file, and whether it is new. Does not follow a link at the end of the path."""
-    flags = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-    with contextlib.suppress(FileExistsError):
-        return os.open(path, flags | os.O_CREAT | os.O_EXCL, 0o600), True
-    return os.open(path, flags), False
 
 
 def older_schema_error(path: Path, version: int) -> DataError:

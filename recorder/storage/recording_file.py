@@ -18,7 +18,7 @@ from ..host.liveness import is_recorder_alive
 from ..log import get_logger, suppressed
 from ..model.events import to_storable
 from ..model.recording import NO_EVENTS
-from . import file_check, safe_open, schema
+from . import file_check, file_creation, safe_open, schema
 from .file_monitor import FileLost, FileMonitor
 from .recording_writer import RecordingWriter
 
@@ -34,12 +34,15 @@ _GIVEN_AWAY_SECONDS, _RETRY_SECONDS = 0.5, 0.02
 
 
 class RecordingFile:
-    """An open recording file. Raises StorageError if a write fails; commits before it are kept."""
+    """An open recording file. Raises StorageError if a write fails; commits before it are kept.
 
-    def __init__(self, path: Path) -> None:
+    mode: see file_creation.create().
+    """
+
+    def __init__(self, path: Path, mode: int | None = None) -> None:
         file_check.check_writable(path)
         self.path = path
-        self._identity = file_check.create(path)
+        self._identity = file_creation.create(path, mode)
         with self.writing():
             self.db = self._opened()
             self.db.execute("PRAGMA synchronous = NORMAL")

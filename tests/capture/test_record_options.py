@@ -29,7 +29,7 @@ def test_the_command_line_has_the_same_defaults() -> None:
     parameters = inspect.signature(record.record).parameters
     defaults = RecordOptions()
     same = {"db", "duration", "pid", "all", "as_root", "own_cgroup", "min_lifetime", "name", "buffer_mib", "max_args"}
-    for name in same | {"no_args"}:
+    for name in same | {"no_args", "mode"}:
         assert parameters[name].default == getattr(defaults, name), name
     defaults.validate()
 

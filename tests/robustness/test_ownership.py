@@ -15,7 +15,7 @@ from support import NOBODY, as_nobody, fork, make_recording, recording_values
 
 from webpf.errors import CannotCreate
 from webpf.host import file_owner
-from webpf.storage import file_check
+from webpf.storage import file_creation
 from webpf.storage.recording_file import RecordingFile
 
 Webpf = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -145,7 +145,7 @@ def test_side_files_of_a_running_recording_are_accepted(shared: Path) -> None:
 def test_a_file_swapped_after_the_check_is_noticed(shared: Path, victim: Path) -> None:
     """The check compares the file that is open, not only its path."""
     path = shared / "webpf.db"
-    identity = file_check.create(path)
+    identity = file_creation.create(path)
     before = file_owner.open_descriptors()
     with victim.open("rb"), pytest.raises(CannotCreate, match="was replaced"):
         file_owner.check_opened(path, identity, before)

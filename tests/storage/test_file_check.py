@@ -19,7 +19,7 @@ from support import NOBODY, PROJECT, as_nobody, fork, make_recording, recording_
 from webpf.errors import CannotCreate, DataError, NoPermission, NotFound, WebpfError
 from webpf.host import file_owner
 from webpf.host.invocation import sudo_command
-from webpf.storage import file_check
+from webpf.storage import file_check, file_creation
 from webpf.storage.recording_file import RecordingFile
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
@@ -268,7 +268,7 @@ def test_another_users_folder_can_not_be_written(open_folder: Path) -> None:
 def test_a_file_that_could_not_be_created_after_all(open_folder: Path) -> None:
     """An error that the check can't foresee, for example if the folder's mode changes in between."""
     with as_nobody():
-        assert refusal(file_check.create, open_folder / "webpf.db") == (
+        assert refusal(file_creation.create, open_folder / "webpf.db") == (
             CannotCreate,
             "PATH can't be created: Permission denied",
             ELSEWHERE,
@@ -318,7 +318,7 @@ def mode(path: Path) -> int:
 def test_a_new_file_is_its_owners_only(tmp_path: Path, umask: int) -> None:
     before = os.umask(umask)
     try:
-        file_check.create(tmp_path / "webpf.db")
+        file_creation.create(tmp_path / "webpf.db")
     finally:
         os.umask(before)
     assert mode(tmp_path / "webpf.db") == 0o600
@@ -332,7 +332,7 @@ def test_side_files_are_its_owners_only_too(tmp_path: Path, umask: int) -> None:
     modes: dict[str, int] = {}
     before = os.umask(umask)
     try:
-        file_check.create(path)
+        file_creation.create(path)
         connection = sqlite3.connect(path, isolation_level=None)
         connection.execute("BEGIN")
         connection.execute("CREATE TABLE a (b)")
@@ -351,7 +351,7 @@ def test_an_empty_file_becomes_its_owners_only(tmp_path: Path) -> None:
     """For example from `touch`: nothing is recorded in it yet, so nobody shares it on purpose."""
     path = tmp_path / "webpf.db"
     path.touch(0o644)
-    file_check.create(path)
+    file_creation.create(path)
     assert mode(path) == 0o600
 
 
@@ -359,7 +359,7 @@ def test_an_existing_file_is_unchanged(tmp_path: Path) -> None:
     path = tmp_path / "webpf.db"
     path.write_bytes(b"content")
     path.chmod(0o640)
-    file_check.create(path)
+    file_creation.create(path)
     assert (path.read_bytes(), mode(path)) == (b"content", 0o640)
 
 
@@ -380,7 +380,7 @@ def test_a_file_made_through_a_link_is_its_owners_only_too(tmp_path: Path) -> No
 @needs_root
 @pytest.mark.usefixtures("under_sudo")
 def test_under_sudo_a_new_file_belongs_to_the_invoking_user(tmp_path: Path) -> None:
-    file_check.create(tmp_path / "webpf.db")
+    file_creation.create(tmp_path / "webpf.db")
     status = (tmp_path / "webpf.db").stat()
     assert (status.st_uid, status.st_gid, mode(tmp_path / "webpf.db")) == (12345, 23456, 0o600)
     assert file_owner.invoking_user() == (12345, 23456)
@@ -399,7 +399,7 @@ def test_under_sudo_side_files_belong_to_the_user_too(tmp_path: Path) -> None:
 @needs_root
 def test_without_sudo_a_new_file_belongs_to_root(tmp_path: Path) -> None:
     assert file_owner.invoking_user() is None
-    file_check.create(tmp_path / "webpf.db")
+    file_creation.create(tmp_path / "webpf.db")
     assert (tmp_path / "webpf.db").stat().st_uid == 0
 
 
@@ -418,7 +418,7 @@ def test_a_user_can_not_give_files_to_another(open_folder: Path) -> None:
     open_folder.chmod(0o777)
     with as_nobody():
         assert file_owner.invoking_user() is None
-        file_check.create(open_folder / "webpf.db")
+        file_creation.create(open_folder / "webpf.db")
     assert (open_folder / "webpf.db").stat().st_uid == NOBODY
 
 
