@@ -121,9 +121,10 @@ def _exit_code(step: "Callable[[], int | None]") -> int:
 
 def _report_error(error: "WebpfError") -> int:
     from .host import invocation
-    from .output import messages
+    from .output import journal, messages
 
-    messages.say(error.message + (f"; try: {invocation.adapt_hint(error.hint)}" if error.hint else ""))
+    hint = f"; try: {invocation.adapt_hint(error.hint)}" if error.hint else ""
+    messages.say(error.message + hint, journal.ERROR)
     return error.exit_code
 
 

@@ -28,6 +28,7 @@ class LineWriter:
     has_room = True
     left_out = OPTIONAL_KINDS
     waiting_bytes = 0
+    committed_ns: int | None = None
 
     def __init__(self, printer: LinePrinter) -> None:
         self._printer = printer

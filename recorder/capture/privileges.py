@@ -98,6 +98,7 @@ class Plan:
             return
         if supervised := supervisor.current():
             supervised.channel.send(supervisor_channel.SEALED)
+            supervised.channel.is_sealed = True
         try:
             os.setgroups(self.user.groups)
         except OSError as error:  # in a user namespace, for instance; nothing has changed yet

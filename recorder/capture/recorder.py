@@ -31,6 +31,7 @@ class Status:
     """The progress of a recording.
 
     elapsed, duration: seconds. lost: events of all kinds. waiting_bytes: bytes that are not written to the file yet.
+    committed_ns: Unix ns of the latest commit to the file; None before the first.
     """
 
     elapsed: float
@@ -39,6 +40,7 @@ class Status:
     events: int
     lost: int
     waiting_bytes: int = 0
+    committed_ns: int | None = None
 
 
 @dataclass(frozen=True)
@@ -196,7 +198,9 @@ class Run:
                 next_sweep = elapsed + self.machine.sweep_seconds
                 session.forget_unfreed()
                 session.add_scan(self.machine.rescan())
-            written, lost = sum(session.writer.written), sum(session.counts.lost)
-            self.observer.status(
-                Status(elapsed, duration, session.processes, written, lost, session.writer.waiting_bytes)
-            )
+            self.observer.status(self._status(elapsed))
+
+    def _status(self, elapsed: float) -> Status:
+        session, writer = self.session, self.session.writer
+        numbers = session.processes, sum(writer.written), sum(session.counts.lost)
+        return Status(elapsed, self.options.duration, *numbers, writer.waiting_bytes, writer.committed_ns)

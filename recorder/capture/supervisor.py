@@ -18,9 +18,10 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ..host import syscalls
+from ..host import service_manager, syscalls
 from ..host.inherited_state import Inherited, fill_standard_descriptors
 from ..host.signals import ALL_STOP_SIGNALS
+from ..output import journal
 from . import command_launch, helper_process, supervisor_channel
 from .supervisor_channel import Channel
 
@@ -161,6 +162,11 @@ class _Supervisor:
             self._prepared = None
         elif kind == supervisor_channel.HELPER:
             self._helpers.fork()
+        elif kind == supervisor_channel.NOTICE and len(content) == 1 and content[0] < len(supervisor_channel.NOTICES):
+            service_manager.notify(supervisor_channel.NOTICES[content[0]])
+        elif kind == supervisor_channel.NOTICE_TEXT and not self._is_sealed:
+            text = content.decode("utf-8", "replace").replace("\n", " ")
+            service_manager.notify(f"STATUS={text}")
         elif kind == supervisor_channel.DONE and len(content) == supervisor_channel.CODE.size:
             self._is_done, self._recorder_code = True, supervisor_channel.CODE.unpack(content)[0] & 0xFF
 
@@ -223,4 +229,4 @@ def _say(message: str) -> None:
     """Writes one line to stderr, unless that would block."""
     with contextlib.suppress(OSError):
         if select.select([], [2], [], 0)[1]:
-            os.write(2, f"webpf: {message}\n".encode())
+            os.write(2, f"{journal.prefix(journal.ERROR)}webpf: {message}\n".encode())

@@ -1,7 +1,7 @@
 """Messages between the recorder and its supervisor, over a pair of sockets.
 
 Under sudo the recorder stops being root, and the supervisor stays root. So from then on the supervisor must not trust
-the recorder: after SEALED it accepts only requests without content, and the exit code.
+the recorder: after SEALED it accepts only requests without content, and numbers.
 
 The recorder's messages are a byte, which says what it is, and:
 
@@ -12,6 +12,8 @@ The recorder's messages are a byte, which says what it is, and:
 | START | | start the command |
 | HELPER | | fork another helper |
 | DONE | an exit code | the recorder exits with this code |
+| NOTICE | its number in NOTICES | for the service manager |
+| NOTICE_TEXT | a line of text | the same, for people; only before SEALED |
 
 The supervisor's messages are tuples of a name and a value (marshal). Both ends are the same program, but only data of a
 trusted process may be read by `marshal`.
@@ -26,7 +28,11 @@ import socket
 import struct
 from typing import Any
 
-PREPARE, SEALED, START, HELPER, DONE = (bytes([number]) for number in range(1, 6))
+from ..host import service_manager
+
+PREPARE, SEALED, START, HELPER, DONE, NOTICE, NOTICE_TEXT = (bytes([number]) for number in range(1, 8))
+
+NOTICES = (service_manager.READY, service_manager.STOPPING, service_manager.ALIVE)
 
 CODE = struct.Struct("=i")
 """The exit code of DONE."""
@@ -51,6 +57,8 @@ class Channel:
         self._received = b""
         self.longest = _ANY_LENGTH
         """A message that is longer than these bytes closes this end."""
+        self.is_sealed = False
+        """Whether this end has sent SEALED: longer messages than LONGEST_SEALED would close the other end."""
 
     def fileno(self) -> int:
         """Returns the descriptor, for poll(2) and select(2)."""

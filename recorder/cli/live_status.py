@@ -11,13 +11,11 @@ from .. import log
 from ..capture import min_lifetime
 from ..capture.record_options import RecordOptions
 from ..capture.recorder import Status, Summary
-from ..output import units
+from ..output import journal, units
 from ..output.messages import say
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
-
-_PLAIN_SECONDS = 10.0
 
 
 class QuietStatus:
@@ -45,28 +43,18 @@ class QuietStatus:
         pass
 
     def message(self, text: str) -> None:
-        say(text)
+        say(text, journal.WARNING)
 
 
 class PlainStatus(QuietStatus):
-    """Prints a line at the start and one every ten seconds."""
-
-    shows_status = True
+    """Prints a line at the start: a recording may run for weeks."""
 
     def __init__(self, options: RecordOptions) -> None:
         self._options = options
-        self._next = _PLAIN_SECONDS
-        self._rate = Rate()
 
     def started(self, recording_id: int, others: int) -> None:
-        say(f"recording {recording_id} goes to {self._options.db}, {_until(self._options)}")
-        if others:
-            say(f"{others} more recording goes to this file; each has its own number")
-
-    def status(self, status: Status) -> None:
-        if status.elapsed >= self._next:
-            self._next += _PLAIN_SECONDS
-            say(f"{status.elapsed:.0f} s: {describe_status(status, self._rate.update(status))}")
+        more = f"; {others} more recording goes to this file" if others else ""
+        say(f"recording {recording_id} goes to {self._options.db}, {_until(self._options)}{more}")
 
 
 class StreamStatus(QuietStatus):
@@ -92,10 +80,12 @@ class ReplayStatus(QuietStatus):
 class LiveStatus(PlainStatus):
     """Shows a progress bar that is redrawn four times a second and erased at the end."""
 
+    shows_status = True
     needed_later = ("rich.console", "rich.progress")
 
     def __init__(self, options: RecordOptions) -> None:
         super().__init__(options)
+        self._rate = Rate()
         self._progress: Progress | None = None
         self._task: TaskID | None = None
 
@@ -156,7 +146,9 @@ class Rate:
 
 
 def _until(options: RecordOptions) -> str:
-    return "until Ctrl-C" if options.duration is None else f"for {options.duration:g} s"
+    if options.duration is not None:
+        return f"for {options.duration:g} s"
+    return "until it is stopped" if journal.is_at() else "until Ctrl-C"
 
 
 def choose_observer(options: RecordOptions, quiet: bool) -> QuietStatus:
@@ -174,19 +166,24 @@ def describe_status(status: Status, rate: float) -> str:
 
 
 def print_summary(summary: Summary) -> None:
-    """Prints how many processes and events a recording has, and whether it is complete."""
-    totals = summary.totals
-    say(
+    """Prints how many processes a recording has, and whether it is complete: two lines, in the journal one."""
+    totals, priority = summary.totals, journal.INFO if summary.complete else journal.WARNING
+    first = (
         f"recording {summary.recording_id} in {summary.db}: {totals.processes:,} processes in"
         f" {units.duration(summary.seconds * 1e9)} ({totals.exited:,} exited, {totals.running:,} still running"
         + (f", {totals.lost:,} whose exit was lost)" if totals.lost else ")")
     )
+    unknown = f"; CPU time of {totals.cpu_unknown:,} unknown" if totals.cpu_unknown else ""
+    second = f"failed: {totals.failed:,}; {describe_completeness(summary)}{unknown}"
+    if journal.is_at():
+        say(f"{first}; {second}", priority)
+        return
+    say(first)
     longest = ""
     if totals.longest:
         comm, pid, lifetime_ns = totals.longest
         longest = f"longest: {comm} (pid {pid}) {units.duration(lifetime_ns)}; "
-    unknown = f"; CPU time of {totals.cpu_unknown:,} unknown" if totals.cpu_unknown else ""
-    say(f"{longest}failed: {totals.failed:,}; {describe_completeness(summary)}{unknown}")
+    say(longest + second)
 
 
 def describe_completeness(summary: Summary) -> str:

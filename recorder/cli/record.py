@@ -148,17 +148,23 @@ def _dry_run(options: RecordOptions, quiet: bool) -> None:
 
 
 def _record(options: RecordOptions, quiet: bool) -> None:
+    from ..capture import service_notice
     from ..capture.live_recording import record_this_machine
     from ..capture.targets import open_target
+    from ..output import journal
     from . import live_status
     from .display_thread import Display
     from .log_observer import LogObserver
+    from .service_observer import ServiceObserver
 
-    with open_target(options, None) as target, Display(live_status.choose_observer(options, quiet)) as observer:
-        summary = record_this_machine(options, target, LogObserver(observer), observer.needed_later)
+    with open_target(options, None) as target, Display(live_status.choose_observer(options, quiet)) as display:
+        logged = LogObserver(display)
+        observer = ServiceObserver(logged) if service_notice.is_wanted() else logged
+        summary = record_this_machine(options, target, observer, display.needed_later)
     if not quiet:
         live_status.print_summary(summary)
-        _say_next(options.db, "lifetimes")
+        if not journal.is_at():
+            _say_next(options.db, "lifetimes")
 
 
 def _record_command(options: RecordOptions, command: Command, quiet: bool) -> int:

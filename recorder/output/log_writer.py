@@ -10,9 +10,16 @@ import time
 from collections.abc import Callable
 
 from .. import log
+from . import journal
 from .escape import safe
 
 _FORMAT = "%(asctime)s.%(msecs)03dZ %(levelname)s %(name)s[%(process)d %(threadName)s]: %(message)s"
+_PRIORITIES = (
+    (logging.ERROR, journal.ERROR),
+    (logging.WARNING, journal.WARNING),
+    (logging.INFO, journal.INFO),
+    (logging.NOTSET, journal.DEBUG),
+)
 _MAX_WAITING = 1000  # lines that are not written yet; more are left out
 _END_SECONDS = 0.5
 
@@ -34,7 +41,8 @@ class LogWriter(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Passes the line to the thread, without waiting. If too many lines wait, it is left out and counted."""
         try:
-            self._lines.put_nowait(safe(self.format(record)))
+            priority = next(each for level, each in _PRIORITIES if record.levelno >= level)
+            self._lines.put_nowait(journal.prefix(priority, self._descriptor) + safe(self.format(record)))
         except queue.Full:
             self._left_out += 1
 

@@ -8,13 +8,17 @@ import sys
 from collections.abc import Iterable
 from typing import TextIO
 
+from . import journal
 from .escape import safe
 
 
-def say(message: str) -> None:
-    """Writes one line to stderr. It never fails, so that a recording continues if its terminal is closed."""
+def say(message: str, priority: int = journal.INFO) -> None:
+    """Writes one line to stderr. It never fails, so that a recording continues if its terminal is closed.
+
+    priority: one of those of journal.py, for a line that goes to systemd's journal.
+    """
     try:
-        sys.stderr.write(f"webpf: {safe(message)}\n")
+        sys.stderr.write(f"{journal.prefix(priority)}webpf: {safe(message)}\n")
         sys.stderr.flush()
     except (OSError, ValueError):
         # The text stays in the buffer. Python would fail to write it again at its end, and change the exit code.

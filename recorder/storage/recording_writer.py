@@ -74,6 +74,7 @@ class RecordingWriter:
 
     has_room = True  # write() writes at once
     waiting_bytes = 0
+    committed_ns: int | None = None
 
     def await_room(self) -> None:
         """Returns at once: there is always room."""

@@ -36,6 +36,8 @@ class WriteAttempts:
         self._ended: deque[Incident] = deque()
         self.failure: StorageError | None = None
         """The error of the latest write, or of an earlier one that is still waiting."""
+        self.committed_ns: int | None = None
+        """Unix ns of the latest write that succeeded; None before the first."""
 
     def run(self, job: Callable[[], None], is_first: bool) -> bool:
         """Runs a write. Returns False if it failed and should be tried again. Raises errors that a retry can't mend.
@@ -64,6 +66,7 @@ class WriteAttempts:
                 _log.warning("incident ends: %s for %.1f s, %s", incident.kind, seconds, incident.detail or "no detail")
             self._incident = self.failure = None
         self._since_ns = 0
+        self.committed_ns = self._now()
         return True
 
     # The recording thread calls these.

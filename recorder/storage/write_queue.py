@@ -88,6 +88,11 @@ class WriteQueue:
         """How many bytes wait to be written."""
         return self._bytes
 
+    @property
+    def committed_ns(self) -> int | None:
+        """Unix ns of the latest commit; None before the first."""
+        return self._attempts.committed_ns
+
     def reserve_ids(self, count: int) -> int:
         """See RecordingWriter.reserve_ids(). Waits if the writing thread must fetch more ids first."""
         if not self._writer.can_reserve_ids(count):
