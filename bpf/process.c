@@ -88,7 +88,7 @@ struct event {
 		u64 max_rss_kib; /* exit: peak memory; exec: peak memory of the image before, which the process keeps */
 		u64 read_bytes;  /* free: bytes read from storage, or UNKNOWN */
 	};
-	u32 kind;
+	u32 kind;         /* and CLOCK_BIT, if the second of the gate's offsets was used */
 	u32 pid;          /* tgid, in the first pid namespace */
 	union {
 		u32 ppid;      /* fork: the parent; exit: the parent at the end */
@@ -171,14 +171,25 @@ BPF_PERCPU_ARRAY(counts, u64, 4 * KINDS + 1);
 /* The four BPF programs are attached one after the other. The gate makes all of them begin and end at the same moment:
  * the reader opens and shuts it. At the end it lets frees through, which have the CPU time of processes that just
  * exited. The clock offset is here and not a constant, because the clock may be set while the programs are attached.
+ * There are two offsets, and each event says which one it was made with. So the reader can set the one that is not in
+ * use, and then switch to it with one write.
  */
 enum { GATE_SHUT, GATE_OPEN, GATE_FREES_ONLY };
 struct gate {
 	u64 state;
-	u64 clock_offset; /* ns from boot time to Unix time */
-	u64 opened;       /* when the recording began; a greater number until it has */
+	u64 opened; /* ns since boot when the recording began; a greater number until it has */
+	u64 clock;  /* 0 or 1: which offset is in use */
+	u64 offsets[2]; /* ns from boot time to Unix time */
 };
 BPF_ARRAY(gate, struct gate, 1);
+
+#define CLOCK_BIT 256
+
+/* An offset of the gate, and its number. */
+struct clock {
+	u64 offset;
+	u64 number;
+};
 
 static __always_inline u64 read64(const void *base, u64 offset)
 {
@@ -225,16 +236,21 @@ static __always_inline u64 gate_state(void)
 	return found ? found->state : GATE_SHUT;
 }
 
-/* Unix ns of a time since boot, in ns. */
-static __always_inline u64 unix_time(u64 since_boot)
+/* The clock that is in use. It is read once for an event, for it may change at any time. */
+static __always_inline struct clock current_clock(void)
 {
 	int zero = 0;
 	struct gate *found = gate.lookup(&zero);
+	struct clock clock = {};
 
-	return since_boot + (found ? found->clock_offset : 0);
+	if (found) {
+		clock.number = *(volatile u64 *)&found->clock & 1;
+		clock.offset = clock.number ? found->offsets[1] : found->offsets[0];
+	}
+	return clock;
 }
 
-/* Whether the process was created after the recording began, so that all of its life is seen. */
+/* Whether the process was created after the recording began, so that all of its life is seen. start: since boot */
 static __always_inline bool is_new(u64 start)
 {
 	int zero = 0;
@@ -301,9 +317,10 @@ static __always_inline u32 ns_pid_of(const void *leader)
 	return read32(pid, OFF_PID_NUMBERS + read32(pid, OFF_PID_LEVEL) * UPID_BYTES + OFF_UPID_NR);
 }
 
+/* When a process was created, in ns since boot. */
 static __always_inline u64 start_of(const void *leader)
 {
-	return unix_time(read64(leader, OFF_TASK_START));
+	return read64(leader, OFF_TASK_START);
 }
 
 static __always_inline u64 max_rss_kib(const void *signal)
@@ -351,7 +368,7 @@ static __always_inline bool add_followed(const void *leader)
 	if (!SELECTS)
 		return true;
 	key = (u64)read_pointer(leader, OFF_TASK_SIGNAL);
-	start = read64(leader, OFF_TASK_START);
+	start = start_of(leader);
 	return followed.update(&key, &start) == 0;
 }
 
@@ -363,7 +380,7 @@ static __always_inline bool is_followed(const void *leader)
 		return true;
 	key = (u64)read_pointer(leader, OFF_TASK_SIGNAL);
 	start = followed.lookup(&key);
-	if (start && *start == read64(leader, OFF_TASK_START))
+	if (start && *start == start_of(leader))
 		return true;
 	return has_followed_pid(leader) && add_followed(leader);
 }
@@ -389,13 +406,17 @@ static __always_inline void remove_followed(const void *leader)
 	followed.delete(&key);
 }
 
-/* Fills the fields that all kinds have. leader: leader of the thread group, as everywhere here. */
-static __always_inline void fill_head(struct event *event, u32 kind, const void *leader)
+/* Fills the fields that all kinds have. leader: leader of the thread group, as everywhere here.
+ *
+ * Read the clock after space in the ring buffer is reserved: then all events that are reserved after the reader switched
+ * to another offset have that one.
+ */
+static __always_inline void fill_head(struct event *event, u32 kind, const void *leader, struct clock clock)
 {
 	__builtin_memset(event, 0, sizeof(*event));
-	event->time = unix_time(bpf_ktime_get_boot_ns());
-	event->start = start_of(leader);
-	event->kind = kind;
+	event->time = bpf_ktime_get_boot_ns() + clock.offset;
+	event->start = start_of(leader) + clock.offset;
+	event->kind = kind | clock.number * CLOCK_BIT;
 	event->pid = read32(leader, OFF_TASK_TGID);
 }
 
@@ -438,17 +459,17 @@ static __always_inline u32 exit_status(const void *leader, const void *signal)
 	return read32(leader, OFF_TASK_EXIT_CODE);
 }
 
-static __always_inline void fill_fork(struct event *event, const void *child)
+static __always_inline void fill_fork(struct event *event, const void *child, struct clock clock)
 {
 	/* Not always the process that called clone(): with CLONE_PARENT it is the parent of that process. */
 	const void *parent = read_pointer(read_pointer(child, OFF_TASK_REAL_PARENT), OFF_TASK_GROUP_LEADER);
 
-	fill_head(event, FORK, child);
+	fill_head(event, FORK, child, clock);
 	fill_owner(event, child);
 	event->kernel = !!(read32(child, OFF_TASK_FLAGS) & PF_KTHREAD);
 	event->begun = programs_begun(child);
 	event->ppid = read32(parent, OFF_TASK_TGID);
-	event->parent_start = start_of(parent);
+	event->parent_start = start_of(parent) + clock.offset;
 	event->session = session_of(child, read_pointer(child, OFF_TASK_SIGNAL));
 	event->ns_pid = ns_pid_of(child);
 }
@@ -456,7 +477,8 @@ static __always_inline void fill_fork(struct event *event, const void *child)
 #define MAX_HELD_FORKS 32768
 
 /* Fork events of processes that have not matched so far. The key is the address of the child's struct signal_struct.
- * An event is written when the process matches, at an exec or at its end, and else dropped at its end.
+ * An event is written when the process matches, at an exec or at its end, and else dropped at its end. Its times are
+ * since boot until then.
  */
 BPF_HASH(held_forks, u64, struct event, MAX_HELD_FORKS);
 
@@ -513,6 +535,7 @@ static __always_inline bool matches_filters(const void *leader)
 /* Holds the fork event of this child back if the child doesn't match yet. True if it was held back. */
 static __always_inline bool hold_fork(const void *child)
 {
+	struct clock since_boot = {};
 	struct event event;
 	u64 key;
 
@@ -520,7 +543,7 @@ static __always_inline bool hold_fork(const void *child)
 	if (!FILTERS || (!FILTERS_BY_COMM && matches_filters(child)))
 		return false;
 	key = (u64)read_pointer(child, OFF_TASK_SIGNAL);
-	fill_fork(&event, child);
+	fill_fork(&event, child, since_boot);
 	if (held_forks.update(&key, &event)) {
 		count(FORK);
 		count(LOST + FORK);
@@ -537,6 +560,7 @@ static __always_inline void report_held_fork(const void *leader, bool at_exec)
 {
 	u64 key = (u64)read_pointer(leader, OFF_TASK_SIGNAL);
 	struct event *before = held_forks.lookup(&key), *event;
+	struct clock clock;
 
 	if (!before)
 		return; /* the process is older than the recording */
@@ -544,6 +568,11 @@ static __always_inline void report_held_fork(const void *leader, bool at_exec)
 	event = ring.ringbuf_reserve(sizeof(*event));
 	if (event) {
 		*event = *before;
+		clock = current_clock();
+		event->time += clock.offset;
+		event->start += clock.offset;
+		event->parent_start += clock.offset;
+		event->kind |= clock.number * CLOCK_BIT;
 		if (at_exec)
 			event->execs = 0;
 		ring.ringbuf_submit(event, wake_up(sizeof(*event)));
@@ -608,7 +637,7 @@ static __always_inline void on_fork(struct bpf_raw_tracepoint_args *ctx)
 		count(LOST + FORK);
 		return;
 	}
-	fill_fork(event, child);
+	fill_fork(event, child, current_clock());
 	ring.ringbuf_submit(event, wake_up(sizeof(*event)));
 }
 
@@ -664,7 +693,7 @@ static __always_inline bool write_exec(const void *task, const void *bprm, const
 
 	if (!event)
 		return false;
-	fill_head(&event->head, EXEC, task);
+	fill_head(&event->head, EXEC, task, current_clock());
 	fill_owner(&event->head, task);
 	event->head.max_rss_kib = max_rss_kib(signal);
 	event->head.cwd_inode = read64(cwd, OFF_INODE_NUMBER);
@@ -774,14 +803,14 @@ static __always_inline bool is_last_thread(struct bpf_raw_tracepoint_args *ctx, 
  * read then, with what it waited after its exit. If another thread called execve(), that is the leader.
  */
 struct threads {
-	u64 start; /* of the process: another may have had this address before */
+	u64 start; /* of the process, since boot: another may have had this address before */
 	u64 run_delay;
 	u64 leader; /* address of the task */
 	u64 run_delay_of_leader;
 };
 BPF_HASH(ended_threads, u64, struct threads, MAX_THREADED);
 
-/* When the map was last full: of processes that were alive then, threads may be missing. */
+/* When, since boot, the map was last full: of processes that were alive then, threads may be missing. */
 BPF_ARRAY(threads_missed, u64, 1);
 
 /* Notes what a thread waited, unless it is the last of a process and its leader, whose number is there at the free. */
@@ -811,7 +840,7 @@ static __always_inline void note_ended_thread(const void *task, const void *lead
 	if (!threads) {
 		missed = threads_missed.lookup(&zero);
 		if (missed)
-			*missed = unix_time(bpf_ktime_get_boot_ns());
+			*missed = bpf_ktime_get_boot_ns();
 	} else if (task != leader) {
 		__sync_fetch_and_add(&threads->run_delay, run_delay);
 	} else {
@@ -878,7 +907,7 @@ static __always_inline void on_exit(struct bpf_raw_tracepoint_args *ctx)
 		count(LOST + EXIT);
 		return;
 	}
-	fill_head(event, EXIT, leader);
+	fill_head(event, EXIT, leader, current_clock());
 	fill_comm(event, leader);
 	event->ppid = read32(read_pointer(leader, OFF_TASK_REAL_PARENT), OFF_TASK_TGID);
 	event->status = exit_status(leader, signal);
@@ -966,7 +995,7 @@ static __always_inline void fill_costs(struct event *event, const void *leader, 
 	event->involuntary = read_saturated(signal, OFF_SIGNAL_NIVCSW);
 	event->read_bytes = read_storage_bytes(signal, OFF_SIGNAL_INBLOCK);
 	event->write_bytes = read_storage_bytes(signal, OFF_SIGNAL_OUBLOCK);
-	event->run_delay = run_delay_of(leader, signal, event->start);
+	event->run_delay = run_delay_of(leader, signal, start_of(leader));
 }
 
 /* The kernel frees a task some time after it was reaped. CPU time is complete only here: at the exit, the time since
@@ -992,7 +1021,7 @@ static __always_inline void on_free(struct bpf_raw_tracepoint_args *ctx)
 		forget_ended_threads(signal);
 		return;
 	}
-	fill_head(event, FREE, task);
+	fill_head(event, FREE, task, current_clock());
 	event->status = exit_status(task, signal);
 	fill_costs(event, task, signal);
 	forget_ended_threads(signal);

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from ..host import cgroups, clock, proc_usage, procfs
+from ..host.clock_watch import ClockWatch
 from ..model.event_source import Source
 from ..model.host_description import HostDescription
 from . import describe_host, privileges, proc_changes, supervisor
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
     from ..model.events import Event, Seen, Usage
     from ..model.process import Process
     from .directory_lookup import PathLookup
+
+# The error of a measurement is well below this. The kernel changes the offset only when the clock is set: it slows both
+# clocks down or speeds both up to correct them (NTP).
+_NOISE_NS = 10_000
 
 
 class LiveMachine:
@@ -51,9 +56,29 @@ class LiveMachine:
         self._max_args = max_args
         self._min_age_ns = min_age_ns
         self._bcc_version = bcc_version
+        self._clock_watch: ClockWatch | None = None
 
     def now(self) -> int:
         return clock.boot_ns() + self._clock_offset
+
+    def was_clock_set(self) -> bool:
+        """Whether the clock was set since the last call. The first call begins to watch it."""
+        if self._clock_watch is None:
+            self._clock_watch = ClockWatch()
+        return self._clock_watch.was_set()
+
+    def renew_clock(self, source: Source) -> int:
+        by_ns = clock.measure_offset() - self._clock_offset
+        if abs(by_ns) <= _NOISE_NS or not source.shift_clock(by_ns):
+            return 0
+        self._clock_offset += by_ns
+        self.started_ns += by_ns
+        return by_ns
+
+    def close(self) -> None:
+        """Releases all resources."""
+        if self._clock_watch is not None:
+            self._clock_watch.close()
 
     def describe_host(self) -> HostDescription:
         command = self._redaction.command(sys.argv)

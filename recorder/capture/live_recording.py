@@ -66,7 +66,8 @@ def this_machine(options: RecordOptions, target: Target) -> Iterator[tuple[Sourc
             machine = LiveMachine(
                 target, redaction, offset, options.max_args_of_kernel, started_ns, min_lifetime_ns, bcc_version
             )
-            yield _filtered(attached, redaction, machine, min_lifetime_ns), machine, attached
+            with contextlib.closing(machine):
+                yield _filtered(attached, redaction, machine, min_lifetime_ns), machine, attached
         finally:
             attached.close()
 

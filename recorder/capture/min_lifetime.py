@@ -17,6 +17,7 @@ from typing import TypeAlias
 from ..model.bounded_cache import MIB, BoundedDict, size_of
 from ..model.event_source import Counts, Source
 from ..model.events import KERNEL_KINDS, NUMBERS, Event, Exec, Exit, Fork, Free
+from ..model.time_shift import shift
 
 _Identity: TypeAlias = tuple[int, int]  # pid, start_ns
 BUFFER_BYTES = 64 * MIB
@@ -142,6 +143,22 @@ class MinLifetimeFilter:
 
     def counts(self) -> Counts:
         return replace(self._source.counts().without(self._discarded), kept_short=self._kept_short)
+
+    def shift_clock(self, by_ns: int) -> bool:
+        if not self._source.shift_clock(by_ns):
+            return False
+        buffer, dropped = self._buffer, list(self._dropped)
+        self._buffer = {
+            (pid, start_ns + by_ns): [shift(event, by_ns) for event in events]
+            for (pid, start_ns), events in buffer.items()
+        }
+        self._dropped.clear()
+        for pid, start_ns in dropped:
+            self._dropped[pid, start_ns + by_ns] = None
+        self._ready = deque(shift(event, by_ns) for event in self._ready)
+        self._since_ns += by_ns
+        self._passed_start_ns += by_ns
+        return True
 
     def stop_intake(self) -> None:
         self._source.stop_intake()

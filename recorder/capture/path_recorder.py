@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Protocol
 
 from ..model.bounded_cache import MIB, BoundedDict
@@ -37,6 +37,14 @@ class PathRecorder:
         # Paths that have been written. If one is forgotten here, it is looked up again; the file keeps the first path.
         self._cgroups: BoundedDict[int, None] = BoundedDict(_KNOWN_BYTES)
         self._directories: BoundedDict[DirectoryId, None] = BoundedDict(_KNOWN_BYTES)
+
+    def begin_segment(self, pairing: Pairing, cgroups: Iterable[int]) -> None:
+        """Begins the next segment of a chain, which has the paths of these cgroups already."""
+        self._pairing = pairing
+        self._cgroups.clear()
+        self._directories.clear()
+        for cgroup_id in cgroups:
+            self._cgroups[cgroup_id] = None
 
     def write_cgroups(self, paths: Mapping[int, str | bytes | None]) -> None:
         """Writes the paths of cgroups, by id."""

@@ -67,6 +67,10 @@ class PendingChanges:
     def __init__(self, changed: Iterable[Seen] = ()) -> None:
         self._by_pid = {alive.pid: alive for alive in changed}
 
+    def add(self, changed: Iterable[Seen]) -> None:
+        """Adds processes that were read now."""
+        self._by_pid.update((alive.pid, alive) for alive in changed)
+
     def drop_outdated(self, events: Iterable[Event]) -> None:
         """Drops processes that have executed a program since they were read from /proc."""
         for event in events:

@@ -12,6 +12,7 @@ from typing import Any
 from ..errors import NotFound, UsageError
 from ..kernel.filters import FilterOptions
 from ..model import environment
+from ..model.recording import NO_EVENTS
 from .redaction import Redaction
 
 _MIB = 1024 * 1024
@@ -27,7 +28,8 @@ class RecordOptions:
     command: if it is empty, the whole machine is recorded. duration, min_lifetime: seconds; without duration,
     recording ends at a signal. max_args: bytes of arguments that are kept for one exec. redact: regular expressions.
     env: names of environment variables to keep of each exec; see variables. events: all, or none: then forks, exits and
-    frees aren't written, only the processes made from them.
+    frees aren't written, only the processes made from them; None: see kept_events. rotate: seconds after which the
+    recording goes on as another one.
     streamed: in a replay, the options with which the stream was made; empty if they are unknown; None: not a replay.
     program: file with the compiled BPF programs. mode: permissions of the file, as octal digits; see file_mode.
     """
@@ -47,7 +49,8 @@ class RecordOptions:
     no_args: bool = False
     redact: tuple[str, ...] = ()
     env: tuple[str, ...] = ()
-    events: str = "all"
+    events: str | None = None
+    rotate: float | None = None
     streamed: Mapping[str, Any] | None = None
     program: Path | None = None
     mode: str | None = None
@@ -87,6 +90,10 @@ class RecordOptions:
         if self.all and self.own_cgroup:
             raise UsageError("--all and --own-cgroup can't be used together", "webpf record --own-cgroup -- make")
 
+        if self.command and self.rotate is not None:
+            message = "--rotate can't be used with a command, which is one recording until it ends"
+            raise UsageError(message, shlex.join(["webpf", "record", "--", *self.command]))
+
     def _check_filters(self) -> None:
         if self.pid is None and (not self.command or self.all):
             return
@@ -123,6 +130,11 @@ class RecordOptions:
         return tuple(dict.fromkeys(self.env))
 
     @property
+    def kept_events(self) -> str:
+        """Returns which raw events are written: by default all, but none if the recording rotates."""
+        return self.events or (NO_EVENTS if self.rotate else "all")
+
+    @property
     def target_name(self) -> str:
         """Returns what is recorded: `command`, `machine`, or `pid N`."""
         return "command" if self.command else "machine" if self.pid is None else f"pid {self.pid}"
@@ -148,8 +160,8 @@ class RecordOptions:
         the stream, and nothing about the machine on which it is replayed.
         """
         if self.streamed is not None:
-            own = {"name": self.name, "of": "machine", "filtered": False, "events": self.events, "replayed": True}
-            return {**self.streamed, **own}
+            own = {"name": self.name, "of": "machine", "filtered": False, "events": self.kept_events, "replayed": True}
+            return {**self.streamed, **own, **({"rotate": self.rotate} if self.rotate else {})}
         return {
             "db": str(self.db),
             "duration": self.duration,
@@ -163,6 +175,7 @@ class RecordOptions:
             "min_lifetime": self.min_lifetime,
             "cgroup": self.own_cgroup,
             "filtered": self.is_filtered,
-            "events": self.events,
+            "events": self.kept_events,
             **({"env": self.variables} if self.env else {}),
+            **({"rotate": self.rotate} if self.rotate else {}),
         }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from ..errors import WebpfError
 from ..log import Steps, get_logger
 from ..model.event_source import Counts, Source
-from . import supervisor
+from . import recording_end, supervisor
 from .record_options import RecordOptions
 from .surroundings import Snapshot, Surroundings
 
@@ -45,7 +45,11 @@ class Status:
 
 @dataclass(frozen=True)
 class Summary:
-    """What a finished recording holds."""
+    """What a finished recording holds.
+
+    recording_id, totals: of a chain, those of its last segment. segments: how many the chain has got; 1: it is no
+    chain. processes: of all segments, and of kernel threads none.
+    """
 
     recording_id: int
     db: Path
@@ -54,6 +58,8 @@ class Summary:
     written: tuple[int, ...]
     totals: Totals
     is_interrupted: bool
+    processes: int
+    segments: int = 1
 
     @property
     def complete(self) -> bool:
@@ -107,27 +113,41 @@ def record(
     # These imports take a while; meanwhile the source collects events.
     from .incident_log import IncidentLog
     from .recording_session import Session
+    from .rotation import Rotation
 
     before_writing()
-    columns = {
-        "name": options.name,
-        "started_ns": machine.started_ns,
-        "updated_ns": machine.started_ns,
-        "options": options.recorded(),
-        **asdict(machine.describe_host()),
-    }
-    with _writing(options, columns, machine.now) as (queue, others):
+
+    def describe(started_ns: int) -> dict[str, Any]:
+        times = {"started_ns": started_ns, "updated_ns": started_ns}
+        return {"name": options.name, **times, "options": options.recorded(), **asdict(machine.describe_host())}
+
+    first = {"segment": 1} if options.rotate else {}
+    with _writing(options, describe(machine.started_ns) | first, machine.now) as (queue, others):
         observer.started(queue.id, others)
         session = Session(source, queue, machine, options.is_filtered)
         log = IncidentLog(session, queue, options.db, observer.message if machine.is_live else None)
-        ended_ns = Run(session, machine, target, options, observer, log.record_ended).finish(snapshot)
+        rotation = Rotation(session, queue, options.rotate, describe) if options.rotate else None
+        after_drain = (log.record_ended, *([rotation.step] if rotation else []))
+        ended_ns = Run(session, machine, target, options, observer, after_drain).finish(snapshot)
         log.record_ended()
         queue.await_idle()
         queue.check_file()
-        seconds = (ended_ns - machine.started_ns) / 1e9
-        return Summary(
-            queue.id, options.db, seconds, session.counts, queue.written, queue.totals(), machine.is_interrupted
-        )
+        seconds, segments = (ended_ns - machine.started_ns) / 1e9, rotation.segments if rotation else 1
+        return _summarize(session, queue, options.db, seconds, segments)
+
+
+def _summarize(session: Session, queue: WriteQueue, db: Path, seconds: float, segments: int) -> Summary:
+    return Summary(
+        recording_id=queue.last_id,
+        db=db,
+        seconds=seconds,
+        counts=session.counts,
+        written=session.written,
+        totals=queue.totals(),
+        is_interrupted=session.machine.is_interrupted,
+        processes=session.processes,
+        segments=segments,
+    )
 
 
 @contextlib.contextmanager
@@ -153,14 +173,14 @@ def _writing(
 
 @dataclass(frozen=True)
 class Run:
-    """Runs a session whose writer is ready. check_incidents: called after each drain, in the thread that records."""
+    """Runs a session whose writer is ready. after_drain: called after each drain, in the thread that records."""
 
     session: Session
     machine: Surroundings
     target: Recordable
     options: RecordOptions
     observer: Observer
-    check_incidents: Callable[[], None] = lambda: None
+    after_drain: Sequence[Callable[[], None]] = ()
 
     def finish(self, snapshot: Snapshot) -> int:
         """Writes all events from the snapshot to the end of the recording. Returns the end in Unix ns."""
@@ -171,12 +191,12 @@ class Run:
         try:
             self.target.start()
         except WebpfError:
-            session.finish()
+            recording_end.finish(session)
             raise
         self._loop()
         self.observer.finishing()
         session.add_scan(self.machine.rescan())
-        return session.finish(self.machine.find_changed)
+        return recording_end.finish(session, self.machine.find_changed)
 
     def _loop(self) -> None:
         """Drains events until the duration or the target is over."""
@@ -189,7 +209,8 @@ class Run:
                 return
             session.source.wait(min(left, DRAIN_SECONDS))
             session.drain()
-            self.check_incidents()
+            for call in self.after_drain:
+                call()
             if elapsed >= next_heartbeat:
                 next_heartbeat = elapsed + HEARTBEAT_SECONDS
                 supervisor.stop_with_supervisor()
@@ -202,5 +223,5 @@ class Run:
 
     def _status(self, elapsed: float) -> Status:
         session, writer = self.session, self.session.writer
-        numbers = session.processes, sum(writer.written), sum(session.counts.lost)
+        numbers = session.processes, sum(session.written), sum(session.counts.lost)
         return Status(elapsed, self.options.duration, *numbers, writer.waiting_bytes, writer.committed_ns)

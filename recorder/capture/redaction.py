@@ -132,6 +132,9 @@ class RedactedSource:
     def counts(self) -> Counts:
         return self._source.counts()
 
+    def shift_clock(self, by_ns: int) -> bool:
+        return self._source.shift_clock(by_ns)
+
     def stop_intake(self) -> None:
         self._source.stop_intake()
 

@@ -65,6 +65,14 @@ class ReplayedMachine:
     def now(self) -> int:
         return self.counts.ended_ns if self.counts and self.counts.ended_ns is not None else self._now_ns
 
+    def was_clock_set(self) -> bool:
+        """Returns False: a stream has one clock."""
+        return False
+
+    def renew_clock(self, source: Source) -> int:
+        """Returns 0, and changes nothing."""
+        return 0
+
     def describe_host(self) -> HostDescription:
         return self.head.host if self.head else HostDescription()
 

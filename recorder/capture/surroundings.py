@@ -61,6 +61,15 @@ class Surroundings(Protocol):
     def now(self) -> int:
         """Returns Unix ns by the clock of the events."""
 
+    def was_clock_set(self) -> bool:
+        """Whether the clock was set since the last call."""
+
+    def renew_clock(self, source: Source) -> int:
+        """Measures the offset of the clock again. Returns by how many ns all times of now() and of events change.
+
+        source: whose events have the new times from now on. started_ns changes too.
+        """
+
     def describe_host(self) -> HostDescription:
         """Returns the columns of `recordings` that describe the machine and the recorder."""
 

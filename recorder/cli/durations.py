@@ -14,6 +14,7 @@ _SECONDS = {"d": 86400.0, "h": 3600.0, "m": 60.0, "min": 60.0, "s": 1.0, "": 1.0
 _NUMBER = r"(?:\d+(?:\.\d*)?|\.\d+)"
 _PART = re.compile(rf"({_NUMBER})\s*(min|ms|us|[dhms]?)", re.ASCII)
 _WHOLE = re.compile(rf"(?:{_NUMBER}\s*(?:min|ms|us|[dhms])\s*)*(?:{_NUMBER})?", re.ASCII)
+_LEAST_ROTATION = 1.0  # seconds: each segment costs a snapshot of all that runs
 _TOO_LONG = 1e9  # seconds: more than thirty years is a mistake
 
 
@@ -33,4 +34,12 @@ def parse(option: str, text: str | None, command: str = "record") -> float | Non
     seconds = sum(float(number) * unit for (number, _), unit in zip(parts, units, strict=True))
     if not 0 < seconds < _TOO_LONG:
         raise UsageError(f"{option} must be more than 0 seconds, and less than thirty years, not {text}", hint)
+    return seconds
+
+
+def parse_rotation(text: str | None, command: str = "record") -> float | None:
+    """Returns the value of --rotate in seconds; see parse(). Raises UsageError also if it is too short."""
+    seconds = parse("--rotate", text, command)
+    if seconds is not None and seconds < _LEAST_ROTATION:
+        raise UsageError(f"--rotate must be at least {_LEAST_ROTATION:g} s, not {text}", f"webpf {command} --rotate 1h")
     return seconds

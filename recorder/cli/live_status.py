@@ -168,6 +168,14 @@ def describe_status(status: Status, rate: float) -> str:
 def print_summary(summary: Summary) -> None:
     """Prints how many processes a recording has, and whether it is complete: two lines, in the journal one."""
     totals, priority = summary.totals, journal.INFO if summary.complete else journal.WARNING
+    if summary.segments > 1:
+        say(
+            f"{summary.segments:,} segments in {summary.db}, the last is recording {summary.recording_id}:"
+            f" {summary.processes:,} processes in {units.duration(summary.seconds * 1e9)};"
+            f" {describe_completeness(summary)}",
+            priority,
+        )
+        return
     first = (
         f"recording {summary.recording_id} in {summary.db}: {totals.processes:,} processes in"
         f" {units.duration(summary.seconds * 1e9)} ({totals.exited:,} exited, {totals.running:,} still running"

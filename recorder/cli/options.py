@@ -68,11 +68,20 @@ MinLifetime = Annotated[
     typer.Option("--min-lifetime", metavar=TIME, help="Don't keep processes that lived less than TIME, such as 250ms."),
 ]
 Events = Annotated[
-    KeptEvents,
+    KeptEvents | None,
     typer.Option(
         "--events",
         help="none: write no forks, exits and frees, only the processes made from them. The file is about half as"
-        " large, but webpf rebuild can't work on it, and webpf verify checks less.",
+        " large, but webpf rebuild can't work on it, and webpf verify checks less. Default: all; none with --rotate.",
+    ),
+]
+Rotate = Annotated[
+    str | None,
+    typer.Option(
+        "--rotate",
+        metavar=TIME,
+        help="Go on in a new recording every TIME, such as 1h, so that old ones can be deleted. Processes that are"
+        " alive then are in both.",
     ),
 ]
 Name = Annotated[str | None, typer.Option("--name", metavar="TEXT", help="Name of the recording.")]

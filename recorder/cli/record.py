@@ -23,7 +23,6 @@ from .options import (
     Duration,
     Env,
     Events,
-    KeptEvents,
     MaxArgs,
     MinLifetime,
     Mode,
@@ -37,6 +36,7 @@ from .options import (
     Program,
     Quiet,
     Redact,
+    Rotate,
     Users,
 )
 from .recording_choice import DEFAULT_DB
@@ -85,7 +85,8 @@ def record(
     no_args: NoArgs = False,
     redact: Redact = None,
     env: Env = None,
-    events: Events = KeptEvents.all,
+    events: Events = None,
+    rotate: Rotate = None,
     program: Program = None,
     quiet: Quiet = False,
     dry_run: DryRun = False,
@@ -105,7 +106,8 @@ def record(
         buffer_mib=buffer_mib,
         max_args=max_args,
         no_args=no_args,
-        redact=tuple(redact or ()), env=tuple(env or ()), events=events.value, program=program, mode=mode,
+        redact=tuple(redact or ()), env=tuple(env or ()),
+        events=events and events.value, rotate=durations.parse_rotation(rotate), program=program, mode=mode,
     )  # fmt: skip
     _run(options, quiet, dry_run)
 

@@ -14,8 +14,8 @@ import typer
 from ..capture.record_options import RecordOptions
 from ..errors import NotFound, UsageError, from_os_error
 from ..model import argv
-from . import upgrade
-from .options import Events, KeptEvents, Name, NewDb, Quiet
+from . import durations, upgrade
+from .options import Events, Name, NewDb, Quiet, Rotate
 from .recording_choice import DEFAULT_DB
 
 Stream = Annotated[
@@ -33,7 +33,8 @@ def replay(
     stream: Stream = None,
     db: NewDb = DEFAULT_DB,
     name: Name = None,
-    events: Events = KeptEvents.all,
+    events: Events = None,
+    rotate: Rotate = None,
     quiet: Quiet = False,
 ) -> None:
     """Make a recording from streamed events.
@@ -49,7 +50,9 @@ def replay(
 
     file_check.check_writable(db)
     upgrade.before_writing(db, quiet)
-    options = RecordOptions(db=db, name=name, events=events.value)
+    options = RecordOptions(
+        db=db, name=name, events=events and events.value, rotate=durations.parse_rotation(rotate, "replay")
+    )
     shown = live_status.QuietStatus() if quiet else live_status.ReplayStatus(options)
     with _opened(stream) as (descriptor, called), Display(shown) as observer:
         summary = replaying.replay(descriptor, called, options, observer)

@@ -10,6 +10,7 @@ from collections.abc import Collection, Sequence
 _libc = ctypes.CDLL(None, use_errno=True)
 _SFD_CLOEXEC = os.O_CLOEXEC  # include/uapi/linux/signalfd.h
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_KEEPCAPS, _PR_SET_NO_NEW_PRIVS = 1, 4, 8, 38  # include/uapi/linux/prctl.h
+_CLOCK_REALTIME, _TFD_TIMER_ABSTIME, _TFD_TIMER_CANCEL_ON_SET = 0, 1, 2  # include/uapi/linux/time.h, timerfd.h
 _CAPABILITY_VERSION = 0x20080522  # _LINUX_CAPABILITY_VERSION_3, include/uapi/linux/capability.h
 _SIGSET_BYTES = 128  # sigset_t of glibc and musl
 
@@ -35,6 +36,22 @@ def execve(path: bytes, argv: Sequence[bytes], environment: Sequence[bytes]) -> 
     """Calls execve(2) with any environment entries; os.execve() takes only pairs. Returns errno if it fails."""
     _libc.execve(path, _strings(argv), _strings(environment))
     return ctypes.get_errno()
+
+
+def timer_until(seconds: int) -> int:
+    """Returns a descriptor of a timer until this Unix time, which is cancelled (ECANCELED) when the clock is set.
+
+    See timerfd_create(2). Raises OSError.
+    """
+    timer: int = _libc.timerfd_create(_CLOCK_REALTIME, os.O_NONBLOCK | os.O_CLOEXEC)
+    if timer < 0:
+        raise _last_error()
+    at = (ctypes.c_long * 4)(0, 0, seconds, 0)  # struct itimerspec: the interval, then the time
+    if _libc.timerfd_settime(timer, _TFD_TIMER_ABSTIME | _TFD_TIMER_CANCEL_ON_SET, at, None):
+        error = _last_error()
+        os.close(timer)
+        raise error
+    return timer
 
 
 def die_with_parent() -> None:

@@ -48,7 +48,7 @@ _HASH, _ARRAY, _PERCPU_ARRAY, _RINGBUF = 1, 2, 6, 27
 MAPS = {
     "ring": MapKind(_RINGBUF, 0, 0),
     "counts": MapKind(_PERCPU_ARRAY, 4, 8),
-    "gate": MapKind(_ARRAY, 4, 24),
+    "gate": MapKind(_ARRAY, 4, 40),
     "followed": MapKind(_HASH, 8, 8),
     "followed_pids": MapKind(_HASH, 4, 1),
     "parent_to_follow": MapKind(_ARRAY, 4, 4),

@@ -16,6 +16,7 @@ from typing import Any
 from ..model.bounded_cache import MIB, BoundedCache
 from ..model.environment_lookup import EnvironmentLookup
 from ..model.events import NUMBERS, Event, Exec, Exit, Fork, Free, decode_escaped, decode_exact
+from ..model.time_shift import shift
 
 _EVENT_HEAD = struct.Struct("=I4x6Q8I16s")  # the length in the record's header, then struct event
 EVENT_HEAD_BYTES = _EVENT_HEAD.size - 8
@@ -39,6 +40,11 @@ _NO_LOGINUID = 2**32 - 1
 _SIGN = 2**63
 
 _PAIR = struct.Struct("=2Q")  # the last two numbers of a free event, where others have the name
+CLOCK_BIT = 256
+"""In the kind of an event that was made with the second of the clock offsets: see struct gate in bpf/process.c."""
+
+_KIND_AT = 56  # in a record, with its header
+_U32_BYTES = 4
 _BUSY = 1 << 31  # BPF_RINGBUF_BUSY_BIT: the record is reserved, but not submitted yet
 _EXIT, _FREE = NUMBERS[Exit], NUMBERS[Free]
 
@@ -57,6 +63,7 @@ class Decoder:
         self._names = BoundedCache(decode_escaped, _NAMES_BYTES)
         self._paths = BoundedCache(decode_exact, _NAMES_BYTES)
         self._sessions = _Sessions()
+        self._clock = 0
         variables = tuple(variables)
         self._variables = EnvironmentLookup(variables)
         self._rest_of = self._rest_with_environment if variables else self._rest_of_exec
@@ -71,6 +78,7 @@ class Decoder:
         new: Callable[..., Any] = tuple.__new__  # as Fork(...) calls it, but with one function call less
         append, rest_of, unpack_pair, unknown = out.append, self._rest_of, _PAIR.unpack, UNKNOWN
         sessions = self._sessions
+        is_exit, is_free = _EXIT | self._clock, _FREE | self._clock
         # fmt: off
         while end - position >= size:
             run = memory[position : position + (end - position) // size * size]
@@ -79,7 +87,7 @@ class Decoder:
                 if length != EVENT_HEAD_BYTES:
                     break
                 position += size
-                if kind == _FREE:  # parent_start, cgroup, max_rss, ppid, uid, euid and kernel are in unions with others
+                if kind == is_free:  # parent_start, cgroup, max_rss, ppid, uid, euid and kernel are in unions
                     write_bytes, run_delay = unpack_pair(comm)
                     if run_delay == unknown or max_rss == unknown or write_bytes == unknown:
                         max_rss, write_bytes, run_delay = _known(max_rss), _known(write_bytes), _known(run_delay)
@@ -87,7 +95,7 @@ class Decoder:
                                       max_rss, write_bytes, run_delay)))
                     continue
                 sid, loginuid = sessions[cpu]  # unions in struct event: the session, and for a fork ns_pid and execs
-                if kind == _EXIT:
+                if kind == is_exit:
                     append(new(Exit, (time, pid, start_ns, ppid, names[comm], status, max_rss, uid, begun, sid,
                                       loginuid)))
                 else:
@@ -102,6 +110,30 @@ class Decoder:
                        + rest_of(memory, position, length, ppid, status, cpu, begun, kernel, parent_start)))
             position += (length + 8 + 7) & ~7
         # fmt: on
+        return position
+
+    def switch_clock(self) -> None:
+        """From now on, decode() takes records that were made with the other clock offset."""
+        self._clock ^= CLOCK_BIT
+
+    def decode_both(self, memory: memoryview, start: int, end: int, out: list[Event], by_ns: int) -> int:
+        """As decode(), also for records that were made with the offset before, whose times it moves by by_ns.
+
+        It is slower: each record is looked at alone.
+        """
+        position = start
+        while end - position >= _EVENT_HEAD.size:
+            length, kind = (_read_u32(memory, position + at) for at in (0, _KIND_AT))
+            if length & _BUSY:
+                break
+            events: list[Event] = []
+            is_old = kind & CLOCK_BIT != self._clock
+            if is_old:
+                self.switch_clock()
+            position = self.decode(memory, position, position + ((length + 8 + 7) & ~7), events)
+            if is_old:
+                self.switch_clock()
+            out += [shift(event, by_ns) for event in events] if is_old else events
         return position
 
     # fmt: off
@@ -147,6 +179,10 @@ class _Sessions(dict[int, tuple[int, int | None]]):
         return found
 
 
+def _read_u32(memory: memoryview, at: int) -> int:
+    return int.from_bytes(memory[at : at + _U32_BYTES], sys.byteorder)
+
+
 def _known(number: int) -> int | None:
     return None if number == UNKNOWN else number
 
@@ -159,7 +195,7 @@ def find_busy(memory: memoryview, start: int, end: int) -> int:
     """
     position = start
     while position < end:
-        length = int.from_bytes(memory[position : position + 4], sys.byteorder)
+        length = _read_u32(memory, position)
         if length & _BUSY:
             break
         position += (length + 8 + 7) & ~7

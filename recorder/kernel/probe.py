@@ -8,13 +8,13 @@ from operator import add, sub
 from pathlib import Path
 
 from ..errors import Unavailable
-from ..host import clock
 from ..log import get_logger
 from ..model import environment
 from ..model.event_source import Counts
 from ..model.events import KERNEL_KINDS, NUMBERS, Event
 from . import bpf_source, decoder
 from .filters import Filters
+from .gate import Gate
 from .preflight import kernel_version
 from .program_options import ProgramOptions, load_programs
 from .ring_buffer import RingBuffer
@@ -22,10 +22,7 @@ from .ring_buffer import RingBuffer
 _log = get_logger(__name__)
 
 _MIB = 1024 * 1024
-_GATE_OPEN, _GATE_FREES_ONLY = 1, 2  # bpf/process.c
-_GATE = struct.Struct("=3Q")  # struct gate
 _U32 = struct.Struct("=I")
-_NOT_YET = 2**64 - 1
 _FIRST = _U32.pack(0)  # the key of an array with one entry
 _MAX_DELAY_NS = 1_000_000_000  # an event is written less than this after its time
 
@@ -62,7 +59,8 @@ class Probe:
         filters = filters or Filters()
         options = ProgramOptions(buffer_mib * _MIB, max_args, interruptible, follows, filters, max_environment)
         self._decoder = decoder.Decoder(variables)
-        self._clock_offset = clock_offset
+        self._switched_at: int | None = None  # position in the ring up to which records may have the offset before
+        self._shift_ns = 0  # how far the offset in use is ahead of that one
         self._programs, compiled = load_programs(program, options)
         self.bcc_version = compiled.bcc_version
         try:
@@ -79,14 +77,15 @@ class Probe:
         self._closed = self._is_detached = False
         self._skipped_before = self._skipped(self._cells()[2])
         self._skipped_at_stop: list[int] | None = None
-        self.started_ns = _NOT_YET
-        self._set_gate(_GATE_OPEN)
-        # Read after the gate is open: else a recording would seem to cover a time in which it can miss processes.
-        self.started_ns = clock.boot_ns() + clock_offset
-        self._set_gate(_GATE_OPEN)
+        self._gate = Gate(self._programs, clock_offset)
         # Events before started_ns belong to no recording: their processes are in the snapshot, or have ended.
         self._early = [0] * len(KERNEL_KINDS)
         self._may_be_early = True
+
+    @property
+    def started_ns(self) -> int:
+        """Unix ns when the recording began."""
+        return self._gate.started_ns
 
     def follow_children(self, pid: int) -> None:
         """Follows the processes that this one starts from now on, and their descendants; 0: no more of them."""
@@ -110,22 +109,41 @@ class Probe:
     def drain(self) -> list[Event]:
         while True:
             events: list[Event] = []
-            self._ring.drain(lambda memory, start, end: self._decoder.decode(memory, start, end, events))  # noqa: B023
+            self._drain_ring(events)
             kept = self._without_early(events) if self._may_be_early else events
             if kept or not self.has_more():
                 return kept
 
+    def _drain_ring(self, events: list[Event]) -> None:
+        decoder, ring, until, by_ns = self._decoder, self._ring, self._switched_at, self._shift_ns
+        if until is not None:
+            ring.drain(lambda memory, start, end: decoder.decode_both(memory, start, end, events, by_ns), until)
+            if ring.read_position < until:
+                return
+            self._switched_at = None
+        ring.drain(lambda memory, start, end: decoder.decode(memory, start, end, events))
+
     def has_more(self) -> bool:
         return self._ring.has_more()
 
+    def shift_clock(self, by_ns: int) -> bool:
+        if self._switched_at is not None and self._ring.read_position < self._switched_at:
+            return False  # there may still be records with the offset that would be replaced now
+        self._gate.move_offset(by_ns)
+        self._decoder.switch_clock()
+        # Later records get their space after the switch, and so have the new offset: see fill_head() in bpf/process.c.
+        self._shift_ns, self._switched_at = by_ns, self._ring.write_position
+        return True
+
     def _without_early(self, events: list[Event]) -> list[Event]:
         """Returns the events from started_ns on. It counts the others, for counts() to leave out."""
+        started_ns = self.started_ns
         for event in events:
-            if event.time_ns < self.started_ns:
+            if event.time_ns < started_ns:
                 self._early[NUMBERS[type(event)]] += 1
-            elif event.time_ns > self.started_ns + _MAX_DELAY_NS:
+            elif event.time_ns > started_ns + _MAX_DELAY_NS:
                 self._may_be_early = False
-        return [event for event in events if event.time_ns >= self.started_ns]
+        return [event for event in events if event.time_ns >= started_ns]
 
     def counts(self) -> Counts:
         attempted, lost, rescued = self._cells()
@@ -151,10 +169,7 @@ class Probe:
     def stop_intake(self) -> None:
         """Makes the BPF programs report only frees from now on."""
         self._skipped_at_stop = self._skipped(self._cells()[2])
-        self._set_gate(_GATE_FREES_ONLY)
-
-    def _set_gate(self, state: int) -> None:
-        self._programs.set_value("gate", _FIRST, _GATE.pack(state, self._clock_offset % 2**64, self.started_ns))
+        self._gate.let_frees_through()
 
     def hand_over(self, hold: Callable[[int], int]) -> None:
         """Closes the descriptors of the BPF programs, which stay attached: see LoadedPrograms.hand_over()."""

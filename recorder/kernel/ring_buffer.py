@@ -52,14 +52,24 @@ class RingBuffer:
         """Whether the last drain() stopped at DRAIN_BYTES and left records in the buffer."""
         return self._has_more
 
-    def drain(self, decode: Callable[[memoryview, int, int], int]) -> None:
+    @property
+    def read_position(self) -> int:
+        """The position up to which everything has been drained. Positions only grow."""
+        return int(self._consumer_position.value)
+
+    @property
+    def write_position(self) -> int:
+        """The position at which the next record begins."""
+        return int(self._producer_position[0])
+
+    def drain(self, decode: Callable[[memoryview, int, int], int], until: int | None = None) -> None:
         """Calls decode(memory, start, end) for what has been written; it returns the end of what it decoded.
 
-        It passes at most DRAIN_BYTES. `end` may then be in the middle of a record, which decode() decodes whole or
-        leaves for the next call.
+        until: position of the first record that is left for later; default: none. It passes at most DRAIN_BYTES.
+        `end` may then be in the middle of a record, which decode() decodes whole or leaves for the next call.
         """
         position = self._consumer_position.value
-        unread = self._producer_position[0] - position
+        unread = (self._producer_position[0] if until is None else until) - position
         self._has_more = False
         if not unread:
             return

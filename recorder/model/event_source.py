@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from operator import sub
+from operator import add, sub
 from typing import Protocol
 
 from .events import KERNEL_KINDS, NUMBERS, Event
@@ -32,6 +32,24 @@ class Counts:
         """Returns the counts without these numbers of events, by kind: events that came but are not recorded."""
         return replace(self, attempted=tuple(map(sub, self.attempted, numbers)))
 
+    def plus(self, more: Counts) -> Counts:
+        """Returns the sums of both counts."""
+        return replace(
+            self,
+            attempted=tuple(map(add, self.attempted, more.attempted)),
+            lost=tuple(map(add, self.lost, more.lost)),
+            kept_short=self.kept_short + more.kept_short,
+        )
+
+    def since(self, earlier: Counts) -> Counts:
+        """Returns what has been counted since the earlier counts."""
+        return replace(
+            self,
+            attempted=tuple(map(sub, self.attempted, earlier.attempted)),
+            lost=tuple(map(sub, self.lost, earlier.lost)),
+            kept_short=self.kept_short - earlier.kept_short,
+        )
+
 
 class Source(Protocol):
     """A stream of events that ends. Events of one process come in the order in which they happened."""
@@ -47,6 +65,12 @@ class Source(Protocol):
 
     def counts(self) -> Counts:
         """Returns the counts of attempted and lost events so far."""
+
+    def shift_clock(self, by_ns: int) -> bool:
+        """Moves the times of all events that are drained from now on, because the clock was measured anew.
+
+        Returns False if that is not possible now: then nothing changes.
+        """
 
     def stop_intake(self) -> None:
         """Stops new events, except those that complete processes that have just exited."""
@@ -88,6 +112,10 @@ class MemorySource:
 
     def counts(self) -> Counts:
         return self._fixed_counts or Counts(attempted=tuple(self._seen))
+
+    def shift_clock(self, by_ns: int) -> bool:
+        """Returns False: the times of these events are fixed."""
+        return False
 
     def stop_intake(self) -> None:
         """Does nothing: the events end by themselves."""

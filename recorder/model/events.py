@@ -16,9 +16,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 from .environment import Environment
 
-PF_KTHREAD = 0x00200000  # include/linux/sched.h
-PF_FORKNOEXEC = 0x00000040
-PF_EXITING = 0x00000004
+PF_KTHREAD, PF_FORKNOEXEC, PF_EXITING = 0x00200000, 0x00000040, 0x00000004  # include/linux/sched.h
 
 
 class Fork(NamedTuple):
@@ -118,31 +116,35 @@ class Free(NamedTuple):
 class Seen(NamedTuple):
     """A process was seen in /proc: in the snapshot when the recording began, or later if a filter needs it.
 
-    At the end of the recording, the processes that still run are read from /proc again; this is an event of those whose
-    name, user, cgroup, session or login has changed. start_ns is the true start rounded down to a clock tick (10 ms).
+    At the end of the recording, processes that still run are read again; this is an event of those that have changed.
+    start_ns is the true start rounded down to a clock tick (10 ms). Or the process goes over from the segment before,
+    whose events say more: only then does it have the last fields.
     """
 
     time_ns: int
     pid: int
     start_ns: int
-    ppid: int
+    ppid: int | None  # None: it goes over, and its fork was lost
     comm: str
     uid: int
-    euid: int
+    euid: int | None  # None: it goes over
     cgroup_id: int | None
     kernel: int
-    execs: int  # 1: it has called execve(); 0: it still runs its parent's program
+    execs: int  # 1: it has called execve(); 0: it still runs its parent's program. Of one that goes over, their number
     filename: str | bytes | None
     argv: bytes | None
     argv_bytes: int | None
     ns_pid: int | None = None  # its pid in its own pid namespace; None, as the next two, in older recordings
     sid: int | None = None
     loginuid: int | None = None
+    exact: int | None = None  # 1 if start_ns is known to the nanosecond, else 0
+    begun: int | None = None  # number of programs that it has begun, as in Exit; None: unknown
+    carried_rss_kib: int | None = None  # that of its latest exec
 
     @property
     def has_command(self) -> bool:
         """Whether something of its command line is known."""
-        return (self.filename, self.argv, self.argv_bytes) != (None, None, None)
+        return (self.filename, self.argv, self.argv_bytes) != (None,) * 3
 
 
 class Vanished(NamedTuple):
@@ -156,8 +158,8 @@ class Vanished(NamedTuple):
 class Usage(NamedTuple):
     """What a process that runs at the end of the recording had cost until then, as far as /proc shows it.
 
-    cpu_ns is exact; user_ns and system_ns are rounded down to a clock tick (10 ms). The switches, bytes and
-    run_delay_ns are those of the threads that are alive: /proc forgets the others. None: /proc doesn't show it.
+    cpu_ns is exact; user_ns and system_ns are rounded down to a clock tick. The switches, bytes and run_delay_ns are
+    those of the threads that are alive: /proc forgets the others. None: /proc doesn't show it.
     """
 
     time_ns: int
@@ -182,8 +184,8 @@ Event: TypeAlias = Fork | Exec | Exit | Free | Seen | Vanished | Usage
 class Kind(NamedTuple):
     """A kind of event, and its names elsewhere.
 
-    name: in columns of `recordings` (`forks_lost`). table: where its rows are. letter: in
-    lines of JSON. tracepoint: of the kernel; None if the event is from /proc.
+    name: in columns of `recordings` (`forks_lost`). table: where its rows are. letter: in lines of JSON. tracepoint:
+    of the kernel; None if the event is from /proc.
     """
 
     name: str
@@ -224,7 +226,7 @@ TICK_NS = 10_000_000
 def decode_escaped(raw: bytes) -> str:
     """Decodes bytes from the kernel, up to the first NUL, with backslash escapes for what isn't UTF-8.
 
-    An escape has four characters for one byte. So it is for names, which are short, and for text that is only shown.
+    An escape has four characters for one byte: it is for names, which are short, and for text that is only shown.
     """
     return raw.partition(b"\0")[0].decode("utf-8", "backslashreplace")
 
@@ -244,5 +246,5 @@ def decode_exact(raw: bytes) -> str | bytes:
 
 
 def escape_bytes(value: str | bytes | None) -> str | None:
-    """Returns a result of decode_exact() as text, for formats without bytes, with backslash escapes."""
+    """Returns a result of decode_exact() as text, with backslash escapes."""
     return decode_escaped(value) if isinstance(value, bytes) else value

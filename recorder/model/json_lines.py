@@ -35,6 +35,9 @@ def encode(line: Line) -> dict[str, Any]:
     exact bytes of values that are not UTF-8; env_unknown the names of those of which nothing is known.
     """
     fields = line._asdict()
+    for name in _OF_SEGMENTS:
+        if isinstance(line, Seen) and fields[name] is None:
+            del fields[name]
     head: dict[str, Any] = {"event": _LETTERS[type(line)]}
     head |= {name: fields.pop(name) for name in ("pid", "comm") if name in fields}
     if isinstance(line, Head):
@@ -51,6 +54,9 @@ def encode(line: Line) -> dict[str, Any]:
     if isinstance(line, Exec):
         fields |= _environment_fields(fields.pop("environment"))
     return head | fields
+
+
+_OF_SEGMENTS = ("exact", "begun", "carried_rss_kib")  # a stream has no segments
 
 
 def _environment_fields(environment: Environment | None) -> dict[str, Any]:

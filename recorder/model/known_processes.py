@@ -77,6 +77,20 @@ class KnownProcesses:
         """Returns the processes that have ended but were not freed: zombies, and those that ended a moment ago."""
         return [p for p in (*self._by_pid.values(), *self._replaced.values()) if p.state != RUNNING]
 
+    def awaits_free(self, pid: int, start_ns: int) -> bool:
+        """Whether there is an ended process with this pid and start that was not freed yet."""
+        process = self._search(pid, start_ns) or self._given_up.get((pid, start_ns))
+        return process is not None and process.state != RUNNING
+
+    @property
+    def awaited_frees(self) -> int:
+        """How many ended processes can still be freed."""
+        return len(self.unfreed()) + len(self._given_up)
+
+    def forget_running(self) -> None:
+        """Forgets the processes that are alive: the next segment of a chain has them."""
+        self._by_pid = {pid: process for pid, process in self._by_pid.items() if process.state != RUNNING}
+
     def give_up(self, process: Process) -> None:
         """Moves an ended process to the last MAX_GIVEN_UP processes whose free event will probably not come."""
         for processes in (self._by_pid, self._replaced):

@@ -31,6 +31,8 @@ class Pairing(KnownProcesses):
 
         For all other events, pairing has the same result without these values.
         """
+        self.unknown_frees: list[int] = []
+        """Ids of the frees of the last feed() whose process is not known: it exited before the recording began."""
         self._handlers: dict[type, Callable[[Any, int], int]] = {
             Fork: self._fork,
             Exec: self._exec,
@@ -49,6 +51,8 @@ class Pairing(KnownProcesses):
         handlers = self._handlers
         if self.rare_value_ids:
             self.rare_value_ids = []
+        if self.unknown_frees:
+            self.unknown_frees = []
         return [handlers[type(event)](event, event_id) for event_id, event in enumerate(events, first_id)]
 
     def _fork(self, event: Fork, event_id: int) -> int:
@@ -152,6 +156,7 @@ class Pairing(KnownProcesses):
         if process is None or process.start_ns != start_ns or not process.exact:  # rarely: this saves a call
             process = self._find(pid, start_ns) or self._given_up.get((pid, start_ns))
         if process is None:
+            self.unknown_frees.append(event_id)
             return 0  # the process exited before the recording began
         if process.state != EXITED:
             process.state = LOST
@@ -178,7 +183,9 @@ class Pairing(KnownProcesses):
         process = self._known(event)
         if process is None:
             process = self._find_or_add(event.pid, event.start_ns, event_id)
-            process.exact, process.begun_before = 0, None
+            process.exact = event.exact or 0
+            process.begun_before = None if event.begun is None else event.begun - event.execs
+            process.carried_rss_kib = event.carried_rss_kib
             process.ppid = event.ppid
             self._link(process)
             self._link_to_parent(process)

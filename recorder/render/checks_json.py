@@ -20,6 +20,8 @@ def verify_document(file: Path, findings: Iterable[Finding]) -> Document:
         "file": path_value(file),
         "findings": (
             {
+                "chain": None if each.chain is None else each.chain.number,
+                "segments": None if each.chain is None else [segment.id for segment in each.chain.segments],
                 "recording": None if each.recording is None else recording_value(file, each.recording),
                 "processes": None if each.recording is None else each.processes,
                 "events": None if each.recording is None else each.events,

@@ -9,6 +9,7 @@ from ..model.recording import COMPLETE, INTERRUPTED
 
 if TYPE_CHECKING:
     from ..kernel.doctor import Check
+    from ..storage.chain_check import Chain
     from ..storage.verify import Finding
 
 _MARKS = {True: "ok", False: "MISSING", None: "-"}
@@ -31,6 +32,8 @@ def check_lines(check: Check) -> Iterator[str]:
 
 def _summary(finding: Finding) -> str:
     recording = finding.recording
+    if finding.chain is not None:
+        return _chain_summary(finding.chain)
     if recording is None:
         return "the file"
     verdict = "no event was lost"
@@ -44,3 +47,12 @@ def _summary(finding: Finding) -> str:
     if not recording.has_raw_events:
         found = f"{finding.processes:,} processes and {finding.events:,} programs"
     return f"recording {recording.id}: {recording.status}, {found}; {verdict}"
+
+
+def _chain_summary(chain: Chain) -> str:
+    first, last = chain.segments[0], chain.segments[-1]
+    counts = [counts for segment in chain.segments for counts in segment.counts.values()]
+    attempted, lost = (sum(getattr(each, name) or 0 for each in counts) for name in ("attempted", "lost"))
+    numbers = f"segments {first.row['segment']} to {last.row['segment']} (recordings {first.id} to {last.id})"
+    verdict = "of which none was lost" if not lost else f"of which {lost:,} were lost"
+    return f"chain {chain.number}: {numbers}; the kernel counted {attempted:,} events, {verdict}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, TypeAlias
 
 from ..model import argv
@@ -54,6 +54,14 @@ class CommandIds:
         # sqlite3 binds a bytearray faster than bytes: it doesn't search for an adapter.
         self._new += (event_id, filename, raw and bytearray(raw), argv_bytes, args_of(raw, argv_bytes))
         return event_id
+
+    def carry_over(self, ids: Mapping[int, int]) -> CommandIds:
+        """Returns those of the next recording, which has copies of some command lines. ids: of the copies, by id."""
+        following = CommandIds()
+        for line, id in self._ids.items():
+            if id in ids:
+                following._ids[line] = ids[id]
+        return following
 
     def take_new(self) -> list[Any]:
         """Returns the command lines that are new since the last call: the values of COLUMNS, all in one list."""

@@ -148,24 +148,29 @@ CREATE TABLE programs (
 
 _SNAPSHOT = """
 -- Raw events: processes in /proc when the recording began (with filters also later), and at its end if they changed.
+-- In a later segment of a chain: the processes that were alive when the segment before ended.
 CREATE TABLE snapshot (
     id INTEGER PRIMARY KEY,
     recording_id INTEGER NOT NULL REFERENCES recordings (id),
     process_id INTEGER NOT NULL REFERENCES processes (id),
     time_ns INTEGER NOT NULL,
     pid INTEGER NOT NULL,
-    start_ns INTEGER NOT NULL,       -- Unix ns, rounded down to 10 ms
-    ppid INTEGER NOT NULL,
+    start_ns INTEGER NOT NULL,       -- Unix ns, rounded down to 10 ms unless exact is 1
+    ppid INTEGER,                    -- NULL: unknown, because its fork was lost in a segment before
     comm TEXT NOT NULL,
     uid INTEGER NOT NULL,
-    euid INTEGER NOT NULL,
+    euid INTEGER,                    -- NULL: it comes from the segment before
     cgroup_id INTEGER,
     kernel INTEGER NOT NULL,
-    execs INTEGER NOT NULL,          -- 1: it had run a program of its own; 0: its parent's
+    execs INTEGER NOT NULL,          -- 1: it had run a program of its own; 0: its parent's. If it comes from the
+                                     -- segment before: how many programs it had run
     command_id INTEGER REFERENCES commands (id),  -- NULL: its parent's, or unknown
     ns_pid INTEGER,                  -- pid in its own pid namespace
     sid INTEGER,
-    loginuid INTEGER
+    loginuid INTEGER,
+    exact INTEGER,                   -- 1, 0: as in processes; NULL, as the next two, unless it comes from a segment
+    begun INTEGER,                   -- programs it had begun to run, see exits; NULL also if that is unknown
+    carried_rss_kib INTEGER          -- peak memory in KiB before its latest exec; NULL also if there was none
 ) STRICT
 """
 

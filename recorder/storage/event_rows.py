@@ -93,15 +93,20 @@ def make_event_rows(
     commands: CommandIds,
     informative: Sequence[int] | None = None,
     left_out: Collection[type[Event]] = (),
+    dropped: Collection[int] = (),
 ) -> EventRows:
     """Returns the rows of events, whose ids count up from first_id, each with the id of its process (0: unknown).
 
     commands: of the recording; it gets the new command lines and environments. informative: ids, in order, of the
     events whose _RARE_COLUMNS say more than earlier events did; default: all events. left_out: kinds of events that get
-    no rows.
+    no rows. dropped: ids of events of another recording, which are not counted either.
     """
     rows: dict[type[Event], list[Any]] = {kind: [] for kind in TABLES}
-    numbers = range(first_id, first_id + len(events))
+    numbers: Sequence[int] = range(first_id, first_id + len(events))
+    if dropped:
+        is_kept = [number not in dropped for number in numbers]
+        events, owners = list(compress(events, is_kept)), list(compress(owners, is_kept))
+        numbers = list(compress(numbers, is_kept))
     numbered = zip(events, zip(numbers, owners, strict=True), strict=True)
     kinds = [type(event) for event in events] if left_out else []
     for event, number_and_owner in compress(numbered, [k not in left_out for k in kinds]) if left_out else numbered:

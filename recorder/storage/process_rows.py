@@ -78,12 +78,10 @@ class ProcessRows:
         return sum(map(len, (self.children, self.ended, *self.new, *self.known))) + changes
 
 
-class ProcessWriter:
-    """Writes the processes of one recording. It keeps the rows of processes that may still change."""
+class ProcessInserts:
+    """The statements that write the processes of one recording."""
 
     def __init__(self, recording_id: int) -> None:
-        self._changeable: dict[int, tuple[Any, ...]] = {}  # by id
-
         def insert(
             columns: Iterable[str] = PROCESS_COLUMNS,
             literals: Mapping[str, str] = {},
@@ -99,6 +97,23 @@ class ProcessWriter:
         self._insert_child, self._insert_ended = insert(literals=_ENDED_CHILD), insert(literals=_ENDED)
         self._insert_new = insert(_UNFREED_COLUMNS), insert()
         self._replace_known = insert(_UNFREED_COLUMNS, replaces=True), insert(replaces=True)
+
+    def write(self, connection: sqlite3.Connection, rows: ProcessRows) -> None:
+        """Writes the rows in the caller's transaction."""
+        self._insert_child(connection, rows.children)
+        self._insert_ended(connection, rows.ended)
+        for inserts, values in ((self._insert_new, rows.new), (self._replace_known, rows.known)):
+            for insert_shape, values_of_shape in zip(inserts, values, strict=True):
+                insert_shape(connection, values_of_shape)
+        connection.executemany(_UPDATE_FREED, rows.freed)
+        connection.executemany(_UPDATE_PARENT, rows.links)
+
+
+class ProcessSorter:
+    """Sorts the processes of one recording. It keeps the rows of processes that may still change."""
+
+    def __init__(self) -> None:
+        self._changeable: dict[int, tuple[Any, ...]] = {}  # by id
 
     def sort(
         self, processes: Iterable[Process], links: Iterable[Link], command_ids: Mapping[int, int | None]
@@ -136,16 +151,6 @@ class ProcessWriter:
             (rows.new if before is None else rows.known)[1].extend(row)
         else:
             (rows.new if before is None else rows.known)[0].extend(row[:_FREED])
-
-    def write(self, connection: sqlite3.Connection, rows: ProcessRows) -> None:
-        """Writes the rows in the caller's transaction."""
-        self._insert_child(connection, rows.children)
-        self._insert_ended(connection, rows.ended)
-        for inserts, values in ((self._insert_new, rows.new), (self._replace_known, rows.known)):
-            for insert_shape, values_of_shape in zip(inserts, values, strict=True):
-                insert_shape(connection, values_of_shape)
-        connection.executemany(_UPDATE_FREED, rows.freed)
-        connection.executemany(_UPDATE_PARENT, rows.links)
 
     def forget(self, process_id: int) -> None:
         """Frees the memory for this process: its row will not change any more."""

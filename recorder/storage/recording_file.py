@@ -17,7 +17,7 @@ from ..host import file_owner, invocation, lock_holders, optional_modules
 from ..host.liveness import is_recorder_alive
 from ..log import get_logger, suppressed
 from ..model.events import to_storable
-from ..model.recording import NO_EVENTS
+from ..model.recording import GOING_ON, NO_EVENTS
 from . import file_check, file_creation, safe_open, schema
 from .file_monitor import FileLost, FileMonitor
 from .recording_writer import RecordingWriter
@@ -109,12 +109,18 @@ class RecordingFile:
 
     def begin(self, columns: Mapping[str, Any]) -> RecordingWriter:
         """Begins a recording. columns: values for the columns of `recordings` that are known at the start."""
-        with self.writing():
-            row = {key: to_storable(value) for key, value in columns.items()}
-            row |= {"options": json.dumps(columns["options"]), "status": "recording"}
-            recording_id = self.db.table("recordings").insert(row).last_rowid
-        assert recording_id is not None
+        with self.writing(), self.db.atomic():
+            recording_id = self.insert(columns)
+            self.db.execute("UPDATE recordings SET chain = id WHERE id = ? AND segment = 1", [recording_id])
         return RecordingWriter(self, recording_id, columns["options"].get("events") != NO_EVENTS)
+
+    def insert(self, columns: Mapping[str, Any]) -> int:
+        """Inserts the row of a recording that begins, in the caller's transaction. Returns its number."""
+        row = {key: to_storable(value) for key, value in columns.items()}
+        row |= {"options": json.dumps(columns["options"]), "status": GOING_ON}
+        recording_id = self.db.table("recordings").insert(row).last_rowid
+        assert recording_id is not None
+        return int(recording_id)
 
     def retry_soon(self) -> None:
         """From now on, waits only a moment for a locked file: the caller retries by itself."""

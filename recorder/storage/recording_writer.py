@@ -11,7 +11,6 @@ changes nothing.
 from __future__ import annotations
 
 import os
-from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from types import MappingProxyType
@@ -19,22 +18,26 @@ from typing import Any, Protocol
 
 from ..model import cgroup_place
 from ..model.event_source import Counts
-from ..model.events import KERNEL_KINDS, OPTIONAL_KINDS, Event, decode_exact
+from ..model.events import KERNEL_KINDS, OPTIONAL_KINDS, Event, Free, decode_exact
 from ..model.process import Process
 from ..model.recording import INTERRUPTED
-from . import environment_ids, recording_totals
-from .event_rows import EventRows, command_insert, event_inserts
+from . import event_ids, recording_totals
+from .event_ids import EventIds
+from .event_rows import EventRows
 from .incidents import Incident
-from .process_rows import Link, ProcessWriter
+from .process_rows import Link, ProcessSorter
+from .recording_inserts import RecordingInserts
 from .recording_totals import Totals
 from .write_batch import Batch
 
 _COUNTED = tuple(kind.type for kind in KERNEL_KINDS)
-_BLOCK = 1 << 20  # ids: more than the number of events that can wait to be written
 
 _UPDATE_COUNTS = "UPDATE recordings SET {}, kept_short = ?, updated_ns = max(updated_ns, ?) WHERE id = ?".format(
     ", ".join(f"{kind.name}s_{what} = ?" for what in ("attempted", "written", "lost") for kind in KERNEL_KINDS)
 )
+_END = "UPDATE recordings SET status = ?, ended_ns = ?, updated_ns = ? WHERE id = ?"
+_ADD_FREES = """UPDATE recordings SET frees_attempted = frees_attempted + ?1, frees_written = frees_written + ?1
+WHERE id = ?2"""
 
 
 class WritableFile(Protocol):
@@ -46,21 +49,42 @@ class WritableFile(Protocol):
 
 
 class RecordingWriter:
-    """Writes one recording of a RecordingFile. keeps_events: whether it writes the events of OPTIONAL_KINDS too."""
+    """Writes one recording of a RecordingFile. keeps_events: whether it writes the events of OPTIONAL_KINDS too.
 
-    def __init__(self, file: WritableFile, recording_id: int, keeps_events: bool = True) -> None:
+    recording_id: None for the next segment of a chain, until begin_as(). ids: event ids that are reserved for it.
+    """
+
+    def __init__(
+        self, file: WritableFile, recording_id: int | None, keeps_events: bool = True, ids: Iterable[range] = ()
+    ) -> None:
         self.left_out: tuple[type[Event], ...] = () if keeps_events else OPTIONAL_KINDS
         """Kinds of events that need no rows."""
-        self.id = recording_id
         self._file = file
         self._db = file.db
-        self._ids: deque[range] = deque()  # reserved in the file, and not used yet
+        self._ids = EventIds(ids)
         self._prepared: dict[type[Event], int] = dict.fromkeys(_COUNTED, 0)
         self._written: dict[type[Event], int] = dict.fromkeys(_COUNTED, 0)
-        self._processes = ProcessWriter(recording_id)
-        self._insert_events = event_inserts(recording_id)
-        self._insert_commands = command_insert(recording_id)
-        self._insert_environments, self._insert_variables = environment_ids.inserts(recording_id)
+        self._processes = ProcessSorter()
+        self._inserts = None if recording_id is None else RecordingInserts(recording_id)
+
+    def begin_as(self, inserts: RecordingInserts) -> None:
+        """Says which number the recording has got in the file."""
+        self._inserts = inserts
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether the recording is in the file."""
+        return self._inserts is not None
+
+    @property
+    def id(self) -> int:
+        """The number of the recording, which must have begun."""
+        return self._begun.recording_id
+
+    @property
+    def _begun(self) -> RecordingInserts:
+        assert self._inserts is not None, "nothing is written before the recording begins"
+        return self._inserts
 
     @property
     def written(self) -> tuple[int, ...]:
@@ -81,37 +105,36 @@ class RecordingWriter:
 
     def reserve_ids(self, count: int) -> int:
         """Returns the first of `count` consecutive ids that no other recorder uses. Ids grow. Raises StorageError."""
-        if not self.can_reserve_ids(count):
+        if not self._ids.can_take(count):
             self.fetch_ids(count)
-        while len(self._ids[0]) < count:
-            self._ids.popleft()
-        first = self._ids[0].start
-        self._ids[0] = self._ids[0][count:]
-        return first
+        return self._ids.take(count).start
 
     def can_reserve_ids(self, count: int) -> bool:
         """True if that many consecutive ids are already fetched."""
-        return any(len(each) >= count for each in list(self._ids))
+        return self._ids.can_take(count)
 
     @property
     def needs_ids(self) -> bool:
         """True if it is time to fetch a block of ids in advance."""
-        return sum(map(len, list(self._ids))) < _BLOCK // 2
+        return self._ids.are_few
 
     @property
     def has_enough_ids(self) -> bool:
         """True if there are enough ids for the largest number of events that one drain returns."""
-        return self.can_reserve_ids(_BLOCK // 4)
+        return self._ids.are_enough
 
     def fetch_ids(self, least: int = 0) -> None:
         """Reserves a block of ids in the file. Raises StorageError."""
-        size = max(_BLOCK, least)
         with self._file.writing(), self._db.atomic():
-            # Write first: this takes the lock, so no other recorder can commit in between.
-            self._db.execute("UPDATE recordings SET id = id WHERE id = ?", [self.id])
-            first = self._db.execute("SELECT coalesce(max(first_id + size), 1) FROM fact_blocks").fetchone()[0]
-            self._db.execute("INSERT INTO fact_blocks VALUES (?, ?, ?)", [first, size, self.id])
-        self._ids.append(range(first, first + size))  # append only: reserve_ids() may run in another thread
+            fetched = event_ids.fetch(self._db, self.id, least)
+        self._ids.add(fetched)  # reserve_ids() may run in another thread
+
+    def pass_ids(self, kept: int) -> tuple[range, ...]:
+        """Takes the ids for the next segment of the chain away, except `kept` of them."""
+        own = self._ids.take(kept) if self._ids.can_take(kept) else range(0)
+        passed = self._ids.take_all()
+        self._ids.add(own)
+        return passed
 
     def write(self, events: EventRows, processes: Iterable[Process], until_ns: int, links: Iterable[Link] = ()) -> None:
         """Writes events and processes in one transaction. Raises StorageError."""
@@ -128,14 +151,19 @@ class RecordingWriter:
     def execute(self, batch: Batch) -> None:
         """Writes a batch. Raises StorageError; then nothing of the batch is written, and a retry is possible."""
         with self._file.writing(), self._db.atomic():
-            self._insert_commands(self._db.conn, batch.events.commands)
-            for inserts, rows in zip(self._insert_events, (batch.events.plain, batch.events.full), strict=True):
-                for kind, values in rows.items():
-                    inserts[kind](self._db.conn, values)
-            self._insert_environments(self._db.conn, batch.events.environments)
-            self._insert_variables(self._db.conn, batch.events.variables)
-            self._processes.write(self._db.conn, batch.processes)
+            self._begun.insert(self._db.conn, batch)
             self._db.execute("UPDATE recordings SET updated_ns = ? WHERE id = ?", [batch.until_ns, self.id])
+        self.add_written(batch)
+
+    def execute_late(self, batch: Batch) -> None:
+        """Writes frees that came after the recording ended, and adds them to its counts. Raises as execute()."""
+        with self._file.writing(), self._db.atomic():
+            self._begun.insert(self._db.conn, batch)
+            self._db.execute(_ADD_FREES, [batch.events.counts[Free], self.id])
+        self.add_written(batch)
+
+    def add_written(self, batch: Batch) -> None:
+        """Counts the events of a batch that is in the file now."""
         for kind in _COUNTED:
             self._written[kind] += batch.events.counts[kind]
 
@@ -149,7 +177,7 @@ class RecordingWriter:
 
         command_ids: the ids of the command lines of all new events that have one, by the id of the event.
         """
-        self._processes.write(self._db.conn, self._processes.sort(processes, links, command_ids))
+        self._begun.processes.write(self._db.conn, self._processes.sort(processes, links, command_ids))
 
     def forget_process(self, process_id: int) -> None:
         """Frees the memory for this process: its row will not change any more."""
@@ -161,11 +189,14 @@ class RecordingWriter:
         until_ns: Unix ns up to which all events are in the file; 0 if that is not known to be later than before.
         """
         with self._file.writing(), self._db.atomic():
-            unknown = (None,) * len(_COUNTED)
-            attempted, lost = (counts.attempted, counts.lost) if counts.are_known else (unknown, unknown)
-            kept_short = counts.kept_short if counts.are_known else None
-            values = (*attempted, *self.written, *lost, kept_short, until_ns, self.id)
-            self._db.execute(_UPDATE_COUNTS, values)
+            self.update_counts(counts, self.written, until_ns)
+
+    def update_counts(self, counts: Counts, written: tuple[int, ...], until_ns: int) -> None:
+        """Updates the counts in the caller's transaction; see write_counts()."""
+        unknown = (None,) * len(_COUNTED)
+        attempted, lost = (counts.attempted, counts.lost) if counts.are_known else (unknown, unknown)
+        kept_short = counts.kept_short if counts.are_known else None
+        self._db.execute(_UPDATE_COUNTS, (*attempted, *written, *lost, kept_short, until_ns, self.id))
 
     def write_cgroups(self, paths: Mapping[int, str | bytes | None]) -> None:
         """Adds cgroups: id -> path."""
@@ -191,18 +222,13 @@ class RecordingWriter:
     def finish(self, status: str, ended_ns: int) -> None:
         """Ends the recording, and returns the ids that it didn't use. An interrupted recording gets no end."""
         with self._file.writing(), self._db.atomic():
-            # Write first: after a read, a commit of another recorder would be an error at once (SQLITE_BUSY).
-            self._db.execute(
-                "UPDATE recordings SET status = ?, ended_ns = ?, updated_ns = ? WHERE id = ?",
-                [status, None if status == INTERRUPTED else ended_ns, ended_ns, self.id],
-            )
-            for unused in self._ids:
-                self._db.execute(
-                    "UPDATE fact_blocks SET size = max(?1 - first_id, 0)"
-                    " WHERE recording_id = ?2 AND first_id < ?3 AND first_id + size > ?1",
-                    [unused.start, self.id, unused.stop],
-                )
-            self._db.execute("DELETE FROM fact_blocks WHERE recording_id = ? AND size <= 0", [self.id])
+            self.end(status, ended_ns)
+            event_ids.give_back(self._db, self.id, self._ids.unused)
+
+    def end(self, status: str, ended_ns: int) -> None:
+        """Ends the recording in the caller's transaction."""
+        # Write first: after a read, a commit of another recorder would be an error at once (SQLITE_BUSY).
+        self._db.execute(_END, [status, None if status == INTERRUPTED else ended_ns, ended_ns, self.id])
 
     def totals(self) -> Totals:
         """Returns the totals of what is written so far."""

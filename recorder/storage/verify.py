@@ -10,6 +10,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,8 @@ from ..model.events import KERNEL_KINDS
 from ..model.process import Process
 from ..model.recording import COMPLETE, Recording
 from ..progress import NO_PROGRESS, Progress
-from . import command_ids, environment_ids, event_reader, reader, row_checks, safe_open, schema_check
+from . import chain_check, command_ids, environment_ids, event_reader, reader, row_checks, safe_open, schema_check
+from .chain_check import Chain
 from .command_ids import args_of
 from .event_rows import TABLES
 from .process_rows import PROCESS_COLUMNS, process_row
@@ -35,9 +37,9 @@ _COUNTED = tuple(kind.table for kind in KERNEL_KINDS)
 
 @dataclass(frozen=True)
 class Finding:
-    """The result for one recording, or for the file itself (recording is None). problems: empty if all is right.
+    """The result for one recording, for a chain, or for the file itself (both are None).
 
-    processes, events: how many rows the recording has. not_checked: what can't be checked in it; None: nothing.
+    problems: empty if all is right. processes, events: of the recording. not_checked: what can't be; None: nothing.
     """
 
     recording: Recording | None
@@ -45,12 +47,13 @@ class Finding:
     processes: int = 0
     events: int = 0
     not_checked: str | None = None
+    chain: Chain | None = None
 
 
 def verify(path: Path, progress: Progress = NO_PROGRESS, only: int | str | None = None) -> Iterator[Finding]:
-    """Yields a finding for the file, then for each recording. Raises NotFound, DataError, and progress's Interrupted.
+    """Yields a finding for the file, for each recording, and for each chain.
 
-    only: verify just this recording (number or name).
+    only: verify just this recording (number or name). Raises NotFound, DataError, and progress's Interrupted.
     """
     with reader.reading(path) as connection:
         progress.make_interruptible(connection)
@@ -61,6 +64,9 @@ def verify(path: Path, progress: Progress = NO_PROGRESS, only: int | str | None 
         yield Finding(None, tuple(problems))
         for recording in recordings:
             yield _verify_one(connection, path, recording, progress)
+        for chain in chain_check.chains(recordings) if only is None else ():
+            problems = list(_run_check(connection, path, partial(chain_check.find_mismatches, connection, chain)))
+            yield Finding(None, tuple(problems), chain=chain)
 
 
 def _run_check(connection: sqlite3.Connection, path: Path, check: Callable[[], Iterable[str]]) -> Iterator[str]:

@@ -1,38 +1,30 @@
-"""Writes in a separate thread, so that a locked, full or slow file stops neither draining nor signal handling.
+"""Queues the writes of a recording, or of a chain of recordings, and runs them in another thread (job_queue.py).
 
-Writes that fail stay in the queue, and are tried again. When more than MOST_BYTES wait, the recorder must stop
-draining; the events that the ring buffer then has no room for are counted as lost.
+When more than MOST_BYTES wait, the recorder must stop draining; the events that the ring buffer then has no room for
+are counted as lost.
 """
 
 from __future__ import annotations
 
-import threading
-import time
-from collections import deque
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any
 
-from ..errors import WebpfError
-from .write_attempts import WriteAttempts
+from . import event_ids
+from .job_queue import SMALL, Job, JobQueue
+from .recording_writer import RecordingWriter
+from .segment_cut import SegmentCut
 
 if TYPE_CHECKING:
     from ..model.event_source import Counts
     from ..model.process import Process
+    from .carried_rows import CarriedRows
     from .event_rows import EventRows
     from .incidents import Incident
     from .process_rows import Link
     from .recording_file import RecordingFile
     from .recording_totals import Totals
-    from .recording_writer import RecordingWriter
 
 MOST_BYTES = 64 << 20
-
-_RETRY_SECONDS = 0.2
-_FILE_CHECK_SECONDS = 0.8  # between checks of the file; up to 1.5 times as long while the queue is empty
-_FAILING_SECONDS = 5.0  # how long to wait at the end while writes fail
-_HUNG_SECONDS = 10.0  # how long to wait at the end for a write that doesn't return
-_SMALL = 1024  # estimated bytes of a job without events
-_Job: TypeAlias = Callable[[], None]
 
 
 class WriteQueue:
@@ -43,204 +35,191 @@ class WriteQueue:
 
     def __init__(self, file: RecordingFile, writer: RecordingWriter, now: Callable[[], int]) -> None:
         self.id = writer.id
+        """The number of the recording; of a chain, of its first one."""
         self.left_out = writer.left_out
         self._file = file
-        self._writer = writer
-        self._jobs: deque[tuple[_Job, int]] = deque()
-        self._bytes = 0
-        self._enqueued = self._done = 0  # jobs so far
-        self._counts: _Job | None = None  # writes the latest counts, if that is still to be done
-        self._latest: _Job | None = None
+        self._writer = writer  # of the segment that is being recorded
+        self._ended: RecordingWriter | None = None  # of the segment before
+        self._latest: Job | None = None  # writes the latest counts
         self._ids_wanted = 0
-        self._changed = threading.Condition()
-        self._error: WebpfError | None = None  # the reason why no more can be written
-        self._attempts = WriteAttempts(file, now)
-        self._is_closing = False
         writer.fetch_ids()
-        file.retry_soon()
-        self._thread = threading.Thread(target=self._run, name="webpf writer", daemon=True)
-        self._thread.start()
-
-    # The recording thread calls these.
+        self._jobs = JobQueue(file, now, self._ids_first)
 
     @property
     def written(self) -> tuple[int, ...]:
-        """Events that are in the file or in the queue, by kind."""
+        """Events that are in the file or in the queue, by kind; of a chain, those of the latest segment."""
         return self._writer.prepared
+
+    @property
+    def last_id(self) -> int:
+        """The number of the recording; of a chain, of its last one. Call it when everything is written."""
+        return self._writer.id
 
     @property
     def has_room(self) -> bool:
         """True if the recorder should drain more events."""
-        self._check()
-        return self._bytes < MOST_BYTES and self._writer.has_enough_ids
+        self._jobs.check()
+        return self._jobs.bytes < MOST_BYTES and self._writer.has_enough_ids
 
     @property
     def enqueued(self) -> int:
         """How many writes have been queued so far."""
-        return self._enqueued
+        return self._jobs.enqueued
 
     def has_written(self, count: int) -> bool:
         """Whether the first writes of this number are done."""
-        return self._done >= count
+        return self._jobs.has_done(count)
 
     @property
     def waiting_bytes(self) -> int:
         """How many bytes wait to be written."""
-        return self._bytes
+        return self._jobs.bytes
 
     @property
     def committed_ns(self) -> int | None:
         """Unix ns of the latest commit; None before the first."""
-        return self._attempts.committed_ns
+        return self._jobs.committed_ns
 
     def reserve_ids(self, count: int) -> int:
         """See RecordingWriter.reserve_ids(). Waits if the writing thread must fetch more ids first."""
         if not self._writer.can_reserve_ids(count):
             self._ids_wanted = count
-            self._wait_for(lambda: self._writer.can_reserve_ids(count))
+            self._jobs.wait_for(lambda: self._writer.can_reserve_ids(count))
         return self._writer.reserve_ids(count)
 
     def write(self, events: EventRows, processes: Iterable[Process], until_ns: int, links: Iterable[Link] = ()) -> None:
-        batch = self._writer.prepare(events, processes, until_ns, links)
-        self._enqueue(lambda: self._writer.execute(batch), batch.bytes)
+        writer, batch = self._writer, self._writer.prepare(events, processes, until_ns, links)
+        self._jobs.add(lambda: writer.execute(batch), batch.bytes)
 
     def write_counts(self, counts: Counts, until_ns: int) -> None:
         """See RecordingWriter.write_counts(). Counts overtake the batches that wait: a full disk has room for them."""
-        self._check()
-        enqueued = self._enqueued
+        enqueued, writer = self._jobs.enqueued, self._writer
 
         def job() -> None:
             # What waits before them may never be written: so far, it is not in the file.
-            self._writer.write_counts(counts, until_ns if self.has_written(enqueued) else 0)
+            if writer.has_begun:
+                writer.write_counts(counts, until_ns if self.has_written(enqueued) else 0)
 
-        with self._changed:
-            self._counts = self._latest = job
-            self._changed.notify_all()
+        self._latest = job
+        self._jobs.set_urgent(job)
 
     def write_cgroups(self, paths: Mapping[int, str | bytes | None]) -> None:
-        size = sum(len(path or "") for path in paths.values())
-        self._enqueue(lambda: self._writer.write_cgroups(paths), _SMALL + size)
+        writer, size = self._writer, sum(len(path or "") for path in paths.values())
+        self._jobs.add(lambda: writer.write_cgroups(paths), SMALL + size)
 
     def write_directories(self, paths: Mapping[tuple[int, int], str | bytes]) -> None:
-        self._enqueue(lambda: self._writer.write_directories(paths), _SMALL + sum(map(len, paths.values())))
+        writer = self._writer
+        self._jobs.add(lambda: writer.write_directories(paths), SMALL + sum(map(len, paths.values())))
 
     def write_incident(self, incident: Incident) -> None:
-        self._enqueue(lambda: self._writer.write_incident(incident), _SMALL)
+        writer = self._writer
+        self._jobs.add(lambda: writer.write_incident(incident))
 
     def forget_process(self, process_id: int) -> None:
         self._writer.forget_process(process_id)
 
+    @property
+    def enough_ids(self) -> int:
+        """How many ids a segment should begin with."""
+        return event_ids.ENOUGH
+
+    def can_cut(self, ids: int) -> bool:
+        """Whether a segment can end now: the file can be written, and so many ids are reserved, or else will be."""
+        if self._jobs.current_incident is not None or not self._writer.has_begun:
+            return False
+        if not self._writer.can_reserve_ids(ids):
+            self._ids_wanted = ids
+            return False
+        return True
+
+    def begin_segment(self, kept_ids: int, running: Iterable[Process]) -> tuple[range, ...]:
+        """Directs all that follows to the next segment of the chain, which write_cut() then begins.
+
+        kept_ids: how many ids the segment before keeps for late frees. running: its processes that go over. Returns the
+        ids that it passes on.
+        """
+        before = self._writer
+        for process in running:
+            before.forget_process(process.id)
+        passed = before.pass_ids(kept_ids)
+        self._writer, self._ended = RecordingWriter(self._file, None, not before.left_out, passed), before
+        self._latest = None
+        self._jobs.set_urgent(None)  # these counts are older than those of write_cut()
+        return passed
+
+    def write_cut(
+        self,
+        ended_ns: int,
+        counts: Counts,
+        passed_ids: tuple[range, ...],
+        columns: Mapping[str, Any],
+        alive: CarriedRows,
+    ) -> None:
+        """Ends the segment before, and begins this one with the processes that go over: see SegmentCut."""
+        assert self._ended is not None
+        batch = self._writer.prepare(alive.events, alive.processes, ended_ns)
+        cut = SegmentCut(
+            self._ended, self._writer, ended_ns, counts, passed_ids, columns, batch, alive.commands, alive.cgroups
+        )
+        self._jobs.add(lambda: cut.execute(self._file), batch.bytes)
+
+    def reserve_late_ids(self, count: int) -> int | None:
+        """Returns the first of consecutive ids that the segment before has kept; None if it has not so many."""
+        ended = self._ended
+        return ended.reserve_ids(count) if ended is not None and ended.can_reserve_ids(count) else None
+
+    def write_late(self, frees: EventRows, processes: Iterable[Process], until_ns: int) -> None:
+        """Writes frees of processes that ended in the segment before. until_ns: its end."""
+        ended = self._ended
+        assert ended is not None
+        batch = ended.prepare(frees, processes, until_ns)
+        self._jobs.add(lambda: ended.execute_late(batch), batch.bytes)
+
     def await_room(self) -> None:
         """Waits until there is room. Raises StorageError if the writes make no progress."""
-        self._wait_for(lambda: self.has_room)
+        self._jobs.wait_for(lambda: self.has_room)
 
     def await_idle(self) -> None:
         """Waits until everything is written. Raises StorageError if the writes make no progress."""
-        self._wait_for(lambda: self._counts is None and not self._jobs)
+        self._jobs.await_idle()
 
     def finish(self, status: str, ended_ns: int) -> None:
         """Ends the recording with the latest counts, and waits until this is written. See RecordingWriter.finish()."""
         if self._latest is not None:
-            self._enqueue(self._latest, _SMALL)
-        self._run_and_wait(lambda: self._writer.finish(status, ended_ns))
+            self._jobs.add(self._latest)
+        self._jobs.run_and_wait(lambda: self._writer.finish(status, ended_ns))
 
     def check_file(self) -> None:
         """Checks, after the last write, in the queue's thread, that the file still is at its path. Raises FileLost."""
-        self._run_and_wait(self._file.monitor.check)
+        self._jobs.run_and_wait(self._file.monitor.check)
 
     def totals(self) -> Totals:
         """Returns the totals of a finished recording, read in the queue's thread: a connection serves one thread."""
         found: list[Totals] = []
-        self._run_and_wait(lambda: found.append(self._writer.totals()))
+        self._jobs.run_and_wait(lambda: found.append(self._writer.totals()))
         return found[0]
 
     @property
     def current_incident(self) -> Incident | None:
         """The incident that is going on, or None."""
-        return self._attempts.current_incident
+        return self._jobs.current_incident
 
     def take_ended_incidents(self) -> list[Incident]:
         """Returns the incidents that have ended since the last call."""
-        return self._attempts.take_ended_incidents()
+        return self._jobs.take_ended_incidents()
 
     def close(self) -> bool:
         """Ends the thread. Returns False if it hangs in a write: then nothing may use the file any more."""
-        self._is_closing = True
-        with self._changed:
-            self._changed.notify_all()
-        self._thread.join(_HUNG_SECONDS if self._error is None else 2 * _RETRY_SECONDS)
-        return not self._thread.is_alive()
+        return self._jobs.close()
 
-    def _check(self) -> None:
-        if self._error is not None:
-            raise self._error
+    def _ids_first(self) -> Job | None:
+        """Returns the job that fetches ids, if it is time for that. Called in the queue's thread."""
+        writer, wanted = self._writer, self._ids_wanted
+        if not (wanted or writer.needs_ids) or not writer.has_begun:
+            return None
 
-    def _enqueue(self, job: _Job, size: int) -> None:
-        self._check()
-        with self._changed:
-            self._jobs.append((job, size))
-            self._bytes += size
-            self._enqueued += 1
-            self._changed.notify_all()
-
-    def _run_and_wait(self, job: _Job) -> None:
-        self._enqueue(job, _SMALL)
-        self.await_idle()
-
-    def _wait_for(self, condition: Callable[[], bool]) -> None:
-        since, jobs = time.monotonic(), len(self._jobs)
-        with self._changed:
-            while not condition():
-                self._check()
-                self._changed.wait(0.1)
-                if len(self._jobs) != jobs:
-                    since, jobs = time.monotonic(), len(self._jobs)
-                waited = time.monotonic() - since
-                if self._attempts.failure is not None and waited > _FAILING_SECONDS:
-                    self._error = self._attempts.failure
-                elif waited > _HUNG_SECONDS:
-                    self._error = self._file.failure(TimeoutError("the disk doesn't answer"))
-
-    # These run in the queue's own thread.
-
-    def _run(self) -> None:
-        try:
-            checked_at = time.monotonic()
-            while not (self._is_closing and (self._attempts.failure or not self._jobs)):
-                self._run_next()
-                if time.monotonic() - checked_at > _FILE_CHECK_SECONDS:
-                    self._file.monitor.check()
-                    checked_at = time.monotonic()
-        except Exception as error:  # pass any error on to the recording thread
-            failure = error if isinstance(error, WebpfError) else self._file.failure(error)
-            with self._changed:
-                self._error = failure
-                self._changed.notify_all()
-
-    def _run_next(self) -> None:
-        with self._changed:
-            if not (self._jobs or self._counts or self._is_closing):
-                self._changed.wait(1.5 * _FILE_CHECK_SECONDS)
-            job, size = self._jobs[0] if self._jobs else (None, 0)
-            counts = self._counts
-        if self._ids_wanted or self._writer.needs_ids:
-            self._attempt(lambda: self._writer.fetch_ids(self._ids_wanted))
+        def job() -> None:
+            writer.fetch_ids(wanted)
             self._ids_wanted = 0
-        if counts is not None and self._attempt(counts):
-            with self._changed:
-                self._counts = None if self._counts is counts else self._counts
-                self._changed.notify_all()
-        if job is not None and self._attempt(job):
-            with self._changed:
-                self._jobs.popleft()
-                self._bytes -= size
-                self._done += 1
-                self._changed.notify_all()
 
-    def _attempt(self, job: _Job) -> bool:
-        """Runs a write. Returns False if it failed, after a pause."""
-        if self._attempts.run(job, is_first=not self._jobs or job is self._jobs[0][0]):
-            return True
-        with self._changed:
-            self._changed.wait_for(lambda: self._is_closing, _RETRY_SECONDS)
-        return False
+        return job

@@ -11,6 +11,7 @@ from typing import Any
 
 from support import MS, Machine, at, exec_, exit_, fork, free, recording_values, seen
 
+from webpf.capture import recording_end
 from webpf.capture.recording_session import Session
 from webpf.host import clock
 from webpf.host.procfs import State
@@ -26,7 +27,7 @@ def test_processes_that_were_never_freed_are_given_up(tmp_path: Path) -> None:
     states: dict[int, State] = {100: "gone", 101: "zombie", 102: "gone"}
 
     def held() -> set[int]:
-        return {process.pid for process in session._pairing.unfreed()}
+        return {process.pid for process in session.pairing.unfreed()}
 
     events: list[Event] = [
         fork(100, 0),
@@ -86,7 +87,7 @@ def finished(db: Path, events: list[Event], *later: list[Event], gone: Iterable[
     machine = Machine(lambda pid: "gone" if pid in gone else "alive", offset)
     session = Session(LateSource(events, list(later)), file.begin(recording_values()), machine)
     session.add_events(session.source.drain())
-    session.finish()
+    recording_end.finish(session)
     assert session.counts.arrived == session.writer.written
     rows = file.db["processes"].rows_where(order_by="pid")
     processes = [(row["pid"], row["state"], row["cpu_ns"] and row["cpu_ns"] / MS) for row in rows]

@@ -57,9 +57,9 @@ ALIVE = st.one_of(
         st.none() | PATH,
         ARGV,
         *[U32] * 3,
-        MAYBE,
+        *[MAYBE] * 4,
     ),
-    st.builds(Seen, NS, U32, NS, U32, NAME, U32, U32, NS, FLAG, st.just(0), *[st.none()] * 3, *[MAYBE] * 3),
+    st.builds(Seen, NS, U32, NS, U32, NAME, U32, U32, NS, FLAG, st.just(0), *[st.none()] * 3, *[MAYBE] * 6),
 )
 GONE = st.builds(Vanished, NS, U32, NS)
 EVENTS = st.one_of(FORKS, EXECS, EXITS, FREES, ALIVE, GONE, USAGES)

@@ -21,6 +21,7 @@ from support import PROCESSES, Machine, Recorder, at, exec_, exit_, fork, free, 
 
 from webpf.analysis import process_tree
 from webpf.analysis.tree_view import Tree
+from webpf.capture import recording_end
 from webpf.capture.recording_session import Session
 from webpf.export import otlp, stacks
 from webpf.model import ordering
@@ -52,7 +53,7 @@ def written(db: Path, events: Iterable[Event], batch: int, is_filtered: bool = T
     session = Session(source, file.begin(recording_values() | {"options": options}), Machine(), is_filtered=is_filtered)
     while not source.exhausted:
         session.add_events(source.drain())
-    session.finish()
+    recording_end.finish(session)
     file.close()
     return parents(db)
 

@@ -13,7 +13,7 @@ import pytest
 from ring_records import FORK, event_bytes, exec_event_bytes, record
 from support import MS, PROCESSES, T0, Machine, at, exec_, exit_, fork, free, recording_values, seen, wait_until
 
-from webpf.capture import stream
+from webpf.capture import recording_end, stream
 from webpf.capture.line_printer import LinePrinter
 from webpf.capture.min_lifetime import BUFFER_BYTES, MinLifetimeFilter
 from webpf.capture.recording_session import Session
@@ -26,7 +26,7 @@ from webpf.model.event_source import MemorySource
 from webpf.model.events import Event, Exec, Exit, Seen
 from webpf.model.pairing import Pairing
 from webpf.storage import command_ids, reader
-from webpf.storage.process_rows import ProcessWriter
+from webpf.storage.process_rows import ProcessSorter
 from webpf.storage.recording_file import RecordingFile
 from webpf.storage.verify import verify
 
@@ -109,7 +109,7 @@ def test_arguments_of_a_live_process_are_not_kept(tmp_path: Path) -> None:
 
 def test_only_changes_of_a_process_are_written() -> None:
     """Whole lives, new rows and changes of known rows, with and without costs; and rows of which only costs are new."""
-    writer = ProcessWriter(1)
+    writer = ProcessSorter()
     pairing = Pairing()
     first_ids = count(1, 10)
 
@@ -272,7 +272,7 @@ def test_a_recording_counts_the_short_processes_that_it_kept(tmp_path: Path) -> 
     live = Session(source, file.begin(recording_values()), Machine(clock_offset=at(60) - clock.boot_ns()))
     while source.has_more():
         live.drain()
-    live.finish()
+    recording_end.finish(live)
     assert [row["kept_short"] for row in file.db["recordings"].rows] == [1]
     file.close()
     assert [finding.problems for finding in verify(db)] == [(), ()]

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from support import A_MIXED_LOT, Machine, exec_, exit_, fork, free, make_recording, recording_values
 
+from webpf.capture import recording_end
 from webpf.capture.recording_session import Session
 from webpf.host import liveness, procfs
 from webpf.model.event_source import Counts, MemorySource
@@ -109,7 +110,7 @@ def test_while_another_recording_goes_on(db: Path, webpf: Webpf) -> None:
         one_line(webpf("compact", db), 0, "raw events dropped", "; recording 3 goes on, so it is unchanged")
         assert counts(db, 1) == counts(db, 2) == [0, 0, 0]
         session.add_events(events[15:])
-        session.finish()
+        recording_end.finish(session)
     finally:
         file.close()
     assert counts(db, 3) == [11, 10, 10]

@@ -30,6 +30,7 @@ from support import (
     with_commands,
 )
 
+from webpf.capture import recording_end
 from webpf.capture.recording_session import Session
 from webpf.errors import CannotCreate, DataError, StorageError
 from webpf.host import liveness, procfs
@@ -415,7 +416,7 @@ def test_two_recorders_write_one_file_in_turns(path: Path, query: Query) -> None
         mine[which] += events
         sessions[which].add_events(events)
     for file, session in zip(files, sessions, strict=True):
-        session.finish()
+        recording_end.finish(session)
         file.close()
 
     assert [writer.id for writer in writers] == [1, 2]

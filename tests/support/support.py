@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from webpf.capture import recording_end
 from webpf.capture.recording_session import Session
 from webpf.capture.replayed_machine import ReplayedMachine
 from webpf.host import clock
@@ -111,12 +112,13 @@ class Recorder:
         arguments: Sequence[str] = (),
         environment: dict[str, str] | None = None,
         stderr: Path | None = None,
+        command: Sequence[str] | None = None,
     ) -> None:
-        """stderr: file for its messages; None: a pipe, which end() reads."""
+        """stderr: file for its messages; None: a pipe, which end() reads. command: calls webpf."""
         self.db = db
         self._known = self._recordings()
         self.process = subprocess.Popen(
-            [*webpf_command(), "record", "--db", str(db), *arguments],
+            [*(command or webpf_command()), "record", "--db", str(db), *arguments],
             cwd=db.parent,
             env=dict(os.environ) | (environment or {}),
             stdin=subprocess.DEVNULL,
@@ -274,7 +276,7 @@ def make_recording(
         session = Session(source, writer, Machine())
         while not source.exhausted:
             session.add_events(source.drain())
-        session.finish()
+        recording_end.finish(session)
         with file.db.atomic():
             file.db.execute("UPDATE recordings SET ended_ns = ? WHERE id = ?", [at(end_ms), writer.id])
         return writer.id

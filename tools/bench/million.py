@@ -8,6 +8,7 @@ from heapq import heappop, heappush
 from pathlib import Path
 from typing import Any
 
+from webpf.capture import recording_end
 from webpf.capture.recording_session import Session
 from webpf.capture.replayed_machine import ReplayedMachine
 from webpf.model.event_source import MemorySource
@@ -115,7 +116,7 @@ def build(path: Path, processes: int) -> None:
         while not source.exhausted:
             session.add_events(source.drain())
         session.paths.write_cgroups({number: f"/system.slice/service{number}.service" for number in range(64)})
-        session.finish()
+        recording_end.finish(session)
         last = file.db.execute("SELECT max(end_ns) FROM processes").fetchone()[0]
         with file.db.atomic():
             file.db.execute("UPDATE recordings SET ended_ns = ?, updated_ns = ? WHERE id = ?", [last, last, writer.id])
