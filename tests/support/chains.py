@@ -47,7 +47,8 @@ def segments(db: Path) -> list[dict[str, Any]]:
 def wait_for_segments(db: Path, more: int) -> None:
     """Waits until so many more segments have begun."""
     begun = len(segments(db))
-    wait_until(lambda: len(segments(db)) >= begun + more, f"{more} more segments")
+    # On a busy machine, a segment takes seconds: all that is alive is looked up in /proc first.
+    wait_until(lambda: len(segments(db)) >= begun + more, f"{more} more segments", 20.0 + 5.0 * more)
 
 
 def rows(db: Path, sql: str, *values: object) -> list[dict[str, Any]]:
