@@ -18,6 +18,7 @@ from . import (
     record,
     replay,
     reports,
+    service,
     stream,
     upgrade,
     web,
@@ -127,4 +128,5 @@ _add(maintenance.doctor, "sudo webpf doctor")
 _add(bpf_programs.compile_programs, "sudo webpf compile -o /usr/local/lib/webpf.bpf", name="compile")
 _add(bpf_programs.program, "webpf program")
 _add(web.datasette_config, "webpf datasette-config ci.db > webpf.yml")
+app.add_typer(service.app)
 app.add_typer(fleet_query.app)

@@ -130,12 +130,20 @@ def _check_machine(options: RecordOptions, dry_run: bool, quiet: bool) -> None:
     """Raises a WebpfError if this machine can't record, or can't write the file. Upgrades a small older file."""
     from ..host import resource_limits
     from ..kernel import preflight
+    from ..output import journal
+    from ..output.messages import say
     from ..storage import file_check
 
     resource_limits.lift()
     if not dry_run:
         file_check.check_writable(options.db)
     preflight.check_machine(sudo_command(), options.program)
+    if not preflight.sees_all_cgroups():
+        say(
+            "the recording will have no paths of cgroups, because this process is in a cgroup namespace of its own"
+            " (a container, or ProtectControlGroups=strict of a service)",
+            journal.WARNING,
+        )
     if not dry_run:
         upgrade.before_writing(options.db, quiet)
 

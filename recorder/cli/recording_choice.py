@@ -10,6 +10,7 @@ import typer
 
 from ..capture.record_options import RecordOptions
 from ..errors import UsageError
+from ..host import service_place
 from ..host.invocation import called_command
 from ..host.paths import exists
 from ..model import argv
@@ -18,7 +19,7 @@ from . import completion
 DEFAULT_DB = RecordOptions.db
 ENVIRONMENT = "WEBPF_DB"
 
-_DEFAULT_FILE = f"Default: ${ENVIRONMENT}, or else {DEFAULT_DB} in the current folder."
+_DEFAULT_FILE = f"Default: ${ENVIRONMENT}, or {DEFAULT_DB} in the current folder, or the file of the service."
 
 
 def _complete_recording(context: typer.Context) -> list[tuple[str, str]]:
@@ -77,7 +78,7 @@ def choose(file: str | None, db: str | None, recording: str | None = None) -> Ch
     if file is not None and db is not None and file != db:
         raise UsageError(f"two files are named, {file} and {db}: this command reads one", f"{called_command()} --help")
     chosen = split_reference(
-        next(each for each in (file, db, os.environ.get(ENVIRONMENT) or str(DEFAULT_DB)) if each is not None)
+        next(each for each in (file, db, os.environ.get(ENVIRONMENT) or str(_default_file())) if each is not None)
     )
     if recording is None:
         return chosen
@@ -85,6 +86,15 @@ def choose(file: str | None, db: str | None, recording: str | None = None) -> Ch
         message = f"two recordings are named, {chosen.recording} and {recording}"
         raise UsageError(message, f"{called_command()} --recording {argv.word(recording)}")
     return Chosen(chosen.path, recording)
+
+
+def _default_file() -> Path:
+    """Returns the file for a command that names none: the service's, if there is one, and no file in this folder.
+
+    An ordinary user can't look into the service's folder: then the message of file_check says how to become a reader.
+    """
+    has_service = exists(service_place.DB) or exists(service_place.UNIT_FILE)
+    return service_place.DB if has_service and not exists(DEFAULT_DB) else DEFAULT_DB
 
 
 def choose_file(file: str | None, db: str | None) -> Path:

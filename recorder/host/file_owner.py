@@ -18,7 +18,8 @@ from typing import TypeAlias
 from ..errors import CannotCreate
 from ..log import suppressed
 from ..model import argv
-from .invocation import retry_at_home, retry_with
+from . import service_place
+from .invocation import as_user, retry_at_home, retry_with
 
 Identity: TypeAlias = tuple[int, int]
 """Device and inode number, which identify a file whatever its name is."""
@@ -87,6 +88,9 @@ def check_owner(path: Path, status: os.stat_result) -> None:
     """
     name = argv.file_word(path)
     if status.st_uid not in trusted_uids():
+        if path.parent == service_place.FOLDER:
+            message = f"{path} belongs to the service: do this as its user, so that it stays readable for the service"
+            raise CannotCreate(message, as_user(service_place.USER))
         user = invoking_user()
         raise CannotCreate(
             f"{path} belongs to another user (uid {status.st_uid}), who could read"

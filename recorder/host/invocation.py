@@ -21,6 +21,12 @@ def sudo_command(arguments: list[str] | None = None) -> str:
     return shlex.join(["sudo", *called, *(sys.argv[1:] if arguments is None else arguments)])
 
 
+def as_user(user: str) -> str:
+    """Returns the command line of this process as another user, as a hint."""
+    called = program(str(Path(sys.argv[0]).absolute()))
+    return shlex.join(["sudo", "-u", user, *called, *sys.argv[1:]])
+
+
 def adapt_hint(hint: str) -> str:
     """Replaces `webpf` at the start of a hint by how webpf was called, so that the user can paste the hint."""
     if hint.startswith("sudo webpf "):

@@ -91,6 +91,8 @@ def _bcc(is_needed: bool) -> Check:
 def _privileges(sudo_command: str) -> Check:
     user = f"uid {os.geteuid()}"
     if preflight.has_privileges():
+        if not preflight.is_in_first("user"):
+            return Check("privileges", False, f"{user} in a user namespace, where it may not load them", sudo_command)
         if not preflight.sees_all_processes():
             return Check("privileges", False, f"{user}; /proc hides other users' processes (hidepid)", sudo_command)
         return Check("privileges", True, f"{user}, may load tracing programs")
@@ -119,6 +121,8 @@ def _lockdown() -> Check:
 
 def _cgroup() -> Check:
     mount = cgroups.mount_point()
+    if mount and not preflight.sees_all_cgroups():
+        return Check("cgroup v2", None, "a namespace of its own (a container's?): processes have no cgroup path")
     return Check("cgroup v2", True if mount else None, str(mount or "not mounted: processes have no cgroup path"))
 
 

@@ -15,10 +15,15 @@ MIN_KERNEL = (5, 8)  # BPF_MAP_TYPE_RINGBUF, bpf_ktime_get_boot_ns()
 CAP_BPF = 39  # include/uapi/linux/capability.h, as the others
 _CAP_DAC_READ_SEARCH, _CAP_SYS_PTRACE, _CAP_SYS_ADMIN, _CAP_PERFMON = 2, 19, 21, 38
 _OPTIONAL = {
-    _CAP_SYS_PTRACE: ("CAP_SYS_PTRACE", "file names of programs that other users ran before the recording"),
+    _CAP_SYS_PTRACE: (
+        "CAP_SYS_PTRACE",
+        "working directories of other users' processes, and no file names of what they ran before the recording",
+    ),
     _CAP_DAC_READ_SEARCH: ("CAP_DAC_READ_SEARCH", "paths of cgroups made while it records"),
 }
-_FIRST_PID_NAMESPACE = 0xEFFFFFFC  # PROC_PID_INIT_INO, include/linux/proc_ns.h
+# PROC_CGROUP_INIT_INO, ..., include/linux/proc_ns.h
+_FIRST_NAMESPACES = {"cgroup": 0xEFFFFFFB, "pid": 0xEFFFFFFC, "user": 0xEFFFFFFD}
+_SYSTEM_FILE = Path("/proc/sys/kernel/random/boot_id")
 
 
 def kernel_version(release: str = platform.release()) -> tuple[int, int, int]:
@@ -58,7 +63,18 @@ def sees_all_processes() -> bool:
 
 def sees_all_pids() -> bool:
     """Whether this process is in the first pid namespace, whose pids the kernel reports; in a container it is not."""
-    return Path("/proc/self/ns/pid").stat().st_ino == _FIRST_PID_NAMESPACE
+    return is_in_first("pid")
+
+
+def sees_all_cgroups() -> bool:
+    """Whether this process is in the first cgroup namespace. In another one, it can't tell the paths of cgroups."""
+    return is_in_first("cgroup")
+
+
+def is_in_first(kind: str) -> bool:
+    """Whether this process is in the machine's first namespace of this kind: `cgroup`, `pid` or `user`."""
+    path = Path(f"/proc/self/ns/{kind}")
+    return not path.exists() or path.stat().st_ino == _FIRST_NAMESPACES[kind]  # a kernel can lack this kind
 
 
 def check_machine(sudo_command: str = "sudo webpf", program: Path | None = None) -> None:
@@ -68,6 +84,17 @@ def check_machine(sudo_command: str = "sudo webpf", program: Path | None = None)
     """
     if not has_privileges():
         raise NoPermission("recording needs root (or CAP_BPF and CAP_PERFMON)", sudo_command)
+    if not is_in_first("user"):
+        raise NoPermission(
+            "this process is in a user namespace of its own (a container, or PrivateUsers= of a service), where its"
+            " capabilities don't count",
+            sudo_command,
+        )
+    if not _SYSTEM_FILE.exists():
+        raise Unavailable(
+            "/proc shows processes only (its mount option subset=pid, or ProcSubset=pid of a service), and recording"
+            f" needs the rest too: there is no {_SYSTEM_FILE}"
+        )
     if not sees_all_processes():
         raise NoPermission(
             "/proc hides other users' processes (hidepid), so recording needs root (or CAP_SYS_PTRACE too)",

@@ -5,10 +5,14 @@ The checks read only the first bytes of the file, so webpf refuses a wrong path 
 
 from __future__ import annotations
 
+import grp
 import os
 import pwd
+import stat
 import struct
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from ..errors import CannotCreate, DataError, NoPermission, NotFound
 from ..host import file_owner
@@ -77,7 +81,12 @@ def check_readable(path: Path, accepts_older: bool = False) -> None:
     """
     _check_path(path)
     try:
-        exists = path.exists()
+        path.stat()
+        exists = True
+    except (FileNotFoundError, NotADirectoryError):
+        exists = False
+    except PermissionError:
+        raise _not_readable(path, _closed_folder(path)) from None
     except OSError as error:
         raise DataError(f"{path}: {error.strerror}", "webpf recordings --db webpf.db") from None
     if not exists:
@@ -130,8 +139,7 @@ def _check_header(path: Path, accepts_older: bool, may_be_new: bool = False) -> 
         with path.open("rb") as file:
             header = file.read(_FIRST_BYTES)
     except PermissionError:
-        message = f"{path} belongs to {_owner(path)}, and you may not read it"
-        raise NoPermission(message, sudo_command()) from None
+        raise _not_readable(path, path) from None
     if not header:
         return
     if not header.startswith(_MAGIC) or len(header) < HEADER_BYTES:
@@ -152,13 +160,33 @@ def _check_header(path: Path, accepts_older: bool, may_be_new: bool = False) -> 
         raise older_schema_error(path, version)
 
 
-def _owner(path: Path) -> str:
-    """Returns the name of the user that owns the file."""
-    uid = path.stat().st_uid
+def _closed_folder(path: Path) -> Path:
+    """Returns the first folder on the way to a path that this process may not look into."""
+    folders = path.absolute().parents
+    return next((each for each in reversed(folders) if not os.access(each, os.X_OK)), path.parent)
+
+
+def _not_readable(path: Path, closed: Path) -> NoPermission:
+    """Returns the error for a file that this user may not read. closed: the file itself, or a folder on the way."""
+    status = closed.stat()
+    message = f"{path} belongs to {_name(pwd.getpwuid, status.st_uid)}, and you may not read it"
+    if closed != path:
+        message = f"{path} is in a folder of {_name(pwd.getpwuid, status.st_uid)}, and you may not look into it"
+    if status.st_gid != 0 and status.st_mode & stat.S_IRGRP:
+        group = _name(grp.getgrgid, status.st_gid)
+        message += f"; members of the group {group} may, from their next login on"
+        return NoPermission(
+            message, f"sudo usermod -aG {argv.word(group)} {argv.word(_name(pwd.getpwuid, os.getuid()))}"
+        )
+    return NoPermission(message, sudo_command())
+
+
+def _name(look_up: Callable[[int], Sequence[Any]], number: int) -> str:
+    """Returns the name of a user or group, or its number if it has none."""
     try:
-        return pwd.getpwuid(uid).pw_name
+        return str(look_up(number)[0])
     except KeyError:
-        return f"user {uid}"
+        return str(number)
 
 
 def _record_hint(path: Path) -> str:

@@ -24,7 +24,11 @@ from webpf.cli.app import app
 from webpf.storage import schema
 
 # What users read, and what is checked in it.
-PAGES = ["README.md", "CONTRIBUTING.md", "docs/usage.md", "docs/limits.md", "docs/security.md", "docs/json.md"]
+PAGES = [
+    "README.md",
+    "CONTRIBUTING.md",
+    *(f"docs/{name}.md" for name in ("usage", "limits", "security", "json", "service")),
+]
 
 
 def text_of(page: str) -> str:
@@ -136,6 +140,8 @@ def test_commands_and_options_exist(page: str) -> None:
     for command, line in re.findall(r"(?:`|^    .*|bin/)webpf ([a-z][a-z-]*)\b([^`\n#]*)", text_of(page), re.MULTILINE):
         assert command in commands, f"webpf {command}"
         text = help_of(command)
+        if "\nCommands:\n" in text:
+            text = help_of(command, *line.split()[:1])
         for option in re.findall(r"(?<!\S)(--[a-z-]+)", line.partition(" -- ")[0]):
             assert re.search(rf"{option}\b", text), f"webpf {command} has no {option}"
 

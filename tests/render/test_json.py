@@ -8,15 +8,16 @@ import re
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 from damage import DAMAGES
+from json_page import ROW, SECTIONS, documented, keys_of
 from story import BUILD
-from support import PROJECT, exit_, fork, make_recording, seen
+from support import exit_, fork, make_recording, seen
 
 from webpf.analysis.process_tree import Node
 from webpf.analysis.tree_view import Tree
@@ -24,36 +25,6 @@ from webpf.render import json_document, tree_json
 from webpf.storage import reader
 
 Webpf = Callable[..., "subprocess.CompletedProcess[str]"]
-
-PAGE = (PROJECT / "docs" / "json.md").read_text(encoding="utf-8")
-SECTIONS = dict(re.findall(r"^## (\w+)\n(.*?)(?=^## |\Z)", PAGE, re.MULTILINE | re.DOTALL))
-ROW = re.compile(r"^\| `([\w.\[\]]+)` \| ([\w ]+) \| (.*) \|$", re.MULTILINE)
-
-
-def documented(section: str) -> tuple[set[str], set[str]]:
-    """Returns the documented keys of a section, with those of linked objects; and the keys that hold such objects."""
-    keys, objects = set(), set()
-    for key, _, meaning in ROW.findall(SECTIONS[section]):
-        reference = re.search(r"\]\(#(\w+)\)", meaning)
-        if reference is None:
-            keys.add(key)
-        else:
-            objects.add(key)
-            keys |= {f"{key}.{each}" for each in documented(reference[1])[0]}
-    return keys, objects
-
-
-def keys_of(value: Any, path: str = "") -> Iterator[str]:
-    """Returns the paths of all values in a document, written as in docs/json.md. An empty list has none."""
-    if isinstance(value, dict):
-        for key, each in value.items():
-            yield from keys_of(each, f"{path}.{key}".lstrip("."))
-    elif isinstance(value, list):
-        for each in value:
-            yield from keys_of(each, f"{path}[]")
-    else:
-        yield path
-
 
 TAIL: dict[str, Any] = {"ppid": 110, "parent_ms": 300, "comm": "tail"}
 

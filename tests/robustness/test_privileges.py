@@ -181,3 +181,34 @@ def test_where_proc_hides_processes(hidepid: str, folder: Path) -> None:
     assert (seen.returncode, "complete" in seen.stderr) == (0, True), seen.stderr
     listed = call(frozenset(), "recordings")
     assert (listed.returncode, "complete" in listed.stdout) == (0, True), listed.stderr
+
+
+@pytest.mark.parametrize(
+    ("namespace", "code", "words"),
+    [
+        (["--user", "--map-root-user"], 77, "in a user namespace of its own"),
+        (["--mount", "sh", "-c", 'mount -t proc -o subset=pid proc /proc && exec "$@"', "sh"], 69, "subset=pid"),
+    ],
+    ids=["PrivateUsers", "ProcSubset"],
+)
+def test_settings_of_a_service_that_forbid_recording(
+    namespace: list[str], code: int, words: str, tmp_path: Path
+) -> None:
+    """One line, where there was a traceback, or a message about something else."""
+    if subprocess.run(["unshare", *namespace, "true"], capture_output=True, check=False).returncode != 0:
+        pytest.skip("this machine can't make such a namespace")
+    command = ["unshare", *namespace, *webpf_command(), "record", "--duration", "1"]
+    answer = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert answer.returncode == code, answer.stderr
+    [line] = answer.stderr.splitlines()
+    assert words in line
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_service_that_will_not_see_the_paths_of_cgroups(tmp_path: Path) -> None:
+    """As with ProtectControlGroups=strict: it records, and says what will be missing."""
+    command = ["unshare", "--cgroup", *webpf_command(), "record", "--duration", "0.1"]
+    answer = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert answer.returncode == 0, answer.stderr
+    warnings = [line for line in answer.stderr.splitlines() if "will have no paths of cgroups" in line]
+    assert len(warnings) == 1 and answer.stderr.startswith(warnings[0])
