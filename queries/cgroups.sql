@@ -24,7 +24,7 @@ WITH counted AS (
         recording_of!(p) AS recording_id,
         p.cgroup_id,
         count(*) AS processes,
-        sum(state = 'running') AS running,
+        sum(is_alive_at_end!(p)) AS running,
         coalesce(sum(status <> 0), 0) AS failed,
         sum(cpu_ns) AS cpu_ns,
         sum(end_ns - start_ns) AS total_ns,

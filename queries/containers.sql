@@ -35,7 +35,7 @@ WITH counted AS MATERIALIZED (
         sum(user_ns) AS user_ns,
         sum(system_ns) AS system_ns,
         count(cpu_ns) AS known,
-        sum(state = 'running') AS running
+        sum(is_alive_at_end!(p)) AS running
     FROM by_blocks!(p, param!(recording))
     WHERE is_counted!(p)
     GROUP BY each_cgroup!(p)

@@ -34,6 +34,7 @@ counted AS MATERIALIZED (
     FROM by_blocks!(p, param!(recording))
     LEFT JOIN later ON later.id = p.command_id
     WHERE p.command_id IS NOT NULL
+        AND in_scope!(p)
     GROUP BY 1
     HAVING count(*) > 1
 )

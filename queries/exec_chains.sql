@@ -19,6 +19,7 @@ WITH numbered AS (
     JOIN programs AS e ON e.process_id = p.id
     WHERE is_chosen!(p.recording_id)
         AND p.execs > 1
+        AND in_scope!(p)
     WINDOW chain AS (PARTITION BY e.process_id ORDER BY e.id)
 ),
 links AS (

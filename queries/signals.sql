@@ -2,6 +2,7 @@
 -- description: Which signals ended processes, and what are the names of these processes? Most processes first. Base:
 --   processes that a signal ended.
 -- fleet: pooled
+-- scope: ends
 -- param recording: integer, default latest; number of the recording
 -- column signal: number of the signal
 -- column name: name of the signal without SIG, as on x86 and Arm; null for a real-time signal
@@ -24,6 +25,7 @@ counted AS MATERIALIZED (
     FROM processes
     WHERE is_chosen!(recording_id)
         AND status & 127
+        AND ended_in_scope!(processes)
     GROUP BY signal, comm
 ),
 ranked AS (
@@ -31,6 +33,7 @@ ranked AS (
     FROM processes
     WHERE is_chosen!(recording_id)
         AND status & 127
+        AND ended_in_scope!(processes)
         AND lifetime_ns IS NOT NULL
 ),
 middle AS MATERIALIZED (

@@ -1,7 +1,7 @@
 -- title: Tree
 -- description: Which process started which? Depth first, children in the order of their starts, indented below their
 --   parent, by 100 levels at most. Base: all processes except kernel threads, from the chosen process down, or from all
---   processes whose parent is not in the recording.
+--   processes whose parent is not in the recording (or not in the scope).
 -- fleet: per recording
 -- param recording: integer, default latest; number of the recording
 -- param pid: integer, optional; process id at the top; if several processes had it, the latest
@@ -33,6 +33,16 @@ WITH RECURSIVE tops AS MATERIALIZED (
         AND param!(pid) IS NULL
         AND is_counted!(p)
         AND p.parent_id IS NULL
+    UNION ALL
+    -- Of a part of a recording: processes whose parent is not in it.
+    SELECT p.id, p.start_ns
+    FROM processes AS outside
+    CROSS JOIN processes AS p ON p.parent_id = outside.id
+    WHERE param!(id) IS NULL
+        AND param!(pid) IS NULL
+        AND is_chosen!(outside.recording_id)
+        AND outside.in_scope = 0
+        AND is_counted!(p)
 ),
 family AS (
     family_of!(tops, param!(depth), family)

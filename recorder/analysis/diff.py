@@ -10,8 +10,9 @@ from typing import NamedTuple
 
 from ..errors import UsageError
 from ..model.recording import Recording
+from ..model.scope import EVERYTHING, Scope
 from ..output import command_label
-from ..storage import reader
+from ..storage import reader, scoped
 from . import process_tree
 from .costs import COLUMNS, NO_COSTS, Costs, add_known
 
@@ -108,12 +109,13 @@ _BY_CONDITION = {each.condition: each for each in (*MEASURES, *COST_MEASURES)}
 
 @dataclass(frozen=True)
 class RecordingCosts:
-    """The costs of a recording, as a whole (there wall_ns is how long it took) and by activity."""
+    """The costs of a recording, as a whole (wall_ns: how long it took) and by activity. about: see storage.scoped."""
 
     file: Path
     recording: Recording
     whole: Cost
     activities: dict[str, Cost]
+    about: str | None = None
 
     @property
     def name(self) -> str:
@@ -215,14 +217,14 @@ def last_two(db: Path) -> tuple[int, int]:
         return reader.find(connection, db, earlier[-1] if earlier else latest.id - 1).id, latest.id
 
 
-def read(file: Path, recording: int | str | None) -> RecordingCosts:
+def read(file: Path, recording: int | str | None, scope: Scope = EVERYTHING) -> RecordingCosts:
     """Returns the costs of a recording: of its command and all descendants, or of all processes started in it."""
     with reader.reading(file) as connection:
-        found = reader.find(connection, file, recording)
+        found, about, _ = scoped.find(connection, file, recording, scope)
         command = process_tree.command_id(connection, found)
         activities = _by_activity(connection, found.id, command)
         wall_ns = _wall_ns(connection, found, command)
-    return RecordingCosts(file, found, replace(sum(activities.values(), Cost()), wall_ns=wall_ns), activities)
+    return RecordingCosts(file, found, replace(sum(activities.values(), Cost()), wall_ns=wall_ns), activities, about)
 
 
 def _by_activity(connection: sqlite3.Connection, recording: int, command: int | None) -> dict[str, Cost]:

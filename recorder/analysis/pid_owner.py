@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Mapping
-from pathlib import Path
 
-from ..storage import reader
 from ..storage.sql_macros import expand
 from . import saved_queries
 
@@ -14,12 +12,6 @@ from . import saved_queries
 def find_owners(connection: sqlite3.Connection, recording: int, pid: int) -> list[int]:
     """Returns the ids of the processes that had a pid, latest first. Saved queries take the first of the same list."""
     return [id for (id,) in connection.execute(expand("owners_of_pid!(?, ?)"), [recording, pid])]
-
-
-def recording_of(connection: sqlite3.Connection, id: int) -> int | None:
-    """Returns the recording that a row of `processes` belongs to; None if there is no such row."""
-    row = connection.execute("SELECT recording_id FROM processes WHERE id = ?", [id]).fetchone()
-    return None if row is None else int(row[0])
 
 
 def describe_owners(pid: int, owners: list[int], option: str) -> str | None:
@@ -34,12 +26,12 @@ def describe_owners(pid: int, owners: list[int], option: str) -> str | None:
     return f"{latest}; {option} shows another: {others}"
 
 
-def describe_owners_for(db: Path, query: saved_queries.SavedQuery, given: Mapping[str, str]) -> str | None:
+def describe_owners_for(
+    result: saved_queries.Result, query: saved_queries.SavedQuery, given: Mapping[str, str]
+) -> str | None:
     """Returns the same message for a saved query that got a pid as parameter. Else None."""
     names = {parameter.name for parameter in query.parameters}
     if not {"pid", "id", "recording"} <= names or not given.get("pid") or given.get("id"):
         return None
     pid = int(given["pid"])
-    with reader.reading(db) as connection:
-        number = reader.find(connection, db, given.get("recording") or None).id
-        return describe_owners(pid, find_owners(connection, number, pid), "-p id=N")
+    return describe_owners(pid, find_owners(result.connection, result.recordings[0].id, pid), "-p id=N")

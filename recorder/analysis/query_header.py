@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 _COMMENT = re.compile(r"-- ?(.*)")
-_ENTRY = re.compile(r"(title|description|fleet|(?:param|column) \w+): (.+)")
+_ENTRY = re.compile(r"(title|description|fleet|scope|(?:param|column) \w+): (.+)")
 _PARAMETER = re.compile(
     r"(integer|number|text), "
     r"(?:(?P<required>required)(?: unless (?P<instead>\w+))?|optional|default (?P<default>[^;]+)); (?P<description>.+)"
@@ -24,6 +24,9 @@ FLEET = {
     "no": "not at all: it is for SQLite only",
 }
 """How a query runs over the recordings of a fleet, as its head says it, and in words for people."""
+
+SCOPE = {"lives": "what was alive in it", "ends": "what ended in it"}
+"""Which processes of a stretch of time a query is about, as its head says it, and in words for people."""
 
 
 @dataclass(frozen=True)
@@ -84,13 +87,14 @@ class Parameter:
 class Head:
     """A parsed head. columns: descriptions by name. lines: how many lines of the file it takes.
 
-    fleet: how the query runs over a fleet: one of FLEET.
+    fleet: how the query runs over a fleet: one of FLEET. scope: what it shows of a stretch of time: one of SCOPE.
     """
 
     title: str
     description: str
     parameters: tuple[Parameter, ...]
     fleet: str
+    scope: str
     columns: dict[str, str]
     lines: int
 
@@ -109,21 +113,22 @@ def parse(source: str) -> Head:
         elif line.startswith("  ") and entries:
             entries[-1] = (entries[-1][0], f"{entries[-1][1]} {line.strip()}")
         else:
-            raise ValueError(f"{line!r} is no title, description, fleet, param or column")
+            raise ValueError(f"{line!r} is no title, description, fleet, scope, param or column")
     by_key = dict(entries)
     for key in ("title", "description"):
         if key not in by_key:
             raise ValueError(f"{key} is missing")
     if len(by_key) < len(entries):
         raise ValueError("a key appears twice in the head")
-    fleet = by_key.get("fleet", "no")
-    if fleet not in FLEET:
-        raise ValueError(f"fleet: {fleet!r} is not one of {', '.join(FLEET)}")
+    fleet, scope = by_key.get("fleet", "no"), by_key.get("scope", "lives")
+    for key, value, known in (("fleet", fleet, FLEET), ("scope", scope, SCOPE)):
+        if value not in known:
+            raise ValueError(f"{key}: {value!r} is not one of {', '.join(known)}")
     columns = {key.removeprefix("column "): value for key, value in entries if key.startswith("column ")}
     parameters = tuple(
         _parameter(key.removeprefix("param "), text) for key, text in entries if key.startswith("param ")
     )
-    return Head(by_key["title"], by_key["description"], parameters, fleet, columns, len(lines))
+    return Head(by_key["title"], by_key["description"], parameters, fleet, scope, columns, len(lines))
 
 
 def is_of_type(value: str, type: str) -> bool:

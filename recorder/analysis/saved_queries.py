@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+import re
+import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,7 +15,9 @@ from typing import Any, Literal
 
 from ..errors import UsageError
 from ..model.recording import Recording
-from ..storage import reader, sql_macros
+from ..model.scope import EVERYTHING, Scope
+from ..storage import reader, scope_tables, sql_macros
+from ..storage import scoped as scopes
 from . import query_header
 
 
@@ -21,7 +25,8 @@ from . import query_header
 class SavedQuery:
     """A saved query. columns: descriptions by name. head: the comments of its file. sql: with macros expanded.
 
-    fleet: how it runs over a fleet, one of query_header.FLEET. source: its SQL with macros.
+    fleet: how it runs over a fleet, one of query_header.FLEET. scope: what it shows of a stretch of time, one of
+    query_header.SCOPE. source: its SQL with macros.
     """
 
     name: str
@@ -30,6 +35,7 @@ class SavedQuery:
     parameters: tuple[query_header.Parameter, ...]
     columns: Mapping[str, str]
     fleet: str
+    scope: str
     head: str
     sql: str
     source: str
@@ -68,14 +74,17 @@ class SavedQuery:
 
 @dataclass(frozen=True)
 class Result:
-    """The result of a query. `rows` reads from the open file, so use it within the `with` block of run().
+    """The result of a query. `rows` reads from `connection`, so use both within the `with` block of run().
 
-    recordings: the recordings that the query is about.
+    recordings: the recordings that the query is about. about: the scope that it is limited to, for people; None: it is
+    about recordings as a whole.
     """
 
     columns: list[str]
     rows: Iterator[tuple[Any, ...]]
     recordings: tuple[Recording, ...]
+    about: str | None
+    connection: sqlite3.Connection
 
 
 @cache
@@ -109,11 +118,13 @@ def parse(name: str, source: str) -> SavedQuery:
         values = {parameter.name: parameter.sql for parameter in head.parameters}
         source_sql = "\n".join(lines[head.lines :])
         sql = sql_macros.expand(source_sql, values, line=head.lines + 1).strip()
+        if ("ended_in_scope!" in source_sql) != (head.scope == "ends"):
+            raise ValueError("scope: ends goes with ended_in_scope!(), and neither without the other")
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from error
     text = "\n".join(lines[: head.lines])
     return SavedQuery(
-        name, head.title, head.description, head.parameters, head.columns, head.fleet, text, sql, source_sql
+        name, head.title, head.description, head.parameters, head.columns, head.fleet, head.scope, text, sql, source_sql
     )
 
 
@@ -155,17 +166,38 @@ def parse_parameters(pairs: Iterable[str]) -> dict[str, str]:
 
 
 @contextmanager
-def run(path: Path, query: SavedQuery, given: Mapping[str, str]) -> Iterator[Result]:
-    """Runs a saved query on a file. Raises UsageError, NotFound or DataError."""
+def run(path: Path, query: SavedQuery, given: Mapping[str, str], scope: Scope = EVERYTHING) -> Iterator[Result]:
+    """Runs a saved query on a file. Raises UsageError, NotFound or DataError.
+
+    Without a scope and the number of a recording, a query of a file with a chain is about the end of the chain.
+    """
     named = {name: given[name] for name in _RECORDING_PARAMETERS & given.keys() if given[name]}
     values = bind(query, {**given, **dict.fromkeys(named, "1")})  # names of recordings are looked up in the file
+    if "against" in values and not scope.is_everything:
+        raise UsageError(f"query {query.name} reads two recordings, and takes no scope", "webpf diff --help")
     with reader.reading(path) as connection:
-        found = {"recording": reader.find(connection, path, named.get("recording"))}
-        found |= {name: reader.find(connection, path, wanted) for name, wanted in named.items() if name not in found}
+        about = None
+        if "against" in values:
+            found = {"recording": reader.find(connection, path, named.get("recording"))}
+            found |= {
+                name: reader.find(connection, path, wanted) for name, wanted in named.items() if name not in found
+            }
+        else:
+            id = int(values["id"]) if values.get("id") else None
+            scoped = scopes.find(connection, path, named.get("recording"), scope, _tables_in(query.sql), id)
+            found, about = {"recording": scoped.recording}, scoped.about
+            values |= {"id": str(scoped.id)} if id is not None else {}
+            if about is not None and query.scope == "ends":
+                about = f"{about}; shown are those that ended in this time"
         values |= {name: str(found[name].id) for name in named}
-        about = tuple(recording for name, recording in found.items() if name in values)
+        recordings = tuple(recording for name, recording in found.items() if name in values)
         cursor = connection.execute(query.sql, values)
-        yield Result([column[0] for column in cursor.description], cursor, about)
+        yield Result([column[0] for column in cursor.description], cursor, recordings, about, connection)
+
+
+def _tables_in(sql: str) -> set[str]:
+    """Returns the tables that SQL may read, and perhaps others."""
+    return {*re.findall(r"\w+", sql)} & {*scope_tables.TABLES}
 
 
 _RECORDING_PARAMETERS = {"recording", "against"}

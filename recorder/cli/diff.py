@@ -10,9 +10,11 @@ import typer
 
 from ..errors import UsageError
 from ..host.paths import exists
+from ..model.scope import EVERYTHING, Scope
 from .options import AsReport, ReportFormat
 from .output_spool import spooled
 from .recording_choice import Chosen, Db, WholeFile, choose_file, split_reference
+from .scope_options import takes_scope
 
 if TYPE_CHECKING:
     from ..analysis.diff import Comparison, Condition
@@ -30,6 +32,7 @@ _FailIf = Annotated[
 ]
 
 
+@takes_scope
 def diff(
     before: Annotated[
         str | None,
@@ -49,6 +52,7 @@ def diff(
     db: Db = None,
     fail_if: _FailIf = None,
     format: AsReport = ReportFormat.text,
+    scope: Scope = EVERYTHING,
 ) -> None:
     """Compare two recordings.
 
@@ -59,12 +63,13 @@ def diff(
     from ..output.messages import say
 
     conditions = [comparing.Condition.parse(text) for text in fail_if or []]
-    one, other = (comparing.read(*chosen) for chosen in _choose_two(before, after, file, db))
+    one, other = (comparing.read(*chosen, scope) for chosen in _choose_two(before, after, file, db))
     met = [condition for condition in conditions if condition.is_met(one.whole, other.whole)]
     _write(comparing.compare(one, other), conditions, met, format)
     for each in (one, other):
-        if each.recording.caveat:
-            say(f"{each.name}: {each.recording.caveat}")
+        for line in (each.about, each.recording.caveat):
+            if line:
+                say(f"{each.name}: {line}")
     if met:
         say(f"more than allowed: {', '.join(condition.text for condition in met)}")
         raise typer.Exit(_EXCEEDED)

@@ -16,8 +16,10 @@ from ..export.formats import FORMATS
 from ..host.invocation import retry_at_home
 from ..model import argv
 from ..model import recording as model_recording
+from ..model.scope import EVERYTHING, Scope
 from .options import Force
 from .recording_choice import Chosen, Db, File, Recording, choose
+from .scope_options import takes_scope
 
 To = Enum("To", {name: name for name in FORMATS}, type=str)  # type: ignore[misc]
 _CHROME = To("chrome")
@@ -46,6 +48,7 @@ class Weight(str, Enum):
     COUNT = "count"
 
 
+@takes_scope
 def export(
     file: File = None,
     to: Annotated[To, typer.Option("--to", help=_DESCRIPTIONS)] = _CHROME,
@@ -57,6 +60,7 @@ def export(
     ] = Weight.WALL,
     force: Force = False,
     writes_all: WritesAll = False,
+    scope: Scope = EVERYTHING,
 ) -> None:
     """Write a recording for another tool.
 
@@ -72,17 +76,20 @@ def export(
     is_tree = FORMATS[to.value].load_writer is None
     if writes_all and not is_tree:
         raise UsageError(f"--all is for parquet: {to.value} is one recording", "webpf export --to parquet -o all --all")
+    if is_tree and not scope.is_everything:
+        part = f"webpf extract {argv.file_word(chosen.path)} -o part.db"
+        raise UsageError(f"{to.value} gets whole recordings: extract the part first", part)
     if output is None:
         _check_output(to.value, chosen.path)
     if is_tree and output is not None:
         lines = _export_tree(chosen, output, force or writes_all)
     else:
-        lines = _export_one(chosen, to.value, weight.value, output, force)
+        lines = _export_one(chosen, to.value, weight.value, output, force, scope)
     for line in lines:
         say(line)
 
 
-def _export_one(chosen: Chosen, to: str, weight: str, path: Path | None, replaces: bool) -> list[str]:
+def _export_one(chosen: Chosen, to: str, weight: str, path: Path | None, replaces: bool, scope: Scope) -> list[str]:
     """Exports one recording. Returns the messages about it."""
     from ..export import exporter
     from ..storage import atomic_file
@@ -90,9 +97,9 @@ def _export_one(chosen: Chosen, to: str, weight: str, path: Path | None, replace
 
     is_file = path is not None and not atomic_file.is_stream(path)
     with ProgressBar("the export", streams=not is_file) as progress, _output(path, replaces) as out:
-        exported = exporter.export(chosen.path, chosen.recording, to, weight, out, progress)
+        exported = exporter.export(chosen.path, chosen.recording, to, weight, out, progress, scope)
     written = f"{path}: {path.stat().st_size:,} bytes" if path is not None and is_file else None
-    return [line for line in (written, exported.caveat) if line]
+    return [line for line in (written, exported.about, exported.recording.caveat) if line]
 
 
 def _export_tree(chosen: Chosen, folder: Path, writes_again: bool) -> list[str]:

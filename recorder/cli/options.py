@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from .durations import HELP as AS
-from .durations import METAVAR as TIME
+from ..model.durations import HELP as AS
+from ..model.durations import METAVAR as TIME
 from .recording_choice import ENVIRONMENT
 
 

@@ -13,9 +13,11 @@ from typer.core import TyperCommand
 from ..errors import UsageError
 from ..host.paths import exists
 from ..model import argv
+from ..model.scope import EVERYTHING, Scope
 from . import completion, fleet_query
 from .options import Format, RowFormat
 from .recording_choice import Chosen, Db, File, Recording, choose
+from .scope_options import takes_scope
 
 if TYPE_CHECKING:
     from ..analysis.saved_queries import SavedQuery
@@ -80,12 +82,15 @@ class QueryCommand(TyperCommand):
             formatter.write_dl(list(query.columns.items()))
         with formatter.section("Over a fleet (--on)"):
             formatter.write_text(query_header.FLEET[query.fleet])
+        with formatter.section("In a stretch of time (--since, --until)"):
+            formatter.write_text(query_header.SCOPE[query.scope])
         with formatter.section("Example"):
             formatter.write_text(" ".join([ctx.command_path, query.name, *map(shlex.quote, query.example)]))
         formatter.write_paragraph()
         formatter.write_text(f"For the options see: {ctx.command_path} --help")
 
 
+@takes_scope
 def query(
     name: QueryName = None,
     file: File = None,
@@ -95,6 +100,7 @@ def query(
     format: RowFormat = Format.table,
     limit: Limit = None,
     shows_sql: ShowsSql = False,
+    scope: Scope = EVERYTHING,
     on: fleet_query.On = None,
     host: fleet_query.Hosts = None,
     per_recording: fleet_query.PerRecording = False,
@@ -123,10 +129,12 @@ def query(
     elif shows_sql:
         write_lines(wanted.script.splitlines())
     else:
-        _run(wanted, choose(file, db, recording), given, format, limit)
+        _run(wanted, choose(file, db, recording), given, format, limit, scope)
 
 
-def _run(wanted: SavedQuery, chosen: Chosen, given: dict[str, str], format: Format, limit: int | None) -> None:
+def _run(
+    wanted: SavedQuery, chosen: Chosen, given: dict[str, str], format: Format, limit: int | None, scope: Scope
+) -> None:
     from ..analysis import pid_owner, saved_queries
     from ..output.messages import say
     from ..output.row_formats import write_rows
@@ -134,10 +142,11 @@ def _run(wanted: SavedQuery, chosen: Chosen, given: dict[str, str], format: Form
 
     if chosen.recording is not None:
         given["recording"] = chosen.recording
-    with spooled(sys.stdout) as output, saved_queries.run(chosen.path, wanted, given) as result:
+    with spooled(sys.stdout) as output, saved_queries.run(chosen.path, wanted, given, scope) as result:
         write_rows(result.columns, result.rows, format.value, limit, output)
         lines = [
-            pid_owner.describe_owners_for(chosen.path, wanted, given),
+            result.about,
+            pid_owner.describe_owners_for(result, wanted, given),
             *(each.caveat for each in result.recordings),
         ]
     for line in lines:

@@ -13,8 +13,8 @@ from ..capture.record_options import RecordOptions
 from ..errors import UsageError, WebpfError
 from ..host.invocation import program, sudo_command
 from ..kernel.filters import FilterOptions
-from ..model import argv
-from . import durations, upgrade
+from ..model import argv, durations
+from . import upgrade
 from .options import (
     All,
     AsRoot,

@@ -13,8 +13,8 @@ import typer
 
 from ..capture.record_options import RecordOptions
 from ..errors import NotFound, UsageError, from_os_error
-from ..model import argv
-from . import durations, upgrade
+from ..model import argv, durations
+from . import upgrade
 from .options import Events, Name, NewDb, Quiet, Rotate
 from .recording_choice import DEFAULT_DB
 

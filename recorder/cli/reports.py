@@ -11,15 +11,18 @@ import typer
 
 from ..errors import NotFound, UsageError
 from ..model import argv
+from ..model.scope import EVERYTHING, Scope
 from .options import AsReport, AsText, ReportFormat, TextFormat
 from .output_spool import spooled
 from .recording_choice import Db, File, Recording, choose
+from .scope_options import takes_scope
 
 if TYPE_CHECKING:
     from ..analysis.tree_view import Tree
     from ..model.recording import Recording as Recorded
 
 
+@takes_scope
 def tree(
     file: File = None,
     recording: Recording = None,
@@ -35,6 +38,7 @@ def tree(
         bool, typer.Option("--fold/--no-fold", help="Show siblings that did the same on one line.")
     ] = True,
     format: AsText = TextFormat.text,
+    scope: Scope = EVERYTHING,
 ) -> None:
     """Show which process started which.
 
@@ -43,23 +47,23 @@ def tree(
     from ..analysis import pid_owner, process_tree
     from ..analysis import tree_view as trees
     from ..output.messages import say
-    from ..storage import reader
+    from ..storage import reader, scoped
 
     if pid is not None and id is not None:
         raise UsageError("--pid and --id both name the process at the top", f"webpf tree --id {id}")
     path, wanted = choose(file, db, recording)
     with spooled(sys.stdout, whole=True) as output, reader.reading(path) as connection:
-        own = pid_owner.recording_of(connection, id) if id is not None and wanted is None else None
-        found = reader.find(connection, path, wanted if own is None else own)
+        chosen = scoped.find(connection, path, wanted, scope, id=id)
+        found = chosen.recording
         owners = [] if pid is None else pid_owner.find_owners(connection, found.id, pid)
         shown = trees.Tree(process_tree.read(connection, found.id), folds)
-        top = owners[0] if owners else id
+        top = owners[0] if owners else chosen.id
         if (pid is not None and top is None) or (top is not None and top not in shown):
             raise _no_such_process(found, path, pid, id)
         # While the file is open: a wrong value in it fails here, and reader.reading() explains the error.
         _write_tree(output, format, path, found, shown, top, depth)
     note = None if pid is None else pid_owner.describe_owners(pid, owners, "--id N")
-    for line in (note, _left_out(shown.idle if top is None else 0), found.caveat):
+    for line in (chosen.about, note, _left_out(shown.idle if top is None else 0), found.caveat):
         if line:
             say(line)
 
@@ -88,7 +92,14 @@ def _no_such_process(recording: Recorded, path: Path, pid: int | None, id: int |
     return NotFound(f"recording {recording.id} has no {name}", f"webpf tree {argv.file_word(path)}")
 
 
-def report(file: File = None, recording: Recording = None, db: Db = None, format: AsReport = ReportFormat.text) -> None:
+@takes_scope
+def report(
+    file: File = None,
+    recording: Recording = None,
+    db: Db = None,
+    format: AsReport = ReportFormat.text,
+    scope: Scope = EVERYTHING,
+) -> None:
     """Show where the time of a recording went.
 
     The report shows concurrency, serial sections, the critical path and repeated commands.
@@ -97,14 +108,14 @@ def report(file: File = None, recording: Recording = None, db: Db = None, format
     from ..analysis import report as reports
     from ..output.messages import say, write_lines
     from ..render import json_document, markdown, report_json, report_markdown, report_text
-    from ..storage import reader
+    from ..storage import reader, scoped
 
     path, wanted = choose(file, db, recording)
     shown = report_json.SUMMARY_SHOWN if format is ReportFormat.json else command_summary.SHOWN
     encoding = markdown.ENCODING if format is ReportFormat.markdown else None
     with spooled(sys.stdout, True, encoding) as output, reader.reading(path) as connection:
-        found = reader.find(connection, path, wanted)
-        result = reports.read(connection, found, shown)
+        chosen = scoped.find(connection, path, wanted, scope)
+        result = reports.read(connection, chosen.recording, shown)
         # While the file is open: a wrong value in it fails here, and reader.reading() explains the error.
         if format is ReportFormat.json:
             json_document.write(report_json.report_document(path, result), output)
@@ -112,5 +123,6 @@ def report(file: File = None, recording: Recording = None, db: Db = None, format
             write_lines(report_markdown.lines(path, result), output)
         else:
             write_lines(report_text.lines(result), output)
-    if found.caveat:
-        say(found.caveat)
+    for line in (chosen.about, chosen.recording.caveat):
+        if line:
+            say(line)

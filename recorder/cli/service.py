@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from ..errors import Unavailable
-from .durations import METAVAR as TIME
+from ..model.durations import METAVAR as TIME
 from .options import AsText, TextFormat
 from .verbose import VerboseCommand
 

@@ -6,7 +6,7 @@ import sys
 
 from ..capture.record_options import RecordOptions
 from ..host.invocation import sudo_command
-from . import durations
+from ..model import durations
 from .options import BufferMib, Duration, Env, Full, MaxArgs, NoArgs, Program, Redact
 
 

@@ -9,16 +9,24 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from ..host.optional_modules import needed
-from ..model.recording import Recording
+from ..model.scope import EVERYTHING, Scope
 from ..progress import NO_PROGRESS, Progress
 from ..storage import reader
+from ..storage import scoped as scopes
+from ..storage.scoped import Scoped
 from .formats import FORMATS
 
 
 def export(
-    db: Path, recording: int | str | None, format: str, weight: str, out: BinaryIO, progress: Progress = NO_PROGRESS
-) -> Recording:
-    """Writes a recording to `out` and returns the recording that was written.
+    db: Path,
+    recording: int | str | None,
+    format: str,
+    weight: str,
+    out: BinaryIO,
+    progress: Progress = NO_PROGRESS,
+    scope: Scope = EVERYTHING,
+) -> Scoped:
+    """Writes a recording, as far as it is in the scope, to `out`. Returns what was written.
 
     format: a name in FORMATS that has a writer. weight: one of stacks.WEIGHTS; only formats with stacks use it. Raises
     NotFound or DataError if the recording can't be read, Unavailable if the format needs a package that isn't
@@ -27,16 +35,16 @@ def export(
     chosen = FORMATS[format]
     with reader.reading(db) as connection, needed("this format", *chosen.packages):
         progress.make_interruptible(connection)
-        found = reader.find(connection, db, recording)
+        scoped = scopes.find(connection, db, recording, scope)
         options: dict[str, Any] = {"weight": weight} if chosen.takes_weight else {}
         assert chosen.load_writer is not None
         write = chosen.load_writer()
         if chosen.is_binary:
-            write(connection, found, out, progress=progress, **options)
+            write(connection, scoped.recording, out, progress=progress, **options)
         else:
             with _as_text(out) as text:
-                write(connection, found, text, progress=progress, **options)
-        return found
+                write(connection, scoped.recording, text, progress=progress, **options)
+        return scoped
 
 
 class _TextWithoutDel(io.TextIOWrapper):

@@ -38,6 +38,7 @@ _PROCESSES = expand(f"{process_select.select()} WHERE p.recording_id = :id AND i
 _OTHERWISE_EXPORTED = {
     "recording_id", "parent_id", "pid", "ppid", "start_ns", "end_ns", "lifetime_ns", "comm", "filename", "args", "argv",
     "argv_bytes", "execs", "status", "exit_code", "core_dumped", "uid", "cgroup_id", "end_ppid", "kernel",
+    "in_scope",
 }  # fmt: skip
 _WEBPF_ATTRIBUTES = [
     column.name for column in process_select.columns() if column.name not in _OTHERWISE_EXPORTED | otlp_costs.COLUMNS

@@ -27,7 +27,7 @@ _ARGS_CHARACTERS = 4096  # of the command line in a slice's arguments
 _LEFT_OUT = {
     "id", "recording_id", "parent_id", "start_ns", "exact", "end_ns", "lifetime_ns",
     "comm", "argv", "argv_bytes", "execs",
-    "status", "outcome", "cgroup_id", "end_ppid", "kernel", "freed_ns",
+    "status", "outcome", "cgroup_id", "end_ppid", "kernel", "in_scope", "freed_ns",
 }  # fmt: skip
 _SHOWN = tuple(column.name for column in process_select.columns() if column.name not in _LEFT_OUT)
 ARGUMENTS = (*_SHOWN, "row")

@@ -7,12 +7,12 @@ processes that are older than the recording this module decides, by what /proc s
 from __future__ import annotations
 
 import os
-import pwd
 import struct
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from ..errors import UsageError
+from ..host.user_ids import uid_of
 from ..model import argv
 from ..model.events import Seen, decode_escaped
 
@@ -93,7 +93,7 @@ class FilterOptions:
         """Returns the filters. Raises UsageError for an unknown user, and for a name that no process can have."""
         if "" in self.names:
             raise UsageError("--comm needs the name of a process", "webpf record --comm make")
-        return Filters(tuple(map(_uid, self.users)), tuple(map(_comm, self.names)))
+        return Filters(tuple(map(uid_of, self.users)), tuple(map(_comm, self.names)))
 
 
 def _comm(name: str) -> bytes:
@@ -104,12 +104,3 @@ def _comm(name: str) -> bytes:
         message = f"--comm {name}: the kernel keeps {max_bytes} bytes of a name, and this has {len(encoded)}"
         raise UsageError(message, f"webpf record --comm {short}")
     return encoded
-
-
-def _uid(user: str) -> int:
-    try:
-        return pwd.getpwnam(user).pw_uid
-    except (KeyError, ValueError):
-        if user.isascii() and user.isdigit() and int(user) < 2**32 - 1:
-            return int(user)
-    raise UsageError(f"--user {user}: there is no such user", "getent passwd")

@@ -103,7 +103,9 @@ CREATE TABLE processes (
     max_rss_kib INTEGER,             -- peak memory in KiB, as from wait4(): never below carried_rss_kib
     carried_rss_kib INTEGER,         -- peak memory in KiB before its latest exec; NULL: it executed no program
     end_ppid INTEGER,                -- pid of its parent at its end; differs from ppid if that ended first (orphan)
-    kernel INTEGER                   -- 1: a kernel thread
+    kernel INTEGER,                  -- 1: a kernel thread
+    in_scope INTEGER                 -- of a part that webpf extract wrote: 1, or 2 if it ended after the part's time;
+                                     -- 0: it is not in the part, but the parent of others; NULL: this is not a part
 ) STRICT
 """
 

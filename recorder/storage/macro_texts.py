@@ -36,16 +36,34 @@ MACROS = (
 )""",
     ),
     Macro(
+        "in_scope",
+        ("p",),
+        "whether a process p is in the scope, and not only named as a parent; true without a scope",
+        "{p}.in_scope IS NOT 0",
+    ),
+    Macro(
+        "ended_in_scope",
+        ("p",),
+        "the same, but false for a process that ended after the stretch of time of the scope",
+        "coalesce({p}.in_scope, 1) = 1",
+    ),
+    Macro(
+        "is_alive_at_end",
+        ("p",),
+        "whether a process p was alive at the end of the recording, or of the stretch of time of the scope",
+        "({p}.state = 'running' OR coalesce({p}.in_scope, 1) = 2)",
+    ),
+    Macro(
         "is_counted",
         ("p",),
-        "whether queries count and show a process p: true unless it is a kernel thread",
-        "{p}.kernel IS NOT 1",
+        "whether queries count and show a process p: true unless it is a kernel thread, or not in the scope",
+        "{p}.kernel IS NOT 1 AND in_scope!({p})",
     ),
     Macro(
         "is_counted_or_kernel",
         ("p", "shows_kernel"),
         "the same, but true for kernel threads too if the second argument is true",
-        "({p}.kernel IS NOT 1 OR {shows_kernel})",
+        "({p}.kernel IS NOT 1 OR {shows_kernel}) AND in_scope!({p})",
     ),
     Macro(
         "percent_of_life",
@@ -86,6 +104,7 @@ SELECT id
 FROM processes
 WHERE recording_id = {recording}
     AND pid = {pid}
+    AND in_scope!(processes)
 ORDER BY start_ns DESC, id DESC""",
     ),
     Macro(

@@ -25,11 +25,11 @@ FREE_COLUMNS = ("freed_ns", *COSTS)
 
 def _process_columns() -> tuple[str, ...]:
     columns = [column.name for column in data_dictionary.stored_columns("processes")]
-    return (*(name for name in columns if name not in ("recording_id", *FREE_COLUMNS)), *FREE_COLUMNS)
+    return (*(name for name in columns if name not in ("recording_id", "in_scope", *FREE_COLUMNS)), *FREE_COLUMNS)
 
 
 PROCESS_COLUMNS = _process_columns()
-"""All columns of `processes` except recording_id and generated columns, FREE_COLUMNS last."""
+"""All columns of `processes` that follow from events, FREE_COLUMNS last: without recording_id and in_scope."""
 
 _UNFREED_COLUMNS = PROCESS_COLUMNS[: -len(FREE_COLUMNS)]
 _FREED = -len(FREE_COLUMNS)

@@ -11,7 +11,7 @@ STATEMENTS = (
     *TABLES,
     "CREATE INDEX programs_of_process ON programs (process_id)",
     # Rows come in the order of their starts, so this index grows only at its end. It covers what is counted over time.
-    "CREATE INDEX processes_by_time ON processes (recording_id, start_ns, end_ns, state, status, kernel)",
+    "CREATE INDEX processes_by_time ON processes (recording_id, start_ns, end_ns, state, status, kernel, in_scope)",
 )
 """The SQL statements that create the current schema."""
 

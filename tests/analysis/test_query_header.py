@@ -93,7 +93,11 @@ def test_values_have_the_type_and_the_default_of_the_head(given: dict[str, str],
     [
         ("-- title: Names\n", "", "names: title is missing"),
         ("-- description: A question? It goes on\n--   in the next line.\n", "", "names: description is missing"),
-        ("-- column a:", "-- colum a:", "names: 'colum a: first' is no title, description, fleet, param or column"),
+        (
+            "-- column a:",
+            "-- colum a:",
+            "names: 'colum a: first' is no title, description, fleet, scope",
+        ),
         ("-- column a: first", "-- column a:", "names: 'column a:' is no title"),
         ("-- title: Names\n", "--   Names\n", "names: '  Names' is no title"),
         ("-- column c:", "-- column a:", "names: a key appears twice in the head"),
@@ -108,6 +112,8 @@ def test_values_have_the_type_and_the_default_of_the_head(given: dict[str, str],
             "-- fleet: alone\n-- column a:",
             "names: fleet: 'alone' is not one of pooled, per recording, no",
         ),
+        ("-- column a:", "-- scope: ends\n-- column a:", "names: scope: ends goes with ended_in_scope!()"),
+        ("-- column a:", "-- scope: all\n-- column a:", "names: scope: 'all' is not one of lives, ends"),
         ("param!(share)", "param!(shares)", "names: line 13: there is no parameter 'shares'"),
         ("param!(share)", "parm!(share)", "names: line 13: there is no macro parm!: did you mean param!?"),
         (
@@ -123,5 +129,5 @@ def test_what_a_head_cannot_mean_is_refused(old: str, new: str, message: str) ->
 
 
 def test_a_comment_right_behind_the_head_is_refused() -> None:
-    with pytest.raises(ValueError, match="is no title, description, fleet, param or column"):
+    with pytest.raises(ValueError, match="is no title, description, fleet, scope, param or column"):
         query_header.parse(SOURCE)

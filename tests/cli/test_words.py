@@ -27,9 +27,10 @@ from support import (
 )
 
 from webpf import errors
-from webpf.cli import app, durations
+from webpf.cli import app
 from webpf.errors import UsageError
 from webpf.host import invocation
+from webpf.model import durations
 from webpf.output import messages
 from webpf.storage import file_check, reader
 

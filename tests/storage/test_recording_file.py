@@ -158,7 +158,7 @@ def test_a_row_of_a_process(path: Path, query: Query) -> None:
             "exact": 1, "lifetime_ns": 3 * MS, "state": "exited", "comm": "echo", "command_id": 3, "execs": 1,
             "status": 256, "exit_code": 1, "signal": None, "core_dumped": 0, "outcome": "failed", "uid": 1000,
             "cgroup_id": 1, **COSTS, "freed_ns": at(5), "max_rss_kib": 2000, "end_ppid": 1, "kernel": 0,
-            "carried_rss_kib": 500, "ns_pid": None, "sid": None, "loginuid": None,
+            "carried_rss_kib": 500, "ns_pid": None, "sid": None, "loginuid": None, "in_scope": None,
         }
     ]  # fmt: skip
 

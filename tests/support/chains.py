@@ -17,7 +17,7 @@ from webpf.storage.verify import verify
 SHORT_ROTATIONS = [
     sys.executable,
     "-c",
-    "from webpf.cli import durations; durations._LEAST_ROTATION = 0;from webpf.__main__ import main; main()",
+    "from webpf.model import durations; durations._LEAST_ROTATION = 0;from webpf.__main__ import main; main()",
 ]
 """Calls webpf without the lower limit of --rotate."""
 

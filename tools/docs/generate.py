@@ -55,6 +55,7 @@ def queries_page() -> str:
         lines += ["", "| column | |", "|---|---|"]
         lines += [f"| `{column}` | {description} |" for column, description in query.columns.items()]
         lines += ["", f"Over a fleet (`--on`): {query_header.FLEET[query.fleet]}."]
+        lines += ["", f"In a stretch of time (`--since`, `--until`): {query_header.SCOPE[query.scope]}."]
         lines += ["", "<details><summary>SQL</summary>", "", "```sql", query.sql, "```", "", "</details>"]
     lines += ["", "## Macros", "", *_macros()]
     return "\n".join(lines) + "\n"

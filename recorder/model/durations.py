@@ -27,19 +27,26 @@ def parse(option: str, text: str | None, command: str = "record") -> float | Non
     if text is None:
         return None
     hint = f"webpf {command} {option} 90"
+    found = seconds(text)
+    if found is None:
+        raise UsageError(f"{option} takes a time, {HELP}, not {text!r}", hint)
+    if not 0 < found < _TOO_LONG:
+        raise UsageError(f"{option} must be more than 0 seconds, and less than thirty years, not {text}", hint)
+    return found
+
+
+def seconds(text: str) -> float | None:
+    """Returns a duration of any length in seconds; None if the text is not a duration."""
     parts = _PART.findall(text.strip()) if text.strip() and _WHOLE.fullmatch(text.strip()) else []
     units = [_SECONDS[unit] for _, unit in parts]
     if not parts or any(unit <= following for unit, following in pairwise(units)):
-        raise UsageError(f"{option} takes a time, {HELP}, not {text!r}", hint)
-    seconds = sum(float(number) * unit for (number, _), unit in zip(parts, units, strict=True))
-    if not 0 < seconds < _TOO_LONG:
-        raise UsageError(f"{option} must be more than 0 seconds, and less than thirty years, not {text}", hint)
-    return seconds
+        return None
+    return sum(float(number) * unit for (number, _), unit in zip(parts, units, strict=True))
 
 
 def parse_rotation(text: str | None, command: str = "record") -> float | None:
     """Returns the value of --rotate in seconds; see parse(). Raises UsageError also if it is too short."""
-    seconds = parse("--rotate", text, command)
-    if seconds is not None and seconds < _LEAST_ROTATION:
+    found = parse("--rotate", text, command)
+    if found is not None and found < _LEAST_ROTATION:
         raise UsageError(f"--rotate must be at least {_LEAST_ROTATION:g} s, not {text}", f"webpf {command} --rotate 1h")
-    return seconds
+    return found
