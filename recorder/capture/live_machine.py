@@ -11,8 +11,8 @@ from ..host import cgroups, clock, proc_usage, procfs
 from ..host.clock_watch import ClockWatch
 from ..model.event_source import Source
 from ..model.host_description import HostDescription
+from ..model.redaction import Redaction
 from . import describe_host, privileges, proc_changes, supervisor
-from .redaction import Redaction
 from .surroundings import NOTHING_SEEN, Scan, Snapshot
 from .targets import Target
 

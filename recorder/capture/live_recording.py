@@ -8,13 +8,14 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from ..host import clock
+from ..model.redaction import Redaction
 from ..storage import file_check
 from . import privileges, supervisor
 from .attach import attach
 from .live_machine import LiveMachine
 from .min_lifetime import MinLifetimeFilter
 from .recorder import record
-from .redaction import RedactedSource, Redaction
+from .redacted_source import RedactedSource
 
 if TYPE_CHECKING:
     from ..kernel.probe import Probe

@@ -13,7 +13,7 @@ from ..errors import NotFound, UsageError
 from ..kernel.filters import FilterOptions
 from ..model import environment
 from ..model.recording import NO_EVENTS
-from .redaction import Redaction
+from ..model.redaction import Redaction
 
 _MIB = 1024 * 1024
 _MOST_MIB = 1024

@@ -18,7 +18,7 @@ from .helper_process import HelperProcesses
 from .line_printer import LinePrinter
 from .privileges import STAY, Plan
 from .record_options import RecordOptions
-from .redaction import RedactedSource
+from .redacted_source import RedactedSource
 
 if TYPE_CHECKING:
     from .recorder import Observer

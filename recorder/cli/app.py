@@ -11,6 +11,7 @@ from . import (
     bpf_programs,
     diff,
     export,
+    extract,
     fleet,
     fleet_query,
     maintenance,
@@ -118,6 +119,12 @@ _add(diff.diff, "webpf diff", "webpf diff 1 2 --fail-if 'wall>10%'", "webpf diff
 _add(maintenance.recordings, "webpf recordings", "webpf recordings ci.db --format json")
 _add(web.browse, "webpf browse", "webpf browse ci.db --no-open --port 8001")
 _add(export.export, "webpf export -o trace.json", "webpf export ci.db --to parquet -o all")
+_add(
+    extract.extract,
+    "webpf extract ci.db --recording 2 -o two.db",
+    "webpf extract --since 'yesterday 22:00' --until 04:00 -o night.db",
+    "webpf extract --under 4711 --redact '--token[= ]\\S+' -o part.db",
+)
 _add(maintenance.merge, "webpf merge host1.db host2.db -o all.db")
 _add(fleet.import_tree, "webpf import all -o all.db", "webpf import all --host 'web*' -o web.db", name="import")
 _add(upgrade.upgrade, "webpf upgrade ci.db")

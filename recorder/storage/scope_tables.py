@@ -13,7 +13,7 @@ from typing import Any
 
 from ..model.events import KERNEL_KINDS
 from ..model.recording import COMPLETE, GOING_ON, INTERRUPTED, NO_EVENTS
-from . import data_dictionary
+from . import data_dictionary, rewritten_columns
 from .scope_base import Base
 from .scope_ids import PARENT
 
@@ -127,15 +127,22 @@ SELECT min(first), max(last) - min(first) + 1, :number FROM (
 
 
 def fill(
-    connection: sqlite3.Connection, base: Base, source: str, target: str, about: str, tables: Collection[str] = TABLES
+    connection: sqlite3.Connection,
+    base: Base,
+    source: str,
+    target: str,
+    about: str,
+    tables: Collection[str] = TABLES,
+    rewrites: bool = False,
 ) -> None:
     """Fills empty tables from the tables that scope_ids.find() made.
 
     source, target: the schemas that are read and written. about: what the scope is, for the options of the recording.
-    tables: only these; `processes` and `fact_blocks` are always filled.
+    tables: only these; `processes` and `fact_blocks` are always filled. rewrites: whether values are changed by the
+    functions of rewritten_columns.
     """
     values = {"number": base.number, "begin_ns": base.begin_ns, "end_ns": base.end_ns}
-    insert = _insert("processes", source, target)
+    insert = _insert("processes", source, target, rewrites)
     connection.execute(insert, {**values, "in_scope": 1})
     connection.execute(_OUTSIDE.format(source=source, target=target))
     connection.execute(insert, {**values, "in_scope": 0})
@@ -145,23 +152,25 @@ def fill(
         if table in _FROM and table in tables and table != "processes":
             if table == "program_environments":
                 connection.execute(_ENVIRONMENTS.format(source=source, target=target))
-            connection.execute(_insert(table, source, target), values)
+            connection.execute(_insert(table, source, target, rewrites), values)
     connection.execute(_BLOCK.format(target=target), values)
     row = _recording_row(connection, base, target, about)
     names = [column.name for column in data_dictionary.stored_columns("recordings")]
-    marks = ", ".join("?" * len(names))
+    new = ", ".join(rewritten_columns.expression("recordings", name, "?") if rewrites else "?" for name in names)
     connection.execute(
-        f"INSERT INTO {target}.recordings ({', '.join(names)}) VALUES ({marks})", [row[name] for name in names]
+        f"INSERT INTO {target}.recordings ({', '.join(names)}) VALUES ({new})", [row[name] for name in names]
     )
 
 
-def _insert(table: str, source: str, target: str) -> str:
+def _insert(table: str, source: str, target: str, rewrites: bool) -> str:
     special = {"recording_id": ":number", **_VALUES.get(table, {})}
     names = [column.name for column in data_dictionary.stored_columns(table)]
-    listed = ", ".join(special.get(name, f"p.{name}") for name in names)
+    values = {name: special.get(name, f"p.{name}") for name in names}
+    if rewrites:
+        values = {name: rewritten_columns.expression(table, name, value) for name, value in values.items()}
     conflict = "INSERT OR REPLACE" if table in _REPLACED else "INSERT OR IGNORE" if table == "incidents" else "INSERT"
     tables = _FROM[table].format(source=source, target=target)
-    return f"{conflict} INTO {target}.{table} ({', '.join(names)}) SELECT {listed} FROM {tables}"
+    return f"{conflict} INTO {target}.{table} ({', '.join(names)}) SELECT {', '.join(values.values())} FROM {tables}"
 
 
 def _recording_row(connection: sqlite3.Connection, base: Base, target: str, about: str) -> dict[str, Any]:

@@ -21,12 +21,12 @@ from support import NOBODY, PROCESSES, Recorder, at, exec_, exit_, fork, seen, s
 
 from webpf.capture.live_machine import LiveMachine
 from webpf.capture.proc_changes import PendingChanges
-from webpf.capture.redaction import Redaction
 from webpf.capture.targets import WholeMachine
 from webpf.host import procfs
 from webpf.model.events import Event, Fork
 from webpf.model.pairing import Pairing
 from webpf.model.process import Process
+from webpf.model.redaction import Redaction
 
 Start = Callable[..., Recorder]
 Webpf = Callable[..., "subprocess.CompletedProcess[str]"]

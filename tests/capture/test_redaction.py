@@ -16,11 +16,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support import PROCESSES, Recorder, exec_, fork, seen, wait_until, webpf_command, with_commands
 
-from webpf.capture.redaction import RedactedSource, Redaction
+from webpf.capture.redacted_source import RedactedSource
 from webpf.errors import UsageError
 from webpf.model import argv as quoting
 from webpf.model.event_source import MemorySource
 from webpf.model.events import Event
+from webpf.model.redaction import Redaction
 
 Webpf = Callable[..., "subprocess.CompletedProcess[str]"]
 Start = Callable[..., Recorder]

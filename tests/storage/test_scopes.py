@@ -10,29 +10,14 @@ from typing import Any
 
 import pytest
 from cut_chains import make_chain
+from scopes import CUTS, between, rows
 from story import BUILD, make_costly_recording, needed
-from support import T0, at, exec_, fork, make_recording
+from support import at, exec_, fork, make_recording
 
 from webpf.analysis import saved_queries
 from webpf.errors import NotFound, UsageError
-from webpf.model import moments
 from webpf.model.scope import EVERYTHING, Scope
-from webpf.model.zone import Zone
 from webpf.storage import reader, scoped
-
-UTC = Zone.utc()
-
-
-def between(since_ms: float | None, until_ms: float | None, **filters: Any) -> Scope:
-    """Returns a scope of a stretch of time, in ms since T0."""
-
-    def moment(option: str, ms: float | None) -> moments.Moment | None:
-        if ms is None:
-            return None
-        text = UTC.local(T0).isoformat() if ms == 0 else UTC.local(at(ms)).isoformat()
-        return moments.parse(option, text)
-
-    return Scope(since=moment("--since", since_ms), until=moment("--until", until_ms), **filters)
 
 
 def pids(db: Path, scope: Scope, wanted: int | None = None) -> list[int]:
@@ -42,12 +27,6 @@ def pids(db: Path, scope: Scope, wanted: int | None = None) -> list[int]:
         sql = "SELECT pid FROM processes WHERE recording_id = ? AND in_scope IS NOT 0 ORDER BY start_ns, id"
         rows = connection.execute(sql, [found.id])
         return [pid for (pid,) in rows]
-
-
-def rows(db: Path, name: str, scope: Scope, **given: str) -> list[dict[str, Any]]:
-    """Returns the rows of a saved query."""
-    with saved_queries.run(db, saved_queries.load(name), given, scope) as result:
-        return [dict(zip(result.columns, row, strict=True)) for row in result.rows]
 
 
 @pytest.fixture(scope="module")
@@ -113,7 +92,7 @@ def test_filters_and_times_hold_together(db: Path) -> None:
 def test_filters_of_places(tmp_path: Path) -> None:
     db = tmp_path / "webpf.db"
     make_costly_recording(db)
-    for filters, expected in (
+    cases: list[tuple[dict[str, Any], list[int]]] = [
         ({"units": ("ssh",)}, [202, 204]),
         ({"units": ("docker-*.scope",)}, [201]),
         ({"containers": ("d0d0",)}, [201, 202]),
@@ -123,7 +102,8 @@ def test_filters_of_places(tmp_path: Path) -> None:
         ({"cgroups": ("*ssh.service",)}, [202, 204]),
         ({"cgroups": ("/user.slice/",)}, []),
         ({"cgroups": ("/user.slice",), "units": ("ssh",)}, []),
-    ):
+    ]
+    for filters, expected in cases:
         if expected:
             assert pids(db, Scope(**filters)) == expected, filters
         else:
@@ -199,10 +179,6 @@ def test_nothing_in_the_scope(db: Path) -> None:
         pids(db, Scope(args=("(",)))
     with pytest.raises(UsageError, match="reads two recordings"):
         rows(db, "compare", between(42, 44))
-
-
-CUTS = (50, 350)
-"""In ms. The parents of all processes that go on are alive then."""
 
 
 @pytest.fixture(scope="module")

@@ -2,8 +2,8 @@
 
 `--redact` holds for the environment variables of `--env` too; `--no-args` doesn't, because each of them was asked for.
 
-This happens before pairing, so no later step ever has what was hidden. Without these options, events don't pass
-through this module.
+A recorder does this before pairing, so no later step ever has what was hidden. Without these options, events don't pass
+through this module. `webpf extract` does it while it copies rows.
 """
 
 from __future__ import annotations
@@ -14,10 +14,9 @@ from collections.abc import Iterable, Sequence
 from typing import TypeVar
 
 from ..errors import UsageError
-from ..model import argv as arguments
-from ..model.environment import Variable
-from ..model.event_source import Counts, Source
-from ..model.events import Event, Exec, Seen, decode_exact
+from . import argv as arguments
+from .environment import Variable
+from .events import Event, Exec, Seen, decode_exact
 
 HIDDEN = "***"
 
@@ -46,6 +45,11 @@ class Redaction:
         """Whether anything is hidden."""
         return self.no_args or bool(self._patterns)
 
+    @property
+    def hides_text(self) -> bool:
+        """Whether it has patterns."""
+        return bool(self._patterns)
+
     def events(self, events: Iterable[Event]) -> list[Event]:
         """Returns the events with their arguments redacted."""
         return [
@@ -56,7 +60,7 @@ class Redaction:
     def redact(self, event: _WithArguments) -> _WithArguments:
         """Returns an event with its arguments and environment variables redacted."""
         if isinstance(event, Exec) and event.environment is not None:
-            event = event._replace(environment=tuple(map(self._redact_variable, event.environment)))
+            event = event._replace(environment=tuple(map(self.redact_variable, event.environment)))
         if event.argv is None or event.argv_bytes is None:
             return event
         if self.no_args:
@@ -79,7 +83,7 @@ class Redaction:
         redacted = b"\0".join(text.encode("utf-8", "surrogateescape") for text in hidden) + b"\0" * ended
         return redacted, len(redacted) + cut_bytes
 
-    def _redact_variable(self, variable: Variable) -> Variable:
+    def redact_variable(self, variable: Variable) -> Variable:
         """Returns the variable with *** for what patterns match in NAME=value. Its name stays, whatever they match."""
         if variable.value is None:
             return variable
@@ -93,6 +97,10 @@ class Redaction:
     def command(self, command: Sequence[str]) -> list[str]:
         """Returns the recorder's own command line, redacted like other arguments; with no_args only the program."""
         return list(command[:1]) if self.no_args else self._hide(command)
+
+    def text(self, text: str) -> str:
+        """Returns a text with *** for what is hidden."""
+        return self._hide([text])[0]
 
     def _hide(self, texts: Sequence[str]) -> list[str]:
         spans: list[_Spans] = [[] for _ in texts]
@@ -111,38 +119,6 @@ class Redaction:
                         found.append((first - begin, min(last, end) - begin))
                 begin = end + 1
         return [_mask(text, found) for text, found in zip(texts, spans, strict=True)]
-
-
-class RedactedSource:
-    """A Source that redacts the arguments of its events."""
-
-    def __init__(self, source: Source, redaction: Redaction) -> None:
-        self._source = source
-        self._redaction = redaction
-
-    def wait(self, seconds: float) -> None:
-        self._source.wait(seconds)
-
-    def drain(self) -> list[Event]:
-        return self._redaction.events(self._source.drain())
-
-    def has_more(self) -> bool:
-        return self._source.has_more()
-
-    def counts(self) -> Counts:
-        return self._source.counts()
-
-    def shift_clock(self, by_ns: int) -> bool:
-        return self._source.shift_clock(by_ns)
-
-    def stop_intake(self) -> None:
-        self._source.stop_intake()
-
-    def detach(self) -> None:
-        self._source.detach()
-
-    def close(self) -> None:
-        self._source.close()
 
 
 def _compile(pattern: str) -> re.Pattern[str]:
