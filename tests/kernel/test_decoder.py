@@ -430,3 +430,32 @@ def test_small_steps_give_the_same_events(bodies: list[bytes], step: int) -> Non
         position = reached
     assert position == len(memory)
     assert out == [expected(body) for body in bodies]
+
+
+def test_records_that_were_made_with_two_clock_offsets() -> None:
+    """After the switch, those with the offset before get times by the new one; then all records have that."""
+    kinds = struct.Struct("=I")
+    at = EVENT_HEAD.size - 16 - 8 * 4  # of the kind: the first of the numbers of 32 bits
+
+    def with_second(event: bytes) -> bytes:
+        [kind] = kinds.unpack_from(event, at)
+        return event[:at] + kinds.pack(kind | decoder.CLOCK_BIT) + event[at + kinds.size :]
+
+    old = b"".join(map(record, (A_FORK, AN_EXEC, AN_EXIT, A_FREE)))
+    new = b"".join(record(with_second(event)) for event in (A_FORK, AN_EXEC, AN_EXIT, A_FREE))
+    [fork, exec_, exit_, free], _ = decode(old)
+    assert isinstance(fork, Fork)
+    decoding = Decoder()
+    decoding.switch_clock()
+    out: list[Event] = []
+    memory = old + new + old
+    assert decoding.decode_both(memoryview(memory), 0, len(memory), out, 70) == len(memory)
+    moved = [
+        event._replace(time_ns=event.time_ns + 70, start_ns=event.start_ns + 70) for event in (fork, exec_, exit_, free)
+    ]
+    assert isinstance(moved[0], Fork)
+    moved[0] = moved[0]._replace(parent_start_ns=fork.parent_start_ns + 70)
+    assert out == [*moved, fork, exec_, exit_, free, *moved]
+    out.clear()
+    assert decoding.decode(memoryview(new), 0, len(new), out) == len(new)
+    assert out == [fork, exec_, exit_, free]
