@@ -9,6 +9,7 @@ from support import MS, at, exec_, exit_, fork, free, seen
 from webpf.capture.min_lifetime import MinLifetimeFilter
 from webpf.model.event_source import Counts, MemorySource
 from webpf.model.events import Event
+from webpf.model.time_shift import shift
 
 MIN_MS = 100
 
@@ -83,3 +84,25 @@ def test_a_process_whose_first_event_is_late_passes() -> None:
     """One process is from a snapshot; the fork of the other was lost, and it is old enough at its exec."""
     events: list[Event] = [seen(7, 50), exec_(8, 0, 150)]
     assert sifted(events, 160)[0] == events
+
+
+class Shifting(MemorySource):
+    """A source whose clock can move; then come the later events."""
+
+    def __init__(self, events: list[Event], later: list[Event]) -> None:
+        super().__init__(events)
+        self._later = later
+
+    def shift_clock(self, by_ns: int) -> bool:
+        self._events = iter(self._later)
+        return True
+
+
+def test_a_clock_that_moves() -> None:
+    """Events that are held back get the new times, and the free of a process that was left out is still left out."""
+    clocked = Shifting([fork(7, 0), fork(8, 0), exit_(8, 0, 1)], [free(8, 50, 60), exit_(7, 50, 400)])
+    source = MinLifetimeFilter(clocked, MIN_MS * MS, at(0), lambda: at(10))
+    assert source.drain() == []
+    assert source.shift_clock(50 * MS)
+    assert source.drain() == [shift(fork(7, 0), 50 * MS), exit_(7, 50, 400)]
+    assert source.counts().arrived == (1, 0, 1, 0)

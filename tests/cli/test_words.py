@@ -185,3 +185,18 @@ def test_how_webpf_was_called(monkeypatch: pytest.MonkeyPatch) -> None:
     assert invocation.adapt_hint("ps -e") == "ps -e"
     monkeypatch.setattr(shutil, "which", lambda name: "/opt/my venv/bin/webpf")
     assert invocation.adapt_hint("webpf query --help") == "webpf query --help"
+
+
+@pytest.mark.parametrize("command", ["record", "replay"])
+@pytest.mark.parametrize("text", ["0.5", "999ms", "0", "hourly"])
+def test_rotations_that_are_too_short_or_no_times(text: str, command: str) -> None:
+    with pytest.raises(UsageError, match="--rotate") as raised:
+        durations.parse_rotation(text, command)
+    assert raised.value.hint.startswith(f"webpf {command} --rotate ")
+
+
+def test_a_command_is_one_recording(webpf: Webpf) -> None:
+    done = webpf("record", "--rotate", "1h", "--", "true")
+    assert done.returncode == os.EX_USAGE
+    assert "--rotate can't be used with a command" in done.stderr
+    assert done.stderr.rstrip().endswith("record -- true")
