@@ -177,8 +177,8 @@ BPF_PERCPU_ARRAY(counts, u64, 4 * KINDS + 1);
 enum { GATE_SHUT, GATE_OPEN, GATE_FREES_ONLY };
 struct gate {
 	u64 state;
-	u64 opened; /* ns since boot when the recording began; a greater number until it has */
-	u64 clock;  /* 0 or 1: which offset is in use */
+	u64 opened;     /* ns since boot when the recording began; a greater number until it has */
+	u64 clock;      /* 0 or 1: which offset is in use */
 	u64 offsets[2]; /* ns from boot time to Unix time */
 };
 BPF_ARRAY(gate, struct gate, 1);
