@@ -53,23 +53,7 @@ def extract(
     Recordings and processes keep their numbers. Of a scope, and if names of processes are changed, raw events are left
     out. Raises NotFound, DataError, UsageError for a recording that goes on, and what atomic_file.open_path() raises.
     """
-    if not scope.is_everything and len(wanted) > 1:
-        raise UsageError(
-            "a scope is of one recording, or of one chain", "webpf extract --recording 1 --failed -o part.db"
-        )
-    with reader.reading(source) as connection:
-        base, chosen = None, []
-        if scope.is_everything:
-            chosen = [reader.find(connection, source, each) for each in wanted] or reader.recordings(connection)
-            reader.find(connection, source)
-        else:
-            base = scope_base.find(connection, source, wanted[0] if wanted else None, scope)
-        for each in chosen:
-            if each.status == GOING_ON:
-                hint = f"webpf extract {argv.file_word(source)} --since -1h -o {argv.file_word(target)}"
-                raise UsageError(
-                    f"recording {each.id} goes on: extract a stretch of it, or wait until it has ended", hint
-                )
+    base, numbers = _choose(source, target, wanted, scope)
     with new_file.making(target, replaces, progress) as file, file.writing():
         new = file.db.conn
         assert new is not None
@@ -82,13 +66,32 @@ def extract(
                     _prepare(new, rewriting)
                 if base is not None:
                     return _write_scope(new, base, scope, rewriting is not None)
-                return _write_recordings(new, sorted({each.id for each in chosen}), rewriting, progress)
+                return _write_recordings(new, numbers, rewriting, progress)
         except sqlite3.DatabaseError as error:
             if any(word in str(error) for word in _FULL):
                 raise
             raise safe_open.unreadable_error(source, error) from error
         finally:
             new.execute("DETACH source")
+
+
+def _choose(
+    source: Path, target: Path, wanted: Sequence[int | str], scope: Scope
+) -> tuple[scope_base.Base | None, list[int]]:
+    """Returns what a scope reads, or else the numbers of whole recordings."""
+    if not scope.is_everything and len(wanted) > 1:
+        hint = "webpf extract --recording 1 --failed -o part.db"
+        raise UsageError("a scope is of one recording, or of one chain", hint)
+    with reader.reading(source) as connection:
+        if not scope.is_everything:
+            return scope_base.find(connection, source, wanted[0] if wanted else None, scope), []
+        reader.find(connection, source)
+        chosen = [reader.find(connection, source, each) for each in wanted] or reader.recordings(connection)
+    for each in chosen:
+        if each.status == GOING_ON:
+            hint = f"webpf extract {argv.file_word(source)} --since -1h -o {argv.file_word(target)}"
+            raise UsageError(f"recording {each.id} goes on: extract a stretch of it, or wait until it has ended", hint)
+    return None, sorted({each.id for each in chosen})
 
 
 def _prepare(new: sqlite3.Connection, rewriting: Rewriting) -> None:
