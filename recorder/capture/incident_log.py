@@ -12,6 +12,8 @@ from .recording_session import Session
 
 _SHORTEST_NS = 1_000_000_000  # shorter incidents are ignored if no event was lost
 
+_LONG_NS = 5_000_000_000
+
 
 class IncidentLog:
     """The incidents of one recording. report: is called with one line of text for each incident that has ended.
@@ -28,6 +30,7 @@ class IncidentLog:
         self._over: list[Incident] = []
         self._waited = 0  # how many writes had been queued when the latest incident ended
         self._lost_before = 0
+        self._told_ns = 0  # begin of the latest incident that was reported while it went on
 
     def record_ended(self) -> None:
         """Reports and records the incidents that have ended. Call it often, in the thread that records."""
@@ -38,6 +41,7 @@ class IncidentLog:
             self._over = []
             return
         if not self._over:
+            self._report_long()
             if self._queue.current_incident is None:
                 self._lost_before = sum(self._session.counts.lost)
             return
@@ -53,3 +57,12 @@ class IncidentLog:
                 self._report(told.describe(self._path))
         self._over = []
         self._lost_before += lost
+
+    def _report_long(self) -> None:
+        """Reports an incident that goes on for a while, once: its end may never come."""
+        incident = self._queue.current_incident
+        if incident is None or incident.from_ns == self._told_ns or self._report is None:
+            return
+        if self._session.now() - incident.from_ns >= _LONG_NS:
+            self._told_ns = incident.from_ns
+            self._report(incident.describe_begin(self._path))

@@ -12,6 +12,7 @@ from typing import Any
 from ..errors import NotFound, UsageError
 from ..kernel.filters import FilterOptions
 from ..model import environment
+from ..model.limits import Limits
 from ..model.recording import NO_EVENTS
 from ..model.redaction import Redaction
 
@@ -29,7 +30,7 @@ class RecordOptions:
     recording ends at a signal. max_args: bytes of arguments that are kept for one exec. redact: regular expressions.
     env: names of environment variables to keep of each exec; see variables. events: all, or none: then forks, exits and
     frees aren't written, only the processes made from them; None: see kept_events. rotate: seconds after which the
-    recording goes on as another one.
+    recording goes on as another one. limits: what is kept of the chain that this makes.
     streamed: in a replay, the options with which the stream was made; empty if they are unknown; None: not a replay.
     program: file with the compiled BPF programs. mode: permissions of the file, as octal digits; see file_mode.
     """
@@ -51,6 +52,7 @@ class RecordOptions:
     env: tuple[str, ...] = ()
     events: str | None = None
     rotate: float | None = None
+    limits: Limits = field(default_factory=Limits)
     streamed: Mapping[str, Any] | None = None
     program: Path | None = None
     mode: str | None = None
@@ -62,6 +64,7 @@ class RecordOptions:
         self._check_filters()
         self._check_env()
         self._check_mode()
+        self._check_limits()
         self.filters.parse()
         self.redaction()
         if self.pid is not None and self.pid < 1:
@@ -124,6 +127,15 @@ class RecordOptions:
         """Returns the permissions of the file. None: a new file is its owner's only, and others keep what they have."""
         return None if self.mode is None else int(self.mode.removeprefix("0o"), 8)
 
+    def _check_limits(self) -> None:
+        keep, rotate = self.limits.keep_seconds, self.rotate
+        for option in self.limits.in_use if self.command else ():
+            message = f"{option} can't be used with a command, which is one recording until it ends"
+            raise UsageError(message, shlex.join(["webpf", "record", "--", *self.command]))
+        if keep is not None and rotate is not None and keep < rotate:
+            message = f"--keep {keep:g}s is shorter than --rotate {rotate:g}s: nothing would be kept for long"
+            raise UsageError(message, f"webpf record --rotate {keep:g}s --keep {rotate:g}s")
+
     @property
     def variables(self) -> tuple[str, ...]:
         """Returns the names of the environment variables to keep, each once."""
@@ -178,4 +190,5 @@ class RecordOptions:
             "events": self.kept_events,
             **({"env": self.variables} if self.env else {}),
             **({"rotate": self.rotate} if self.rotate else {}),
+            **{option.removeprefix("--").replace("-", "_"): value for option, value in self.limits.in_use.items()},
         }

@@ -163,6 +163,8 @@ def _writing(
     try:
         others = file.mark_interrupted()
         queue = WriteQueue(file, file.begin(columns), now)
+        if options.limits.in_use:
+            queue.keep_within(options.limits, now)
         yield queue, others
     finally:
         if queue is None or queue.close():

@@ -79,7 +79,7 @@ class Rotation:
         self._tidy()
 
     def _is_due(self) -> bool:
-        self._is_wanted |= self._machine.was_clock_set()
+        self._is_wanted |= self._machine.was_clock_set() or self._queue.is_segment_full
         age_ns = self._session.now() - self._began_ns
         return age_ns >= self._length_ns or (self._is_wanted and not 0 <= age_ns < _PAUSE_NS)
 

@@ -9,6 +9,7 @@ import typer
 
 from . import (
     bpf_programs,
+    deletion,
     diff,
     export,
     extract,
@@ -131,6 +132,8 @@ _add(upgrade.upgrade, "webpf upgrade ci.db")
 _add(maintenance.verify, "webpf verify ci.db")
 _add(maintenance.rebuild, "webpf rebuild ci.db")
 _add(maintenance.compact, "webpf compact ci.db", "webpf compact ci.db:2")
+_add(deletion.delete, "webpf delete ci.db --recording 3", "webpf delete --before -30d")
+_add(deletion.vacuum, "webpf vacuum ci.db")
 _add(maintenance.doctor, "sudo webpf doctor")
 _add(bpf_programs.compile_programs, "sudo webpf compile -o /usr/local/lib/webpf.bpf", name="compile")
 _add(bpf_programs.program, "webpf program")

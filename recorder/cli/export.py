@@ -18,7 +18,7 @@ from ..model import argv
 from ..model import recording as model_recording
 from ..model.scope import EVERYTHING, Scope
 from .options import Force
-from .recording_choice import Chosen, Db, File, Recording, choose
+from .recording_choice import Chosen, Db, File, RecordingOrEnded, choose
 from .scope_options import takes_scope
 
 To = Enum("To", {name: name for name in FORMATS}, type=str)  # type: ignore[misc]
@@ -53,7 +53,7 @@ def export(
     file: File = None,
     to: Annotated[To, typer.Option("--to", help=_DESCRIPTIONS)] = _CHROME,
     output: Output = None,
-    recording: Recording = None,
+    recording: RecordingOrEnded = None,
     db: Db = None,
     weight: Annotated[
         Weight, typer.Option("--weight", help="What to add up in stacks: own time, CPU time or processes.")

@@ -44,6 +44,10 @@ class KeptEvents(str, Enum):
     none = "none"
 
 
+CommandLine = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="-- COMMAND", help="Command to record. Default: the whole machine."),
+]
 Pid = Annotated[
     int | None, typer.Option("--pid", metavar="N", help="Record process N and all that it starts from now on.")
 ]
@@ -82,6 +86,27 @@ Rotate = Annotated[
         metavar=TIME,
         help="Go on in a new recording every TIME, such as 1h, so that old ones can be deleted. Processes that are"
         " alive then are in both.",
+    ),
+]
+Keep = Annotated[
+    str | None,
+    typer.Option("--keep", metavar=TIME, help="Delete what was recorded longer ago than TIME, such as 7d."),
+]
+MaxSize = Annotated[
+    str | None,
+    typer.Option(
+        "--max-size",
+        metavar="SIZE",
+        help="Delete the oldest recordings of the chain, so that the file with its log stays below SIZE, such as 2GiB.",
+    ),
+]
+KeepFree = Annotated[
+    str | None,
+    typer.Option(
+        "--keep-free",
+        metavar="SIZE|N%",
+        help="Delete the oldest recordings of the chain, so that so much of the file system stays free, such as 5%."
+        " Writing pauses if that isn't enough.",
     ),
 ]
 Name = Annotated[str | None, typer.Option("--name", metavar="TEXT", help="Name of the recording.")]

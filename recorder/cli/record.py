@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -14,16 +14,20 @@ from ..errors import UsageError, WebpfError
 from ..host.invocation import program, sudo_command
 from ..kernel.filters import FilterOptions
 from ..model import argv, durations
-from . import upgrade
+from . import sizes, upgrade
 from .options import (
     All,
     AsRoot,
     BufferMib,
+    CommandLine,
     DryRun,
     Duration,
     Env,
     Events,
+    Keep,
+    KeepFree,
     MaxArgs,
+    MaxSize,
     MinLifetime,
     Mode,
     Name,
@@ -48,10 +52,6 @@ if TYPE_CHECKING:
 
 _SUMMARY_MODULES = ("webpf.analysis.command_summary", "webpf.render.summary_text", "webpf.storage.reader")
 COMMAND_SETTINGS = {"allow_interspersed_args": False}  # options after COMMAND are its own
-CommandLine = Annotated[
-    list[str] | None,
-    typer.Argument(metavar="-- COMMAND", help="Command to record. Default: the whole machine."),
-]
 
 
 class RecordCommand(VerboseCommand):
@@ -87,6 +87,9 @@ def record(
     env: Env = None,
     events: Events = None,
     rotate: Rotate = None,
+    keep: Keep = None,
+    max_size: MaxSize = None,
+    keep_free: KeepFree = None,
     program: Program = None,
     quiet: Quiet = False,
     dry_run: DryRun = False,
@@ -96,18 +99,16 @@ def record(
     Without COMMAND, records the whole machine until Ctrl-C. With COMMAND, records it and all processes that it starts,
     and exits with its exit code. Needs root or capabilities.
     """
+    limits = sizes.parse_limits(keep, max_size, keep_free)
     options = RecordOptions(
         command=tuple(command_line or ()),
         db=db, duration=durations.parse("--duration", duration), pid=pid, all=all, as_root=as_root,
         own_cgroup=own_cgroup or cgroup,
         filters=FilterOptions(users=tuple(user or ()), names=tuple(comm or ())),
         min_lifetime=durations.parse("--min-lifetime", min_lifetime),
-        name=name,
-        buffer_mib=buffer_mib,
-        max_args=max_args,
-        no_args=no_args,
-        redact=tuple(redact or ()), env=tuple(env or ()),
-        events=events and events.value, rotate=durations.parse_rotation(rotate), program=program, mode=mode,
+        name=name, buffer_mib=buffer_mib, max_args=max_args, no_args=no_args,
+        redact=tuple(redact or ()), env=tuple(env or ()), events=events and events.value,
+        rotate=durations.parse_rotation(rotate) or limits.rotation, limits=limits, program=program, mode=mode,
     )  # fmt: skip
     _run(options, quiet, dry_run)
 

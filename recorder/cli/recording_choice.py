@@ -64,6 +64,16 @@ RecordingOrAll = Annotated[
         autocompletion=_complete_recording,
     ),
 ]
+RecordingOrEnded = Annotated[
+    str | None,
+    typer.Option(
+        "--recording",
+        metavar="N|NAME",
+        help="Recording by number or name (the latest of that name). Default: the latest; with --to parquet, all that"
+        " have ended.",
+        autocompletion=_complete_recording,
+    ),
+]
 
 
 class Chosen(NamedTuple):

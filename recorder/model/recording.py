@@ -13,6 +13,9 @@ COMPLETE: Final = "complete"
 INTERRUPTED: Final = "interrupted"
 """Values of Recording.status: a recorder is writing it; it has ended normally; its recorder was killed."""
 
+DELETED: Final = "deleted"
+"""The option that is true in a recording of which a deletion has begun: some of its rows are gone."""
+
 NO_EVENTS: Final = "none"
 """Value of the option `events` of a recording that has no events of OPTIONAL_KINDS."""
 

@@ -14,11 +14,10 @@ from ..errors import StorageError
 from ..model import argv
 from ..model.recording import GOING_ON, NO_EVENTS
 from ..progress import NO_PROGRESS, Progress
-from . import reader, row_checks, safe_open
+from . import free_pages, reader, row_checks, safe_open
 from .recording_file import RecordingFile
 
 _STEP = 20_000  # rows in one transaction
-_PAGES = 2_000  # free pages in one transaction
 _PAUSE_SECONDS = 0.05  # after a transaction, for the recorders that wait for the lock
 _WITHOUT_OPTIONS = """SELECT id FROM recordings
 WHERE CASE WHEN json_valid(options) THEN json_type(options) END IS NOT 'object'"""
@@ -112,17 +111,9 @@ class _Compaction:
         return dropped
 
     def _give_back(self) -> None:
-        """Gives free pages back to the file system, if the file can do so: all files that webpf has made can."""
-        if self._number("PRAGMA auto_vacuum") == 0:
-            return
-        free = total = self._number("PRAGMA freelist_count")
-        while free > 0:
-            # Not execute(): it would stop after one page.
-            self._connection.executescript(f"PRAGMA incremental_vacuum({_PAGES})")
-            before, free = free, self._number("PRAGMA freelist_count")
-            if free >= before:
-                return  # a recorder has freed as many meanwhile
-            self._progress.report(total - free, total)
+        total = free_pages.count(self._connection)
+        for free in free_pages.give_back(self._connection):
+            self._progress.report(max(total - free, 0), total)
             time.sleep(self._pause)
 
     def _number(self, sql: str) -> int:

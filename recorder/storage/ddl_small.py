@@ -54,8 +54,10 @@ CREATE TABLE incidents (
     recording_id INTEGER NOT NULL REFERENCES recordings (id),
     from_ns INTEGER NOT NULL,        -- Unix ns of the first write that failed
     until_ns INTEGER NOT NULL,       -- Unix ns of the first write that succeeded after it
-    kind TEXT NOT NULL,              -- locked, full (no room), slow (the disk didn't respond), failed (other errors)
-    detail TEXT NOT NULL,            -- the process that held the lock, or SQLite's message
+    kind TEXT NOT NULL,              -- locked, full (no room), slow (the disk didn't respond), failed (other errors),
+                                     -- log (a reader kept a large log); deleted: no trouble, but the time of a
+                                     -- recording that was deleted while this one was recorded
+    detail TEXT NOT NULL,            -- the process that held the lock, SQLite's message, or the option that deleted
     lost INTEGER NOT NULL,           -- events that were lost meanwhile; recordings.lost includes them
     PRIMARY KEY (recording_id, from_ns)
 ) STRICT, WITHOUT ROWID

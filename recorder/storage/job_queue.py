@@ -47,6 +47,8 @@ class JobQueue:
         self._error: WebpfError | None = None  # the reason why no more can be written
         self._attempts = WriteAttempts(file, now)
         self._is_closing = False
+        self.upkeep: Job = lambda: None
+        """Called before each job, and about once a second, in the queue's thread. It must not take long."""
         file.retry_soon()
         self._thread = threading.Thread(target=self._run, name="webpf writer", daemon=True)
         self._thread.start()
@@ -146,6 +148,7 @@ class JobQueue:
                 self._changed.wait(1.5 * _FILE_CHECK_SECONDS)
             job, size = self._jobs[0] if self._jobs else (None, 0)
             urgent = self._urgent
+        self.upkeep()
         first = self._prepare()
         if first is not None:
             self._attempt(first)

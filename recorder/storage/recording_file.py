@@ -8,7 +8,7 @@ import json
 import os
 import sqlite3
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from ..host.liveness import is_recorder_alive
 from ..log import get_logger, suppressed
 from ..model.events import to_storable
 from ..model.recording import GOING_ON, NO_EVENTS
-from . import file_check, file_creation, safe_open, schema
+from . import file_check, file_creation, safe_open, schema, write_pauses
 from .file_monitor import FileLost, FileMonitor
 from .recording_writer import RecordingWriter
 
@@ -48,6 +48,8 @@ class RecordingFile:
             self.db.execute("PRAGMA synchronous = NORMAL")
             self.db.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
         self.monitor = FileMonitor(path, self._identity)
+        self.check_room: Callable[[], None] = lambda: None
+        """Called before each write by write_attempts; raises an error of SQLite's while nothing may be written."""
 
     def _opened(self) -> Database:
         """Opens the database in WAL mode. Retries for a while if it is locked, or the files beside it can't be written.
@@ -122,6 +124,19 @@ class RecordingFile:
         assert recording_id is not None
         return int(recording_id)
 
+    def check_pauses(self) -> None:
+        """Raises StorageError while nothing should be written: a reader keeps a large log, or too little is free."""
+        with self.writing():
+            write_pauses.check_log(self.db.conn, self.path)
+            self.check_room()
+
+    def limit_log(self, most_bytes: int) -> None:
+        """Lets the log grow to this size, if no reader keeps it: then SQLite begins it anew."""
+        with self.writing():
+            [page] = self.db.execute("PRAGMA page_size").fetchone()
+            self.db.execute(f"PRAGMA wal_autocheckpoint = {min(max(most_bytes // page, 1), _CHECKPOINT_PAGES)}")
+            self.db.execute(f"PRAGMA journal_size_limit = {most_bytes}")
+
     def retry_soon(self) -> None:
         """From now on, waits only a moment for a locked file: the caller retries by itself."""
         self.db.execute(f"PRAGMA busy_timeout = {_RETRY_MS}")
@@ -181,6 +196,8 @@ class RecordingFile:
     def failure(self, error: Exception) -> StorageError:
         """Returns the error to raise when an error of SQLite ends the recording."""
         hint = invocation.retry_at_home("--db", self.path)
+        if isinstance(error, write_pauses.LogTooLarge | write_pauses.NothingToDelete):
+            return StorageError(f"{self.path} is not written: {error}; what was committed before is kept", hint)
         if "locked" in str(error):
             holder = lock_holders.describe(self.path) or "by another process"
             return StorageError(f"{self.path} is locked {holder}; what was committed before is kept", hint)

@@ -6,13 +6,21 @@ import sqlite3
 from collections.abc import Iterator
 
 from ..model.events import ALL_KINDS, OPTIONAL_KINDS
-from ..model.recording import COMPLETE, Recording
+from ..model.recording import COMPLETE, DELETED, Recording
 
 TABLES = tuple(kind.table for kind in ALL_KINDS if kind.type in OPTIONAL_KINDS)
 """The tables that have no rows of such a recording."""
 
 NOT_CHECKED = "whether forks, exits and frees were paired right: it has no raw events"
 """What isn't checked."""
+
+
+def not_checked(recording: Recording) -> str | None:
+    """Returns what verify doesn't check in a recording; None: it checks everything."""
+    if recording.options.get(DELETED):
+        return "all: it is being deleted; webpf delete ends that"
+    return None if recording.has_raw_events else NOT_CHECKED
+
 
 # A process can have two exits (before Linux 6.16), and a free can be of a process that ended before the recording. So
 # these are bounds.

@@ -17,7 +17,7 @@ from typing import Any
 from ..errors import DataError
 from ..model.events import KERNEL_KINDS
 from ..model.process import Process
-from ..model.recording import COMPLETE, Recording
+from ..model.recording import COMPLETE, DELETED, Recording
 from ..progress import NO_PROGRESS, Progress
 from . import chain_check, command_ids, environment_ids, event_reader, reader, row_checks, safe_open, schema_check
 from .chain_check import Chain
@@ -102,6 +102,8 @@ def _collect(found: list[str], connection: sqlite3.Connection, check: Callable[[
 
 def _verify_one(connection: sqlite3.Connection, path: Path, recording: Recording, progress: Progress) -> Finding:
     number = recording.id
+    if recording.options.get(DELETED):
+        return Finding(recording, (), not_checked=row_checks.not_checked(recording))
     counts = [0] * len(_COUNTED)
     processes = 0
 
@@ -119,8 +121,7 @@ def _verify_one(connection: sqlite3.Connection, path: Path, recording: Recording
             yield from row_checks.find_mismatches(connection, recording)
 
     problems = tuple(_run_check(connection, path, check))
-    not_checked = None if recording.has_raw_events else row_checks.NOT_CHECKED
-    return Finding(recording, problems, processes, sum(counts), not_checked)
+    return Finding(recording, problems, processes, sum(counts), row_checks.not_checked(recording))
 
 
 def _sqlite_problems(connection: sqlite3.Connection) -> Iterator[str]:

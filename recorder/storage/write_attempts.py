@@ -47,6 +47,7 @@ class WriteAttempts:
         """
         self._since_ns, self._since_poll = self._now(), self._polls
         try:
+            self._file.check_pauses()
             job()
         except StorageError as error:
             self._file.monitor.check()  # don't retry if the file was removed or overwritten

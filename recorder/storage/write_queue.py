@@ -16,6 +16,7 @@ from .segment_cut import SegmentCut
 
 if TYPE_CHECKING:
     from ..model.event_source import Counts
+    from ..model.limits import Limits
     from ..model.process import Process
     from .carried_rows import CarriedRows
     from .event_rows import EventRows
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from .process_rows import Link
     from .recording_file import RecordingFile
     from .recording_totals import Totals
+    from .retention import Retention
 
 MOST_BYTES = 64 << 20
 
@@ -42,6 +44,7 @@ class WriteQueue:
         self._ended: RecordingWriter | None = None  # of the segment before
         self._latest: Job | None = None  # writes the latest counts
         self._ids_wanted = 0
+        self._retention: Retention | None = None
         writer.fetch_ids()
         self._jobs = JobQueue(file, now, self._ids_first)
 
@@ -198,6 +201,25 @@ class WriteQueue:
         found: list[Totals] = []
         self._jobs.run_and_wait(lambda: found.append(self._writer.totals()))
         return found[0]
+
+    def keep_within(self, limits: Limits, now: Callable[[], int]) -> None:
+        """Keeps the file within limits from now on, in the thread that writes. now: returns Unix ns."""
+        from .retention import Retention
+
+        self._retention = retention = Retention(self._file, limits, now, lambda: self._segment_id)
+        self._file.check_room = retention.check_room
+        self._jobs.upkeep = retention.tidy
+
+    @property
+    def _segment_id(self) -> int:
+        """The number of the latest recording that is in the file."""
+        writer = self._writer
+        return writer.id if writer.has_begun or self._ended is None else self._ended.id
+
+    @property
+    def is_segment_full(self) -> bool:
+        """Whether the segment that is being recorded should end before its time."""
+        return self._retention is not None and self._retention.is_segment_full
 
     @property
     def current_incident(self) -> Incident | None:

@@ -11,14 +11,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from fates import check, row_of, run_program
 from hung_folder import hung_folder
-from support import DEADLINE_SECONDS, MS, NOBODY, Recorder, children_of, let_others_in, wait_until, webpf_command
+from support import DEADLINE_SECONDS, MS, NOBODY, Recorder, children_of, held, let_others_in, wait_until, webpf_command
 
 from webpf.storage.verify import verify
 
@@ -26,28 +25,6 @@ pytestmark = pytest.mark.kernel
 
 Start = Callable[..., Recorder]
 Query = Callable[..., list[dict[str, Any]]]
-
-HOLDS = """
-import sqlite3, sys
-connection = sqlite3.connect(sys.argv[1], isolation_level=None, timeout=30)
-connection.execute(sys.argv[2])
-connection.execute("SELECT count(*) FROM processes").fetchone()
-print("holds", flush=True)
-sys.stdin.read()
-"""
-
-
-@contextmanager
-def held(db: Path, begin: str) -> Iterator[int]:
-    """Starts a transaction on the file in another process, with the statement `begin`. Yields the pid."""
-    command = [sys.executable, "-c", HOLDS, str(db), begin]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
-        assert holder.stdout is not None and holder.stdin is not None
-        assert holder.stdout.readline() == "holds\n"
-        try:
-            yield holder.pid
-        finally:
-            holder.stdin.close()
 
 
 def is_right(db: Path) -> bool:

@@ -20,6 +20,7 @@ from webpf.model.event_source import Counts, MemorySource
 from webpf.model.events import Event
 from webpf.progress import Interrupted, NoProgress
 from webpf.storage import compact as compacting
+from webpf.storage import free_pages
 from webpf.storage.recording_file import RecordingFile
 
 Webpf = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -135,7 +136,7 @@ def test_another_run_ends_what_was_interrupted(
     calls: int, db: Path, webpf: Webpf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(compacting, "_STEP", 1000)
-    monkeypatch.setattr(compacting, "_PAGES", 10)
+    monkeypatch.setattr(free_pages, "_PAGES", 10)
     before = others(db)
     with pytest.raises(Interrupted):
         compacting.compact(db, progress=InterruptedAfter(calls))

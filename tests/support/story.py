@@ -142,3 +142,13 @@ def run(db: Path, name: str, **parameters: str) -> list[dict[str, Any]]:
 def picked(rows: Iterable[dict[str, Any]], *columns: str) -> list[tuple[Any, ...]]:
     """Returns some columns of the rows."""
     return [tuple(row[column] for column in columns) for row in rows]
+
+
+def parent_of_many(processes: int) -> list[Event]:
+    """Events of a parent with this many children, each with a command line of its own."""
+    found: list[Event] = [fork(100, 0), exec_(100, 0, 1)]
+    for number in range(processes):
+        pid = 1000 + number
+        found += [fork(pid, number, ppid=100, parent_ms=0), exec_(pid, number, number + 0.5, b"/bin/true\0%d\0" % pid)]
+        found += [exit_(pid, number, number + 1), free(pid, number, number + 2)]
+    return found

@@ -51,6 +51,29 @@ def can_others_run_webpf() -> bool:
     return all(folder.stat().st_mode & 0o001 for folder in (PROJECT, *PROJECT.parents))
 
 
+_HOLDS = """
+import sqlite3, sys
+connection = sqlite3.connect(sys.argv[1], isolation_level=None, timeout=30)
+connection.execute(sys.argv[2])
+connection.execute("SELECT count(*) FROM processes").fetchone()
+print("holds", flush=True)
+sys.stdin.read()
+"""
+
+
+@contextmanager
+def held(db: Path, begin: str) -> Iterator[int]:
+    """Starts a transaction on the file in another process, with the statement `begin`. Yields the pid."""
+    command = [sys.executable, "-c", _HOLDS, str(db), begin]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout is not None and holder.stdin is not None
+        assert holder.stdout.readline() == "holds\n"
+        try:
+            yield holder.pid
+        finally:
+            holder.stdin.close()
+
+
 def children_of(pid: int) -> list[int]:
     """Returns the pids of the children of a process, from /proc."""
     tasks = Path(f"/proc/{pid}/task").iterdir()
