@@ -69,7 +69,7 @@ mount -t debugfs debugfs /sys/kernel/debug
 exec > /dev/console 2>&1
 export PATH={rootfs.PATH} HOME=/root LANG=C.UTF-8 WEBPF_TEST_SLOWNESS={SLOWNESS}
 cd /{rootfs.TREE}
-/{rootfs.VENV}/bin/python tools/compat/inside.py /tmp/result
+/{rootfs.VENV}/bin/python $SCRIPT /tmp/result
 stty -F /dev/$RESULT raw
 cat /tmp/result > /dev/$RESULT
 echo o > /proc/sysrq-trigger
@@ -86,8 +86,11 @@ WEBPF = re.compile(rf"\./({rootfs.TREE}|{rootfs.VENV}/lib/[^/]*/site-packages/we
 """What is installed again at each run."""
 
 
-def initrd(root: rootfs.Root, to: Path) -> None:
-    """Writes an initrd: the root file system, then webpf and /init. The first part is kept for later runs."""
+def initrd(root: rootfs.Root, script: str, to: Path) -> None:
+    """Writes an initrd: the root file system, then webpf and /init. The first part is kept for later runs.
+
+    script: what the guest runs, with the file for its result: a path in the source tree.
+    """
     top = rootfs.make(root)
     base, made_for = CACHE / f"root-{root.name}.cpio", CACHE / f"root-{root.name}.cpio.recipe"
     names = names_below(top)
@@ -95,7 +98,7 @@ def initrd(root: rootfs.Root, to: Path) -> None:
         archive(top, [name for name in names if not LEFT_OUT.match(name) and not WEBPF.match(name)], base)
         made_for.write_text(rootfs.recipe(root))
     with tempfile.TemporaryDirectory() as folder:
-        init = INIT.replace("$RESULT", MACHINES[root.architecture].result)
+        init = INIT.replace("$RESULT", MACHINES[root.architecture].result).replace("$SCRIPT", script)
         (Path(folder) / "init").write_text(init)
         (Path(folder) / "init").chmod(0o755)
         archive(Path(folder), ["init"], Path(folder) / "init.cpio")

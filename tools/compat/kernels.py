@@ -59,12 +59,15 @@ def series_of(name: str) -> tuple[str, str]:
     return series, architecture
 
 
-def boot(name: str, root: Root, console: Path) -> Row | None:
-    """Boots a kernel, and waits until the guest has switched itself off. Returns None without a result in time."""
+def boot(name: str, root: Root, console: Path, script: str) -> bytes:
+    """Boots a kernel, and waits until the guest has switched itself off. Returns its result; empty if none came.
+
+    script: what the guest runs, a path in the source tree.
+    """
     image = kernel_image(name)
     with tempfile.TemporaryDirectory(dir=CACHE) as folder:
         image_of_root, result = Path(folder) / "initrd", Path(folder) / "result"
-        initrd(root, image_of_root)
+        initrd(root, script, image_of_root)
         command = MACHINES[root.architecture].command(image, image_of_root, console, result)
         guest = subprocess.Popen(command, stdin=subprocess.DEVNULL)
         try:
@@ -72,9 +75,7 @@ def boot(name: str, root: Root, console: Path) -> Row | None:
         finally:
             guest.kill()
             guest.wait()
-        text = result.read_text(errors="replace").strip() if result.exists() else ""
-    found: Row | None = json.loads(text) if text else None
-    return found
+        return result.read_bytes() if result.exists() else b""
 
 
 def _await(guest: subprocess.Popen[bytes], console: Path) -> None:
@@ -100,21 +101,29 @@ def has_crashed(console: Path) -> bool:
     return any(sign in text for sign in ("Kernel panic", "Oops: int3", "soft lockup"))
 
 
-def run_guest(name: str, root: Root) -> Row | None:
-    """Runs the suite under a kernel in qemu; returns its row."""
+def run_in_guest(name: str, root: Root, script: str) -> bytes:
+    """Runs a script of the source tree under a kernel in qemu; returns its result, empty if there is none."""
     console = CACHE / f"console-{name}-{root.suite}.txt"
     print(f"booting Linux {name} with Debian {root.name}; its console is {console}", flush=True)
     for _ in range(BOOTS):
-        started = time.monotonic()
-        row = boot(name, root, console)
-        if row is not None or not has_crashed(console):
+        result = boot(name, root, console, script)
+        if result or not has_crashed(console):
             break
         crashed = console.with_suffix(f".{time.time():.0f}.txt")
         console.rename(crashed)
         print(f"the emulated machine crashed, and is booted again; see {crashed}", flush=True)
-    if row is None:
+    if not result:
         print(f"Linux {name} left no result: see {console}")
+    return result
+
+
+def run_guest(name: str, root: Root) -> Row | None:
+    """Runs the suite under a kernel in qemu; returns its row."""
+    started = time.monotonic()
+    result = run_in_guest(name, root, "tools/compat/inside.py")
+    if not result.strip():
         return None
+    row: Row = json.loads(result)
     row["whole_seconds"] = round(time.monotonic() - started, 1)
     return keep(row, "emulated")
 
