@@ -14,6 +14,7 @@ import pyarrow
 from pyarrow import parquet
 
 from ..errors import DataError, NoPermission, NotFound
+from ..host.invocation import retry_with
 from ..model import argv
 from . import tree
 
@@ -56,7 +57,8 @@ def find_places(folder: Path, hosts: Collection[str] = ()) -> list[Place]:
     wanted = [each for each in found if not hosts or any(fnmatch.fnmatchcase(each.host, name) for name in hosts)]
     if not wanted:
         names = sorted({each.host for each in found})
-        raise NotFound(f"{folder} has no recording of a host {' or '.join(hosts)}: it has {machines_of(names)}")
+        message = f"{folder} has no recording of a host {' or '.join(hosts)}: it has {machines_of(names)}"
+        raise NotFound(message, retry_with("--host", names[0]))
     return sorted(wanted, key=lambda each: (each.row["started_ns"], each.row.get("machine_id") or "", str(each.path)))
 
 

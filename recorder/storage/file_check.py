@@ -92,7 +92,10 @@ def check_readable(path: Path, accepts_older: bool = False) -> None:
     if not exists:
         raise NotFound(f"there is no recording file {path}", _record_hint(path))
     if path.is_dir():
-        raise DataError(f"{path} is a directory, not a recording file", f"ls {argv.file_word(path)}")
+        word = argv.file_word(path)
+        is_tree = (path / "recordings").is_dir()  # of Parquet files
+        hint = f"webpf query summary --on {word}" if is_tree else f"ls {word}"
+        raise DataError(f"{path} is a directory, not a recording file", hint)
     if not path.is_file():  # a pipe or device may never end
         raise DataError(f"{path} is not a regular file", f"ls -l {argv.file_word(path)}")
     if path.stat().st_size == 0:

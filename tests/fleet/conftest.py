@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -10,6 +11,12 @@ import pytest
 from support import A_MIXED_LOT, make_recording, usage
 
 pytest.importorskip("pyarrow", reason="the extra webpf[parquet] isn't installed")
+
+from fleets import Fleet, make_several_machines
+
+from webpf.fleet import engines
+from webpf.fleet.engine import Engine
+from webpf.fleet.engine_name import EngineName
 
 ODD = b"/\xff\xfe dir"
 
@@ -25,3 +32,17 @@ def db(tmp_path: Path) -> Path:
         connection.execute("INSERT INTO incidents VALUES (1, 10, 20, 'full', 'no room', 3)")
         connection.execute("UPDATE programs SET interpreter = ?, cwd_device = 5, cwd_inode = 7", [ODD])
     return file
+
+
+@pytest.fixture(scope="session")
+def fleet(tmp_path_factory: pytest.TempPathFactory) -> Fleet:
+    """Recordings of five machines. Tests only read it."""
+    return make_several_machines(tmp_path_factory.mktemp("fleet"))
+
+
+@pytest.fixture(scope="module", params=["duckdb", "clickhouse"])
+def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
+    """An engine that is open."""
+    opened = engines.start(EngineName(request.param))
+    yield opened
+    opened.close()

@@ -8,19 +8,13 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from fleets import Fleet, make_several_machines
+from fleets import Fleet
 
 from webpf.analysis import saved_queries
 from webpf.fleet import clickhouse
 
 Webpf = Callable[..., "subprocess.CompletedProcess[str]"]
 QUERIES = [name for name in saved_queries.names() if saved_queries.load(name).fleet != "no"]
-
-
-@pytest.fixture(scope="module")
-def fleet(tmp_path_factory: pytest.TempPathFactory) -> Fleet:
-    """Recordings of five machines."""
-    return make_several_machines(tmp_path_factory.mktemp("fleet"))
 
 
 def statements(script: str) -> list[str]:

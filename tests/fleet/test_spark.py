@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from fleets import CASES, Fleet, compare, make_several_machines
+from fleets import CASES, Fleet, compare
 
 from webpf.analysis import saved_queries
 from webpf.fleet import engines, spark
@@ -18,12 +18,6 @@ pytestmark = pytest.mark.spark
 QUERIES = [name for name in saved_queries.names() if saved_queries.load(name).fleet != "no"]
 POOLED = [name for name in QUERIES if saved_queries.load(name).fleet == "pooled"]
 WORKERS = 2
-
-
-@pytest.fixture(scope="module")
-def fleet(tmp_path_factory: pytest.TempPathFactory) -> Fleet:
-    """Recordings of five machines."""
-    return make_several_machines(tmp_path_factory.mktemp("fleet"))
 
 
 @pytest.fixture(scope="module")

@@ -88,13 +88,13 @@ def make_fleet(folder: Path, files: Sequence[Path]) -> Fleet:
 
 
 def make_several_machines(folder: Path) -> Fleet:
-    """Makes a fleet of four machines, one of which has two recordings; one recording is empty."""
-    made = [folder / f"{number}.db" for number in range(4)]
-    for db, events in zip(made, (COSTLY, A_MIXED_LOT, [*BUILD, *COSTLY[1:]], []), strict=True):
+    """Makes a fleet of five machines, one of which has two recordings; one recording is empty."""
+    made = [folder / f"{number}.db" for number in range(5)]
+    for db, events in zip(made, (BUILD, COSTLY, A_MIXED_LOT, [*BUILD, *COSTLY[1:]], []), strict=True):
         make_recording(db, events)
     made.append(folder / "many.db")
     million.build(made[-1], 1000)
-    for number, (db, host) in enumerate(zip(made, ("web1", "db/é", "web1", "web 2", "many"), strict=True)):
+    for number, (db, host) in enumerate(zip(made, ("web1", "web 2", "db/é", "web1", "empty", "many"), strict=True)):
         with closing(sqlite3.connect(db)) as connection:
             [started_ns] = connection.execute("SELECT started_ns FROM recordings").fetchone()
         set_machine(db, host, f"machine of {host}", f"boot {number}", started_ns=started_ns + 1000 * number)
