@@ -101,11 +101,9 @@ def _collect(found: list[str], connection: sqlite3.Connection, check: Callable[[
 
 
 def _verify_one(connection: sqlite3.Connection, path: Path, recording: Recording, progress: Progress) -> Finding:
-    number = recording.id
     if recording.options.get(DELETED):
         return Finding(recording, (), not_checked=row_checks.not_checked(recording))
-    counts = [0] * len(_COUNTED)
-    processes = 0
+    number, processes, counts = recording.id, 0, [0] * len(_COUNTED)
 
     def check() -> Iterator[str]:
         nonlocal counts, processes
@@ -120,7 +118,7 @@ def _verify_one(connection: sqlite3.Connection, path: Path, recording: Recording
         else:
             yield from row_checks.find_mismatches(connection, recording)
 
-    problems = tuple(_run_check(connection, path, check))
+    problems = (*_run_check(connection, path, check),)
     return Finding(recording, problems, processes, sum(counts), row_checks.not_checked(recording))
 
 
