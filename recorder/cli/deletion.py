@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import time
-from datetime import datetime
 from typing import Annotated
 
 import typer
 
 from ..errors import UsageError
-from ..model import argv, durations
+from ..model import argv, moments
 from . import upgrade
 from .recording_choice import Db, File, WholeFile, choose, choose_file
 
@@ -22,7 +20,7 @@ Before = Annotated[
     typer.Option(
         "--before",
         metavar="WHEN",
-        help="All recordings that had ended by then: 2026-11-27, '2026-11-27 22:00', or -7d for seven days ago.",
+        help="All recordings that had ended by then: 2026-11-27, 'yesterday 22:00', or -7d for seven days ago.",
     ),
 ]
 
@@ -45,24 +43,13 @@ def delete(file: File = None, recording: Numbers = None, before: Before = None, 
         raise UsageError("--before and --recording can't be used together", f"webpf delete {word} --before -7d")
     if before is None and not wanted:
         raise UsageError("nothing says what to delete", f"webpf delete {word} --recording 1")
-    before_ns = None if before is None else _moment_ns(before)
+    until = None if before is None else moments.parse("--before", before)
     upgrade.before_writing(chosen.path)
     with ProgressBar("the deletion", outcome="run it again to delete what is left") as progress:
-        done = deleting.delete(chosen.path, wanted, before_ns, progress)
+        done = deleting.delete(chosen.path, wanted, until, progress)
     named = f"recording{'s' * (len(done.recordings) > 1)} {', '.join(map(str, done.recordings))}"
     sizes = f"{units.byte_size(done.bytes_before)} before, {units.byte_size(done.bytes_after)} now"
     say(f"{chosen.path}: {named} deleted, {done.rows:,} rows; {sizes}")
-
-
-def _moment_ns(text: str) -> int:
-    """Returns a time in Unix ns. Raises UsageError."""
-    try:
-        if text.startswith("-"):
-            return time.time_ns() - round((durations.parse("--before", text[1:], "delete") or 0) * 1e9)
-        return round(datetime.fromisoformat(text).timestamp() * 1e9)
-    except (UsageError, ValueError, OverflowError):
-        message = f"--before takes a time, such as 2026-11-27, '2026-11-27 22:00' or -7d, not {text!r}"
-        raise UsageError(message, "webpf delete --before -7d") from None
 
 
 def vacuum(file: WholeFile = None, db: Db = None) -> None:

@@ -13,6 +13,7 @@ import typer
 from ..errors import UsageError
 from ..fleet.engine_name import EngineName
 from ..model import argv
+from ..model.scope import Scope
 
 if TYPE_CHECKING:
     from ..analysis.saved_queries import SavedQuery
@@ -46,7 +47,7 @@ class FleetOptions:
     engine: EngineName | None
 
 
-def check_options(options: FleetOptions, query: str, named: Sequence[str | None]) -> None:
+def check_options(options: FleetOptions, query: str, named: Sequence[str | None], scope: Scope) -> None:
     """Raises UsageError if options contradict each other. named: FILE, --db and --recording."""
     command = f"webpf query {argv.word(query)} --on"
     if options.on is None:
@@ -57,6 +58,9 @@ def check_options(options: FleetOptions, query: str, named: Sequence[str | None]
     elif any(each is not None for each in named):
         message = "--on reads the recordings in a folder, so FILE, --db and --recording can't be given too"
         raise UsageError(message, f"{command} {argv.word(options.on)}")
+    elif not scope.is_everything:
+        message = "a part of a fleet can't be chosen by time or by process: import the recordings into a file for that"
+        raise UsageError(message, f"webpf import {argv.word(options.on)} -o fleet.db")
 
 
 def run_query(

@@ -123,7 +123,7 @@ def query(
     wanted = saved_queries.load(name)
     given = saved_queries.parse_parameters(parameter or [])
     options = fleet_query.FleetOptions(on, host or [], per_recording, engine)
-    fleet_query.check_options(options, name, (file, db, recording))
+    fleet_query.check_options(options, name, (file, db, recording), scope)
     if on is not None:
         fleet_query.run_query(wanted, given, options, format.value, limit, shows_sql)
     elif shows_sql:

@@ -21,6 +21,7 @@ _ISO = re.compile(
 _OF_DAY = re.compile(rf"(?:(?P<day>today|yesterday)\b ?)?(?:{_CLOCK})?", re.ASCII | re.IGNORECASE)
 _DAYS_AGO = {"today": 0, "yesterday": 1}
 _DAY_SECONDS = 86_400
+_COMMANDS = {"--before": "delete"}  # for hints; those of other options show a query
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ class Moment:
                 f"{self.option} {self.text}: there is no {local} in {zone.name}, because clocks went from"
                 f" {skipped.before} to {skipped.after}"
             )
-            raise UsageError(message, f"webpf query failures {self.option} '{skipped.after:%Y-%m-%d %H:%M}'") from None
+            raise UsageError(message, _example(self.option, f"'{skipped.after:%Y-%m-%d %H:%M}'")) from None
 
     def _checked(self, unix_ns: int) -> int:
         if not 0 <= unix_ns <= GREATEST:
@@ -148,5 +149,5 @@ def _invalid(option: str, text: str) -> UsageError:
     return UsageError(f"{option} takes a time, such as {FORMS}, not {text!r}", _example(option))
 
 
-def _example(option: str) -> str:
-    return f"webpf query failures {option} 03:00"
+def _example(option: str, moment: str = "03:00") -> str:
+    return f"webpf {_COMMANDS.get(option, 'query failures')} {option} {moment}"

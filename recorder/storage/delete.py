@@ -10,7 +10,9 @@ from typing import NamedTuple
 
 from ..errors import NotFound, StorageError, UsageError
 from ..model import argv
+from ..model.moments import Moment
 from ..model.recording import DELETED, GOING_ON, Recording
+from ..model.zone import Zone
 from ..progress import NO_PROGRESS, Progress
 from . import deletion, free_pages, reader, safe_open
 from .recording_file import RecordingFile
@@ -29,9 +31,9 @@ class Deleted(NamedTuple):
 
 
 def delete(
-    path: Path, wanted: Sequence[int | str] = (), before_ns: int | None = None, progress: Progress = NO_PROGRESS
+    path: Path, wanted: Sequence[int | str] = (), before: Moment | None = None, progress: Progress = NO_PROGRESS
 ) -> Deleted:
-    """Deletes these recordings (numbers or names), or those that had ended before a time in Unix ns.
+    """Deletes these recordings (numbers or names), or those that had ended before a moment in the zone of each.
 
     Deletions that were begun and did not end go on too; if this one is interrupted, another call goes on. Raises
     NotFound, DataError for a damaged file, UsageError for a segment in the middle of a chain, StorageError for a
@@ -47,7 +49,7 @@ def delete(
         goes_on = file.mark_interrupted() > 0
         known = reader.recordings(file.db.conn)
         begun = [each for each in known if each.options.get(DELETED)]
-        chosen = {each.id for each in (*named, *begun)} if before_ns is None else _ended_before(path, known, before_ns)
+        chosen = {each.id for each in (*named, *begun)} if before is None else _ended_before(path, known, before)
         chosen |= {each.id for each in begun}
         _check(path, known, chosen)
         with file.writing():
@@ -58,9 +60,11 @@ def delete(
     return Deleted(tuple(sorted(chosen)), rows, size, path.stat().st_size)
 
 
-def _ended_before(path: Path, known: Sequence[Recording], before_ns: int) -> set[int]:
-    """Returns the recordings that had ended before a time. Raises NotFound if there are none."""
-    found = {each.id for each in known if each.status != GOING_ON and each.until_ns < before_ns}
+def _ended_before(path: Path, known: Sequence[Recording], before: Moment) -> set[int]:
+    """Returns the recordings that had ended before a moment. Raises NotFound if there are none."""
+    now_ns = time.time_ns()
+    ended = [each for each in known if each.status != GOING_ON]
+    found = {each.id for each in ended if each.until_ns < before.unix_ns(Zone.of_recording(each.row), now_ns)}
     if not found:
         raise NotFound(f"no recording of {path} had ended by then", f"webpf recordings {argv.file_word(path)}")
     return found

@@ -221,6 +221,7 @@ def test_a_chain_keeps_its_middle(db: Path, webpf: Webpf) -> None:
         ((), 64, "nothing says what to delete"),
         (("--before", "-7d", "--recording", "1"), 64, "can't be used together"),
         (("--before", "soon"), 64, "--before takes a time"),
+        (("--before", "25:00"), 64, "webpf delete --before 03:00"),
         (("--before", "-soon"), 64, "--before takes a time"),
         (("--before", "-7x"), 64, "--before takes a time"),
         (("--recording", "9"), 66, "has no recording 9"),
