@@ -101,12 +101,12 @@ def record(
     """
     limits = sizes.parse_limits(keep, max_size, keep_free)
     options = RecordOptions(
-        command=tuple(command_line or ()),
-        db=db, duration=durations.parse("--duration", duration), pid=pid, all=all, as_root=as_root,
+        command=tuple(command_line or ()), db=db, mode=mode, program=program, name=name, buffer_mib=buffer_mib,
+        duration=durations.parse("--duration", duration), pid=pid, all=all, as_root=as_root,
         own_cgroup=own_cgroup or cgroup, filters=FilterOptions(users=tuple(user or ()), names=tuple(comm or ())),
-        min_lifetime=durations.parse("--min-lifetime", min_lifetime), name=name, buffer_mib=buffer_mib,
-        max_args=max_args, no_args=no_args, redact=tuple(redact or ()), env=tuple(env or ()), events=events and events.value,
-        rotate=durations.parse_rotation(rotate) or limits.rotation, limits=limits, program=program, mode=mode,
+        min_lifetime=durations.parse("--min-lifetime", min_lifetime),
+        max_args=max_args, no_args=no_args, redact=tuple(redact or ()), env=tuple(env or ()),
+        events=events and events.value, rotate=durations.parse_rotation(rotate) or limits.rotation, limits=limits,
     )  # fmt: skip
     _run(options, quiet, dry_run)
 
