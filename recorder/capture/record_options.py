@@ -12,7 +12,7 @@ from typing import Any
 from ..errors import NotFound, UsageError
 from ..kernel.filters import FilterOptions
 from ..model import environment
-from ..model.limits import Limits
+from ..model.limits import LEAST_BYTES, Limits
 from ..model.recording import NO_EVENTS
 from ..model.redaction import Redaction
 
@@ -92,9 +92,9 @@ class RecordOptions:
                 raise UsageError(f"{option} needs a command", f"webpf record {option} -- make")
         if self.all and self.own_cgroup:
             raise UsageError("--all and --own-cgroup can't be used together", "webpf record --own-cgroup -- make")
-
-        if self.command and self.rotate is not None:
-            message = "--rotate can't be used with a command, which is one recording until it ends"
+        in_use = (*self.limits.in_use, *(["--rotate"] if self.rotate is not None else []))
+        if self.command and in_use:
+            message = f"{in_use[0]} can't be used with a command, which is one recording until it ends"
             raise UsageError(message, shlex.join(["webpf", "record", "--", *self.command]))
 
     def _check_filters(self) -> None:
@@ -129,12 +129,12 @@ class RecordOptions:
 
     def _check_limits(self) -> None:
         keep, rotate = self.limits.keep_seconds, self.rotate
-        for option in self.limits.in_use if self.command else ():
-            message = f"{option} can't be used with a command, which is one recording until it ends"
-            raise UsageError(message, shlex.join(["webpf", "record", "--", *self.command]))
         if keep is not None and rotate is not None and keep < rotate:
             message = f"--keep {keep:g}s is shorter than --rotate {rotate:g}s: nothing would be kept for long"
             raise UsageError(message, f"webpf record --rotate {keep:g}s --keep {rotate:g}s")
+        if (self.limits.most_bytes or LEAST_BYTES) < LEAST_BYTES:
+            message = f"--max-size must be at least {LEAST_BYTES // _MIB}MiB: it is kept by deleting parts of the file"
+            raise UsageError(message, f"webpf record --max-size {LEAST_BYTES // _MIB}MiB")
 
     @property
     def variables(self) -> tuple[str, ...]:

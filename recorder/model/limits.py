@@ -7,6 +7,9 @@ from dataclasses import dataclass
 SEGMENTS = 16
 """--max-size holds about so many segments: then little more than what must go is deleted."""
 
+LEAST_BYTES = 64 * 1024 * 1024
+"""The least --max-size: a sixteenth of it must have room for what a storm writes until old rows are deleted."""
+
 _LONGEST_SEGMENT = 3600.0
 _KEPT_SEGMENTS = 24  # in the time of --keep
 
