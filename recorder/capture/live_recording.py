@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ..model.event_source import Source
     from .record_options import RecordOptions
     from .recorder import Observer, Summary
+    from .tally import ProcessTally
     from .targets import Target
 
 _NEEDED_LATER = ("webpf.storage.recording_file", "webpf.storage.write_queue", "webpf.capture.directory_lookup")
@@ -29,12 +30,16 @@ _GC_THRESHOLD = 1_000_000
 
 
 def record_this_machine(
-    options: RecordOptions, target: Target, observer: Observer, needed_later: Sequence[str] = ()
+    options: RecordOptions,
+    target: Target,
+    observer: Observer,
+    needed_later: Sequence[str] = (),
+    tally: ProcessTally | None = None,
 ) -> Summary:
     """Records a target. Raises a WebpfError if recording isn't possible, or fails later: the file keeps what it has.
 
     Under sudo, this process is the user behind sudo afterwards, if that user can write the file. needed_later: modules
-    that the caller will use then; they are imported before.
+    that the caller will use then; they are imported before. tally: counts processes meanwhile.
     """
     file_check.check_writable(options.db)
     # Not in a program that calls webpf as a library: it would change the user of that program.
@@ -47,6 +52,7 @@ def record_this_machine(
             target,
             observer,
             lambda: plan.carry_out([*_NEEDED_LATER, *needed_later], probe),
+            tally,
         )
 
 

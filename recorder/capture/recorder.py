@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ..storage.recording_totals import Totals
     from ..storage.write_queue import WriteQueue
     from .recording_session import Session
+    from .tally import ProcessTally
 
 _log = get_logger(__name__)
 
@@ -31,7 +32,8 @@ class Status:
     """The progress of a recording.
 
     elapsed, duration: seconds. lost: events of all kinds. waiting_bytes: bytes that are not written to the file yet.
-    committed_ns: Unix ns of the latest commit to the file; None before the first.
+    commit_age: seconds since the latest commit to the file; None before the first. written, lost_kinds: events in the
+    file, and lost ones, by kind.
     """
 
     elapsed: float
@@ -40,7 +42,9 @@ class Status:
     events: int
     lost: int
     waiting_bytes: int = 0
-    committed_ns: int | None = None
+    commit_age: float | None = None
+    written: tuple[int, ...] = ()
+    lost_kinds: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -101,10 +105,11 @@ def record(
     target: Recordable,
     observer: Observer,
     before_writing: Callable[[], None] = lambda: None,
+    tally: ProcessTally | None = None,
 ) -> Summary:
     """Records the events of a source. machine: where the events come from. The caller closes the source.
 
-    before_writing: called when all is imported, before the file is opened.
+    before_writing: called when all is imported, before the file is opened. tally: counts processes meanwhile.
     Raises a WebpfError if recording isn't possible, or fails later: the file keeps what has been written.
     """
     steps = Steps(_log)
@@ -127,7 +132,8 @@ def record(
         session = Session(source, queue, machine, options.is_filtered)
         log = IncidentLog(session, queue, options.db, observer.message if machine.is_live else None)
         rotation = Rotation(session, queue, options.rotate, describe) if options.rotate else None
-        after_drain = (log.record_ended, *([rotation.step] if rotation else []))
+        counting = [] if tally is None else [tally.follow(session)]
+        after_drain = (log.record_ended, *([rotation.step] if rotation else []), *counting)
         ended_ns = Run(session, machine, target, options, observer, after_drain).finish(snapshot)
         log.record_ended()
         queue.await_idle()
@@ -204,7 +210,7 @@ class Run:
         """Drains events until the duration or the target is over."""
         session, duration = self.session, self.options.duration
         next_heartbeat, next_sweep = 0.0, self.machine.sweep_seconds
-        while not self.target.is_over(session.is_anyone_alive):
+        while not self.target.is_over(lambda: bool(session.running())):
             elapsed = (session.now() - self.machine.started_ns) / 1e9
             left = DRAIN_SECONDS if duration is None else duration - elapsed
             if left <= 0:
@@ -225,5 +231,7 @@ class Run:
 
     def _status(self, elapsed: float) -> Status:
         session, writer = self.session, self.session.writer
-        numbers = session.processes, sum(session.written), sum(session.counts.lost)
-        return Status(elapsed, self.options.duration, *numbers, writer.waiting_bytes, writer.committed_ns)
+        written, lost = session.written, session.counts.lost
+        age = None if writer.committed_ns is None else (session.now() - writer.committed_ns) / 1e9
+        numbers = session.processes, sum(written), sum(lost), writer.waiting_bytes
+        return Status(elapsed, self.options.duration, *numbers, age, written, lost)

@@ -53,6 +53,8 @@ class Session:
         """Unix ns of about the latest event."""
         self.is_filtered = is_filtered
         self.on_events = on_events
+        self.on_paired: Callable[[Sequence[Event], Sequence[int], Sequence[Process]], None] = lambda *_: None
+        """Called with all events, in order, the ids of their processes, and the processes that changed."""
         self.pairing = Pairing(is_filtered)
         self.commands = CommandIds()
         self.paths = PathRecorder(writer, self.pairing, machine)
@@ -67,9 +69,9 @@ class Session:
         """How many events have been written, by kind; of a chain, in all segments."""
         return tuple(map(add, self.writer.written, self.earlier.arrived))
 
-    def is_anyone_alive(self) -> bool:
-        """Whether a recorded process has not ended."""
-        return any(True for _ in self.pairing.running())
+    def running(self) -> list[Process]:
+        """Returns the recorded processes that have not ended."""
+        return self.pairing.running()
 
     def drain(self) -> None:
         """Drains the source and writes the events, while the writer has room."""
@@ -119,6 +121,7 @@ class Session:
         self.processes += len([p for p in changed if p.id >= first_id and not p.kernel])
         self.paths.look_up(rows, changed)
         self.on_events(events)
+        self.on_paired(events, owners, changed)
         # Last, because it wakes the thread that writes, which would then compete with this one.
         self.writer.write(rows, changed, self.until_ns, pairing.take_links())
 

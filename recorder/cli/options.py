@@ -110,6 +110,14 @@ KeepFree = Annotated[
     ),
 ]
 Name = Annotated[str | None, typer.Option("--name", metavar="TEXT", help="Name of the recording.")]
+Metrics = Annotated[
+    str | None,
+    typer.Option(
+        "--metrics",
+        metavar="[ADDR:]PORT",
+        help="Serve numbers to Prometheus while it records. Default address: 127.0.0.1.",
+    ),
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print only errors.")]
 DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Only check that the BPF programs load and attach here, then exit.")

@@ -11,6 +11,7 @@ import typer
 
 from ..capture.record_options import RecordOptions
 from ..errors import UsageError, WebpfError
+from ..host import listen_address
 from ..host.invocation import program, sudo_command
 from ..kernel.filters import FilterOptions
 from ..model import argv, durations
@@ -28,6 +29,7 @@ from .options import (
     KeepFree,
     MaxArgs,
     MaxSize,
+    Metrics,
     MinLifetime,
     Mode,
     Name,
@@ -91,6 +93,7 @@ def record(
     max_size: MaxSize = None,
     keep_free: KeepFree = None,
     program: Program = None,
+    metrics: Metrics = None,
     quiet: Quiet = False,
     dry_run: DryRun = False,
 ) -> None:
@@ -102,27 +105,28 @@ def record(
     limits = sizes.parse_limits(keep, max_size, keep_free)
     options = RecordOptions(
         command=tuple(command_line or ()), db=db, mode=mode, program=program, name=name, buffer_mib=buffer_mib,
-        duration=durations.parse("--duration", duration), pid=pid, all=all, as_root=as_root,
-        own_cgroup=own_cgroup or cgroup, filters=FilterOptions(users=tuple(user or ()), names=tuple(comm or ())),
-        min_lifetime=durations.parse("--min-lifetime", min_lifetime),
-        max_args=max_args, no_args=no_args, redact=tuple(redact or ()), env=tuple(env or ()),
+        duration=durations.parse("--duration", duration), pid=pid, all=all, as_root=as_root, max_args=max_args,
+        own_cgroup=own_cgroup or cgroup, filters=FilterOptions(tuple(user or ()), tuple(comm or ())), no_args=no_args,
+        min_lifetime=durations.parse("--min-lifetime", min_lifetime), redact=tuple(redact or ()), env=tuple(env or ()),
         events=events and events.value, rotate=durations.parse_rotation(rotate) or limits.rotation, limits=limits,
     )  # fmt: skip
-    _run(options, quiet, dry_run)
+    _run(options, quiet, dry_run, metrics)
 
 
-def _run(options: RecordOptions, quiet: bool, dry_run: bool) -> None:
+def _run(options: RecordOptions, quiet: bool, dry_run: bool, metrics: str | None) -> None:
     options.validate()
     from ..capture.command import find_command
 
+    if metrics is not None:
+        listen_address.parse(metrics)
     command = find_command(options.command, options.as_root)
     _check_machine(options, dry_run, quiet)
     if dry_run:
         _dry_run(options, quiet)
     elif command is not None:
-        raise typer.Exit(_record_command(options, command, quiet))
+        raise typer.Exit(_record_command(options, command, quiet, metrics))
     else:
-        _record(options, quiet)
+        _record(options, quiet, metrics)
 
 
 def _check_machine(options: RecordOptions, dry_run: bool, quiet: bool) -> None:
@@ -156,38 +160,31 @@ def _dry_run(options: RecordOptions, quiet: bool) -> None:
         say("this machine can record: the BPF programs were loaded and attached")
 
 
-def _record(options: RecordOptions, quiet: bool) -> None:
-    from ..capture import service_notice
-    from ..capture.live_recording import record_this_machine
+def _record(options: RecordOptions, quiet: bool, metrics: str | None) -> None:
     from ..capture.targets import open_target
     from ..output import journal
-    from . import live_status
+    from . import live_status, observed_recording
     from .display_thread import Display
-    from .log_observer import LogObserver
-    from .service_observer import ServiceObserver
 
     with open_target(options, None) as target, Display(live_status.choose_observer(options, quiet)) as display:
-        logged = LogObserver(display)
-        observer = ServiceObserver(logged) if service_notice.is_wanted() else logged
-        summary = record_this_machine(options, target, observer, display.needed_later)
+        summary = observed_recording.record(options, target, display, display.needed_later, metrics)
     if not quiet:
         live_status.print_summary(summary)
         if not journal.is_at():
             _say_next(options.db, "lifetimes")
 
 
-def _record_command(options: RecordOptions, command: Command, quiet: bool) -> int:
+def _record_command(options: RecordOptions, command: Command, quiet: bool, metrics: str | None) -> int:
     """Records a command. The supervisor waits for the command and returns its exit code, whatever happens here."""
-    from ..capture.live_recording import record_this_machine
     from ..capture.targets import open_target
     from ..output.messages import say
-    from . import live_status
+    from . import live_status, observed_recording
     from .display_thread import Display
-    from .log_observer import LogObserver
 
     try:
         with open_target(options, command) as target, Display(live_status.QuietStatus()) as observer:
-            summary = record_this_machine(options, target, LogObserver(observer), () if quiet else _SUMMARY_MODULES)
+            later = () if quiet else _SUMMARY_MODULES
+            summary = observed_recording.record(options, target, observer, later, metrics)
         if not quiet:
             _print_summary(summary)
     except Exception as error:  # an error of the recorder must not disturb the command

@@ -9,7 +9,7 @@ import typer
 
 from ..errors import Unavailable
 from ..model.durations import METAVAR as TIME
-from .options import AsText, TextFormat
+from .options import AsText, Metrics, TextFormat
 from .verbose import VerboseCommand
 
 _INSTALL_EXAMPLES = (
@@ -45,6 +45,7 @@ def install(
         list[str] | None,
         typer.Option("--reader", metavar="USER", help="Let this user read the file. Can be repeated."),
     ] = None,
+    metrics: Metrics = None,
     force: Annotated[bool, typer.Option("--force", help="Give other options to a service that is there.")] = False,
     options: Annotated[
         list[str] | None, typer.Argument(metavar="-- OPTIONS", help="More options of webpf record, such as --no-args.")
@@ -60,7 +61,7 @@ def install(
 
     given = {"--rotate": rotate, "--keep": keep, "--max-size": max_size, "--keep-free": keep_free}
     words = [word for option, value in given.items() if value is not None for word in (option, value)]
-    done = installation.install([*words, *(options or ())], reader or (), force)
+    done = installation.install([*words, *(options or ())], reader or (), force, metrics)
     say(f"the service records to {service_place.DB}, now and after each boot")
     group = service_place.USER
     if done.readers:

@@ -35,7 +35,7 @@ class ServiceObserver:
         self._shown.started(recording_id, others)
 
     def status(self, status: Status) -> None:
-        if not self._is_ready and status.committed_ns is not None:
+        if not self._is_ready and status.commit_age is not None:
             self._is_ready = True
             service_notice.send(service_manager.READY)
         if status.elapsed >= self._next_text or status.lost != self._lost:

@@ -33,12 +33,14 @@ class DryRunFailed(WebpfError):
         self.exit_code = exit_code
 
 
-def install(options: Sequence[str], readers: Sequence[str] = (), replaces: bool = False) -> Installed:
+def install(
+    options: Sequence[str], readers: Sequence[str] = (), replaces: bool = False, metrics: str | None = None
+) -> Installed:
     """Installs the service and starts it, now and at each boot. Nothing is left of it if it can't start.
 
     options: of `webpf record`. readers: users who become members of the group that can read the file. replaces: whether
-    a service that is there gets the new options. Raises NoPermission, Unavailable, UsageError, NotFound, CannotCreate,
-    StorageError, or DryRunFailed.
+    a service that is there gets the new options. metrics: [ADDR:]PORT. Raises NoPermission, Unavailable, UsageError,
+    NotFound, CannotCreate, StorageError, or DryRunFailed.
     """
     _check_system()
     existed = os.path.lexists(service_place.UNIT_FILE)
@@ -51,12 +53,14 @@ def install(options: Sequence[str], readers: Sequence[str] = (), replaces: bool 
         accounts.check_user(user)
     program = program_place.find_command()
     program_place.check(program, sys.argv[1:])
-    _dry_run(program, options)
+    command = unit_file.command_line(program, options, metrics)
+    content = unit_file.text(command, metrics)
+    _dry_run(command)
     is_new_user = accounts.make_service_user()
     for user in readers:
         accounts.add_reader(user)
     with atomic_file.open_output(service_place.UNIT_FILE, replaces) as out:
-        out.write(unit_file.text(program, options).encode(errors="surrogateescape"))
+        out.write(content.encode(errors="surrogateescape"))
         os.fchmod(out.fileno(), 0o644)
     _start(removes=not existed)
     return Installed(is_new_user, tuple(readers))
@@ -89,15 +93,20 @@ def _check_system() -> None:
         raise NoPermission("only root can install and remove services", sudo_command())
 
 
-def _dry_run(program: Sequence[str], options: Sequence[str]) -> None:
+def _dry_run(command: Sequence[str]) -> None:
     """Checks the options, and loads and attaches the BPF programs. Raises DryRunFailed.
 
     If BCC has to compile them, they are then in the cache, where the service finds them.
     """
     environment = {name: value for name, value in os.environ.items() if name != program_source.VARIABLE}
-    command = [*unit_file.command_line(program, options), "--dry-run"]
     called = subprocess.run(
-        command, check=False, stdin=subprocess.DEVNULL, capture_output=True, text=True, env=environment, cwd="/"
+        [*command, "--dry-run"],
+        check=False,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        env=environment,
+        cwd="/",
     )
     if called.returncode != 0:
         lines = called.stderr.strip().splitlines() or [f"webpf record --dry-run ended with {called.returncode}"]

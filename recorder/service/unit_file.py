@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..host import service_place
+from ..host import listen_address, service_place
 
 MARK = "# Made by `webpf service install`, which also removes it; `systemctl edit webpf` changes it.\n"
 """The first line of the file."""
@@ -16,7 +16,6 @@ _CAPABILITIES = "CAP_BPF CAP_PERFMON CAP_SYS_PTRACE CAP_DAC_READ_SEARCH"
 
 _TEXT = """[Unit]
 Description=Record every process of this machine
-Documentation=man:webpf(1)
 
 [Service]
 Type=notify
@@ -84,20 +83,30 @@ RestrictAddressFamilies=AF_UNIX
 IPAddressDeny=any"""
 
 
-def command_line(program: Sequence[str], options: Sequence[str]) -> list[str]:
-    """Returns the words of the service's command. program: those that call webpf. options: of `webpf record`."""
-    return [*program, "record", "--db", str(service_place.DB), "--mode", "0640", *options]
+def command_line(program: Sequence[str], options: Sequence[str], metrics: str | None = None) -> list[str]:
+    """Returns the words of the service's command.
+
+    program: those that call webpf. options: of `webpf record`. metrics: [ADDR:]PORT.
+    """
+    served = [] if metrics is None else ["--metrics", metrics]
+    return [*program, "record", "--db", str(service_place.DB), "--mode", "0640", *served, *options]
 
 
-def text(program: Sequence[str], options: Sequence[str]) -> str:
-    """Returns the content of the unit file. See command_line()."""
+def text(command: Sequence[str], metrics: str | None = None) -> str:
+    """Returns the content of the unit file. command, metrics: see command_line(). Raises UsageError."""
     return MARK + _TEXT.format(
-        command=" ".join(map(_quoted, command_line(program, options))),
+        command=" ".join(map(_quoted, command)),
         user=service_place.USER,
         folder=service_place.FOLDER.name,
         capabilities=_CAPABILITIES,
-        network=_NO_NETWORK,
+        network=_NO_NETWORK if metrics is None else _network(listen_address.parse(metrics)),
     )
+
+
+def _network(address: listen_address.Address) -> str:
+    """Returns the settings of a service that listens at this address."""
+    only_local = ["IPAddressDeny=any", "IPAddressAllow=localhost"] if address.is_local else []
+    return "\n".join(["RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6", *only_local])
 
 
 def _quoted(word: str) -> str:

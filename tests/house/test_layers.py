@@ -34,6 +34,7 @@ DOORS = {
     "pyspark": {"fleet.spark"},
     "sqlglot": {"fleet.translate", "fleet.round_rules", "fleet.truth_rules", "fleet.sql_types"},
     "yaml": {"web.site_config"},
+    "prometheus_client": {"cli.metrics"},
     "click": set[str](),
     "bcc": set[str](),  # kernel.bcc_loader finds it by path
 }

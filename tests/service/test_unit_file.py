@@ -15,10 +15,15 @@ from webpf.service import unit_file
 analyzes = pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed")
 
 
-def write(folder: Path, *options: str) -> Path:
-    """Writes the unit, with a program that exists everywhere."""
+def text(*options: str, metrics: str | None = None) -> str:
+    """Returns the unit, with a program that exists everywhere."""
+    return unit_file.text(unit_file.command_line(["/bin/echo"], options, metrics), metrics)
+
+
+def write(folder: Path, *options: str, metrics: str | None = None) -> Path:
+    """Writes the unit."""
     path = folder / service_place.UNIT
-    path.write_text(unit_file.text(["/bin/echo"], options), encoding="utf-8")
+    path.write_text(text(*options, metrics=metrics), encoding="utf-8")
     return path
 
 
@@ -29,7 +34,7 @@ def analyze(*arguments: str | Path) -> str:
 
 @analyzes
 def test_systemd_has_nothing_to_say_of_it(tmp_path: Path) -> None:
-    said = analyze("verify", "--man=no", write(tmp_path, "--redact", '50% of "$HOME" \\S+ ; and'))
+    said = analyze("verify", write(tmp_path, "--redact", '50% of "$HOME" \\S+ ; and'))
     assert [line for line in said.splitlines() if "webpf" in line and "User=webpf" not in line] == []
 
 
@@ -43,8 +48,7 @@ def test_it_may_do_little(tmp_path: Path) -> None:
 
 def test_denied_calls_come_before_the_allowed_ones() -> None:
     """A later line wins: in the other order, the recorder would be killed at the first new cgroup."""
-    text = unit_file.text(["webpf"], [])
-    filters = re.findall(r"^SystemCallFilter=(.*)$", text, re.MULTILINE)
+    filters = re.findall(r"^SystemCallFilter=(.*)$", text(), re.MULTILINE)
     assert [each.startswith("~") for each in filters] == [False, True, False]
     assert "open_by_handle_at" in filters[-1].split()
 
@@ -68,7 +72,19 @@ def test_denied_calls_come_before_the_allowed_ones() -> None:
 )
 def test_words_are_quoted_as_systemd_reads_them(word: str, written: str) -> None:
     """See systemd.service(5), "Command lines"."""
-    line = re.search(r"^ExecStart=(.*)$", unit_file.text(["/opt/webpf/bin/webpf"], ["--name", word]), re.MULTILINE)
+    line = re.search(r"^ExecStart=(.*)$", text("--name", word), re.MULTILINE)
     assert line is not None
-    start = "/opt/webpf/bin/webpf record --db /var/lib/webpf/webpf.db --mode 0640 --name "
+    start = "/bin/echo record --db /var/lib/webpf/webpf.db --mode 0640 --name "
     assert line[1] == start + written
+
+
+@analyzes
+@pytest.mark.parametrize(("metrics", "is_bounded"), [("9435", True), ("[::1]:9435", True), ("0.0.0.0:9435", False)])
+def test_metrics_need_the_network(metrics: str, is_bounded: bool, tmp_path: Path) -> None:
+    """Only that of this machine, if the address says so."""
+    unit = write(tmp_path, "--no-args", metrics=metrics)
+    lines = unit.read_text(encoding="utf-8").splitlines()
+    assert lines[lines.index("Type=notify") + 1].endswith(f"--mode 0640 --metrics {metrics} --no-args")
+    assert "RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6" in lines and "PrivateNetwork=yes" not in lines
+    assert ("IPAddressAllow=localhost" in lines, "IPAddressDeny=any" in lines) == (is_bounded, is_bounded)
+    assert [line for line in analyze("verify", unit).splitlines() if "User=webpf" not in line] == []
