@@ -77,17 +77,17 @@ def _needed(command: list[str]) -> list[Path]:
 
 
 def _source() -> str:
-    """Returns what pip installs webpf from: what it was installed from here, as far as that is known."""
+    """Returns what webpf was installed from, as far as that is known, as an argument of pip."""
     if invocation.update_hint():
         return str(Path(__file__).resolve().parents[2])
     try:
         distribution = importlib.metadata.distribution("webpf")
         recorded = json.loads(distribution.read_text("direct_url.json") or "{}")  # PEP 610
     except (importlib.metadata.PackageNotFoundError, ValueError):
-        return "webpf.whl"
+        return "./webpf.whl"
     url = str(recorded.get("url", ""))
     if url.startswith("file:"):
         return unquote(urlparse(url).path)
     if "vcs_info" in recorded:
         return f"{recorded['vcs_info'].get('vcs')}+{url}"
-    return url or f"webpf-{distribution.version}-py3-none-any.whl"
+    return url or f"./webpf-{distribution.version}-py3-none-any.whl"

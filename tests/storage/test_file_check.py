@@ -248,7 +248,8 @@ def test_another_users_folder_can_not_be_searched(open_folder: Path) -> None:
     path = recording(open_folder / "webpf.db")
     open_folder.chmod(0o700)
     with as_nobody():
-        assert refusal(file_check.check_readable, path)[0] in (DataError, NotFound)
+        expected = (NoPermission, "PATH is in a folder of root, and you may not look into it", sudo_command())
+        assert refusal(file_check.check_readable, path) == expected
         assert refusal(file_check.check_writable, path)[0] in (CannotCreate, DataError)
 
 
