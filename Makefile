@@ -29,14 +29,15 @@ PACKAGES := python3-bpfcc python3-venv
 TEST_PACKAGES := $(PACKAGES) gcc libc6-dev git clang llvm libbpf-dev libelf-dev zlib1g-dev bpftool chromium sudo \
 	strace dosfstools exfat-fuse exfatprogs man-db mandoc
 COMPAT_PACKAGES := $(PACKAGES) gcc libc6-dev git debootstrap debian-archive-keyring qemu-system-x86 \
-	qemu-system-arm cpio
+	qemu-system-arm cpio e2fsprogs
 BUILD_PACKAGES := $(PACKAGES) gcc g++ make cmake ninja-build strace dpkg-dev debian-archive-keyring
 FLEET_PACKAGES := openjdk-17-jre-headless
 # What `make kernels` and `make distros` go through; `own` is the kernel that runs here.
 KERNELS ?= own 5.10 6.1 6.12 7.2 6.1-arm64
 DISTROS ?= bookworm trixie sid
+SERVICE_DISTROS ?= bookworm trixie
 
-.PHONY: help record install test matrix fleet check format docs wheel screenshots bench bench-versions bench-command bench-queries bench-fleet builds soak kernels distros clean \
+.PHONY: help record install test matrix fleet check format docs wheel screenshots bench bench-versions bench-command bench-queries bench-fleet builds soak kernels distros service clean \
 	packages test-packages compat-packages build-packages fleet-packages
 
 help: ## Show this list
@@ -120,6 +121,9 @@ kernels: compat-packages $(VENV)/installed-dev ## Run the truth suite under KERN
 
 distros: compat-packages $(VENV)/installed-dev ## Run the truth suite in chroots of DISTROS, with and without BCC (by hand: long)
 	$(SUDO) env WEBPF_TOOLS_CACHE="$${WEBPF_TOOLS_CACHE:-}" $(BIN)/python -m tools.compat.distros $(DISTROS)
+
+service: compat-packages $(VENV)/installed-dev ## Boot Debian with systemd in qemu: install the service, reboot, cut the power (by hand: long)
+	$(SUDO) env WEBPF_TOOLS_CACHE="$${WEBPF_TOOLS_CACHE:-}" $(BIN)/python -m tools.compat.service $(SERVICE_DISTROS)
 
 clean: ## Remove the virtual environment and what tools left behind
 	rm -rf $(VENV) build dist ./*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

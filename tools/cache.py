@@ -12,7 +12,9 @@ from typing import Any
 
 PROJECT = Path(__file__).resolve().parent.parent
 CACHE = Path(os.environ.get("WEBPF_TOOLS_CACHE") or "/var/tmp/webpf-tools")
-ROWS = CACHE / "rows"
+
+TRUTH = "rows"
+"""The kind of rows that the truth suite makes."""
 
 Row = dict[str, Any]
 """What one run showed; tools/compat/inside.py says which keys it has."""
@@ -50,19 +52,19 @@ def copy_working_copy(to: Path) -> None:
     Path(f"{to}.tar").unlink()
 
 
-def keep(row: Row, how: str) -> Row:
-    """Writes a row into the cache. It replaces the row of the same system and way to run."""
+def keep(row: Row, how: str, kind: str = TRUTH) -> Row:
+    """Writes a row into the cache. It replaces that of the same system and way to run. kind: its table."""
     row |= {"how": how, "date": datetime.now(timezone.utc).date().isoformat()}
-    ROWS.mkdir(parents=True, exist_ok=True)
+    (CACHE / kind).mkdir(parents=True, exist_ok=True)
     name = "_".join(str(row[key]) for key in ("kernel", "machine", "distribution", "how", "programs"))
-    file = ROWS / "".join(letter if letter.isalnum() or letter in "._-" else "-" for letter in name)
+    file = CACHE / kind / "".join(letter if letter.isalnum() or letter in "._-" else "-" for letter in name)
     file.with_name(file.name + ".json").write_text(json.dumps(row, indent=2) + "\n")
     return row
 
 
-def rows() -> list[Row]:
-    """Returns the rows in the cache, but not those of earlier versions of these tools, which have other keys."""
-    found = [json.loads(file.read_text()) for file in sorted(ROWS.glob("*.json"))]
+def rows(kind: str = TRUTH) -> list[Row]:
+    """Returns the rows of a table, but not those of earlier versions of these tools, which have other keys."""
+    found = [json.loads(file.read_text()) for file in sorted((CACHE / kind).glob("*.json"))]
     return [row for row in found if "programs" in row]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,13 +31,17 @@ class Machine:
     result: str
     second_port: tuple[str, ...]
 
-    def command(self, kernel: Path, initrd: Path, console: Path, result: Path) -> list[str]:
-        """Returns the command that boots a guest. console and result: files for what the guest writes."""
+    def command(self, kernel: Path, root: Sequence[str], console: Path, result: Path, append: str = "") -> list[str]:
+        """Returns the command that boots a guest.
+
+        root: options for its root file system; from_initrd() and from_disk() return them. console and result: files for
+        what the guest writes. append: words for the kernel.
+        """
         return [
             self.qemu, *self.options, "-accel", "tcg,thread=multi", "-smp", "2", "-m", str(self.memory_mib),
             "-nodefaults", "-no-reboot", "-display", "none", "-monitor", "none",
-            "-kernel", str(kernel), "-initrd", str(initrd),
-            "-append", f"console={self.console} panic=-1 loglevel=5 sysrq_always_enabled",
+            "-kernel", str(kernel), *root,
+            "-append", f"console={self.console} panic=-1 loglevel=5 sysrq_always_enabled {append}".strip(),
             "-serial", f"file:{console}", *(word.format(result) for word in self.second_port),
         ]  # fmt: skip
 
@@ -52,6 +57,24 @@ MACHINES = {
     ),
 }  # fmt: skip
 """By Debian's name of an architecture."""
+
+ON_DISK = "root=/dev/nvme0n1 rw"
+"""Words for a kernel whose root is from_disk()."""
+
+
+def from_initrd(image: Path) -> list[str]:
+    """Returns qemu's options for a root file system in memory."""
+    return ["-initrd", str(image)]
+
+
+def from_disk(image: Path) -> list[str]:
+    """Returns qemu's options for a root file system on a disk, which stays over boots.
+
+    Debian's kernels have the drivers for this kind of disk, and for ext4, built in. What the guest has written is on
+    this machine when the guest is cut off, but not what its page cache held.
+    """
+    return ["-drive", f"file={image},format=raw,if=none,id=disk,cache=unsafe", "-device", "nvme,drive=disk,serial=1"]
+
 
 # PID 1 of the guest. When it ends, the kernel panics, and then qemu ends.
 INIT = f"""#!/bin/sh

@@ -22,7 +22,7 @@ from pathlib import Path
 
 from tools import mirror
 from tools.cache import CACHE, PROJECT, Row, keep, report, run, succeeded
-from tools.compat.guest import MACHINES, initrd
+from tools.compat.guest import MACHINES, from_initrd, initrd
 from tools.compat.rootfs import Root
 from tools.compat.table import write_table
 
@@ -68,19 +68,23 @@ def boot(name: str, root: Root, console: Path, script: str) -> bytes:
     with tempfile.TemporaryDirectory(dir=CACHE) as folder:
         image_of_root, result = Path(folder) / "initrd", Path(folder) / "result"
         initrd(root, script, image_of_root)
-        command = MACHINES[root.architecture].command(image, image_of_root, console, result)
-        guest = subprocess.Popen(command, stdin=subprocess.DEVNULL)
-        try:
-            _await(guest, console)
-        finally:
-            guest.kill()
-            guest.wait()
+        command = MACHINES[root.architecture].command(image, from_initrd(image_of_root), console, result)
+        run_machine(command, console)
         return result.read_bytes() if result.exists() else b""
 
 
-def _await(guest: subprocess.Popen[bytes], console: Path) -> None:
-    """Waits until the guest has ended, hangs, or has used up its time."""
-    deadline = time.monotonic() + LIMIT_SECONDS
+def run_machine(command: list[str], console: Path, limit_seconds: float = LIMIT_SECONDS) -> None:
+    """Runs an emulated machine until it has ended, hangs, or has used up its time."""
+    guest = subprocess.Popen(command, stdin=subprocess.DEVNULL)
+    try:
+        _await(guest, console, limit_seconds)
+    finally:
+        guest.kill()
+        guest.wait()
+
+
+def _await(guest: subprocess.Popen[bytes], console: Path, limit_seconds: float) -> None:
+    deadline = time.monotonic() + limit_seconds
     while time.monotonic() < deadline:
         try:
             guest.wait(5)
@@ -88,7 +92,7 @@ def _await(guest: subprocess.Popen[bytes], console: Path) -> None:
         except subprocess.TimeoutExpired:
             if has_crashed(console):
                 return
-    print(f"the guest has not finished after {LIMIT_SECONDS} s", flush=True)
+    print(f"the guest has not finished after {limit_seconds:.0f} s", flush=True)
 
 
 def has_crashed(console: Path) -> bool:

@@ -28,6 +28,9 @@ PACKAGES = ("python3", "gcc", "libc6-dev")
 NATIVE_PACKAGES = (*PACKAGES, "python3-venv")
 WHEEL_PACKAGES = ("pipx", "sudo")
 BCC_PACKAGES = ("python3-bpfcc",)
+SYSTEMD_PACKAGES = ("systemd", "systemd-sysv", "dbus", "udev", "procps", "libpam-systemd")
+EXTRAS = "test,metrics"
+"""Of webpf, for what the tests need."""
 TREE = "srv/webpf"
 """The source tree. Without BCC it has no webpf in it, so that the tests take the one in the venv."""
 VENV = "srv/venv"
@@ -51,17 +54,18 @@ exec chroot {root} /usr/bin/env -i {environment} {command}
 
 @dataclass(frozen=True)
 class Root:
-    """A root file system. architecture: Debian's name for it."""
+    """A root file system. architecture: Debian's name for it. has_systemd: whether a machine can boot from it."""
 
     suite: str
     architecture: str = "amd64"
     has_bcc: bool = False
+    has_systemd: bool = False
 
     @property
     def name(self) -> str:
         """A name for files."""
-        parts = [self.suite, *(["bcc"] if self.has_bcc else []), *([self.architecture] if self.is_foreign else [])]
-        return "-".join(parts)
+        parts = {"bcc": self.has_bcc, "systemd": self.has_systemd, self.architecture: self.is_foreign}
+        return "-".join([self.suite, *(part for part, is_true in parts.items() if is_true)])
 
     @property
     def path(self) -> Path:
@@ -89,13 +93,14 @@ def packages_of(root: Root) -> tuple[str, ...]:
     """Returns the packages that a root file system has, with all that they depend on."""
     if root.is_foreign:
         return PACKAGES
-    return NATIVE_PACKAGES + (BCC_PACKAGES if root.has_bcc else WHEEL_PACKAGES)
+    native = NATIVE_PACKAGES + (BCC_PACKAGES if root.has_bcc else WHEEL_PACKAGES)
+    return native + (SYSTEMD_PACKAGES if root.has_systemd else ())
 
 
 def recipe(root: Root) -> str:
     """Returns a digest of what is installed into a root file system. If it changes, the root is made again."""
     dependencies = re.findall(
-        r"^dependencies = \[.*?^\]|^test = .*?$|^\[tool.setuptools\].*?^$",
+        r"^dependencies = \[.*?^\]|^(?:test|metrics) = .*?$|^\[tool.setuptools\].*?^$",
         (PROJECT / "pyproject.toml").read_text(),
         re.DOTALL | re.MULTILINE,
     )
@@ -141,14 +146,14 @@ def install_webpf(root: Root, with_dependencies: bool = False) -> None:
     if root.has_bcc:
         copy_working_copy(root.path / TREE)
         if with_dependencies:
-            pip_install(root.path, "--editable", f"/{TREE}[test]")
+            pip_install(root.path, "--editable", f"/{TREE}[{EXTRAS}]")
         return
     copy_tests(root.path / TREE)
     options = [] if with_dependencies else ["--no-deps"]
     if root.is_foreign:
-        foreign.pip_install(root.path, VENV, root.architecture, *options, f"{build_wheel()}[test]")
+        foreign.pip_install(root.path, VENV, root.architecture, *options, f"{build_wheel()}[{EXTRAS}]")
     else:
-        pip_install(root.path, "--force-reinstall", *options, f"{give_wheel(root)}[test]")
+        pip_install(root.path, "--force-reinstall", *options, f"{give_wheel(root)}[{EXTRAS}]")
     found = compilers(root.path)
     if found:
         raise SystemExit(f"the root file system {root.path} can compile BPF programs, with {' '.join(found)}")
