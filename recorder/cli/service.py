@@ -8,8 +8,7 @@ from typing import Annotated
 import typer
 
 from ..errors import Unavailable
-from ..model.durations import METAVAR as TIME
-from .options import AsText, Metrics, TextFormat
+from .options import AsText, Keep, KeepFree, MaxSize, Metrics, Rotate, TextFormat
 from .verbose import VerboseCommand
 
 _INSTALL_EXAMPLES = (
@@ -17,6 +16,7 @@ _INSTALL_EXAMPLES = (
     "  sudo webpf service install --reader alice -- --no-args"
 )
 _EXAMPLES = f"{_INSTALL_EXAMPLES}\n  webpf service status"
+_DEFAULT_FREE = "5%"
 app = typer.Typer(name="service", no_args_is_help=True, rich_markup_mode=None)
 
 
@@ -30,17 +30,10 @@ def _service() -> None:
 
 @app.command(cls=VerboseCommand, epilog=_INSTALL_EXAMPLES)
 def install(
-    rotate: Annotated[
-        str | None, typer.Option("--rotate", metavar=TIME, help="Begin a new recording in the file every TIME.")
-    ] = None,
-    keep: Annotated[str | None, typer.Option("--keep", metavar=TIME, help="Delete what is older than TIME.")] = None,
-    max_size: Annotated[
-        str | None, typer.Option("--max-size", metavar="SIZE", help="Delete the oldest when the file is larger.")
-    ] = None,
-    keep_free: Annotated[
-        str | None,
-        typer.Option("--keep-free", metavar="SIZE|N%", help="Delete the oldest when less of the disk is free."),
-    ] = None,
+    rotate: Rotate = None,
+    keep: Keep = None,
+    max_size: MaxSize = None,
+    keep_free: KeepFree = None,
     reader: Annotated[
         list[str] | None,
         typer.Option("--reader", metavar="USER", help="Let this user read the file. Can be repeated."),
@@ -53,13 +46,16 @@ def install(
 ) -> None:
     """Install the service and start it.
 
-    It records now and after each boot, as the user webpf, with four capabilities. Needs root and systemd.
+    It records now and after each boot, as the user webpf, with four capabilities. Without a limit, it deletes the
+    oldest recordings when less than 5% of the file system is free. Needs root and systemd.
     """
     from ..host import service_place
     from ..output.messages import say
     from ..service import installation
 
     given = {"--rotate": rotate, "--keep": keep, "--max-size": max_size, "--keep-free": keep_free}
+    if not any(given.values()):
+        given["--keep-free"] = _DEFAULT_FREE  # it records for years: it must not fill the disk
     words = [word for option, value in given.items() if value is not None for word in (option, value)]
     done = installation.install([*words, *(options or ())], reader or (), force, metrics)
     say(f"the service records to {service_place.DB}, now and after each boot")

@@ -86,7 +86,7 @@ def _read_file(path: Path) -> FileState:
         return FileState(
             bytes=sum(each.stat().st_size for each in (path, *file_owner.side_files(path)) if each.exists()),
             recordings=len(recordings),
-            processes=sum(reader.process_counts(connection).values()),
+            processes=reader.count_processes(connection),
             lost=sum(each.lost or 0 for each in recordings),
             recording=reader.find(connection, path),
             oldest_ns=min((each.started_ns for each in recordings), default=None),

@@ -76,6 +76,14 @@ def process_counts(connection: sqlite3.Connection) -> dict[int, int]:
     return dict(connection.execute(expand(sql)).fetchall())
 
 
+def count_processes(connection: sqlite3.Connection) -> int:
+    """Returns how many processes a file has. One that lived through several segments of a chain is one."""
+    sql = """SELECT count(*) FROM recordings AS r JOIN processes AS p ON p.recording_id = r.id
+        WHERE is_counted!(p) AND (p.start_ns >= r.started_ns
+            OR r.segment IS (SELECT min(segment) FROM recordings WHERE chain = r.chain))"""
+    return int(connection.execute(expand(sql)).fetchone()[0])
+
+
 def parse_options(text: Any) -> dict[str, Any]:
     """Returns the options of a recorder; an empty dict for a damaged row, which verify reports."""
     try:

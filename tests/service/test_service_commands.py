@@ -21,7 +21,7 @@ from webpf.errors import CannotCreate, NoPermission, NotFound, WebpfError
 from webpf.host import file_owner, service_place
 from webpf.render import service_json, service_text
 from webpf.service import installation, service_state, systemd
-from webpf.storage import file_check
+from webpf.storage import file_check, reader
 
 Webpf = Callable[..., "subprocess.CompletedProcess[str]"]
 has_no_systemd = pytest.mark.skipif(systemd.is_running(), reason="systemd runs here")
@@ -165,6 +165,14 @@ def test_status(active: str, with_file: Path, monkeypatch: pytest.MonkeyPatch) -
     assert state.file is not None and state.file.oldest_ns == T0 - 7_000_000_000
     assert state.file.bytes == service_place.DB.stat().st_size
     assert not state.is_recording, "the recording has ended"
+
+
+def test_a_process_in_two_segments_of_a_chain_is_one(with_file: Path) -> None:
+    """Process 100 began before the second segment."""
+    with closing(sqlite3.connect(service_place.DB)) as connection, connection:
+        connection.execute("UPDATE recordings SET chain = 1, segment = 7 + id")
+        connection.execute("UPDATE recordings SET started_ns = ? WHERE id = 2", [T0 + 1_500_000])
+        assert reader.count_processes(connection) == 3
 
 
 def test_status_as_json_is_documented(with_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
