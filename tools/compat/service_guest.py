@@ -86,8 +86,10 @@ def ask(sql: str, *values: object) -> list[tuple[object, ...]]:
     try:
         with closing(sqlite3.connect(f"file:{DB}?mode=ro", uri=True, timeout=10)) as connection:
             return connection.execute(sql, values).fetchall()
-    except sqlite3.Error:
-        return []
+    except sqlite3.OperationalError as error:
+        if "unable to open" in str(error) or "no such table" in str(error):  # nothing is recorded yet
+            return []
+        raise
 
 
 def recordings() -> list[str]:
@@ -125,7 +127,7 @@ def load(tag: str) -> None:
 
 def ends(tag: str) -> dict[str, tuple[object, ...]]:
     """Returns exit code, signal, user, cgroup and directory of each process of load()."""
-    sql = """SELECT args, exit_code, signal, uid, c.path, w.path FROM processes AS p
+    sql = """SELECT args, exit_code, signal, p.uid, c.path, w.path FROM processes AS p
         JOIN commands ON commands.id = p.command_id
         LEFT JOIN cgroup_paths AS c ON (c.recording_id, c.cgroup_id) = (p.recording_id, p.cgroup_id)
         LEFT JOIN programs AS g ON g.process_id = p.id
@@ -155,7 +157,7 @@ def check_load(tag: str) -> None:
 
 def check_old_process() -> None:
     """A process of another user from before the recording."""
-    sql = """SELECT filename, uid, c.path FROM processes AS p JOIN commands ON commands.id = p.command_id
+    sql = """SELECT filename, p.uid, c.path FROM processes AS p JOIN commands ON commands.id = p.command_id
         JOIN cgroup_paths AS c ON (c.recording_id, c.cgroup_id) = (p.recording_id, p.cgroup_id) WHERE args = ?"""
     expected = ("/usr/bin/sleep", int(sh("id -u bob")[1]), "/system.slice/webpf-test.service")
     rows = ask(sql, f"sleep {MARK}")
