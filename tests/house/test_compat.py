@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tools.compat import rootfs
+from tools.compat import rootfs, service
 
 
 @pytest.mark.parametrize(
@@ -45,3 +45,20 @@ def test_other_files_are_not_taken_for_compilers(tmp_path: Path) -> None:
     for name in ("opt", "usr/bin/gcc", "usr/lib/libbz2.so.1", f"{rootfs.TREE}/tests/kernel/bcc"):
         (tmp_path / name).mkdir(parents=True)
     assert rootfs.compilers(tmp_path) == []
+
+
+def test_the_result_of_a_guest_whose_power_was_cut(tmp_path: Path) -> None:
+    """A line can be broken, and each boot writes the lines of all boots before it."""
+    result = tmp_path / "result"
+    assert service.read_lines(result) == []
+    result.write_bytes(
+        b'{"phase": "A", "kernel": "#1 SMP Debian 6.1.2-3 (2026-11-16)", "systemd": "systemd 252 (252.39)"}\r\n'
+        b'{"exposure": "1.2"}\r\n{"check": "install", "ok": true, "found": ""}\r\n{"che\0\0\r\n'
+        b'{"check": "a reader", "ok": false, "found": "(77, ...)"}\r\n{"done": true}\r\n'
+    )
+    row = service.make_row("bookworm", service.read_lines(result), 60.04)
+    assert (row["passed"], row["failures"], row["seconds"]) == (1, {"a reader": "(77, ...)"}, 60.0)
+    table = service.table([row | {"date": "2026-11-27"}])
+    assert "| bookworm | 6.1.2 | 252 | 1 | 1 | 1.2 | 60 | 2026-11-27 |\n" in table
+    assert "- bookworm: a reader failed\n" in table
+    assert table.endswith("What was checked: install; a reader.\n")
