@@ -1,19 +1,19 @@
 -- title: Environment
 -- description: Which environment variables did the programs get, of those that --env keeps? One row for each program and
---   variable, in the order of the execs. Base: the execs of a recording with --env. A program that ran before the
+--   variable, the latest exec first. Base: the execs of a recording with --env. A program that ran before the
 --   recording has no row.
 -- fleet: per recording
 -- param recording: integer, default latest; number of the recording
 -- param pid: integer, optional; process id; if several processes had it, the latest
 -- param id: integer, optional; id in the table processes, instead of recording and pid
 -- param variable: text, optional; name of a variable, to show only this one
+-- column time_ns: when the program began to run, in nanoseconds since 1970 (Unix time)
 -- column pid: process id
 -- column comm: name of the program
 -- column name: name of the variable
 -- column value: its value, which may be empty; null unless the state is set
 -- column state: set; unset; or unknown, because it may be in the part of the environment after the first 65,536 bytes
 -- column args: command line, quoted for a shell
--- column time_ns: when the program began to run, in nanoseconds since 1970 (Unix time)
 -- column process_id: id of the process in the table processes
 WITH wanted AS MATERIALIZED (
     SELECT coalesce(
@@ -22,13 +22,13 @@ WITH wanted AS MATERIALIZED (
     ) AS process_id
 )
 SELECT
+    e.time_ns,
     e.pid,
     e.comm,
     v.name,
     v.value,
     v.state,
     c.args,
-    e.time_ns,
     e.process_id
 FROM program_environments AS k
 CROSS JOIN programs AS e ON e.id = k.id
@@ -38,4 +38,4 @@ CROSS JOIN wanted AS w
 WHERE CASE WHEN param!(id) IS NULL THEN is_chosen!(k.recording_id) ELSE TRUE END
     AND CASE WHEN param!(id) IS NULL AND param!(pid) IS NULL THEN TRUE ELSE e.process_id = w.process_id END
     AND (param!(variable) IS NULL OR v.name = param!(variable))
-ORDER BY k.id, v.name
+ORDER BY k.id DESC, v.name

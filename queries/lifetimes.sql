@@ -9,8 +9,8 @@
 -- column lifetime_ms: time from start to end, in milliseconds; null if it is running or lost
 -- column state: exited, running (at the end of the recording) or lost (vanished, but its exit was not seen)
 -- column exit_code: exit code; null if unknown, or if a signal ended it
--- column args: command line of its latest program, quoted for a shell; null if it ran no program of its own
 -- column signal: number of the signal that ended it; null if none
+-- column args: command line of its latest program, quoted for a shell; null if it ran no program of its own
 -- column cpu_ms: CPU time of all its threads, without children, in milliseconds
 -- column max_rss_kib: peak memory, in KiB, including the programs that it ran before
 -- column age_ms: age of a running process at the end of the recording, in milliseconds
@@ -32,8 +32,8 @@ SELECT
     round(p.lifetime_ns / 1e6, 3) AS lifetime_ms,
     p.state,
     p.exit_code,
-    c.args,
     p.signal,
+    c.args,
     round(p.cpu_ns / 1e6, 3) AS cpu_ms,
     p.max_rss_kib,
     CASE WHEN p.state = 'running' THEN round((until_ns!(r) - p.start_ns) / 1e6, 3) END AS age_ms,

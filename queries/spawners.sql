@@ -7,11 +7,11 @@
 -- column pid: process id of the parent
 -- column comm: name of the parent
 -- column children: how many processes it started
--- column children_per_s: the same for each second of its life during the recording
 -- column failed: how many of them ended with a non-zero exit code or by a signal
+-- column args: command line of the parent's latest program, quoted for a shell; null if it ran no program of its own
+-- column children_per_s: the same for each second of its life during the recording
 -- column total_ms: sum of the children's lifetimes, in milliseconds
 -- column cpu_ms: sum of the children's CPU times
--- column args: command line of the parent's latest program, quoted for a shell; null if it ran no program of its own
 -- column state: exited, running or lost
 -- column id: the parent's id in the table processes
 WITH counted AS MATERIALIZED (
@@ -35,13 +35,13 @@ SELECT
     parent.pid,
     parent.comm,
     counted.children,
+    coalesce(counted.failed, 0) AS failed,
+    c.args,
     round(counted.children * 1e9
         / nullif(coalesce(parent.end_ns, until_ns!(r)) - max(parent.start_ns, known_from_ns!(parent, r)), 0), 1
     ) AS children_per_s,
-    coalesce(counted.failed, 0) AS failed,
     round(counted.total_ns / 1e6, 3) AS total_ms,
     round(counted.cpu_ns / 1e6, 3) AS cpu_ms,
-    c.args,
     parent.state,
     parent.id
 FROM counted

@@ -9,11 +9,11 @@
 -- column pid: process id
 -- column comm: name
 -- column run_delay_ms: time for which its threads waited for a processor, in milliseconds
--- column run_delay_percent: the same in percent of its lifetime until then; above 100 if several threads waited at the
---   same time
 -- column cpu_ms: CPU time of all its threads, without children, in milliseconds
 -- column lifetime_ms: time from start to end, in milliseconds; null if it was running at the end
 -- column args: command line of its latest program, quoted for a shell; null if it ran no program of its own
+-- column run_delay_percent: the same in percent of its lifetime until then; above 100 if several threads waited at the
+--   same time
 -- column involuntary_switches: how often it was preempted
 -- column uid: real user id
 -- column ppid: process id of the parent
@@ -31,10 +31,10 @@ SELECT
     p.pid,
     p.comm,
     round(p.run_delay_ns / 1e6, 3) AS run_delay_ms,
-    percent_of_life!(p.run_delay_ns, p, r) AS run_delay_percent,
     round(p.cpu_ns / 1e6, 3) AS cpu_ms,
     round(p.lifetime_ns / 1e6, 3) AS lifetime_ms,
     c.args,
+    percent_of_life!(p.run_delay_ns, p, r) AS run_delay_percent,
     p.involuntary_switches,
     p.uid,
     p.ppid,

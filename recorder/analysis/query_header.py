@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import difflib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 _COMMENT = re.compile(r"-- ?(.*)")
 _ENTRY = re.compile(r"(title|description|fleet|scope|(?:param|column) \w+): (.+)")
+_KEYS = ("title", "description", "fleet", "scope", "param", "column")
 _PARAMETER = re.compile(
     r"(integer|number|text), "
     r"(?:(?P<required>required)(?: unless (?P<instead>\w+))?|optional|default (?P<default>[^;]+)); (?P<description>.+)"
@@ -99,36 +101,55 @@ class Head:
     lines: int
 
 
-def parse(source: str) -> Head:
+def parse(source: str, defaults: Mapping[str, str] | None = None) -> Head:
     """Parses the comments `-- key: value` above the SQL. An indented comment continues the one above.
 
-    Raises ValueError.
+    defaults: values of keys that may be missing. Then the comments are also accepted if none of them has a key.
+    Raises ValueError, with the line.
     """
     lines = list(_comments(source))
-    entries: list[tuple[str, str]] = []
-    for line in lines:
-        match = _ENTRY.fullmatch(line)
-        if match:
-            entries.append((match[1], match[2]))
-        elif line.startswith("  ") and entries:
-            entries[-1] = (entries[-1][0], f"{entries[-1][1]} {line.strip()}")
-        else:
-            raise ValueError(f"{line!r} is no title, description, fleet, scope, param or column")
-    by_key = dict(entries)
+    has_head = defaults is None or any(map(_is_like_entry, lines))
+    entries = _entries(lines) if has_head else []
+    by_key = {**(defaults or {}), **{key: value for key, value, _ in entries}}
     for key in ("title", "description"):
         if key not in by_key:
-            raise ValueError(f"{key} is missing")
-    if len(by_key) < len(entries):
-        raise ValueError("a key appears twice in the head")
+            raise ValueError(f"line 1: {key} is missing")
     fleet, scope = by_key.get("fleet", "no"), by_key.get("scope", "lives")
     for key, value, known in (("fleet", fleet, FLEET), ("scope", scope, SCOPE)):
         if value not in known:
-            raise ValueError(f"{key}: {value!r} is not one of {', '.join(known)}")
-    columns = {key.removeprefix("column "): value for key, value in entries if key.startswith("column ")}
+            raise ValueError(f"line {_line(entries, key)}: {key}: {value!r} is not one of {', '.join(known)}")
+    columns = {key.removeprefix("column "): value for key, value, _ in entries if key.startswith("column ")}
     parameters = tuple(
-        _parameter(key.removeprefix("param "), text) for key, text in entries if key.startswith("param ")
+        _parameter(key.removeprefix("param "), text, at) for key, text, at in entries if key.startswith("param ")
     )
     return Head(by_key["title"], by_key["description"], parameters, fleet, scope, columns, len(lines))
+
+
+def _is_like_entry(line: str) -> bool:
+    """Returns whether a comment begins with a key, or with what is nearly one."""
+    word = re.match(r"(\w+)(?: \w+)?:", line)
+    return word is not None and bool(difflib.get_close_matches(word[1], _KEYS, 1, 0.75))
+
+
+def _entries(lines: list[str]) -> list[tuple[str, str, int]]:
+    """Returns each key with its value and its line. Raises ValueError."""
+    entries: list[tuple[str, str, int]] = []
+    for at, line in enumerate(lines, 1):
+        match = _ENTRY.fullmatch(line)
+        if match:
+            if any(match[1] == key for key, _, _ in entries):
+                raise ValueError(f"line {at}: {match[1]} appears twice in the head")
+            entries.append((match[1], match[2], at))
+        elif line.startswith("  ") and entries:
+            key, value, begin = entries[-1]
+            entries[-1] = (key, f"{value} {line.strip()}", begin)
+        else:
+            raise ValueError(f"line {at}: {line!r} is no title, description, fleet, scope, param or column")
+    return entries
+
+
+def _line(entries: list[tuple[str, str, int]], key: str) -> int:
+    return next((at for name, _, at in entries if name == key), 1)
 
 
 def is_of_type(value: str, type: str) -> bool:
@@ -147,11 +168,12 @@ def _comments(source: str) -> Iterator[str]:
         yield match[1]
 
 
-def _parameter(name: str, value: str) -> Parameter:
+def _parameter(name: str, value: str, line: int) -> Parameter:
     match = _PARAMETER.fullmatch(value)
     if not match:
-        raise ValueError(f"parameter {name}: {value!r} is not 'TYPE, required|optional|default VALUE; DESCRIPTION'")
+        form = "TYPE, required|optional|default VALUE; DESCRIPTION"
+        raise ValueError(f"line {line}: parameter {name}: {value!r} is not '{form}'")
     default = match["default"]
     if default is not None and default not in _DEFAULTS and not is_of_type(default, match[1]):
-        raise ValueError(f"parameter {name}: the default {default!r} is not of the type {match[1]}")
+        raise ValueError(f"line {line}: parameter {name}: the default {default!r} is not of the type {match[1]}")
     return Parameter(name, match[1], match["required"] is not None, default, match["description"], match["instead"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -18,7 +18,9 @@ from ..model.recording import Recording
 from ..model.scope import EVERYTHING, Scope
 from ..storage import reader, scope_tables, sql_macros
 from ..storage import scoped as scopes
-from . import query_header
+from . import query_header, query_values
+from .foreign_sql import ForeignSql
+from .row_order import OWN_ORDER, RowOrder
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,7 @@ class SavedQuery:
     """A saved query. columns: descriptions by name. head: the comments of its file. sql: with macros expanded.
 
     fleet: how it runs over a fleet, one of query_header.FLEET. scope: what it shows of a stretch of time, one of
-    query_header.SCOPE. source: its SQL with macros.
+    query_header.SCOPE. source: its SQL with macros. path: its file, if it is not one of webpf's.
     """
 
     name: str
@@ -39,6 +41,7 @@ class SavedQuery:
     head: str
     sql: str
     source: str
+    path: Path | None = None
 
     @property
     def script(self) -> str:
@@ -46,11 +49,25 @@ class SavedQuery:
         ends_in_comment = "--" in self.sql.rpartition("\n")[2]
         return f"{self.head}\n{self.sql}" + ("\n;" if ends_in_comment else ";")
 
+    def script_with(self, given: Mapping[str, str], order: RowOrder = OWN_ORDER, limit: int | None = None) -> str:
+        """Its head and the SQL that runs with these values of parameters, in this order. Raises UsageError."""
+        values = {each.name: each.literal(given[each.name]) for each in self.parameters if given.get(each.name)}
+        if not values and not order.changes_rows and limit is None:
+            return self.script
+        sql = sql_macros.expand(self.source, {each.name: each.sql for each in self.parameters} | values).strip()
+        return f"{self.head}\n{order.resolve(list(self.columns)).apply_to_sql(sql, limit)}\n;"
+
+    def foreign_sql(self) -> ForeignSql:
+        """Returns its SQL as that of a user, for messages that name a line."""
+        values = {each.name: each.sql for each in self.parameters}
+        head_lines = len(self.head.splitlines())
+        return ForeignSql(str(self.path), self.source, head_lines + 1, lambda sql: sql_macros.expand(sql, values))
+
     @property
     def example(self) -> list[str]:
         """The options of an example call: with the required parameters, or else with one optional parameter."""
         needed = [parameter for parameter in self.parameters if parameter.required]
-        own = [parameter for parameter in self.parameters if parameter.name not in _RECORDING_PARAMETERS]
+        own = [parameter for parameter in self.parameters if parameter.name not in query_values.RECORDING_PARAMETERS]
         shown = needed or own[:1]
         return [word for each in shown for word in ("-p", f"{each.name}={each.example}")] or ["--recording", "1"]
 
@@ -97,12 +114,17 @@ def names() -> list[str]:
 def load(name: str) -> SavedQuery:
     """Returns the query of this name. Raises UsageError, with the most similar name, if there is none."""
     if name not in names():
-        near = difflib.get_close_matches(name, names(), n=1)
-        raise UsageError(
-            f"there is no query {name!r}" + (f": did you mean {near[0]}?" if near else ""),
-            f"webpf query {near[0]}" if near else "webpf query",
-        )
+        raise no_such_query(name, names())
     return _read(name)
+
+
+def no_such_query(name: str, known: Sequence[str]) -> UsageError:
+    """Returns the error for a name that no query has, with the most similar one."""
+    near = difflib.get_close_matches(name, known, n=1)
+    return UsageError(
+        f"there is no query {name!r}" + (f": did you mean {near[0]}?" if near else ""),
+        f"webpf query {near[0]}" if near else "webpf query",
+    )
 
 
 @cache
@@ -110,22 +132,26 @@ def _read(name: str) -> SavedQuery:
     return parse(name, (files("webpf.queries") / f"{name}.sql").read_text(encoding="utf-8"))
 
 
-def parse(name: str, source: str) -> SavedQuery:
-    """Parses the text of a file: a head (see query_head), then one SELECT. Raises ValueError."""
+def parse(name: str, source: str, path: Path | None = None) -> SavedQuery:
+    """Parses the text of a file: a head (see query_header), then one SELECT. Raises ValueError, with the line.
+
+    path: the file of a user's own query, which needs no head.
+    """
     try:
-        head = query_header.parse(source)
+        head = query_header.parse(source, None if path is None else {"title": name, "description": f"From {path}."})
         lines = source.splitlines()
         values = {parameter.name: parameter.sql for parameter in head.parameters}
         source_sql = "\n".join(lines[head.lines :])
         sql = sql_macros.expand(source_sql, values, line=head.lines + 1).strip()
         if ("ended_in_scope!" in source_sql) != (head.scope == "ends"):
-            raise ValueError("scope: ends goes with ended_in_scope!(), and neither without the other")
+            raise ValueError("line 1: scope: ends goes with ended_in_scope!(), and neither without the other")
+        if path is not None and head.fleet != "no" and not head.columns:
+            raise ValueError("line 1: a query over a fleet needs a line `-- column NAME: ...` for each of its columns")
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from error
     text = "\n".join(lines[: head.lines])
-    return SavedQuery(
-        name, head.title, head.description, head.parameters, head.columns, head.fleet, head.scope, text, sql, source_sql
-    )
+    described = (head.title, head.description, head.parameters, head.columns, head.fleet, head.scope)
+    return SavedQuery(name, *described, text, sql.rstrip("; \n"), source_sql, path)
 
 
 def bind(query: SavedQuery, given: Mapping[str, str]) -> dict[str, str]:
@@ -133,45 +159,29 @@ def bind(query: SavedQuery, given: Mapping[str, str]) -> dict[str, str]:
 
     Raises UsageError for an unknown parameter, a wrong type, or a required parameter that isn't set.
     """
-    by_name = {parameter.name: parameter for parameter in query.parameters}
-    for name, value in given.items():
-        if name not in by_name:
-            near = difflib.get_close_matches(name, by_name, n=1)
-            known = f"did you mean {near[0]}?" if near else f"it has {', '.join(by_name) or 'none'}"
-            raise UsageError(f"query {query.name} has no parameter {name!r}: {known}", f"webpf query {query.name}")
-        if not query_header.is_of_type(value, by_name[name].type):
-            wanted = by_name[name].type
-            raise UsageError(
-                f"parameter {name} of query {query.name} takes {_A[wanted]}, not {value!r}",
-                f"webpf query {query.name} -p {name}={by_name[name].example}",
-            )
+    query_values.check(query.name, query.parameters, given)
     for parameter in query.parameters:
         if parameter.required and not given.get(parameter.name) and not given.get(parameter.instead or ""):
             raise UsageError(
                 f"query {query.name} needs the parameter {parameter.name} ({parameter.description})",
                 f"webpf query {query.name} -p {parameter.name}={parameter.example}",
             )
-    return {name: given.get(name, "") for name in by_name}
-
-
-def parse_parameters(pairs: Iterable[str]) -> dict[str, str]:
-    """Parses words such as KEY=VALUE. Raises UsageError."""
-    values = {}
-    for each in pairs:
-        key, equals, value = each.partition("=")
-        if not key or not equals:
-            raise UsageError(f"-p takes KEY=VALUE, not {each!r}", "webpf query execs -p pid=1")
-        values[key] = value
-    return values
+    return {parameter.name: given.get(parameter.name, "") for parameter in query.parameters}
 
 
 @contextmanager
-def run(path: Path, query: SavedQuery, given: Mapping[str, str], scope: Scope = EVERYTHING) -> Iterator[Result]:
+def run(
+    path: Path,
+    query: SavedQuery,
+    given: Mapping[str, str],
+    scope: Scope = EVERYTHING,
+    order: RowOrder = OWN_ORDER,
+) -> Iterator[Result]:
     """Runs a saved query on a file. Raises UsageError, NotFound or DataError.
 
     Without a scope and the number of a recording, a query of a file with a chain is about the end of the chain.
     """
-    named = {name: given[name] for name in _RECORDING_PARAMETERS & given.keys() if given[name]}
+    named = {name: given[name] for name in query_values.RECORDING_PARAMETERS & given.keys() if given[name]}
     values = bind(query, {**given, **dict.fromkeys(named, "1")})  # names of recordings are looked up in the file
     if "against" in values and not scope.is_everything:
         raise UsageError(f"query {query.name} reads two recordings, and takes no scope", "webpf diff --help")
@@ -191,8 +201,7 @@ def run(path: Path, query: SavedQuery, given: Mapping[str, str], scope: Scope = 
                 about = f"{about}; shown are those that ended in this time"
         values |= {name: str(found[name].id) for name in named}
         recordings = tuple(recording for name, recording in found.items() if name in values)
-        cursor = connection.execute(query.sql, values)
-        yield Result([column[0] for column in cursor.description], cursor, recordings, about, connection)
+        yield Result(*_execute(connection, query, values, order), recordings, about, connection)
 
 
 def _tables_in(sql: str) -> set[str]:
@@ -200,5 +209,15 @@ def _tables_in(sql: str) -> set[str]:
     return {*re.findall(r"\w+", sql)} & {*scope_tables.TABLES}
 
 
-_RECORDING_PARAMETERS = {"recording", "against"}
-_A = {"integer": "a whole number", "number": "a number", "text": "text"}
+def _execute(
+    connection: sqlite3.Connection, query: SavedQuery, values: Mapping[str, str], order: RowOrder
+) -> tuple[list[str], Iterator[tuple[Any, ...]]]:
+    """Runs the SQL of a query; returns names of columns and rows."""
+    if query.path is None:
+        cursor = connection.execute(order.resolve(list(query.columns)).apply_to_sql(query.sql), values)
+        return [column[0] for column in cursor.description], cursor
+    foreign = query.foreign_sql()
+    if not order.changes_rows:
+        return foreign.run(connection, query.sql, values)
+    columns, _ = foreign.run(connection, OWN_ORDER.apply_to_sql(query.sql, 0), values)
+    return foreign.run(connection, order.resolve(columns).apply_to_sql(query.sql), values)

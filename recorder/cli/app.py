@@ -18,9 +18,11 @@ from . import (
     maintenance,
     query,
     record,
+    recordings,
     replay,
     reports,
     service,
+    sql,
     stream,
     upgrade,
     web,
@@ -111,13 +113,19 @@ _add(
     query.query,
     "webpf query",
     "webpf query lifetimes --limit 10",
+    "webpf query failures --sort lifetime:desc --columns end,comm,exit,args",
     "webpf query execs ci.db -p pid=4711",
     cls=query.QueryCommand,
+)
+_add(
+    sql.sql,
+    "webpf sql 'SELECT comm, count(*) AS runs FROM processes GROUP BY comm ORDER BY runs DESC'",
+    "webpf sql - ci.db --format csv",
 )
 _add(reports.report, "webpf report", "webpf report ci.db:2")
 _add(reports.tree, "webpf tree", "webpf tree ci.db --pid 4711 --depth 3")
 _add(diff.diff, "webpf diff", "webpf diff 1 2 --fail-if 'wall>10%'", "webpf diff before.db after.db")
-_add(maintenance.recordings, "webpf recordings", "webpf recordings ci.db --format json")
+_add(recordings.recordings, "webpf recordings", "webpf recordings ci.db --format json")
 _add(web.browse, "webpf browse", "webpf browse ci.db --no-open --port 8001")
 _add(export.export, "webpf export -o trace.json", "webpf export ci.db --to parquet -o all")
 _add(

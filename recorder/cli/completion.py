@@ -1,4 +1,4 @@
-"""Completion in the shell: saved queries, their parameters, and recordings. Errors offer nothing.
+"""Completion in the shell: saved queries and own ones, their parameters, and recordings. Errors offer nothing.
 
 Each function returns pairs of a value and its description. Some shells show the description beside the value.
 """
@@ -21,21 +21,22 @@ _NAME = re.compile(r"\w[\w.@%+,/-]*")
 
 def complete_query() -> list[tuple[str, str]]:
     """Returns the names of the saved queries, with their titles."""
-    from ..analysis import saved_queries
+    from ..analysis import own_queries
 
-    return [(name, saved_queries.load(name).title) for name in saved_queries.names()]
+    return [(query.name, query.title) for query in own_queries.load_all()[0]]
 
 
 def complete_parameter(context: typer.Context) -> list[tuple[str, str]]:
     """Returns `KEY=` for each parameter of the saved query that the command line doesn't set yet."""
-    from ..analysis import saved_queries
+    from ..analysis import own_queries
 
     words = [context.params.get("name"), *context.args]
-    name = next((word for word in words if word in saved_queries.names()), None)
-    if name is None:
+    known = {query.name: query for query in own_queries.load_all()[0]}
+    query = next((known[word] for word in words if word in known), None)
+    if query is None:
         return []
     given = {pair.partition("=")[0] for pair in context.params.get("parameter") or ()}
-    wanted = [each for each in saved_queries.load(name).parameters if each.name not in given]
+    wanted = [each for each in query.parameters if each.name not in given]
     return [(f"{each.name}=", f"{each.form}; {each.description}") for each in wanted]
 
 

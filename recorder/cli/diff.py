@@ -80,7 +80,7 @@ def _write(comparison: Comparison, conditions: list[Condition], met: list[Condit
     from ..render import diff_json, diff_markdown, diff_text, json_document, markdown
 
     encoding = markdown.ENCODING if format is ReportFormat.markdown else None
-    with spooled(sys.stdout, True, encoding) as output:
+    with spooled(sys.stdout, True, encoding, format is ReportFormat.text) as output:
         if format is ReportFormat.json:
             listed = [(condition, condition in met) for condition in conditions]
             json_document.write(diff_json.diff_document(comparison, listed), output)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +13,11 @@ from ..errors import UsageError
 from ..fleet.engine_name import EngineName
 from ..model import argv
 from ..model.scope import Scope
+from .options import Format
+from .row_options import row_output
 
 if TYPE_CHECKING:
+    from ..analysis.row_order import RowOrder
     from ..analysis.saved_queries import SavedQuery
 
 On = Annotated[
@@ -64,12 +66,22 @@ def check_options(options: FleetOptions, query: str, named: Sequence[str | None]
 
 
 def run_query(
-    query: SavedQuery, given: dict[str, str], options: FleetOptions, format: str, limit: int | None, shows_sql: bool
+    query: SavedQuery,
+    given: dict[str, str],
+    options: FleetOptions,
+    format: Format,
+    limit: int | None,
+    shows_sql: bool,
+    order: RowOrder,
 ) -> None:
     """Runs a saved query over a fleet, or prints the SQL that would run."""
     from ..output.messages import say, write_lines
     from ..output.row_formats import write_rows
+    from ..output.row_style import RowStyle
 
+    if shows_sql and order.changes_rows:
+        message = "with --on, --sql prints the query in its own order: webpf itself sorts the rows of a fleet"
+        raise UsageError(message, f"webpf query {argv.word(query.name)} --on {argv.word(options.on or '')} --sql")
     root = Path(options.on or ".").absolute()
     engine = options.engine or EngineName.duckdb
     _require(engine, runs=not shows_sql)
@@ -80,7 +92,9 @@ def run_query(
         write_lines(script.join(fleet_query.write_script(wanted)))
         return
     with fleet_query.run(wanted) as result:
-        write_rows(result.columns, result.rows, format, limit, sys.stdout)
+        columns, rows = order.apply_to_rows(result.columns, result.rows)
+        with row_output(format) as output:
+            write_rows(columns, rows, format.value, limit, output, RowStyle())
     for line in result.caveats:
         say(line)
 

@@ -1,11 +1,11 @@
-"""The commands `recordings`, `verify`, `rebuild`, `compact`, `merge` and `doctor`, for files and the machine."""
+"""The commands `verify`, `rebuild`, `compact`, `merge` and `doctor`, for files and the machine."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,48 +13,12 @@ from ..errors import DataError, NoPermission, Unavailable
 from ..host.invocation import sudo_command
 from ..model import argv
 from . import upgrade
-from .options import AsText, Force, Format, RowFormat, TextFormat
+from .options import AsText, Force, TextFormat
 from .output_spool import spooled
 from .recording_choice import Db, File, RecordingOrAll, WholeFile, choose, choose_file
 
 if TYPE_CHECKING:
-    from ..model.recording import Recording
     from ..storage.verify import Finding
-
-_LISTED = ["id", "name", "status", "started", "seconds", "processes", "lost", "host", "kernel"]
-
-
-def recordings(
-    file: File = None, recording: RecordingOrAll = None, db: Db = None, format: RowFormat = Format.table
-) -> None:
-    """List the recordings in a file."""
-    from ..output.row_formats import write_rows
-    from ..storage import reader
-
-    chosen = choose(file, db, recording)
-    with reader.reading(chosen.path) as connection:
-        counts = reader.process_counts(connection)
-        shown = reader.find_all(connection, *chosen)
-        rows = [_listed(each, counts.get(each.id, 0)) for each in shown]
-    write_rows(_LISTED, rows, format.value, None, sys.stdout)
-
-
-def _listed(recording: Recording, processes: int) -> tuple[Any, ...]:
-    """Returns the row of a recording: with its start in local time, and its length in seconds."""
-    from ..output import units
-
-    known = recording.started_ns is not None and recording.until_ns is not None  # else the file is damaged
-    return (
-        recording.id,
-        recording.name,
-        recording.status,
-        units.zoned_moment(recording.started_ns) if recording.started_ns is not None else None,
-        round((recording.until_ns - recording.started_ns) / 1e9, 1) if known else None,
-        processes,
-        recording.lost,
-        recording.host,
-        recording.kernel,
-    )
 
 
 def rebuild(file: File = None, recording: RecordingOrAll = None, db: Db = None) -> None:

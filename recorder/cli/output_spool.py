@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, TextIO
 from ..errors import CannotCreate, Signalled, WebpfError
 from ..host import standard_streams
 from ..host.invocation import program
+from . import pager
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
@@ -29,10 +30,10 @@ _IN_MEMORY = 2 * 2**20  # bytes; the rest goes into a temporary file
 
 
 @contextlib.contextmanager
-def spooled(output: TextIO, whole: bool = False, encoding: str | None = None) -> Iterator[TextIO]:
+def spooled(output: TextIO, whole: bool = False, encoding: str | None = None, pages: bool = False) -> Iterator[TextIO]:
     """Opens a text stream that replaces standard output in a block that reads a recording file; see spooled_bytes().
 
-    encoding: default: the encoding of standard output.
+    encoding: default: the encoding of standard output. pages: on a terminal, show long output in a pager.
     """
     output.flush()
     try:
@@ -40,7 +41,7 @@ def spooled(output: TextIO, whole: bool = False, encoding: str | None = None) ->
     except io.UnsupportedOperation:  # the output is in memory: a Python program called the function
         yield output
         return
-    with spooled_bytes(descriptor, "standard output", whole) as buffer:
+    with spooled_bytes(descriptor, "standard output", whole, pages) as buffer:
         text = io.TextIOWrapper(buffer, encoding or output.encoding, output.errors, newline="\n")
         try:
             yield text
@@ -49,15 +50,19 @@ def spooled(output: TextIO, whole: bool = False, encoding: str | None = None) ->
 
 
 @contextlib.contextmanager
-def spooled_bytes(descriptor: int, name: str, whole: bool = False) -> Iterator[io.BufferedWriter[_Spool]]:
+def spooled_bytes(
+    descriptor: int, name: str, whole: bool = False, pages: bool = False
+) -> Iterator[io.BufferedWriter[_Spool]]:
     """Opens a stream that replaces a descriptor in a block that reads a recording file. name: for messages.
 
     As much as possible is written at once without waiting, and the rest at the end of the block. The recording file
     must be opened and closed within the block. Raises StorageError, and CannotCreate if there is no room for the rest.
 
     whole: write everything at the end of the block, and nothing if the block fails: half a JSON document is useless.
+    pages: on a terminal, show what is longer than it in a pager, at the end of the block.
     """
-    spool = _Spool(descriptor, name, whole)
+    pages = pages and pager.is_possible(descriptor)
+    spool = _Spool(descriptor, name, whole or pages)
     buffer = io.BufferedWriter(spool, _CHUNK)
     try:
         try:
@@ -70,7 +75,8 @@ def spooled_bytes(descriptor: int, name: str, whole: bool = False) -> Iterator[i
                 spool.write_out()
             raise
         buffer.flush()
-        spool.write_out()
+        if not pages or not spool.page_out():
+            spool.write_out()
     finally:
         spool.discard()
 
@@ -83,6 +89,7 @@ class _Spool(io.RawIOBase):
         self._name = name
         self._at_once = None if keeps_all else _without_waiting(descriptor)
         self._is_discarded = False
+        self._lines = 0  # that are kept
         self._head = b""  # the first kept bytes; the others are in the file, from _begin to _end
         self._begin = self._end = 0
         self._file = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115
@@ -112,6 +119,13 @@ class _Spool(io.RawIOBase):
         while not self._is_discarded and self._next_chunk():
             self._head = self._head[standard_streams.write(self._descriptor, self._head, self._name) :]
 
+    def page_out(self) -> bool:
+        """Shows everything in a pager, if all of it was kept and is long. Returns whether it did."""
+        if not pager.is_needed(self._lines):
+            return False
+        self._file.rollover()
+        return pager.show(self._file)
+
     def discard(self) -> None:
         """Drops what is kept, and everything that is written from now on."""
         self._is_discarded = True
@@ -127,6 +141,7 @@ class _Spool(io.RawIOBase):
     def _keep(self, data: memoryview) -> None:
         try:
             self._file.seek(self._end)
+            self._lines += bytes(data).count(b"\n")
             self._end += self._file.write(data)
         except OSError as error:
             self.discard()

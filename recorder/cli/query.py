@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shlex
-import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -17,16 +16,20 @@ from ..model.scope import EVERYTHING, Scope
 from . import completion, fleet_query
 from .options import Format, RowFormat
 from .recording_choice import Chosen, Db, File, Recording, choose
+from .row_options import Columns, Limit, Sort, row_output, style_for, write_own
 from .scope_options import takes_scope
 
 if TYPE_CHECKING:
+    from ..analysis.row_order import RowOrder
     from ..analysis.saved_queries import SavedQuery
 
 _HELP_IS_OF = "webpf.query"  # key of the query that --help is about
 QueryName = Annotated[
     str | None,
     typer.Argument(
-        metavar="NAME", help="Saved query to run. Default: list them all.", autocompletion=completion.complete_query
+        metavar="NAME",
+        help="Saved query to run, or the path of one of your own, FILE.sql. Default: list them all.",
+        autocompletion=completion.complete_query,
     ),
 ]
 Parameters = Annotated[
@@ -39,10 +42,9 @@ Parameters = Annotated[
         autocompletion=completion.complete_parameter,
     ),
 ]
-Limit = Annotated[
-    int | None, typer.Option("--limit", metavar="N", min=0, help="Show at most N rows. Default: all; in a table 50.")
+ShowsSql = Annotated[
+    bool, typer.Option("--sql", help="Print the SQL that would run, with the parameters and the order that are given.")
 ]
-ShowsSql = Annotated[bool, typer.Option("--sql", help="Print the SQL of the query instead of running it.")]
 
 
 class QueryCommand(TyperCommand):
@@ -54,9 +56,9 @@ class QueryCommand(TyperCommand):
             options, _, _ = self.make_parser(ctx).parse_args(list(args))
             name = options.get("name")
             if options.get("help") and isinstance(name, str):
-                from ..analysis import saved_queries
+                from ..analysis import own_queries
 
-                ctx.meta[_HELP_IS_OF] = saved_queries.load(name)
+                ctx.meta[_HELP_IS_OF] = own_queries.load(name)
         return super().parse_args(ctx, args)
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
@@ -99,6 +101,8 @@ def query(
     db: Db = None,
     format: RowFormat = Format.table,
     limit: Limit = None,
+    sort: Sort = None,
+    columns: Columns = None,
     shows_sql: ShowsSql = False,
     scope: Scope = EVERYTHING,
     on: fleet_query.On = None,
@@ -108,42 +112,80 @@ def query(
 ) -> None:
     """Run a saved query, or list all of them.
 
-    `webpf query NAME --help` shows the parameters and columns of a query.
+    `webpf query NAME --help` shows the parameters and columns of a query. Own queries are files NAME.sql in the folders
+    of $WEBPF_QUERIES (separated by colons), and in ~/.config/webpf/queries.
     """
     if name is None:
         if shows_sql:
             raise UsageError("--sql needs the name of a query", "webpf query lifetimes --sql")
         _list(format, limit)
         return
-    from ..analysis import saved_queries
-    from ..output.messages import write_lines
+    from ..analysis import query_values, row_order
 
     if file is not None and "=" in file and not exists(file):
         raise UsageError(f"-p is missing before {file}", f"webpf query {argv.word(name)} -p {argv.word(file)}")
-    wanted = saved_queries.load(name)
-    given = saved_queries.parse_parameters(parameter or [])
+    wanted = _load(name)
+    given = query_values.parse(parameter or [])
+    order = row_order.parse(sort, columns)
     options = fleet_query.FleetOptions(on, host or [], per_recording, engine)
     fleet_query.check_options(options, name, (file, db, recording), scope)
     if on is not None:
-        fleet_query.run_query(wanted, given, options, format.value, limit, shows_sql)
+        fleet_query.run_query(wanted, given, options, format, limit, shows_sql, order)
     elif shows_sql:
-        write_lines(wanted.script.splitlines())
+        _write_sql(wanted, choose(file, db, recording), given, limit, scope, order)
     else:
-        _run(wanted, choose(file, db, recording), given, format, limit, scope)
+        _run(wanted, choose(file, db, recording), given, format, limit, scope, order)
+
+
+def _load(name: str) -> SavedQuery:
+    """Returns a query. Says so if there is an own one of the same name."""
+    from ..analysis import own_queries
+    from ..output.messages import say
+
+    wanted = own_queries.load(name)
+    for note in own_queries.notes_about(wanted):
+        say(note)
+    return wanted
+
+
+def _write_sql(
+    wanted: SavedQuery, chosen: Chosen, given: dict[str, str], limit: int | None, scope: Scope, order: RowOrder
+) -> None:
+    """Prints the SQL that would run. A file is opened only to look up the names of recordings."""
+    from ..analysis import query_values
+    from ..output.messages import write_lines
+    from ..storage import reader
+
+    if not scope.is_everything:
+        message = "--sql prints SQL for a whole recording: webpf extract makes a file of a part"
+        raise UsageError(message, f"webpf extract {' '.join(scope.filters) or '--since -1h'} -o part.db")
+    if chosen.recording is not None:
+        given["recording"] = chosen.recording
+    names = [name for name in query_values.RECORDING_PARAMETERS if not given.get(name, "1").isdigit()]
+    if names:
+        with reader.reading(chosen.path) as connection:
+            given |= {name: str(reader.find(connection, chosen.path, given[name]).id) for name in names}
+    query_values.check(wanted.name, wanted.parameters, given)
+    write_lines(wanted.script_with(given, order, limit).splitlines())
 
 
 def _run(
-    wanted: SavedQuery, chosen: Chosen, given: dict[str, str], format: Format, limit: int | None, scope: Scope
+    wanted: SavedQuery,
+    chosen: Chosen,
+    given: dict[str, str],
+    format: Format,
+    limit: int | None,
+    scope: Scope,
+    order: RowOrder,
 ) -> None:
     from ..analysis import pid_owner, saved_queries
     from ..output.messages import say
     from ..output.row_formats import write_rows
-    from .output_spool import spooled
 
     if chosen.recording is not None:
         given["recording"] = chosen.recording
-    with spooled(sys.stdout) as output, saved_queries.run(chosen.path, wanted, given, scope) as result:
-        write_rows(result.columns, result.rows, format.value, limit, output)
+    with row_output(format) as output, saved_queries.run(chosen.path, wanted, given, scope, order) as result:
+        write_rows(result.columns, result.rows, format.value, limit, output, style_for(result.recordings))
         lines = [
             result.about,
             pid_owner.describe_owners_for(result, wanted, given),
@@ -155,15 +197,17 @@ def _run(
 
 
 def _list(format: Format, limit: int | None) -> None:
-    from ..analysis import saved_queries
-    from ..output.messages import write_lines
-    from ..output.row_formats import write_rows
+    from ..analysis import own_queries
+    from ..output.messages import say, write_lines
 
-    saved = [saved_queries.load(each).as_dict() for each in saved_queries.names()]
+    queries, notes = own_queries.load_all()
+    saved = [each.as_dict() for each in queries]
     if format is Format.json:
         write_lines(json.dumps(saved, indent=2).splitlines())
     elif format is Format.ndjson:
         write_lines(map(json.dumps, saved))
     else:
         rows = [(each["name"], each["title"], each["description"]) for each in saved]
-        write_rows(["name", "title", "description"], rows, format.value, limit, sys.stdout)
+        write_own(["name", "title", "description"], rows, format, limit)
+    for note in notes:
+        say(note)

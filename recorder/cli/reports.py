@@ -52,7 +52,7 @@ def tree(
     if pid is not None and id is not None:
         raise UsageError("--pid and --id both name the process at the top", f"webpf tree --id {id}")
     path, wanted = choose(file, db, recording)
-    with spooled(sys.stdout, whole=True) as output, reader.reading(path) as connection:
+    with spooled(sys.stdout, whole=True, pages=format is TextFormat.text) as output, reader.reading(path) as connection:
         chosen = scoped.find(connection, path, wanted, scope, id=id)
         found = chosen.recording
         owners = [] if pid is None else pid_owner.find_owners(connection, found.id, pid)
@@ -113,7 +113,7 @@ def report(
     path, wanted = choose(file, db, recording)
     shown = report_json.SUMMARY_SHOWN if format is ReportFormat.json else command_summary.SHOWN
     encoding = markdown.ENCODING if format is ReportFormat.markdown else None
-    with spooled(sys.stdout, True, encoding) as output, reader.reading(path) as connection:
+    with spooled(sys.stdout, True, encoding, format is ReportFormat.text) as output, reader.reading(path) as connection:
         chosen = scoped.find(connection, path, wanted, scope)
         result = reports.read(connection, chosen.recording, shown)
         # While the file is open: a wrong value in it fails here, and reader.reading() explains the error.

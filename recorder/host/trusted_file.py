@@ -41,6 +41,16 @@ def read(path: Path, max_bytes: int) -> bytes:
     return content
 
 
+def names(path: Path) -> list[str]:
+    """Returns the names in a folder. Raises OSError, and DataError if others can write into it or replace it."""
+    folder = _open_folder(path)
+    try:
+        # Through /proc, because a descriptor that was opened with O_PATH can't be listed itself.
+        return [entry.name for entry in os.scandir(f"/proc/self/fd/{folder}")]
+    finally:
+        os.close(folder)
+
+
 def write(path: Path, content: bytes, keep: int) -> None:
     """Writes a file into a folder of its own, which is created, and puts it in place as a whole.
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import tzinfo
 from typing import Any, Final, NamedTuple
 
 from .events import KERNEL_KINDS
+from .zone import Zone
 
 GOING_ON: Final = "recording"
 COMPLETE: Final = "complete"
@@ -98,6 +100,11 @@ class Recording:
     def machine_name(self) -> str:
         """The name of its machine, for people."""
         return self.host or "an unknown machine"
+
+    @property
+    def time_zone(self) -> tzinfo:
+        """The time zone of its machine; UTC if it is unknown."""
+        return Zone.of_recording(self.row).rules
 
     @property
     def caveat(self) -> str | None:

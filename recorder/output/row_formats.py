@@ -6,11 +6,15 @@ import csv
 import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import tzinfo
 from itertools import islice
 from typing import Any, TextIO
 
 from ..model import argv
+from . import units
+from .column_kinds import is_moment
 from .escape import safe
+from .row_style import RowStyle
 
 TABLE_ROWS = 50
 
@@ -18,10 +22,16 @@ _FORMULA = re.compile("'*[=+@\uff1d\uff0b\uff0d\uff20-]")  # some spreadsheets a
 
 
 def write_rows(
-    columns: Sequence[str], rows: Iterable[Sequence[Any]], format: str, limit: int | None, output: TextIO
+    columns: Sequence[str],
+    rows: Iterable[Sequence[Any]],
+    format: str,
+    limit: int | None,
+    output: TextIO,
+    style: RowStyle | None = None,
 ) -> None:
     """Writes rows as `table`, `csv`, `json` or `ndjson`. Values of bytes are written as an argv, quoted for a shell.
 
+    All but tables have exact numbers. With a style, the same time as text follows each time: after end_ns comes end.
     limit: number of rows; None means 50 rows of a table, and all rows in other formats.
     """
     printable: Iterator[tuple[Any, ...]] = (
@@ -31,10 +41,12 @@ def write_rows(
         # Imported here because it imports rich, which is slow.
         from . import table
 
-        table.write(columns, printable, TABLE_ROWS if limit is None else limit, output)
+        table.write(columns, printable, TABLE_ROWS if limit is None else limit, output, style)
         return
     if limit is not None:
         printable = islice(printable, limit)
+    if style is not None:
+        columns, printable = _with_times(columns, printable, style.zone)
     if format == "csv":
         _write_csv(columns, printable, output)
     elif format == "ndjson":
@@ -42,6 +54,23 @@ def write_rows(
             output.write(json.dumps(dict(zip(columns, row, strict=True))) + "\n")
     else:
         _write_json(columns, printable, output)
+
+
+def _with_times(
+    columns: Sequence[str], rows: Iterator[tuple[Any, ...]], zone: tzinfo | None
+) -> tuple[Sequence[str], Iterator[tuple[Any, ...]]]:
+    """Adds a column with the time as text after each column of times, unless there is one of this name."""
+    names = {at: column.removesuffix("_ns") for at, column in enumerate(columns) if is_moment(column)}
+    names = {at: name for at, name in names.items() if name not in columns}
+    if not names:
+        return columns, rows
+    wider = [each for at, column in enumerate(columns) for each in (column, *([names[at]] if at in names else []))]
+
+    def texts(at: int, value: Any) -> Iterator[str | None]:
+        if at in names:
+            yield units.zoned_moment(value, zone, "milliseconds") if isinstance(value, int) else None
+
+    return wider, (tuple(each for at, value in enumerate(row) for each in (value, *texts(at, value))) for row in rows)
 
 
 def _write_csv(columns: Sequence[str], rows: Iterator[tuple[Any, ...]], output: TextIO) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from typing import Any, TextIO
 
@@ -12,8 +12,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from . import column_kinds
 from .escape import safe
-from .units import short_moment
+from .row_style import RowStyle, failure_test
 
 # Widths in characters
 _GAP = 2  # between columns: the padding, and one of the box
@@ -24,41 +25,76 @@ _UNLIMITED = 100_000
 _MAX_CELL = 10_000  # wider than any terminal
 
 
-def write(columns: Sequence[str], rows: Iterator[tuple[Any, ...]], limit: int, output: TextIO) -> None:
+def write(
+    columns: Sequence[str], rows: Iterator[tuple[Any, ...]], limit: int, output: TextIO, style: RowStyle | None = None
+) -> None:
     """Writes up to `limit` rows, and below them the number of rows and the columns that were left out.
 
-    Columns in Unix ns are shown as local time, and their names without `_ns`.
+    Numbers are written with their units, as people read them; see column_kinds. On a terminal, failed rows are red.
     """
     shown = list(islice(rows, limit))
     total = len(shown) + sum(1 for _ in rows)
-    console = Console(file=output, width=None if output.isatty() else _UNLIMITED, highlight=False)
-    times = [column.endswith("_ns") for column in columns]
-    cells = [tuple(map(_cell, row, times)) for row in shown]
-    headers = [column.removesuffix("_ns") for column in columns]
-    numeric = [all(isinstance(row[i], int | float | None) for row in shown) for i in range(len(columns))]
-    widths = _fit(headers, cells, numeric, console.width)
+    headers = column_kinds.headers(columns)
+    formats, numeric = _formats(columns, shown, style or RowStyle())
+    cells = [tuple(format(value) for format, value in zip(formats, row, strict=True)) for row in shown]
+    is_failed = failure_test(columns)
+    left_out = _write_table(headers, cells, numeric, [is_failed(row) for row in shown], output)
+    count = f"{total:,} row" + ("" if total == 1 else "s")
+    more = "" if total == len(shown) else f"{len(shown):,} of "
+    output.write(f"{more}{count}{' (--limit N for more, or --format csv)' if more else ''}\n")
+    if left_out:
+        output.write(f"No room for {', '.join(left_out)}\n")
 
+
+def _write_table(
+    headers: list[str], cells: list[tuple[str, ...]], numeric: list[bool], failed: list[bool], output: TextIO
+) -> list[str]:
+    """Writes the header and the cells; returns the headers of the columns for which there is no room."""
+    is_terminal = output.isatty()
+    width = None if is_terminal else _UNLIMITED
+    console = Console(file=output, width=width, highlight=False, force_terminal=is_terminal)
+    widths = _fit(headers, cells, numeric, console.width)
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
     for header, width, is_numeric in zip(headers, widths, numeric, strict=False):
         justify = "right" if is_numeric else "left"
         table.add_column(header, justify=justify, width=width, no_wrap=True, overflow="ellipsis")  # type: ignore[arg-type]
-    for row in cells:
-        table.add_row(*map(Text, row[: len(widths)]))
+    for row, is_red in zip(cells, failed, strict=True):
+        table.add_row(*map(Text, row[: len(widths)]), style="red" if is_red else None)
     with console.capture() as capture:
         console.print(table)
     output.writelines(f"{line.rstrip()}\n" for line in capture.get().splitlines())
-    count = f"{total:,} row" + ("" if total == 1 else "s")
-    more = "" if total == len(shown) else f"{len(shown):,} of "
-    output.write(f"{more}{count}{' (--limit N for more, or --format csv)' if more else ''}\n")
-    if len(widths) < len(headers):
-        output.write(f"No room for {', '.join(headers[len(widths) :])}\n")
+    return headers[len(widths) :]
 
 
-def _cell(value: Any, is_time: bool) -> str:
+def _formats(
+    columns: Sequence[str], rows: Sequence[tuple[Any, ...]], style: RowStyle
+) -> tuple[list[Callable[[Any], str]], list[bool]]:
+    """Returns a function for each column that formats its values, and whether the column has numbers alone."""
+    formats: list[Callable[[Any], str]] = []
+    numeric = []
+    for at, column in enumerate(columns):
+        kind = column_kinds.kind_of(column, style.zone, style.knows_users)
+        is_number = all(isinstance(row[at], int | float | None) for row in rows)
+        numeric.append(is_number and (kind is None or kind.is_number))
+        formats.append(_text if kind is None else _format_with(kind.format))
+    return formats, numeric
+
+
+def _format_with(format: Callable[[Any], str]) -> Callable[[Any], str]:
+    def text(value: Any) -> str:
+        if isinstance(value, int | float):
+            try:
+                return format(value)
+            except (ValueError, OverflowError):  # infinite: it comes from someone's own SQL
+                return str(value)
+        return _text(value)
+
+    return text
+
+
+def _text(value: Any) -> str:
     if value is None:
         return ""
-    if is_time and isinstance(value, int):
-        return short_moment(value)
     if isinstance(value, float):
         return f"{value:.3f}"
     return safe(str(value)[:_MAX_CELL])

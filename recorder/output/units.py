@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import pwd
 import signal
-from datetime import datetime
+from datetime import datetime, tzinfo
+from functools import cache
 
 _NOT_A_TIME = (ValueError, OverflowError, OSError)  # raised by datetime for a time outside of its range
 
@@ -40,32 +42,67 @@ def byte_size(number: int) -> str:
 
 def moment(ns: int) -> str:
     """Returns Unix ns as local time, to the microsecond; the number itself if it is outside of datetime's range."""
-    seconds, rest = divmod(ns, 1_000_000_000)
     try:
-        return f"{datetime.fromtimestamp(seconds):%Y-%m-%d %H:%M:%S}.{rest // 1000:06d}"
+        return f"{_datetime(ns):%Y-%m-%d %H:%M:%S.%f}"
     except _NOT_A_TIME:
         return str(ns)
 
 
-def short_moment(ns: int) -> str:
-    """Returns Unix ns as local time without the year, to the millisecond, for narrow tables."""
+def short_moment(ns: int, zone: tzinfo | None = None) -> str:
+    """Returns Unix ns as time in a zone (None: local) without the year, to the millisecond, for narrow tables."""
     try:
-        return datetime.fromtimestamp(ns / 1e9).strftime("%m-%d %H:%M:%S.%f")[:-3]
+        return _datetime(ns, zone).strftime("%m-%d %H:%M:%S.%f")[:-3]
     except _NOT_A_TIME:
         return str(ns)
 
 
-def zoned_moment(ns: int) -> str | None:
-    """Returns Unix ns as local time with its offset from UTC, to the second; None if outside of datetime's range."""
+def minute(ns: int, zone: tzinfo | None = None) -> str:
+    """Returns Unix ns as time in a zone (None: local), to the minute."""
     try:
-        return datetime.fromtimestamp(ns / 1e9).astimezone().isoformat(sep=" ", timespec="seconds")
+        return f"{_datetime(ns, zone):%Y-%m-%d %H:%M}"
+    except _NOT_A_TIME:
+        return str(ns)
+
+
+def zoned_moment(ns: int, zone: tzinfo | None = None, timespec: str = "seconds") -> str | None:
+    """Returns Unix ns as time in a zone (None: local) with its offset from UTC; None if outside of datetime's range.
+
+    timespec: as of datetime.isoformat().
+    """
+    try:
+        return _datetime(ns, zone).astimezone(zone).isoformat(sep=" ", timespec=timespec)
     except _NOT_A_TIME:
         return None
 
 
+def _datetime(ns: int, zone: tzinfo | None = None) -> datetime:
+    """Returns Unix ns as a datetime. A float of nanoseconds would be off by some of them."""
+    seconds, rest = divmod(ns, 1_000_000_000)
+    return datetime.fromtimestamp(seconds, zone).replace(microsecond=rest // 1000)
+
+
 def signal_name(number: int) -> str:
     """Returns number and name of a signal, as 9 KILL; only the number if the signal has no name."""
+    name = short_signal_name(number)
+    return name if name == str(number) else f"{number} {name}"
+
+
+def short_signal_name(number: int) -> str:
+    """Returns the name of a signal without SIG, as KILL; the number if it has no name."""
     try:
-        return f"{number} {signal.Signals(number).name.removeprefix('SIG')}"
+        return signal.Signals(number).name.removeprefix("SIG")
     except ValueError:
         return str(number)
+
+
+def user_name(uid: int, is_known: bool = True) -> str:
+    """Returns the name of a user; the number if there is none. is_known: False, if only root's name is known."""
+    return _user_name(uid) if is_known else "root" if uid == 0 else str(uid)
+
+
+@cache
+def _user_name(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except (KeyError, OverflowError):
+        return str(uid)

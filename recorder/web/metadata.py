@@ -5,9 +5,11 @@ The texts come from the headers of the saved queries and the comments in the sch
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
-from ..analysis import query_header, saved_queries
+from ..analysis import own_queries, query_header, saved_queries
+from ..output.messages import say
 from ..storage import data_dictionary
 
 TITLE = "webpf: what ran on this machine"
@@ -47,8 +49,17 @@ def table_settings() -> dict[str, Any]:
 
 
 def saved_query_settings() -> dict[str, dict[str, Any]]:
-    """Returns the saved queries in Datasette's form: name -> sql, title, description, parameter names."""
-    return {name: _query(saved_queries.load(name)) for name in saved_queries.names()}
+    """Returns the saved queries, also own ones, in Datasette's form: name -> sql, title, description, parameters."""
+    return {query.name: _query(query) for query in _usable_queries()}
+
+
+@cache
+def _usable_queries() -> list[saved_queries.SavedQuery]:
+    """Returns the queries, once: Datasette asks for each page. Says on stderr which own ones can't be used."""
+    queries, notes = own_queries.load_all()
+    for note in notes:
+        say(note)
+    return queries
 
 
 def _query(query: saved_queries.SavedQuery) -> dict[str, Any]:

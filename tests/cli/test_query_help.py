@@ -64,7 +64,7 @@ def test_without_a_name_it_is_about_the_command(webpf: Webpf) -> None:
     assert "--format" in shown and "--sql" in shown and "Columns:" not in shown
 
 
-@pytest.mark.parametrize("name", ["nosuch", "liftimes", "", "query.sql"])
+@pytest.mark.parametrize("name", ["nosuch", "liftimes", "", "query"])
 def test_an_unknown_query(webpf: Webpf, name: str) -> None:
     with_help, without = webpf("query", name, "--help"), webpf("query", name)
     assert with_help.returncode == without.returncode == 64

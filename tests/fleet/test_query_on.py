@@ -25,7 +25,7 @@ def test_rows_of_processes_say_where_they_are(webpf: Webpf, fleet: Fleet) -> Non
     answer = webpf("query", "failures", "--on", fleet.root, "--format", "json")
     assert (answer.returncode, answer.stderr) == (0, "")
     rows = json.loads(answer.stdout)
-    assert list(rows[0])[:4] == ["host", "recording", "id", "pid"]
+    assert list(rows[0])[:6] == ["host", "recording", "id", "end_ns", "end", "pid"]
     assert {row["host"] for row in rows} == {"web1", "web 2", "db/é", "many"}
     # The id is the file's own: the same query over the one file has it.
     first = next(row for row in rows if row["host"] == "web 2")

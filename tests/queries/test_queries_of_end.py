@@ -27,8 +27,8 @@ def test_crashes(built: Path) -> None:
     """Without processes that KILL or TERM ended."""
     columns = "pid", "comm", "signal", "name", "core_dumped", "lifetime_ms", "parent", "max_rss_kib", "end_ns"
     assert picked(run(built, "crashes"), *columns) == [
-        (104, "python", 11, "SEGV", 1, 10.0, "make", 3000, at(80)),
         (105, "python", 6, "ABRT", 0, 10.0, "make", 9000, at(85)),
+        (104, "python", 11, "SEGV", 1, 10.0, "make", 3000, at(80)),
     ]
 
 

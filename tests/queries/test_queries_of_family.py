@@ -108,21 +108,21 @@ def test_zombies_with_a_limit(built: Path) -> None:
 
 
 def test_environment(built: Path) -> None:
-    """Of each program; of one process, with its programs in order; of one variable."""
+    """Of each program, the latest first; of one process; of one variable."""
     columns = "pid", "comm", "name", "value", "state"
     assert picked(run(built, "environment"), *columns) == [
-        (102, "gcc", "CFLAGS", "-O2", "set"),
-        (102, "gcc", "MAKELEVEL", "1", "set"),
-        (103, "gcc", "CFLAGS", "-O2", "set"),
-        (103, "gcc", "MAKELEVEL", "1", "set"),
-        (104, "env", "CFLAGS", None, "unknown"),
-        (104, "env", "MAKELEVEL", b"\xff", "set"),
         (104, "python", "CFLAGS", None, "unset"),
         (104, "python", "MAKELEVEL", "", "set"),
+        (104, "env", "CFLAGS", None, "unknown"),
+        (104, "env", "MAKELEVEL", b"\xff", "set"),
+        (103, "gcc", "CFLAGS", "-O2", "set"),
+        (103, "gcc", "MAKELEVEL", "1", "set"),
+        (102, "gcc", "CFLAGS", "-O2", "set"),
+        (102, "gcc", "MAKELEVEL", "1", "set"),
     ]
     assert picked(run(built, "environment", pid="104", variable="CFLAGS"), "comm", "state", "args", "time_ns") == [
-        ("env", "unknown", "env python a.py", at(71)),
         ("python", "unset", "python a.py", at(72)),
+        ("env", "unknown", "env python a.py", at(71)),
     ]
     assert picked(run(built, "environment", id="9", variable="CFLAGS"), "process_id", "value") == [(9, "-O2")]
     assert run(built, "environment", pid="102") == []
