@@ -24,7 +24,9 @@ from . import (
     service,
     sql,
     stream,
+    top,
     upgrade,
+    watch,
     web,
 )
 from .verbose import Verbose, VerboseCommand
@@ -124,6 +126,13 @@ _add(
 )
 _add(reports.report, "webpf report", "webpf report ci.db:2")
 _add(reports.tree, "webpf tree", "webpf tree ci.db --pid 4711 --depth 3")
+_add(
+    watch.watch,
+    "sudo webpf watch",
+    "webpf watch --failed",
+    "webpf watch --since -10m --format ndjson",
+)
+_add(top.top, "sudo webpf top", "webpf top --user www-data")
 _add(diff.diff, "webpf diff", "webpf diff 1 2 --fail-if 'wall>10%'", "webpf diff before.db after.db")
 _add(recordings.recordings, "webpf recordings", "webpf recordings ci.db --format json")
 _add(web.browse, "webpf browse", "webpf browse ci.db --no-open --port 8001")

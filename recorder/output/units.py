@@ -56,6 +56,15 @@ def short_moment(ns: int, zone: tzinfo | None = None) -> str:
         return str(ns)
 
 
+def time_of_day(ns: int, zone: tzinfo | None = None, has_milliseconds: bool = True) -> str:
+    """Returns Unix ns as the time of the day in a zone (None: local)."""
+    try:
+        text = f"{_datetime(ns, zone):%H:%M:%S.%f}"
+    except _NOT_A_TIME:
+        return str(ns)
+    return text[:-3] if has_milliseconds else text[:-7]
+
+
 def minute(ns: int, zone: tzinfo | None = None) -> str:
     """Returns Unix ns as time in a zone (None: local), to the minute."""
     try:

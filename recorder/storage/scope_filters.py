@@ -18,11 +18,15 @@ _NEVER = 0
 
 
 class Filters:
-    """The conditions of a scope. schema: of the tables that they read. values: for the names in the conditions."""
+    """The conditions of a scope. schema: of the tables that they read. values: for the names in the conditions.
 
-    def __init__(self, scope: Scope, schema: str) -> None:
+    prefix: of these names, so that one statement can have the conditions of two scopes.
+    """
+
+    def __init__(self, scope: Scope, schema: str, prefix: str = "value") -> None:
         self.values: dict[str, Any] = {}
         self._schema = schema
+        self._prefix = prefix
         self.sql = " AND ".join([*self._conditions(scope)]) or "TRUE"
         self._expressions = [_compiled(text) for text in scope.args]
 
@@ -75,7 +79,7 @@ class Filters:
 
     def _name(self, value: Any) -> str:
         """Returns a name for a value in SQL."""
-        name = f"value{len(self.values)}"
+        name = f"{self._prefix}{len(self.values)}"
         self.values[name] = value
         return f":{name}"
 

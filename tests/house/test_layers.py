@@ -20,6 +20,7 @@ LAYERS = [*(set(line.split()) for line in reversed(re.findall(r"^    ([a-z_ ]+)$
 DOORS = {
     "typer": {"cli"},
     "rich": {"cli", "output"},
+    "textual": {"cli.top_app"},
     "sqlite_utils": {"storage"},
     "sqlite3": {
         *("storage", "analysis", "export", "fleet", "python_api", "progress"),
