@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterator
 
 from ..model.events import ALL_KINDS
 from ..model.recording import DELETED, NO_EVENTS
+from .sql_macros import expand
 
 STEP = 5_000
 """Rows in one transaction: some 10 ms."""
@@ -33,7 +34,7 @@ WHERE id = ?"""
 
 def find_begun(connection: sqlite3.Connection) -> list[int]:
     """Returns the recordings of which a deletion was begun, and did not end."""
-    sql = f"SELECT id FROM recordings WHERE json_valid(options) AND json_extract(options, '$.{DELETED}')"
+    sql = expand(f"SELECT id FROM recordings WHERE option!(recordings, {DELETED})")
     return [number for (number,) in connection.execute(sql)]
 
 

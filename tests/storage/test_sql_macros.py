@@ -38,14 +38,17 @@ PLACES = {
 @pytest.mark.parametrize(
     ("sql", "expanded"),
     [
-        ("is_counted!(p)", "p.kernel IS NOT 1"),
-        ("is_counted!( p )AND 1", "p.kernel IS NOT 1AND 1"),
+        ("is_counted!(p)", "p.kernel IS NOT 1 AND p.in_scope IS NOT 0"),
+        ("is_counted!( p )AND 1", "p.kernel IS NOT 1 AND p.in_scope IS NOT 0AND 1"),
         ("until_ns!(r)+until_ns!(s)", "coalesce(r.ended_ns, r.updated_ns)+coalesce(s.ended_ns, s.updated_ns)"),
         ("latest_recording!( )", "(SELECT max(id) FROM recordings)"),
-        ("is_counted_or_kernel!(p, max(1, 2))", "(p.kernel IS NOT 1 OR max(1, 2))"),
-        ("is_counted_or_kernel!(p, ')' = \",\")", "(p.kernel IS NOT 1 OR ')' = \",\")"),
-        ("is_counted_or_kernel!(p, is_counted!(q))", "(p.kernel IS NOT 1 OR q.kernel IS NOT 1)"),
-        ("is_counted_or_kernel!(p, '{r}')", "(p.kernel IS NOT 1 OR '{r}')"),
+        ("is_counted_or_kernel!(p, max(1, 2))", "(p.kernel IS NOT 1 OR max(1, 2)) AND p.in_scope IS NOT 0"),
+        ("is_counted_or_kernel!(p, ')' = \",\")", "(p.kernel IS NOT 1 OR ')' = \",\") AND p.in_scope IS NOT 0"),
+        (
+            "is_counted_or_kernel!(p, is_counted!(q))",
+            "(p.kernel IS NOT 1 OR q.kernel IS NOT 1 AND q.in_scope IS NOT 0) AND p.in_scope IS NOT 0",
+        ),
+        ("is_counted_or_kernel!(p, '{r}')", "(p.kernel IS NOT 1 OR '{r}') AND p.in_scope IS NOT 0"),
         ("option!(r, of)", "CASE WHEN json_valid(r.options) THEN json_extract(r.options, '$.of') END"),
         ("param!(low) < param!(high)", ":low < (SELECT max(id) FROM recordings)"),
         ("param!(brace)", "'{} {0} {name}'"),
@@ -53,7 +56,7 @@ PLACES = {
         (
             "  x = latest_owner!(1, :pid)\n  y",
             "  x = (\n      SELECT id\n      FROM processes\n      WHERE recording_id = 1\n          AND pid = :pid\n"
-            "      ORDER BY start_ns DESC, id DESC\n      LIMIT 1\n  )\n  y",
+            "          AND processes.in_scope IS NOT 0\n      ORDER BY start_ns DESC, id DESC\n      LIMIT 1\n  )\n  y",
         ),
     ],
 )
@@ -79,7 +82,10 @@ def test_strings_names_and_comments_are_unchanged(sql: str) -> None:
 
 
 def test_what_follows_a_string_or_a_comment_is_expanded() -> None:
-    assert expand("'is_counted!(p)' -- '\nis_counted!(p)") == "'is_counted!(p)' -- '\np.kernel IS NOT 1"
+    assert (
+        expand("'is_counted!(p)' -- '\nis_counted!(p)")
+        == "'is_counted!(p)' -- '\np.kernel IS NOT 1 AND p.in_scope IS NOT 0"
+    )
 
 
 @pytest.mark.parametrize(
@@ -114,7 +120,7 @@ def test_a_wrong_call_is_refused_with_its_line(sql: str, message: str) -> None:
         ("SELECT a\n    in_order!(a)\nLIMIT 1", "SELECT a\nLIMIT 1", "SELECT a\n    ORDER BY a\nLIMIT 1", None),
         ("same_cgroup!(p, c)", "c.path, p.cgroup_id", "c.path, p.cgroup_id", "c.path"),
         ("known_from_ns!(p, r)", "r.started_ns", "r.started_ns", "p.known_from_ns"),
-        ("is_counted!(p)", "p.kernel IS NOT 1", "p.kernel IS NOT 1", "p.kernel IS NOT 1"),
+        ("in_scope!(p)", "p.in_scope IS NOT 0", "p.in_scope IS NOT 0", "p.in_scope IS NOT 0"),
     ],
 )  # fmt: skip
 def test_the_text_depends_on_what_is_read(sql: str, of_file: str | None, of_one: str, pooled: str | None) -> None:
