@@ -61,9 +61,9 @@ def test_a_recording_logs_what_it_does(arguments: list[str], webpf: Webpf) -> No
         r"INFO webpf\.kernel\.probe a ring buffer of 16 MiB is mapped",
         r"INFO webpf\.cli\.log_observer recording 1 has begun",
         r"INFO webpf\.capture\.recorder snapshot of /proc with [1-9]\d* events and \d+ cgroups, in \d+\.\d+ s",
-        r"INFO webpf\.capture\.recording_session the buffer is drained, in \d+\.\d+ s",
-        r"INFO webpf\.capture\.recording_session intake has stopped, and the last frees were waited for, in \d+\.\d+ s",
-        r"INFO webpf\.capture\.recording_session the recording is written, in \d+\.\d+ s",
+        r"INFO webpf\.capture\.recording_end the buffer is drained, in \d+\.\d+ s",
+        r"INFO webpf\.capture\.recording_end intake has stopped, and the last frees were waited for, in \d+\.\d+ s",
+        r"INFO webpf\.capture\.recording_end the recording is written, in \d+\.\d+ s",
         r"INFO webpf\.kernel\.probe detached",
         r"INFO webpf\.storage\.recording_file webpf\.db is closed",
     ):
