@@ -135,8 +135,9 @@ def ends(tag: str) -> dict[str, tuple[object, ...]]:
             ON (w.recording_id, w.device, w.inode) = (p.recording_id, g.cwd_device, g.cwd_inode)
         WHERE p.comm = 'sh' AND p.state = 'exited' AND args LIKE ?"""
     found = {}
-    for args, *rest in ask(sql, f"sh -c ': {tag}-%"):
-        name = re.match(rf"sh -c ': {tag}-(\w+);", str(args))
+    for args, *rest in ask(sql, f"%sh -c ': {tag}-%"):
+        # systemd-run looks up the path.
+        name = re.match(rf"(?:/usr/bin/)?sh -c ': {tag}-(\w+);", str(args))
         if name:
             found[name[1]] = tuple(rest)
     return found
