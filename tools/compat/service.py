@@ -14,6 +14,7 @@ import os
 import re
 import sys
 import tempfile
+import textwrap
 import time
 from pathlib import Path
 from typing import Any
@@ -133,7 +134,11 @@ def table(found: list[Row]) -> str:
         text += f"| {' | '.join(map(str, cells))} |\n"
     failed = [f"- {row['distribution']}: {name} failed\n" for row in found for name in row["failures"]]
     names = dict.fromkeys(name for row in found for name in row["names"])
-    return text + "\n" + "".join(failed) + f"What was checked: {'; '.join(names)}.\n"
+    return (
+        f"{text}\n{''.join(failed)}"
+        + textwrap.fill(f"What was checked: {'; '.join(names)}.", 130, break_on_hyphens=False)
+        + "\n"
+    )
 
 
 def write_table() -> None:
