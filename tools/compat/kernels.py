@@ -73,11 +73,12 @@ def boot(name: str, root: Root, console: Path, script: str) -> bytes:
         return result.read_bytes() if result.exists() else b""
 
 
-def run_machine(command: list[str], console: Path, limit_seconds: float = LIMIT_SECONDS) -> None:
-    """Runs an emulated machine until it has ended, hangs, or has used up its time."""
+def run_machine(command: list[str], console: Path, limit_seconds: float = LIMIT_SECONDS) -> bool:
+    """Runs an emulated machine until it ends, hangs, or has used up its time. Returns whether it ended by itself."""
     guest = subprocess.Popen(command, stdin=subprocess.DEVNULL)
     try:
         _await(guest, console, limit_seconds)
+        return guest.poll() == 0 and not has_crashed(console)
     finally:
         guest.kill()
         guest.wait()
