@@ -43,7 +43,7 @@ def watch(
         LineFormats, typer.Option("--format", help="ndjson: an object for each line.")
     ] = LineFormats.text,
 ) -> None:
-    """Print each process as it ends, while it is recorded.
+    """Print each process as it ends, live.
 
     Follows the latest recording of the file until that ends, or Ctrl-C. It needs no privileges to read a file. As root,
     and if nothing is being recorded, it records into a temporary file.

@@ -34,9 +34,7 @@ def write_rows(
     All but tables have exact numbers. With a style, the same time as text follows each time: after end_ns comes end.
     limit: number of rows; None means 50 rows of a table, and all rows in other formats.
     """
-    printable: Iterator[tuple[Any, ...]] = (
-        tuple(argv.quote(v[: argv.MAX_ARGV_BYTES], len(v)) if isinstance(v, bytes) else v for v in row) for row in rows
-    )
+    printable: Iterator[Sequence[Any]] = map(_printable, rows)
     if format == "table":
         # Imported here because it imports rich, which is slow.
         from . import table
@@ -56,9 +54,15 @@ def write_rows(
         _write_json(columns, printable, output)
 
 
+def _printable(row: Sequence[Any]) -> Sequence[Any]:
+    if bytes not in map(type, row):  # which is quicker than a look at each value, as there may be a million rows
+        return row
+    return [argv.quote(v[: argv.MAX_ARGV_BYTES], len(v)) if isinstance(v, bytes) else v for v in row]
+
+
 def _with_times(
-    columns: Sequence[str], rows: Iterator[tuple[Any, ...]], zone: tzinfo | None
-) -> tuple[Sequence[str], Iterator[tuple[Any, ...]]]:
+    columns: Sequence[str], rows: Iterator[Sequence[Any]], zone: tzinfo | None
+) -> tuple[Sequence[str], Iterator[Sequence[Any]]]:
     """Adds a column with the time as text after each column of times, unless there is one of this name."""
     names = {at: column.removesuffix("_ns") for at, column in enumerate(columns) if is_moment(column)}
     names = {at: name for at, name in names.items() if name not in columns}
@@ -66,14 +70,17 @@ def _with_times(
         return columns, rows
     wider = [each for at, column in enumerate(columns) for each in (column, *([names[at]] if at in names else []))]
 
-    def texts(at: int, value: Any) -> Iterator[str | None]:
-        if at in names:
-            yield units.zoned_moment(value, zone, "milliseconds") if isinstance(value, int) else None
+    def widen(row: Sequence[Any]) -> Sequence[Any]:
+        cells = list(row)
+        for at in reversed(names):  # from the right, so that the positions to the left stay
+            value = row[at]
+            cells.insert(at + 1, units.zoned_moment(value, zone, "milliseconds") if isinstance(value, int) else None)
+        return cells
 
-    return wider, (tuple(each for at, value in enumerate(row) for each in (value, *texts(at, value))) for row in rows)
+    return wider, map(widen, rows)
 
 
-def _write_csv(columns: Sequence[str], rows: Iterator[tuple[Any, ...]], output: TextIO) -> None:
+def _write_csv(columns: Sequence[str], rows: Iterator[Sequence[Any]], output: TextIO) -> None:
     writer = csv.writer(output, lineterminator="\n")
     writer.writerow(columns)
     writer.writerows(tuple(_csv_text(value) if isinstance(value, str) else value for value in row) for row in rows)
@@ -88,7 +95,7 @@ def _csv_text(text: str) -> str:
     return f"'{escaped}" if _FORMULA.match(escaped) else escaped
 
 
-def _write_json(columns: Sequence[str], rows: Iterator[tuple[Any, ...]], output: TextIO) -> None:
+def _write_json(columns: Sequence[str], rows: Iterator[Sequence[Any]], output: TextIO) -> None:
     separator = "["
     for row in rows:
         output.write(f"{separator}\n  {json.dumps(dict(zip(columns, row, strict=True)))}")

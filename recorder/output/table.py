@@ -26,7 +26,7 @@ _MAX_CELL = 10_000  # wider than any terminal
 
 
 def write(
-    columns: Sequence[str], rows: Iterator[tuple[Any, ...]], limit: int, output: TextIO, style: RowStyle | None = None
+    columns: Sequence[str], rows: Iterator[Sequence[Any]], limit: int, output: TextIO, style: RowStyle | None = None
 ) -> None:
     """Writes up to `limit` rows, and below them the number of rows and the columns that were left out.
 
@@ -67,7 +67,7 @@ def _write_table(
 
 
 def _formats(
-    columns: Sequence[str], rows: Sequence[tuple[Any, ...]], style: RowStyle
+    columns: Sequence[str], rows: Sequence[Sequence[Any]], style: RowStyle
 ) -> tuple[list[Callable[[Any], str]], list[bool]]:
     """Returns a function for each column that formats its values, and whether the column has numbers alone."""
     formats: list[Callable[[Any], str]] = []

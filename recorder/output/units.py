@@ -79,7 +79,8 @@ def zoned_moment(ns: int, zone: tzinfo | None = None, timespec: str = "seconds")
     timespec: as of datetime.isoformat().
     """
     try:
-        return _datetime(ns, zone).astimezone(zone).isoformat(sep=" ", timespec=timespec)
+        moment = _datetime(ns, zone)
+        return (moment.astimezone() if zone is None else moment).isoformat(sep=" ", timespec=timespec)
     except _NOT_A_TIME:
         return None
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support import DEADLINE_SECONDS, NOBODY, PROJECT, wait_until
+from support import DEADLINE_SECONDS, NOBODY, PROJECT, children_of, wait_until
 
 from webpf.capture import helper_protocol as protocol
 from webpf.capture.helper_client import HelperClient
@@ -36,7 +36,7 @@ def helpers() -> Iterator[HelperProcesses]:
 
 def children() -> set[int]:
     """Returns the child processes of this process."""
-    return {int(pid) for task in Path("/proc/self/task").iterdir() for pid in (task / "children").read_text().split()}
+    return set(children_of(os.getpid()))
 
 
 def ask(helpers: HelperProcesses, kind: int, numbers: bytes) -> bytes:

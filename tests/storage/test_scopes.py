@@ -129,7 +129,7 @@ def test_queries_of_ends_show_what_ended_in_the_stretch(db: Path) -> None:
     """103 failed at 75 ms and 104 at 80 ms: both were alive at 74 ms."""
     assert [row["pid"] for row in rows(db, "failures", between(74, 76))] == [103]
     assert [row["pid"] for row in rows(db, "failures", between(76, 82))] == [104]
-    assert [row["pid"] for row in rows(db, "crashes", between(76, 90))] == [104, 105]
+    assert [row["pid"] for row in rows(db, "crashes", between(76, 90))] == [105, 104]  # newest first
     assert [row["signal"] for row in rows(db, "signals", between(81, 90))] == [6]
     assert [row["pid"] for row in rows(db, "failures", between(281, 300))] == []
     assert [row["pid"] for row in rows(db, "failures", between(275, 300))] == [108]

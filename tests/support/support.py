@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sqlite3
@@ -76,8 +77,11 @@ def held(db: Path, begin: str) -> Iterator[int]:
 
 def children_of(pid: int) -> list[int]:
     """Returns the pids of the children of a process, from /proc."""
-    tasks = Path(f"/proc/{pid}/task").iterdir()
-    return [int(word) for task in tasks for word in (task / "children").read_text().split()]
+    found: list[int] = []
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # the thread may have ended meanwhile
+            found += map(int, (task / "children").read_text().split())
+    return found
 
 
 def status_of(pid: int) -> dict[str, str]:
