@@ -25,8 +25,12 @@ def _measure_offset() -> tuple[int, int]:
     return after - before, unix - (before + after) // 2
 
 
-OFFSET = min(_measure_offset() for _ in range(32))[1]
-"""Nanoseconds to add to that clock, which act.c reads too, to get Unix time."""
+def unix_offset() -> int:
+    """Returns the nanoseconds to add to that clock, which act.c reads too, to get Unix time.
+
+    Measured anew each time: NTP moves it by milliseconds while many tests run.
+    """
+    return min(_measure_offset() for _ in range(32))[1]
 
 
 @dataclass(frozen=True)
@@ -44,12 +48,13 @@ class Fate:
     def of_line(cls, line: str) -> Fate:
         """Parses a line that act.c prints."""
         pid, before, after, status, cpu_us, max_rss_kib = map(int, line.split())
-        return cls(pid, before + OFFSET, after + OFFSET, status, cpu_us * 1e3, max_rss_kib)
+        offset = unix_offset()
+        return cls(pid, before + offset, after + offset, status, cpu_us * 1e3, max_rss_kib)
 
 
 def now() -> int:
     """Returns Unix ns by the clock of a recording."""
-    return _boot_ns() + OFFSET
+    return _boot_ns() + unix_offset()
 
 
 def wait_for_zombie(pid: int) -> None:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-from fates import OFFSET, Fate, Query, reap, row_of, wait_for_zombie
+from fates import Fate, Query, now, reap, row_of, unix_offset, wait_for_zombie
 from support import MS, SLOWNESS, Recorder, wait_until
 
 from webpf.kernel import btf, object_cache
@@ -45,7 +44,7 @@ def read_io(folder: Path) -> dict[str, int]:
 
 def run(*command: str | Path, is_pinned: bool = False) -> Costs:
     """Runs a program; reads what /proc says of it when it is a zombie, and then what wait4() says."""
-    before = time.clock_gettime_ns(time.CLOCK_BOOTTIME) + OFFSET
+    before = now()
     pinned = ["taskset", "-c", str(min(os.sched_getaffinity(0)))] if is_pinned else []
     child = subprocess.Popen([*pinned, *map(str, command)], stdout=subprocess.PIPE, text=True)
     wait_for_zombie(child.pid)
@@ -53,7 +52,7 @@ def run(*command: str | Path, is_pinned: bool = False) -> Costs:
     own_io = read_io(Path(f"/proc/{child.pid}/task/{child.pid}"))
     run_delay_ns = int(Path(f"/proc/{child.pid}/schedstat").read_text().split()[1])
     _, status, usage = os.wait4(child.pid, 0)
-    after = time.clock_gettime_ns(time.CLOCK_BOOTTIME) + OFFSET
+    after = now()
     child.returncode = os.waitstatus_to_exitcode(status)
     assert child.stdout
     rusage = {
@@ -203,7 +202,7 @@ def test_cpu_times_that_nobody_asked_for(act: str, monkeypatch: pytest.MonkeyPat
         "read_constants",
         lambda: constants | {"OFF_SIGNAL_PREV_UTIME": zero, "OFF_SIGNAL_PREV_STIME": zero},
     )
-    probe = Probe(OFFSET)
+    probe = Probe(unix_offset())
     try:
         all_costs = {costs.fate.pid: costs for costs in [run(act, "work", str(10 * n)) for n in range(1, 9)]}
         frees: dict[int, Free] = {}
@@ -229,7 +228,7 @@ def test_more_threads_than_the_map_has_room_for(act: str, monkeypatch: pytest.Mo
     """Processes that were alive when it was full have an unknown time of waiting, and those after them a known one."""
     entries = ProgramOptions.entries
     monkeypatch.setattr(ProgramOptions, "entries", lambda self: entries(self) | {"ended_threads": 1})
-    probe = Probe(OFFSET, follows=True)  # else another process of the machine can have the entry
+    probe = Probe(unix_offset(), follows=True)  # else another process of the machine can have the entry
     probe.follow_children(os.getpid())
     keeper = subprocess.Popen([act, "thread-and-pause"], stdout=subprocess.PIPE)
     frees: dict[int, Free] = {}
@@ -264,7 +263,7 @@ def test_more_threads_than_the_map_has_room_for(act: str, monkeypatch: pytest.Mo
 def test_costs_of_a_process_that_is_older_than_the_recording(start_recorder: Start, query: Query) -> None:
     """All that the kernel adds up is known. How long threads waited that ended before the recording is not."""
     reading, writing = os.pipe()
-    before = time.clock_gettime_ns(time.CLOCK_BOOTTIME) + OFFSET
+    before = now()
     pid = os.fork()
     if not pid:
         os.close(writing)
@@ -275,7 +274,7 @@ def test_costs_of_a_process_that_is_older_than_the_recording(start_recorder: Sta
     os.close(writing)
     wait_for_zombie(pid)
     _, status, usage = os.wait4(pid, 0)
-    after = time.clock_gettime_ns(time.CLOCK_BOOTTIME) + OFFSET
+    after = now()
     recorder.end()
     row = row_of(query, Fate(pid, before, after, status, 0, 0))
     if row["freed_ns"] is not None:
@@ -299,7 +298,7 @@ os.system("cp file copy; sync copy")
 sum(range(1_000_000))
 os.kill(os.getpid(), signal.SIGSTOP)
 """
-    before = time.clock_gettime_ns(time.CLOCK_BOOTTIME) + OFFSET
+    before = now()
     child = subprocess.Popen(["python3", "-c", script], cwd=recorder.db.parent)
     os.waitid(os.P_PID, child.pid, os.WSTOPPED)
     recorder.end()
