@@ -38,8 +38,8 @@ _PROGRAMS = (
 _WEIGHTS = (20, 9, 9, 9, 14, 12, 8, 6, 1, 3, 2, 2)
 
 
-def events(processes: int) -> Iterator[Event]:
-    """Yields events in order of time: init and a few services first, then some 300 starts per second."""
+def events(processes: int, gap_ms: float = 3.3) -> Iterator[Event]:
+    """Yields events in order of time: init and a few services first, then a start every gap_ms on average."""
     dice = random.Random(20261122)
     yield Seen(BEGIN, 1, BEGIN - 10**13, 0, "systemd", 0, 0, 1, 0, 1, "/sbin/init", b"/sbin/init\0", 11)
     for pid in range(2, 42):
@@ -64,7 +64,7 @@ def events(processes: int) -> Iterator[Event]:
     living = [(pid, BEGIN - 10**12 + pid * 10**8) for pid in range(2, 42)]
     now, pid = BEGIN, 1000
     for number in range(processes - 41):
-        now += int(dice.expovariate(1) * 3.3 * MS)
+        now += int(dice.expovariate(1) * gap_ms * MS)
         while later and later[0][0] <= now:
             yield heappop(later)[2]
         pid = 1000 + (pid - 999) % (PIDS - 1000)

@@ -1,0 +1,146 @@
+"""Measures every saved query on an hour of a week: a chain of 168 recordings with ten million processes.
+
+    python -m tools.bench.week [--processes N] [--db FILE]
+
+The chain is made up (million.py) and recorded by replay, with --rotate 1h. It is made into FILE, unless that exists, or
+without --db into a temporary folder. Each query runs three times over an hour in the middle, each time on a new
+connection; the shortest time counts. Prints a Markdown table of CPU time and elapsed time, from opening the file to the
+1,001st row; the last line is the first look of `webpf watch --since`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import platform
+import sqlite3
+import tempfile
+import time
+from collections.abc import Callable
+from datetime import datetime, timezone
+from pathlib import Path
+
+from tools.bench import million
+from tools.bench.queries import GIVEN, ROWS
+from webpf.analysis import saved_queries
+from webpf.analysis.follow import Follower
+from webpf.capture.record_options import RecordOptions
+from webpf.capture.recorder import Status, record
+from webpf.capture.replayed_machine import ReplayedMachine
+from webpf.model import moments
+from webpf.model.event_source import MemorySource
+from webpf.model.events import Event
+from webpf.model.moments import Moment
+from webpf.model.scope import Scope
+
+HOUR_SECONDS = 3600
+HOURS = 168
+NS = 1_000_000_000
+
+
+class _Week(MemorySource):
+    """Events in memory, which move the clock of the machine. They are also what is recorded, until their end."""
+
+    def __init__(self, processes: int, machine: ReplayedMachine) -> None:
+        gap_ms = HOURS * HOUR_SECONDS * 1000 / processes
+        super().__init__(million.events(processes, gap_ms), million.BATCH)
+        self._machine = machine
+
+    def drain(self) -> list[Event]:
+        batch = super().drain()
+        if batch:
+            self._machine.advance(batch[-1].time_ns)
+        return batch
+
+    def start(self) -> None:
+        """Does nothing."""
+
+    def is_over(self, is_anyone_alive: Callable[[], bool]) -> bool:
+        return self.exhausted
+
+
+class _Silent:
+    """An Observer that tells nothing."""
+
+    def started(self, recording_id: int, others: int) -> None:
+        pass
+
+    def status(self, status: Status) -> None:
+        pass
+
+    def finishing(self) -> None:
+        pass
+
+    def message(self, text: str) -> None:
+        pass
+
+
+def build(db: Path, processes: int) -> None:
+    """Builds the chain, and prints what that cost."""
+    begun = time.process_time()
+    machine = ReplayedMachine(million.BEGIN)
+    week = _Week(processes, machine)
+    options = RecordOptions(db=db, rotate=HOUR_SECONDS, streamed={})
+    summary = record(options, week, machine, week, _Silent())
+    spent = time.process_time() - begun
+    print(
+        f"{processes:,} processes in {summary.segments} recordings written in {spent:.0f} s of CPU time;"
+        f" {db.stat().st_size / processes:.0f} bytes each\n",
+        flush=True,
+    )
+
+
+def moment(option: str, hours: float) -> Moment:
+    """Returns the time that is so many hours after the begin of the week."""
+    unix = million.BEGIN // NS + round(hours * HOUR_SECONDS)
+    return moments.parse(option, datetime.fromtimestamp(unix, timezone.utc).isoformat())
+
+
+def an_hour() -> Scope:
+    """Returns an hour in the middle of the week, which has parts of two recordings."""
+    return Scope(since=moment("--since", HOURS / 2 + 0.5), until=moment("--until", HOURS / 2 + 1.5))
+
+
+def measure_query(db: Path, name: str) -> int:
+    """Runs a query over the hour; returns the number of its rows, at most ROWS."""
+    query = saved_queries.load(name)
+    given = {each.name: GIVEN.get(each.name, each.example) for each in query.parameters if each.required}
+    with saved_queries.run(db, query, given, an_hour()) as result:
+        return sum(1 for _, _ in zip(result.rows, range(ROWS), strict=False))
+
+
+def measure_watch(db: Path) -> int:
+    """Returns how many processes the first look of `webpf watch --since` shows, of the last hour."""
+    follower = Follower(db, scope=Scope(since=moment("--since", HOURS - 1)))
+    return len(follower.look().ended)
+
+
+def measure(db: Path) -> None:
+    """Prints the table."""
+    print(f"SQLite {sqlite3.sqlite_version}, Python {platform.python_version()}, Linux {platform.release()}\n")
+    print("| query | CPU, s | elapsed, s | rows |\n|---|---|---|---|")
+    names = [name for name in saved_queries.names() if name != "compare"]  # which takes no scope
+    for name in [*names, "watch --since"]:
+        cpu, elapsed, rows = [], [], 0
+        for _ in range(3):
+            begun, cpu_begun = time.perf_counter(), time.process_time()
+            rows = measure_watch(db) if name not in names else measure_query(db, name)
+            cpu.append(time.process_time() - cpu_begun)
+            elapsed.append(time.perf_counter() - begun)
+        print(f"| {name} | {min(cpu):.2f} | {min(elapsed):.2f} | {rows:,} |", flush=True)
+
+
+def main() -> None:
+    """Builds the chain if necessary, then measures."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--processes", type=int, default=10_000_000)
+    parser.add_argument("--db", type=Path)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        db = options.db or Path(folder) / "week.db"
+        if not db.exists():
+            build(db, options.processes)
+        measure(db)
+
+
+if __name__ == "__main__":
+    main()
