@@ -134,7 +134,7 @@ def record(
         rotation = Rotation(session, queue, options.rotate, describe) if options.rotate else None
         counting = [] if tally is None else [tally.follow(session)]
         after_drain = (log.record_ended, *([rotation.step] if rotation else []), *counting)
-        ended_ns = Run(session, machine, target, options, observer, after_drain).finish(snapshot)
+        ended_ns = Run(session, machine, target, options, observer, after_drain, queue.end_pauses).finish(snapshot)
         log.record_ended()
         queue.await_idle()
         queue.check_file()
@@ -181,7 +181,10 @@ def _writing(
 
 @dataclass(frozen=True)
 class Run:
-    """Runs a session whose writer is ready. after_drain: called after each drain, in the thread that records."""
+    """Runs a session whose writer is ready. after_drain: called after each drain, in the thread that records.
+
+    at_end: called in the same thread when the target is over, before the last events are written.
+    """
 
     session: Session
     machine: Surroundings
@@ -189,6 +192,7 @@ class Run:
     options: RecordOptions
     observer: Observer
     after_drain: Sequence[Callable[[], None]] = ()
+    at_end: Callable[[], None] = lambda: None
 
     def finish(self, snapshot: Snapshot) -> int:
         """Writes all events from the snapshot to the end of the recording. Returns the end in Unix ns."""
@@ -203,6 +207,7 @@ class Run:
             raise
         self._loop()
         self.observer.finishing()
+        self.at_end()
         session.add_scan(self.machine.rescan())
         return recording_end.finish(session, self.machine.find_changed)
 

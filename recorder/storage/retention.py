@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 _log = get_logger(__name__)
 
 _SLICE_SECONDS = 0.05  # of work at a time
-_CHECK_SECONDS = 0.5  # between two looks at the limits
+_LONG_SLICE_SECONDS = 0.5  # of work at a time while the file is larger than wanted: what is recorded waits meanwhile
+_CHECK_SECONDS = 0.1  # between two looks at the limits
 _RETRY_SECONDS = 60.0  # after a deletion that gave nothing back, for instance because of a reader
 _SEGMENTS = """SELECT id, started_ns, coalesce(ended_ns, updated_ns) AS until_ns FROM recordings AS r
 WHERE chain IS NOT NULL AND status <> 'recording' AND id <> ?1
@@ -61,10 +62,10 @@ class Retention:
 
     def tidy(self) -> None:
         """Works for a moment, if there is something to do."""
-        until = time.monotonic() + _SLICE_SECONDS
+        begun = time.monotonic()
         try:
             self._measure_segment()
-            while time.monotonic() < until and self._has_work():
+            while self._has_work() and time.monotonic() - begun < self._slice_seconds():
                 assert self._work is not None
                 before = self._used_bytes()
                 if next(self._work, self) is self:
@@ -78,6 +79,9 @@ class Retention:
         """Raises NothingToDelete while nothing more may be written, because of --keep-free."""
         if self._is_out_of_room:
             raise NothingToDelete("too little space is free (--keep-free), and no older segment can be deleted")
+
+    def _slice_seconds(self) -> float:
+        return _LONG_SLICE_SECONDS if self._is_too_large() else _SLICE_SECONDS
 
     def _has_work(self) -> bool:
         if self._work is None and time.monotonic() >= self._next_check:
@@ -105,13 +109,16 @@ class Retention:
         keep_ns = None if limits.keep_seconds is None else round(limits.keep_seconds * 1e9)
         if keep_ns is not None and oldest is not None and oldest.until_ns < self._now() - keep_ns:
             return "--keep"
-        if limits.most_bytes is not None:
-            room = limits.most_bytes - limits.most_bytes // SEGMENTS  # a segment grows while others are deleted
-            if self._used_bytes() + self._log_size() > room:
-                return "--max-size"
+        if self._is_too_large():
+            return "--max-size"
         if self._free_bytes() < self._least_free():
             return "--keep-free"
         return None
+
+    def _is_too_large(self) -> bool:
+        """Whether the file is almost as large as it may be: a segment grows while others are deleted."""
+        most = self._limits.most_bytes
+        return most is not None and self._used_bytes() + self._log_size() > most - 2 * most // SEGMENTS
 
     def _delete(self, segment: _Segment, reason: str | None) -> Iterator[Any]:
         """Deletes a segment, and gives its room back. reason: the option; None: a deletion that was begun goes on."""

@@ -57,8 +57,7 @@ class Base:
     @property
     def description(self) -> str:
         """Machine, stretch of time and numbers of the recordings, for people."""
-        first, last = self.recordings[0].id, self.recordings[-1].id
-        numbers = f"recording {last}" if first == last else f"recordings {first} to {last}"
+        numbers = _numbers(self.recordings)
         default = f" (the last {DEFAULT_HOURS} hours of a chain, by default)" if self.is_default else ""
         return (
             f"{self.recordings[-1].machine_name}, {_stretch(self.zone, self.begin_ns, self.end_ns)}, {numbers}{default}"
@@ -137,12 +136,18 @@ def _nothing_then(
     if since is not None and until is not None:
         wanted = f"from {_stretch(zone, since, until)}"
     known = "; ".join(
-        f"recording {chain[-1].id} of {chain[-1].machine_name} is from"
+        f"{_numbers(chain)} of {chain[-1].machine_name} {'is' if len(chain) == 1 else 'are'} from"
         f" {_stretch(zone, chain[0].started_ns, chain[-1].until_ns)}"
         for chain in chains[:_SHOWN]
     )
     more = f"; and {len(chains) - _SHOWN} more" if len(chains) > _SHOWN else ""
     return NotFound(f"{path} has nothing {wanted}: {known}{more}", f"webpf recordings {argv.file_word(path)}")
+
+
+def _numbers(recordings: Sequence[Recording]) -> str:
+    """Returns the numbers of recordings in their order, for people."""
+    first, last = recordings[0].id, recordings[-1].id
+    return f"recording {last}" if first == last else f"recordings {first} to {last}"
 
 
 def _stretch(zone: Zone, since: int, until: int) -> str:

@@ -210,6 +210,10 @@ class WriteQueue:
         self._file.check_room = retention.check_room
         self._jobs.upkeep = retention.tidy
 
+    def end_pauses(self) -> None:
+        """Writes what waits even if writing pauses: at the end of a recording it would be lost, and it is not much."""
+        self._file.may_pause = False
+
     @property
     def _segment_id(self) -> int:
         """The number of the latest recording that is in the file."""

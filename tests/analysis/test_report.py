@@ -184,16 +184,18 @@ def test_words_for_waiting(costs: dict[str, Any], shown: str, tmp_path: Path, we
 
 @pytest.mark.kernel
 def test_a_report_of_a_command(webpf: Webpf) -> None:
-    script = "/bin/sleep 0.2 & /bin/sleep 0.2; wait; /bin/sleep 0.4"
+    script = "/bin/sleep 0.6 & /bin/sleep 0.6; wait; /bin/sleep 1.4"
     assert webpf("record", "-q", "--", "/bin/sh", "-c", script).returncode == 0
     lines = webpf("report").stdout.splitlines()
     assert ": exit 0 after " in lines[0]
     alone = lines[lines.index("serial sections, in which only one process was active:") + 1].split()
-    assert alone[1] == "s" or float(alone[0]) >= 400
-    assert alone[-2:] == ["sleep", "0.4"]
+    assert alone[1] == "s" or float(alone[0]) >= 1400
+    assert alone[-2:] == ["sleep", "1.4"]
     spent = lines[lines.index("critical path, which decided the wall time, by activity:") + 1]
     assert spent.endswith("2 x sleep")
-    assert int(spent.split("%")[0].split()[-1]) > 90
+    assert (
+        int(spent.split("%")[0].split()[-1]) > 75
+    )  # the rest is the start of programs, which takes long on a busy machine
 
 
 def test_an_empty_report(tmp_path: Path, webpf: Webpf) -> None:

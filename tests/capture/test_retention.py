@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
+import time
 from collections.abc import Callable
 from contextlib import closing
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
-from fates import check, row_of, run_program
+from fates import Fate, check, row_of, run_program
+from small_disks import fill, small_disk
 from story import parent_of_many
 from support import MS, Recorder, make_recording, wait_until
 
@@ -18,11 +23,11 @@ pytestmark = pytest.mark.kernel
 
 
 @pytest.mark.parametrize(
-    ("limit", "most_mib", "deleted"), [(("--keep", "7d"), 16, (1, 2, 3)), (("--max-size", "64MiB"), 64, (1,))]
+    ("limit", "mib", "deleted"), [(("--keep", "7d"), 1, (1, 2, 3)), (("--max-size", "64MiB"), 64, (1,))]
 )
 def test_segments_of_recorders_before_it(
     limit: tuple[str, str],
-    most_mib: int,
+    mib: int,
     deleted: tuple[int, ...],
     start_recorder: Callable[..., Recorder],
     query: Callable[..., Any],
@@ -33,9 +38,9 @@ def test_segments_of_recorders_before_it(
     for _ in range(3):
         make_recording(db, parent_of_many(3000), batch=5000)
     with closing(sqlite3.connect(db)) as connection, connection:
-        connection.execute("UPDATE processes SET comm = printf('%.*c', 8192, 'x')")
+        connection.execute("UPDATE processes SET comm = printf('%.*c', ?, 'x')", [mib * 128])
         connection.execute("UPDATE recordings SET chain = 1, segment = id, started_ns = started_ns + id * ?", [MS])
-    assert db.stat().st_size > 72 << 20
+    assert db.stat().st_size > (mib << 20) * 9 / 8
     recorder = start_recorder(*limit)
     fates = []
 
@@ -45,7 +50,7 @@ def test_segments_of_recorders_before_it(
         return bool(query("SELECT count(*) AS n FROM recordings") == [{"n": 4 - len(deleted)}])
 
     wait_until(is_gone, "they are still there")
-    wait_until(lambda: db.stat().st_size < most_mib << 20, "the room didn't come back")
+    wait_until(lambda: db.stat().st_size < mib << 20, "the room didn't come back")
     assert recorder.end()[0] == 0
     details = [row["detail"] for row in query("SELECT detail FROM incidents WHERE kind = 'deleted' ORDER BY from_ns")]
     assert [detail.split(";")[0] for detail in details] == [f"{limit[0]}: recording {number}" for number in deleted]
@@ -54,3 +59,56 @@ def test_segments_of_recorders_before_it(
     [finding] = (each for each in verify(db) if each.recording is not None and each.recording.id == 4)
     assert finding.problems == ()
     assert query("SELECT lost, status FROM recordings WHERE id = 4") == [{"lost": 0, "status": "complete"}]
+
+
+@pytest.mark.parametrize("comes_back", [True, False])
+def test_too_little_is_free(
+    comes_back: bool, start_recorder: Callable[..., Recorder], query: Callable[..., Any], tmp_path: Path
+) -> None:
+    """What is recorded waits until there is room. At the end it is written even so: else it would be lost."""
+    with small_disk(tmp_path / "disk", "64m") as disk:
+        db = disk / "webpf.db"
+        filler = fill(disk, 12 << 20)
+        recorder = start_recorder("--keep-free", "16MiB", db=db)
+        until = time.monotonic() + 1.5  # shorter incidents aren't told
+        fates: list[Fate] = []
+        while time.monotonic() < until:
+            fates.append(run_program("/bin/sh", "-c", f"exit {len(fates) % 5}"))
+        recorded = "SELECT count(*) AS n FROM processes WHERE pid = ?"
+        if comes_back:
+            filler.unlink()
+            wait_until(lambda: query(recorded, fates[-1].pid, db=db) == [{"n": 1}], "writing doesn't go on")
+        code, errors = recorder.end()
+        assert (code, "no event was lost" in errors) == (0, True), errors
+        for fate in fates:
+            check(row_of(partial(query, db=db), fate), fate)
+        [incident] = query("SELECT kind, detail, lost FROM incidents", db=db)
+        assert (incident["kind"], incident["lost"]) == ("full", 0)
+        assert "--keep-free" in incident["detail"]
+        assert all(finding.problems == () for finding in verify(db))
+
+
+def test_a_file_stays_within_its_size_under_load(
+    start_recorder: Callable[..., Recorder], query: Callable[..., Any], tmp_path: Path
+) -> None:
+    """Twice the size is recorded: command lines of which no two are the same, each as text and as bytes."""
+    most, db = 64 << 20, tmp_path / "webpf.db"
+    recorder = start_recorder("--max-size", "64MiB", "--rotate", "1s")
+    fates, largest = [], 0
+    for number in range(2 * most // 60_000):
+        fates.append(run_program("/bin/true", f"{number} {os.urandom(14_990).hex()}"))
+        largest = max(largest, sum(each.stat().st_size for each in (db, tmp_path / "webpf.db-wal") if each.exists()))
+    code, errors = recorder.end()
+    assert (code, "no event was lost" in errors) == (0, True), errors
+    assert most // 2 < largest <= most
+    assert query("PRAGMA foreign_key_check") == []
+    assert all(finding.problems == () for finding in verify(db))
+    [kept] = query("SELECT count(*) AS segments, min(started_ns) AS since_ns, sum(lost) AS lost FROM recordings")
+    deleted = query("SELECT until_ns FROM incidents WHERE kind = 'deleted'")
+    assert kept["lost"] == 0
+    assert len(deleted) > 1
+    assert max(row["until_ns"] for row in deleted) <= kept["since_ns"]
+    later = [fate for fate in fates if fate.before_ns > kept["since_ns"]]
+    assert len(later) > 100
+    for fate in later:
+        check(row_of(query, fate), fate)

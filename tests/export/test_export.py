@@ -16,6 +16,7 @@ from typing import Any
 import perfetto_ui
 import pytest
 from sites import Site
+from small_disks import small_disk
 from story import BUILD
 from support import MS, PROCESSES, exec_, exit_, fork, free, make_recording
 
@@ -212,23 +213,14 @@ def test_a_closed_pipe(db: Path, webpf: Webpf, tmp_path: Path) -> None:
 
 def test_a_full_disk(db: Path, tmp_path: Path) -> None:
     """No file is left."""
-    folder = tmp_path / "small"
-    folder.mkdir()
-    mounted = os.geteuid() == 0 and not subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=4k", "tmpfs", str(folder)], check=False
-    ).returncode  # fmt: skip
-    if not mounted:
-        pytest.skip("this machine can't mount a tmpfs")
-    try:
-        from support import webpf_command
+    from support import webpf_command
 
+    with small_disk(tmp_path / "small", "4k") as folder:
         line = [*webpf_command(), "export", str(db), "--to", "ndjson", "-o", str(folder / "out")]
         result = subprocess.run(line, capture_output=True, text=True, check=False)
         assert (result.returncode, len(result.stderr.splitlines())) == (74, 1)
         assert "No space left" in result.stderr
         assert list(folder.iterdir()) == []
-    finally:
-        subprocess.run(["umount", str(folder)], check=True)
 
 
 # Perfetto's engine.

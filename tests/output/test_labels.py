@@ -167,15 +167,15 @@ def test_programs_that_are_started_by_others(tmp_path: Path, webpf: Webpf) -> No
     script = f"""
         {LOADER} --library-path /nowhere {quoted} 0.01
         env -i A=b {quoted} 0.02
-        nice -n 1 {quoted} 0.03
+        nice -n 1 {quoted} 1.03
         {sys.executable} -c "import os; os.execv('/bin/sleep', ['-sleep', '0.04'])"
         sh build.sh
     """
     recorded = webpf("record", "--", "/bin/sh", "-c", script)
     assert recorded.returncode == 0, recorded.stderr
     lines = [line.partition("  [")[0].lstrip("├└─│ ") for line in webpf("tree", "--no-fold").stdout.splitlines()]
-    for expected in ("'my sleep' 0.01", "'my sleep' 0.02", "'my sleep' 0.03", "-sleep 0.04"):
+    for expected in ("'my sleep' 0.01", "'my sleep' 0.02", "'my sleep' 1.03", "-sleep 0.04"):
         assert lines.count(expected) == 1, lines
     assert recorded.stdout.strip() == "sh build.sh"  # printed by ps
     assert lines.count("sh build.sh") == 1
-    assert "'my sleep' 0.03" in recorded.stderr
+    assert "'my sleep' 1.03" in recorded.stderr  # the longest

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import small_disks
 from support import Recorder, disposition, fork, let_others_in, make_recording, wait_until, webpf_command
 
 from webpf.errors import WebpfError
@@ -133,13 +134,8 @@ def test_a_missing_folder(webpf: Webpf, tmp_path: Path) -> None:
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of 3 MB."""
-    if os.geteuid() != 0:
-        pytest.skip("needs root to mount")
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m", "none", folder], check=True)
-    yield folder
-    subprocess.run(["umount", "-l", folder], check=True)
+    with small_disks.small_disk(tmp_path / "disk", "3m") as folder:
+        yield folder
 
 
 @pytest.mark.kernel

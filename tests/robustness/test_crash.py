@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from fates import Fate, now
+from small_disks import small_disk
 from support import MS, Recorder, wait_until
 
 from webpf.storage import reader
@@ -91,11 +92,7 @@ def test_kill_9_at_any_moment(seed: int, ended_so_far: Callable[[], list[Fate]],
 def test_a_disk_that_fills_at_any_moment(
     kib: int, ended_so_far: Callable[[], list[Fate]], tmp_path: Path, start_recorder: Start
 ) -> None:
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={kib}k", "none", disk], check=False).returncode:
-        pytest.skip("no file system can be mounted here")
-    try:
+    with small_disk(tmp_path / "disk", f"{kib}k") as disk:
         recorder = start_recorder(db=disk / "webpf.db")
         wait_until(lambda: not shutil.disk_usage(disk).free, "the disk doesn't fill", 60)
         code, errors = recorder.end()
@@ -103,8 +100,6 @@ def test_a_disk_that_fills_at_any_moment(
         assert "full" in errors.splitlines()[-1]
         for file in disk.iterdir():  # SQLite needs some room to read a file that was left in WAL mode
             shutil.copy(file, tmp_path / file.name)
-    finally:
-        subprocess.run(["umount", "-l", disk], check=True)
     assert_sound(tmp_path / "webpf.db")
     with reader.reading(tmp_path / "webpf.db") as connection:
         [recording] = reader.recordings(connection)

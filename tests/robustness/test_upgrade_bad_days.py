@@ -15,6 +15,7 @@ from pathlib import Path
 
 import old_files
 import pytest
+from small_disks import fill, small_disk
 from support import NOBODY, as_nobody, let_others_in, wait_until, webpf_command
 
 from webpf.errors import CannotCreate
@@ -143,8 +144,7 @@ def test_a_signal_while_a_recorder_upgrades(rest: list[str], large: Path, folder
 
 @is_root
 def test_a_full_disk(folder: Path, webpf: Webpf) -> None:
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=6m", "none", folder], check=True)
-    try:
+    with small_disk(folder, "6m"):
         path = old_files.copy("schema-3", folder / "old.db")
         old_files.add_processes(path, 7_000)
         before = digest(path)
@@ -155,21 +155,17 @@ def test_a_full_disk(folder: Path, webpf: Webpf) -> None:
             assert f"{path} can't be upgraded: database or disk is full; it is unchanged; try: " in ended.stderr
             assert names(folder) == ["old.db"]
             assert digest(path) == before
-        with path.parent.joinpath("filler").open("wb") as filler:  # no room even for empty tables
-            os.posix_fallocate(filler.fileno(), 0, shutil.disk_usage(folder).free)
+        fill(folder, 0)  # no room even for empty tables
         ended = webpf("upgrade", path)
         assert (ended.returncode, len(ended.stderr.splitlines())) == (74, 1), ended
         assert digest(path) == before
         elsewhere = webpf("upgrade", path, "-o", "new.db")
         assert elsewhere.returncode == 0, elsewhere
-    finally:
-        subprocess.run(["umount", "-l", folder], check=True)
 
 
 @is_root
 def test_a_read_only_file_system(folder: Path, webpf: Webpf) -> None:
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=6m", "none", folder], check=True)
-    try:
+    with small_disk(folder, "6m"):
         path = old_files.copy("schema-3", folder / "old.db")
         subprocess.run(["mount", "-o", "remount,ro", folder], check=True)
         ended = webpf("upgrade", path)
@@ -177,8 +173,6 @@ def test_a_read_only_file_system(folder: Path, webpf: Webpf) -> None:
         assert f"{path} can't be written: the file system is read-only; try: " in ended.stderr
         assert "-o " in ended.stderr
         assert webpf("upgrade", path, "-o", "new.db").returncode == 0
-    finally:
-        subprocess.run(["umount", "-l", folder], check=True)
 
 
 @is_root

@@ -168,6 +168,12 @@ def test_the_latest_recording_that_has_the_stretch_is_shown(db: Path) -> None:
         pids(db, between(42, 44), wanted=2)
 
 
+def test_the_recordings_of_a_chain_are_named(tmp_path: Path) -> None:
+    make_chain(tmp_path / "chain.db", BUILD, (50, 350))
+    with pytest.raises(NotFound, match=r"has nothing from .*: recordings 1 to 3 of testhost are from"):
+        pids(tmp_path / "chain.db", between(1200, 1800))
+
+
 def test_nothing_in_the_scope(db: Path) -> None:
     with pytest.raises(NotFound, match=r"has 6 processes, none with --comm nothing$"):
         pids(db, between(42, 44, comms=("nothing",)))
