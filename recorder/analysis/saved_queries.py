@@ -64,6 +64,11 @@ class SavedQuery:
         return ForeignSql(str(self.path), self.source, head_lines + 1, lambda sql: sql_macros.expand(sql, values))
 
     @property
+    def takes_scope(self) -> bool:
+        """Whether it can be limited to a scope: not if it compares two recordings."""
+        return all(parameter.name != "against" for parameter in self.parameters)
+
+    @property
     def example(self) -> list[str]:
         """The options of an example call: with the required parameters, or else with one optional parameter."""
         needed = [parameter for parameter in self.parameters if parameter.required]
@@ -183,25 +188,36 @@ def run(
     """
     named = {name: given[name] for name in query_values.RECORDING_PARAMETERS & given.keys() if given[name]}
     values = bind(query, {**given, **dict.fromkeys(named, "1")})  # names of recordings are looked up in the file
-    if "against" in values and not scope.is_everything:
+    if not query.takes_scope and not scope.is_everything:
         raise UsageError(f"query {query.name} reads two recordings, and takes no scope", "webpf diff --help")
     with reader.reading(path) as connection:
         about = None
-        if "against" in values:
+        if not query.takes_scope:
             found = {"recording": reader.find(connection, path, named.get("recording"))}
             found |= {
                 name: reader.find(connection, path, wanted) for name, wanted in named.items() if name not in found
             }
         else:
             id = int(values["id"]) if values.get("id") else None
-            scoped = scopes.find(connection, path, named.get("recording"), scope, _tables_in(query.sql), id)
+            scoped = limit(connection, path, query, named.get("recording"), scope, id)
             found, about = {"recording": scoped.recording}, scoped.about
             values |= {"id": str(scoped.id)} if id is not None else {}
-            if about is not None and query.scope == "ends":
-                about = f"{about}; shown are those that ended in this time"
         values |= {name: str(found[name].id) for name in named}
         recordings = tuple(recording for name, recording in found.items() if name in values)
         yield Result(*_execute(connection, query, values, order), recordings, about, connection)
+
+
+def limit(
+    connection: sqlite3.Connection, path: Path, query: SavedQuery, wanted: str | None, scope: Scope, id: int | None
+) -> scopes.Scoped:
+    """Limits a read-only connection to what a query that takes a scope shows. Raises what scoped.find() does.
+
+    wanted: the number or name of a recording. id: of the process that the query is about.
+    """
+    found = scopes.find(connection, path, wanted, scope, _tables_in(query.sql), id)
+    if found.about is None or query.scope != "ends":
+        return found
+    return found._replace(about=f"{found.about}; shown are those that ended in this time")
 
 
 def _tables_in(sql: str) -> set[str]:

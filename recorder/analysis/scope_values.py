@@ -55,10 +55,11 @@ FIELDS = (
 """All values, in the order of --help."""
 
 
-def parse(given: Mapping[str, Any]) -> Scope:
+def parse(given: Mapping[str, Any], whole_chain: bool = False) -> Scope:
     """Returns the scope of these values by the names of FIELDS. Raises UsageError for one that can't be read.
 
     A repeated field has a list, a switch a bool; a number may be text. A field that isn't given is missing, or None.
+    whole_chain: see Scope.
     """
     if given.get("utc") and given.get("local"):
         raise UsageError("--utc and --local contradict each other", "webpf query failures --since 03:00 --utc")
@@ -79,6 +80,7 @@ def parse(given: Mapping[str, Any]) -> Scope:
         args=_all(given, "args"),
         min_lifetime_ns=None if lifetime is None else round(lifetime * SECOND_NS),
         under=None if under is None else _number("--under", under),
+        whole_chain=whole_chain,
     )
 
 

@@ -36,7 +36,7 @@ _LAST = "last_ns!(processes, :now_ns)"
 # The index that serves this condition begins with start_ns and end_ns.
 _IN_WINDOW = f"""recording_id = :recording AND is_counted!(processes) AND start_ns <= :to_ns
     AND {_LAST} >= :from_ns"""
-_RESIDENT = "start_ns < :begin AND end_ns IS NULL AND state = 'running'"
+_RESIDENT = "start_ns < :begin AND is_alive_at_end!(processes)"
 _LENGTH = f"{_LAST} - start_ns"
 
 
@@ -75,7 +75,7 @@ def overview(connection: sqlite3.Connection, recording: Recording) -> Row:
         "lost": recording.lost,
         "processes": connection.execute(counted, of_counts).fetchone()[0],
         "alive": alive,
-        "residents": connection.execute(f"{counted} AND {_RESIDENT}", of_counts).fetchone()[0],
+        "residents": connection.execute(expand(f"{counted} AND {_RESIDENT}"), of_counts).fetchone()[0],
     }
 
 

@@ -17,7 +17,8 @@ class Scope:
 
     zone: in which times are meant; None: in that of the recording. comms, cgroups, units: exact or, with * ? or [, as
     patterns. containers: the same, or the first characters of an id. exit_codes, signals: processes that ended with one
-    of these. args: regular expressions. under: the id of a process, for it and all its descendants.
+    of these. args: regular expressions. under: the id of a process, for it and all its descendants. whole_chain: of a
+    chain, everything where no time is given, and not only its end.
     """
 
     since: Moment | None = None
@@ -34,6 +35,7 @@ class Scope:
     args: tuple[str, ...] = ()
     min_lifetime_ns: int | None = None
     under: int | None = None
+    whole_chain: bool = False
 
     @property
     def has_times(self) -> bool:

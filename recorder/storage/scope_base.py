@@ -85,10 +85,11 @@ def find(
     chain = next((each for each in chains if _overlap(each, since, until)), None)
     if chain is None:
         raise _nothing_then(path, chains, scope.zone or zone, since, until)
-    is_default = wanted is None and chain[-1].row.get("chain") is not None and not scope.has_times
+    is_limited = wanted is None and chain[-1].row.get("chain") is not None and not scope.whole_chain
+    is_default = is_limited and not scope.has_times
     if is_default and latest in chain:
         until = latest.until_ns
-    if wanted is None and chain[-1].row.get("chain") is not None and since is None:
+    if is_limited and since is None:
         since = min(until or GREATEST, chain[-1].until_ns) - DEFAULT_HOURS * 3600 * SECOND_NS
     read = _overlap(chain, since, until)
     if scope.is_everything and chain == read and len(chain) == 1 and chain[0].started_ns >= (since or 0):

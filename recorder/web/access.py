@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from datasette import Forbidden, NotFound
@@ -14,10 +15,10 @@ from datasette.utils import tilde_decode
 from datasette.utils.asgi import BadRequest
 from datasette.views.base import DatasetteError
 
-from ..model.recording import Recording
 from ..progress import Progress
-from ..storage import reader
+from ..storage import reader, scoped
 from . import cell_format, databases, read_pool
+from .scope_address import ScopeAddress
 
 
 class Permissions(NamedTuple):
@@ -31,6 +32,8 @@ WINDOW = Permissions(("recordings", "processes", "commands"))
 """For the timeline of a time range."""
 OVERVIEW = Permissions(("recordings", "processes", "commands"), ("concurrency",))
 """For the overview of the whole recording, and for Perfetto."""
+SCOPE = Permissions(("recordings", "processes", "commands", "cgroup_paths"))
+"""For a scope: its filters would tell what is in these tables."""
 LINK_PERMISSIONS = {
     cell_format.TIMELINE: WINDOW,
     "processes": Permissions(tables=("processes",)),
@@ -39,8 +42,9 @@ LINK_PERMISSIONS = {
 }
 """For a link to each page."""
 
-RECORDING_PATTERN = r"(?P<database>[^/]+)/(?P<recording>[0-9]{1,18})"
-"""Matches the part of a URL path that names a recording. 18 digits always fit into SQLite's integers."""
+RECORDING_PATTERN = r"(?P<database>[^/]+)(?:/(?P<recording>[0-9]{1,18}))?"
+"""Matches the part of a URL path that names a file, and perhaps a recording. 18 digits always fit into SQLite's
+integers. Without a recording, it is what the command line takes then: the latest one, or the end of a chain."""
 _PAGE_ID = re.compile(r"[A-Za-z0-9_-]{0,64}")
 
 # Datasette reads the file to check permissions. These are raised if it can't, or if the database was removed meanwhile.
@@ -50,12 +54,19 @@ Result = TypeVar("Result")
 
 
 def page_path(datasette: Any, request: Any, page: str) -> str:
-    """Returns the URL path of another page of the same recording. page: timeline or perfetto.
+    """Returns the URL path of another page of the same recording, without the scope. page: timeline or perfetto.
 
     It isn't derived from the request's path, which contains base_url only if the proxy in front of Datasette keeps it.
     """
     names = request.url_vars
-    return str(datasette.urls.path(f"/-/webpf/{page}/{names['database']}/{names['recording']}"))
+    number = f"/{names['recording']}" if names["recording"] else ""
+    return str(datasette.urls.path(f"/-/webpf/{page}/{names['database']}{number}"))
+
+
+def timelines_path(datasette: Any, database: str) -> str:
+    """Returns the URL path of a file's timeline; for that of one recording, add `/` and its number."""
+    route = datasette.urls.database(database).rpartition("/")[2]
+    return str(datasette.urls.path(f"/-/webpf/timeline/{route}"))
 
 
 async def find_database(datasette: Any, request: Any, required: Permissions) -> Any:
@@ -88,29 +99,38 @@ async def read_recording(
     request: Any,
     receive: read_pool.Receive,
     required: Permissions,
-    read: Callable[[Any, Recording, Progress], Result],
+    read: Callable[[Any, scoped.Scoped, Progress], Result],
     pool: read_pool.ReadPool = read_pool.TIMELINES,
+    tables: Collection[str] = ("commands",),
 ) -> Result:
-    """Returns the result of `read`, which gets a connection and the recording.
+    """Returns the result of `read`, which gets a connection that is limited to the scope in the request's address.
 
-    pool: the threads that read. Raises Datasette's NotFound, Forbidden and BadRequest, and DatasetteError if the
-    recording can't be read or the time limit is exceeded.
+    pool: the threads that read. tables: those that `read` reads, besides processes and recordings. Raises Datasette's
+    NotFound, Forbidden and BadRequest, webpf's UsageError and NotFound for a scope that can't be understood or has
+    nothing, and DatasetteError if the recording can't be read or the time limit is exceeded.
     """
     page = request.args.get("page") or ""
     if not _PAGE_ID.fullmatch(page):
         raise BadRequest("page must be at most 64 letters, digits, - or _")
-    number = int(request.url_vars["recording"])
+    address = ScopeAddress.of_page(request)
+    number = request.url_vars["recording"]
     found = await find_database(datasette, request, required)
+    if ScopeAddress.read(request.args).values and not await _are_all_allowed(
+        datasette, request.actor, found.name, SCOPE
+    ):
+        raise Forbidden("view-table")
+    scope = address.parse()
 
     def read_one(connection: Any, progress: Progress) -> Result:
-        recordings = reader.recordings(connection, number)
-        if not recordings:
+        if number and not reader.recordings(connection, int(number)):
             raise NotFound(f"{found.name} has no recording {number}")
-        return read(connection, recordings[0], progress)
+        return read(connection, scoped.find(connection, Path(found.name), address.recording, scope, tables), progress)
 
     try:
         return await pool.read(found, read_one, page, receive)
     except read_pool.ReadFailed as error:
+        if isinstance(error, read_pool.ReadTimedOut) and address.values != {"recording": (number,)}:
+            error = error.in_scope()
         raise DatasetteError(error.message, status=error.status) from error
 
 
@@ -149,6 +169,7 @@ class _CurrentRequest:
 
     request: Any
     allowed_links: dict[tuple[str, str], bool] = field(default_factory=dict)
+    scope_lines: list[str] = field(default_factory=list)
 
 
 _current: ContextVar[_CurrentRequest | None] = ContextVar("current", default=None)
@@ -157,6 +178,25 @@ _current: ContextVar[_CurrentRequest | None] = ContextVar("current", default=Non
 def begin_request(request: Any) -> None:
     """Remembers the request that begins, because Datasette doesn't pass it to all hooks."""
     _current.set(_CurrentRequest(request))
+
+
+def current_request() -> Any:
+    """Returns Datasette's request that is being answered; None outside of one."""
+    current = _current.get()
+    return current.request if current else None
+
+
+def set_scope_lines(lines: list[str]) -> None:
+    """Remembers what the rows of the current request are about, for its page."""
+    current = _current.get()
+    if current:
+        current.scope_lines = lines
+
+
+def scope_lines() -> list[str]:
+    """Returns what the rows of the current request are about, for people; empty for recordings as a whole."""
+    current = _current.get()
+    return current.scope_lines if current else []
 
 
 async def is_link_allowed(datasette: Any, database: str, page: str) -> bool:
@@ -171,6 +211,6 @@ async def is_link_allowed(datasette: Any, database: str, page: str) -> bool:
 
 def shown_table_or_query() -> str | None:
     """Returns the name of the table or saved query that the current request shows; None on other pages."""
-    current = _current.get()
-    name = current.request.url_vars.get("table") if current else None
+    request = current_request()
+    name = request.url_vars.get("table") if request else None
     return None if name is None else tilde_decode(name)

@@ -59,7 +59,9 @@ def serve(
     """
     allowed_hosts = [_check_host(host.lower()) for host in hosts]
     with reader.reading(db) as connection:
-        shown = reader.find(connection, db, recording).id
+        found = reader.find(connection, db, recording)
+    is_chain = recording is None and found.row.get("chain") is not None  # then the page shows the end of the chain
+    shown = "" if is_chain else f"/{found.id}"
     desktop = Desktop()
     with _end_on_signals(), _open_listener(port) as listener, _MutedOutput() as muted:
 
@@ -67,7 +69,7 @@ def serve(
             from . import server
 
             number = listener.getsockname()[1]
-            page = f"http://{HOST}:{number}/-/webpf/timeline/{encode_name(server.database_name(db))}/{shown}"
+            page = f"http://{HOST}:{number}/-/webpf/timeline/{encode_name(server.database_name(db))}{shown}"
             address = gate.entry_url(page)
             is_open = opens_browser and _open(desktop, gate, address)
             muted.show(lambda: on_ready(ServedPage(address, is_open, _tunnel(desktop, number))))

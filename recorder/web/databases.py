@@ -117,12 +117,26 @@ def connect(database: Any) -> Iterator[Any]:
 
 async def latest_recordings(datasette: Any, name: str, limit: int) -> list[int]:
     """Returns the numbers of a file's latest recordings, the latest first; none if the file can't be read."""
-    sql = "SELECT id FROM recordings ORDER BY id DESC LIMIT ?"
+    return [number for number, _ in await _latest(datasette, name, limit)]
+
+
+async def latest_timeline(datasette: Any, name: str) -> str | None:
+    """Returns what follows the path of a file's timelines for its latest: '' for a chain of recordings.
+
+    None if the file has no recording, or can't be read.
+    """
+    for number, chain in await _latest(datasette, name, 1):
+        return f"/{number}" if chain is None else ""
+    return None
+
+
+async def _latest(datasette: Any, name: str, limit: int) -> list[tuple[int, int | None]]:
+    sql = "SELECT id, chain FROM recordings ORDER BY id DESC LIMIT ?"
     try:
         rows = await datasette.get_database(name).execute(sql, [limit], log_sql_errors=False)
     except (Error, QueryInterrupted, KeyError, RuntimeError):  # RuntimeError: Datasette 1.0 has closed it
         return []
-    return [int(row[0]) for row in rows]
+    return [(int(row[0]), row[1]) for row in rows]
 
 
 def _state(database: Any) -> State:

@@ -50,16 +50,21 @@ def table_settings() -> dict[str, Any]:
 
 def saved_query_settings() -> dict[str, dict[str, Any]]:
     """Returns the saved queries, also own ones, in Datasette's form: name -> sql, title, description, parameters."""
-    return {query.name: _query(query) for query in _usable_queries()}
+    return {query.name: _query(query) for query in queries()}
+
+
+def find_query(name: str) -> saved_queries.SavedQuery | None:
+    """Returns the saved query of this name; None if there is none."""
+    return next((query for query in queries() if query.name == name), None)
 
 
 @cache
-def _usable_queries() -> list[saved_queries.SavedQuery]:
-    """Returns the queries, once: Datasette asks for each page. Says on stderr which own ones can't be used."""
-    queries, notes = own_queries.load_all()
+def queries() -> list[saved_queries.SavedQuery]:
+    """Returns the saved queries, also own ones. Says on stderr, once, which own ones can't be used."""
+    found, notes = own_queries.load_all()
     for note in notes:
         say(note)
-    return queries
+    return found
 
 
 def _query(query: saved_queries.SavedQuery) -> dict[str, Any]:

@@ -8,17 +8,21 @@ from __future__ import annotations
 import functools
 import importlib.util
 import tempfile
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from pathlib import Path
 from typing import Any
 
 from datasette import NotFound, Response
 from datasette.utils.asgi import asgi_send_file
+from datasette.views.base import DatasetteError
 
+from ..errors import WebpfError
 from ..host.invocation import pip_install
-from ..model.recording import Recording
 from ..progress import Progress
+from ..storage import scope_tables
+from ..storage.scoped import Scoped
 from . import access, read_pool
+from .scope_address import ScopeAddress
 
 _BASE = rf"^/-/webpf/perfetto/{access.RECORDING_PATTERN}"
 _UI = "/-/webpf/perfetto-ui"
@@ -62,20 +66,16 @@ async def page(datasette: Any, request: Any, receive: read_pool.Receive) -> Any:
     """The page that shows the UI in a frame, and passes the trace to it."""
     _require_ui()
     name = (await access.find_database(datasette, request, access.OVERVIEW)).name
-    recording = await access.read_recording(
-        datasette,
-        request,
-        receive,
-        access.OVERVIEW,
-        lambda connection, recording, progress: recording,
-        pool=read_pool.RECORDINGS,
+    found = await _read(
+        datasette, request, receive, lambda connection, found, progress: found, read_pool.RECORDINGS, tables=()
     )
+    scope = ScopeAddress.read(request.args).query_string()
     context = {
         "database": name,
-        "recording": recording,
+        "recording": found.recording,
         "ui_path": datasette.urls.path(f"{_UI}/index.html#!/viewer?mode=embedded"),
-        "trace_path": access.page_path(datasette, request, "perfetto") + "/trace",
-        "timeline_path": access.page_path(datasette, request, "timeline"),
+        "trace_path": f"{access.page_path(datasette, request, 'perfetto')}/trace{scope}",
+        "timeline_path": access.page_path(datasette, request, "timeline") + scope,
     }
     return Response.html(await datasette.render_template("webpf_perfetto.html", context, request=request))
 
@@ -88,11 +88,11 @@ async def trace(datasette: Any, request: Any, receive: read_pool.Receive, send: 
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as temporary:
         file = Path(temporary) / "trace"
 
-        def write(connection: Any, recording: Recording, progress: Progress) -> None:
+        def write(connection: Any, found: Scoped, progress: Progress) -> None:
             with file.open("wb") as out:
-                perfetto.write(connection, recording, out, clips=True, progress=progress)
+                perfetto.write(connection, found.recording, out, clips=True, progress=progress)
 
-        await access.read_recording(datasette, request, receive, access.OVERVIEW, write, pool=read_pool.TRACES)
+        await _read(datasette, request, receive, write, read_pool.TRACES, scope_tables.TABLES)
         await asgi_send_file(send, file, content_type="application/octet-stream", chunk_size=_CHUNK)
 
 
@@ -108,6 +108,21 @@ async def ui(request: Any, send: Any) -> None:
         raise NotFound(f"Perfetto's UI has no file {request.url_vars['path']}")
     headers = {"content-security-policy": _POLICY, "x-content-type-options": "nosniff"}
     await asgi_send_file(send, file, content_type=_TYPES.get(file.suffix), chunk_size=_CHUNK, headers=headers)
+
+
+async def _read(
+    datasette: Any,
+    request: Any,
+    receive: read_pool.Receive,
+    read: Callable[[Any, Scoped, Progress], Any],
+    pool: read_pool.ReadPool,
+    tables: Collection[str],
+) -> Any:
+    """Does what access.read_recording() does. Raises DatasetteError also for a scope that has nothing."""
+    try:
+        return await access.read_recording(datasette, request, receive, access.OVERVIEW, read, pool, tables)
+    except WebpfError as error:
+        raise DatasetteError(error.message, status=404) from error
 
 
 def _require_ui() -> Path:

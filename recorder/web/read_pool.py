@@ -34,12 +34,20 @@ class ReadFailed(Exception):
         self.status = status
 
 
+class ReadTimedOut(ReadFailed):
+    """A read took too long, and was cancelled."""
+
+    def in_scope(self) -> ReadFailed:
+        """Returns the error for a read in a scope, which can be made smaller."""
+        return ReadFailed(f"{self.message}: choose a shorter stretch of time, such as since -1h", self.status)
+
+
 class _Reading:
     """One read, as a Progress that is cancelled at its deadline or by stop()."""
 
     def __init__(self, seconds: float) -> None:
         self._deadline = time.monotonic() + seconds
-        self.timed_out = ReadFailed(f"it took more than {seconds:g} s and was cancelled", 503)
+        self.timed_out = ReadTimedOut(f"it took more than {seconds:g} s and was cancelled", 503)
         self._is_stopped = False
         self._connection: Any = None
         self._lock = threading.Lock()  # so that stop() doesn't interrupt a closed connection
@@ -93,11 +101,14 @@ class ReadPool:
         self._seconds = seconds
         self._cancellations: dict[object, asyncio.Future[ReadFailed]] = {}  # by page: cancels its read
 
-    async def read(self, database: Any, read: Read[Result], page: str, receive: Receive) -> Result:
+    async def read(
+        self, database: Any, read: Read[Result], page: str, receive: Receive, more_seconds: float = 0
+    ) -> Result:
         """Calls `read` with a connection, and returns its result. Raises ReadFailed.
 
         page: id of the page that asks. Its previous read is cancelled; with '', none is. receive: ASGI's; the read is
-        cancelled when the client disconnects.
+        cancelled when the client disconnects. more_seconds: added to the time limit, for statements of `read` that have
+        a limit of their own.
         """
         if len(self._cancellations) >= _MAX_PENDING:
             raise ReadFailed("too many requests at a time: try again", 503)
@@ -107,17 +118,20 @@ class ReadPool:
         self._cancellations[key] = cancellation
         watch = asyncio.ensure_future(_cancel_on_disconnect(receive, cancellation))
         try:
-            return await self._run(database, read, cancellation)
+            return await self._run(database, read, cancellation, more_seconds)
         finally:
             watch.cancel()
             if self._cancellations.get(key) is cancellation:
                 del self._cancellations[key]
 
-    async def _run(self, database: Any, read: Read[Result], cancellation: asyncio.Future[ReadFailed]) -> Result:
+    async def _run(
+        self, database: Any, read: Read[Result], cancellation: asyncio.Future[ReadFailed], more_seconds: float
+    ) -> Result:
         reading = _Reading(self._seconds)
         running = asyncio.get_running_loop().run_in_executor(self._threads, reading.run, database, read)
         try:
-            await asyncio.wait((running, cancellation), timeout=self._seconds, return_when=asyncio.FIRST_COMPLETED)
+            limit = self._seconds + more_seconds
+            await asyncio.wait((running, cancellation), timeout=limit, return_when=asyncio.FIRST_COMPLETED)
             if running.done():
                 return running.result()
             raise cancellation.result() if cancellation.done() else reading.timed_out
@@ -142,5 +156,7 @@ TIMELINES = ReadPool(threads=2, seconds=10)
 """For the data of timelines."""
 RECORDINGS = ReadPool(threads=1, seconds=10)
 """For the row of a recording, so that a page opens while the timelines of other pages take long."""
+QUERIES = ReadPool(threads=2, seconds=10)
+"""For saved queries in a scope."""
 TRACES = ReadPool(threads=1, seconds=300)
 """For traces of whole recordings, one at a time."""

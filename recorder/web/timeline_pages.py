@@ -8,11 +8,14 @@ from typing import Any, TypeAlias
 
 from datasette import Response
 from datasette.utils.asgi import BadRequest
+from datasette.views.base import DatasetteError
 
 from ..analysis import query_header, timeline
-from ..model.recording import Recording
+from ..errors import NotFound, WebpfError
 from ..progress import Progress
-from . import access, perfetto_pages, read_pool
+from ..storage.scoped import Scoped
+from . import access, perfetto_pages, read_pool, scope_form
+from .scope_address import ScopeAddress
 
 Handler: TypeAlias = Callable[..., Awaitable[Any]]
 
@@ -32,29 +35,49 @@ def routes() -> list[tuple[str, Handler]]:
 
 
 async def page(datasette: Any, request: Any, receive: read_pool.Receive) -> Any:
-    """The page. Its script fetches the data."""
+    """The page. Its script fetches the data. Without data, it has the form of the scope, and says why."""
     name = (await access.find_database(datasette, request, access.WINDOW)).name
-    recording, length_ns = await access.read_recording(
-        datasette,
-        request,
-        receive,
-        access.WINDOW,
-        lambda connection, recording, progress: (recording, timeline.length_ns(connection, recording)),
-        pool=read_pool.RECORDINGS,
+    takes_scope = await scope_form.may_scope(datasette, request, name)
+    context: dict[str, Any] = {}
+    lines, status, error = list[str](), 200, None
+    try:
+        context, lines = await _context(datasette, request, receive, name)
+    except (WebpfError, DatasetteError) as failure:
+        status, error = _status(failure), str(failure.message)
+        if not takes_scope:
+            raise DatasetteError(error, status=status) from failure
+    context |= {"database": name}
+    if takes_scope:
+        path = access.timelines_path(datasette, name)
+        context["webpf_scope"] = await scope_form.form(datasette, request, name, path, lines, error)
+    html = await datasette.render_template("webpf_timeline.html", context, request=request)
+    return Response.html(html, status=status)
+
+
+async def _context(
+    datasette: Any, request: Any, receive: read_pool.Receive, name: str
+) -> tuple[dict[str, Any], list[str]]:
+    """Returns what the page of a recording shows, and what it is about. Raises what access.read_recording() does."""
+
+    def read(connection: Any, found: Scoped, progress: Progress) -> tuple[Scoped, int]:
+        return found, timeline.length_ns(connection, found.recording)
+
+    found, length_ns = await access.read_recording(
+        datasette, request, receive, access.WINDOW, read, pool=read_pool.RECORDINGS, tables=()
     )
     shows_perfetto = perfetto_pages.ui_folder() and await access.is_allowed(
         datasette, request.actor, name, access.OVERVIEW
     )
+    scope = ScopeAddress.read(request.args).query_string()
     context = {
-        "database": name,
-        "recording": recording,
+        "recording": found.recording,
         "rows_path": datasette.urls.table(name, "processes"),
         "data_path": access.page_path(datasette, request, "timeline"),
         "outcomes": timeline.OUTCOMES,
         "length_ms": length_ns / 1e6,
-        "perfetto_path": access.page_path(datasette, request, "perfetto") if shows_perfetto else None,
+        "perfetto_path": access.page_path(datasette, request, "perfetto") + scope if shows_perfetto else None,
     }
-    return Response.html(await datasette.render_template("webpf_timeline.html", context, request=request))
+    return context, [found.about] if found.about else []
 
 
 async def overview(datasette: Any, request: Any, receive: read_pool.Receive) -> Any:
@@ -64,7 +87,7 @@ async def overview(datasette: Any, request: Any, receive: read_pool.Receive) -> 
         request,
         receive,
         access.OVERVIEW,
-        lambda connection, recording, progress: timeline.overview(connection, recording),
+        lambda connection, found, progress: timeline.overview(connection, found.recording),
     )
 
 
@@ -75,7 +98,7 @@ async def choices(datasette: Any, request: Any, receive: read_pool.Receive) -> A
         request,
         receive,
         access.WINDOW,
-        lambda connection, recording, progress: timeline.choices(connection, recording),
+        lambda connection, found, progress: timeline.choices(connection, found.recording),
     )
 
 
@@ -87,7 +110,7 @@ async def window(datasette: Any, request: Any, receive: read_pool.Receive) -> An
         request,
         receive,
         access.WINDOW,
-        lambda connection, recording, progress: timeline.window(connection, recording, view, progress),
+        lambda connection, found, progress: timeline.window(connection, found.recording, view, progress),
     )
 
 
@@ -96,13 +119,22 @@ async def _answer(
     request: Any,
     receive: read_pool.Receive,
     required: access.Permissions,
-    read: Callable[[Any, Recording, Progress], Any],
+    read: Callable[[Any, Scoped, Progress], Any],
 ) -> Any:
-    def as_text(connection: Any, recording: Recording, progress: Progress) -> str:
-        return json.dumps(read(connection, recording, progress))  # up to 1 MB: too slow for the event loop's thread
+    def as_text(connection: Any, found: Scoped, progress: Progress) -> str:
+        return json.dumps(read(connection, found, progress))  # up to 1 MB: too slow for the event loop's thread
 
-    text = await access.read_recording(datasette, request, receive, required, as_text)
+    try:
+        text = await access.read_recording(datasette, request, receive, required, as_text)
+    except WebpfError as error:
+        raise DatasetteError(error.message, status=_status(error)) from error
     return Response(text, content_type="application/json; charset=utf-8")
+
+
+def _status(error: WebpfError | DatasetteError) -> int:
+    if isinstance(error, WebpfError):
+        return 404 if isinstance(error, NotFound) else 400
+    return int(error.status)
 
 
 def _parse_view(args: Any) -> timeline.View:

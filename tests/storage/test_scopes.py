@@ -269,3 +269,5 @@ def test_the_default_is_the_last_day_of_a_chain(tmp_path: Path) -> None:
     assert about is not None and "recordings 2 to 3 (the last 24 hours of a chain, by default)" in about
     assert pids(db, EVERYTHING, wanted=3) == [1, 2, 31, 109, 110, 111, 102]
     assert 100 not in pids(db, EVERYTHING) and 100 in pids(db, between(0, None))
+    assert pids(db, Scope(whole_chain=True)) == pids(db, between(0, None))
+    assert pids(db, Scope(whole_chain=True, comms=("gcc",))) == [102, 103]

@@ -133,3 +133,15 @@ def test_the_timeline_works_without_the_overview(version: str, tmp_path: Path, c
         page.keyboard.press("+")
         page.wait_for_function(f"{state}.includes('600.000 ms shown')")
         context.close()
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_who_may_not_see_the_tables_may_not_filter_by_them(version: str, tmp_path: Path) -> None:
+    """A filter would tell what is in them."""
+    with restricted_site(version, tmp_path, tables("cgroup_paths")) as site:
+        for actor, status in ((None, 403), (ME, 200)):
+            for path in ("/webpf/rate", "/webpf/rate.json", "/-/webpf/timeline/webpf", TIMELINE + "/window.json"):
+                assert get(site, path, actor)[0] == 200
+                assert get(site, f"{path}?_comm=gcc", actor)[0] == status
+            assert ("webpf-scope" in get(site, "/webpf/rate", actor)[1]) == (actor == ME)
+            assert ("webpf-scope" in get(site, "/webpf", actor)[1]) == (actor == ME)

@@ -79,7 +79,7 @@ def test_databases_that_are_not_recordings(site: Site, name: str, what: str) -> 
 
 @pytest.mark.parametrize(
     "path",
-    ["/a/b/c", "/-/webpf/x/y/z", "/-/webpf", "/-/webpf/", "/-/webpf/timeline", "/-/webpf/timeline/webpf", "/x.json",
+    ["/a/b/c", "/-/webpf/x/y/z", "/-/webpf", "/-/webpf/", "/-/webpf/timeline", "/-/webpf/timeline/nothing", "/x.json",
      "/webpf/x", "/webpf/processes/x", "/webpf/processes/999999", "/-/webpf/timeline/~ff~00/1", "/-/webpf/timeline//1",
      f"{TIMELINE}/x.json", f"{TIMELINE}/", "/-/webpf/perfetto-ui/%00", "/-/webpf/perfetto-ui/" + "x" * 5000,
      "/a/b/c/d/e/f"],

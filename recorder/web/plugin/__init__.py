@@ -13,7 +13,8 @@ from datasette import hookimpl
 from markupsafe import Markup
 
 from ...analysis import saved_queries
-from .. import access, cell_format, databases, metadata
+from .. import access, cell_format, databases, metadata, scope_form, scoped_queries
+from ..scope_address import ScopeAddress
 
 _FACET_DEFAULT_MS, _FACET_MS = 50, 5
 
@@ -128,6 +129,8 @@ def actor_from_request(datasette: Any, request: Any) -> None:
     """Remembers the request, and removes unreadable files: Datasette calls this hook before every page."""
     access.begin_request(request)
     databases.remove_unreadable(datasette)
+    for name in databases.names_with_recordings(datasette):
+        scoped_queries.attach(datasette.databases[name])
 
 
 @hookimpl
@@ -140,23 +143,40 @@ def register_routes() -> list[Any]:
 
 @hookimpl
 def extra_css_urls(database: str | None, datasette: Any) -> list[str]:
-    """A style sheet that keeps the column descriptions short, so that the rows are visible."""
+    """Style sheets for the form of a scope, and to keep the column descriptions short, so that the rows are visible."""
     if not databases.has_recordings(datasette, database):
         return []
-    return ["/-/static-plugins/webpf/tables.css"]  # Datasette adds its base_url
+    # Datasette adds its base_url
+    return ["/-/static-plugins/webpf/tables.css", "/-/static-plugins/webpf/scope.css"]
 
 
 @hookimpl
-def database_actions(datasette: Any, actor: Any, database: str) -> Callable[[], Awaitable[list[dict[str, str]]]] | None:
-    """Adds the timelines of the ten latest recordings to the menu of a database's page."""
+def extra_template_vars(
+    datasette: Any, request: Any, database: str | None, template: str
+) -> Callable[[], Awaitable[dict[str, Any]]]:
+    """Adds the form of a scope to the pages of databases and saved queries, and keeps the scope in their links."""
+
+    async def variables() -> dict[str, Any]:
+        return await scope_form.template_variables(datasette, request, database, template)
+
+    return variables
+
+
+@hookimpl
+def database_actions(
+    datasette: Any, actor: Any, database: str, request: Any
+) -> Callable[[], Awaitable[list[dict[str, str]]]] | None:
+    """Adds the timelines of the ten latest recordings to the menu of a database's page. They keep the scope."""
     if not databases.has_recordings(datasette, database):
         return None
 
     async def links() -> list[dict[str, str]]:
         if not await access.is_allowed(datasette, actor, database, access.WINDOW):
             return []
+        path = access.timelines_path(datasette, database)
+        scope = ScopeAddress.read(request.args).query_string(without=("recording",)) if request else ""
         return [
-            {"href": f"{timelines_path(datasette, database)}/{number}", "label": f"Timeline of recording {number}"}
+            {"href": f"{path}/{number}{scope}", "label": f"Timeline of recording {number}"}
             for number in await databases.latest_recordings(datasette, database, 10)
         ]
 
@@ -165,23 +185,18 @@ def database_actions(datasette: Any, actor: Any, database: str) -> Callable[[], 
 
 @hookimpl
 def menu_links(datasette: Any, actor: Any) -> Callable[[], Awaitable[list[dict[str, str]]]]:
-    """Adds the timeline of each file's latest recording to the menu of every page."""
+    """Adds the timeline of each file's latest recording, or chain of recordings, to the menu of every page."""
 
     async def links() -> list[dict[str, str]]:
         return [
-            {"href": f"{timelines_path(datasette, name)}/{number}", "label": f"Timeline of {name}"}
+            {"href": f"{access.timelines_path(datasette, name)}{latest}", "label": f"Timeline of {name}"}
             for name in databases.names_with_recordings(datasette)
             if await access.is_allowed(datasette, actor, name, access.WINDOW)
-            for number in await databases.latest_recordings(datasette, name, 1)
+            for latest in [await databases.latest_timeline(datasette, name)]
+            if latest is not None
         ]
 
     return links
-
-
-def timelines_path(datasette: Any, database: str) -> str:
-    """Returns the URL path of a file's timelines, without the `/` and the number of the recording."""
-    route = datasette.urls.database(database).rpartition("/")[2]
-    return str(datasette.urls.path(f"/-/webpf/timeline/{route}"))
 
 
 @hookimpl
@@ -201,5 +216,5 @@ async def _linked(datasette: Any, database: str, link: cell_format.Link) -> Mark
     if not await access.is_link_allowed(datasette, database, link.page):
         return None
     is_timeline = link.page == cell_format.TIMELINE
-    base = timelines_path(datasette, database) if is_timeline else datasette.urls.table(database, link.page)
+    base = access.timelines_path(datasette, database) if is_timeline else datasette.urls.table(database, link.page)
     return Markup(link.html(f"{base}{link.rest}"))

@@ -6,8 +6,13 @@ export function readRange(query) {
   return range.every(Number.isFinite) ? range : null;
 }
 
+// Returns the scope in a URL's query, as a query: the parameters that begin with _. The server reads it, not this page.
+export function readScope(query) {
+  return new URLSearchParams([...query].filter(([name]) => name.startsWith("_")));
+}
+
 export function writeAddress(view, filters) {
-  const query = new URLSearchParams();
+  const query = readScope(new URLSearchParams(location.search));
   if (!view.showsAll) {
     query.set("from", view.from.toFixed(3));
     query.set("to", view.to.toFixed(3));

@@ -1,6 +1,8 @@
 // Sends the requests for data: one at a time, the most urgent first. Each carries a random id of the page, so that the
 // server can cancel the page's previous request.
 
+import { readScope } from "./address.js";
+
 const PAGE = Array.from(crypto.getRandomValues(new Uint32Array(4)), (number) => number.toString(36)).join("");
 const SETTLE_MS = 70; // a new view is requested when it hasn't changed for this time
 const GRACE_MS = 300; // the current request may run for this time before an urgent one cancels it
@@ -87,6 +89,7 @@ export class Requests {
 
   async #fetch(name, query, signal) {
     query.set("page", PAGE);
+    for (const [name, value] of readScope(new URLSearchParams(location.search))) query.append(name, value);
     const response = await fetch(this.#path + "/" + name + ".json?" + query, { signal });
     if (response.ok) return response.json();
     const { error } = await response.json().catch(() => ({}));
