@@ -21,6 +21,7 @@ FAILURES = (sqlite3.Error, ArithmeticError, AttributeError, LookupError, MemoryE
 """Exceptions that invalid values in a file can cause in the code that reads them."""
 
 _MAX_VALUE_BYTES = 64 << 20  # or the file's size, if larger: limits what a planted generated column computes
+_MOST_VALUE_BYTES = 1_000_000_000  # more than SQLite allows is no C int, if the file has more than 2 GiB
 _LIMIT_LENGTH = 0  # SQLITE_LIMIT_LENGTH, which sqlite3 names since Python 3.11
 
 
@@ -38,7 +39,7 @@ def connect(path: Path, wait_seconds: float = WAIT_SECONDS) -> sqlite3.Connectio
     connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=wait_seconds)
     connection.text_factory = decode_text
     if hasattr(connection, "setlimit"):  # since Python 3.11
-        connection.setlimit(_LIMIT_LENGTH, max(_MAX_VALUE_BYTES, path.stat().st_size))
+        connection.setlimit(_LIMIT_LENGTH, min(max(_MAX_VALUE_BYTES, path.stat().st_size), _MOST_VALUE_BYTES))
     for setting in ("query_only = ON", "trusted_schema = OFF", "cell_size_check = ON"):
         connection.execute(f"PRAGMA {setting}")
     return connection

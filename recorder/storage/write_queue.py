@@ -160,10 +160,8 @@ class WriteQueue:
     ) -> None:
         """Ends the segment before, and begins this one with the processes that go over: see SegmentCut."""
         assert self._ended is not None
-        batch = self._writer.prepare(alive.events, alive.processes, ended_ns)
-        cut = SegmentCut(
-            self._ended, self._writer, ended_ns, counts, passed_ids, columns, batch, alive.commands, alive.cgroups
-        )
+        batch, known = self._writer.prepare(alive.events, alive.processes, ended_ns), (alive.commands, alive.cgroups)
+        cut = SegmentCut(self._ended, self._writer, ended_ns, counts, passed_ids, columns, batch, *known)
         self._jobs.add(lambda: cut.execute(self._file), batch.bytes)
 
     def reserve_late_ids(self, count: int) -> int | None:

@@ -470,3 +470,16 @@ def test_a_log_that_is_just_being_given_to_the_owner(
         file.mark_interrupted()
         file.close()
     assert len(waits) == 1
+
+
+def test_a_file_of_more_than_two_gib(tmp_path: Path, webpf: Callable[..., subprocess.CompletedProcess[str]]) -> None:
+    path = recording(tmp_path / "webpf.db")
+    os.truncate(path, 3 << 30)  # with a hole; SQLite relies on the number of pages in the header
+    for command in (
+        ("query", "lifetimes"),
+        ("tree", path),
+        ("report", path),
+        ("sql", "SELECT count(*) FROM processes"),
+    ):
+        ended = webpf(*command)
+        assert (ended.returncode, "Traceback" in ended.stderr) == (0, False), ended
