@@ -3,7 +3,7 @@
 --   Kaplan-Meier curve: the share of processes that had ended at each age. Processes that were alive when the recording
 --   began enter late (left-truncated); processes that are alive at its end leave early (right-censored). The naive
 --   median, for comparison, counts only processes whose end was seen. Base: processes (except kernel threads) that
---   exited or are running. With more than 100,000 processes, lifetimes are rounded to three digits. With a million
+--   exited or are running. With more than 20,000 processes, lifetimes are rounded to three digits. With a million
 --   processes, this takes more than a second.
 -- fleet: pooled
 -- param recording: integer, default latest; number of the recording
@@ -38,7 +38,7 @@ observed AS NOT MATERIALIZED (
         AND (param!(comm) IS NULL OR p.comm = param!(comm))
 ),
 -- 1 if lifetimes are rounded to three digits.
-size AS MATERIALIZED (SELECT count(*) > 100000 AS is_large FROM observed),
+size AS MATERIALIZED (SELECT count(*) > 20000 AS is_large FROM observed),
 left_at AS MATERIALIZED (
     SELECT
         comm,
