@@ -37,7 +37,7 @@ KERNELS ?= own 5.10 6.1 6.12 7.2 6.1-arm64
 DISTROS ?= bookworm trixie sid
 SERVICE_DISTROS ?= bookworm trixie
 
-.PHONY: help record install test matrix fleet check format docs wheel screenshots bench bench-versions bench-command bench-queries bench-fleet builds soak kernels distros service clean \
+.PHONY: help record install test matrix fleet check format docs wheel screenshots bench bench-versions bench-command bench-queries bench-week bench-fleet builds soak kernels distros service clean \
 	packages test-packages compat-packages build-packages fleet-packages
 
 help: ## Show this list
@@ -106,6 +106,9 @@ bench-command: build-packages $(VENV)/installed ## Time real builds under webpf 
 
 bench-queries: $(VENV)/installed ## Time every saved query on a recording of a million processes (1 GB of disk)
 	$(BIN)/python -m tools.bench.queries
+
+bench-week: $(VENV)/installed ## Time every saved query on an hour of a week with 10 million processes (3 GB of disk, long)
+	$(BIN)/python -m tools.bench.week
 
 bench-fleet: $(VENV)/installed-dev $(VENV)/spark fleet-packages ## Time saved queries over 100 made-up hosts, in each engine and SQLite (by hand: 10 GB of disk)
 	$(BIN)/python -m tools.bench.fleet

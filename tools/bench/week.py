@@ -1,6 +1,6 @@
 """Measures every saved query on an hour of a week: a chain of 168 recordings with ten million processes.
 
-    python -m tools.bench.week [--processes N] [--db FILE]
+    make bench-week, or python -m tools.bench.week [--processes N] [--db FILE]
 
 The chain is made up (million.py) and recorded by replay, with --rotate 1h. It is made into FILE, unless that exists, or
 without --db into a temporary folder. Each query runs three times over an hour in the middle, each time on a new
