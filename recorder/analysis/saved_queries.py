@@ -84,6 +84,12 @@ class SavedQuery:
         values = {each.name: each.literal(given.get(each.name, "")) for each in self.parameters}
         return sql_macros.expand(self.source, values, base=base).strip()
 
+    def about(self, scope: str | None) -> str | None:
+        """Returns the description of a scope, and which part of it the query shows."""
+        if scope is None or self.scope != "ends":
+            return scope
+        return f"{scope}; shown are those that ended in this time"
+
     def as_dict(self) -> dict[str, Any]:
         """Name, title, description and parameters, as `webpf query --format json` lists them."""
         return {
@@ -174,6 +180,12 @@ def bind(query: SavedQuery, given: Mapping[str, str]) -> dict[str, str]:
     return {parameter.name: given.get(parameter.name, "") for parameter in query.parameters}
 
 
+def check_scope(query: SavedQuery, scope: Scope) -> None:
+    """Raises UsageError if the query takes no scope."""
+    if not query.takes_scope and not scope.is_everything:
+        raise UsageError(f"query {query.name} reads two recordings, and takes no scope", "webpf diff --help")
+
+
 @contextmanager
 def run(
     path: Path,
@@ -188,8 +200,7 @@ def run(
     """
     named = {name: given[name] for name in query_values.RECORDING_PARAMETERS & given.keys() if given[name]}
     values = bind(query, {**given, **dict.fromkeys(named, "1")})  # names of recordings are looked up in the file
-    if not query.takes_scope and not scope.is_everything:
-        raise UsageError(f"query {query.name} reads two recordings, and takes no scope", "webpf diff --help")
+    check_scope(query, scope)
     with reader.reading(path) as connection:
         about = None
         if not query.takes_scope:
@@ -215,9 +226,7 @@ def limit(
     wanted: the number or name of a recording. id: of the process that the query is about.
     """
     found = scopes.find(connection, path, wanted, scope, _tables_in(query.sql), id)
-    if found.about is None or query.scope != "ends":
-        return found
-    return found._replace(about=f"{found.about}; shown are those that ended in this time")
+    return found._replace(about=query.about(found.about))
 
 
 def _tables_in(sql: str) -> set[str]:

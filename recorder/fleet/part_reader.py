@@ -35,6 +35,16 @@ class Place:
         """The name of its machine, as --host matches it."""
         return self.row.get("host") or "unknown"
 
+    @property
+    def started_ns(self) -> int:
+        """The begin of the recording, in Unix ns."""
+        return int(self.row["started_ns"])
+
+    @property
+    def until_ns(self) -> int:
+        """The time up to which the recording is complete."""
+        return int(self.row.get("ended_ns") or self.row.get("updated_ns") or self.started_ns)
+
     def part(self, table: str) -> Path:
         """Returns the path of one of its parts."""
         return tree.part_path(self.folder, table, self.path)

@@ -103,9 +103,9 @@ def _prepare(new: sqlite3.Connection, rewriting: Rewriting) -> None:
 
 def _write_scope(new: sqlite3.Connection, base: scope_base.Base, scope: Scope, rewrites: bool) -> Extracted:
     processes = scope_ids.find(new, base, scope, "source")
-    about = scoped.describe(base, scope, processes)
+    about = scoped.describe(base.description, scope, processes)
     # A filter may have a part of what is to be hidden.
-    stored = scoped.describe(base, EVERYTHING, processes) if rewrites else about
+    stored = scoped.describe(base.description, EVERYTHING, processes) if rewrites else about
     scope_tables.fill(new, base, "source", "main", stored, rewrites=rewrites)
     for table in (*scope_ids.TABLES, *scope_tables.OWN_TABLES):
         new.execute(f"DROP TABLE IF EXISTS temp.{table}")

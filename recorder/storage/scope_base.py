@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol, TypeVar
 
 from ..errors import NotFound
 from ..model import argv
@@ -16,11 +17,25 @@ from ..model.scope import Scope
 from ..model.zone import SECOND_NS, Zone
 from . import reader
 
+R = TypeVar("R", bound="HasTimes")
+
 DEFAULT_HOURS = 24
 """Of a chain, without a time: so much of its end."""
 
 _FINE_SECONDS = 10  # shorter stretches are shown in milliseconds
 _SHOWN = 3  # recordings that an error lists
+
+
+class HasTimes(Protocol):
+    """A recording with the times in Unix ns from which on and until which it is complete."""
+
+    @property
+    def started_ns(self) -> int:
+        """Its begin."""
+
+    @property
+    def until_ns(self) -> int:
+        """Its end."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +75,8 @@ class Base:
         numbers = _numbers(self.recordings)
         default = f" (the last {DEFAULT_HOURS} hours of a chain, by default)" if self.is_default else ""
         return (
-            f"{self.recordings[-1].machine_name}, {_stretch(self.zone, self.begin_ns, self.end_ns)}, {numbers}{default}"
+            f"{self.recordings[-1].machine_name}, {stretch_text(self.zone, self.begin_ns, self.end_ns)},"
+            f" {numbers}{default}"
         )
 
 
@@ -82,7 +98,7 @@ def find(
         return None
     zone = Zone.of_recording(latest.row)
     since, until = scope.stretch(zone, time.time_ns())
-    chain = next((each for each in chains if _overlap(each, since, until)), None)
+    chain = next((each for each in chains if overlapping(each, since, until)), None)
     if chain is None:
         raise _nothing_then(path, chains, scope.zone or zone, since, until)
     is_limited = wanted is None and chain[-1].row.get("chain") is not None and not scope.whole_chain
@@ -91,7 +107,7 @@ def find(
         until = latest.until_ns
     if is_limited and since is None:
         since = min(until or GREATEST, chain[-1].until_ns) - DEFAULT_HOURS * 3600 * SECOND_NS
-    read = _overlap(chain, since, until)
+    read = overlapping(chain, since, until)
     if scope.is_everything and chain == read and len(chain) == 1 and chain[0].started_ns >= (since or 0):
         return None
     later = chain[chain.index(read[-1]) + 1 :]
@@ -121,11 +137,11 @@ def _of_process(
     return list(chains), chains[0][-1]
 
 
-def _overlap(chain: Sequence[Recording], since: int | None, until: int | None) -> list[Recording]:
+def overlapping(recordings: Iterable[R], since: int | None, until: int | None) -> list[R]:
     """Returns the recordings that have a part of a stretch."""
     return [
         each
-        for each in chain
+        for each in recordings
         if (until is None or each.started_ns <= until) and (since is None or each.until_ns >= since)
     ]
 
@@ -133,15 +149,13 @@ def _overlap(chain: Sequence[Recording], since: int | None, until: int | None) -
 def _nothing_then(
     path: Path, chains: Sequence[Sequence[Recording]], zone: Zone, since: int | None, until: int | None
 ) -> NotFound:
-    wanted = "before " + zone.text(until or 0) if since is None else "since " + zone.text(since)
-    if since is not None and until is not None:
-        wanted = f"from {_stretch(zone, since, until)}"
     known = "; ".join(
         f"{_numbers(chain)} of {chain[-1].machine_name} {'is' if len(chain) == 1 else 'are'} from"
-        f" {_stretch(zone, chain[0].started_ns, chain[-1].until_ns)}"
+        f" {stretch_text(zone, chain[0].started_ns, chain[-1].until_ns)}"
         for chain in chains[:_SHOWN]
     )
     more = f"; and {len(chains) - _SHOWN} more" if len(chains) > _SHOWN else ""
+    wanted = open_stretch_text(zone, since, until)
     return NotFound(f"{path} has nothing {wanted}: {known}{more}", f"webpf recordings {argv.file_word(path)}")
 
 
@@ -151,6 +165,14 @@ def _numbers(recordings: Sequence[Recording]) -> str:
     return f"recording {last}" if first == last else f"recordings {first} to {last}"
 
 
-def _stretch(zone: Zone, since: int, until: int) -> str:
+def open_stretch_text(zone: Zone, since: int | None, until: int | None) -> str:
+    """Returns a stretch for people, of which one of the two ends is known."""
+    if since is None:
+        return f"before {zone.text(until or 0)}"
+    return f"since {zone.text(since)}" if until is None else f"from {stretch_text(zone, since, until)}"
+
+
+def stretch_text(zone: Zone, since: int, until: int) -> str:
+    """Returns a stretch for people, in milliseconds if it is short."""
     digits = "seconds" if until - since >= _FINE_SECONDS * SECOND_NS else "milliseconds"
     return f"{zone.text(since, digits)} to {zone.text(until, digits)}"

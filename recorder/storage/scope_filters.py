@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from collections.abc import Iterable, Iterator
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -17,51 +18,54 @@ _REMEMBERED = 10_000  # command lines
 _NEVER = 0
 
 
-class Filters:
-    """The conditions of a scope. schema: of the tables that they read. values: for the names in the conditions.
+class Conditions(ABC):
+    """The conditions of a scope, in the SQL of a database. sql: all of them. tables: those that they read besides."""
 
-    prefix: of these names, so that one statement can have the conditions of two scopes.
-    """
-
-    def __init__(self, scope: Scope, schema: str, prefix: str = "value") -> None:
-        self.values: dict[str, Any] = {}
-        self._schema = schema
-        self._prefix = prefix
+    def __init__(self, scope: Scope) -> None:
+        self.tables = {"cgroup_paths"} if scope.cgroups or scope.units or scope.containers else set[str]()
+        self.tables |= {"commands"} if scope.args else set()
         self.sql = " AND ".join([*self._conditions(scope)]) or "TRUE"
-        self._expressions = [_compiled(text) for text in scope.args]
 
-    def add_functions(self, connection: sqlite3.Connection) -> None:
-        """Adds the SQL function that --args needs to a connection."""
-        expressions = self._expressions
+    @abstractmethod
+    def literal(self, value: Any) -> str:
+        """Returns SQL for a number or a text."""
 
-        @lru_cache(_REMEMBERED)
-        def matches(args: str | None) -> bool:
-            return args is not None and any(each.search(args) for each in expressions)
+    @abstractmethod
+    def fits(self, value: str, pattern: str) -> str:
+        """Returns the condition that a text fits to a pattern with *, ? and [, as with GLOB in SQLite."""
 
-        connection.create_function("webpf_args_match", 1, matches, deterministic=True)
+    @abstractmethod
+    def in_cgroup(self, condition: str) -> str:
+        """Returns the condition that the cgroup of p has this condition. There, its row is called g."""
+
+    @abstractmethod
+    def args_match(self, expressions: Sequence[str]) -> str:
+        """Returns the condition that the command line of p matches one of these regular expressions."""
+
+    @property
+    @abstractmethod
+    def now(self) -> str:
+        """SQL for the time until which a process is known to run."""
 
     def _conditions(self, scope: Scope) -> Iterator[str]:
-        yield from self._any_of(f"p.uid = {self._name(uid)}" for uid in scope.uids)
+        yield from self._any_of(f"p.uid = {self.literal(uid)}" for uid in scope.uids)
         yield from self._any_of(self._is_like("p.comm", comm) for comm in scope.comms)
         paths = (self._is_like("g.path", path, "/*") for path in scope.cgroups)
         units = (self._is_like("g.unit", unit if _has_type(unit) else f"{unit}.service") for unit in scope.units)
         containers = (self._is_like("g.container", container, "*") for container in scope.containers)
         for conditions in (paths, units, containers):
             for condition in self._any_of(conditions):
-                yield (
-                    f"EXISTS (SELECT 1 FROM {self._schema}.cgroup_paths AS g WHERE g.recording_id = p.recording_id"
-                    f" AND g.cgroup_id = p.cgroup_id AND {condition})"
-                )
+                yield self.in_cgroup(condition)
         if scope.failed:
             yield "p.status <> 0"
-        codes = (f"(p.status & 127 = 0 AND p.status >> 8 & 255 = {self._name(code)})" for code in scope.exit_codes)
-        signals = (f"p.status & 127 = {self._name(signal)}" for signal in scope.signals)
+        codes = (f"(p.status & 127 = 0 AND p.status >> 8 & 255 = {self.literal(code)})" for code in scope.exit_codes)
+        signals = (f"p.status & 127 = {self.literal(signal)}" for signal in scope.signals)
         yield from self._any_of([*codes, *signals])
         if scope.args:
-            yield f"webpf_args_match((SELECT args FROM {self._schema}.commands WHERE id = p.command_id))"
+            yield self.args_match(scope.args)
         if scope.min_lifetime_ns is not None:
-            end = "coalesce(p.end_ns, CASE p.state WHEN 'running' THEN :now_ns END)"
-            yield f"{end} - p.start_ns >= {self._name(scope.min_lifetime_ns)}"
+            end = f"coalesce(p.end_ns, CASE p.state WHEN 'running' THEN {self.now} END)"
+            yield f"{end} - p.start_ns >= {self.literal(scope.min_lifetime_ns)}"
 
     def _any_of(self, conditions: Iterable[str]) -> Iterator[str]:
         """Yields one condition: that one of these holds. Yields none if there are none."""
@@ -73,15 +77,56 @@ class Filters:
         """Returns the condition that a value is this text, or fits to it as a pattern. more: what may follow it."""
         value = f"CAST({column} AS TEXT)"
         if _PATTERN.search(text):
-            return f"{value} GLOB {self._name(text)}"
-        same = f"{value} = {self._name(text)}"
-        return f"({same} OR {value} GLOB {self._name(text.rstrip('/') + more)})" if more else same
+            return self.fits(value, text)
+        same = f"{value} = {self.literal(text)}"
+        return f"({same} OR {self.fits(value, text.rstrip('/') + more)})" if more else same
 
-    def _name(self, value: Any) -> str:
+
+class Filters(Conditions):
+    """The conditions in SQLite. schema: of the tables that they read. values: for the names in the conditions.
+
+    prefix: of these names, so that one statement can have the conditions of two scopes.
+    """
+
+    now = ":now_ns"
+
+    def __init__(self, scope: Scope, schema: str, prefix: str = "value") -> None:
+        self.values: dict[str, Any] = {}
+        self._schema = schema
+        self._prefix = prefix
+        super().__init__(scope)
+        self._expressions = [compile_expression(text) for text in scope.args]
+
+    def add_functions(self, connection: sqlite3.Connection) -> None:
+        """Adds the SQL function that --args needs to a connection."""
+        expressions = self._expressions
+
+        @lru_cache(_REMEMBERED)
+        def matches(args: str | None) -> bool:
+            return args is not None and any(each.search(args) for each in expressions)
+
+        connection.create_function("webpf_args_match", 1, matches, deterministic=True)
+
+    def literal(self, value: Any) -> str:
         """Returns a name for a value in SQL."""
         name = f"{self._prefix}{len(self.values)}"
         self.values[name] = value
         return f":{name}"
+
+    def fits(self, value: str, pattern: str) -> str:
+        """Returns the condition that a text fits to a pattern."""
+        return f"{value} GLOB {self.literal(pattern)}"
+
+    def in_cgroup(self, condition: str) -> str:
+        """Returns the condition that the cgroup of p has this condition."""
+        return (
+            f"EXISTS (SELECT 1 FROM {self._schema}.cgroup_paths AS g WHERE g.recording_id = p.recording_id"
+            f" AND g.cgroup_id = p.cgroup_id AND {condition})"
+        )
+
+    def args_match(self, expressions: Sequence[str]) -> str:
+        """Returns the condition for --args, with a function that add_functions() adds."""
+        return f"webpf_args_match((SELECT args FROM {self._schema}.commands WHERE id = p.command_id))"
 
 
 def is_alive(since_ns: int | None, until_ns: int | None) -> tuple[str, dict[str, int]]:
@@ -104,7 +149,8 @@ def _has_type(unit: str) -> bool:
     return "." in unit or _PATTERN.search(unit) is not None
 
 
-def _compiled(text: str) -> re.Pattern[str]:
+def compile_expression(text: str) -> re.Pattern[str]:
+    """Returns a regular expression of --args. Raises UsageError."""
     try:
         return re.compile(text, re.DOTALL)
     except (re.error, OverflowError, RecursionError) as error:

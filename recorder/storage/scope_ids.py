@@ -94,11 +94,14 @@ def find(connection: sqlite3.Connection, base: Base, scope: Scope, source: str) 
     [found] = connection.execute(count).fetchone()
     if not found:
         [alive] = connection.execute("SELECT count(*) FROM temp.scope_candidates").fetchone()
-        message = (
-            f"nothing in this scope: {base.description} has {alive:,} processes, none with {' '.join(scope.filters)}"
-        )
-        raise NotFound(message if scope.filters else f"nothing in this scope: {base.description} has no processes")
+        raise nothing_in(base.description, scope, alive)
     return int(found)
+
+
+def nothing_in(base: str, scope: Scope, alive: int) -> NotFound:
+    """Returns the error for a scope without processes. base: for people. alive: processes in its stretch of time."""
+    none = f"{alive:,} processes, none with {' '.join(scope.filters)}" if scope.filters else "no processes"
+    return NotFound(f"nothing in this scope: {base} has {none}")
 
 
 def _add_segments(connection: sqlite3.Connection, base: Base) -> None:

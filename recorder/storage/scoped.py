@@ -54,7 +54,7 @@ def find(
     connection.execute("BEGIN")
     try:
         processes = scope_ids.find(connection, base, scope, "main")
-        about = describe(base, scope, processes)
+        about = describe(base.description, scope, processes)
         latest = connection.execute("SELECT latest_id FROM temp.scope_ids WHERE id = ?", [id]).fetchone()
         _create_tables(connection)
         scope_tables.fill(connection, base, "main", "temp", about, tables)
@@ -67,11 +67,11 @@ def find(
     return Scoped(reader.recordings(connection)[0], about, id if latest is None else latest[0])
 
 
-def describe(base: scope_base.Base, scope: Scope, processes: int) -> str:
-    """Returns what a scope is, for people."""
+def describe(base: str, scope: Scope, processes: int) -> str:
+    """Returns what a scope is, for people. base: machines, stretch of time and recordings."""
     filters = f" with {' '.join(scope.filters)}" if scope.filters else ""
     count = "1 process" if processes == 1 else f"{processes:,} processes"
-    return f"{base.description}: {count}{filters}; sums are of whole processes"
+    return f"{base}: {count}{filters}; sums are of whole processes"
 
 
 def _recording_of(connection: sqlite3.Connection, id: int | None) -> int | None:
