@@ -49,7 +49,7 @@ class FleetOptions:
     engine: EngineName | None
 
 
-def check_options(options: FleetOptions, query: str, named: Sequence[str | None], scope: Scope) -> None:
+def check_options(options: FleetOptions, query: str, named: Sequence[str | None]) -> None:
     """Raises UsageError if options contradict each other. named: FILE, --db and --recording."""
     command = f"webpf query {argv.word(query)} --on"
     if options.on is None:
@@ -60,9 +60,6 @@ def check_options(options: FleetOptions, query: str, named: Sequence[str | None]
     elif any(each is not None for each in named):
         message = "--on reads the recordings in a folder, so FILE, --db and --recording can't be given too"
         raise UsageError(message, f"{command} {argv.word(options.on)}")
-    elif not scope.is_everything:
-        message = "a part of a fleet can't be chosen by time or by process: import the recordings into a file for that"
-        raise UsageError(message, f"webpf import {argv.word(options.on)} -o fleet.db")
 
 
 def run_query(
@@ -73,6 +70,7 @@ def run_query(
     limit: int | None,
     shows_sql: bool,
     order: RowOrder,
+    scope: Scope,
 ) -> None:
     """Runs a saved query over a fleet, or prints the SQL that would run."""
     from ..output.messages import say, write_lines
@@ -87,7 +85,7 @@ def run_query(
     _require(engine, runs=not shows_sql)
     from ..fleet import fleet_query, script
 
-    wanted = fleet_query.FleetQuery(query, root, given, engine, options.hosts, options.per_recording)
+    wanted = fleet_query.FleetQuery(query, root, given, engine, options.hosts, options.per_recording, scope)
     if shows_sql:
         write_lines(script.join(fleet_query.write_script(wanted)))
         return
@@ -95,8 +93,9 @@ def run_query(
         columns, rows = order.apply_to_rows(result.columns, result.rows)
         with row_output(format) as output:
             write_rows(columns, rows, format.value, limit, output, RowStyle())
-    for line in result.caveats:
-        say(line)
+    for line in (result.about, *result.caveats):
+        if line:
+            say(line)
 
 
 def _require(engine: EngineName, runs: bool) -> None:

@@ -128,9 +128,9 @@ def query(
     given = query_values.parse(parameter or [])
     order = row_order.parse(sort, columns)
     options = fleet_query.FleetOptions(on, host or [], per_recording, engine)
-    fleet_query.check_options(options, name, (file, db, recording), scope)
+    fleet_query.check_options(options, name, (file, db, recording))
     if on is not None:
-        fleet_query.run_query(wanted, given, options, format, limit, shows_sql, order)
+        fleet_query.run_query(wanted, given, options, format, limit, shows_sql, order, scope)
     elif shows_sql:
         _write_sql(wanted, choose(file, db, recording), given, limit, scope, order)
     else:

@@ -69,7 +69,9 @@ class Engine(ABC):
 
 
 def one_pattern(folders: Sequence[str]) -> str:
-    """Returns a pattern with {a,b} for folders such as host=a/*: those of some hosts, or recordings of one host."""
+    """Returns a pattern with {a,b} for folders: all recordings of some hosts, as host=a/*, or just some recordings."""
+    if not any("*" in folder for folder in folders):
+        return _any_of(sorted(folders))
     hosts, recordings = (_any_of(sorted({folder.split("/")[at] for folder in folders})) for at in (0, 1))
     return f"{hosts}/{recordings}"
 

@@ -19,6 +19,7 @@ from .sql_types import in_parentheses, is_whole, unwrapped
 Schema: TypeAlias = Mapping[str, Mapping[str, str]]
 """The columns of each table, and their types: BIGINT, TEXT, BLOB."""
 
+_AS_THEY_ARE: Mapping[str, str] = {}
 _BYTES = (exp.DataType.Type.BLOB, exp.DataType.Type.VARBINARY, exp.DataType.Type.BINARY)
 
 
@@ -38,14 +39,17 @@ class Translated(NamedTuple):
         return *self.before, self.sql
 
 
-def translate(sql: str, dialect: str, schema: Schema) -> Translated:
-    """Translates a query for an engine. dialect: duckdb, clickhouse or spark.
+def translate(sql: str, dialect: str, schema: Schema, names: Mapping[str, str] = _AS_THEY_ARE) -> Translated:
+    """Translates a query for an engine. dialect: duckdb, clickhouse or spark. names: others for tables that it reads.
 
     `each_below(n)` in a SELECT gives a row for each number from 0 to below n.
     """
     tree = parse_one(sql, read="sqlite")
     for node in tree.walk():
         node.comments = None
+    _rename_tables(tree, names)
+    read = {table.name for table in tree.find_all(exp.Table)}
+    schema = {table: columns for table, columns in schema.items() if table in read}  # sqlglot copies all of it
     tree = qualify(
         tree, schema=_plain(schema), dialect="sqlite", quote_identifiers=False, validate_qualify_columns=False
     )
@@ -56,12 +60,23 @@ def translate(sql: str, dialect: str, schema: Schema) -> Translated:
         rule(tree, dialect)
     truth_rules.make_numbers(tree)
     truth_rules.compare_numbers(_annotated(tree, schema))
-    round_rules.apply(_annotated(tree, schema), dialect)
-    _divide_whole_numbers(_annotated(tree, schema), dialect)
+    # To find the types takes most of the time, so it is done only where something needs them.
+    if tree.find(exp.Round):
+        round_rules.apply(_annotated(tree, schema), dialect)
+    if tree.find(exp.Div):
+        _divide_whole_numbers(_annotated(tree, schema), dialect)
     for rule in (_name_bit_operators, _mend_counts, _mend_functions):
         rule(tree, dialect)
     before = _take_stored(tree) if dialect == "spark" else ()
     return Translated(tree.sql(dialect, pretty=True), blobs, before)
+
+
+def _rename_tables(tree: exp.Expr, names: Mapping[str, str]) -> None:
+    for table in list(tree.find_all(exp.Table)):
+        if table.name in names:
+            alias = table.alias_or_name
+            table.set("this", exp.to_identifier(names[table.name]))
+            table.set("alias", exp.TableAlias(this=exp.to_identifier(alias)))
 
 
 def _take_stored(tree: exp.Expr) -> tuple[str, ...]:

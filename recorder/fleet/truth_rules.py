@@ -24,10 +24,16 @@ def compare_numbers(tree: exp.Expr) -> None:
         _want_truth(pair.this)
         _want_truth(pair.expression)
     for node in list(tree.find_all(exp.Not, exp.Where, exp.Having, exp.If)):
-        _want_truth(node.this)
+        if not _is_compared(node):
+            _want_truth(node.this)
     for join in list(tree.find_all(exp.Join)):
         if join.args.get("on") is not None:
             _want_truth(join.args["on"])
+
+
+def _is_compared(node: exp.Expr) -> bool:
+    """Whether it is a WHEN of `CASE value WHEN ...`."""
+    return isinstance(node, exp.If) and isinstance(node.parent, exp.Case) and node.parent.this is not None
 
 
 def _want_truth(node: exp.Expr) -> None:

@@ -8,6 +8,7 @@ recordings are one base, a process that lived through several is one row: that o
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import cache
 
 from ..storage.macro import Base
 from ..storage.merge import EVENT_IDS
@@ -104,11 +105,16 @@ def with_needed(tables: set[str]) -> set[str]:
 
 
 def statements(
-    engine: Engine, selection: Selection, absent: Mapping[str, set[str]], base: Base, tables: set[str]
+    engine: Engine,
+    selection: Selection,
+    absent: Mapping[str, set[str]],
+    base: Base,
+    tables: set[str],
+    until_ns: int | None = None,
 ) -> Iterator[str]:
     """Yields statements that create the views of these tables, after the engine's settings.
 
-    absent: columns that no file has, by table. base: pooled, or one.
+    absent: columns that no file has, by table. base: pooled, or one. until_ns: without processes that started later.
     """
     needed = with_needed(tables) if base == "pooled" else tables
     for table in ("recordings", *(each for each in tree.TABLES if each != "recordings" and each in needed)):
@@ -119,6 +125,7 @@ def statements(
         if table == "recordings":
             yield from _create_recordings(engine, scan)
         elif table == "processes":
+            scan += "" if until_ns is None else f"\nWHERE start_ns <= {until_ns}"
             yield from _create_processes(engine, scan, base)
         else:
             yield from engine.create(table, _numbered(engine, table, scan, base))
@@ -139,7 +146,7 @@ def _create_processes(engine: Engine, scan: str, base: Base) -> Iterator[str]:
         yield from engine.create("processes", every)
         return
     yield from engine.create("all_processes", every)
-    yield from engine.create("continued", translate(_CONTINUED, engine.name, schema()).sql, is_stored=True)
+    yield from engine.create("continued", _continued(engine.name), is_stored=True)
     kept, join_own = engine.look_up("t.id", "kept_id", "own")
     known, _ = engine.look_up("t.id", "known_from_ns", "own")
     parent, join_parent = engine.look_up("t.parent_id", "kept_id", "parent")
@@ -149,6 +156,11 @@ def _create_processes(engine: Engine, scan: str, base: Base) -> Iterator[str]:
     }
     select = f"SELECT {', '.join(values.values())}\nFROM all_processes AS t{join_own}{join_parent}"
     yield from engine.create("processes", f"{select}\nWHERE {kept} IS NULL OR {kept} = t.id")
+
+
+@cache
+def _continued(dialect: str) -> str:
+    return translate(_CONTINUED, dialect, schema()).sql
 
 
 def _numbered(engine: Engine, table: str, scan: str, base: Base, more: str = "") -> str:

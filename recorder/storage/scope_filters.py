@@ -19,7 +19,12 @@ _NEVER = 0
 
 
 class Conditions(ABC):
-    """The conditions of a scope, in the SQL of a database. sql: all of them. tables: those that they read besides."""
+    """The conditions of a scope, in the SQL of a database. sql: all of them. tables: those that they read besides.
+
+    now: SQL for the time until which a process that runs is known.
+    """
+
+    now: str
 
     def __init__(self, scope: Scope) -> None:
         self.tables = {"cgroup_paths"} if scope.cgroups or scope.units or scope.containers else set[str]()
@@ -41,11 +46,6 @@ class Conditions(ABC):
     @abstractmethod
     def args_match(self, expressions: Sequence[str]) -> str:
         """Returns the condition that the command line of p matches one of these regular expressions."""
-
-    @property
-    @abstractmethod
-    def now(self) -> str:
-        """SQL for the time until which a process is known to run."""
 
     def _conditions(self, scope: Scope) -> Iterator[str]:
         yield from self._any_of(f"p.uid = {self.literal(uid)}" for uid in scope.uids)

@@ -101,7 +101,7 @@ def find(connection: sqlite3.Connection, base: Base, scope: Scope, source: str) 
 def nothing_in(base: str, scope: Scope, alive: int) -> NotFound:
     """Returns the error for a scope without processes. base: for people. alive: processes in its stretch of time."""
     none = f"{alive:,} processes, none with {' '.join(scope.filters)}" if scope.filters else "no processes"
-    return NotFound(f"nothing in this scope: {base} has {none}")
+    return NotFound(f"nothing in this scope: {base}: {none}")
 
 
 def _add_segments(connection: sqlite3.Connection, base: Base) -> None:

@@ -12,7 +12,7 @@ from support import A_MIXED_LOT, make_recording, usage
 
 pytest.importorskip("pyarrow", reason="the extra webpf[parquet] isn't installed")
 
-from fleets import Fleet, make_several_machines
+from fleets import Fleet, make_parts, make_several_machines
 
 from webpf.fleet import engines
 from webpf.fleet.engine import Engine
@@ -38,6 +38,12 @@ def db(tmp_path: Path) -> Path:
 def fleet(tmp_path_factory: pytest.TempPathFactory) -> Fleet:
     """Recordings of five machines. Tests only read it."""
     return make_several_machines(tmp_path_factory.mktemp("fleet"))
+
+
+@pytest.fixture(scope="session")
+def parts(tmp_path_factory: pytest.TempPathFactory) -> Fleet:
+    """Three recordings of a machine, one after the other, and one of another machine meanwhile. Tests only read it."""
+    return make_parts(tmp_path_factory.mktemp("parts"))
 
 
 @pytest.fixture(scope="module", params=["duckdb", "clickhouse"])

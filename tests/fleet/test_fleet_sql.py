@@ -6,8 +6,8 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
-import duckdb
 import pytest
+from fleet_scripts import run_in_duckdb, statements
 from fleets import Fleet
 
 from webpf.analysis import saved_queries
@@ -15,20 +15,6 @@ from webpf.fleet import clickhouse
 
 Webpf = Callable[..., "subprocess.CompletedProcess[str]"]
 QUERIES = [name for name in saved_queries.names() if saved_queries.load(name).fleet != "no"]
-
-
-def statements(script: str) -> list[str]:
-    """Returns the statements of a script, each with the comments before it."""
-    assert script.endswith(";\n\n")
-    return script.removesuffix(";\n\n").split(";\n\n")
-
-
-def run_in_duckdb(script: str, folder: Path) -> list[list[tuple[object, ...]]]:
-    """Returns the rows of each query of a script, in a fresh database."""
-    with duckdb.connect() as connection:
-        connection.execute(f"SET file_search_path = '{folder}'")
-        made = [(each, connection.execute(each).fetchall()) for each in statements(script)]
-        return [rows for each, rows in made if "SELECT" in each and "CREATE" not in each]
 
 
 def run_in_clickhouse(script: str) -> list[int]:

@@ -167,8 +167,6 @@ def test_bad_trees(
         (["users", "a.db", "--on", "FLEET"], 64, "FILE, --db and --recording can't be given too"),
         (["users", "--db", "a.db", "--on", "FLEET"], 64, "FILE, --db and --recording can't be given too"),
         (["users", "--recording", "1", "--on", "FLEET"], 64, "FILE, --db and --recording can't be given too"),
-        (["users", "--on", "FLEET", "--failed"], 64, "a part of a fleet can't be chosen by time or by process"),
-        (["users", "--on", "FLEET", "--since", "03:00"], 64, "webpf import"),
         (["users", "--on", "FLEET", "-p", "recording=1"], 64, "-p recording can't name one"),
         (["users", "--host", "web*"], 64, "--host is for recordings in a folder"),
         (["users", "--per-recording"], 64, "--per-recording is for recordings in a folder"),

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from fleets import CASES, Fleet, compare
+from fleets import CASES, SCOPED, SCOPES, Fleet, compare
+from story import needed
 
 from webpf.analysis import saved_queries
 from webpf.fleet import engines, spark
@@ -50,3 +51,13 @@ def test_all_recordings_as_one_base(fleet: Fleet, engine: Engine, name: str) -> 
 def test_each_recording(fleet: Fleet, engine: Engine, name: str) -> None:
     """With one case of parameters: a start of each query takes Spark seconds."""
     compare(fleet, name, engine, CASES.get(name, [{}])[0], per_recording=True)
+
+
+@pytest.mark.parametrize("name", SCOPED)
+def test_a_stretch_across_two_recordings(parts: Fleet, engine: Engine, name: str) -> None:
+    compare(parts, name, engine, needed(name, "101"), scope=SCOPES["a stretch"])
+
+
+@pytest.mark.parametrize("case", [case for case in SCOPES if case != "a stretch"])
+def test_filters(parts: Fleet, engine: Engine, case: str) -> None:
+    assert compare(parts, "lifetimes", engine, {}, scope=SCOPES[case])

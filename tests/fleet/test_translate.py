@@ -32,6 +32,7 @@ EXPRESSIONS = [
     "b IS NOT 2",
     "CASE WHEN b THEN 1 ELSE 2 END",
     "CASE WHEN a & 1 THEN 'odd' ELSE 'even' END",
+    "CASE t WHEN '' THEN 1 WHEN 'z' THEN 2 END",
     "NOT b",
     "max(a, 2)",
     "min(a, 2000)",

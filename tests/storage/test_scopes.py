@@ -175,7 +175,7 @@ def test_the_recordings_of_a_chain_are_named(tmp_path: Path) -> None:
 
 
 def test_nothing_in_the_scope(db: Path) -> None:
-    with pytest.raises(NotFound, match=r"has 6 processes, none with --comm nothing$"):
+    with pytest.raises(NotFound, match=r": 6 processes, none with --comm nothing$"):
         pids(db, between(42, 44, comms=("nothing",)))
     with pytest.raises(NotFound, match="none with --under 4711"):
         pids(db, Scope(under=4711))
