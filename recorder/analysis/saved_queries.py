@@ -16,7 +16,7 @@ from typing import Any, Literal
 from ..errors import UsageError
 from ..model.recording import Recording
 from ..model.scope import EVERYTHING, Scope
-from ..storage import reader, scope_tables, sql_macros
+from ..storage import reader, scope_base, scope_tables, sql_macros
 from ..storage import scoped as scopes
 from . import query_header, query_values
 from .foreign_sql import ForeignSql
@@ -113,6 +113,11 @@ class Result:
     recordings: tuple[Recording, ...]
     about: str | None
     connection: sqlite3.Connection
+
+    @property
+    def heading(self) -> str:
+        """Machine, stretch of time and recordings, for people; empty if the query is about no recording."""
+        return self.about or "; ".join(map(scope_base.describe, self.recordings))
 
 
 @cache

@@ -14,7 +14,7 @@ from ..fleet.engine_name import EngineName
 from ..model import argv
 from ..model.scope import Scope
 from .options import Format
-from .row_options import row_output
+from .row_options import row_output, write_heading
 
 if TYPE_CHECKING:
     from ..analysis.row_order import RowOrder
@@ -92,8 +92,9 @@ def run_query(
     with fleet_query.run(wanted) as result:
         columns, rows = order.apply_to_rows(result.columns, result.rows)
         with row_output(format) as output:
+            write_heading(result.heading, format, output)
             write_rows(columns, rows, format.value, limit, output, RowStyle())
-    for line in (result.about, *result.caveats):
+    for line in (None if format is Format.table else result.about, *result.caveats):
         if line:
             say(line)
 

@@ -16,7 +16,7 @@ from ..model.scope import EVERYTHING, Scope
 from . import completion, fleet_query
 from .options import Format, RowFormat
 from .recording_choice import Chosen, Db, File, Recording, choose
-from .row_options import Columns, Limit, Sort, row_output, style_for, write_own
+from .row_options import Columns, Limit, Sort, row_output, style_for, write_heading, write_own
 from .scope_options import takes_scope
 
 if TYPE_CHECKING:
@@ -185,9 +185,10 @@ def _run(
     if chosen.recording is not None:
         given["recording"] = chosen.recording
     with row_output(format) as output, saved_queries.run(chosen.path, wanted, given, scope, order) as result:
+        write_heading(result.heading, format, output)
         write_rows(result.columns, result.rows, format.value, limit, output, style_for(result.recordings))
         lines = [
-            result.about,
+            None if format is Format.table else result.about,
             pid_owner.describe_owners_for(result, wanted, given),
             *(each.caveat for each in result.recordings),
         ]

@@ -48,6 +48,14 @@ def row_output(format: Format) -> Iterator[TextIO]:
         yield output
 
 
+def write_heading(heading: str, format: Format, output: TextIO) -> None:
+    """Writes above a table what it is about."""
+    if format is Format.table and heading:
+        from ..output import table  # imports rich, which is slow
+
+        table.write_heading(heading, output)
+
+
 def write_own(columns: Sequence[str], rows: Iterable[Sequence[Any]], format: Format, limit: int | None) -> None:
     """Writes rows that were made here, from no file that is still open."""
     from ..output.row_formats import write_rows

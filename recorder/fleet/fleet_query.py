@@ -14,7 +14,7 @@ from ..analysis.saved_queries import SavedQuery
 from ..errors import DataError, UsageError
 from ..model import argv
 from ..model.scope import EVERYTHING, Scope
-from . import engines, machines, query_views, selection, views
+from . import engines, machines, query_views, scope_recordings, selection, views
 from .engine import Engine, Row
 from .engine_name import EngineName
 from .machines import Machine
@@ -66,12 +66,14 @@ class FleetQuery:
 class Result(NamedTuple):
     """The rows of a query, which are read while they are taken, and what must be said of the recordings.
 
-    about: the scope that it is limited to, for people; None: it is about all that was recorded.
+    about: the scope that it is limited to, for people; None: it is about all that was recorded. heading: the same, or
+    machines, stretch of time and number of all recordings.
     """
 
     columns: list[str]
     rows: Iterator[Row]
     about: str | None
+    heading: str
     caveats: list[str]
 
 
@@ -136,12 +138,13 @@ def _result(engine: Engine, made: QueryViews, wanted: FleetQuery) -> Result:
             engine, made, wanted, [known[number] for number in known if counts is None or number in counts], ids
         )
     about = wanted.query.about(made.describe(sum((counts or {}).values())))
+    heading = about or scope_recordings.whole(made.selection).description
     caveats = machines.caveats(each for each in known.values() if each.place in made.places)
     if wanted.is_pooled and not ids:
-        return Result(columns, (row for _, row in rows), about, caveats)
+        return Result(columns, (row for _, row in rows), about, heading, caveats)
     order = ids[:1] + [at for at in range(len(columns)) if at not in ids[:1]]
     named = ((machine.host, machine.start, *(row[at] for at in order)) for machine, row in rows if machine is not None)
-    return Result(["host", "recording", *(columns[at] for at in order)], named, about, caveats)
+    return Result(["host", "recording", *(columns[at] for at in order)], named, about, heading, caveats)
 
 
 def _define(engine: Engine, statements: Iterator[str]) -> None:

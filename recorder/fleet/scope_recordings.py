@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ..errors import NotFound, UsageError
 from ..model import argv
-from ..model.scope import Scope
+from ..model.scope import EVERYTHING, Scope
 from ..model.zone import Zone
 from ..storage.scope_base import open_stretch_text, overlapping, stretch_text
 from . import part_reader
@@ -47,6 +47,12 @@ class ScopedRecordings:
         end_ns = max(place.until_ns for place in self.read)
         end_ns = end_ns if self.until_ns is None else min(end_ns, self.until_ns)
         return f"{_of_machines(self.read)}, {stretch_text(self.zone, begin_ns, end_ns)}, {_count(len(self.read))}"
+
+
+def whole(selection: Selection) -> ScopedRecordings:
+    """Returns all recordings of a selection, as a scope without limits."""
+    zone, _, _ = _stretch(selection.places, EVERYTHING)
+    return ScopedRecordings(selection, selection.places, (), None, None, zone)
 
 
 def find(selection: Selection, scope: Scope, follows_chains: bool) -> ScopedRecordings:

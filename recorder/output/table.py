@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from typing import Any, TextIO
@@ -44,6 +45,14 @@ def write(
     output.write(f"{more}{count}{' (--limit N for more, or --format csv)' if more else ''}\n")
     if left_out:
         output.write(f"No room for {', '.join(left_out)}\n")
+
+
+def write_heading(text: str, output: TextIO) -> None:
+    """Writes a text above a table; on a terminal, in lines that fit into it."""
+    text = safe(text)
+    if output.isatty():
+        text = textwrap.fill(text, Console(file=output, force_terminal=True).width)
+    output.write(f"{text}\n\n")
 
 
 def _write_table(

@@ -80,6 +80,11 @@ class Base:
         )
 
 
+def describe(recording: Recording) -> str:
+    """Returns machine, stretch of time and number of a recording as a whole, for people."""
+    return Base((recording,), (), None, None, Zone.of_recording(recording.row), False).description
+
+
 def find(
     connection: sqlite3.Connection, path: Path, wanted: int | str | None, scope: Scope, id: int | None = None
 ) -> Base | None:

@@ -141,7 +141,9 @@ def test_exports_have_the_columns_of_the_table_alone(db: Path, webpf: Webpf) -> 
 def test_a_table_for_people(db: Path, webpf: Webpf) -> None:
     change(db, "UPDATE processes SET start_ns = end_ns - 6780000000000, max_rss_kib = 83968 WHERE pid = 107")
     change(db, "UPDATE processes SET uid = 0 WHERE pid = 107")
-    header, _, *lines = webpf("query", "lifetimes", "--columns", "pid,lifetime,signal,max_rss,uid").stdout.splitlines()
+    _, _, header, _, *lines = webpf(
+        "query", "lifetimes", "--columns", "pid,lifetime,signal,max_rss,uid"
+    ).stdout.splitlines()
     assert header.split() == ["pid", "lifetime", "signal", "max_rss", "user"]
     (line,) = (line for line in lines if line.split()[0] == "107")
     assert re.split("  +", line.strip()) == ["107", "1 h 53 min", "KILL", "82.0 MiB", "root"]

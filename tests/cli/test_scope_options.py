@@ -45,7 +45,11 @@ def test_a_command_says_what_it_is_about(db: Path, webpf: Webpf, command: tuple[
     ended = webpf(*command, *STRETCH)
     assert ended.returncode == 0, ended.stderr
     assert ended.stdout
-    assert f"{ABOUT}; sums are of whole processes" in ended.stderr.splitlines()
+    is_table = command[0] == "query" and "--format" not in command  # then it is above the rows
+    about = f"{ABOUT}; sums are of whole processes"
+    assert (about.removeprefix("webpf: ") if is_table else about) in (
+        ended.stdout if is_table else ended.stderr
+    ).splitlines()
     assert ABOUT not in webpf(*command).stderr
 
 
@@ -117,6 +121,9 @@ def test_what_takes_no_scope(db: Path, webpf: Webpf, tmp_path: Path) -> None:
     assert not (tmp_path / "all").exists()
 
 
+SECOND = "testhost, 2023-11-14 22:13:20.050+00:00 to 2023-11-14 22:13:20.350+00:00"
+
+
 def test_a_chain(tmp_path: Path, webpf: Webpf) -> None:
     db = tmp_path / "webpf.db"
     make_chain(db, BUILD, (50, 350))
@@ -125,6 +132,9 @@ def test_a_chain(tmp_path: Path, webpf: Webpf) -> None:
     assert shown == [30, 107, 101, 105, 104, 103, 108]  # newest first; it isn't known when 108 ended
     assert "recordings 1 to 3 (the last 24 hours of a chain, by default)" in ended.stderr
     assert "shown are those that ended in this time" in ended.stderr
+    table = webpf("query", "failures", "--recording", "2")
+    assert (table.stdout.splitlines()[:2], table.stderr) == ([f"{SECOND}, recording 2", ""], "")
+    assert "recordings 1 to 3 (the last 24 hours of a chain, by default)" in webpf("query", "failures").stdout
     listed = [json.loads(line) for line in webpf("query", "tree", "--format", "ndjson").stdout.splitlines()]
     make = next(row for row in listed if row["pid"] == 101)
     assert webpf("tree", "--id", str(make["id"]), "--depth", "0").stdout.startswith("make")

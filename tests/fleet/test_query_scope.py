@@ -144,6 +144,6 @@ def test_times_of_machines_in_two_zones(webpf: Webpf, tmp_path: Path) -> None:
     assert (answer.returncode, answer.stderr.count("\n")) == (64, 1)
     assert "--since: the machines are in different time zones (Europe/Berlin, UTC)" in answer.stderr
     answer = webpf(*command, "--utc")
-    assert "web0, web1, 2023-11-14 22:13:20.000+00:00 to" in answer.stderr
+    assert "web0, web1, 2023-11-14 22:13:20.000+00:00 to" in answer.stdout
     berlin = webpf("query", "users", "--on", "fleet", "--since", "2023-11-14 23:00", "--host", "web0")
-    assert "web0, 2023-11-14 23:13:20.000+01:00 to" in berlin.stderr
+    assert "web0, 2023-11-14 23:13:20.000+01:00 to" in berlin.stdout
