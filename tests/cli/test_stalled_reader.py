@@ -10,6 +10,7 @@ import os
 import pty
 import random
 import resource
+import select
 import signal
 import sqlite3
 import subprocess
@@ -75,10 +76,11 @@ def stalled(command: list[str], db: Path, size: int = 4096) -> Iterator[subproce
     fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, size)
     environment = os.environ | {"WEBPF_DB": str(db)}
     process = subprocess.Popen([*webpf_command(), *command], stdout=writer, stderr=subprocess.PIPE, env=environment)
-    os.close(writer)
     process.stdout = os.fdopen(reader, "rb")
     try:
-        wait_until(lambda: process.poll() is not None or unread(reader) > size - 1024, "the pipe doesn't fill")
+        # A few bytes can fill it: it has room for so many writes, of at most a page each.
+        wait_until(lambda: process.poll() is not None or not select.select([], [writer], [], 0)[1], "it doesn't fill")
+        os.close(writer)
         yield process
     finally:
         process.kill()
