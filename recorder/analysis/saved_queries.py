@@ -230,13 +230,9 @@ def limit(
 
     wanted: the number or name of a recording. id: of the process that the query is about.
     """
-    found = scopes.find(connection, path, wanted, scope, _tables_in(query.sql), id)
+    tables = {*re.findall(r"\w+", query.sql)} & {*scope_tables.TABLES}  # it may read less
+    found = scopes.find(connection, path, wanted, scope, tables, id)
     return found._replace(about=query.about(found.about))
-
-
-def _tables_in(sql: str) -> set[str]:
-    """Returns the tables that SQL may read, and perhaps others."""
-    return {*re.findall(r"\w+", sql)} & {*scope_tables.TABLES}
 
 
 def _execute(

@@ -133,10 +133,11 @@ class ScopeViews:
         return f"processes AS p{join} WHERE {where}"
 
     def _processes_in_scope(self) -> str:
-        in_scope = "1"
+        in_scope = "coalesce(p.in_scope, 1)"  # of a recording that is a part itself
         if self.until_ns is not None:
-            in_scope = f"CASE WHEN coalesce(p.end_ns, p.freed_ns) > {self.until_ns} THEN 2 ELSE 1 END"
-        where = " AND ".join([*self._alive(), self._conditions.sql])
+            is_later = f"coalesce(p.end_ns, p.freed_ns) > {self.until_ns}"
+            in_scope = f"CASE WHEN p.in_scope = 2 OR {is_later} THEN 2 ELSE 1 END"
+        where = " AND ".join([*self._alive(), "coalesce(p.in_scope, 1) <> 0", self._conditions.sql])
         return f"SELECT {self._values(in_scope)} FROM {self._from_processes(where)}"
 
     def _values(self, in_scope: str) -> str:

@@ -28,7 +28,7 @@ TABLES = ("scope_segments", "scope_candidates", "scope_latest", "scope_ids")
 PARENT = "coalesce((SELECT latest_id FROM temp.scope_latest WHERE id = p.parent_id), p.parent_id)"
 """SQL: the latest row of the parent of a process p."""
 
-_IN_SCOPE = "CASE WHEN coalesce(p.end_ns, p.freed_ns) > :until_ns THEN 2 ELSE 1 END"
+_IN_SCOPE = "CASE WHEN p.in_scope = 2 OR coalesce(p.end_ns, p.freed_ns) > :until_ns THEN 2 ELSE 1 END"
 
 # The rows of a process in the segments after a row: identified by boot, pid, and start on the clock of the boot.
 _PATHS = """
@@ -82,7 +82,7 @@ def find(connection: sqlite3.Connection, base: Base, scope: Scope, source: str) 
         SELECT p.id, s.position, p.end_ns IS NULL, {_IN_SCOPE}
         FROM temp.scope_segments AS s
         CROSS JOIN {source}.processes AS p ON p.recording_id = s.recording_id
-        WHERE s.is_read AND {stretch}""",
+        WHERE s.is_read AND p.in_scope IS NOT 0 AND {stretch}""",
         values,
     )
     if len(base.recordings) + len(base.later) > 1:

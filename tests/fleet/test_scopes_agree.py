@@ -11,12 +11,14 @@ from cut_chains import make_chain
 from fleets import SCOPED, SCOPES, Fleet, compare, set_machine, write_tree
 from scopes import CUTS, between, rows
 from story import BUILD, needed
+from support import make_recording
 
 from webpf.analysis import saved_queries
 from webpf.fleet import fleet_query
 from webpf.fleet.engine import Engine
 from webpf.fleet.engine_name import EngineName
 from webpf.model.scope import Scope
+from webpf.storage import extract
 
 EMPTY = {"zombies", "environment", "io", "waiting", "orphans", "exec_chains"}
 OF_ONE = {"id", "process_id", "host", "recording", "carried_rss_kib"}  # these differ in the segments of a chain
@@ -60,7 +62,20 @@ def plain(names: Sequence[str], found: Sequence[Mapping[str, Any]]) -> list[dict
 )
 def test_a_chain_is_as_in_its_file(chain: tuple[Path, Path], engine: Engine, name: str, scope: Scope) -> None:
     """Also processes that go on after the stretch: their rows are in a later segment."""
-    db, root = chain
+    agrees(*chain, engine, name, scope)
+
+
+@pytest.mark.parametrize("name", ["lifetimes", "running", "spawners"])
+def test_a_part_is_as_in_its_file(tmp_path: Path, engine: Engine, name: str) -> None:
+    """Parents that are in it only as such are not in the scope."""
+    make_recording(tmp_path / "build.db", BUILD)
+    extract.extract(tmp_path / "build.db", tmp_path / "part.db", scope=between(5, 80, failed=True))
+    write_tree(tmp_path / "fleet", tmp_path / "part.db")
+    agrees(tmp_path / "part.db", tmp_path / "fleet", engine, name, between(5, 400))
+
+
+def agrees(db: Path, root: Path, engine: Engine, name: str, scope: Scope) -> None:
+    """Fails unless a query gives the same rows over a tree as over the file from which it was made."""
     query = saved_queries.load(name)
     wanted = fleet_query.FleetQuery(query, root, {}, EngineName(engine.name), scope=scope)
     with fleet_query.run(wanted, engine) as result:

@@ -80,6 +80,21 @@ def test_every_query_answers_as_over_the_scope(
     assert (recording.row["chain"], recording.has_raw_events) == (None, False)
 
 
+@pytest.mark.parametrize("name", ["build", "chain"])
+def test_the_same_scope_over_a_part_of_it(name: str, files: dict[str, Path], tmp_path: Path) -> None:
+    """Parents that are in the part only as such are not in its scope, and what ended after its time still did so."""
+    part = tmp_path / "part.db"
+    failed = between(5, 80, failed=True)
+    extract.extract(files[name], part, scope=failed)
+    for scope in (failed, between(5, 80), between(5, 400)):
+        for query in ("lifetimes", "tree", "summary", "running", "losses"):
+            assert rows(part, query, scope) == rows(part, query, between(5, 80)), query
+    again = tmp_path / "again.db"
+    extract.extract(part, again, scope=between(5, 400))
+    for query in ("lifetimes", "tree", "summary", "running"):
+        assert rows(again, query, EVERYTHING) == rows(files[name], query, failed), query
+
+
 def stored(db: Path, recording: int) -> dict[str, list[tuple[Any, ...]]]:
     """Returns all rows of a recording, by table."""
     with closing(sqlite3.connect(db)) as connection:
