@@ -33,11 +33,14 @@ class Pairing(KnownProcesses):
         """
         self.unknown_frees: list[int] = []
         """Ids of the frees of the last feed() whose process is not known: it exited before the recording began."""
-        self._handlers: dict[type, Callable[[Any, int], int]] = {
+
+    def _handlers(self) -> dict[type, Callable[[Any, int], int]]:
+        """Returns the method for each kind of event. Kept, they would make a cycle, which the recorder rarely frees."""
+        return {
             Fork: self._fork,
             Exec: self._exec,
             Exit: self._exit,
-            Free: self._free_and_add_ended if is_filtered else self._free,
+            Free: self._free_and_add_ended if self._is_filtered else self._free,
             Seen: self._seen,
             Vanished: self._vanished,
             Usage: self._usage,
@@ -48,7 +51,7 @@ class Pairing(KnownProcesses):
 
         first_id: id of the first event; the others have the ids after it. A process has the id of its first event.
         """
-        handlers = self._handlers
+        handlers = self._handlers()
         if self.rare_value_ids:
             self.rare_value_ids = []
         if self.unknown_frees:
