@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from random import Random
@@ -42,6 +44,19 @@ def owners(*events: Event) -> list[int]:
 
 
 # Examples
+
+
+def test_a_pairing_is_freed_at_once() -> None:
+    """Garbage collection is rare in a recorder, which begins a pairing with each segment of a chain."""
+    pairing = Pairing()
+    pairing.feed([fork(100, 0), exec_(100, 0, 1), exit_(100, 0, 9), free(100, 0, 9)], 1)
+    known = weakref.ref(pairing)
+    gc.disable()
+    try:
+        del pairing
+        assert known() is None
+    finally:
+        gc.enable()
 
 
 def test_a_whole_life() -> None:

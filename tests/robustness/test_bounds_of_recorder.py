@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import Recorder, status_of, wait_until, with_commands
+from support import Recorder, children_of, status_of, wait_until, with_commands
 
 from webpf.host import clock
 from webpf.kernel.probe import Probe
@@ -43,8 +43,9 @@ int main(int argc, char **argv)
 
 
 def resident_mib(recorder: Recorder) -> float:
-    """Returns the resident memory, as the kernel counts it."""
-    return int(status_of(recorder.process.pid)["VmRSS"].split()[0]) / 1024
+    """Returns the resident memory as the kernel counts it, without the ring buffer, of the process that records."""
+    pids = [recorder.process.pid, *children_of(recorder.process.pid)]
+    return max(int(status_of(pid)["RssAnon"].split()[0]) for pid in pids) / 1024
 
 
 def start_with_name(program: Path, number: int) -> tuple[int, bytes]:
@@ -78,6 +79,20 @@ def test_paths_that_are_not_utf_8(start_recorder: Start, query: Query, tmp_path:
         rows = query(f"SELECT pid, filename FROM {with_commands(table)} WHERE typeof(filename) = 'blob'")
         stored = {row["pid"]: row["filename"] for row in rows if row["pid"] in paths}
         assert stored == paths, table  # programs of other tests may have such paths too
+
+
+def test_rotations_leave_nothing_behind(start_recorder: Start, query: Query) -> None:
+    recorder = start_recorder("--rotate", "1s")
+
+    def wait_for_segments(count: int) -> None:
+        wait_until(lambda: query("SELECT count(*) AS n FROM recordings")[0]["n"] >= count, "it doesn't rotate", 60)
+
+    wait_for_segments(4)
+    before = resident_mib(recorder)
+    wait_for_segments(19)
+    grown = resident_mib(recorder) - before
+    assert recorder.end()[0] == 0
+    assert grown < 6, f"{grown:.1f} MiB in 15 rotations"
 
 
 def test_a_short_process_that_fills_the_buffer_of_events(start_recorder: Start, query: Query, tmp_path: Path) -> None:
