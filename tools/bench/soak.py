@@ -80,9 +80,9 @@ def soak(minutes: float, rate: int, folder: Path, options: list[str]) -> None:
     if recorder.wait():
         sys.exit("soak: the recorder failed")
     connection = sqlite3.connect(db)
-    [(lost, without_cpu, recordings, deleted)] = connection.execute(
-        "SELECT sum(lost), (SELECT count(*) FROM processes WHERE state = 'exited' AND cpu_ns IS NULL), count(*),"
-        " (SELECT count(*) FROM incidents WHERE kind = 'deleted') FROM recordings"
+    [(lost, without_cpu, recordings, latest)] = connection.execute(
+        "SELECT sum(lost), (SELECT count(*) FROM processes WHERE state = 'exited' AND cpu_ns IS NULL),"
+        " count(*), max(id) FROM recordings"
     )
     [(found,)] = connection.execute(
         "SELECT count(*) FROM processes AS p JOIN commands AS c ON c.id = p.command_id"
@@ -95,8 +95,8 @@ def soak(minutes: float, rate: int, folder: Path, options: list[str]) -> None:
         f"\nThe load took {float(storm.communicate()[0]):.0f} s for {rate * round(minutes * 60):,} programs;", end=" "
     )
     print(f"{found:,} are in the file ({file_mib(db):,.0f} MiB), {lost:,} events were lost.")
-    if recordings + deleted > 1:
-        print(f"It has {recordings} recordings, and {deleted} were deleted;", end=" ")
+    if latest > 1:
+        print(f"It has {recordings} of {latest} recordings, the others were deleted;", end=" ")
         print(f"the file with its log was at most {max(each.file_mib for each in samples):.1f} MiB.")
     print(f"Resident memory from the tenth of the run on: {min(settled):.1f} to {max(settled):.1f} MiB,", end=" ")
     print(f"{settled[-1] - settled[0]:+.1f} from then to the end; {without_cpu:,} processes without a CPU time.\n")
