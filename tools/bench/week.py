@@ -24,8 +24,9 @@ from tools.bench.queries import GIVEN, ROWS
 from webpf.analysis import saved_queries
 from webpf.analysis.follow import Follower
 from webpf.capture.record_options import RecordOptions
-from webpf.capture.recorder import Status, record
+from webpf.capture.recorder import record
 from webpf.capture.replayed_machine import ReplayedMachine
+from webpf.cli.live_status import QuietStatus
 from webpf.model import moments
 from webpf.model.event_source import MemorySource
 from webpf.model.events import Event
@@ -58,29 +59,13 @@ class _Week(MemorySource):
         return self.exhausted
 
 
-class _Silent:
-    """An Observer that tells nothing."""
-
-    def started(self, recording_id: int, others: int) -> None:
-        pass
-
-    def status(self, status: Status) -> None:
-        pass
-
-    def finishing(self) -> None:
-        pass
-
-    def message(self, text: str) -> None:
-        pass
-
-
 def build(db: Path, processes: int) -> None:
     """Builds the chain, and prints what that cost."""
     begun = time.process_time()
     machine = ReplayedMachine(million.BEGIN)
     week = _Week(processes, machine)
     options = RecordOptions(db=db, rotate=HOUR_SECONDS, streamed={})
-    summary = record(options, week, machine, week, _Silent())
+    summary = record(options, week, machine, week, QuietStatus())
     spent = time.process_time() - begun
     print(
         f"{processes:,} processes in {summary.segments} recordings written in {spent:.0f} s of CPU time;"
