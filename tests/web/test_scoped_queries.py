@@ -176,7 +176,7 @@ def test_a_value_that_cannot_be_read(site: Site, scope: dict[str, str], message:
 def test_an_empty_scope_says_what_there_is(site: Site) -> None:
     expected = {
         "_comm": "nothing in this scope: testhost, 2023-11-14 22:13:20.000+00:00 to 2023-11-14 22:13:21.000+00:00,"
-        " recording 1 has 17 processes, none with --comm nothing",
+        " recording 1: 17 processes, none with --comm nothing",
         "_until": "webpf has nothing before 1971-01-01 00:00:00+00:00: recording 1 of testhost is from"
         " 2023-11-14 22:13:20.000+00:00 to 2023-11-14 22:13:21.000+00:00",
     }
