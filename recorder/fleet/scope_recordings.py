@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 
 from ..errors import NotFound, UsageError
 from ..model import argv
@@ -97,12 +96,7 @@ def _nothing_then(selection: Selection, zone: Zone, since: int | None, until: in
     known = stretch_text(zone, min(place.started_ns for place in places), max(place.until_ns for place in places))
     wanted, count = open_stretch_text(zone, since, until), _count(len(places))
     message = f"{selection.root} has nothing {wanted}: it has {count} of {_of_machines(places)} from {known}"
-    return NotFound(message, _losses(selection.root))
-
-
-def _losses(root: Path) -> str:
-    """Returns a command that lists recordings."""
-    return f"webpf query losses --on {argv.file_word(root)}"
+    return NotFound(message, f"webpf query losses --on {argv.file_word(selection.root)}")
 
 
 def _of_machines(places: tuple[Place, ...]) -> str:

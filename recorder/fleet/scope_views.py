@@ -84,7 +84,7 @@ class ScopeViews:
 
     def count_alive(self) -> str:
         """Returns SQL for how many processes there were in the stretch of time."""
-        sql = f"SELECT count(*) AS processes FROM {self._from_processes(' AND '.join(self._alive()) or 'TRUE')}"
+        sql = f"SELECT count(*) AS processes FROM {self._from_processes(' AND '.join(self._alive()))}"
         return _translated(sql, self.engine.name)
 
     @cached_property
@@ -113,8 +113,9 @@ class ScopeViews:
     def _alive(self) -> Iterator[str]:
         """Yields the conditions that a process p was alive in the stretch: those of scope_filters.is_alive().
 
-        The first ones are about one column each: engines skip row groups by them.
+        Most are about one column each: engines skip row groups by them.
         """
+        yield "coalesce(p.in_scope, 1) <> 0"  # in a recording that is a part itself
         if self.until_ns is not None:
             yield f"p.start_ns <= {self.until_ns}"
             yield f"p.known_from_ns <= {self.until_ns}"
@@ -133,11 +134,11 @@ class ScopeViews:
         return f"processes AS p{join} WHERE {where}"
 
     def _processes_in_scope(self) -> str:
-        in_scope = "coalesce(p.in_scope, 1)"  # of a recording that is a part itself
+        in_scope = "coalesce(p.in_scope, 1)"
         if self.until_ns is not None:
             is_later = f"coalesce(p.end_ns, p.freed_ns) > {self.until_ns}"
             in_scope = f"CASE WHEN p.in_scope = 2 OR {is_later} THEN 2 ELSE 1 END"
-        where = " AND ".join([*self._alive(), "coalesce(p.in_scope, 1) <> 0", self._conditions.sql])
+        where = " AND ".join([*self._alive(), self._conditions.sql])
         return f"SELECT {self._values(in_scope)} FROM {self._from_processes(where)}"
 
     def _values(self, in_scope: str) -> str:

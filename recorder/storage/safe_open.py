@@ -21,7 +21,7 @@ FAILURES = (sqlite3.Error, ArithmeticError, AttributeError, LookupError, MemoryE
 """Exceptions that invalid values in a file can cause in the code that reads them."""
 
 _MAX_VALUE_BYTES = 64 << 20  # or the file's size, if larger: limits what a planted generated column computes
-_MOST_VALUE_BYTES = 1_000_000_000  # more than SQLite allows is no C int, if the file has more than 2 GiB
+_MOST_VALUE_BYTES = 1_000_000_000  # SQLite's own limit; the size of a file may be too large for its C int
 _LIMIT_LENGTH = 0  # SQLITE_LIMIT_LENGTH, which sqlite3 names since Python 3.11
 
 
