@@ -15,6 +15,7 @@ from datasette.utils import tilde_decode
 from datasette.utils.asgi import BadRequest
 from datasette.views.base import DatasetteError
 
+from .. import errors
 from ..progress import Progress
 from ..storage import reader, scoped
 from . import cell_format, databases, read_pool
@@ -106,8 +107,8 @@ async def read_recording(
     """Returns the result of `read`, which gets a connection that is limited to the scope in the request's address.
 
     pool: the threads that read. tables: those that `read` reads, besides processes and recordings. Raises Datasette's
-    NotFound, Forbidden and BadRequest, webpf's UsageError and NotFound for a scope that can't be understood or has
-    nothing, and DatasetteError if the recording can't be read or the time limit is exceeded.
+    NotFound, Forbidden and BadRequest, and DatasetteError for a scope that can't be understood or has nothing, if the
+    recording can't be read, or if the time limit is exceeded.
     """
     page = request.args.get("page") or ""
     if not _PAGE_ID.fullmatch(page):
@@ -119,7 +120,6 @@ async def read_recording(
         datasette, request.actor, found.name, SCOPE
     ):
         raise Forbidden("view-table")
-    scope = address.parse()
 
     def read_one(connection: Any, progress: Progress) -> Result:
         if number and not reader.recordings(connection, int(number)):
@@ -127,11 +127,19 @@ async def read_recording(
         return read(connection, scoped.find(connection, Path(found.name), address.recording, scope, tables), progress)
 
     try:
+        scope = address.parse()
         return await pool.read(found, read_one, page, receive)
-    except read_pool.ReadFailed as error:
+    except (errors.WebpfError, read_pool.ReadFailed) as error:
         if isinstance(error, read_pool.ReadTimedOut) and address.values != {"recording": (number,)}:
             error = error.in_scope()
-        raise DatasetteError(error.message, status=error.status) from error
+        raise DatasetteError(error.message, status=status_of(error)) from error
+
+
+def status_of(error: errors.WebpfError | read_pool.ReadFailed) -> int:
+    """Returns the HTTP status for an error: for one of webpf's own, what is wrong with the scope decides."""
+    if isinstance(error, read_pool.ReadFailed):
+        return error.status
+    return 404 if isinstance(error, errors.NotFound) else 400
 
 
 async def is_allowed(datasette: Any, actor: Any, database: str, required: Permissions) -> bool:

@@ -8,15 +8,13 @@ from __future__ import annotations
 import functools
 import importlib.util
 import tempfile
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 from datasette import NotFound, Response
 from datasette.utils.asgi import asgi_send_file
-from datasette.views.base import DatasetteError
 
-from ..errors import WebpfError
 from ..host.invocation import pip_install
 from ..progress import Progress
 from ..storage import scope_tables
@@ -66,8 +64,14 @@ async def page(datasette: Any, request: Any, receive: read_pool.Receive) -> Any:
     """The page that shows the UI in a frame, and passes the trace to it."""
     _require_ui()
     name = (await access.find_database(datasette, request, access.OVERVIEW)).name
-    found = await _read(
-        datasette, request, receive, lambda connection, found, progress: found, read_pool.RECORDINGS, tables=()
+    found = await access.read_recording(
+        datasette,
+        request,
+        receive,
+        access.OVERVIEW,
+        lambda connection, found, progress: found,
+        pool=read_pool.RECORDINGS,
+        tables=(),
     )
     scope = ScopeAddress.read(request.args).query_string()
     context = {
@@ -92,7 +96,9 @@ async def trace(datasette: Any, request: Any, receive: read_pool.Receive, send: 
             with file.open("wb") as out:
                 perfetto.write(connection, found.recording, out, clips=True, progress=progress)
 
-        await _read(datasette, request, receive, write, read_pool.TRACES, scope_tables.TABLES)
+        await access.read_recording(
+            datasette, request, receive, access.OVERVIEW, write, read_pool.TRACES, scope_tables.TABLES
+        )
         await asgi_send_file(send, file, content_type="application/octet-stream", chunk_size=_CHUNK)
 
 
@@ -108,21 +114,6 @@ async def ui(request: Any, send: Any) -> None:
         raise NotFound(f"Perfetto's UI has no file {request.url_vars['path']}")
     headers = {"content-security-policy": _POLICY, "x-content-type-options": "nosniff"}
     await asgi_send_file(send, file, content_type=_TYPES.get(file.suffix), chunk_size=_CHUNK, headers=headers)
-
-
-async def _read(
-    datasette: Any,
-    request: Any,
-    receive: read_pool.Receive,
-    read: Callable[[Any, Scoped, Progress], Any],
-    pool: read_pool.ReadPool,
-    tables: Collection[str],
-) -> Any:
-    """Does what access.read_recording() does. Raises DatasetteError also for a scope that has nothing."""
-    try:
-        return await access.read_recording(datasette, request, receive, access.OVERVIEW, read, pool, tables)
-    except WebpfError as error:
-        raise DatasetteError(error.message, status=404) from error
 
 
 def _require_ui() -> Path:

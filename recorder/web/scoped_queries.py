@@ -18,7 +18,7 @@ from datasette.views.base import DatasetteError
 
 from ..analysis import query_header, saved_queries
 from ..analysis.saved_queries import SavedQuery
-from ..errors import NotFound, UsageError, WebpfError
+from ..errors import UsageError, WebpfError
 from ..progress import Progress
 from ..storage import scoped
 from . import access, databases, metadata, read_pool
@@ -72,9 +72,7 @@ def _shown(error: WebpfError | read_pool.ReadFailed, request: Any) -> Exception:
     """Returns the error that Datasette shows: on a page above the form, otherwise with a status."""
     if (request.url_vars.get("format") or "html") == "html":
         return sqlite3.OperationalError(error.message)  # type: ignore[no-any-return]
-    is_missing = isinstance(error, NotFound)
-    status = error.status if isinstance(error, read_pool.ReadFailed) else 404 if is_missing else 400
-    return DatasetteError(error.message, status=status)  # type: ignore[no-any-return]
+    return DatasetteError(error.message, status=access.status_of(error))  # type: ignore[no-any-return]
 
 
 class _Run:

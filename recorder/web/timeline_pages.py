@@ -11,7 +11,6 @@ from datasette.utils.asgi import BadRequest
 from datasette.views.base import DatasetteError
 
 from ..analysis import query_header, timeline
-from ..errors import NotFound, WebpfError
 from ..progress import Progress
 from ..storage.scoped import Scoped
 from . import access, perfetto_pages, read_pool, scope_form
@@ -42,10 +41,10 @@ async def page(datasette: Any, request: Any, receive: read_pool.Receive) -> Any:
     lines, status, error = list[str](), 200, None
     try:
         context, lines = await _context(datasette, request, receive, name)
-    except (WebpfError, DatasetteError) as failure:
-        status, error = _status(failure), str(failure.message)
+    except DatasetteError as failure:
         if not takes_scope:
-            raise DatasetteError(error, status=status) from failure
+            raise
+        status, error = failure.status, str(failure.message)
     context |= {"database": name}
     if takes_scope:
         path = access.timelines_path(datasette, name)
@@ -124,17 +123,8 @@ async def _answer(
     def as_text(connection: Any, found: Scoped, progress: Progress) -> str:
         return json.dumps(read(connection, found, progress))  # up to 1 MB: too slow for the event loop's thread
 
-    try:
-        text = await access.read_recording(datasette, request, receive, required, as_text)
-    except WebpfError as error:
-        raise DatasetteError(error.message, status=_status(error)) from error
+    text = await access.read_recording(datasette, request, receive, required, as_text)
     return Response(text, content_type="application/json; charset=utf-8")
-
-
-def _status(error: WebpfError | DatasetteError) -> int:
-    if isinstance(error, WebpfError):
-        return 404 if isinstance(error, NotFound) else 400
-    return int(error.status)
 
 
 def _parse_view(args: Any) -> timeline.View:
