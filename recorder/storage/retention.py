@@ -26,7 +26,7 @@ _log = get_logger(__name__)
 
 _SLICE_SECONDS = 0.05  # of work at a time
 _LONG_SLICE_SECONDS = 0.5  # of work at a time while the file is larger than wanted: what is recorded waits meanwhile
-_CHECK_SECONDS = 0.1  # between two looks at the limits
+_CHECK_SECONDS = 0.5  # between two looks at the limits, unless the file is too large
 _RETRY_SECONDS = 60.0  # after a deletion that gave nothing back, for instance because of a reader
 _SEGMENTS = """SELECT id, started_ns, coalesce(ended_ns, updated_ns) AS until_ns FROM recordings AS r
 WHERE chain IS NOT NULL AND status <> 'recording' AND id <> ?1
@@ -84,7 +84,7 @@ class Retention:
         return _LONG_SLICE_SECONDS if self._is_too_large() else _SLICE_SECONDS
 
     def _has_work(self) -> bool:
-        if self._work is None and time.monotonic() >= self._next_check:
+        if self._work is None and (time.monotonic() >= self._next_check or self._is_too_large()):
             self._work = self._find_work()
             if self._work is None:
                 self._next_check = time.monotonic() + _CHECK_SECONDS
