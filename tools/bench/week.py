@@ -10,17 +10,15 @@ connection; the shortest time counts. Prints a Markdown table of CPU time and el
 
 from __future__ import annotations
 
-import argparse
-import platform
-import sqlite3
-import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from datetime import datetime, timezone
+from functools import partial
 from pathlib import Path
 
 from tools.bench import million
-from tools.bench.queries import GIVEN, ROWS
+from tools.bench.queries import GIVEN, ROWS, Measured, run, shortest
 from webpf.analysis import saved_queries
 from webpf.analysis.follow import Follower
 from webpf.capture.record_options import RecordOptions
@@ -85,7 +83,7 @@ def an_hour() -> Scope:
     return Scope(since=moment("--since", HOURS / 2 + 0.5), until=moment("--until", HOURS / 2 + 1.5))
 
 
-def measure_query(db: Path, name: str) -> int:
+def measure_query(name: str, db: Path) -> int:
     """Runs a query over the hour; returns the number of its rows, at most ROWS."""
     query = saved_queries.load(name)
     given = {each.name: GIVEN.get(each.name, each.example) for each in query.parameters if each.required}
@@ -99,33 +97,13 @@ def measure_watch(db: Path) -> int:
     return len(follower.look().ended)
 
 
-def measure(db: Path) -> None:
-    """Prints the table."""
-    print(f"SQLite {sqlite3.sqlite_version}, Python {platform.python_version()}, Linux {platform.release()}\n")
-    print("| query | CPU, s | elapsed, s | rows |\n|---|---|---|---|")
-    names = [name for name in saved_queries.names() if name != "compare"]  # which takes no scope
-    for name in [*names, "watch --since"]:
-        cpu, elapsed, rows = [], [], 0
-        for _ in range(3):
-            begun, cpu_begun = time.perf_counter(), time.process_time()
-            rows = measure_watch(db) if name not in names else measure_query(db, name)
-            cpu.append(time.process_time() - cpu_begun)
-            elapsed.append(time.perf_counter() - begun)
-        print(f"| {name} | {min(cpu):.2f} | {min(elapsed):.2f} | {rows:,} |", flush=True)
-
-
-def main() -> None:
-    """Builds the chain if necessary, then measures."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--processes", type=int, default=10_000_000)
-    parser.add_argument("--db", type=Path)
-    options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        db = options.db or Path(folder) / "week.db"
-        if not db.exists():
-            build(db, options.processes)
-        measure(db)
+def measure(db: Path) -> Iterator[tuple[str, Measured]]:
+    """Yields the name of each query, and what it took; then of the first look."""
+    for name in saved_queries.names():
+        if saved_queries.load(name).takes_scope:
+            yield name, shortest(partial(measure_query, name), lambda: nullcontext(db))
+    yield "watch --since", shortest(measure_watch, lambda: nullcontext(db))
 
 
 if __name__ == "__main__":
-    main()
+    run(__doc__, 10_000_000, build, measure)
