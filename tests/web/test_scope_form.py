@@ -54,6 +54,12 @@ def follow(page: Any, act: Callable[[str], None], selector: str) -> None:
         act(selector)
 
 
+def apply(page: Any, field: str, value: str) -> None:
+    """Types a value into a field of the scope's form, and sends the form."""
+    page.fill(f'.webpf-scope input[name="{field}"]', value)
+    follow(page, page.click, ".webpf-scope button")
+
+
 def wait_for_status(page: Any, text: str) -> None:
     """Waits until the status line of the timeline contains this text."""
     page.wait_for_function("text => document.getElementById('wt-state')?.textContent.includes(text)", arg=text)
@@ -69,8 +75,7 @@ def test_from_the_form_to_the_rows_and_back(chromium: Any, site: Site) -> None:
         assert "/webpf/failures?" in page.url and "_comm=gcc" in page.url and "_failed=1" in page.url
         assert pids(page) == ["103"]
         assert "1 process with --comm gcc --failed" in about(page)
-        page.fill('.webpf-scope input[name="_comm"]', "python")
-        follow(page, page.click, ".webpf-scope button")
+        apply(page, "_comm", "python")
         assert pids(page) == ["105", "104"]
         page.go_back()
         assert pids(page) == ["103"]
@@ -115,8 +120,7 @@ def test_the_timeline_keeps_the_scope(chromium: Any, site: Site) -> None:
     with opened(chromium, site) as page:
         page.goto("/-/webpf/timeline/webpf/1")
         wait_for_status(page, "15 processes")
-        page.fill('.webpf-scope input[name="_comm"]', "gcc")
-        follow(page, page.click, ".webpf-scope button")
+        apply(page, "_comm", "gcc")
         assert "/-/webpf/timeline/webpf?" in page.url and "_comm=gcc" in page.url
         wait_for_status(page, "2 processes, complete · 2 bars")
         page.click("#wt-in")
@@ -143,8 +147,7 @@ def test_a_bad_value_stays_in_the_form(chromium: Any, site: Site) -> None:
     with opened(chromium, site) as page:
         page.goto("/-/webpf/timeline/webpf")
         wait_for_status(page, "15 processes")
-        page.fill('.webpf-scope input[name="_until"]', "teatime")
-        follow(page, page.click, ".webpf-scope button")
+        apply(page, "_until", "teatime")
         page.wait_for_selector(".webpf-error")
         assert "--until takes a time, such as 03:00" in page.inner_text(".webpf-error")
         assert page.input_value('.webpf-scope input[name="_until"]') == "teatime"
