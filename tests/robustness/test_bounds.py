@@ -142,7 +142,7 @@ def test_known_command_lines_have_a_limit_in_bytes() -> None:
             known.ids_of([number + 1], [(f"/bin/{number}", b"x" * 50 + b"%d" % number, 60)])
             known.take_new()
         for number in range(30):
-            known.ids_of([number + 1], [("/bin/large", b"%d" % number + bytes(2 * MIB), 60)])
+            known.ids_of([number + 1], [("/bin/large", b"%d" % number + b"x" * (2 * MIB), 60)])
             known.take_new()
 
 
