@@ -125,21 +125,21 @@ def _choose(connection: sqlite3.Connection, base: Base, filters: Filters, source
     """Adds the latest rows of all candidates that fit the filters, and then the rows before these."""
     filters.add_functions(connection)
     values = {**filters.values, "until_ns": until_ns, "now_ns": base.end_ns}
-    kept = "" if filters.sql == "TRUE" else f"CROSS JOIN {source}.processes AS p ON p.id = c.id WHERE {filters.sql}"
-    [goes_on] = connection.execute("SELECT EXISTS (SELECT 1 FROM temp.scope_latest)").fetchone()
-    if not goes_on:
-        connection.execute(
-            f"INSERT INTO temp.scope_ids SELECT c.id, c.id, c.in_scope FROM temp.scope_candidates AS c {kept}", values
-        )
-        return
+    # Most processes are in one segment. Their rows are only read if a filter must see them.
+    read = "" if filters.sql == "TRUE" else f"CROSS JOIN {source}.processes AS p ON p.id = c.id"
     connection.execute(
         f"""INSERT INTO temp.scope_ids
+        SELECT c.id, c.id, c.in_scope
+        FROM temp.scope_candidates AS c {read}
+        WHERE c.id NOT IN (SELECT id FROM temp.scope_latest) AND {filters.sql}""",
+        values,
+    )
+    # The latest row of a process can be in a segment after those that are read.
+    connection.execute(
+        f"""INSERT OR IGNORE INTO temp.scope_ids
         SELECT p.id, p.id, {_IN_SCOPE}
-        FROM (
-            SELECT DISTINCT coalesce((SELECT latest_id FROM temp.scope_latest WHERE id = candidate.id), id) AS id
-            FROM temp.scope_candidates AS candidate
-        ) AS c
-        CROSS JOIN {source}.processes AS p ON p.id = c.id
+        FROM (SELECT DISTINCT latest_id FROM temp.scope_latest) AS l
+        CROSS JOIN {source}.processes AS p ON p.id = l.latest_id
         WHERE {filters.sql}""",
         values,
     )

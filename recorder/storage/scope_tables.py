@@ -185,18 +185,24 @@ def _recording_row(connection: sqlite3.Connection, base: Base, target: str, abou
         "options": json.dumps({**last.options, "events": NO_EVENTS, "scope": about}),
         "kept_short": _sum(each.kept_short for each in base.recordings), "name": last.name or first.name,
     }  # fmt: skip
-    written = {
-        "fork": f"count(start_ns >= {base.begin_ns} OR NULL) FROM {target}.processes WHERE in_scope <> 0",
-        "exec": f"count(*) FROM {target}.programs",
-        "exit": f"count(end_ns) FROM {target}.processes",
-        "free": f"count(freed_ns) FROM {target}.processes",
-    }
+    written = _written(connection, base, target)
     for kind in (each.name for each in KERNEL_KINDS):
-        [count] = connection.execute(f"SELECT {written[kind]}").fetchone()
+        count = written[kind]
         lost = _sum(each.counts[kind].lost for each in base.recordings)
         attempted = None if lost is None else count + lost
         row |= {f"{kind}s_attempted": attempted, f"{kind}s_written": count, f"{kind}s_lost": lost}
     return row
+
+
+def _written(connection: sqlite3.Connection, base: Base, target: str) -> dict[str, int]:
+    """Returns how many events of each kind the filled tables have."""
+    forks, exits, frees = connection.execute(
+        f"""SELECT count(in_scope <> 0 AND start_ns >= ? OR NULL), count(end_ns), count(freed_ns)
+        FROM {target}.processes""",
+        [base.begin_ns],
+    ).fetchone()
+    [execs] = connection.execute(f"SELECT count(*) FROM {target}.programs").fetchone()
+    return {"fork": forks, "exec": execs, "exit": exits, "free": frees}
 
 
 def _sum(numbers: Iterable[int | None]) -> int | None:
