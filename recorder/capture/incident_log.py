@@ -31,6 +31,8 @@ class IncidentLog:
         self._waited = 0  # how many writes had been queued when the latest incident ended
         self._lost_before = 0
         self._told_ns = 0  # begin of the latest incident that was reported while it went on
+        self.reported = 0
+        """How many incidents were reported. One that was reported while it went on and at its end counts once."""
 
     def record_ended(self) -> None:
         """Reports and records the incidents that have ended. Call it often, in the thread that records."""
@@ -54,6 +56,7 @@ class IncidentLog:
             told = replace(incident, lost=lost if incident is longest else 0)
             if told.lost or told.until_ns - told.from_ns >= _SHORTEST_NS:
                 self._queue.write_incident(told)
+                self.reported += told.from_ns != self._told_ns
                 self._report(told.describe(self._path))
         self._over = []
         self._lost_before += lost
@@ -65,4 +68,5 @@ class IncidentLog:
             return
         if self._session.now() - incident.from_ns >= _LONG_NS:
             self._told_ns = incident.from_ns
+            self.reported += 1
             self._report(incident.describe_begin(self._path))

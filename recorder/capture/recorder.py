@@ -33,7 +33,7 @@ class Status:
 
     elapsed, duration: seconds. lost: events of all kinds. waiting_bytes: bytes that are not written to the file yet.
     commit_age: seconds since the latest commit to the file; None before the first. written, lost_kinds: events in the
-    file, and lost ones, by kind.
+    file, and lost ones, by kind. pauses: times in which the file could not be written, as far as they were reported.
     """
 
     elapsed: float
@@ -45,6 +45,7 @@ class Status:
     commit_age: float | None = None
     written: tuple[int, ...] = ()
     lost_kinds: tuple[int, ...] = ()
+    pauses: int = 0
 
 
 @dataclass(frozen=True)
@@ -134,7 +135,8 @@ def record(
         rotation = Rotation(session, queue, options.rotate, describe) if options.rotate else None
         counting = [] if tally is None else [tally.follow(session)]
         after_drain = (log.record_ended, *([rotation.step] if rotation else []), *counting)
-        ended_ns = Run(session, machine, target, options, observer, after_drain, queue.end_pauses).finish(snapshot)
+        run = Run(session, machine, target, options, observer, after_drain, queue.end_pauses, lambda: log.reported)
+        ended_ns = run.finish(snapshot)
         log.record_ended()
         queue.await_idle()
         queue.check_file()
@@ -183,7 +185,7 @@ def _writing(
 class Run:
     """Runs a session whose writer is ready. after_drain: called after each drain, in the thread that records.
 
-    at_end: called in the same thread when the target is over, before the last events are written.
+    at_end: called in the same thread when the target is over, before the last events are written. pauses: as in Status.
     """
 
     session: Session
@@ -193,6 +195,7 @@ class Run:
     observer: Observer
     after_drain: Sequence[Callable[[], None]] = ()
     at_end: Callable[[], None] = lambda: None
+    pauses: Callable[[], int] = lambda: 0
 
     def finish(self, snapshot: Snapshot) -> int:
         """Writes all events from the snapshot to the end of the recording. Returns the end in Unix ns."""
@@ -239,4 +242,4 @@ class Run:
         written, lost = session.written, session.counts.lost
         age = None if writer.committed_ns is None else (session.now() - writer.committed_ns) / 1e9
         numbers = session.processes, sum(written), sum(lost), writer.waiting_bytes
-        return Status(elapsed, self.options.duration, *numbers, age, written, lost)
+        return Status(elapsed, self.options.duration, *numbers, age, written, lost, self.pauses())

@@ -37,7 +37,6 @@ class MetricsObserver:
         self._shown = shown
         self._status: Status | None = None
         self._since = time.monotonic()  # when that status came
-        self._pauses = 0
         self._serve(address)
 
     def _serve(self, address: Address) -> None:
@@ -63,7 +62,6 @@ class MetricsObserver:
         self._shown.finishing()
 
     def message(self, text: str) -> None:
-        self._pauses += 1  # nothing else has a message while it records
         self._shown.message(text)
 
     def collect(self) -> Iterator[Metric]:
@@ -79,7 +77,8 @@ class MetricsObserver:
         yield _counter("webpf_processes_started", "Processes that were started.", tally.started)
         yield _counter("webpf_processes_ended", "Processes that ended.", tally.ended)
         yield _counter("webpf_processes_failed", "Those that ended by a signal, or not with exit code 0.", tally.failed)
-        yield _counter("webpf_pauses", "Times in which the file could not be written.", self._pauses)
+        pauses = 0 if status is None else status.pauses
+        yield _counter("webpf_pauses", "Times in which the file could not be written.", pauses)
         yield _gauge("webpf_file_size_bytes", "Size of the file, with its log.", self._file_size())
 
     def _file_size(self) -> int:

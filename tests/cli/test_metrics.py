@@ -204,7 +204,7 @@ def test_a_tally_counts_each_process_once() -> None:
 
 @pytest.mark.kernel
 def test_a_pause_is_counted(port: int, tmp_path: Path) -> None:
-    """Another program locks the file; the commit gets older meanwhile."""
+    """Another program locks the file; the commit gets older meanwhile. It is reported after 5 s and at its end."""
     db = tmp_path / "webpf.db"
     recorder = Recorder(db, ["--metrics", str(port)])
     try:
@@ -213,7 +213,11 @@ def test_a_pause_is_counted(port: int, tmp_path: Path) -> None:
         with closing(sqlite3.connect(db, isolation_level=None)) as connection:
             connection.execute("BEGIN IMMEDIATE")
             wait_until(lambda: scrape(port)["webpf_last_commit_age_seconds"] > 2, "the commit doesn't get older")
-        wait_until(lambda: scrape(port)["webpf_pauses_total"] == 1, "the pause is not counted")
+            wait_until(lambda: scrape(port)["webpf_pauses_total"] == 1, "the pause is not counted")
+        with closing(sqlite3.connect(f"file:{db}?mode=ro", uri=True)) as connection:
+            count = "SELECT count(*) FROM incidents"
+            wait_until(lambda: connection.execute(count).fetchone() == (1,), "it is not in the file")
         wait_until(lambda: scrape(port)["webpf_last_commit_age_seconds"] < 2, "it doesn't go on")
+        assert scrape(port)["webpf_pauses_total"] == 1
     finally:
         recorder.end(signal.SIGTERM)
