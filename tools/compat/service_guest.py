@@ -320,6 +320,42 @@ def phase_b() -> None:
     sh("sync")
 
 
+def metric(name: str) -> float:
+    """Returns a number that Prometheus would read; -1 if there is none."""
+    found = re.search(rf"^{name} ([\d.e+]+)$", scrape(), re.MULTILINE)
+    return float(found[1]) if found else -1.0
+
+
+def check_full_disk(how: str, *limits: str) -> None:
+    """The disk is full for a while: the service goes on, and what ran meanwhile is in the file afterwards.
+
+    limits: the options for them. With --keep-free, writing pauses before the disk is full.
+    """
+    answer = sh(f"{WEBPF} service install --force --metrics {PORT} {' '.join(limits)}")
+    check(f"{how}: it records", answer[0] == 0 and wait_until(lambda: metric("webpf_pauses_total") == 0), answer)
+    [(number,)] = ask("SELECT max(id) FROM recordings")
+    filler = Path("/var/tmp/filler")
+    with filler.open("wb", buffering=0) as out, contextlib.suppress(OSError):
+        size = 64 << 20
+        while size:
+            try:
+                os.posix_fallocate(out.fileno(), out.seek(0, os.SEEK_END), size)
+            except OSError:
+                size //= 2
+    code = 101
+    paused = wait_until(lambda: sh(f"exit {code}")[0] == code and metric("webpf_pauses_total") > 0)
+    check(f"{how}: it reports the pause while the disk is full", paused and is_active(), scrape())
+    sh("exit 102")
+    filler.unlink()
+    sql = "SELECT count(*) FROM processes WHERE exit_code = 102 AND recording_id >= ?"
+    come = wait_until(lambda: ask(sql, number) == [(1,)])
+    check(f"{how}: what ran meanwhile is in the file afterwards", come, recordings())
+    kinds = ask("SELECT kind FROM incidents WHERE recording_id >= ? AND kind <> 'deleted'", number)
+    check(f"{how}: the file says so", ("full",) in kinds and is_active(), kinds)
+    code, text = sh(f"{WEBPF} verify {DB}")
+    check(f"{how}: verify finds nothing wrong", code == 0, text)
+
+
 def phase_c() -> None:
     check_boot("a power cut", "interrupted")
     check_load("cut")
@@ -329,6 +365,8 @@ def phase_c() -> None:
     check("Prometheus can read its numbers", wait_until(lambda: "webpf_events_total" in scrape()), scrape())
     options = ask("SELECT json_extract(options, '$.no_args') FROM recordings ORDER BY id DESC LIMIT 1")
     check("the next recording has them", options == [(1,)], options)
+    check_full_disk("full disk", "--max-size", "2GiB")
+    check_full_disk("full disk and --keep-free", "--keep-free", "5%")
     answer = sh(f"{WEBPF} service uninstall")
     check("uninstall", answer[0] == 0 and str(DB) in answer[1], answer)
     left = Path("/etc/systemd/system/webpf.service").exists() or is_active()
