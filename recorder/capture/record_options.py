@@ -11,7 +11,7 @@ from typing import Any
 
 from ..errors import NotFound, UsageError
 from ..kernel.filters import FilterOptions
-from ..model import environment
+from ..model import durations, environment
 from ..model.limits import LEAST_BYTES, Limits
 from ..model.recording import NO_EVENTS
 from ..model.redaction import Redaction
@@ -130,8 +130,9 @@ class RecordOptions:
     def _check_limits(self) -> None:
         keep, rotate = self.limits.keep_seconds, self.rotate
         if keep is not None and rotate is not None and keep < rotate:
-            message = f"--keep {keep:g}s is shorter than --rotate {rotate:g}s: nothing would be kept for long"
-            raise UsageError(message, f"webpf record --rotate {keep:g}s --keep {rotate:g}s")
+            shorter, longer = durations.text(keep), durations.text(rotate)
+            message = f"--keep {shorter} is shorter than --rotate {longer}: nothing would be kept for long"
+            raise UsageError(message, f"webpf record --rotate {shorter} --keep {longer}")
         if (self.limits.most_bytes or LEAST_BYTES) < LEAST_BYTES:
             message = f"--max-size must be at least {LEAST_BYTES // _MIB}MiB: it is kept by deleting parts of the file"
             raise UsageError(message, f"webpf record --max-size {LEAST_BYTES // _MIB}MiB")

@@ -44,6 +44,13 @@ def seconds(text: str) -> float | None:
     return sum(float(number) * unit for (number, _), unit in zip(parts, units, strict=True))
 
 
+def text(found: float) -> str:
+    """Returns seconds as seconds() reads them, in the largest unit that makes a whole number: 7d, 90s, 0.5s."""
+    units = ((unit, size) for unit, size in _SECONDS.items() if size >= 1)
+    unit, size = next(((unit, size) for unit, size in units if found % size == 0), ("s", 1.0))
+    return f"{found / size:g}{unit or 's'}"
+
+
 def parse_rotation(text: str | None, command: str = "record") -> float | None:
     """Returns the value of --rotate in seconds; see parse(). Raises UsageError also if it is too short."""
     found = parse("--rotate", text, command)

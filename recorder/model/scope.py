@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ..errors import UsageError
+from . import durations
 from .moments import Moment
 from .zone import SECOND_NS, Zone
 
@@ -63,7 +64,7 @@ class Scope:
         if self.failed:
             yield "--failed"
         if self.min_lifetime_ns is not None:
-            yield f"--min-lifetime {self.min_lifetime_ns / SECOND_NS:g}s"
+            yield f"--min-lifetime {durations.text(self.min_lifetime_ns / SECOND_NS)}"
         if self.under is not None:
             yield f"--under {self.under}"
 
