@@ -64,6 +64,12 @@ class CommandNotFound(WebpfError):
     exit_code = 127  # the same as in shells
 
 
+class Undecided(WebpfError):
+    """diff: the runs don't suffice to tell whether a condition of --fail-if holds."""
+
+    exit_code = 75
+
+
 class NoPermission(WebpfError):
     """The user lacks privileges."""
 

@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-from .analysis import diff, report, saved_queries
+from .analysis import diff, recording_costs, report, saved_queries
 from .analysis.diff import Comparison
 from .analysis.report import Report
 from .errors import UsageError
@@ -109,8 +109,8 @@ class Recording:
 
     def diff(self, other: Recording) -> Comparison:
         """Returns how another recording, which may be in another file, differs from this one. Raises a WebpfError."""
-        before, after = (diff.read(each.file.path, each.id) for each in (self, other))
-        return diff.compare(before, after)
+        before, after = (recording_costs.read(each.file.path, each.id) for each in (self, other))
+        return diff.compare_recordings(before, after)
 
     def export(self, path: str | os.PathLike[str], format: str, weight: str = "wall", replace: bool = False) -> Path:
         """Writes the recording to a new file in another tool's format; returns the path of that file.

@@ -1,4 +1,4 @@
-"""The command `diff`, which compares two recordings."""
+"""The command `diff`, which compares two recordings, or two groups of runs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..errors import UsageError
+from ..errors import Undecided, UsageError
 from ..host.paths import exists
 from ..model.scope import EVERYTHING, Scope
 from .options import AsReport, ReportFormat
@@ -17,17 +17,21 @@ from .recording_choice import Chosen, Db, WholeFile, choose_file, split_referenc
 from .scope_options import takes_scope
 
 if TYPE_CHECKING:
-    from ..analysis.diff import Comparison, Condition
+    from ..analysis.conditions import Judgement
+    from ..analysis.diff import Comparison
+    from ..analysis.run_groups import RunGroup
 
 _EXCEEDED = 1  # exit code
-_REFERENCE = "FILE, FILE:N, or a number or name in --db"
+_MORE_RUNS = "webpf record --runs 10 --name NAME -- COMMAND"
+_REFERENCE = "FILE, FILE:N, or a number or name in --db; a name of several runs is their group"
 
 _FailIf = Annotated[
     list[str] | None,
     typer.Option(
         "--fail-if",
         metavar="CONDITION",
-        help="Exit with code 1 if this holds, such as 'wall>10%'. Can be repeated.",
+        help="Exit with code 1 if this holds, such as 'wall>10%', 'wall>2s', 'rss>50MiB' or 'failures>0'; with 75 if"
+        " the runs don't suffice to tell. Can be repeated.",
     ),
 ]
 
@@ -54,55 +58,74 @@ def diff(
     format: AsReport = ReportFormat.text,
     scope: Scope = EVERYTHING,
 ) -> None:
-    """Compare two recordings.
+    """Compare two recordings, or groups of runs.
 
-    Lists what is new, gone or slower, needs more CPU time or memory, or fails more often. With --fail-if, the exit code
-    says whether something got worse than allowed.
+    Lists what is new, gone, slower or faster, needs more or less CPU time or memory, or fails more or less often. If a
+    side has several runs, noise is measured, and each change has a 95 % confidence interval. With --fail-if, the exit
+    code says whether something got worse than allowed: 1 if even the near end of its interval is above the limit.
     """
     from ..analysis import diff as comparing
+    from ..analysis.conditions import Condition
     from ..output.messages import say
 
-    conditions = [comparing.Condition.parse(text) for text in fail_if or []]
-    one, other = (comparing.read(*chosen, scope) for chosen in _choose_two(before, after, file, db))
-    met = [condition for condition in conditions if condition.is_met(one.whole, other.whole)]
-    _write(comparing.compare(one, other), conditions, met, format)
-    for each in (one, other):
-        for line in (each.about, each.recording.caveat):
-            if line:
-                say(f"{each.name}: {line}")
+    conditions = [Condition.parse(text) for text in fail_if or []]
+    comparison = comparing.compare(*_read_two(before, after, file, db, scope))
+    judgements = comparison.judge(conditions)
+    _write(comparison, judgements, format)
+    for side in (comparison.before, comparison.after):
+        for each in side.runs:
+            for line in (each.about, each.recording.caveat):
+                if line:
+                    say(f"{each.name}: {line}")
+    _exit_as_judged(judgements, comparison)
+
+
+def _exit_as_judged(judgements: list[Judgement], comparison: Comparison) -> None:
+    """Exits with 1 if a condition is met, and raises Undecided if none is, but the runs don't suffice for one."""
+    from ..analysis.conditions import Verdict
+    from ..analysis.intervals import SINGLE
+    from ..output.messages import say
+    from ..render.diff_text import texts
+
+    met, undecided = (texts(judgements, verdict) for verdict in (Verdict.MET, Verdict.UNDECIDED))
+    if met and comparison.method == SINGLE and not comparison.is_same:
+        say(f"decided by one run a side, which can be noise; try: {_MORE_RUNS}")
     if met:
-        say(f"more than allowed: {', '.join(condition.text for condition in met)}")
+        say(f"more than allowed: {', '.join(met)}" + (f"; can't tell: {', '.join(undecided)}" if undecided else ""))
         raise typer.Exit(_EXCEEDED)
+    if undecided:
+        raise Undecided(f"can't tell, because the runs differ too much: {', '.join(undecided)}", _MORE_RUNS)
 
 
-def _write(comparison: Comparison, conditions: list[Condition], met: list[Condition], format: ReportFormat) -> None:
+def _write(comparison: Comparison, judgements: list[Judgement], format: ReportFormat) -> None:
     from ..output.messages import write_lines
     from ..render import diff_json, diff_markdown, diff_text, json_document, markdown
 
     encoding = markdown.ENCODING if format is ReportFormat.markdown else None
     with spooled(sys.stdout, True, encoding, format is ReportFormat.text) as output:
         if format is ReportFormat.json:
-            listed = [(condition, condition in met) for condition in conditions]
-            json_document.write(diff_json.diff_document(comparison, listed), output)
+            json_document.write(diff_json.diff_document(comparison, judgements), output)
         elif format is ReportFormat.markdown:
-            write_lines(diff_markdown.lines(comparison, met), output)
+            write_lines(diff_markdown.lines(comparison, judgements), output)
         else:
             write_lines(diff_text.lines(comparison), output)
 
 
-def _choose_two(before: str | None, after: str | None, file: str | None, db: str | None) -> tuple[Chosen, Chosen]:
-    """Returns the two recordings to compare. Raises UsageError if only one is named."""
+def _read_two(
+    before: str | None, after: str | None, file: str | None, db: str | None, scope: Scope
+) -> tuple[RunGroup, RunGroup]:
+    """Returns the two sides to compare. Raises UsageError if only one is named."""
+    from ..analysis import run_groups
+
     if after is None and before is not None and exists(before):
         before, file = None, before
     path = choose_file(file, db)
     if before is None or after is None:
         if before is not None:
             raise UsageError("diff takes two recordings, or none for the last two", "webpf diff 1 2")
-        from ..analysis import diff as comparing
-
-        older, latest = comparing.last_two(path)
-        return Chosen(path, str(older)), Chosen(path, str(latest))
-    return _resolve_reference(before, path), _resolve_reference(after, path)
+        return run_groups.last_two(path, scope)
+    one, other = (run_groups.read(*_resolve_reference(each, path), scope) for each in (before, after))
+    return one, other
 
 
 def _resolve_reference(reference: str, db: Path) -> Chosen:

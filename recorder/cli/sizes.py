@@ -1,15 +1,13 @@
-"""Sizes as people write them on the command line: 2GiB, 500M, 5%."""
+"""The options that take a size, such as 2GiB or 500M, or a share, such as 5%."""
 
 from __future__ import annotations
 
 import re
 
 from ..errors import UsageError
-from ..model import durations
+from ..model import durations, sizes
 from ..model.limits import Limits
 
-_FACTORS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
-_SIZE = re.compile(r"(\d+(?:\.\d*)?)\s*(?:([kmgt])(?:i?b)?|b)?", re.ASCII | re.IGNORECASE)
 _SHARE = re.compile(r"(\d+(?:\.\d*)?)\s*%", re.ASCII)
 _MOST = 1 << 60
 
@@ -18,8 +16,7 @@ def parse(option: str, text: str | None) -> int | None:
     """Returns a size in bytes, or None if `text` is None. Raises UsageError. K, KB and KiB are all 1,024 bytes."""
     if text is None:
         return None
-    match = _SIZE.fullmatch(text.strip())
-    size = round(float(match[1]) * 1024 ** _FACTORS[(match[2] or "").lower()]) if match else 0
+    size = round(min(sizes.to_bytes(text) or 0, _MOST))
     if not 0 < size < _MOST:
         raise UsageError(f"{option} takes a size, such as 2GiB or 500M, not {text!r}", f"webpf record {option} 2GiB")
     return size

@@ -1,50 +1,52 @@
-"""A comparison of two recordings as Markdown, short enough for a comment on a pull request."""
+"""A comparison as Markdown, short enough for a comment on a pull request."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 
-from ..analysis import diff
-from ..analysis.diff import ActivityChange, Comparison, Condition, RecordingCosts
-from . import markdown
-from .diff_text import CHANGES, MEASURES, NOISE, change_parts, figures, known_costs
+from ..analysis import diff, intervals
+from ..analysis.conditions import Judgement, Verdict
+from ..analysis.diff import ActivityChange, Comparison
+from ..analysis.run_groups import RunGroup
+from . import diff_text, markdown
 
 SHOWN = 5
 """The most changes that are listed."""
 
 
-def lines(comparison: Comparison, met: Iterable[Condition]) -> Iterator[str]:
-    """Yields the lines of the comparison. met: the conditions of --fail-if that are met."""
+def lines(comparison: Comparison, judgements: Sequence[Judgement]) -> Iterator[str]:
+    """Yields the lines of the comparison. judgements: of the conditions of --fail-if."""
     before, after = comparison.before, comparison.after
     yield "## webpf diff"
     yield ""
     yield f"Before: {_name(before)}. After: {_name(after)}."
-    for each in (before, after):
-        if each.recording.caveat:
+    for side in (before, after):
+        for run in side.runs:
+            if run.recording.caveat:
+                yield ""
+                yield f"> {_name(side)}: {markdown.plain(run.recording.caveat)}"
+    for verdict, title in ((Verdict.MET, "More than allowed"), (Verdict.UNDECIDED, "Can't tell, more runs are needed")):
+        if found := diff_text.texts(judgements, verdict):
             yield ""
-            yield f"> {_name(each)}: {markdown.plain(each.recording.caveat)}"
-    exceeded = [markdown.code(condition.text) for condition in met]
-    if exceeded:
-        yield ""
-        yield f"**More than allowed:** {', '.join(exceeded)}"
-    measures = (*diff.MEASURES, *known_costs(comparison))
-    rows = [[MEASURES[each.condition][0], *change_parts(each, before.whole, after.whole)] for each in measures]
-    yield from markdown.table(["", ">before", ">after", "change"], rows)
+            yield f"**{title}:** {', '.join(map(markdown.code, found))}"
+    is_measured = comparison.method != intervals.SINGLE
+    columns = ["", ">before", ">after", ">change", *([">95 % interval"] if is_measured else [])]
+    yield from markdown.table(columns, [diff_text.row(each) for each in comparison.measures])
     changed = sorted((each for each in comparison.activities if each.changes), key=_rank)
     if changed:
         yield from markdown.table(["activity", "largest changes"], [_row(each) for each in changed[:SHOWN]])
     if len(changed) > SHOWN:
         yield ""
         yield f"and {len(changed) - SHOWN:,} more."
-    yield ""
-    yield f"{NOISE[:1].upper()}{NOISE[1:]}."
+    for note in diff_text.notes(comparison, markdown.code):
+        yield ""
+        yield f"{note[:1].upper()}{note[1:]}."
 
 
-def _name(costs: RecordingCosts) -> str:
-    name = costs.recording.name
-    return f"recording {costs.recording.id} in {markdown.code(str(costs.file))}" + (
-        f" ({markdown.code(name)})" if name else ""
-    )
+def _name(side: RunGroup) -> str:
+    numbers = [each.recording.id for each in side.runs]
+    which = f"recording {numbers[0]}" if len(numbers) == 1 else f"{len(numbers)} runs"
+    return f"{which} in {markdown.code(str(side.file))}" + (f" ({markdown.code(side.label)})" if side.label else "")
 
 
 def _rank(activity: ActivityChange) -> tuple[bool, int, str]:
@@ -53,5 +55,12 @@ def _rank(activity: ActivityChange) -> tuple[bool, int, str]:
 
 
 def _row(activity: ActivityChange) -> list[str]:
-    changes = "; ".join(f"{CHANGES[kind]} {figures(activity, kind)}" for kind in activity.changes)
+    changes = "; ".join(_change(activity, kind) for kind in activity.changes)
     return [markdown.code(activity.activity, in_table=True), changes]
+
+
+def _change(activity: ActivityChange, kind: str) -> str:
+    before, after, how = diff_text.figures(activity, kind)
+    if kind in (diff.NEW, diff.GONE):
+        return f"{diff_text.CHANGES[kind]} ({how}, {after if kind == diff.NEW else before})"
+    return f"{diff_text.CHANGES[kind]} {before} -> {after} ({how})"

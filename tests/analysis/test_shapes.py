@@ -21,7 +21,7 @@ import pytest
 from support import exec_, exit_, fork, free, make_recording
 from typer.testing import CliRunner
 
-from webpf.analysis import diff, saved_queries, timeline
+from webpf.analysis import recording_costs, saved_queries, timeline
 from webpf.cli.app import app
 from webpf.export import exporter, formats
 from webpf.model.events import Event
@@ -205,7 +205,7 @@ def test_commands(command: str, pair: tuple[Path, Path]) -> None:
 def test_checks_and_comparisons(pair: tuple[Path, Path]) -> None:
     def consume(db: Path, counter: Progress) -> int:
         assert not [problem for finding in verifying(db) for problem in finding.problems]
-        return len(str(diff.read(db, None)))
+        return len(str(recording_costs.read(db, None)))
 
     def verifying(db: Path) -> list[Any]:
         return list(verify.verify(db))

@@ -43,11 +43,19 @@ def db(tmp_path: Path) -> Path:
     return tmp_path / "webpf.db"
 
 
+def make_groups(db: Path) -> None:
+    """Makes three runs of the names a and b, of which one each was interrupted."""
+    for name in "aaabbb":
+        make_recording(db, BUILD, name=name)
+    with closing(sqlite3.connect(db)) as connection, connection:
+        connection.execute("UPDATE recordings SET status = 'interrupted' WHERE id IN (2, 6)")
+
+
 @pytest.mark.parametrize(
     ("command", "calls"),
     [
         ("report", [["--recording", "1"], ["--recording", "2"]]),
-        ("diff", [["1", "2", "--fail-if", "wall>10%"], ["2", "1"]]),
+        ("diff", [["1", "2", "--fail-if", "wall>10%"], ["2", "1"], ["groups.db:a", "groups.db:b"]]),
         ("tree", [[], ["--recording", "1", "--depth", "1"]]),
         ("verify", [[], ["broken.db"], ["chain.db"]]),
         ("doctor", [[]]),
@@ -58,6 +66,7 @@ def test_each_key_is_documented_and_each_documented_key_is_there(
 ) -> None:
     (db.parent / "broken.db").write_bytes(db.read_bytes())
     make_chain(db.parent / "chain.db", BUILD, [50])
+    make_groups(db.parent / "groups.db")
     with closing(sqlite3.connect(db.parent / "broken.db")) as connection, connection:
         connection.execute("UPDATE processes SET comm = 'other' WHERE id = 5")
     found: set[str] = set()
