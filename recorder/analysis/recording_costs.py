@@ -135,14 +135,20 @@ def read(file: Path, recording: int | str | None, scope: Scope = EVERYTHING) -> 
         found, about, _ = scoped.find(connection, file, recording, scope)
         id = process_tree.command_id(connection, found)
         activities = _by_activity(connection, found.id, id)
-        row = connection.execute(_COMMAND, [id]).fetchone()
-    wall_ns, line, outcome = found.until_ns - found.started_ns, None, None
-    if row is not None:
-        lifetime, exit_code, signal, state, argv, comm = row
-        wall_ns = wall_ns if lifetime is None else int(lifetime)
-        line, outcome = command_label.command_line(argv, comm), process_tree.outcome(exit_code, signal, state)
+        line, outcome, lifetime_ns = _command(connection, id)
+    wall_ns = found.until_ns - found.started_ns if lifetime_ns is None else lifetime_ns
     whole = replace(sum(activities.values(), Cost()), wall_ns=wall_ns)
     return RecordingCosts(file, found, whole, activities, about, line, outcome)
+
+
+def _command(connection: sqlite3.Connection, id: int | None) -> tuple[str | None, str | None, int | None]:
+    """Returns the line of the recorded command, its outcome, and how long it lived, in ns. None: not known."""
+    row = connection.execute(_COMMAND, [id]).fetchone()
+    if row is None:
+        return None, None, None
+    lifetime, exit_code, signal, state, argv, comm = row
+    line, outcome = command_label.command_line(argv, comm), process_tree.outcome(exit_code, signal, state)
+    return line, outcome, None if lifetime is None else int(lifetime)
 
 
 def _by_activity(connection: sqlite3.Connection, recording: int, command: int | None) -> dict[str, Cost]:
