@@ -6,7 +6,7 @@ know: what the same words mean in SQLite. They are for the SQL of the saved quer
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NamedTuple, TypeAlias
 
 from sqlglot import exp, parse_one
@@ -72,11 +72,29 @@ def translate(sql: str, dialect: str, schema: Schema, names: Mapping[str, str] =
 
 
 def _rename_tables(tree: exp.Expr, names: Mapping[str, str]) -> None:
-    for table in list(tree.find_all(exp.Table)):
-        if table.name in names:
+    """Gives tables the names that the engine knows. In SQLite, capitals in names make no difference."""
+    for table in list(_tables(tree)):
+        name = table.name.lower()
+        if name in names or name != table.name:
             alias = table.alias_or_name
-            table.set("this", exp.to_identifier(names[table.name]))
+            table.set("this", exp.to_identifier(names.get(name, name)))
             table.set("alias", exp.TableAlias(this=exp.to_identifier(alias)))
+
+
+def _tables(tree: exp.Expr) -> Iterator[exp.Table]:
+    """Yields what a query reads, but for the common table expressions: their names hide those of tables."""
+    for table in tree.find_all(exp.Table):
+        clauses = (query.args.get("with_") for query in _above(table))
+        common = {cte.alias.lower() for clause in clauses if clause is not None for cte in clause.expressions}
+        if table.name.lower() not in common:
+            yield table
+
+
+def _above(node: exp.Expr) -> Iterator[exp.Expr]:
+    parent = node.parent
+    while parent is not None:
+        yield parent
+        parent = parent.parent
 
 
 def _take_stored(tree: exp.Expr) -> tuple[str, ...]:
@@ -100,8 +118,8 @@ def _take_stored(tree: exp.Expr) -> tuple[str, ...]:
 
 
 def tables_read(sql: str) -> set[str]:
-    """Returns the names of the tables, and of the common table expressions, that a query reads."""
-    return {table.name for table in parse_one(sql, read="sqlite").find_all(exp.Table)}
+    """Returns the names of the tables that a query reads, in lower case."""
+    return {table.name.lower() for table in _tables(parse_one(sql, read="sqlite"))}
 
 
 def _plain(schema: Schema) -> dict[str, object]:

@@ -124,6 +124,29 @@ def test_sums_and_orders_are_the_same(engine: Callable[[str], list[tuple[object,
         assert [list(map(repr, row)) for row in engine(sql)] == [list(map(repr, row)) for row in in_sqlite(sql)], sql
 
 
+@pytest.mark.parametrize(
+    ("sql", "expected"),
+    [
+        ("SELECT count(*) FROM Numbers", 1),
+        ("SELECT NUMBERS.b FROM NUMBERS WHERE numbers.b = 9", 9),
+        ("WITH numbers AS (SELECT 3 AS b) SELECT sum(b) FROM numbers", 3),
+        ("SELECT b FROM (WITH Numbers AS (SELECT 4 AS b) SELECT b FROM numbers) AS inner_one", 4),
+        ("WITH one AS (SELECT b FROM numbers) SELECT sum(one.b) + sum(n.b) FROM one JOIN numbers AS n ON TRUE", 18),
+    ],
+)
+def test_only_tables_get_other_names(sql: str, expected: int) -> None:
+    """SQLite says the same if `numbers` has the row of `others`."""
+    with closing(sqlite3.connect(":memory:")) as connection:
+        connection.execute("CREATE TABLE numbers AS SELECT 9 AS b")
+        assert connection.execute(sql).fetchall() == [(expected,)]
+    with duckdb.connect() as connection:
+        connection.execute("CREATE TABLE others AS SELECT CAST(9 AS BIGINT) AS b")
+        schema = {"numbers": {"b": "BIGINT"}, "others": {"b": "BIGINT"}}
+        assert connection.execute(translate(sql, "duckdb", schema, {"numbers": "others"}).sql).fetchall() == [
+            (expected,)
+        ]
+
+
 @pytest.mark.parametrize("engine", [in_duckdb, in_clickhouse])
 def test_numbers_below(engine: Callable[[str], list[tuple[object, ...]]]) -> None:
     sql = "WITH one AS (SELECT 3 AS n) SELECT CAST(each_below(one.n) AS INTEGER) AS number FROM one ORDER BY 1"
