@@ -1,4 +1,5 @@
 -- title: Control groups
+-- theme: costs
 -- description: What ran in each cgroup (a container, a service, a login), and what did it cost? Most CPU time first.
 --   Base: processes except kernel threads; costs are of whole processes, also before the recording. Sums leave out what
 --   isn't known. The query containers puts the cgroups of a container together. Over

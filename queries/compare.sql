@@ -1,4 +1,5 @@
 -- title: Compare
+-- theme: recording
 -- description: Which programs are new, gone, more frequent, slower or need more memory than in another recording of
 --   this file? One row for each name, largest change of total lifetime first. There are no rows without another
 --   recording. Base: processes (except kernel threads) that started during their recording. With a million processes in

@@ -1,4 +1,5 @@
 -- title: Concurrency
+-- theme: recording
 -- description: How many processes were alive in each step, from the start of the recording or of its command? Base:
 --   processes (except kernel threads) that exited or are running. The others are left out: their exit events were lost,
 --   so their ends are unknown.

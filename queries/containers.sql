@@ -1,4 +1,5 @@
 -- title: Containers and units
+-- theme: costs
 -- description: What ran in each container and in each systemd unit, and what did it cost? Most CPU time first. A container
 --   is one row, whatever units it has, as in `docker stats`; outside of containers, each unit is one row, as in
 --   `systemd-cgtop`; and all processes that are in neither, or whose cgroup was removed before it could be looked up, are

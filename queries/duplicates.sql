@@ -1,4 +1,5 @@
 -- title: Duplicates
+-- theme: costs
 -- description: Which command lines ran more than once, and what did that cost? Most total lifetime first. Base:
 --   processes that ran a program and whose arguments are known.
 -- fleet: pooled

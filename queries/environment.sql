@@ -1,4 +1,5 @@
 -- title: Environment
+-- theme: relations
 -- description: Which environment variables did the programs get, of those that --env keeps? One row for each program and
 --   variable, the latest exec first. Base: the execs of a recording with --env. A program that ran before the
 --   recording has no row.

@@ -1,4 +1,5 @@
 -- title: Chains of programs
+-- theme: relations
 -- description: Which processes ran one program after another (for example sh, then env, then python)? One row for
 --   each chain of names, most processes first. Base: processes with two or more programs during the recording.
 -- fleet: pooled

@@ -1,4 +1,5 @@
 -- title: Storage reads and writes
+-- theme: costs
 -- description: Which processes read from storage and wrote to it most? Most bytes first. What came from memory (the page
 --   cache) isn't counted, and what is written counts for the process that wrote it, though the kernel stores it later.
 --   Base: processes (except kernel threads) that read or wrote anything, and whose costs are known: those that have

@@ -1,4 +1,5 @@
 -- title: Lifetimes
+-- theme: processes
 -- description: How long did each process live, and how did it end? Longest first, then processes that are still
 --   running, oldest first. Base: all processes except kernel threads, including those from before the recording.
 -- fleet: pooled

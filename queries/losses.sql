@@ -1,4 +1,5 @@
 -- title: Losses
+-- theme: recording
 -- description: Is the recording complete, or are its counts a lower bound, and why? One row for each kind of event.
 --   Base: all events that the kernel had to report, including those of kernel threads.
 -- fleet: per recording

@@ -1,4 +1,5 @@
 -- title: Peak memory
+-- theme: costs
 -- description: Which processes needed the most memory? Linux keeps the peak across an exec, so a small program that a
 --   large one started shows the peak of the large one; own_peak is 0 then. Base: processes (except kernel threads)
 --   whose exit was seen, or that were running at the end.

@@ -1,4 +1,5 @@
 -- title: Rate
+-- theme: recording
 -- description: How many processes start and end, second by second? Steps without starts and ends are shown too. Base:
 --   processes except kernel threads; starts and ends during the recording.
 -- fleet: per recording

@@ -1,4 +1,5 @@
 -- title: Signals
+-- theme: failures
 -- description: Which signals ended processes, and what are the names of these processes? Most processes first. Base:
 --   processes that a signal ended.
 -- fleet: pooled

@@ -1,4 +1,5 @@
 -- title: Spawners
+-- theme: relations
 -- description: Which processes started the most other processes? Base: processes (except kernel threads) that started
 --   during the recording, and whose parent is in it.
 -- fleet: pooled

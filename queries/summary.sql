@@ -1,4 +1,5 @@
 -- title: Summary
+-- theme: recording
 -- description: What ran, by name: how often, for how long, how did it end and what did it cost? Most total lifetime
 --   first. Base: all processes except kernel threads; lifetimes are of processes that exited. Sums leave out what isn't
 --   known. With a million processes, this takes a second and a half.

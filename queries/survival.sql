@@ -1,4 +1,5 @@
 -- title: Survival
+-- theme: processes
 -- description: How long do processes of each name live, if processes that are still running count too? This is the
 --   Kaplan-Meier curve: the share of processes that had ended at each age. Processes that were alive when the recording
 --   began enter late (left-truncated); processes that are alive at its end leave early (right-censored). The naive
@@ -16,6 +17,7 @@
 -- column median_ms: lifetime that half of them reach, by this curve, in milliseconds; null if the curve stays above it
 -- column naive_median_ms: median of the lifetimes whose end was seen (the lower of two middle values), in
 --   milliseconds
+-- column naive_survival: the same share as survival, but only of processes whose end was seen
 -- column processes: how many processes have this name
 -- column late: how many of them were alive before the recording
 -- column running: how many of them were running at the end of the recording
@@ -117,11 +119,13 @@ SELECT
     shown.at_risk,
     round(medians.age / 1e6, 3) AS median_ms,
     round(naive.age / 1e6, 3) AS naive_median_ms,
+    round(1.0 * (steps.all_ended - steps.ended) / steps.all_ended + 1e-10, 4) AS naive_survival,
     totals.processes,
     totals.late,
     totals.running
 FROM shown
 JOIN totals ON totals.comm = shown.comm
+JOIN steps ON steps.comm = shown.comm AND steps.age = shown.age
 LEFT JOIN medians ON medians.comm = shown.comm
 LEFT JOIN naive ON naive.comm = shown.comm
 WHERE shown.level < shown.level_before

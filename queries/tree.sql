@@ -1,4 +1,5 @@
 -- title: Tree
+-- theme: relations
 -- description: Which process started which? Depth first, children in the order of their starts, indented below their
 --   parent, by 100 levels at most. Base: all processes except kernel threads, from the chosen process down, or from all
 --   processes whose parent is not in the recording (or not in the scope).

@@ -1,4 +1,5 @@
 -- title: Waiting for a processor
+-- theme: costs
 -- description: Which processes were ready to run, but waited because all processors were busy? Longest first. The rest of
 --   a lifetime, beside this and the CPU time, is sleep: until a child ends, for storage, the network, a lock or a timer.
 --   Base: processes (except kernel threads) that waited, and of which this is known: those that started in the recording

@@ -1,4 +1,5 @@
 -- title: Zombies
+-- theme: failures
 -- description: Which processes had ended, but their parent had not waited for them? Longest first, then processes
 --   that were not yet reaped at the end of the recording (or whose reaping the kernel didn't report: up to 4 of 1,000
 --   on a busy machine). The kernel reports it about 20 ms late. Base: processes (except kernel threads) whose exit was

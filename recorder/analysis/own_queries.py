@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -17,7 +17,7 @@ from ..errors import DataError, NotFound, WebpfError
 from ..host import trusted_file
 from ..model import argv
 from ..storage import data_dictionary
-from . import saved_queries
+from . import query_header, saved_queries
 from .saved_queries import SavedQuery
 
 ENVIRONMENT = "WEBPF_QUERIES"
@@ -98,6 +98,14 @@ def load_all() -> tuple[list[SavedQuery], list[str]]:
         except WebpfError as error:
             notes.append(error.message)
     return queries, notes
+
+
+def by_theme(queries: Iterable[SavedQuery]) -> dict[str, list[SavedQuery]]:
+    """Returns queries by their themes, in the order of query_header.THEMES; themes without a query are left out."""
+    found: dict[str, list[SavedQuery]] = {theme: [] for theme in query_header.THEMES}
+    for query in queries:
+        found[query.theme].append(query)
+    return {theme: same for theme, same in found.items() if same}
 
 
 def _why_not(name: str, taken: dict[str, Path]) -> str | None:

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 _COMMENT = re.compile(r"-- ?(.*)")
-_ENTRY = re.compile(r"(title|description|fleet|scope|(?:param|column) \w+): (.+)")
-_KEYS = ("title", "description", "fleet", "scope", "param", "column")
+_ENTRY = re.compile(r"(title|description|theme|fleet|scope|(?:param|column) \w+): (.+)")
+_KEYS = ("title", "description", "theme", "fleet", "scope", "param", "column")
 _PARAMETER = re.compile(
     r"(integer|number|text), "
     r"(?:(?P<required>required)(?: unless (?P<instead>\w+))?|optional|default (?P<default>[^;]+)); (?P<description>.+)"
@@ -29,6 +29,16 @@ FLEET = {
 
 SCOPE = {"lives": "what was alive in it", "ends": "what ended in it"}
 """Which processes of a stretch of time a query is about, as its head says it, and in words for people."""
+
+THEMES = {
+    "recording": "The recording as a whole",
+    "failures": "What failed",
+    "costs": "What took the time and the memory",
+    "processes": "What ran, and for how long",
+    "relations": "What started what",
+    "own": "Your own queries",
+}
+"""The themes of queries, as a head says them, in the order in which they are listed, and in words for people."""
 
 
 @dataclass(frozen=True)
@@ -89,11 +99,13 @@ class Parameter:
 class Head:
     """A parsed head. columns: descriptions by name. lines: how many lines of the file it takes.
 
-    fleet: how the query runs over a fleet: one of FLEET. scope: what it shows of a stretch of time: one of SCOPE.
+    theme: one of THEMES. fleet: how the query runs over a fleet: one of FLEET. scope: what it shows of a stretch of
+    time: one of SCOPE.
     """
 
     title: str
     description: str
+    theme: str
     parameters: tuple[Parameter, ...]
     fleet: str
     scope: str
@@ -111,18 +123,19 @@ def parse(source: str, defaults: Mapping[str, str] | None = None) -> Head:
     has_head = defaults is None or any(map(_is_like_entry, lines))
     entries = _entries(lines) if has_head else []
     by_key = {**(defaults or {}), **{key: value for key, value, _ in entries}}
-    for key in ("title", "description"):
+    for key in ("title", "description", "theme"):
         if key not in by_key:
             raise ValueError(f"line 1: {key} is missing")
     fleet, scope = by_key.get("fleet", "no"), by_key.get("scope", "lives")
-    for key, value, known in (("fleet", fleet, FLEET), ("scope", scope, SCOPE)):
+    theme = by_key["theme"]
+    for key, value, known in (("theme", theme, THEMES), ("fleet", fleet, FLEET), ("scope", scope, SCOPE)):
         if value not in known:
             raise ValueError(f"line {_line(entries, key)}: {key}: {value!r} is not one of {', '.join(known)}")
     columns = {key.removeprefix("column "): value for key, value, _ in entries if key.startswith("column ")}
     parameters = tuple(
         _parameter(key.removeprefix("param "), text, at) for key, text, at in entries if key.startswith("param ")
     )
-    return Head(by_key["title"], by_key["description"], parameters, fleet, scope, columns, len(lines))
+    return Head(by_key["title"], by_key["description"], theme, parameters, fleet, scope, columns, len(lines))
 
 
 def _is_like_entry(line: str) -> bool:
@@ -144,7 +157,7 @@ def _entries(lines: list[str]) -> list[tuple[str, str, int]]:
             key, value, begin = entries[-1]
             entries[-1] = (key, f"{value} {line.strip()}", begin)
         else:
-            raise ValueError(f"line {at}: {line!r} is no title, description, fleet, scope, param or column")
+            raise ValueError(f"line {at}: {line!r} is no title, description, theme, fleet, scope, param or column")
     return entries
 
 

@@ -27,13 +27,14 @@ from .row_order import OWN_ORDER, RowOrder
 class SavedQuery:
     """A saved query. columns: descriptions by name. head: the comments of its file. sql: with macros expanded.
 
-    fleet: how it runs over a fleet, one of query_header.FLEET. scope: what it shows of a stretch of time, one of
-    query_header.SCOPE. source: its SQL with macros. path: its file, if it is not one of webpf's.
+    theme: one of query_header.THEMES. fleet: how it runs over a fleet, one of query_header.FLEET. scope: what it shows
+    of a stretch of time, one of query_header.SCOPE. source: its SQL with macros. path: its file, if it is not webpf's.
     """
 
     name: str
     title: str
     description: str
+    theme: str
     parameters: tuple[query_header.Parameter, ...]
     columns: Mapping[str, str]
     fleet: str
@@ -91,13 +92,9 @@ class SavedQuery:
         return f"{scope}; shown are those that ended in this time"
 
     def as_dict(self) -> dict[str, Any]:
-        """Name, title, description and parameters, as `webpf query --format json` lists them."""
-        return {
-            "name": self.name,
-            "title": self.title,
-            "description": self.description,
-            "parameters": [vars(parameter) for parameter in self.parameters],
-        }
+        """Name, title, description, theme and parameters, as `webpf query --format json` lists them."""
+        texts = {"name": self.name, "title": self.title, "description": self.description, "theme": self.theme}
+        return {**texts, "parameters": [vars(parameter) for parameter in self.parameters]}
 
 
 @dataclass(frozen=True)
@@ -154,7 +151,8 @@ def parse(name: str, source: str, path: Path | None = None) -> SavedQuery:
     path: the file of a user's own query, which needs no head.
     """
     try:
-        head = query_header.parse(source, None if path is None else {"title": name, "description": f"From {path}."})
+        defaults = {"title": name, "description": f"From {path}.", "theme": "own"}
+        head = query_header.parse(source, None if path is None else defaults)
         lines = source.splitlines()
         values = {parameter.name: parameter.sql for parameter in head.parameters}
         source_sql = "\n".join(lines[head.lines :])
@@ -166,7 +164,7 @@ def parse(name: str, source: str, path: Path | None = None) -> SavedQuery:
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from error
     text = "\n".join(lines[: head.lines])
-    described = (head.title, head.description, head.parameters, head.columns, head.fleet, head.scope)
+    described = (head.title, head.description, head.theme, head.parameters, head.columns, head.fleet, head.scope)
     return SavedQuery(name, *described, text, sql.rstrip("; \n"), source_sql, path)
 
 

@@ -202,13 +202,13 @@ def _list(format: Format, limit: int | None) -> None:
     from ..output.messages import say, write_lines
 
     queries, notes = own_queries.load_all()
-    saved = [each.as_dict() for each in queries]
+    saved = [each.as_dict() for same in own_queries.by_theme(queries).values() for each in same]
     if format is Format.json:
         write_lines(json.dumps(saved, indent=2).splitlines())
     elif format is Format.ndjson:
         write_lines(map(json.dumps, saved))
     else:
-        rows = [(each["name"], each["title"], each["description"]) for each in saved]
-        write_own(["name", "title", "description"], rows, format, limit)
+        columns = ["name", "title", "theme", "description"]
+        write_own(columns, [tuple(each[column] for column in columns) for each in saved], format, limit)
     for note in notes:
         say(note)

@@ -40,14 +40,6 @@ def byte_size(number: int) -> str:
     return f"{number} B" if abs(number) < 1024 else size(round(number / 1024))
 
 
-def moment(ns: int) -> str:
-    """Returns Unix ns as local time, to the microsecond; the number itself if it is outside of datetime's range."""
-    try:
-        return f"{_datetime(ns):%Y-%m-%d %H:%M:%S.%f}"
-    except _NOT_A_TIME:
-        return str(ns)
-
-
 def short_moment(ns: int, zone: tzinfo | None = None) -> str:
     """Returns Unix ns as time in a zone (None: local) without the year, to the millisecond, for narrow tables."""
     try:

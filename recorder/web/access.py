@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Collection
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from datetime import timezone, tzinfo
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -38,6 +39,7 @@ SCOPE = Permissions(("recordings", "processes", "commands", "cgroup_paths"))
 LINK_PERMISSIONS = {
     cell_format.TIMELINE: WINDOW,
     "processes": Permissions(tables=("processes",)),
+    "recordings": Permissions(tables=("recordings",)),
     "programs": Permissions(tables=("programs",)),
     "tree": Permissions(queries=("tree",)),
 }
@@ -178,6 +180,7 @@ class _CurrentRequest:
     request: Any
     allowed_links: dict[tuple[str, str], bool] = field(default_factory=dict)
     scope_lines: list[str] = field(default_factory=list)
+    zones: dict[str, tzinfo] = field(default_factory=dict)
 
 
 _current: ContextVar[_CurrentRequest | None] = ContextVar("current", default=None)
@@ -215,6 +218,15 @@ async def is_link_allowed(datasette: Any, database: str, page: str) -> bool:
         actor = current.request.actor if current.request else None
         current.allowed_links[key] = await is_allowed(datasette, actor, database, LINK_PERMISSIONS[page])
     return current.allowed_links[key]
+
+
+async def time_zone(datasette: Any, database: str) -> tzinfo:
+    """Returns the zone for the times of a file: its machine's, or UTC if the actor may not see it. Read once."""
+    zones = (_current.get() or _CurrentRequest(None)).zones
+    if database not in zones:
+        is_known = await is_link_allowed(datasette, database, "recordings")
+        zones[database] = await databases.time_zone(datasette, database) if is_known else timezone.utc
+    return zones[database]
 
 
 def shown_table_or_query() -> str | None:

@@ -6,6 +6,7 @@ All text in HTML goes through escape(), because any user can choose the names an
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import tzinfo
 from html import escape
 from typing import Any, NamedTuple
 
@@ -59,16 +60,26 @@ def find_link(
     return None
 
 
+def is_moment(column: str, value: Any) -> bool:
+    """Returns whether a value is a time in Unix ns, for format_moment()."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        return False
+    return column.endswith("_ns") and column not in _OFFSETS and column not in _DURATIONS
+
+
+def format_moment(value: int, zone: tzinfo) -> str:
+    """Returns HTML for a time in Unix ns: in a time zone, with its offset from UTC."""
+    return _with_raw_title(units.zoned_moment(value, zone, "microseconds") or str(value), value)
+
+
 def format_value(column: str, value: Any) -> str | None:
-    """Returns HTML for a value without a link; None to leave it to Datasette."""
+    """Returns HTML for a value without a link that isn't a time; None to leave it to Datasette."""
     if isinstance(value, bytes) and column in ("args", "argv", "filename", "path", "cgroup"):
         return escape(argv.quote(value, len(value)))
     if isinstance(value, bool) or not isinstance(value, int):
         return None
     if column in _DURATIONS:
         return _with_raw_title(units.duration(value), value)
-    if column.endswith("_ns") and column not in _OFFSETS:
-        return _with_raw_title(units.moment(value), value)
     if column.removesuffix("_before").endswith("_rss_kib"):
         return _with_raw_title(units.size(value), value)
     if column in _SIZES:

@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from datetime import tzinfo
 from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -20,6 +21,7 @@ from weakref import WeakKeyDictionary
 from datasette.database import Database, QueryInterrupted
 from datasette.utils import sqlite3
 
+from ..model.zone import Zone
 from ..storage import data_dictionary, file_check, older_schemas, schema_check
 
 Error = sqlite3.Error
@@ -54,6 +56,11 @@ _removed: WeakKeyDictionary[Any, dict[str, Any]] = WeakKeyDictionary()
 def names_with_recordings(datasette: Any) -> list[str]:
     """Returns the names of the databases that are readable recording files."""
     return [name for name, database in datasette.databases.items() if is_recording(database)]
+
+
+def are_all(datasette: Any) -> bool:
+    """Returns whether all files that Datasette serves are readable recording files."""
+    return names_with_recordings(datasette) == [name for name, it in datasette.databases.items() if it.path]
 
 
 def has_recordings(datasette: Any, name: str | None) -> bool:
@@ -128,6 +135,16 @@ async def latest_timeline(datasette: Any, name: str) -> str | None:
     for number, chain in await _latest(datasette, name, 1):
         return f"/{number}" if chain is None else ""
     return None
+
+
+async def time_zone(datasette: Any, name: str) -> tzinfo:
+    """Returns the time zone of the machine of a file's latest recording; UTC if it isn't known."""
+    sql = "SELECT zone, utc_offset_s FROM recordings ORDER BY id DESC LIMIT 1"
+    try:
+        row = (await datasette.get_database(name).execute(sql, log_sql_errors=False)).first()
+    except (Error, QueryInterrupted, KeyError, RuntimeError):
+        row = None
+    return Zone.of_recording(dict(row) if row else {}).rules
 
 
 async def _latest(datasette: Any, name: str, limit: int) -> list[tuple[int, int | None]]:

@@ -22,6 +22,7 @@ SOURCE = """\
 --   with more
 -- column c: third
 -- column d: fourth
+-- theme: costs
 -- A comment in the SQL would be part of the head here.
 """
 SQL = "SELECT param!(pid), param!(id), param!(share), param!(word)"
@@ -39,6 +40,7 @@ def source(*replaced: tuple[str, str]) -> str:
 def test_a_query_is_read() -> None:
     query = saved_queries.parse("names", source())
     assert (query.title, query.description) == ("Names", "A question? It goes on in the next line.")
+    assert query.theme == "costs"
     assert query.columns == {"a": "first", "b": "second; with more", "c": "third", "d": "fourth"}
     assert [(each.name, each.type, each.required, each.default, each.form) for each in query.parameters] == [
         ("pid", "integer", True, None, "integer, required unless id"),
@@ -100,7 +102,7 @@ def test_values_have_the_type_and_the_default_of_the_head(given: dict[str, str],
         (
             "-- column a:",
             "-- colum a:",
-            "names: line 8: 'colum a: first' is no title, description, fleet, scope, param or column",
+            "names: line 8: 'colum a: first' is no title, description, theme, fleet, scope, param or column",
         ),
         ("-- column a: first", "-- column a:", "names: line 8: 'column a:' is no title"),
         ("-- title: Names\n", "--   Names\n", "names: line 1: '  Names' is no title"),
@@ -117,13 +119,19 @@ def test_values_have_the_type_and_the_default_of_the_head(given: dict[str, str],
             "names: line 8: fleet: 'alone' is not one of pooled, per recording, no",
         ),
         ("-- column a:", "-- scope: ends\n-- column a:", "names: line 1: scope: ends goes with ended_in_scope!()"),
+        ("-- theme: costs\n", "", "names: line 1: theme is missing"),
+        (
+            "-- theme: costs",
+            "-- theme: cost",
+            "names: line 13: theme: 'cost' is not one of recording, failures, costs, processes, relations, own",
+        ),
         ("-- column a:", "-- scope: all\n-- column a:", "names: line 8: scope: 'all' is not one of lives, ends"),
-        ("param!(share)", "param!(shares)", "names: line 13: there is no parameter 'shares'"),
-        ("param!(share)", "parm!(share)", "names: line 13: there is no macro parm!: did you mean param!?"),
+        ("param!(share)", "param!(shares)", "names: line 14: there is no parameter 'shares'"),
+        ("param!(share)", "parm!(share)", "names: line 14: there is no macro parm!: did you mean param!?"),
         (
             "integer, optional;",
             "integer, default the one before it;",
-            "names: line 13: there is no parameter 'recording'",
+            "names: line 14: there is no parameter 'recording'",
         ),
     ],
 )
@@ -133,5 +141,5 @@ def test_what_a_head_cannot_mean_is_refused(old: str, new: str, message: str) ->
 
 
 def test_a_comment_right_behind_the_head_is_refused() -> None:
-    with pytest.raises(ValueError, match="is no title, description, fleet, scope, param or column"):
+    with pytest.raises(ValueError, match="is no title, description, theme, fleet, scope, param or column"):
         query_header.parse(SOURCE)

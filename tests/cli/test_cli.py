@@ -21,6 +21,7 @@ import pytest
 from support import PROJECT, at, exec_, exit_, fork, free, make_recording, seen, webpf_command
 
 import webpf as package
+from webpf.analysis import query_header
 from webpf.model.events import Event
 
 Webpf = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -73,8 +74,10 @@ def test_a_name_cannot_move_the_cursor(db: Path, webpf: Webpf) -> None:
 
 def test_queries_are_listed(webpf: Webpf) -> None:
     listed = json.loads(webpf("query", "--format", "json").stdout)
-    assert [query["name"] for query in listed] == NAMES
-    assert all(set(query) == {"name", "title", "description", "parameters"} for query in listed)
+    assert sorted(query["name"] for query in listed) == NAMES
+    themes = [query["theme"] for query in listed]
+    assert themes == sorted(themes, key=list(query_header.THEMES).index)
+    assert all(set(query) == {"name", "title", "description", "theme", "parameters"} for query in listed)
     table = webpf("query").stdout
     assert all(name in table for name in NAMES)
 

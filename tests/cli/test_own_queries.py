@@ -98,7 +98,7 @@ def test_completion(built: Path, folder: Path) -> None:
 @pytest.mark.parametrize(
     ("source", "message"),
     [
-        ("-- titel: x\nSELECT 1", "1: 'titel: x' is no title, description, fleet, scope, param or column"),
+        ("-- titel: x\nSELECT 1", "1: 'titel: x' is no title, description, theme, fleet, scope, param or column"),
         ("-- title: x\n-- param n: int; y\nSELECT 1", "2: parameter n: 'int; y' is not "),
         ("-- title: x\n-- title: y\nSELECT 1", "2: title appears twice in the head"),
         ("-- title: x\nSELECT 1\nWHERE nosuch!(x)", "3: there is no macro nosuch!"),

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
+import pytest
 from story import picked, run
 from support import at
 
@@ -67,6 +70,20 @@ def test_rate(built: Path) -> None:
         (at(800), 0.8, 0, 0, 0),
         (at(900), 0.9, 0, 0, 0),
     ]
+
+
+def test_cores(built: Path) -> None:
+    """Each step has the share of each life that is in it, of the CPU time that the process used."""
+    with closing(sqlite3.connect(built)) as connection:
+        sql = "SELECT start_ns, end_ns, cpu_ns FROM processes WHERE cpu_ns AND end_ns AND kernel IS NOT 1"
+        lives = connection.execute(sql).fetchall()
+    assert len(lives) > 5
+    rows = run(built, "cores", steps="20")
+    for row in rows:
+        begin, end = row["time_ns"], row["time_ns"] + 50_000_000
+        used = sum(cpu * max(min(end, until) - max(begin, start), 0) / (until - start) for start, until, cpu in lives)
+        assert row["cores"] == pytest.approx(used / 50_000_000, abs=0.001)
+    assert [row["seconds"] for row in rows] == pytest.approx([step * 0.05 for step in range(20)])
 
 
 def test_concurrency(built: Path) -> None:

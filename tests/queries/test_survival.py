@@ -50,6 +50,8 @@ def test_the_curve_equals_that_of_lifelines(tmp_path: Path, seed: int) -> None:
     assert rows[0]["median_ms"] == (None if median == float("inf") else pytest.approx(median, abs=1e-3))
     ended = sorted(end - start for start, end in lives if end is not None)
     assert rows[0]["naive_median_ms"] == pytest.approx(ended[(len(ended) - 1) // 2], abs=1e-3)
+    naive = [sum(age > row["time_ms"] + 1e-4 for age in ended) / len(ended) for row in rows]
+    assert [row["naive_survival"] for row in rows] == pytest.approx(naive, abs=1e-4)
     assert (rows[0]["processes"], rows[0]["late"]) == (len(lives), sum(start < 0 for start, _ in lives))
     assert rows[0]["running"] == sum(end is None for _, end in lives)
 

@@ -57,8 +57,8 @@ def test_navigation_from_the_menu_to_a_process(page: Any) -> None:
 
 def test_the_table_has_the_style_sheet(page: Any) -> None:
     page.goto(f"{PREFIX}my+builds/processes")
-    shown = page.evaluate("getComputedStyle(document.querySelector('dl.column-descriptions')).overflowY")
-    assert shown == "auto"
+    shown = page.evaluate("getComputedStyle(document.querySelector('dl.column-descriptions')).display")
+    assert shown == "grid"
 
 
 def test_perfetto(page: Any) -> None:

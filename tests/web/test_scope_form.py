@@ -107,7 +107,7 @@ def test_links_of_the_database_keep_the_scope(chromium: Any, site: Site) -> None
         page.fill('.webpf-scope input[name="_comm"]', "python")
         with page.expect_navigation():
             page.press('.webpf-scope input[name="_comm"]', "Enter")
-        follow(page, page.click, ".bullets >> text=Busiest processes")
+        follow(page, page.click, ".webpf-themes >> text=Busiest processes")
         assert sorted(set(pids(page))) == ["104", "105"]
         follow(page, page.click, ".webpf-links >> text=/^failures$/")
         assert pids(page) == ["105", "104"]

@@ -48,6 +48,7 @@ def queries_page() -> str:
     for name in saved_queries.names():
         query = saved_queries.load(name)
         lines += ["", f"## {name}", "", query.description, ""]
+        lines += [f"Theme: {query_header.THEMES[query.theme].lower()}.", ""]
         lines += ["| parameter | type | default | |", "|---|---|---|---|"]
         for parameter in query.parameters:
             default = parameter.default or parameter.presence

@@ -13,7 +13,7 @@ from datasette import hookimpl
 from markupsafe import Markup
 
 from ...analysis import saved_queries
-from .. import access, cell_format, databases, metadata, scope_form, scoped_queries
+from .. import access, cell_format, databases, metadata, page_variables, scoped_queries
 from ..scope_address import ScopeAddress
 
 _FACET_DEFAULT_MS, _FACET_MS = 50, 5
@@ -84,9 +84,7 @@ def _suggest_facets_quickly(datasette: Any) -> None:
     thousand rows.) The setting isn't changed if the user has set it, or if other files are served too.
     """
     known = datasette._settings
-    if known.get("facet_suggest_time_limit_ms") == _FACET_DEFAULT_MS and databases.names_with_recordings(datasette) == [
-        name for name, database in datasette.databases.items() if database.path
-    ]:
+    if known.get("facet_suggest_time_limit_ms") == _FACET_DEFAULT_MS and databases.are_all(datasette):
         known["facet_suggest_time_limit_ms"] = _FACET_MS
 
 
@@ -135,29 +133,41 @@ def actor_from_request(datasette: Any, request: Any) -> None:
 
 @hookimpl
 def register_routes() -> list[Any]:
-    """The pages of the timeline and of Perfetto's UI."""
-    from .. import perfetto_pages, timeline_pages
+    """The pages of the timeline and of Perfetto's UI, and the data of the story."""
+    from .. import perfetto_pages, story_page, timeline_pages
 
-    return timeline_pages.routes() + perfetto_pages.routes()
+    return timeline_pages.routes() + perfetto_pages.routes() + story_page.routes()
 
 
 @hookimpl
 def extra_css_urls(database: str | None, datasette: Any) -> list[str]:
-    """Style sheets for the form of a scope, and to keep the column descriptions short, so that the rows are visible."""
-    if not databases.has_recordings(datasette, database):
-        return []
-    # Datasette adds its base_url
-    return ["/-/static-plugins/webpf/tables.css", "/-/static-plugins/webpf/scope.css"]
+    """Style sheets: colours for light and dark, the story and its charts, the form of a scope.
+
+    Pages of no database get them if all files are recordings, so pages of other files keep their colours.
+    """
+    names = ("colours", "pages", "scope") if _is_ours(datasette, database) else ()
+    return [f"/-/static-plugins/webpf/{name}.css" for name in names]  # Datasette adds its base_url
+
+
+@hookimpl
+def extra_js_urls(database: str | None, datasette: Any) -> list[dict[str, Any]]:
+    """A script that repairs what Datasette's pages lack for the keyboard and for screen readers."""
+    return [{"url": "/-/static-plugins/webpf/repairs.js", "module": True}] if _is_ours(datasette, database) else []
+
+
+def _is_ours(datasette: Any, database: str | None) -> bool:
+    """Returns whether a page is of a recording file, or of no database while all files are recordings."""
+    return databases.has_recordings(datasette, database) or (database is None and databases.are_all(datasette))
 
 
 @hookimpl
 def extra_template_vars(
     datasette: Any, request: Any, database: str | None, template: str
 ) -> Callable[[], Awaitable[dict[str, Any]]]:
-    """Adds the form of a scope to the pages of databases and saved queries, and keeps the scope in their links."""
+    """Adds the story, the queries by theme and the form of a scope, and keeps the scope in links."""
 
     async def variables() -> dict[str, Any]:
-        return await scope_form.template_variables(datasette, request, database, template)
+        return await page_variables.for_template(datasette, request, database, template)
 
     return variables
 
@@ -206,10 +216,16 @@ def render_cell(row: Any, value: Any, column: str, table: str | None, database: 
         return None
     is_saved_query = table is None and access.shown_table_or_query() in saved_queries.names()
     link = cell_format.find_link(column, value, table, is_saved_query, dict(row))
+    if link is None and cell_format.is_moment(column, value):
+        return _moment(datasette, database, value)
     if link is None:
         html = cell_format.format_value(column, value)
         return None if html is None else Markup(html)
     return _linked(datasette, database, link)
+
+
+async def _moment(datasette: Any, database: str, value: int) -> Markup:
+    return Markup(cell_format.format_moment(value, await access.time_zone(datasette, database)))
 
 
 async def _linked(datasette: Any, database: str, link: cell_format.Link) -> Markup | None:
