@@ -158,7 +158,7 @@ RECORDINGS = ReadPool(threads=1, seconds=10)
 """For the row of a recording, so that a page opens while the timelines of other pages take long."""
 QUERIES = ReadPool(threads=2, seconds=30)
 """For saved queries in a scope. To make that of a day of a million processes takes some 10 s."""
-STORIES = ReadPool(threads=1, seconds=30)
-"""For the stories of databases\' pages, which also make a scope."""
+STORIES = ReadPool(threads=1, seconds=60)
+"""For the stories of databases' pages. That of a day of 1.4 million processes takes 30 s, most of it for the scope."""
 TRACES = ReadPool(threads=1, seconds=300)
 """For traces of whole recordings, one at a time."""

@@ -16,7 +16,7 @@ from ..analysis import saved_queries, story
 from ..model.recording import GOING_ON
 from ..progress import Progress
 from ..storage.scoped import Scoped
-from . import access, metadata, read_pool, story_rows
+from . import access, databases, metadata, read_pool, story_rows
 from .scope_address import ScopeAddress
 from .scope_form import ScopedUrls
 
@@ -37,8 +37,20 @@ async def context(datasette: Any, request: Any, database: str) -> dict[str, Any]
     if not await access.is_allowed(datasette, request.actor, database, access.WINDOW):
         return None
     route = datasette.urls.database(database).rpartition("/")[2]
-    scope = ScopeAddress.read(request.args).query_string()
-    return {"data_path": f"{datasette.urls.path(f'/-/webpf/story/{route}/data.json')}{scope}"}
+    address = ScopeAddress.read(request.args)
+    path = datasette.urls.path(f"/-/webpf/story/{route}/data.json")
+    return {
+        "data_path": f"{path}{address.query_string()}",
+        "shorter_path": None if address.values else await _segment_path(datasette, database),
+    }
+
+
+async def _segment_path(datasette: Any, database: str) -> str | None:
+    """Returns the path of the page about the latest segment of a chain alone; None if there is no chain."""
+    if await databases.latest_timeline(datasette, database) != "":
+        return None
+    (number,) = await databases.latest_recordings(datasette, database, 1)
+    return f"{datasette.urls.database(database)}?_recording={number}"
 
 
 async def data(datasette: Any, request: Any, receive: read_pool.Receive) -> Any:

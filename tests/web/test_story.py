@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cut_chains import make_chain
 from sites import PYTHONS, Site, running
 from story import BUILD
 from support import Recorder, make_recording, wait_until
@@ -27,13 +28,14 @@ def db(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The story of a build."""
     path = tmp_path_factory.mktemp("story") / "webpf.db"
     make_recording(path, BUILD)
+    make_chain(path.with_name("chain.db"), BUILD, [350])
     return path
 
 
 @pytest.fixture(scope="module", params=sorted(PYTHONS))
 def site(request: pytest.FixtureRequest, db: Path) -> Iterator[Site]:
-    """The build in each Datasette."""
-    with running(request.param, [db]) as site:
+    """The build, also as a chain of two recordings, in each Datasette."""
+    with running(request.param, [db, db.with_name("chain.db")]) as site:
         yield site
 
 
@@ -151,12 +153,26 @@ def test_the_page_of_a_file_draws_its_charts(chromium: Any, site: Site) -> None:
     page.context.close()
 
 
+def test_a_story_that_fails_says_why(chromium: Any, site: Site) -> None:
+    """And of a chain, the page offers the story of its latest recording alone."""
+    page = chromium.new_context(base_url=site.address).new_page()
+    answer = json.dumps({"ok": False, "error": "it took more than 60 s and was cancelled"})
+    page.route("**/data.json*", lambda route: route.fulfill(status=503, body=answer, content_type="application/json"))
+    page.goto("/chain")
+    page.wait_for_function("document.getElementById('webpf-state').textContent.includes('it took more than 60 s')")
+    page.unroute("**/data.json*")
+    page.click("#webpf-state a")
+    page.wait_for_selector("#webpf-story[data-ready]")
+    assert "_recording=2" in page.url
+    assert page.inner_text(".webpf-when").startswith("Recording 2 ")
+    page.context.close()
+
+
 @pytest.mark.kernel
-@pytest.mark.parametrize("version", sorted(PYTHONS))
-def test_a_recording_in_progress(version: str, chromium: Any, start_recorder: Callable[..., Recorder]) -> None:
+def test_a_recording_in_progress(chromium: Any, start_recorder: Callable[..., Recorder]) -> None:
     """The story follows the recording with one request at a time, and asks no more when it has ended."""
     recorder = start_recorder()
-    with running(version, [recorder.db]) as site:
+    with running("1.0", [recorder.db]) as site:
         page = open_page(chromium, site, "/webpf")
         requests: list[int] = []  # +1: sent, -1: answered
         page.on("request", lambda it: requests.append(1) if "data.json" in it.url else None)

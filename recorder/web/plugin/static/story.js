@@ -1,6 +1,7 @@
 // The story at the top of a database's page: what was recorded and how that ended, with its charts.
 
 import { Chart } from "./charts/chart.js";
+import { html } from "./charts/elements.js";
 import { cores, failures, starts } from "./charts/specs.js";
 import { follow } from "./refresh.js";
 
@@ -10,9 +11,12 @@ const told = document.getElementById("webpf-told");
 const state = document.getElementById("webpf-state");
 const charts = new Map();
 
+const LONG = 5e3; // ms
+
 if (section) follow(load);
 
 async function load() {
+  const timer = setTimeout(offerLess, LONG);
   try {
     const response = await fetch(section.dataset.path);
     const answer = await response.json().catch(() => ({}));
@@ -21,8 +25,19 @@ async function load() {
     return answer.isInProgress;
   } catch (error) {
     state.textContent = `The story can't be read: ${error.message}`;
-    if (told.childElementCount === 0) return false;
-    throw error;
+    if (told.childElementCount > 0) throw error;
+    offerLess();
+    return false;
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+// A day of a large chain takes long.
+function offerLess() {
+  const { shorter } = section.dataset;
+  if (shorter && told.childElementCount === 0 && !state.querySelector("a")) {
+    state.append(" ", html("a", { href: shorter }, "The latest recording of the chain alone is quicker."));
   }
 }
 
