@@ -21,8 +21,11 @@ MODULES = sorted(path.relative_to(STATIC).as_posix() for path in STATIC.rglob("*
 ADDRESS = "/-/static-plugins/webpf/"
 # Content types that browsers accept for modules; they refuse others, such as text/plain.
 JAVASCRIPT = {"text/javascript", "application/javascript", "application/x-javascript"}
+SOURCE = "document.querySelector('head script[type=module]:last-of-type').src"
 IMPORT = re.compile(r"""^import\b[^;"']*["']([^"']+)["']""", re.MULTILINE)
 PREFIX = "/tools/x/"
+EVERYWHERE = {"repairs.js"}
+"""What the plugin loads on every page."""
 # Names that must be escaped in URLs. Without webpf browse, Datasette can't open a file with % or ? in its name.
 NAMES = {"datasette": "my ä+b&c;d.db", "browse": "my ä+b #50% of?.db"}
 
@@ -53,7 +56,7 @@ def entries() -> set[str]:
 
 def test_each_module_is_used_by_a_page() -> None:
     assert entries() == {"timeline.js", "perfetto.js", "story.js", "query.js"}
-    assert set().union(*(with_imports(entry) for entry in entries())) == set(MODULES)
+    assert set().union(EVERYWHERE, *(with_imports(entry) for entry in entries())) == set(MODULES)
 
 
 @pytest.mark.parametrize("module", MODULES)
@@ -130,8 +133,8 @@ def test_every_module_is_loaded(version: str, how: str, tmp_path: Path, chromium
         for _ in range(2):
             page.wait_for_selector('#webpf-timeline[data-ready="1"]')
             page.wait_for_function("document.getElementById('wt-comm').options.length > 1")
-            assert page.evaluate("document.querySelector('script[type=module]').src") == f"{static}timeline.js"
-            assert set(loads.types) == with_imports("timeline.js")
+            assert page.evaluate(SOURCE) == f"{static}timeline.js"
+            assert set(loads.types) == with_imports("timeline.js") | EVERYWHERE
             assert set(loads.types.values()) <= JAVASCRIPT | {""}
             loads.types.clear()
             page.reload()
