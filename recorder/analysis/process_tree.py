@@ -77,11 +77,11 @@ END"""
 Then the peak of the program itself isn't known.
 """
 
-# The working directory when the last program started. NULL in recordings of older versions.
-_DIRECTORY = """(SELECT coalesce(d.path, e.cwd_device || ':' || e.cwd_inode) FROM programs AS e
+DIRECTORY = """(SELECT coalesce(d.path, e.cwd_device || ':' || e.cwd_inode) FROM programs AS e
     LEFT JOIN working_directories AS d
         ON d.recording_id = e.recording_id AND d.device = e.cwd_device AND d.inode = e.cwd_inode
     WHERE e.process_id = p.id ORDER BY e.id DESC LIMIT 1)"""
+"""SQL: the working directory of a process p when its last program started. NULL in recordings of older versions."""
 
 
 def read(connection: sqlite3.Connection, recording: int, with_directories: bool = False) -> Iterator[Node]:
@@ -93,7 +93,7 @@ def read(connection: sqlite3.Connection, recording: int, with_directories: bool 
     known: set[int] = set()
     sql = f"""SELECT p.id, p.parent_id, p.pid, p.start_ns, p.end_ns, p.cpu_ns, p.exit_code, p.signal, p.state,
             p.start_ns < r.started_ns, p.execs > 0, c.argv, p.comm,
-            {_DIRECTORY if with_directories else "NULL"}, {COLUMNS}
+            {DIRECTORY if with_directories else "NULL"}, {COLUMNS}
         FROM processes AS p JOIN recordings AS r ON r.id = p.recording_id
         LEFT JOIN commands AS c ON c.id = p.command_id
         WHERE p.recording_id = ? AND is_counted!(p) ORDER BY p.start_ns, p.id"""
@@ -135,11 +135,13 @@ def _digest(argv: bytes | None, comm: str | None) -> bytes:
     return hashlib.blake2b(argv or (comm or "").encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 
-def read_reported(connection: sqlite3.Connection, recording: int, command: int | None) -> list[Node]:
-    """Returns the processes that a report covers, with their directories. command: see command_id()."""
+def read_reported(
+    connection: sqlite3.Connection, recording: int, command: int | None, with_directories: bool = True
+) -> list[Node]:
+    """Returns the processes that a report covers. command: see command_id(). with_directories: see read()."""
     wanted = connection.execute(f"{REPORTED} SELECT id FROM reported", {"recording": recording, "command": command})
     ids = {id for (id,) in wanted}
-    return [node for node in read(connection, recording, with_directories=True) if node.id in ids]
+    return [node for node in read(connection, recording, with_directories) if node.id in ids]
 
 
 def command_id(connection: sqlite3.Connection, recording: Recording) -> int | None:

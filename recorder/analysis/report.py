@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from ..model.recording import Recording
 from . import command_summary, process_tree
-from .command_summary import CommandSummary
+from .command_summary import CommandSummary, ProcessDetails
 from .costs import Costs, add_known, sum_known, total
 from .critical_path import Schedule, Section
 from .process_tree import Node
@@ -129,8 +129,7 @@ def read(connection: sqlite3.Connection, recording: Recording, shown: int = comm
     summary = command_summary.read(connection, recording, shown)
     command = summary.command
     nodes = process_tree.read_reported(connection, recording.id, None if command is None else command.id)
-    start_ns = command.start_ns if command else recording.started_ns
-    end_ns = (command.end_ns if command else None) or recording.until_ns
+    start_ns, end_ns = _stretch(recording, command)
     schedule = Schedule(nodes, start_ns, end_ns)
     path = schedule.critical_path()
     return Report(
@@ -146,6 +145,21 @@ def read(connection: sqlite3.Connection, recording: Recording, shown: int = comm
         _repeated(nodes),
         _activities(nodes),
     )
+
+
+def read_critical_path(connection: sqlite3.Connection, recording: Recording) -> list[Section]:
+    """Returns only the critical path of a report."""
+    id = process_tree.command_id(connection, recording)
+    nodes = process_tree.read_reported(connection, recording.id, id, with_directories=False)
+    command = next((node for node in nodes if node.id == id), None)
+    return Schedule(nodes, *_stretch(recording, command)).critical_path()
+
+
+def _stretch(recording: Recording, command: ProcessDetails | Node | None) -> tuple[int, int]:
+    """Returns the stretch of time that a report is about, in Unix ns: the life of the command, if there was one."""
+    if command is None:
+        return recording.started_ns, recording.until_ns
+    return command.start_ns, command.end_ns or recording.until_ns
 
 
 def _path_shares(path: Sequence[Section]) -> list[PathShare]:

@@ -9,52 +9,23 @@ from __future__ import annotations
 import math
 import sqlite3
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from typing import Any, TypeAlias
+from collections.abc import Iterator
 
 from ..model.recording import Recording
-from ..output import command_label
 from ..progress import NO_PROGRESS, Progress
 from ..storage.sql_macros import expand
-from . import process_tree, saved_queries
+from . import process_tree, saved_queries, timeline_rows
+from .timeline_rows import ARGS, BAR, WITH_COMMANDS
+from .timeline_view import LAST, MATCHES, OUTCOME, OUTCOMES, RESIDENT, Row, View, in_64_bits, length_ns
 
 MOST_BARS = 2500
 OVERVIEW_STEPS = 1000
 _COLUMN_PIXELS = 4
-_ARGS = 300  # the most characters of a command line that are sent
 _NAMES = 500
-_FARTHEST = 1 << 62
 
-OUTCOMES = ("ok", "failed", "signalled", "running", "lost")
-_NUMBERS = {outcome: number for number, outcome in enumerate(OUTCOMES)}
-Row: TypeAlias = dict[str, Any]
-
-# The end of a lost process isn't known. Its bar says so, even if its status is known.
-_OUTCOME = "CASE WHEN state = 'lost' THEN 'lost' ELSE outcome END"
-_LAST = "last_ns!(processes, :now_ns)"
 # The index that serves this condition begins with start_ns and end_ns.
-_IN_WINDOW = f"""recording_id = :recording AND is_counted!(processes) AND start_ns <= :to_ns
-    AND {_LAST} >= :from_ns"""
-_RESIDENT = "start_ns < :begin AND is_alive_at_end!(processes)"
-_LENGTH = f"{_LAST} - start_ns"
-
-
-@dataclass(frozen=True)
-class View:
-    """The part of a recording that a page shows: times in ms from begin_ns(), the width in pixels, and filters.
-
-    residents: also show processes that ran all the time. Most machines have many, and they say little.
-    """
-
-    from_ms: float
-    to_ms: float
-    width: int
-    comm: str = ""
-    uid: int | None = None
-    outcome: int | None = None
-    search: str = ""
-    residents: bool = False
+_IN_WINDOW = f"start_ns <= :to_ns AND {LAST} >= :from_ns"
+_LENGTH = f"{LAST} - start_ns"
 
 
 def overview(connection: sqlite3.Connection, recording: Recording) -> Row:
@@ -75,7 +46,7 @@ def overview(connection: sqlite3.Connection, recording: Recording) -> Row:
         "lost": recording.lost,
         "processes": connection.execute(counted, of_counts).fetchone()[0],
         "alive": alive,
-        "residents": connection.execute(expand(f"{counted} AND {_RESIDENT}"), of_counts).fetchone()[0],
+        "residents": connection.execute(expand(f"{counted} AND {RESIDENT}"), of_counts).fetchone()[0],
     }
 
 
@@ -102,21 +73,13 @@ def window(connection: sqlite3.Connection, recording: Recording, view: View, pro
     pixel = max((view.to_ms - view.from_ms) * 1e6 / max(view.width, 1), 1)
     columns = max(view.width // _COLUMN_PIXELS, 1)
     values = {
-        "recording": recording.id,
-        "from_ns": _in_64_bits(begin + view.from_ms * 1e6),
-        "to_ns": _in_64_bits(begin + view.to_ms * 1e6),
-        "now_ns": _in_64_bits(begin + length_ns(connection, recording)),
+        **view.prepare(connection, recording, begin),
         "pixel": pixel,
         "column": pixel * _COLUMN_PIXELS,
         "columns": columns,
-        "comm": view.comm,
-        "uid": view.uid,
-        "outcome": next((name for name, number in _NUMBERS.items() if number == view.outcome), None),
-        "begin": begin,
         "most": MOST_BARS,
-        "pattern": view.search,
     }
-    wanted = expand(" AND ".join([_IN_WINDOW, *_filters(view)]))
+    wanted = expand(f"{view.condition} AND {_IN_WINDOW}")
     bars = _read_bars(connection, wanted, values, begin)
     shortest = min((bar["end_ms"] - bar["start_ms"] for bar in bars), default=0) * 1e6
     # If there are too many for MOST_BARS, those without a bar are counted like short ones.
@@ -171,48 +134,17 @@ class _Lanes:
         return lane
 
 
-def length_ns(connection: sqlite3.Connection, recording: Recording) -> int:
-    """Returns the time in ns from begin_ns() to the end of the recording, or to its last commit if it is running."""
-    return max(recording.until_ns - process_tree.begin_ns(connection, recording), 1)
-
-
-def _in_64_bits(ns: float) -> int:
-    """Clamps a time, so that SQLite can compute with it without overflow: requests and files can hold any number."""
-    return math.floor(min(max(ns, -_FARTHEST), _FARTHEST))
-
-
-def _filters(view: View) -> Iterable[str]:
-    if view.comm:
-        yield "comm = :comm"
-    if view.uid is not None:
-        yield "uid = :uid"
-    if view.outcome is not None:
-        yield f"{_OUTCOME} = :outcome"
-    if not view.residents:
-        yield f"NOT ({_RESIDENT})"
-
-
 def _read_bars(connection: sqlite3.Connection, wanted: str, values: Row, begin: int) -> list[Row]:
     sql = expand(
         f"""WITH longest AS MATERIALIZED (
             SELECT id FROM processes WHERE {wanted} AND ({_LENGTH}) >= :pixel ORDER BY {_LENGTH} DESC, id LIMIT :most
         )
-        SELECT processes.id, parent_id, pid, ppid, comm, uid, argv, substr(coalesce(args, ''), 1, {_ARGS}) AS args,
-            exit_code, signal, core_dumped, max_rss_kib, cpu_ns / 1e6 AS cpu_ms, user_ns / 1e6 AS user_ms,
-            system_ns / 1e6 AS system_ms, run_delay_ns / 1e6 AS run_delay_ms, read_bytes, write_bytes,
-            {_OUTCOME} AS outcome, start_ns, {_LAST} AS last_ns,
+        SELECT {BAR},
             :pattern <> '' AND (instr(lower(comm), lower(:pattern)) OR instr(lower(args), lower(:pattern))) AS is_match
-        FROM longest JOIN processes ON processes.id = longest.id LEFT JOIN commands AS c ON c.id = processes.command_id
+        FROM longest JOIN {WITH_COMMANDS} WHERE processes.id = longest.id
         ORDER BY start_ns, processes.id"""
     )
-    cursor = connection.execute(sql, values)
-    names = [column[0] for column in cursor.description]
-    bars = [dict(zip(names, row, strict=True)) for row in cursor]
-    for bar in bars:
-        bar["outcome"] = _NUMBERS.get(bar["outcome"], 0)
-        bar["title"] = command_label.short_title(bar.pop("argv"), bar["comm"])[:_ARGS]
-        bar["start_ms"], bar["end_ms"] = ((bar.pop(name) - begin) / 1e6 for name in ("start_ns", "last_ns"))
-    return bars
+    return timeline_rows.read(connection.execute(sql, {**values, "args": ARGS}), begin)
 
 
 def _count_short(
@@ -225,12 +157,12 @@ def _count_short(
     """
     sums = ", ".join(f"sum(outcome = '{outcome}')" for outcome in OUTCOMES)
     counted = expand(
-        f"""SELECT {sums} FROM (SELECT {_OUTCOME} AS outcome FROM processes
+        f"""SELECT {sums} FROM (SELECT {OUTCOME} AS outcome FROM processes
         WHERE {wanted} AND ({_LENGTH}) < :pixel AND start_ns >= :since LIMIT -1)"""
     )
     edges = [round(values["from_ns"] + number * values["column"]) for number in range(values["columns"])]
     # A short process that reaches into the first column began less than a pixel before it.
-    since = [_in_64_bits(values["from_ns"] - values["pixel"]), *edges[1:]]
+    since = [in_64_bits(values["from_ns"] - values["pixel"]), *edges[1:]]
     until = [*(edge - 1 for edge in edges[1:]), values["to_ns"]]
     for column, edge in enumerate(zip(since, until, strict=True)):
         progress.report(column, values["columns"])
@@ -241,7 +173,4 @@ def _count_short(
 
 
 def _count_matches(connection: sqlite3.Connection, wanted: str, values: Row) -> int:
-    sql = f"""SELECT count(*) FROM processes WHERE {wanted}
-        AND (instr(lower(comm), lower(:pattern)) OR command_id IN (
-            SELECT id FROM commands WHERE recording_id = :recording AND instr(lower(args), lower(:pattern))))"""
-    return int(connection.execute(sql, values).fetchone()[0])
+    return int(connection.execute(f"SELECT count(*) FROM processes WHERE {wanted} AND {MATCHES}", values).fetchone()[0])

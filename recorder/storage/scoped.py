@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -50,9 +51,7 @@ def find(
         return Scoped(
             reader.find(connection, path, _recording_of(connection, id) if wanted is None else wanted), None, id
         )
-    connection.execute("PRAGMA query_only = OFF")  # it forbids temporary tables too; the file is open for reading only
-    connection.execute("BEGIN")
-    try:
+    with making_temporary_tables(connection):
         processes = scope_ids.find(connection, base, scope, "main")
         about = describe(base.description, scope, processes)
         latest = connection.execute("SELECT latest_id FROM temp.scope_ids WHERE id = ?", [id]).fetchone()
@@ -61,10 +60,19 @@ def find(
         _create_indexes(connection)
         for table in (*scope_ids.TABLES, *scope_tables.OWN_TABLES):
             connection.execute(f"DROP TABLE IF EXISTS temp.{table}")
+    return Scoped(reader.recordings(connection)[0], about, id if latest is None else latest[0])
+
+
+@contextmanager
+def making_temporary_tables(connection: sqlite3.Connection) -> Iterator[None]:
+    """Allows temporary tables within the block, which is one transaction, on a read-only connection."""
+    connection.execute("PRAGMA query_only = OFF")  # it forbids temporary tables too; the file is open for reading only
+    connection.execute("BEGIN")
+    try:
+        yield
     finally:
         connection.commit()
         connection.execute("PRAGMA query_only = ON")
-    return Scoped(reader.recordings(connection)[0], about, id if latest is None else latest[0])
 
 
 def describe(base: str, scope: Scope, processes: int) -> str:

@@ -34,6 +34,10 @@ WINDOW = Permissions(("recordings", "processes", "commands"))
 """For the timeline of a time range."""
 OVERVIEW = Permissions(("recordings", "processes", "commands"), ("concurrency",))
 """For the overview of the whole recording, and for Perfetto."""
+PROGRAMS = Permissions(("programs", "snapshot"), ("execs",))
+"""For the programs that a process of the timeline ran."""
+DIRECTORY = Permissions(("programs", "working_directories"))
+"""For the directory in which it ran the latest."""
 SCOPE = Permissions(("recordings", "processes", "commands", "cgroup_paths"))
 """For a scope: its filters would tell what is in these tables."""
 LINK_PERMISSIONS = {

@@ -17,7 +17,8 @@ from . import access, databases, metadata, read_pool, scoped_queries
 from .scope_address import FIELDS, ScopeAddress, parameter
 
 _MAIN = ("since", "until", "user", "comm", "unit", "failed")
-_NOT_KEPT = ("_shape", "_size", "_next", "page", "from", "to")  # of an address, besides the scope's own
+# Of an address, besides the scope's own: pages of rows, and what a timeline shows.
+_NOT_KEPT = ("_shape", "_size", "_next", "page", "from", "to", "sum_from", "sum_to", "process", "tree")
 _PLACEHOLDERS = {"since": "03:00, -2h", "until": "04:00"}
 _LABELS = {"all": "all of a chain", "contains": "command contains"}
 
@@ -72,7 +73,8 @@ async def form(
     datasette: Any, request: Any, database: str, action: str, lines: Sequence[str], error: str | None = None
 ) -> dict[str, Any]:
     """Returns what _webpf_scope.html shows. action: the path of the page. lines: what its rows are about."""
-    is_set = bool(ScopeAddress.read(request.args).values)
+    given = ScopeAddress.read(request.args).values
+    is_set = bool(given)
     address = ScopeAddress.of_page(request)
     own = {parameter(field) for field in FIELDS}
     others = [(name, value) for name in request.args for value in request.args.getlist(name) if name not in own]
@@ -82,7 +84,7 @@ async def form(
         "hidden": [(name, value) for name, value in others if value and name not in _NOT_KEPT],
         "fields": [each for each in fields if each["is_main"]],
         "more": [each for each in fields if not each["is_main"]],
-        "shows_more": any(name not in _MAIN for name in address.values),
+        "shows_more": any(name not in _MAIN for name in given),
         "is_set": is_set,
         "lines": lines,
         "error": error,

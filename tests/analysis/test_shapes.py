@@ -21,7 +21,7 @@ import pytest
 from support import exec_, exit_, fork, free, make_recording
 from typer.testing import CliRunner
 
-from webpf.analysis import recording_costs, saved_queries, timeline
+from webpf.analysis import recording_costs, saved_queries, timeline, timeline_view
 from webpf.cli.app import app
 from webpf.export import exporter, formats
 from webpf.model.events import Event
@@ -221,7 +221,7 @@ def test_the_timeline(pair: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) 
         with closing(sqlite3.connect(db)) as connection:
             counter.make_interruptible(connection)
             (recording,) = reader.recordings(connection, 1)
-            view = timeline.View(0, timeline.length_ns(connection, recording) / 1e6, 1000)
+            view = timeline_view.View(0, timeline_view.length_ns(connection, recording) / 1e6, 1000)
             return len(str(timeline.window(connection, recording, view))) + len(
                 str(timeline.overview(connection, recording))
             )

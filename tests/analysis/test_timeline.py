@@ -17,7 +17,7 @@ from story import BUILD
 from support import fork, make_recording
 
 from webpf.analysis import timeline
-from webpf.analysis.timeline import View
+from webpf.analysis.timeline_view import View
 from webpf.storage import reader
 
 WHOLE = View(0, 1000, 1000, residents=True)

@@ -16,7 +16,7 @@ from story import run
 from support import at, exec_, exit_, fork, free, make_recording, seen
 
 from webpf.analysis import process_tree, timeline
-from webpf.analysis.timeline import View
+from webpf.analysis.timeline_view import View
 from webpf.storage import reader
 
 Webpf = Callable[..., "subprocess.CompletedProcess[str]"]

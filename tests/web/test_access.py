@@ -20,7 +20,8 @@ VERSIONS = sorted(PYTHONS)
 ME = {"id": "me"}
 TIMELINE = "/-/webpf/timeline/webpf/1"
 PERFETTO = "/-/webpf/perfetto/webpf/1"
-WINDOW_PAGES = (TIMELINE, f"{TIMELINE}/window.json", f"{TIMELINE}/choices.json")
+DATA = ("window", "choices", "process", "match", "stretch", "path")
+WINDOW_PAGES = (TIMELINE, *(f"{TIMELINE}/{name}.json{'?id=5' if name == 'process' else ''}" for name in DATA))
 OVERVIEW_PAGES = (f"{TIMELINE}/overview.json", PERFETTO, f"{PERFETTO}/trace")
 SECRET = "a secret"
 
@@ -92,6 +93,16 @@ def test_a_forbidden_saved_query_forbids_pages_with_its_results(version: str, tm
         assert {path: get(site, path, ME)[0] for path in OVERVIEW_PAGES} == dict.fromkeys(OVERVIEW_PAGES, 200)
         assert 'href="/webpf/tree' not in get(site, "/webpf/processes?_size=3", None)[1]
         assert 'href="/webpf/tree' in get(site, "/webpf/processes?_size=3", ME)[1]
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_details_leave_out_what_is_in_forbidden_tables(version: str, tmp_path: Path) -> None:
+    with restricted_site(version, tmp_path, tables("programs")) as site:
+        for actor, shows in ((None, False), (ME, True)):
+            details = json.loads(get(site, f"{TIMELINE}/process.json?id=5", actor)[1])
+            assert (details["programs"] is not None, details["pid"]) == (shows, 100)
+            assert ("/webpf/programs?process_id=5" in [link["href"] for link in details["links"]]) == shows
+            assert "/webpf/processes/5" in [link["href"] for link in details["links"]]
 
 
 @pytest.mark.parametrize("version", VERSIONS)

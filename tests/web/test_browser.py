@@ -106,6 +106,8 @@ def test_navigation_from_the_menu_to_a_process(page: Any) -> None:
     assert "CPU 2.000 ms (user 1.500 ms, system 500.0 µs)" in page.inner_text("#wt-tip")
     assert "read 512 B, wrote 4 KiB" in page.inner_text("#wt-tip")
     page.mouse.click(box["x"] + box["width"] * 0.02, box["y"] + 22 + 46 + 6 + 3 * 18 + 8)
+    page.wait_for_url("**process=5")
+    page.click("#wt-pane >> text=row")
     page.wait_for_url("**/webpf/processes/5")
 
 
@@ -126,7 +128,9 @@ def test_zooming_and_moving_change_the_url(page: Any) -> None:
     wait_for_status(page, "600.000 ms shown")
     box = page.locator("#wt-main").bounding_box()
     page.mouse.move(box["x"] + box["width"] / 2, box["y"] + 200)
+    page.keyboard.down("Control")
     page.mouse.wheel(0, -600)
+    page.keyboard.up("Control")
     page.wait_for_function("!document.getElementById('wt-state').textContent.includes('600.000 ms')")
     overview = page.locator("#wt-overview").bounding_box()
     page.mouse.move(overview["x"] + 100, overview["y"] + 20)

@@ -75,7 +75,7 @@ def test_zooming_sends_one_request_at_a_time(page: Any) -> None:
     page.goto("/-/webpf/timeline/slow/1")
     page.wait_for_selector('#webpf-timeline[data-ready="1"]')
     box = page.locator("#wt-main").bounding_box()
-    page.mouse.move(box["x"] + 300, box["y"] + 200)
+    page.mouse.move(box["x"] + 300, box["y"] + 10)  # over the axis
     for _ in range(30):
         page.mouse.wheel(0, -40)
         page.wait_for_timeout(30)

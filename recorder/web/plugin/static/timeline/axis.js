@@ -30,16 +30,24 @@ function clockText(seconds) {
   return (seconds < 0 ? "-" : "") + (h ? h + ":" + two(m) : m) + ":" + two(s);
 }
 
-export function drawAxis(context, view, width, height, colours) {
+// Formats a time as the machine's clock showed it, with as many digits as the step needs.
+function localText(clock, ms, step) {
+  if (step >= DAY_MS) return clock.date(ms);
+  return clock.time(ms, step >= 1e3 ? 0 : Math.min(Math.ceil(-Math.log10(step / 1e3)), 6));
+}
+
+// clock: shows local times (see Clock); null: times since 0.
+export function drawAxis(context, view, width, height, { colours, clock }) {
   const step = chooseStep(view.span, width);
+  const shift = clock ? clock.localMs(view.from) - view.from : 0; // lines stand at round local times
   context.strokeStyle = colours.faint;
   context.fillStyle = colours.ink;
   context.beginPath();
-  for (let ms = Math.ceil(view.from / step) * step; ms <= view.to; ms += step) {
+  for (let ms = Math.ceil((view.from + shift) / step) * step - shift; ms <= view.to; ms += step) {
     const x = Math.round(view.x(ms, width)) + 0.5;
     context.moveTo(x, AXIS_HEIGHT - 6);
     context.lineTo(x, height);
-    context.fillText(timeText(ms, step), x + 3, 9);
+    context.fillText(clock ? localText(clock, ms, step) : timeText(ms, step), x + 3, 9);
   }
   context.stroke();
 }

@@ -1,11 +1,12 @@
 // Shared by both canvases: the colours of the style sheet, a drawing context in CSS pixels, and labels.
 
-import { OUTCOMES } from "./recording.js";
+import { COLOURS, OUTCOMES } from "./recording.js";
 
 // Returns an element's colours from timeline.css, by name. They depend on the colour scheme.
 export function readColours(element) {
   const style = getComputedStyle(element);
-  const names = [...OUTCOMES, "ink", "faint", "ground", "mark"];
+  const numbered = Array.from({ length: COLOURS }, (_, index) => "c" + index);
+  const names = [...OUTCOMES, ...numbered, "ink", "faint", "ground", "mark", "path"];
   return Object.fromEntries(names.map((name) => [name, style.getPropertyValue("--" + name).trim()]));
 }
 
@@ -26,12 +27,12 @@ export function clearCanvas(canvas, height) {
   return [context, width];
 }
 
-// Draws text at the left edge, on a rectangle in the background colour. y: the middle of the text.
-export function drawLabel(context, text, y, colours) {
-  context.globalAlpha = 0.75;
+// Draws text on a rectangle in the background colour. y: the middle of the text. x: its left edge.
+export function drawLabel(context, text, y, colours, x = 6) {
+  context.globalAlpha = 0.85;
   context.fillStyle = colours.ground;
-  context.fillRect(3, y - 7, context.measureText(text).width + 6, 14);
+  context.fillRect(x - 3, y - 7, context.measureText(text).width + 6, 14);
   context.globalAlpha = 1;
   context.fillStyle = colours.ink;
-  context.fillText(text, 6, y);
+  context.fillText(text, x, y);
 }

@@ -22,11 +22,11 @@ export class Filters {
   // Sets the fields from a URL's query (URLSearchParams).
   readFrom(query) {
     for (const name of ["outcome", "search"]) this.#fields[name].value = query.get(name) || "";
-    for (const name of ["comm", "uid"])
-      if (query.get(name)) {
-        this.#fields[name].add(new Option(query.get(name), query.get(name)));
-        this.#fields[name].value = query.get(name);
-      }
+    for (const name of ["comm", "uid"]) {
+      const [field, value] = [this.#fields[name], query.get(name) || ""];
+      if (![...field.options].some((option) => option.value === value)) field.add(new Option(value, value));
+      field.value = value;
+    }
     this.#residents.checked = query.has("residents");
   }
 

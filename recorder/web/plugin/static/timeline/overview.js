@@ -10,12 +10,14 @@ export class Overview {
   #canvas;
   #recording;
   #view;
+  #clock;
   #selectedFrom = null; // ms, the start of a selection; null while there is none
 
-  constructor(canvas, recording, view) {
+  constructor(canvas, recording, view, clock) {
     this.#canvas = canvas;
     this.#recording = recording;
     this.#view = view;
+    this.#clock = clock;
     canvas.addEventListener("pointerdown", (event) => this.#startSelection(event));
     canvas.addEventListener("pointermove", (event) => this.#extendSelection(event));
     canvas.addEventListener("pointerup", (event) => this.#endSelection(event));
@@ -37,7 +39,9 @@ export class Overview {
       const barHeight = (count / maxCount) * (HEIGHT - 8);
       context.fillRect((i / alive.length) * width, HEIGHT - barHeight, width / alive.length + 0.6, barHeight);
     });
-    drawLabel(context, "alive: up to " + maxCount.toLocaleString() + " in " + duration(length), 9, colours);
+    const stretch = duration(length) + " from " + this.#clock.text(0);
+    const text = "alive: up to " + maxCount.toLocaleString() + " in " + stretch;
+    drawLabel(context, text, 9, colours);
   }
 
   #drawView(context, width, colours) {

@@ -3,6 +3,8 @@
 // Names of the outcomes; the server sends indexes into this list.
 export const OUTCOMES = ["ok", "failed", "signalled", "running", "lost"];
 
+export const COLOURS = 11; // so many programs or users have a colour of their own; the others share one
+
 export class Recording {
   summary = null; // of the whole recording, from overview.json
   windowData = null; // bars and counts, from the latest window.json

@@ -7,11 +7,15 @@ const MAX_PAUSE = 60e3;
 export class Refresher {
   #recording;
   #requests;
+  #selection;
+  #criticalPath;
   #timer = 0;
 
-  constructor(recording, requests) {
+  constructor(recording, requests, selection, criticalPath) {
     this.#recording = recording;
     this.#requests = requests;
+    this.#selection = selection;
+    this.#criticalPath = criticalPath;
     document.addEventListener("visibilitychange", () => {
       if (!document.hidden && !requests.isBusy) this.schedule();
     });
@@ -30,6 +34,10 @@ export class Refresher {
     if (document.hidden || this.#requests.isBusy || !this.#recording.isInProgress) return;
     this.#requests.resetSpent();
     this.#requests.request("overview");
+    const { process, stretch } = this.#selection;
+    if (process !== null) this.#requests.enqueue("process");
+    if (stretch) this.#requests.enqueue("stretch");
+    if (this.#criticalPath.isOn) this.#requests.enqueue("path");
     const isChoosing = document.activeElement.tagName === "SELECT"; // an open list must not change
     if (!isChoosing) this.#requests.request("choices");
   }

@@ -6,7 +6,7 @@ import { readScope } from "./address.js";
 const PAGE = Array.from(crypto.getRandomValues(new Uint32Array(4)), (number) => number.toString(36)).join("");
 const SETTLE_MS = 70; // a new view is requested when it hasn't changed for this time
 const GRACE_MS = 300; // the current request may run for this time before an urgent one cancels it
-const URGENT = "window"; // cancels the current request
+const URGENT = ["process", "stretch", "match", "window"]; // each cancels the current request
 
 export class Requests {
   spentMs = 0; // total duration of the requests since resetSpent()
@@ -41,16 +41,17 @@ export class Requests {
   // Requests the window when the view has stopped changing.
   requestWindowSoon() {
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.request(URGENT), SETTLE_MS);
+    this.#timer = setTimeout(() => this.request("window"), SETTLE_MS);
   }
 
   // Requests these data as soon as possible.
   request(...names) {
-    if (names.includes(URGENT)) clearTimeout(this.#timer);
+    if (names.includes("window")) clearTimeout(this.#timer);
     names.forEach((name) => this.enqueue(name));
     const current = this.#current;
     if (!current) return this.#runNext();
-    const cancel = () => this.#current === current && this.#queue.has(URGENT) && current.controller.abort();
+    const isUrgent = names.some((name) => URGENT.includes(name));
+    const cancel = () => this.#current === current && isUrgent && current.controller.abort();
     setTimeout(cancel, Math.max(current.since + GRACE_MS - performance.now(), 0));
   }
 

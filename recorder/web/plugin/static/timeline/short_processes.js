@@ -15,8 +15,8 @@ function countsByColumn(short) {
   return counts;
 }
 
-// top: the top of the strip, in pixels.
-export function drawShortProcesses(context, recording, view, { top, width, colours }) {
+// top: the top of the strip, in pixels. byOutcome: colours them all by outcome; else only those that failed.
+export function drawShortProcesses(context, recording, view, { top, width, colours, byOutcome }) {
   const { windowData, windowRange } = recording;
   const counts = countsByColumn(windowData.short);
   let maxCount = 1;
@@ -29,7 +29,8 @@ export function drawShortProcesses(context, recording, view, { top, width, colou
     countsByOutcome.forEach((count, outcome) => {
       if (!count) return;
       const barHeight = Math.max((count / maxCount) * (STRIP_HEIGHT - 4), 1);
-      context.fillStyle = colours[OUTCOMES[outcome]];
+      const name = OUTCOMES[outcome];
+      context.fillStyle = colours[byOutcome || name === "failed" || name === "signalled" ? name : "lost"];
       context.fillRect(x, y - barHeight, barWidth, barHeight);
       y -= barHeight;
     });

@@ -1,39 +1,21 @@
 // The tooltip that describes the process under the mouse.
 
-import { bytes, duration, printable } from "./format.js";
-import { OUTCOMES } from "./recording.js";
-
-const LOST = OUTCOMES.indexOf("lost");
-
-function endText(bar) {
-  if (bar.signal !== null) return "signal " + bar.signal + (bar.core_dumped ? " (core dumped)" : "");
-  return bar.exit_code !== null ? "exit " + bar.exit_code : OUTCOMES[bar.outcome];
-}
+import { duration, printable } from "./format.js";
+import { cpuText, delayText, endText, lifetimeText, peakText, storageText } from "./process_text.js";
 
 function describe(bar) {
-  const lifetime = bar.outcome === LOST ? "lifetime unknown" : duration(bar.end_ms - bar.start_ms);
-  const lines = [
+  const costs = [
+    ["CPU ", cpuText(bar)],
+    ["waited ", delayText(bar)],
+    ["", storageText(bar)],
+    ["peak memory ", peakText(bar)],
+  ];
+  return [
     printable(bar.args || bar.comm || "?"),
     printable(bar.comm || "?") + ", pid " + bar.pid + ", parent " + bar.ppid + ", user " + bar.uid,
-    endText(bar) + ", " + lifetime + ", started at " + duration(bar.start_ms),
-  ];
-  lines.push(...costLines(bar));
-  return lines.join("\n");
-}
-
-// Lines with what a process cost, as far as that is known.
-function costLines(bar) {
-  const lines = [];
-  if (bar.cpu_ms !== null) {
-    const isSplit = bar.user_ms !== null && bar.system_ms !== null;
-    const split = isSplit ? " (user " + duration(bar.user_ms) + ", system " + duration(bar.system_ms) + ")" : "";
-    lines.push("CPU " + duration(bar.cpu_ms) + split);
-  }
-  if (bar.run_delay_ms !== null) lines.push("waited " + duration(bar.run_delay_ms) + " for a processor");
-  if (bar.read_bytes !== null && bar.write_bytes !== null)
-    lines.push("read " + bytes(bar.read_bytes) + ", wrote " + bytes(bar.write_bytes));
-  if (bar.max_rss_kib !== null) lines.push("peak memory " + (bar.max_rss_kib / 1024).toFixed(1) + " MiB");
-  return lines;
+    endText(bar) + ", " + lifetimeText(bar) + ", started at " + duration(bar.start_ms),
+    ...costs.filter(([, text]) => text !== null).map(([name, text]) => name + text),
+  ].join("\n");
 }
 
 export class Tooltip {

@@ -44,6 +44,19 @@ export class View {
     this.show(lengthMs - this.span, lengthMs);
   }
 
+  // Shows a time in the middle, unless the range (ms) is visible in part.
+  reveal(from, to) {
+    if (to >= this.from && from <= this.to) return;
+    const middle = Math.min((from + to) / 2, from + this.span / 2);
+    this.show(middle - this.span / 2, middle + this.span / 2);
+  }
+
+  // Shows a range (ms) in almost the full width.
+  fit(from, to) {
+    const margin = Math.max((to - from) * 0.1, MIN_SPAN_MS);
+    this.show(from - margin, to + margin);
+  }
+
   // factor: less than 1 zooms in. centre: the time (ms) that keeps its position; default: the middle.
   zoom(factor, centre = this.from + this.span / 2) {
     this.show(centre - (centre - this.from) * factor, centre + (this.to - centre) * factor);
@@ -62,11 +75,15 @@ export class View {
     this.show(this.from + this.span * share, this.to + this.span * share);
   }
 
-  // Adapts to a recording that has grown from previousLength (ms). Returns whether the visible data may have changed.
+  // Adapts to a recording that has grown from previousLength (ms): a range that reaches its end goes along with it.
+  // Returns whether the visible data may have changed.
   followGrowth(previousLength) {
-    if (!this.showsAll) return this.to >= previousLength * 0.98 && this.#recording.isInProgress;
-    this.to = this.#recording.lengthMs;
-    return this.to !== previousLength;
+    const { lengthMs, isInProgress } = this.#recording;
+    const growth = lengthMs - previousLength;
+    if (this.showsAll) this.to = lengthMs;
+    else if (growth > 0 && this.to >= previousLength) [this.from, this.to] = [this.from + growth, this.to + growth];
+    else return this.to >= previousLength * 0.98 && isInProgress;
+    return growth !== 0;
   }
 
   // Returns the x position of a time on a canvas of this width; both are in pixels.

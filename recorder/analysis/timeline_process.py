@@ -1,0 +1,74 @@
+"""What a timeline shows of one process: all that is known of it, its parent, its children and its programs."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from ..model import argv
+from ..model.events import escape_bytes
+from ..model.recording import Recording
+from ..storage.sql_macros import expand
+from . import process_tree, saved_queries, timeline_rows
+from .timeline_rows import BAR, ENTRY, WITH_COMMANDS
+from .timeline_view import Row, View
+
+MOST_CHILDREN = 200
+MOST_PROGRAMS = 50
+_MOST_CHARACTERS = 100_000  # of a command line: a little less than the 128 KiB that the kernel allows for one argument
+_ANY_TIME = View(0, 0, 1)
+_ONE = f"{WITH_COMMANDS} WHERE processes.id = :id AND processes.recording_id = :recording"
+
+# Children start while their parent lives: this limits the range of the index over time. Of a lost parent the end isn't
+# known.
+_CHILDREN = f"""SELECT {ENTRY}, count(*) OVER () AS total FROM {WITH_COMMANDS}
+    WHERE processes.recording_id = :recording AND start_ns >= :since
+        AND start_ns <= :until AND parent_id = :id AND is_counted!(processes)
+    ORDER BY start_ns, processes.id LIMIT {MOST_CHILDREN}"""
+
+
+def details(
+    connection: sqlite3.Connection, recording: Recording, id: int, has_programs: bool, has_directory: bool
+) -> Row | None:
+    """Returns all of a process; None if the recording doesn't have it. id: in the table processes.
+
+    has_programs, has_directory: whether to read these, which are in other tables. Times are in ms from begin_ns().
+    """
+    begin = process_tree.begin_ns(connection, recording)
+    values = {**_ANY_TIME.prepare(connection, recording, begin), "id": id, "args": _MOST_CHARACTERS}
+    found = _read(connection, f"SELECT {BAR}, carried_rss_kib, state FROM {_ONE}", values, begin)
+    if not found:
+        return None
+    process = found[0]
+    start = connection.execute("SELECT start_ns, end_ns FROM processes WHERE id = ?", [id]).fetchone()
+    values |= {"since": start[0], "until": values["now_ns"] if start[1] is None else start[1]}
+    children = _read(connection, _CHILDREN, values, begin)
+    parents = _read(connection, f"SELECT {ENTRY} FROM {_ONE}", {**values, "id": process["parent_id"]}, begin)
+    return process | {
+        "parent": parents[0] if parents else None,
+        "children": children,
+        "children_total": children[0]["total"] if children else 0,
+        "programs": _programs(connection, id) if has_programs else None,
+        "directory": _directory(connection, id) if has_directory else None,
+    }
+
+
+def _read(connection: sqlite3.Connection, sql: str, values: Row, begin: int) -> list[Row]:
+    return timeline_rows.read(connection.execute(expand(sql), values), begin)
+
+
+def _programs(connection: sqlite3.Connection, id: int) -> list[Row]:
+    """Returns the programs that a process ran, in order: after how many ms of its life (None: before the recording)."""
+    query = saved_queries.load("execs")
+    cursor = connection.execute(query.sql, saved_queries.bind(query, {"id": str(id)}))
+    names = [column[0] for column in cursor.description]
+    rows = [dict(zip(names, row, strict=True)) for row in cursor.fetchmany(MOST_PROGRAMS)]
+    return [{"line": _line(row["args"], row["comm"]), "after_ms": row["after_ms"]} for row in rows]
+
+
+def _line(args: bytes | None, comm: str | None) -> str:
+    return (argv.quote(args, len(args)) if args else comm or "?")[:_MOST_CHARACTERS]
+
+
+def _directory(connection: sqlite3.Connection, id: int) -> str | None:
+    sql = f"SELECT {process_tree.DIRECTORY} FROM processes AS p WHERE p.id = ?"
+    return escape_bytes(connection.execute(sql, [id]).fetchone()[0])
