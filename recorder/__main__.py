@@ -34,7 +34,19 @@ def main() -> None:
     """Runs webpf with sys.argv and exits."""
     _drop_callers_paths()
     command = next((word for word in sys.argv[1:] if word not in ("--verbose", "-v")), None)
-    sys.exit(_report_exhaustion(_run_supervised if command == "record" else _run_unsupervised))
+    sys.exit(_report_exhaustion(_run_recording if command == "record" else _run_unsupervised))
+
+
+def _run_recording() -> int:
+    return _run() if _is_series(sys.argv[1:]) else _run_supervised()
+
+
+def _is_series(words: "list[str]") -> bool:
+    if not any(word.startswith("--runs") for word in words):
+        return False
+    from .host import invocation  # a single recording doesn't need it in its supervisor, which must stay small
+
+    return invocation.is_series(words)
 
 
 def _run_unsupervised() -> int:

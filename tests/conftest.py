@@ -111,7 +111,7 @@ def webpf(tmp_path: Path) -> Webpf:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=3 * DEADLINE_SECONDS,
+            timeout=9 * DEADLINE_SECONDS,  # one call can record a command several times
         )
 
     return call

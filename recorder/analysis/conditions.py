@@ -55,7 +55,8 @@ class Condition:
                 f"{option} takes a measure, > and by how much it may grow, as a share or in its own unit (wall>10%,"
                 f" wall>2s, rss>50MiB, failures>0), not {text!r}; the measures are {', '.join(_BY_CONDITION)}"
             )
-            raise UsageError(message, f"webpf {command} {option} 'wall>10%' {option} 'failures>0'")
+            last = "" if command == "diff" else " -- make"
+            raise UsageError(message, f"webpf {command} {option} 'wall>10%' {option} 'failures>0'{last}")
         return cls(text.strip(), measure, *limit)
 
     def change(self, before: RunGroup, after: RunGroup, is_paired: bool) -> Change | None:

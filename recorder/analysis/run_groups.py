@@ -13,17 +13,17 @@ from ..errors import NotFound
 from ..model import argv
 from ..model.recording import COMPLETE, GOING_ON, Recording
 from ..model.scope import EVERYTHING, Scope
+from ..model.series import AGAINST, SeriesRun
 from ..storage import reader
 from . import recording_costs
 from .costs import Costs
 from .intervals import median
 from .recording_costs import Cost, Measure, RecordingCosts
 
-AGAINST = "against"
-"""The option of a recording that is true for the runs of --against."""
-
 _RUNS = """SELECT id FROM recordings AS r
 WHERE r.chain IS NULL AND r.name IS :name AND r.run_group IS :run_group ORDER BY r.run, r.id"""
+
+_OF_SERIES = "SELECT id FROM recordings WHERE run_group = :run_group AND run = :run ORDER BY id DESC"
 
 
 class LeftOut(NamedTuple):
@@ -130,6 +130,15 @@ def last_two(file: Path, scope: Scope = EVERYTHING) -> tuple[RunGroup, RunGroup]
         for each, runs in zip((before, latest), chosen, strict=True)
     )
     return one, other
+
+
+def find_run(file: Path, run: SeriesRun) -> Recording | None:
+    """Returns the recording of a run of a series; None if there is none, or if it isn't complete."""
+    with reader.reading(file) as connection:
+        rows = connection.execute(_OF_SERIES, {"run_group": run.group, "run": run.number}).fetchall()
+        found = [reader.recordings(connection, id)[0] for (id,) in rows]
+    of_side = (each for each in found if bool(each.options.get(AGAINST)) == run.is_against)
+    return next((each for each in of_side if each.status == COMPLETE), None)
 
 
 def _alone(file: Path, wanted: int | str | None, scope: Scope) -> RunGroup:

@@ -53,12 +53,16 @@ class Command:
         folders = next(path_values, os.fsencode(os.defpath))
         return [(folder.rstrip(b"/") + b"/" if folder else b"./") + name for folder in folders.split(b":")]
 
-    def prepare(self, supervisor: Channel) -> None:
-        """Passes the command to the supervisor, which takes no other command later."""
+    @property
+    def launched_as(self) -> Start:
+        """Returns what to execute, and as whom."""
         user = self._invoker
         ids = (user.uid, user.gid, user.groups) if user else None
-        start = Start([os.fsencode(word) for word in self.argv], self._candidate_paths(), self._environment, ids)
-        supervisor.send(supervisor_channel.PREPARE + supervisor_channel.pack(*start))
+        return Start([os.fsencode(word) for word in self.argv], self._candidate_paths(), self._environment, ids)
+
+    def prepare(self, supervisor: Channel) -> None:
+        """Passes the command to the supervisor, which takes no other command later."""
+        supervisor.send(supervisor_channel.PREPARE + supervisor_channel.pack(*self.launched_as))
         self._supervisor = supervisor
 
     def start(self) -> None:

@@ -42,6 +42,11 @@ def launch(start: Start, inherited: Inherited) -> int:
     return pid
 
 
+def exit_code(status: int) -> int:
+    """Returns the exit code for a wait status as a shell does: 128 + n for a signal n."""
+    return os.WEXITSTATUS(status) if os.WIFEXITED(status) else 128 + os.WTERMSIG(status)
+
+
 def _become(start: Start, inherited: Inherited, writer: int) -> NoReturn:
     number = errno.EIO
     try:

@@ -15,6 +15,7 @@ from ..model import durations, environment
 from ..model.limits import LEAST_BYTES, Limits
 from ..model.recording import NO_EVENTS
 from ..model.redaction import Redaction
+from ..model.series import AGAINST, SeriesRun
 
 _MIB = 1024 * 1024
 _MOST_MIB = 1024
@@ -33,6 +34,7 @@ class RecordOptions:
     recording goes on as another one. limits: what is kept of the chain that this makes.
     streamed: in a replay, the options with which the stream was made; empty if they are unknown; None: not a replay.
     program: file with the compiled BPF programs. mode: permissions of the file, as octal digits; see file_mode.
+    run: which run of a series this is; None: it is not of a series.
     """
 
     command: tuple[str, ...] = ()
@@ -56,6 +58,7 @@ class RecordOptions:
     streamed: Mapping[str, Any] | None = None
     program: Path | None = None
     mode: str | None = None
+    run: SeriesRun | None = None
 
     def validate(self) -> None:
         """Raises UsageError for values that are invalid or can't be combined, and NotFound for an impossible pid."""
@@ -162,6 +165,11 @@ class RecordOptions:
         """Returns how many bytes of the arguments of one exec the BPF programs read: 0 with --no-args."""
         return 0 if self.no_args else self.max_args
 
+    @property
+    def columns_of_run(self) -> dict[str, Any]:
+        """Returns the columns of `recordings` that say which run of a series it is; an empty dict if it is of none."""
+        return {} if self.run is None else {"run_group": self.run.group, "run": self.run.number}
+
     def redaction(self) -> Redaction:
         """Returns what hides arguments. Raises UsageError for an invalid regular expression."""
         return Redaction(self.no_args, self.redact)
@@ -190,6 +198,7 @@ class RecordOptions:
             "filtered": self.is_filtered,
             "events": self.kept_events,
             **({"env": self.variables} if self.env else {}),
+            **({AGAINST: True} if self.run and self.run.is_against else {}),
             **({"rotate": self.rotate} if self.rotate else {}),
             **{option.removeprefix("--").replace("-", "_"): value for option, value in self.limits.in_use.items()},
         }

@@ -127,7 +127,7 @@ def record(
         times = {"started_ns": started_ns, "updated_ns": started_ns}
         return {"name": options.name, **times, "options": options.recorded(), **asdict(machine.describe_host())}
 
-    first = {"segment": 1} if options.rotate else {}
+    first = {"segment": 1} if options.rotate else options.columns_of_run
     with _writing(options, describe(machine.started_ns) | first, machine.now) as (queue, others):
         observer.started(queue.id, others)
         session = Session(source, queue, machine, options.is_filtered)

@@ -205,7 +205,7 @@ class _Supervisor:
             while (ended := os.waitpid(-1, os.WNOHANG))[0]:
                 pid, status = ended
                 if pid == self._command:
-                    self._command_code = _exit_code(status)
+                    self._command_code = command_launch.exit_code(status)
                     self._tell(supervisor_channel.ENDED, self._command_code)
                 elif pid == self._recorder:
                     self._has_recorder_ended = True
@@ -214,15 +214,10 @@ class _Supervisor:
     def _report_recorder_end(self, status: int) -> None:
         if self._is_done:
             return
-        self._recorder_code = _exit_code(status)
+        self._recorder_code = command_launch.exit_code(status)
         if os.WIFSIGNALED(status) and self._early_signal is None:
             then = "the command continues, but is not recorded" if self._command else "nothing more is recorded"
             _say(f"the recorder was killed by signal {os.WTERMSIG(status)}; {then}")
-
-
-def _exit_code(status: int) -> int:
-    """Returns the exit code as a shell does: 128 + n for a signal n."""
-    return os.WEXITSTATUS(status) if os.WIFEXITED(status) else 128 + os.WTERMSIG(status)
 
 
 def _say(message: str) -> None:

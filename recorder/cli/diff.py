@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from ..analysis.run_groups import RunGroup
 
 _EXCEEDED = 1  # exit code
-_MORE_RUNS = "webpf record --runs 10 --name NAME -- COMMAND"
+_MORE_RUNS = "webpf record --runs 5 --name pr -- make"
 _REFERENCE = "FILE, FILE:N, or a number or name in --db; a name of several runs is their group"
 
 _FailIf = Annotated[
@@ -94,7 +95,9 @@ def _exit_as_judged(judgements: list[Judgement], comparison: Comparison) -> None
         say(f"more than allowed: {', '.join(met)}" + (f"; can't tell: {', '.join(undecided)}" if undecided else ""))
         raise typer.Exit(_EXCEEDED)
     if undecided:
-        raise Undecided(f"can't tell, because the runs differ too much: {', '.join(undecided)}", _MORE_RUNS)
+        first = next(each.condition.text for each in judgements if each.verdict is Verdict.UNDECIDED)
+        hint = f"webpf record --runs auto --to-decide {shlex.quote(first)} --name pr -- make"
+        raise Undecided(f"can't tell, because the runs differ too much: {', '.join(undecided)}", hint)
 
 
 def _write(comparison: Comparison, judgements: list[Judgement], format: ReportFormat) -> None:

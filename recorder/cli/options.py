@@ -10,6 +10,7 @@ import typer
 
 from ..model.durations import HELP as AS
 from ..model.durations import METAVAR as TIME
+from . import option_group, sizes
 from .recording_choice import ENVIRONMENT
 
 
@@ -109,6 +110,16 @@ KeepFree = Annotated[
         " Writing pauses if that isn't enough.",
     ),
 ]
+takes_limits = option_group.takes(
+    "limits",
+    [
+        option_group.option("keep", Keep),
+        option_group.option("max_size", MaxSize),
+        option_group.option("keep_free", KeepFree),
+    ],
+    lambda given: sizes.parse_limits(**given),
+)
+"""Gives a command these three options. The command has a parameter `limits` of the type Limits for all of them."""
 Name = Annotated[str | None, typer.Option("--name", metavar="TEXT", help="Name of the recording.")]
 Metrics = Annotated[
     str | None,

@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from ..capture import supervisor
 from ..capture.record_options import RecordOptions
 from ..errors import UsageError, WebpfError
-from ..host import listen_address
+from ..host import invocation, listen_address
 from ..host.invocation import program, sudo_command
 from ..kernel.filters import FilterOptions
 from ..model import argv, durations
-from . import sizes, upgrade
+from ..model.limits import NO_LIMITS, Limits
+from . import upgrade
 from .options import (
     All,
     AsRoot,
@@ -25,10 +27,7 @@ from .options import (
     Duration,
     Env,
     Events,
-    Keep,
-    KeepFree,
     MaxArgs,
-    MaxSize,
     Metrics,
     MinLifetime,
     Mode,
@@ -44,8 +43,10 @@ from .options import (
     Redact,
     Rotate,
     Users,
+    takes_limits,
 )
 from .recording_choice import DEFAULT_DB
+from .series_options import NO_SERIES, SeriesOptions, takes_series
 from .verbose import VerboseCommand
 
 if TYPE_CHECKING:
@@ -68,6 +69,8 @@ class RecordCommand(VerboseCommand):
         return rest
 
 
+@takes_series
+@takes_limits
 def record(
     command_line: CommandLine = None,
     db: NewDb = DEFAULT_DB,
@@ -89,20 +92,18 @@ def record(
     env: Env = None,
     events: Events = None,
     rotate: Rotate = None,
-    keep: Keep = None,
-    max_size: MaxSize = None,
-    keep_free: KeepFree = None,
+    limits: Limits = NO_LIMITS,
     program: Program = None,
     metrics: Metrics = None,
     quiet: Quiet = False,
     dry_run: DryRun = False,
+    series: SeriesOptions = NO_SERIES,
 ) -> None:
     """Record every process into a SQLite file.
 
     Without COMMAND, records the whole machine until Ctrl-C. With COMMAND, records it and all processes that it starts,
     and exits with its exit code. Needs root or capabilities.
     """
-    limits = sizes.parse_limits(keep, max_size, keep_free)
     options = RecordOptions(
         command=tuple(command_line or ()), db=db, mode=mode, program=program, name=name, buffer_mib=buffer_mib,
         duration=durations.parse("--duration", duration), pid=pid, all=all, as_root=as_root, max_args=max_args,
@@ -110,11 +111,29 @@ def record(
         min_lifetime=durations.parse("--min-lifetime", min_lifetime), redact=tuple(redact or ()), env=tuple(env or ()),
         events=events and events.value, rotate=durations.parse_rotation(rotate) or limits.rotation, limits=limits,
     )  # fmt: skip
+    _dispatch(options, series, quiet, dry_run, metrics)
+
+
+def _dispatch(options: RecordOptions, series: SeriesOptions, quiet: bool, dry_run: bool, metrics: str | None) -> None:
+    """Records here; or, for a series, calls webpf for each of its runs, since this process has no supervisor then."""
+    options.validate()
+    series.check(options, metrics)
+    if supervisor.current() is None and not dry_run and not series.is_inner:
+        from . import series as runs
+
+        if series.runs:
+            raise typer.Exit(runs.record(options, series, quiet))
+        if options.command and invocation.is_series(sys.argv[1:]):
+            raise typer.Exit(runs.record_once())
+    if series.run is not None:
+        options = series.of_run(options)
+        # The recording, and hints, have the command line that would make this recording alone.
+        name = ["--name", options.name] if options.name else []
+        sys.argv[1:] = ["record", "--db", str(options.db), *name, "--", *options.command]
     _run(options, quiet, dry_run, metrics)
 
 
 def _run(options: RecordOptions, quiet: bool, dry_run: bool, metrics: str | None) -> None:
-    options.validate()
     from ..capture.command import find_command
 
     if metrics is not None:
@@ -186,7 +205,7 @@ def _record_command(options: RecordOptions, command: Command, quiet: bool, metri
             later = () if quiet else _SUMMARY_MODULES
             summary = observed_recording.record(options, target, observer, later, metrics)
         if not quiet:
-            _print_summary(summary)
+            _print_summary(options, summary)
     except Exception as error:  # an error of the recorder must not disturb the command
         if not command.has_started:
             raise
@@ -195,7 +214,7 @@ def _record_command(options: RecordOptions, command: Command, quiet: bool, metri
     return 0
 
 
-def _print_summary(summary: Summary) -> None:
+def _print_summary(options: RecordOptions, summary: Summary) -> None:
     """Prints the summary of a recorded command."""
     from ..analysis import command_summary
     from ..output.messages import say
@@ -206,6 +225,10 @@ def _print_summary(summary: Summary) -> None:
     with reader.reading(summary.db) as connection:
         found = command_summary.read(connection, reader.find(connection, summary.db, summary.recording_id))
         lines = list(summary_text.lines(found))
+    if options.run is not None:
+        missing = "" if summary.complete else f"; {live_status.describe_completeness(summary)}"
+        say(f"{options.run.label(options.name)}: {''.join(lines[:1])}; recording {summary.recording_id}{missing}")
+        return
     for line in lines:
         say(line)
     say(f"recording {summary.recording_id} in {summary.db}: {live_status.describe_completeness(summary)}")

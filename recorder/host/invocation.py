@@ -81,3 +81,13 @@ def called_command() -> str:
 def program(path: str) -> list[str]:
     """Returns the words that call webpf: its path or name, or python -m webpf."""
     return [sys.executable, "-m", "webpf"] if Path(path).name == "__main__.py" else [path]
+
+
+def is_series(words: list[str]) -> bool:
+    """Returns whether `webpf record` with these words seems to be for a series, which calls webpf for each of its runs.
+
+    `--runs` can also be a word of the command to record. `record` finds that out when it parses the words.
+    """
+    own = words[: words.index("--")] if "--" in words else words
+    names = {word.partition("=")[0] for word in own}
+    return "--runs" in names and "--run-of" not in names

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from . import file_owner
 
-_MAX_ANCESTORS = 4  # sudo may start a process between itself and the command
+_MAX_ANCESTORS = 6  # sudo may start a process between itself and the command, and a series is one more
 
 
 class Ids(NamedTuple):

@@ -52,3 +52,7 @@ class Limits:
     def log_bytes(self) -> int | None:
         """The size that the log should have at most, if no reader keeps it; None: SQLite's."""
         return None if self.segment_bytes is None else self.segment_bytes // 2
+
+
+NO_LIMITS = Limits()
+"""Everything is kept."""

@@ -8,6 +8,7 @@ from ..analysis import diff, intervals
 from ..analysis.conditions import Judgement, Verdict
 from ..analysis.diff import ActivityChange, Comparison, MeasureChange
 from ..analysis.intervals import Change
+from ..analysis.precision import Precision
 from ..analysis.recording_costs import Cost, Measure, Unit
 from ..output.text_width import cut, fit
 from ..output.units import byte_size, duration, size
@@ -117,6 +118,18 @@ def judgement_text(judgement: Judgement) -> str:
         return condition.text
     share = change if condition.is_share else None
     return f"{condition.text} ({interval_texts(condition.measure, change, share)[1]})"
+
+
+def precision_text(precision: Precision) -> str:
+    """Returns a condition with half of the width of its interval, and how much suffices."""
+    condition = precision.condition
+
+    def shown(number: float) -> str:
+        if number == float("inf"):
+            return "unknown"
+        return f"{number:.1%}" if condition.is_share else _FORMATS[condition.measure.unit](number)
+
+    return f"{condition.text} (±{shown(precision.half_width)}, wanted ±{shown(precision.wanted)})"
 
 
 def texts(judgements: Sequence[Judgement], verdict: Verdict) -> list[str]:

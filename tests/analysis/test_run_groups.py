@@ -196,6 +196,13 @@ def test_a_group_with_itself(db: Path, webpf: Webpf) -> None:
     assert ended.stdout.splitlines()[1] == "both sides are the same recordings, so nothing differs"
 
 
+def test_a_name_without_runs(db: Path, webpf: Webpf) -> None:
+    record(db, "base", EVEN[:2])
+    ended = webpf("diff", "base", "pr")
+    assert (ended.returncode, ended.stdout, len(ended.stderr.splitlines())) == (66, "", 1)
+    assert "has no recording pr" in ended.stderr
+
+
 def test_the_middle_of_costs(db: Path) -> None:
     record(db, "base", WIDE)
     group = run_groups.read(db, "base")

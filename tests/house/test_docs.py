@@ -27,7 +27,7 @@ from webpf.storage import schema
 PAGES = [
     "README.md",
     "CONTRIBUTING.md",
-    *(f"docs/{name}.md" for name in ("usage", "limits", "security", "json", "service")),
+    *(f"docs/{name}.md" for name in ("usage", "limits", "security", "json", "service", "ci")),
 ]
 
 
