@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
 _ERRORS = "webpf.lookalikes"
-_LOOKALIKES = dict(zip("─│├└…▁▂▃▄▅▆▇█", "-||`~_.-=+*%#", strict=True))
+_LOOKALIKES = dict(zip("─│├└…±▁▂▃▄▅▆▇█", "-||`~~_.-=+*%#", strict=True))
 _SIZES = ("COLUMNS", "LINES")
 _MAX_SIZE = 100_000  # columns or lines; a larger value is a mistake, and would cost much memory
 
