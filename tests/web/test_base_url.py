@@ -50,6 +50,7 @@ def test_navigation_from_the_menu_to_a_process(page: Any) -> None:
     page.wait_for_function("document.getElementById('wt-state').textContent.includes('13 bars')")
     box = page.locator("#wt-main").bounding_box()
     page.mouse.click(box["x"] + box["width"] * 0.02, box["y"] + 22 + 46 + 6 + 3 * 18 + 8)
+    page.click("#wt-pane >> text=row")
     page.wait_for_url(f"**{PREFIX}my*builds/processes/5")
     page.click("css=td a >> text=100")
     page.wait_for_url("**/tree?id=*")
