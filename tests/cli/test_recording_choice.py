@@ -140,12 +140,12 @@ def test_commands_about_whole_files(webpf: Webpf, db: Path, command: str) -> Non
 @pytest.mark.parametrize(
     ("arguments", "compared"),
     [
-        (["builds.db"], "before: builds.db:3 (base); after: builds.db:4 (2);"),
-        (["--db", "builds.db"], "before: builds.db:3 (base); after: builds.db:4 (2);"),
-        (["base", "pr", "builds.db"], "before: builds.db:3 (base); after: builds.db:2 (pr);"),
-        (["1", "pr", "--db", "builds.db"], "before: builds.db:1 (base); after: builds.db:2 (pr);"),
-        (["builds.db:base", "builds.db:pr"], "before: builds.db:3 (base); after: builds.db:2 (pr);"),
-        (["builds.db:1", "builds.db"], "before: builds.db:1 (base); after: builds.db:4 (2);"),
+        (["builds.db"], "before: builds.db:3 (base); after: builds.db:4 (2)\n"),
+        (["--db", "builds.db"], "before: builds.db:3 (base); after: builds.db:4 (2)\n"),
+        (["base", "pr", "builds.db"], "before: builds.db:base (2 runs); after: builds.db:2 (pr)\n"),
+        (["1", "pr", "--db", "builds.db"], "before: builds.db:1 (base); after: builds.db:2 (pr)\n"),
+        (["builds.db:base", "builds.db:pr"], "before: builds.db:base (2 runs); after: builds.db:2 (pr)\n"),
+        (["builds.db:1", "builds.db"], "before: builds.db:1 (base); after: builds.db:4 (2)\n"),
     ],
 )
 def test_diff(webpf: Webpf, db: Path, arguments: list[str], compared: str) -> None:

@@ -60,7 +60,7 @@ def test_a_segment_is_short_enough() -> None:
         (("--keep", "soon"), "--keep takes a time"),
         (("--max-size", "big"), "--max-size takes a size"),
         (("--keep-free", "120%"), "--keep-free must be more than 0% and less than 100%"),
-        (("--keep", "5m", "--rotate", "1h"), "--keep 300s is shorter than --rotate 3600s"),
+        (("--keep", "5m", "--rotate", "1h"), "--keep 5m is shorter than --rotate 1h"),
         (("--max-size", "600KiB"), "--max-size must be at least 64MiB"),
         (("--keep", "7d", "--", "true"), "--keep can't be used with a command"),
         (("--max-size", "1G", "--", "true"), "--max-size can't be used with a command"),

@@ -92,7 +92,7 @@ WRONG = {
     "record --duraton 5": "webpf record has no option --duraton: did you mean --duration?",
     "tree --quick": "webpf tree has no option --quick",
     "diff 1": "diff takes two recordings, or none for the last two",
-    "diff --fail-if wall": "or a share or a number of processes, failures, faults, not 'wall'",
+    "diff --fail-if wall": "--fail-if takes a measure, > and by how much it may grow",
     "record --comm averylongprocessname": "the kernel keeps 15 bytes of a name, and this has 20",
     "stream --duration forever": "--duration takes a time",
     "export --to parquet": "parquet goes into a folder",
