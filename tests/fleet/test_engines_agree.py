@@ -19,5 +19,5 @@ def test_all_recordings_as_one_base(fleet: Fleet, engine: Engine, name: str) -> 
 
 
 def test_there_is_a_query_of_each_kind() -> None:
-    assert len(POOLED) == 21 and len(QUERIES) == 29
+    assert len(POOLED) == 21 and len(QUERIES) == 30
     assert not set(CASES) - set(QUERIES)
