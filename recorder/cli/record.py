@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from ..capture import supervisor
 from ..capture.record_options import RecordOptions
 from ..errors import UsageError, WebpfError
 from ..host import invocation, listen_address
@@ -116,6 +115,8 @@ def record(
 
 def _dispatch(options: RecordOptions, series: SeriesOptions, quiet: bool, dry_run: bool, metrics: str | None) -> None:
     """Records here; or, for a series, calls webpf for each of its runs, since this process has no supervisor then."""
+    from ..capture import supervisor  # not for every command: it brings ctypes and sockets
+
     options.validate()
     series.check(options, metrics)
     if supervisor.current() is None and not dry_run and not series.is_inner:
