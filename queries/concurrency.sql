@@ -12,17 +12,8 @@
 -- column mean_alive: processes that were alive, on average over the time of the step
 -- column starts: processes that started in the step
 -- column ends: processes that ended in the step
-WITH RECURSIVE chosen AS MATERIALIZED (
-    SELECT
-        r.id,
-        begin_ns!(r) AS begin_ns,
-        until_ns!(r) AS ended_ns,
-        min(max(param!(steps), 1), 10000) AS steps
-    FROM recordings AS r
-    WHERE is_chosen!(r.id)
-),
-recording AS MATERIALIZED (
-    SELECT id, begin_ns, steps, max((ended_ns - begin_ns) / steps, 1) AS step_ns FROM chosen
+WITH RECURSIVE recording AS MATERIALIZED (
+    equal_steps!(param!(steps))
 ),
 steps AS (
     numbers_below!(recording, steps, step, steps)

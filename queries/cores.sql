@@ -10,17 +10,8 @@
 -- column time_ns: start of the step, in nanoseconds since 1970 (Unix time)
 -- column seconds: the same, in seconds from the start of the recording or of the command that was recorded
 -- column cores: processors that were busy, on average over the time of the step
-WITH RECURSIVE chosen AS MATERIALIZED (
-    SELECT
-        r.id,
-        begin_ns!(r) AS begin_ns,
-        until_ns!(r) AS ended_ns,
-        min(max(param!(steps), 1), 10000) AS steps
-    FROM recordings AS r
-    WHERE is_chosen!(r.id)
-),
-recording AS MATERIALIZED (
-    SELECT id, begin_ns, steps, max((ended_ns - begin_ns) / steps, 1) AS step_ns FROM chosen
+WITH RECURSIVE recording AS MATERIALIZED (
+    equal_steps!(param!(steps))
 ),
 steps AS (
     numbers_below!(recording, steps, step, steps)

@@ -118,6 +118,22 @@ ORDER BY start_ns DESC, id DESC""",
 )""",
     ),
     Macro(
+        "equal_steps",
+        ("steps",),
+        "the text of a CTE: id, begin_ns, steps and step_ns of the chosen recording, divided into 1 to 10000 steps",
+        """\
+SELECT id, begin_ns, steps, max((ended_ns - begin_ns) / steps, 1) AS step_ns
+FROM (
+    SELECT
+        r.id,
+        begin_ns!(r) AS begin_ns,
+        until_ns!(r) AS ended_ns,
+        min(max({steps}, 1), 10000) AS steps
+    FROM recordings AS r
+    WHERE is_chosen!(r.id)
+) AS chosen""",
+    ),
+    Macro(
         "moment",
         ("r", "time_ns"),
         "a time as text, with the UTC offset that the machine had when a recording r began; in UTC if unknown",

@@ -15,7 +15,7 @@ from webpf.storage.sql_macros import MACROS, expand
 ARGUMENTS = {
     "time_ns": "processes.start_ns",
     "number": "2", "r": "recordings", "name": "of", "column": "pid", "p": "processes", "shows_kernel": "1",
-    "recording": "1", "pid": "100", "until_ns": "1", "ns": "5000",
+    "recording": "1", "steps": "7", "pid": "100", "until_ns": "1", "ns": "5000",
     "id": "recordings.id", "value": "processes.cpu_ns", "counted": "processes", "c": "cgroup_paths", "depth": "2",
     "source": "made", "count": "depth", "falls": "made", "tops": "made", "family": "made",
 }  # fmt: skip
