@@ -95,9 +95,7 @@ class Recording:
         """
         with reader.reading(self.file.path) as connection:
             cursor = connection.execute(f"{process_select.select()} WHERE p.recording_id = ? ORDER BY p.id", [self.id])
-            columns = [column[0] for column in cursor.description]
-            for row in cursor:
-                yield dict(zip(columns, row, strict=True))
+            yield from reader.named_rows(cursor)
 
     def report(self) -> Report:
         """Returns where the time went: concurrency, serial sections, critical path, repeated commands, activities.

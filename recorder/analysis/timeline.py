@@ -16,15 +16,13 @@ from ..progress import NO_PROGRESS, Progress
 from ..storage.sql_macros import expand
 from . import process_tree, saved_queries, timeline_rows
 from .timeline_rows import ARGS, BAR, WITH_COMMANDS
-from .timeline_view import LAST, MATCHES, OUTCOME, OUTCOMES, RESIDENT, Row, View, in_64_bits, length_ns
+from .timeline_view import ALIVE, LAST, MATCHES, OUTCOME, OUTCOMES, RESIDENT, Row, View, in_64_bits, length_ns
 
 MOST_BARS = 2500
 OVERVIEW_STEPS = 1000
 _COLUMN_PIXELS = 4
 _NAMES = 500
 
-# The index that serves this condition begins with start_ns and end_ns.
-_IN_WINDOW = f"start_ns <= :to_ns AND {LAST} >= :from_ns"
 _LENGTH = f"{LAST} - start_ns"
 
 
@@ -79,7 +77,7 @@ def window(connection: sqlite3.Connection, recording: Recording, view: View, pro
         "columns": columns,
         "most": MOST_BARS,
     }
-    wanted = expand(f"{view.condition} AND {_IN_WINDOW}")
+    wanted = expand(f"{view.condition} AND {ALIVE}")
     bars = _read_bars(connection, wanted, values, begin)
     shortest = min((bar["end_ms"] - bar["start_ms"] for bar in bars), default=0) * 1e6
     # If there are too many for MOST_BARS, those without a bar are counted like short ones.

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sqlite3
+from itertools import islice
 
 from ..model import argv
 from ..model.events import escape_bytes
 from ..model.recording import Recording
+from ..storage import reader
 from ..storage.sql_macros import expand
 from . import process_tree, saved_queries, timeline_rows
 from .timeline_rows import BAR, ENTRY, WITH_COMMANDS
@@ -60,8 +62,7 @@ def _programs(connection: sqlite3.Connection, id: int) -> list[Row]:
     """Returns the programs that a process ran, in order: after how many ms of its life (None: before the recording)."""
     query = saved_queries.load("execs")
     cursor = connection.execute(query.sql, saved_queries.bind(query, {"id": str(id)}))
-    names = [column[0] for column in cursor.description]
-    rows = [dict(zip(names, row, strict=True)) for row in cursor.fetchmany(MOST_PROGRAMS)]
+    rows = islice(reader.named_rows(cursor), MOST_PROGRAMS)
     return [{"line": _line(row["args"], row["comm"]), "after_ms": row["after_ms"]} for row in rows]
 
 

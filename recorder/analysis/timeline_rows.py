@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 
 from ..output import command_label
+from ..storage import reader
 from .timeline_view import LAST, OUTCOME, Row, number_of
 
 ARGS = 300
@@ -23,8 +24,7 @@ WITH_COMMANDS = "processes LEFT JOIN commands AS c ON c.id = processes.command_i
 
 def read(cursor: sqlite3.Cursor, begin: int) -> list[Row]:
     """Returns rows whose columns begin with BAR or ENTRY: with a title, and times in ms from `begin` (Unix ns)."""
-    names = [column[0] for column in cursor.description]
-    rows = [dict(zip(names, row, strict=True)) for row in cursor]
+    rows = list(reader.named_rows(cursor))
     for row in rows:
         row["outcome"] = number_of(row["outcome"])
         row["title"] = command_label.short_title(row.pop("argv"), row["comm"])[:ARGS]

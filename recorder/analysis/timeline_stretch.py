@@ -5,15 +5,15 @@ from __future__ import annotations
 import sqlite3
 
 from ..model.recording import Recording
+from ..storage import reader
 from ..storage.sql_macros import expand
 from . import process_tree, timeline_rows
 from .timeline_rows import ENTRY, WITH_COMMANDS
-from .timeline_view import LAST, Row, View
+from .timeline_view import ALIVE, LAST, Row, View
 
 MOST_PROGRAMS = 8
 MOST_FAILURES = 20
 
-_ALIVE = f"start_ns <= :to_ns AND {LAST} >= :from_ns"
 _OVERLAP = f"(min({LAST}, :to_ns) - max(start_ns, :from_ns))"
 _ENDED = "end_ns >= :from_ns AND end_ns <= :to_ns"
 _FAILED = f"{_ENDED} AND status <> 0"
@@ -53,17 +53,15 @@ def _by_program(connection: sqlite3.Connection, view: View, values: Row) -> list
     sql = f"""SELECT comm, count(*) AS alive, sum(start_ns BETWEEN :from_ns AND :to_ns) AS started,
         total({_ENDED}) AS ended, total({_FAILED}) AS failures, sum(cpu_ns IS NULL) AS unknown,
         total({_CPU}) / 1e6 AS cpu_ms, total({_OVERLAP}) / 1e6 AS overlap_ms
-        FROM processes WHERE {view.condition} AND {_ALIVE} GROUP BY comm ORDER BY 7 DESC, 2 DESC, 1"""
+        FROM processes WHERE {view.condition} AND {ALIVE} GROUP BY comm ORDER BY 7 DESC, 2 DESC, 1"""
     cursor = connection.execute(expand(sql), values)
-    names = [column[0] for column in cursor.description]
-    rows = [dict(zip(names, row, strict=True)) for row in cursor]
-    return [row | {name: int(row[name]) for name in ("ended", "failures")} for row in rows]
+    return [row | {name: int(row[name]) for name in ("ended", "failures")} for row in reader.named_rows(cursor)]
 
 
 def _read_failed(connection: sqlite3.Connection, view: View, values: Row, begin: int) -> list[Row]:
     """Returns the first processes that failed in the stretch."""
     sql = f"""SELECT {ENTRY} FROM {WITH_COMMANDS} WHERE processes.id IN (
-            SELECT id FROM processes WHERE {view.condition} AND {_ALIVE} AND {_FAILED}
+            SELECT id FROM processes WHERE {view.condition} AND {ALIVE} AND {_FAILED}
             ORDER BY end_ns, id LIMIT {MOST_FAILURES}
         ) ORDER BY end_ns, processes.id"""
     return timeline_rows.read(connection.execute(expand(sql), values), begin)

@@ -23,6 +23,8 @@ OUTCOME = "CASE WHEN state = 'lost' THEN 'lost' ELSE outcome END"
 """SQL: the outcome. The end of a lost process isn't known. Its bar says so, even if its status is known."""
 LAST = "last_ns!(processes, :now_ns)"
 """SQL: where the bar of a process ends."""
+ALIVE = f"start_ns <= :to_ns AND {LAST} >= :from_ns"
+"""SQL: whether a process was alive in the stretch. The index that serves it begins with start_ns and end_ns."""
 RESIDENT = "start_ns < :begin AND is_alive_at_end!(processes)"
 """SQL: whether a process ran all the time."""
 MATCHES = """(instr(lower(comm), lower(:pattern)) OR command_id IN (

@@ -42,9 +42,15 @@ def recordings(connection: sqlite3.Connection, number: int | None = None) -> lis
     """Returns the recordings of a file with their current status. With a number: only that one, if it exists."""
     sql = "SELECT * FROM recordings WHERE ?1 IS NULL OR id = ?1 ORDER BY id"
     cursor = connection.execute(sql, [number])
-    names = [column[0] for column in cursor.description]
-    rows = [schema_check.valid_values("recordings", dict(zip(names, values, strict=True))) for values in cursor]
+    rows = [schema_check.valid_values("recordings", row) for row in named_rows(cursor)]
     return [Recording.from_row(row, liveness.current_status(row), parse_options(row["options"])) for row in rows]
+
+
+def named_rows(cursor: sqlite3.Cursor) -> Iterator[dict[str, Any]]:
+    """Yields rows as values by the names of their columns."""
+    names = [column[0] for column in cursor.description]
+    for row in cursor:
+        yield dict(zip(names, row, strict=True))
 
 
 def find(connection: sqlite3.Connection, path: Path, wanted: int | str | None = None) -> Recording:

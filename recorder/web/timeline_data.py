@@ -18,6 +18,7 @@ from ..analysis import (
     timeline_stretch,
 )
 from ..analysis.timeline_view import View
+from ..model.recording import Recording
 from ..progress import Progress
 from ..storage.scoped import Scoped
 from . import access, read_pool
@@ -31,42 +32,38 @@ _LINKS = {"processes": ("/{}", "row"), "tree": ("?id={}", "tree"), "programs": (
 
 def routes(base: str) -> list[tuple[str, Handler]]:
     """Returns URL patterns and their handlers. base: the pattern of the page."""
-    handlers = (overview, choices, window, process, match, stretch, path)
-    return [(rf"{base}/{handler.__name__}\.json$", handler) for handler in handlers]
+    handlers = {
+        "overview": _of_recording(access.OVERVIEW, timeline.overview),
+        "choices": _of_recording(access.WINDOW, timeline.choices),
+        "path": _of_recording(access.WINDOW, timeline_path.critical_path),
+        "window": window,
+        "process": process,
+        "match": match,
+        "stretch": stretch,
+    }
+    return [(rf"{base}/{name}\.json$", handler) for name, handler in handlers.items()]
 
 
-async def overview(datasette: Any, request: Any, receive: read_pool.Receive) -> Any:
-    """The data for the overview of the whole recording."""
-    return await _answer(
-        datasette,
-        request,
-        receive,
-        access.OVERVIEW,
-        lambda connection, found, progress: timeline.overview(connection, found.recording),
-    )
+def _of_recording(required: access.Permissions, read: Callable[[Any, Recording], Any]) -> Handler:
+    """Returns a handler for data that is the same for all views of a recording."""
 
+    def read_at_once(connection: Any, recording: Recording, progress: Progress) -> Any:
+        return read(connection, recording)
 
-async def choices(datasette: Any, request: Any, receive: read_pool.Receive) -> Any:
-    """The choices of the filters: names and users."""
-    return await _answer(
-        datasette,
-        request,
-        receive,
-        access.WINDOW,
-        lambda connection, found, progress: timeline.choices(connection, found.recording),
-    )
+    async def handler(datasette: Any, request: Any, receive: read_pool.Receive) -> Any:
+        return await _answer(datasette, request, receive, read_at_once, required)
+
+    return handler
 
 
 async def window(datasette: Any, request: Any, receive: read_pool.Receive) -> Any:
     """The data for a time range."""
     view = _parse_view(request.args)
-    return await _answer(
-        datasette,
-        request,
-        receive,
-        access.WINDOW,
-        lambda connection, found, progress: timeline.window(connection, found.recording, view, progress),
-    )
+
+    def read(connection: Any, recording: Recording, progress: Progress) -> Any:
+        return timeline.window(connection, recording, view, progress)
+
+    return await _answer(datasette, request, receive, read)
 
 
 async def process(datasette: Any, request: Any, receive: read_pool.Receive) -> Any:
@@ -81,61 +78,47 @@ async def process(datasette: Any, request: Any, receive: read_pool.Receive) -> A
         if await access.is_link_allowed(datasette, name, page)
     ]
 
-    def read(connection: Any, found: Scoped, progress: Progress) -> Any:
-        details = timeline_process.details(connection, found.recording, id or 0, has_programs, has_directory)
+    def read(connection: Any, recording: Recording, progress: Progress) -> Any:
+        details = timeline_process.details(connection, recording, id or 0, has_programs, has_directory)
         if details is None:
             raise NotFound(f"{name} has no process {id} here")
         return details | {"links": links}
 
     tables = ("commands", "programs", "snapshot", "working_directories")
-    return await _answer(datasette, request, receive, access.WINDOW, read, tables)
+    return await _answer(datasette, request, receive, read, tables=tables)
 
 
 async def match(datasette: Any, request: Any, receive: read_pool.Receive) -> Any:
     """The next process that a search finds."""
     view, after, is_back = _parse_view(request.args), _integer(request.args, "after"), bool(request.args.get("back"))
-    return await _answer(
-        datasette,
-        request,
-        receive,
-        access.WINDOW,
-        lambda connection, found, progress: timeline_search.step(connection, found.recording, view, after, is_back),
-    )
+
+    def read(connection: Any, recording: Recording, progress: Progress) -> Any:
+        return timeline_search.step(connection, recording, view, after, is_back)
+
+    return await _answer(datasette, request, receive, read)
 
 
 async def stretch(datasette: Any, request: Any, receive: read_pool.Receive) -> Any:
     """The sums over a stretch of time."""
     view = _parse_view(request.args)
-    return await _answer(
-        datasette,
-        request,
-        receive,
-        access.WINDOW,
-        lambda connection, found, progress: timeline_stretch.summary(connection, found.recording, view),
-    )
 
+    def read(connection: Any, recording: Recording, progress: Progress) -> Any:
+        return timeline_stretch.summary(connection, recording, view)
 
-async def path(datasette: Any, request: Any, receive: read_pool.Receive) -> Any:
-    """The critical path of the recording."""
-    return await _answer(
-        datasette,
-        request,
-        receive,
-        access.WINDOW,
-        lambda connection, found, progress: timeline_path.critical_path(connection, found.recording),
-    )
+    return await _answer(datasette, request, receive, read)
 
 
 async def _answer(
     datasette: Any,
     request: Any,
     receive: read_pool.Receive,
-    required: access.Permissions,
-    read: Callable[[Any, Scoped, Progress], Any],
+    read: Callable[[Any, Recording, Progress], Any],
+    required: access.Permissions = access.WINDOW,
     tables: Collection[str] = ("commands",),
 ) -> Any:
     def as_text(connection: Any, found: Scoped, progress: Progress) -> str:
-        return json.dumps(read(connection, found, progress))  # up to 1 MB: too slow for the event loop's thread
+        data = read(connection, found.recording, progress)
+        return json.dumps(data)  # up to 1 MB: too slow for the event loop's thread
 
     text = await access.read_recording(datasette, request, receive, required, as_text, tables=tables)
     return Response(text, content_type="application/json; charset=utf-8")
