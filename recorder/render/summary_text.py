@@ -35,11 +35,21 @@ def figures(summary: CommandSummary, command: ProcessDetails) -> str:
     """Returns the first line without the command."""
     wall_ns = command.lifetime_ns
     parts = [command.outcome + (f" after {duration(wall_ns)}" if wall_ns else "")]
-    parts.append(f"{summary.processes:,} process{'' if summary.processes == 1 else 'es'}")
+    parts.append(process_count(summary.processes))
     if summary.cpu_ns:
-        busy = f" ({summary.cpu_ns / wall_ns:.1f} cores busy)" if wall_ns else ""
-        parts.append(f"CPU {duration(summary.cpu_ns)}{busy}")
+        parts.append(cpu_text(summary.cpu_ns, wall_ns))
     return "; ".join(parts)
+
+
+def process_count(number: int) -> str:
+    """Returns a number of processes in words."""
+    return f"{number:,} process{'' if number == 1 else 'es'}"
+
+
+def cpu_text(cpu_ns: int, wall_ns: int | None) -> str:
+    """Returns a CPU time, and how many cores it kept busy for a time, if that is known."""
+    busy = f" ({cpu_ns / wall_ns:.1f} cores busy)" if wall_ns else ""
+    return f"CPU {duration(cpu_ns)}{busy}"
 
 
 def cost_lines(summary: CommandSummary) -> Iterator[str]:
@@ -52,7 +62,7 @@ def cost_lines(summary: CommandSummary) -> Iterator[str]:
         parts.append(f"read {byte_size(costs.read_bytes)}, wrote {byte_size(costs.write_bytes)}")
     if costs.run_delay_ns is not None:
         parts.append(f"waited {duration(costs.run_delay_ns)} for a processor")
-    without = f"{summary.costs_unknown:,} process{'' if summary.costs_unknown == 1 else 'es'}"
+    without = process_count(summary.costs_unknown)
     if parts:
         bound = f" (lower bound, without {without})" if summary.costs_unknown else ""
         yield f"costs{bound}: {'; '.join(parts)}"

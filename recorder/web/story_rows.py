@@ -56,16 +56,15 @@ def describe(story: Story, about: str | None) -> Description:
     """Returns the story for people. about: the scope that it is limited to; None for a recording as a whole."""
     summary, recording = story.summary, story.recording
     command = summary.command
-    figures = f"{summary.processes:,} process{'' if summary.processes == 1 else 'es'} started in"
-    figures = f"{figures} {units.duration(story.length_ns)}"
+    figures = f"{summary_text.process_count(summary.processes)} started in {units.duration(story.length_ns)}"
     if summary.cpu_ns and story.length_ns:
-        busy = summary.cpu_ns / story.length_ns
-        figures += f"; CPU {units.duration(summary.cpu_ns)} ({busy:.1f} cores busy)"
+        figures += f"; {summary_text.cpu_text(summary.cpu_ns, story.length_ns)}"
+    state = _STATES.get(recording.status, recording.status)
     return Description(
         None if command is None else cut(command.title, 2 * _WIDTH),
         figures if command is None else summary_text.figures(summary, command),
         command is not None and bool(command.exit_code or command.signal),
-        f"{about}; {_STATES.get(recording.status, recording.status)}" if about else _when(recording),
+        f"{about or _when(recording)}; {state}",
         tuple(line for line in _lines(story) if line.items or line.note),
     )
 
@@ -74,8 +73,7 @@ def _when(recording: Recording) -> str:
     zone = recording.time_zone
     began, until = (units.zoned_moment(ns, zone) for ns in (recording.started_ns, recording.until_ns))
     name = f" ({recording.name})" if recording.name else ""
-    state = _STATES.get(recording.status, recording.status)
-    return f"Recording {recording.id}{name} of {recording.machine_name}, {began} to {until}; {state}"
+    return f"Recording {recording.id}{name} of {recording.machine_name}, {began} to {until}"
 
 
 def _lines(story: Story) -> Iterator[Line]:
