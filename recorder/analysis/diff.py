@@ -35,52 +35,41 @@ CHANGES = (*WORSE, *BETTER)
 """All changes that an activity can have, in the order in which they are shown."""
 
 
-def _wall(cost: Cost) -> int:
-    return cost.wall_ns
-
-
-def _cpu(cost: Cost) -> int:
-    return cost.cpu_ns
-
-
-def _own_peak(cost: Cost) -> int:
-    return cost.own_rss_kib
-
-
-def _highest_peak(cost: Cost) -> int:
-    return cost.rss_at_most_kib
-
-
-def _failures(cost: Cost) -> int:
-    return cost.failures
-
-
 class _Kind(NamedTuple):
     """A kind of change of an activity that both sides have: in which direction (sign) the number goes.
 
-    Of memory, only what is certain counts: growth above the highest possible peak, and the other way round.
+    attributes: of Cost, before and after. Of memory, only what is certain counts: growth above the highest possible
+    peak, and the other way round.
     """
 
     name: str
     sign: int
-    old: Callable[[Cost], int]
-    new: Callable[[Cost], int]
+    attributes: tuple[str, str]
     least: int
+
+    def old(self, cost: Cost) -> int:
+        """Returns the number before."""
+        return int(getattr(cost, self.attributes[0]))
+
+    def new(self, cost: Cost) -> int:
+        """Returns the number after."""
+        return int(getattr(cost, self.attributes[1]))
 
     def is_known(self, before: Cost, after: Cost) -> bool:
         """Whether the number is known on both sides: CPU time and memory of 0 aren't."""
-        return self.old in (_wall, _failures) or bool(self.old(before) and self.new(after))
+        return self.attributes in (_WALL, _FAILURES) or bool(self.old(before) and self.new(after))
 
 
+_WALL, _CPU, _FAILURES = (("wall_ns",) * 2, ("cpu_ns",) * 2, ("failures",) * 2)
 _KINDS = (
-    _Kind(FAILING_MORE, 1, _failures, _failures, 0),
-    _Kind(SLOWER, 1, _wall, _wall, NOISE_NS),
-    _Kind(MORE_CPU, 1, _cpu, _cpu, NOISE_NS),
-    _Kind(MORE_MEMORY, 1, _highest_peak, _own_peak, NOISE_KIB),
-    _Kind(FASTER, -1, _wall, _wall, NOISE_NS),
-    _Kind(LESS_CPU, -1, _cpu, _cpu, NOISE_NS),
-    _Kind(LESS_MEMORY, -1, _own_peak, _highest_peak, NOISE_KIB),
-    _Kind(FAILING_LESS, -1, _failures, _failures, 0),
+    _Kind(FAILING_MORE, 1, _FAILURES, 0),
+    _Kind(SLOWER, 1, _WALL, NOISE_NS),
+    _Kind(MORE_CPU, 1, _CPU, NOISE_NS),
+    _Kind(MORE_MEMORY, 1, ("rss_at_most_kib", "own_rss_kib"), NOISE_KIB),
+    _Kind(FASTER, -1, _WALL, NOISE_NS),
+    _Kind(LESS_CPU, -1, _CPU, NOISE_NS),
+    _Kind(LESS_MEMORY, -1, ("own_rss_kib", "rss_at_most_kib"), NOISE_KIB),
+    _Kind(FAILING_LESS, -1, _FAILURES, 0),
 )
 _Told = Callable[[_Kind, str], bool]
 """Returns whether an activity has a change of this kind that is more than noise."""
@@ -199,11 +188,11 @@ def compare(before: RunGroup, after: RunGroup) -> Comparison:
 
 
 def _single_changes(before: RunGroup, after: RunGroup) -> _Told:
-    whole: dict[Callable[[Cost], int], int] = {_wall: before.whole.wall_ns, _cpu: before.whole.cpu_ns}
+    whole = {_WALL: before.whole.wall_ns, _CPU: before.whole.cpu_ns}
 
     def told(kind: _Kind, name: str) -> bool:
         old, new = kind.old(before.activities[name]), kind.new(after.activities[name])
-        least = max(kind.least, NOISE_OF_WHOLE * whole.get(kind.old, 0))
+        least = max(kind.least, NOISE_OF_WHOLE * whole.get(kind.attributes, 0))
         return kind.sign * (new - old) > 0 and not is_noise(old, new, least)
 
     return told
