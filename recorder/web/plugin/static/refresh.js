@@ -4,6 +4,11 @@
 const MIN_PAUSE = 2e3; // ms
 const MAX_PAUSE = 60e3;
 
+// Returns the pause after requests that took so long, in ms. failures: how many have failed since the last success.
+export function pauseAfter(spentMs, failures) {
+  return Math.min(Math.max(4 * spentMs, MIN_PAUSE * 2 ** Math.min(failures, 10)), MAX_PAUSE);
+}
+
 // load: an async function that returns whether the recording is in progress. Failures make the pauses longer.
 export function follow(load) {
   let timer = 0;
@@ -21,9 +26,8 @@ export function follow(load) {
       failures += 1;
     }
     isBusy = false;
-    const pause = Math.max(4 * (performance.now() - since), MIN_PAUSE * 2 ** Math.min(failures, 10));
     clearTimeout(timer);
-    if (!isOver) timer = setTimeout(run, Math.min(pause, MAX_PAUSE));
+    if (!isOver) timer = setTimeout(run, pauseAfter(performance.now() - since, failures));
   };
   document.addEventListener("visibilitychange", run);
   return run();

@@ -1,5 +1,6 @@
 // The colours of bars: by outcome, by program or by user; and the legend that explains them.
 
+import { element } from "./elements.js";
 import { printable } from "./format.js";
 import { COLOURS, OUTCOMES } from "./recording.js";
 
@@ -55,17 +56,10 @@ export class Palette {
   #drawLegend() {
     const keys = this.byOutcome ? OUTCOMES : this.#values;
     const entries = keys.map((value, index) => {
-      const key = document.createElement("span");
-      key.className = "wt-key wt-" + (this.byOutcome ? value : "c" + index);
-      key.textContent = value === null ? "unknown" : printable(String(value));
-      return key;
+      const className = "wt-key wt-" + (this.byOutcome ? value : "c" + index);
+      return element("span", { className }, value === null ? "unknown" : printable(String(value)));
     });
-    if (!this.byOutcome) {
-      const others = document.createElement("span");
-      others.className = "wt-key wt-lost";
-      others.textContent = "others; ✗ failed";
-      entries.push(others);
-    }
+    if (!this.byOutcome) entries.push(element("span", { className: "wt-key wt-lost" }, "others; ✗ failed"));
     this.#legend.replaceChildren(...entries);
   }
 }

@@ -1,8 +1,6 @@
-// Refreshes the page while the recording is in progress. The pause is four times as long as the last requests took, so
-// a page that is left open causes little load.
+// Refreshes the page while the recording is in progress, with a pause after the last requests.
 
-const MIN_PAUSE = 2e3; // ms between two refreshes
-const MAX_PAUSE = 60e3;
+import { pauseAfter } from "../refresh.js";
 
 export class Refresher {
   #recording;
@@ -26,8 +24,7 @@ export class Refresher {
     clearTimeout(this.#timer);
     if (!this.#recording.isInProgress) return;
     const { spentMs, failures } = this.#requests;
-    const minPause = MIN_PAUSE * 2 ** Math.min(failures, 10);
-    this.#timer = setTimeout(() => this.#refresh(), Math.min(Math.max(4 * spentMs, minPause), MAX_PAUSE));
+    this.#timer = setTimeout(() => this.#refresh(), pauseAfter(spentMs, failures));
   }
 
   #refresh() {
