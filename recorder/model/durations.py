@@ -48,7 +48,7 @@ def text(found: float) -> str:
     """Returns seconds as seconds() reads them, in the largest unit that makes a whole number: 7d, 90s, 0.5s."""
     units = ((unit, size) for unit, size in _SECONDS.items() if size >= 1)
     unit, size = next(((unit, size) for unit, size in units if found % size == 0), ("s", 1.0))
-    return f"{found / size:g}{unit or 's'}"
+    return f"{found / size:g}{unit}"
 
 
 def parse_rotation(text: str | None, command: str = "record") -> float | None:
