@@ -92,6 +92,7 @@ class Retention:
 
     def _find_work(self) -> Iterator[Any] | None:
         connection = self._connection
+        self._shorten_log()
         begun = deletion.find_begun(connection)
         if begun:
             return self._delete(_Segment(begun[0], 0, 0), None)
@@ -116,9 +117,19 @@ class Retention:
         return None
 
     def _is_too_large(self) -> bool:
-        """Whether the file is almost as large as it may be: a segment grows while others are deleted."""
-        most = self._limits.most_bytes
-        return most is not None and self._used_bytes() + self._log_size() > most - 2 * most // SEGMENTS
+        """Whether the file is almost as large as it may be: a segment grows while others are deleted.
+
+        Of a log that a reader keeps, only its usual size counts: a deletion would make it larger, not smaller.
+        """
+        most, log_bytes = self._limits.most_bytes, self._limits.log_bytes
+        if most is None or log_bytes is None:
+            return False
+        return self._used_bytes() + min(self._log_size(), log_bytes) > most - 2 * most // SEGMENTS
+
+    def _shorten_log(self) -> None:
+        """Empties a log that is larger than usual, as a deletion leaves it, unless a reader keeps it."""
+        if self._limits.log_bytes is not None and self._log_size() > self._limits.log_bytes:
+            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
     def _delete(self, segment: _Segment, reason: str | None) -> Iterator[Any]:
         """Deletes a segment, and gives its room back. reason: the option; None: a deletion that was begun goes on."""

@@ -6,7 +6,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ import pytest
 from fates import Fate, check, row_of, run_program
 from small_disks import fill, small_disk
 from story import parent_of_many
-from support import MS, Recorder, make_recording, wait_until
+from support import MS, Recorder, held, make_recording, wait_until
 
 from webpf.storage.verify import verify
 
@@ -24,33 +24,50 @@ pytestmark = pytest.mark.kernel
 
 
 @pytest.mark.parametrize(
-    ("limit", "mib", "deleted"), [(("--keep", "7d"), 1, (1, 2, 3)), (("--max-size", "64MiB"), 64, (1,))]
+    ("limit", "mib", "deleted", "is_read"),
+    [
+        (("--keep", "7d"), 1, (1, 2, 3), False),
+        (("--max-size", "64MiB"), 64, (1,), False),
+        (("--max-size", "64MiB"), 64, (1,), True),
+    ],
 )
 def test_segments_of_recorders_before_it(
     limit: tuple[str, str],
     mib: int,
     deleted: tuple[int, ...],
+    is_read: bool,
     start_recorder: Callable[..., Recorder],
     query: Callable[..., Any],
     tmp_path: Any,
 ) -> None:
-    """They end years ago, or are too large. What is recorded meanwhile is right; readers see whole transactions."""
+    """They end years ago, or are too large. What is recorded meanwhile is right; readers see whole transactions.
+
+    is_read: a reader keeps the log meanwhile, which grows by the deletion: no further segment goes because of it.
+    """
     db = tmp_path / "webpf.db"
     for _ in range(3):
         make_recording(db, parent_of_many(3000), batch=5000)
     with closing(sqlite3.connect(db)) as connection, connection:
         connection.execute("UPDATE processes SET comm = printf('%.*c', ?, 'x')", [mib * 128])
         connection.execute("UPDATE recordings SET chain = 1, segment = id, started_ns = started_ns + id * ?", [MS])
+    with closing(sqlite3.connect(db)) as connection:
+        connection.execute("PRAGMA journal_mode = WAL")  # else a reader keeps the recorder from its beginning
     assert db.stat().st_size > (mib << 20) * 9 / 8
-    recorder = start_recorder(*limit)
-    fates = []
+    fates: list[Fate] = []
 
     def is_gone() -> bool:
         fates.append(run_program("/bin/true"))
         assert query("PRAGMA foreign_key_check") == []
         return bool(query("SELECT count(*) AS n FROM recordings") == [{"n": 4 - len(deleted)}])
 
-    wait_until(is_gone, "they are still there")
+    with held(db, "BEGIN") if is_read else nullcontext():
+        recorder = start_recorder(*limit)
+        wait_until(is_gone, "they are still there")
+        if is_read:
+            until = time.monotonic() + 1.5  # it looks at the size twice a second
+            while time.monotonic() < until:
+                fates.append(run_program("/bin/true"))
+            assert (tmp_path / "webpf.db-wal").stat().st_size > 16 << 20
     wait_until(lambda: db.stat().st_size < mib << 20, "the room didn't come back")
     assert recorder.end()[0] == 0
     details = [row["detail"] for row in query("SELECT detail FROM incidents WHERE kind = 'deleted' ORDER BY from_ns")]

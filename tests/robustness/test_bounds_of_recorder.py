@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import statistics
 import subprocess
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -87,12 +89,14 @@ def test_rotations_leave_nothing_behind(start_recorder: Start, query: Query) -> 
     def wait_for_segments(count: int) -> None:
         wait_until(lambda: query("SELECT count(*) AS n FROM recordings")[0]["n"] >= count, "it doesn't rotate", 60)
 
-    wait_for_segments(4)
-    before = resident_mib(recorder)
-    wait_for_segments(19)
-    grown = resident_mib(recorder) - before
+    resident = []
+    for segments in (4, 9, 14, 19):
+        wait_for_segments(segments)
+        resident.append(resident_mib(recorder))
     assert recorder.end()[0] == 0
-    assert grown < 6, f"{grown:.1f} MiB in 15 rotations"
+    # The median: what another test starts meanwhile may need room once, but doesn't for each rotation.
+    grown = statistics.median(after - before for before, after in pairwise(resident))
+    assert grown < 2, f"{grown:.1f} MiB in 5 rotations: {resident}"
 
 
 def test_a_short_process_that_fills_the_buffer_of_events(start_recorder: Start, query: Query, tmp_path: Path) -> None:
