@@ -6,10 +6,8 @@ import sqlite3
 
 from ..model.recording import Recording
 from ..model.zone import Zone
-from . import process_tree
+from . import process_tree, recording_choices
 from .timeline_view import Row, length_ns
-
-MOST_RECORDINGS = 100
 
 
 def about(connection: sqlite3.Connection, recording: Recording) -> Row:
@@ -25,21 +23,5 @@ def about(connection: sqlite3.Connection, recording: Recording) -> Row:
         "begin_ms": begin / 1e6,
         "zone": zone.name,
         "utc_offset_s": 0 if offset is None else round(offset.total_seconds()),
-        "recordings": _latest(connection),
+        "recordings": recording_choices.latest(connection),
     }
-
-
-def _latest(connection: sqlite3.Connection) -> list[Row]:
-    """Returns the latest recordings of the file, the latest first: id and label. A scope doesn't limit them."""
-    rows = connection.execute(
-        """SELECT id, name, started_ns, chain, segment, zone, utc_offset_s FROM main.recordings
-        ORDER BY id DESC LIMIT ?""",
-        [MOST_RECORDINGS],
-    )
-    found = []
-    for id, name, started_ns, chain, segment, zone, offset in rows:
-        started = Zone.of_recording({"zone": zone, "utc_offset_s": offset}).text(started_ns)
-        title = f"{id}: {name}" if name else str(id)
-        part = "" if chain is None else f", segment {segment} of chain {chain}"
-        found.append({"id": id, "label": f"{title}{part}, {started}", "is_segment": chain is not None})
-    return found

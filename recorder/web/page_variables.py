@@ -25,6 +25,7 @@ async def for_template(datasette: Any, request: Any, database: str | None, templ
         found["webpf_queries"] = [query.name for query in metadata.queries()]
     elif template.startswith("query") and access.shown_table_or_query():
         found["webpf_query"] = access.shown_table_or_query()
+        found["webpf_most_rows"] = datasette.setting("max_returned_rows")
         found["webpf_in_progress"] = await _is_in_progress(datasette, request, database or "")
     return found
 

@@ -59,6 +59,11 @@ class ScopeAddress:
         """The number or name of a recording."""
         return self._only("recording")
 
+    def about(self, recording: str | None) -> ScopeAddress:
+        """Returns the same scope of another recording; None: of no certain one."""
+        others = {name: values for name, values in self.values.items() if name != "recording"}
+        return ScopeAddress(others if recording is None else {**others, "recording": (recording,)})
+
     def parse(self) -> Scope:
         """Returns the scope. Raises UsageError for a value that can't be read."""
         given: dict[str, Any] = {field.name: self._value(field) for field in FIELDS}

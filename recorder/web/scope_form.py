@@ -60,7 +60,7 @@ async def template_variables(datasette: Any, request: Any, database_name: str | 
     elif template.startswith("database"):
         lines, error = await _describe(database, request, address)
         action = datasette.urls.database(database.name)
-        found["webpf_scope"] = await form(datasette, request, database.name, action, lines, error)
+        found["webpf_scope"] = await form(datasette, request, database.name, action, lines, error, has_links=False)
     return found
 
 
@@ -70,9 +70,18 @@ async def may_scope(datasette: Any, request: Any, database: str) -> bool:
 
 
 async def form(
-    datasette: Any, request: Any, database: str, action: str, lines: Sequence[str], error: str | None = None
+    datasette: Any,
+    request: Any,
+    database: str,
+    action: str,
+    lines: Sequence[str],
+    error: str | None = None,
+    has_links: bool = True,
 ) -> dict[str, Any]:
-    """Returns what _webpf_scope.html shows. action: the path of the page. lines: what its rows are about."""
+    """Returns what _webpf_scope.html shows. action: the path of the page. lines: what its rows are about.
+
+    has_links: whether it links to the timeline and the saved queries in the scope, if one is set.
+    """
     given = ScopeAddress.read(request.args).values
     is_set = bool(given)
     address = ScopeAddress.of_page(request)
@@ -88,7 +97,7 @@ async def form(
         "is_set": is_set,
         "lines": lines,
         "error": error,
-        "links": await _links(datasette, request, database, address) if is_set and error is None else [],
+        "links": await _links(datasette, request, database, address) if has_links and is_set and error is None else [],
     }
 
 

@@ -12,13 +12,13 @@ from typing import Any, TypeAlias
 
 from datasette import Response
 
-from ..analysis import saved_queries, story
+from ..analysis import recording_choices, saved_queries, story
 from ..model.recording import GOING_ON
 from ..progress import Progress
 from ..storage.scoped import Scoped
 from . import access, databases, metadata, read_pool, story_rows
 from .scope_address import ScopeAddress
-from .scope_form import ScopedUrls
+from .scope_form import ScopedUrls, may_scope
 
 Handler: TypeAlias = Callable[..., Awaitable[Any]]
 
@@ -42,7 +42,39 @@ async def context(datasette: Any, request: Any, database: str) -> dict[str, Any]
     return {
         "data_path": f"{path}{address.query_string()}",
         "shorter_path": None if address.values else await _segment_path(datasette, database),
+        "choices": await _choices(datasette, request, database, address),
     }
+
+
+async def _choices(datasette: Any, request: Any, database: str, address: ScopeAddress) -> list[dict[str, Any]]:
+    """Returns what else the story can be about: pages of recordings. Empty if there is no choice, or no right to it."""
+    if not await may_scope(datasette, request, database):
+        return []
+
+    def read(connection: Any, progress: Progress) -> list[recording_choices.Choice]:
+        return recording_choices.latest(connection)
+
+    try:
+        found = await read_pool.RECORDINGS.read(datasette.get_database(database), read, "", request.receive)
+    except read_pool.ReadFailed:
+        return []
+    if len(found) < 2:
+        return []
+    all_of_them = "all in this time" if {"since", "until"} & set(address.values) else "the latest"
+    labels = {None: all_of_them if not found[0].is_segment else "the latest chain"} | {
+        str(each.id): each.label for each in found
+    }
+    if address.recording is not None:
+        labels.setdefault(address.recording, address.recording)  # a name
+    path = datasette.urls.database(database)
+    return [
+        {
+            "path": f"{path}{address.about(number).query_string()}",
+            "label": label,
+            "is_chosen": number == address.recording,
+        }
+        for number, label in labels.items()
+    ]
 
 
 async def _segment_path(datasette: Any, database: str) -> str | None:

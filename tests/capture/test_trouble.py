@@ -282,7 +282,7 @@ def test_a_terminal_that_is_stopped(tmp_path: Path, query: Query) -> None:
         os.set_blocking(writer, True)
     command = [*webpf_command(), "record", "--db", str(tmp_path / "webpf.db")]
     with subprocess.Popen(command, stderr=writer, cwd=tmp_path) as process:
-        wait_until(lambda: Recorder._recordings(recorder_of(tmp_path / "webpf.db")), "it doesn't record")
+        wait_until(lambda: Recorder.latest(recorder_of(tmp_path / "webpf.db")), "it doesn't record")
         fate = run_program("/bin/true")
         wait_until(lambda: exited(query, fate.pid), "the recorder waits for its terminal")
         process.terminate()

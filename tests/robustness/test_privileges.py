@@ -81,7 +81,7 @@ def record(
     db = folder / "webpf.db"
     recorder = Recorder.__new__(Recorder)
     recorder.db = db
-    recorder._known = 0
+    recorder.latest_before = 0
     recorder.process = subprocess.Popen(
         command(capabilities, "record", "--db", str(db)), cwd=folder, stderr=subprocess.PIPE, text=True
     )

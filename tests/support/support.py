@@ -143,7 +143,7 @@ class Recorder:
     ) -> None:
         """stderr: file for its messages; None: a pipe, which end() reads. command: calls webpf."""
         self.db = db
-        self._latest_before = self._latest()
+        self.latest_before = self.latest()
         self.process = subprocess.Popen(
             [*(command or webpf_command()), "record", "--db", str(db), *arguments],
             cwd=db.parent,
@@ -157,7 +157,7 @@ class Recorder:
     def wait_until_recording(self) -> None:
         """Waits until its recording is in the file."""
         wait_until(
-            lambda: self.process.poll() is not None or self._latest() > self._latest_before, "the recorder didn't begin"
+            lambda: self.process.poll() is not None or self.latest() > self.latest_before, "the recorder didn't begin"
         )
         if self.process.poll() is not None and self.process.returncode != 0:
             raise AssertionError(f"the recorder ended: {self.process.communicate()[1]}")
@@ -176,8 +176,8 @@ class Recorder:
         _, errors = self.process.communicate(timeout=3 * DEADLINE_SECONDS)
         return self.process.returncode, errors
 
-    def _latest(self) -> int:
-        """Returns the number of the latest recording that has begun; a count would fall when others are deleted."""
+    def latest(self) -> int:
+        """Returns the number of the latest recording that has begun, or 0: not a count, since others may be deleted."""
         try:
             connection = sqlite3.connect(f"file:{self.db}?mode=ro", uri=True)
             try:

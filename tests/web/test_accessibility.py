@@ -19,6 +19,7 @@ PAGES = {
     "/webpf/failures?_comm=gcc": "table.rows-and-columns",
     "/webpf/processes?_facet=comm": "table.rows-and-columns",
     "/webpf/processes/7": "table.rows-and-columns",
+    "/webpf/nothing": "h1",
     "/-/webpf/timeline/webpf/1": '#webpf-timeline[data-ready="1"]',
 }
 """Paths, each with a selector of what is there when the page is complete."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 import subprocess
 from collections.abc import Callable, Iterator
@@ -34,8 +35,8 @@ def db(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module", params=sorted(PYTHONS))
 def site(request: pytest.FixtureRequest, db: Path) -> Iterator[Site]:
-    """The build, also as a chain of two recordings, in each Datasette."""
-    with running(request.param, [db, db.with_name("chain.db")]) as site:
+    """The build, also as a chain of two recordings, in each Datasette, with a limit of rows."""
+    with running(request.param, [db, db.with_name("chain.db"), "--setting", "max_returned_rows", "300"]) as site:
         yield site
 
 
@@ -129,10 +130,13 @@ def test_charts_show_values_to_the_keyboard(chromium: Any, site: Site, db: Path)
     assert readout.startswith("0 s (2") and readout.endswith(f"failures {failures}, starts {starts}, ends {ends}")
     page.keyboard.press("ArrowRight")
     assert page.inner_text(".webpf-readout").startswith("100 ms (")
+    page.goto("/webpf/rate?step_ms=2")
+    page.wait_for_selector("#webpf-query[data-ready]")
+    assert "each step (the first 300 rows)" in page.inner_text(".webpf-chart figcaption")
     page.goto("/webpf/survival")
     page.wait_for_selector("#webpf-query[data-ready]")
     page.select_option(".webpf-choice select", "gcc")
-    assert page.inner_text(".webpf-chart figcaption").startswith("Share of gcc processes that live longer")
+    assert page.inner_text(".webpf-chart figcaption").startswith("Share of gcc processes that live longersurvival")
     assert page.locator(".webpf-chart path.webpf-line").count() == 2
     page.context.close()
 
@@ -166,6 +170,30 @@ def test_a_story_that_fails_says_why(chromium: Any, site: Site) -> None:
     assert "_recording=2" in page.url
     assert page.inner_text(".webpf-when").startswith("Recording 2 ")
     page.context.close()
+
+
+def test_another_recording_is_chosen(chromium: Any, site: Site) -> None:
+    """It stays in the links; and the rest of the scope stays with it. One recording alone leaves no choice."""
+    page = open_page(chromium, site, "/chain?_comm=gcc")
+    assert page.locator("#webpf-recording option").all_inner_texts()[0] == "the latest chain"
+    with page.expect_navigation():
+        page.select_option("#webpf-recording", index=2)
+    assert page.locator("#webpf-recording option:checked").inner_text().startswith("1, segment 1 of chain 1, ")
+    page.wait_for_selector("#webpf-story[data-ready]")
+    assert "recording 1: 2 processes with --comm gcc" in page.inner_text(".webpf-when")
+    assert page.locator('.webpf-themes a[href="/chain/failures?_comm=gcc&_recording=1"]').count() == 1
+    page.goto("/webpf")
+    assert page.locator("#webpf-recording").count() == 0
+    page.goto("/chain?_recording=nothing")
+    assert page.locator("#webpf-recording").count() == 0  # the form says that there is none
+    page.context.close()
+
+
+def test_links_in_a_scope_stand_once(site: Site) -> None:
+    page = site.get("/webpf?_comm=gcc")[1]
+    links = re.findall(r'href="/webpf/([a-z_]+)\?_comm=gcc"', page)
+    assert "failures" in links and len(links) == len(set(links))
+    assert 'href="/webpf/failures?_comm=gcc&amp;_recording=1"' in site.get("/-/webpf/timeline/webpf/1?_comm=gcc")[1]
 
 
 @pytest.mark.kernel

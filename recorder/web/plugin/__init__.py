@@ -13,7 +13,7 @@ from datasette import hookimpl
 from markupsafe import Markup
 
 from ...analysis import saved_queries
-from .. import access, cell_format, databases, metadata, page_variables, scoped_queries
+from .. import access, cell_format, databases, metadata, page_files, page_variables, scoped_queries
 from ..scope_address import ScopeAddress
 
 _FACET_DEFAULT_MS, _FACET_MS = 50, 5
@@ -140,24 +140,22 @@ def register_routes() -> list[Any]:
 
 
 @hookimpl
-def extra_css_urls(database: str | None, datasette: Any) -> list[str]:
-    """Style sheets: colours for light and dark, the story and its charts, the form of a scope.
+def prepare_jinja2_environment(env: Any, datasette: Any) -> None:
+    """Gives the page of an error the style sheets and the script: Datasette asks for none there."""
+    env.globals["webpf_styles"] = lambda: page_files.styles(datasette, None)
+    env.globals["webpf_scripts"] = lambda: page_files.scripts(datasette, None)
 
-    Pages of no database get them if all files are recordings, so pages of other files keep their colours.
-    """
-    names = ("colours", "pages", "scope") if _is_ours(datasette, database) else ()
-    return [f"/-/static-plugins/webpf/{name}.css" for name in names]  # Datasette adds its base_url
+
+@hookimpl
+def extra_css_urls(database: str | None, datasette: Any) -> list[str]:
+    """Style sheets: colours for light and dark, the story and its charts, the form of a scope."""
+    return page_files.styles(datasette, database)
 
 
 @hookimpl
 def extra_js_urls(database: str | None, datasette: Any) -> list[dict[str, Any]]:
     """A script that repairs what Datasette's pages lack for the keyboard and for screen readers."""
-    return [{"url": "/-/static-plugins/webpf/repairs.js", "module": True}] if _is_ours(datasette, database) else []
-
-
-def _is_ours(datasette: Any, database: str | None) -> bool:
-    """Returns whether a page is of a recording file, or of no database while all files are recordings."""
-    return databases.has_recordings(datasette, database) or (database is None and databases.are_all(datasette))
+    return page_files.scripts(datasette, database)
 
 
 @hookimpl

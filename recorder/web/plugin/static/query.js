@@ -20,9 +20,11 @@ if (parent) {
 function draw() {
   const rows = readRows(document.querySelector(TABLE));
   if (!spec || rows.length === 0 || !spec.columns.every((name) => name in rows[0])) return;
-  const shown = spec.choice ? chosen(rows) : rows;
-  if (chart) chart.update(spec.make(shown));
-  else chart = new Chart(parent, spec.make(shown));
+  const made = spec.make(spec.choice ? chosen(rows) : rows);
+  // The page's table ends there.
+  if (rows.length >= parent.dataset.mostRows) made.title += ` (the first ${rows.length.toLocaleString("en")} rows)`;
+  if (chart) chart.update(made);
+  else chart = new Chart(parent, made);
   parent.dataset.ready = "1";
 }
 

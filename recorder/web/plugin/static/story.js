@@ -14,6 +14,7 @@ const charts = new Map();
 const LONG = 5e3; // ms
 
 if (section) follow(load);
+document.getElementById("webpf-recording")?.addEventListener("input", ({ target }) => (location.href = target.value));
 
 async function load() {
   const timer = setTimeout(offerLess, LONG);
