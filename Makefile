@@ -37,7 +37,7 @@ KERNELS ?= own 5.10 6.1 6.12 7.2 6.1-arm64
 DISTROS ?= bookworm trixie sid
 SERVICE_DISTROS ?= bookworm trixie
 
-.PHONY: help record install test matrix fleet check format docs wheel screenshots bench bench-versions bench-command bench-noise bench-queries bench-week bench-fleet builds soak kernels distros service clean \
+.PHONY: help record install test matrix fleet check format docs wheel screenshots bench bench-versions bench-command bench-noise bench-gate bench-queries bench-week bench-fleet builds soak kernels distros service clean \
 	packages test-packages compat-packages build-packages fleet-packages
 
 help: ## Show this list
@@ -106,6 +106,9 @@ bench-command: build-packages $(VENV)/installed ## Time real builds under webpf 
 
 bench-noise: $(VENV)/installed ## Count how often diff --fail-if fails equal builds, and finds slower ones (needs root, gcc; by hand: long)
 	$(SUDO) $(BIN)/python -m tools.bench.noise
+
+bench-gate: build-packages $(VENV)/installed ## Gate ten made-up pull requests of a real project as docs/ci.md says (needs root; by hand: long)
+	$(SUDO) env WEBPF_TOOLS_CACHE="$${WEBPF_TOOLS_CACHE:-}" $(BIN)/python -m tools.bench.gate
 
 bench-queries: $(VENV)/installed ## Time every saved query on a recording of a million processes (1 GB of disk)
 	$(BIN)/python -m tools.bench.queries

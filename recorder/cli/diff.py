@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ..analysis.run_groups import RunGroup
 
 _EXCEEDED = 1  # exit code
-_MORE_RUNS = "webpf record --runs 5 --name pr -- make"
+_LONGEST_SHOWN = 200  # characters of a command in a hint
 _REFERENCE = "FILE, FILE:N, or a number or name in --db; a name of several runs is their group"
 
 _FailIf = Annotated[
@@ -90,14 +90,27 @@ def _exit_as_judged(judgements: list[Judgement], comparison: Comparison) -> None
 
     met, undecided = (texts(judgements, verdict) for verdict in (Verdict.MET, Verdict.UNDECIDED))
     if met and comparison.method == SINGLE and not comparison.is_same:
-        say(f"decided by one run a side, which can be noise; try: {_MORE_RUNS}")
+        say(f"decided by one run a side, which can be noise; try: {_more_runs('--runs 5', comparison)}")
     if met:
         say(f"more than allowed: {', '.join(met)}" + (f"; can't tell: {', '.join(undecided)}" if undecided else ""))
         raise typer.Exit(_EXCEEDED)
     if undecided:
         first = next(each.condition.text for each in judgements if each.verdict is Verdict.UNDECIDED)
-        hint = f"webpf record --runs auto --to-decide {shlex.quote(first)} --name pr -- make"
+        hint = _more_runs(f"--runs auto --to-decide {shlex.quote(first)}", comparison)
         raise Undecided(f"can't tell, because the runs differ too much: {', '.join(undecided)}", hint)
+
+
+def _more_runs(options: str, comparison: Comparison) -> str:
+    """Returns the command that records the second side again, in turn with the first one if it was so."""
+    name = shlex.quote(comparison.after.label or "pr")
+    against = f" --against {shlex.quote(_shown(comparison.before))}" if comparison.is_paired else ""
+    return f"webpf record {options} --name {name}{against} -- {_shown(comparison.after)}"
+
+
+def _shown(group: RunGroup) -> str:
+    """Returns the command line of a group; of one that isn't known, or is long, an example."""
+    line = group.command or ""
+    return line if 0 < len(line) <= _LONGEST_SHOWN and "…" not in line else "make"
 
 
 def _write(comparison: Comparison, judgements: list[Judgement], format: ReportFormat) -> None:

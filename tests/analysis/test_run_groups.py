@@ -150,12 +150,14 @@ def test_conditions_are_decided_on_the_interval(times: Sequence[int], condition:
 
 def test_exit_codes(db: Path, webpf: Webpf) -> None:
     record(db, "base", EVEN)
-    record(db, "pr", [round(1.2 * each) for each in EVEN])
+    record(db, "pr", [round(1.2 * each) for each in EVEN], argv=b"make\0-j8\0")
     for condition, code in (("wall>10%", 1), ("wall>20%", 75), ("wall>30%", 0)):
         ended = webpf("diff", "base", "pr", "--fail-if", condition)
         assert ended.returncode == code, ended.stdout
         assert ("can't tell" in ended.stderr, "more than allowed" in ended.stderr) == (code == 75, code == 1)
         assert len(ended.stderr.splitlines()) == bool(code)
+        again = f" record --runs auto --to-decide '{condition}' --name pr -- make -j8\n"
+        assert ended.stderr.endswith(again) == (code == 75)
         assert max(map(len, ended.stdout.splitlines())) <= 80
 
 
