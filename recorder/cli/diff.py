@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..errors import Undecided, UsageError
+from ..host.invocation import adapt_hint
 from ..host.paths import exists
 from ..model.scope import EVERYTHING, Scope
 from .options import AsReport, ReportFormat
@@ -90,7 +91,8 @@ def _exit_as_judged(judgements: list[Judgement], comparison: Comparison) -> None
 
     met, undecided = (texts(judgements, verdict) for verdict in (Verdict.MET, Verdict.UNDECIDED))
     if met and comparison.method == SINGLE and not comparison.is_same:
-        say(f"decided by one run a side, which can be noise; try: {_more_runs('--runs 5', comparison)}")
+        hint = adapt_hint(_more_runs("--runs 5", comparison))
+        say(f"decided by one run a side, which can be noise; try: {hint}")
     if met:
         say(f"more than allowed: {', '.join(met)}" + (f"; can't tell: {', '.join(undecided)}" if undecided else ""))
         raise typer.Exit(_EXCEEDED)

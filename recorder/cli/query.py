@@ -92,6 +92,9 @@ class QueryCommand(TyperCommand):
         formatter.write_text(f"For the options see: {ctx.command_path} --help")
 
 
+COMMAND_SETTINGS = {"cls": QueryCommand}
+
+
 @takes_scope
 def query(
     name: QueryName = None,

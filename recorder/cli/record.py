@@ -53,7 +53,6 @@ if TYPE_CHECKING:
     from ..capture.recorder import Summary
 
 _SUMMARY_MODULES = ("webpf.analysis.command_summary", "webpf.render.summary_text", "webpf.storage.reader")
-COMMAND_SETTINGS = {"allow_interspersed_args": False}  # options after COMMAND are its own
 
 
 class RecordCommand(VerboseCommand):
@@ -66,6 +65,10 @@ class RecordCommand(VerboseCommand):
         if ends_in_dashes and not ctx.resilient_parsing and not ctx.params["command_line"]:
             raise UsageError("no command follows on --", "webpf record -- make")
         return rest
+
+
+# allow_interspersed_args: options after COMMAND are its own.
+COMMAND_SETTINGS = {"cls": RecordCommand, "context_settings": {"allow_interspersed_args": False}}
 
 
 @takes_series

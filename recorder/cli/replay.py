@@ -17,6 +17,9 @@ from ..model import argv, durations
 from . import upgrade
 from .options import Events, Name, NewDb, Quiet, Rotate
 from .recording_choice import DEFAULT_DB
+from .verbose import VerboseCommand
+
+COMMAND_SETTINGS = {"cls": VerboseCommand}
 
 Stream = Annotated[
     Path | None,

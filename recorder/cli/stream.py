@@ -8,6 +8,9 @@ from ..capture.record_options import RecordOptions
 from ..host.invocation import sudo_command
 from ..model import durations
 from .options import BufferMib, Duration, Env, Full, MaxArgs, NoArgs, Program, Redact
+from .verbose import VerboseCommand
+
+COMMAND_SETTINGS = {"cls": VerboseCommand}
 
 
 def stream(

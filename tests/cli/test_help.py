@@ -8,7 +8,7 @@ from subprocess import CompletedProcess
 
 import typer.main
 
-from webpf.cli.app import app
+from webpf.cli import app
 
 MOST = 45
 """Characters of a first sentence: what 80 columns have room for, behind the longest name of a command."""
@@ -16,7 +16,7 @@ MOST = 45
 
 def first_sentences() -> dict[str, str]:
     """Returns the first sentence of each command's help."""
-    commands = typer.main.get_group(app).commands
+    commands = typer.main.get_group(app.build()).commands
     return {name: (command.help or "").partition("\n\n")[0] for name, command in commands.items()}
 
 

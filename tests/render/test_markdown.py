@@ -17,7 +17,7 @@ from story import BUILD
 from support import exec_, exit_, fork, free, make_recording, seen
 from typer.testing import CliRunner
 
-from webpf.cli.app import app
+from webpf.cli import app
 from webpf.model.events import Event
 from webpf.output.command_label import cut
 from webpf.output.escape import safe
@@ -149,7 +149,7 @@ def is_harmless(text: str, word: str) -> bool:
 @pytest.mark.parametrize("word", PLANTED)
 def test_a_planted_name_is_no_markup(word: str, tmp_path: Path) -> None:
     for command in planted_everywhere(tmp_path, word):
-        ended = CliRunner().invoke(app, [*command, "--format", "markdown"])
+        ended = CliRunner().invoke(app.build(), [*command, "--format", "markdown"])
         assert ended.exit_code == 0 and is_harmless(ended.stdout, word)
 
 

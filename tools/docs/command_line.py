@@ -9,7 +9,7 @@ from typing import Any
 import typer
 import typer.main
 
-from webpf.cli.app import app
+from webpf.cli import app
 
 WIDTH = 78
 """Columns of the help texts in docs/cli.md: as on a terminal of 80."""
@@ -36,7 +36,7 @@ class Command:
 
 def commands() -> Iterator[Command]:
     """Returns webpf itself, then each command in the order of `webpf --help`, a group before its commands."""
-    group: Any = typer.main.get_command(app)
+    group: Any = typer.main.get_command(app.build())
     root = typer.Context(group, info_name="webpf", **_LAYOUT)
     yield _described("", group, root)
     for name, command in group.commands.items():
