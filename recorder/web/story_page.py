@@ -60,10 +60,9 @@ async def _choices(datasette: Any, request: Any, database: str, address: ScopeAd
         return []
     if len(found) < 2:
         return []
-    all_of_them = "all in this time" if {"since", "until"} & set(address.values) else "the latest"
-    labels = {None: all_of_them if not found[0].is_segment else "the latest chain"} | {
-        str(each.id): each.label for each in found
-    }
+    latest = "the latest chain" if found[0].is_segment else "the latest"
+    whole = "all in this time" if {"since", "until"} & set(address.values) else latest
+    labels = {None: whole} | {str(each.id): each.label for each in found}
     if address.recording is not None:
         labels.setdefault(address.recording, address.recording)  # a name
     path = datasette.urls.database(database)
