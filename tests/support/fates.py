@@ -126,7 +126,8 @@ def check(row: dict[str, Any], fate: Fate, ppid: int | None = None) -> None:
     """Compares everything that a parent can know with the row. ppid: of the parent; None: this process.
 
     CPU time is compared only if it is known: the kernel doesn't report every free when it is busy. It may be a little
-    more than wait4() said, because a parent on another CPU can reap a child before that has stopped running.
+    more than wait4() said, because a parent on another CPU can reap a child before that has stopped running. In an
+    emulated machine this can last for some time slices of its host, in which the clock goes on.
     """
     assert row["state"] == "exited"
     assert row["status"] == fate.status
@@ -137,6 +138,7 @@ def check(row: dict[str, Any], fate: Fate, ppid: int | None = None) -> None:
     assert row["lifetime_ns"] == row["end_ns"] - row["start_ns"] <= fate.after_ns - fate.before_ns
     if row["cpu_ns"] is not None:
         more = row["cpu_ns"] - fate.cpu_ns
-        assert -0.1 * MS <= more <= 0.1 * MS * SLOWNESS, f"{more} ns more than the {fate.cpu_ns} of wait4()"
+        most = 0.1 * MS if SLOWNESS == 1 else 0.5 * MS * SLOWNESS
+        assert -0.1 * MS <= more <= most, f"{more} ns more than the {fate.cpu_ns} of wait4()"
     assert row["max_rss_kib"] == fate.max_rss_kib
     assert row["ppid"] == (os.getpid() if ppid is None else ppid)
