@@ -195,7 +195,7 @@ def test_commands(command: str, pair: tuple[Path, Path]) -> None:
     def consume(db: Path, counter: Progress) -> int:
         name, *options = command.split()
         file = [*options, "--db", str(db)] if name == "query" else [str(db), *options]
-        ended = CliRunner().invoke(app.build(), [name, *file])
+        ended = CliRunner().invoke(app.build(name), [name, *file])
         assert ended.exit_code == 0, ended.output
         return len(ended.output.encode())
 
@@ -254,9 +254,13 @@ def test_lanes_that_are_all_full() -> None:
 def test_what_is_too_deep_is_counted(tmp_path: Path) -> None:
     """In the tree, in the query, in stacks, and in chains of programs, shown and counted processes add up to all."""
     make_recording(tmp_path / "chain.db", chain(500), end_ms=100, batch=1000)
-    lines = CliRunner().invoke(app.build(), ["tree", str(tmp_path / "chain.db")]).output.splitlines()
+    lines = CliRunner().invoke(app.build("tree"), ["tree", str(tmp_path / "chain.db")]).output.splitlines()
     assert (len(lines), lines[-1].partition(" … ")[2]) == (101, "399 more processes below")
-    lines = CliRunner().invoke(app.build(), ["tree", str(tmp_path / "chain.db"), "--depth", "499"]).output.splitlines()
+    lines = (
+        CliRunner()
+        .invoke(app.build("tree"), ["tree", str(tmp_path / "chain.db"), "--depth", "499"])
+        .output.splitlines()
+    )
     assert (len(lines), "more process" in lines[-1]) == (500, False)
     query = saved_queries.load("tree")
     with reader.reading(tmp_path / "chain.db") as connection:

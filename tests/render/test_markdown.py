@@ -149,7 +149,7 @@ def is_harmless(text: str, word: str) -> bool:
 @pytest.mark.parametrize("word", PLANTED)
 def test_a_planted_name_is_no_markup(word: str, tmp_path: Path) -> None:
     for command in planted_everywhere(tmp_path, word):
-        ended = CliRunner().invoke(app.build(), [*command, "--format", "markdown"])
+        ended = CliRunner().invoke(app.build(command[0]), [*command, "--format", "markdown"])
         assert ended.exit_code == 0 and is_harmless(ended.stdout, word)
 
 
