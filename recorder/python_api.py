@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-from .analysis import diff, recording_costs, report, saved_queries
+from .analysis import diff, recording_costs, report, run_groups, saved_queries
 from .analysis.diff import Comparison
 from .analysis.report import Report
 from .errors import UsageError
@@ -44,6 +44,13 @@ class File:
         """
         with reader.reading(self.path) as connection:
             return Recording(self, reader.find(connection, self.path, number_or_name))
+
+    def diff(self, before: int | str, after: int | str) -> Comparison:
+        """Returns how two recordings differ, or two groups of runs: a name that several runs share is their group.
+
+        Runs that failed are left out of a group. Raises a WebpfError, also if no run of a group is left.
+        """
+        return diff.compare(run_groups.read(self.path, before), run_groups.read(self.path, after))
 
     def connect(self) -> AbstractContextManager[sqlite3.Connection]:
         """Returns a read-only SQLite connection for your own SQL: `with file.connect() as connection`."""

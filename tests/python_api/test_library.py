@@ -63,6 +63,22 @@ def test_exports_equal_those_of_the_command_line(db: Path, tmp_path: Path) -> No
         recording.export("there", "xml")
 
 
+def test_groups_of_runs_are_compared_as_on_the_command_line(db: Path) -> None:
+    names = [("base", 1), ("base", 2), ("base", 3), ("pr", 1), ("pr", 2), ("pr", 3)]
+    for name, _ in names[2:]:
+        make_recording(db, BUILD, name=name)
+    with closing(sqlite3.connect(db)) as connection, connection:
+        for id, (name, run) in enumerate(names, 1):
+            connection.execute(
+                "UPDATE recordings SET name = ?1, run_group = ?1, run = ?2 WHERE id = ?3", [name, run, id]
+            )
+    comparison = webpf.open(db).diff("base", "pr")
+    shown = json.loads(subprocess.check_output([*webpf_command(), "diff", "base", "pr", "--format", "json"]))
+    for side, numbers in ((comparison.before, [1, 2, 3]), (comparison.after, [4, 5, 6])):
+        assert [each.recording.id for each in side.runs] == numbers
+        assert shown["before" if side is comparison.before else "after"]["recordings"] == numbers
+
+
 def test_imports_are_lazy() -> None:
     code = "import sys; before = set(sys.modules); import webpf; print(*sorted(set(sys.modules) - before))"
     found = subprocess.check_output([sys.executable, "-c", code], text=True)
