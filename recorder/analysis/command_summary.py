@@ -31,6 +31,22 @@ _DETAILS = f"""
 SELECT p.id, p.pid, c.argv, p.comm, p.start_ns, p.end_ns, p.cpu_ns, p.max_rss_kib, p.exit_code, p.signal, p.state,
     {COLUMNS}
 FROM processes AS p LEFT JOIN commands AS c ON c.id = p.command_id WHERE p.id = ?"""
+_DEEPEST = 50
+# From a command that failed to its child that failed last, to the child of that one which did, and so on.
+_LAST_FAILURES = """WITH RECURSIVE failed (id, parent_id, end_ns) AS MATERIALIZED (
+    SELECT id, parent_id, end_ns FROM processes WHERE recording_id = :recording AND status <> 0 AND end_ns IS NOT NULL
+),
+line (depth, id) AS (
+    SELECT 0, id FROM failed WHERE id = :command
+    UNION ALL
+    SELECT depth + 1, (
+        SELECT child.id FROM failed AS parent, failed AS child
+        WHERE parent.id = line.id AND child.parent_id = line.id AND child.end_ns <= parent.end_ns
+        ORDER BY child.end_ns DESC, child.id DESC LIMIT 1
+    )
+    FROM line WHERE line.id IS NOT NULL AND depth < :deepest
+)
+SELECT id FROM line WHERE id IS NOT NULL AND depth > 0 ORDER BY depth"""
 
 
 @dataclass(frozen=True)
@@ -79,6 +95,7 @@ class CommandSummary:
     most_cpu: tuple[ProcessDetails, ...]
     most_memory: tuple[ProcessDetails, ...]  # among those whose own peak is known
     failed: tuple[ProcessDetails, ...]  # in order of their ends
+    last_failures: tuple[ProcessDetails, ...]  # the command's child that failed last, then that one's, and so on
     running: tuple[ProcessDetails, ...]  # in order of their starts
 
 
@@ -105,8 +122,15 @@ def read(connection: sqlite3.Connection, recording: Recording, shown: int = SHOW
         details(ranking.most_cpu.ids),
         details(ranking.most_memory.ids),
         details(ranking.failed.ids),
+        details(_last_failures(connection, recording.id, command)),
         details(ranking.running.ids),
     )
+
+
+def _last_failures(connection: sqlite3.Connection, recording: int, command: int | None) -> list[int]:
+    """Returns the ids of what failed last below a command that failed; empty if it didn't, or none of its children."""
+    values = {"recording": recording, "command": command, "deepest": _DEEPEST}
+    return [id for (id,) in connection.execute(_LAST_FAILURES, values)] if command is not None else []
 
 
 def _details(connection: sqlite3.Connection, id: int) -> ProcessDetails:

@@ -61,6 +61,7 @@ def _summary(summary: CommandSummary) -> Document:
         "most_cpu": map(_process, summary.most_cpu),
         "most_memory": map(_process, summary.most_memory),
         "failed": map(_process, summary.failed),
+        "last_failures": map(_process, summary.last_failures),
         "running": map(_process, summary.running),
     }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
-from ..analysis.command_summary import CommandSummary, ProcessDetails
+from ..analysis.command_summary import SHOWN, CommandSummary, ProcessDetails
 from ..output import command_label
 from ..output.units import byte_size, duration, size
 
@@ -21,9 +21,17 @@ def lines(summary: CommandSummary) -> Iterator[str]:
     yield from _listed("most CPU", summary.most_cpu, lambda process: duration(process.cpu_ns or 0))
     known = "most memory (processes whose own peak is known)"
     yield from _listed(known, summary.most_memory, lambda process: size(process.max_rss_kib or 0))
-    yield from _listed(f"failed: {summary.failures:,}, first", summary.failed, lambda process: f"({process.outcome})")
+    yield from _listed(f"failed: {summary.failures:,}, first", summary.failed, _outcome)
+    if summary.last_failures:
+        last = _with_outcome(summary.last_failures[-1])
+        yield f"failed last: {', in '.join([last, *failed_around(summary)])}"
     still = f"STILL RUNNING: {summary.still_running:,}"
     yield from _listed(still, summary.running, lambda process: f"(pid {process.pid})")
+
+
+def failed_around(summary: CommandSummary) -> list[str]:
+    """Returns in what the last failure was, the nearest first: processes that failed later because of it."""
+    return [_with_outcome(process) for process in summary.last_failures[:-1][::-1][: SHOWN - 1]]
 
 
 def total(summary: CommandSummary, command: ProcessDetails) -> str:
@@ -75,6 +83,14 @@ def _listed(title: str, processes: Sequence[ProcessDetails], value: Callable[[Pr
 
 def _lifetime(process: ProcessDetails) -> str:
     return duration(process.lifetime_ns or 0)
+
+
+def _outcome(process: ProcessDetails) -> str:
+    return f"({process.outcome})"
+
+
+def _with_outcome(process: ProcessDetails) -> str:
+    return f"{_short(process)} {_outcome(process)}"
 
 
 def _short(process: ProcessDetails) -> str:

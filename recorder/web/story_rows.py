@@ -82,6 +82,8 @@ def _lines(story: Story) -> Iterator[Line]:
     rest = summary.failures - len(failed)
     more = f"and {rest:,} more" if rest > 0 else ""
     yield Line("Failed first" if rest > 0 else "Failed", failed, more, "failures", is_bad=bool(failed))
+    last = _processes(summary.last_failures[-1:], lambda process: process.outcome)
+    yield Line("Failed last", last, ", ".join(f"in {each}" for each in summary_text.failed_around(summary)))
     if not summary.failures:
         yield Line("Failed", note="nothing", query="failures")
     if report is not None:

@@ -65,6 +65,7 @@ def test_the_first_three_of_each(tmp_path: Path) -> None:
         "most CPU: cc 0 300.00 ms; cc 1 299.00 ms; cc 2 298.00 ms",
         "most memory (processes whose own peak is known): cc 299 600 MiB; cc 298 598 MiB; cc 297 596 MiB",
         "failed: 31, first: cc 3 (exit 1); cc 13 (exit 1); cc 23 (exit 1)",
+        "failed last: cc 293 (exit 1)",
         "STILL RUNNING: 1: cc 150 (pid 1150)",
     ]
 
@@ -76,6 +77,27 @@ def test_memory_that_may_be_of_the_image_before_is_not_told(tmp_path: Path) -> N
         connection.execute("UPDATE processes SET carried_rss_kib = max_rss_kib WHERE max_rss_kib > 7 * 2048")
         (line,) = (line for line in lines_of(connection) if line.startswith("most memory"))
     assert line == "most memory (processes whose own peak is known): cc 6 14.0 MiB; cc 4 10.0 MiB; cc 3 8.00 MiB"
+
+
+def test_what_ended_after_its_parent_did_not_make_it_fail(tmp_path: Path) -> None:
+    """A daemon that was killed later, and a child that the command's own child left behind."""
+    events: list[Event] = [
+        fork(COMMAND, 0, ppid=1),
+        fork(200, 1, ppid=COMMAND, parent_ms=0),
+        fork(300, 2, ppid=200, parent_ms=1),
+        fork(301, 3, ppid=200, parent_ms=1),
+        exit_(301, 3, 4, 256),
+        exit_(200, 1, 5, 512),
+        exit_(COMMAND, 0, 6, 768, ppid=1),
+        exit_(300, 2, 9, 9, ppid=1),
+    ]
+    make_recording(tmp_path / "a.db", events, end_ms=10)
+    db = tmp_path / "a.db"
+    with closing(sqlite3.connect(db)) as connection, connection:
+        options = json.dumps({"of": "command"})
+        connection.execute("UPDATE recordings SET options = ?, recorder_pid = 1, started_ns = ?", [options, at(0)])
+        summary = command_summary.read(connection, reader.recordings(connection, 1)[0])
+    assert [process.pid for process in summary.last_failures] == [200, 301]
 
 
 def test_it_takes_no_longer_for_each(tmp_path: Path) -> None:
