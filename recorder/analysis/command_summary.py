@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from ..model.process import RUNNING
 from ..model.recording import Recording
 from ..output import command_label
+from ..storage.sql_macros import expand
 from . import process_tree
 from .costs import COLUMNS, Costs, CostSum
 from .process_tree import OWN_PEAK, REPORTED
@@ -33,8 +34,9 @@ SELECT p.id, p.pid, c.argv, p.comm, p.start_ns, p.end_ns, p.cpu_ns, p.max_rss_ki
 FROM processes AS p LEFT JOIN commands AS c ON c.id = p.command_id WHERE p.id = ?"""
 _DEEPEST = 50
 # From a command that failed to its child that failed last, to the child of that one which did, and so on.
-_LAST_FAILURES = """WITH RECURSIVE failed (id, parent_id, end_ns) AS MATERIALIZED (
-    SELECT id, parent_id, end_ns FROM processes WHERE recording_id = :recording AND status <> 0 AND end_ns IS NOT NULL
+_LAST_FAILURES = expand("""WITH RECURSIVE failed (id, parent_id, end_ns) AS MATERIALIZED (
+    SELECT id, parent_id, end_ns FROM processes AS p
+    WHERE recording_id = :recording AND status <> 0 AND end_ns IS NOT NULL AND is_counted!(p)
 ),
 line (depth, id) AS (
     SELECT 0, id FROM failed WHERE id = :command
@@ -46,7 +48,7 @@ line (depth, id) AS (
     )
     FROM line WHERE line.id IS NOT NULL AND depth < :deepest
 )
-SELECT id FROM line WHERE id IS NOT NULL AND depth > 0 ORDER BY depth"""
+SELECT id FROM line WHERE id IS NOT NULL AND depth > 0 ORDER BY depth""")
 
 
 @dataclass(frozen=True)

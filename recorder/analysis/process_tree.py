@@ -56,14 +56,16 @@ class Node:
 
 
 # The command and its descendants. Without a command, or with --own-cgroup: all processes that started in the recording.
+# Of a scope, those that are in it; but between them and the command can be others.
 REPORTED = expand(
-    """WITH RECURSIVE reported (id) AS (
+    """WITH RECURSIVE family (id) AS (
     SELECT p.id FROM recordings AS r JOIN processes AS p ON p.recording_id = r.id
-    WHERE r.id = :recording AND is_counted!(p) AND p.start_ns >= r.started_ns
+    WHERE r.id = :recording AND p.kernel IS NOT 1 AND p.start_ns >= r.started_ns
         AND (p.id = :command OR :command IS NULL OR option!(r, cgroup))
     UNION
-    SELECT child.id FROM reported JOIN processes AS child ON child.parent_id = reported.id WHERE :command IS NOT NULL
-)
+    SELECT child.id FROM family JOIN processes AS child ON child.parent_id = family.id WHERE :command IS NOT NULL
+),
+reported (id) AS (SELECT p.id FROM family JOIN processes AS p ON p.id = family.id WHERE is_counted!(p))
 """
 )
 """SQL that selects the processes that a report covers. It takes :recording and :command (see command_id())."""

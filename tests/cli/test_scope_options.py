@@ -68,6 +68,30 @@ def test_every_command_is_limited(db: Path, webpf: Webpf) -> None:
     assert webpf("diff", "1", "1", *only, "--format", "json").stdout.count('"activity"') == 1
 
 
+@pytest.mark.parametrize(
+    ("only", "pids", "last"),
+    [
+        ((), {101, 102, 103, 104, 105, 106, 107}, [105]),
+        (("--failed",), {101, 103, 104, 105, 107}, [105]),
+        (("--comm", "gcc"), {102, 103}, []),
+        (("--comm", "make"), {101, 106, 107}, []),
+        (("--under", "27"), {106, 107}, []),
+    ],
+)
+def test_a_command_counts_what_is_in_the_scope(
+    db: Path, webpf: Webpf, only: tuple[str, ...], pids: set[int], last: list[int]
+) -> None:
+    """Also if the command itself, or a process between, isn't in it."""
+    with closing(sqlite3.connect(db)) as connection, connection:
+        connection.execute("""UPDATE recordings SET options = '{"of": "command"}', recorder_pid = 100""")
+        values = ", ".join(map(str, pids))
+        ((cpu_ns,),) = connection.execute(f"SELECT sum(cpu_ns) FROM processes WHERE pid IN ({values}) AND id < 40")
+    report = json.loads(webpf("report", *only, "--format", "json").stdout)
+    assert (report["command"]["pid"], report["processes"], report["cpu_ns"]) == (101, len(pids), cpu_ns)
+    assert [each["pid"] for each in report["last_failures"]] == last
+    assert sum(each["processes"] for each in report["activities"]) == len(pids)
+
+
 def test_the_tree_starts_at_processes_whose_parent_is_outside(db: Path, webpf: Webpf) -> None:
     assert webpf("tree", "--pid", "101", "--under", "7", "--depth", "0").returncode == 0
     assert webpf("tree", "--pid", "100", "--under", "7").returncode == 66
