@@ -78,22 +78,28 @@ def _when(recording: Recording) -> str:
 
 def _lines(story: Story) -> Iterator[Line]:
     summary, report = story.summary, story.report
+    last = _processes(summary.last_failures[-1:], lambda process: process.outcome)
+    around = ", ".join(f"in {each}" for each in summary_text.failed_around(summary))
+    yield Line("Failed last", last, around, "failures", is_bad=True)
     failed = _processes(summary.failed, lambda process: process.outcome)
     rest = summary.failures - len(failed)
     more = f"and {rest:,} more" if rest > 0 else ""
-    yield Line("Failed first" if rest > 0 else "Failed", failed, more, "failures", is_bad=bool(failed))
-    last = _processes(summary.last_failures[-1:], lambda process: process.outcome)
-    yield Line("Failed last", last, ", ".join(f"in {each}" for each in summary_text.failed_around(summary)))
+    yield Line("Failed first" if rest > 0 else "Failed", failed, more, "failures", is_bad=bool(failed) and not last)
     if not summary.failures:
         yield Line("Failed", note="nothing", query="failures")
     if report is not None:
         yield Line("Decided how long it took", tuple(_path(report)))
         yield Line(
-            "Waiting",
+            "Waiting, without children",
             note="; ".join(report_text.waiting_lines(report)).removeprefix("of the waiting: "),
             query="waiting",
         )
-    yield Line("Slowest", _processes(summary.slowest, lambda it: units.duration(it.lifetime_ns or 0)), "", "lifetimes")
+    yield Line(
+        "Slowest without children",
+        _processes(summary.slowest, lambda it: units.duration(it.lifetime_ns or 0)),
+        "",
+        "lifetimes",
+    )
     yield Line("Most CPU time", _processes(summary.most_cpu, lambda it: units.duration(it.cpu_ns or 0)), "", "busiest")
     yield Line("Most memory", _processes(summary.most_memory, lambda it: units.size(it.max_rss_kib or 0)), "", "memory")
     yield Line("Costs", note="; ".join(summary_text.cost_lines(summary)).removeprefix("costs: "))
@@ -115,11 +121,15 @@ def _lost(recording: Recording) -> Line:
 def _path(report: Report) -> Iterable[Item]:
     """Yields the activities with the largest shares of the critical path."""
     whole = max(report.wall_ns, 1)
+    costs = {each.activity: each for each in report.activities}
 
     def item(share: PathShare) -> Item:
         count = len(share.process_ids)
         text = share.activity if count == 1 else f"{count:,} x {share.activity}"
         detail = f"{share.time_ns / whole:.0%}, {units.duration(share.time_ns)}"
+        cost = costs.get(share.activity)
+        if cost is not None and cost.processes == count and cost.cpu_ns:
+            detail += f", CPU {units.duration(cost.cpu_ns)}"
         return Item(cut(text, _WIDTH), detail, share.process_ids[0] if count == 1 else None)
 
     shown = [share for share in report.path_shares[:_SHARES] if share.time_ns * 100 >= whole]

@@ -65,7 +65,7 @@ def test_the_story_has_the_numbers_of_the_file(site: Site, db: Path) -> None:
     assert f"{value(db, f'SELECT count(*) {COUNTED}')} processes started in 1.00 s" in found["html"]
     assert f"and {value(db, f'SELECT count(*) {COUNTED} AND p.status <> 0') - 3} more" in found["html"]
     first = value(db, f"SELECT p.id {COUNTED} AND p.status <> 0 AND end_ns IS NOT NULL ORDER BY end_ns LIMIT 1")
-    assert f'<dd><a href="/webpf/processes/{first}"><code>' in found["html"]
+    assert f'<dd><a href="/-/webpf/timeline/webpf/1?process={first}"><code>' in found["html"]
     assert found["isInProgress"] is False
     rate, cores = found["charts"]
     assert sum(column(rate, "starts")) == value(db, f"SELECT count(*) {COUNTED}")

@@ -140,6 +140,12 @@ def test_search_steps_through_what_it_finds(page: Any, db: Path) -> None:
     page.wait_for_function(f"new URLSearchParams(location.search).get('process') === '{ids[-1]}'")
     page.click("#wt-next")
     page.wait_for_function(f"new URLSearchParams(location.search).get('process') === '{ids[0]}'")
+    page.goto(f"{TIMELINE}?search=python")
+    page.wait_for_selector('#webpf-timeline[data-ready="1"]')
+    page.press("#wt-search", "Enter")
+    page.wait_for_function(f"new URLSearchParams(location.search).get('process') === '{ids[0]}'")
+    page.press("#wt-search", "Shift+Enter")
+    page.wait_for_function(f"new URLSearchParams(location.search).get('process') === '{ids[-1]}'")
 
 
 def test_a_dragged_stretch_is_summed_up(page: Any, db: Path) -> None:

@@ -34,7 +34,7 @@ const view = new View(recording, () => {
   requests.requestWindowSoon();
 });
 const selection = new Selection(followSelection);
-const filters = new Filters(root.querySelector("form"), followFilters);
+const filters = new Filters(root.querySelector("form"), followFilters, (isBack) => search.step(isBack));
 const palette = new Palette(byId("wt-colour"), byId("wt-legend"), redisplay);
 const times = new TimeChoice(byId("wt-time"), clock, redisplay);
 const criticalPath = new CriticalPath(byId("wt-path"), () => {

@@ -7,7 +7,8 @@ const number = (value) => value.toLocaleString("en", { maximumFractionDigits: va
 
 function shortDuration(ms) {
   if (ms === 0) return "0 s";
-  return duration(ms).replace(/\.?0+ (\S+)$/, " $1");
+  const text = duration(ms);
+  return text.includes(".") ? text.replace(/\.?0+ (\S+)$/, " $1") : text.replace(/ 0 \S+$/, "");
 }
 
 // Over time: the columns of these names, each in the given style.

@@ -1,7 +1,7 @@
 // The details of the selected process, for the pane.
 
 import { element, processButton, processList, terms } from "./elements.js";
-import { duration, printable } from "./format.js";
+import { elapsed, printable } from "./format.js";
 import { cpuText, delayText, endText, hasFailed, lifetimeText, peakText, storageText } from "./process_text.js";
 import { OUTCOMES } from "./recording.js";
 
@@ -10,7 +10,7 @@ const LOST = OUTCOMES.indexOf("lost");
 
 // Returns elements. clock: see Clock. select: called with the id of the parent or child that is clicked.
 export function describeProcess(process, clock, select) {
-  const moment = (ms) => duration(ms) + " (" + clock.text(ms) + ")";
+  const moment = (ms) => elapsed(ms) + " (" + clock.text(ms) + ")";
   const isOver = process.outcome !== RUNNING && process.outcome !== LOST;
   const { parent, children, children_total: total } = process;
   const facts = terms([
@@ -37,7 +37,7 @@ export function describeProcess(process, clock, select) {
 }
 
 function programList(programs) {
-  const after = (ms) => (ms === null ? "before the recording: " : "after " + duration(ms) + ": ");
+  const after = (ms) => (ms === null ? "before the recording: " : "after " + elapsed(ms) + ": ");
   return element("ol", { className: "wt-list" }, ...programs.map(({ line, after_ms: ms }) =>
     element("li", {}, after(ms), element("code", {}, printable(line)))));
 }

@@ -8,7 +8,8 @@ export class Filters {
   #residentsLabel;
   #onChange;
 
-  constructor(form, onChange) {
+  // onStep: called at Enter in the search, with whether Shift is held.
+  constructor(form, onChange, onStep) {
     const find = (name) => form.querySelector("#wt-" + name);
     this.#fields = { comm: find("comm"), uid: find("uid"), outcome: find("outcome"), search: find("search") };
     this.#residents = find("residents");
@@ -17,6 +18,7 @@ export class Filters {
     for (const field of [...Object.values(this.#fields), this.#residents])
       field.addEventListener("input", () => onChange());
     form.addEventListener("submit", (event) => event.preventDefault());
+    find("search").addEventListener("keydown", ({ key, shiftKey }) => key === "Enter" && onStep(shiftKey));
   }
 
   // Sets the fields from a URL's query (URLSearchParams).

@@ -1,9 +1,25 @@
-// Formats durations, sizes and untrusted names.
+// Formats durations, times, sizes and untrusted names.
 
 export function duration(ms) {
+  if (ms < 0) return "-" + duration(-ms);
+  const seconds = Math.round(ms / 1e3);
+  const minutes = Math.floor(seconds / 60);
+  if (minutes >= 60) return Math.floor(minutes / 60) + " h " + (minutes % 60) + " min";
+  if (ms >= 60e3) return minutes + " min " + (seconds % 60) + " s";
+  return precise(ms);
+}
+
+// A time since a beginning, to the millisecond at least.
+export function elapsed(ms) {
+  if (ms < 0) return "-" + elapsed(-ms);
+  const minutes = Math.floor(Math.round(ms) / 60e3);
+  if (minutes === 0) return precise(ms);
+  const seconds = ((Math.round(ms) - minutes * 60e3) / 1e3).toFixed(3) + " s";
+  return (minutes >= 60 ? Math.floor(minutes / 60) + " h " : "") + (minutes % 60) + " min " + seconds;
+}
+
+function precise(ms) {
   const size = Math.abs(ms);
-  if (size >= 3600e3) return (ms / 3600e3).toFixed(2) + " h";
-  if (size >= 60e3) return (ms / 60e3).toFixed(2) + " min";
   if (size >= 1e3) return (ms / 1e3).toFixed(3) + " s";
   if (size >= 1) return ms.toFixed(3) + " ms";
   return (ms * 1e3).toFixed(1) + " µs";

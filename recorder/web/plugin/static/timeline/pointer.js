@@ -98,7 +98,9 @@ export class Pointer {
     this.#chart.dragged = null;
     if (stretch && stretch[0] < stretch[1]) return this.#actions.sumUp(stretch);
     const id = drag.moved ? null : this.#chart.processAt(event);
-    if (id !== null) this.#actions.select(id);
+    if (id === null) return;
+    this.#tooltip.hide(); // it would cover the pane
+    this.#actions.select(id);
   }
 
   #forget(event) {

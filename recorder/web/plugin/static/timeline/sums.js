@@ -1,7 +1,7 @@
 // The sums over a stretch of time, for the pane.
 
 import { element, processList, terms } from "./elements.js";
-import { duration, printable } from "./format.js";
+import { duration, elapsed, printable } from "./format.js";
 
 const count = (number) => number.toLocaleString();
 
@@ -10,7 +10,7 @@ export function describeSums(sums, clock, select) {
   if (!sums.length_ms) return [element("p", {}, "Nothing is recorded in this stretch of time.")];
   const cpus = sums.cpus ? " of " + sums.cpus : "";
   const facts = terms([
-    ["stretch", duration(sums.length_ms) + ", from " + duration(sums.from_ms) + " (" + clock.text(sums.from_ms) + ")"],
+    ["stretch", duration(sums.length_ms) + ", from " + elapsed(sums.from_ms) + " (" + clock.text(sums.from_ms) + ")"],
     ["processes", count(sums.alive) + ": " + count(sums.started) + " started in it, " + count(sums.ended) + " ended"],
     ["alive", sums.mean_alive.toFixed(1) + " on average"],
     ["CPU", "about " + duration(sums.cpu_ms) + (sums.unknown ? ", not known of " + count(sums.unknown) : "")],

@@ -1,6 +1,6 @@
 // The tooltip that describes the process under the mouse.
 
-import { duration, printable } from "./format.js";
+import { elapsed, printable } from "./format.js";
 import { cpuText, delayText, endText, lifetimeText, peakText, storageText } from "./process_text.js";
 
 function describe(bar) {
@@ -13,7 +13,7 @@ function describe(bar) {
   return [
     printable(bar.args || bar.comm || "?"),
     printable(bar.comm || "?") + ", pid " + bar.pid + ", parent " + bar.ppid + ", user " + bar.uid,
-    endText(bar) + ", " + lifetimeText(bar) + ", started at " + duration(bar.start_ms),
+    endText(bar) + ", " + lifetimeText(bar) + ", started at " + elapsed(bar.start_ms),
     ...costs.filter(([, text]) => text !== null).map(([name, text]) => name + text),
   ].join("\n");
 }
