@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import sqlite3
 from bisect import insort
+from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import groupby
+from typing import NamedTuple
 
 from ..model.process import RUNNING
 from ..model.recording import Recording
@@ -27,6 +30,12 @@ SELECT p.id, p.start_ns, p.end_ns, p.cpu_ns, p.max_rss_kib, p.status, p.state,
     p.id NOT IN (SELECT parent_id FROM processes WHERE recording_id = :recording AND parent_id IS NOT NULL) AS is_leaf,
     {COLUMNS}
 FROM reported JOIN processes AS p ON p.id = reported.id"""
+# The children of those that lived longer than :least.
+_CHILDREN = f"""{REPORTED}
+SELECT p.id, p.start_ns, p.end_ns, child.start_ns, coalesce(child.end_ns, p.end_ns)
+FROM reported JOIN processes AS p ON p.id = reported.id JOIN processes AS child ON child.parent_id = p.id
+WHERE p.end_ns - p.start_ns > :least AND p.id IS NOT :command
+ORDER BY p.id, child.start_ns"""
 _OWN_PEAK = f"SELECT {OWN_PEAK} FROM processes AS p WHERE id = ?"
 _DETAILS = f"""
 SELECT p.id, p.pid, c.argv, p.comm, p.start_ns, p.end_ns, p.cpu_ns, p.max_rss_kib, p.exit_code, p.signal, p.state,
@@ -78,6 +87,13 @@ class ProcessDetails:
         return process_tree.outcome(self.exit_code, self.signal, self.state)
 
 
+class ActiveProcess(NamedTuple):
+    """A process, and how long it was active, in ns: without a living child, for which it may have waited."""
+
+    process: ProcessDetails
+    active_ns: int
+
+
 @dataclass(frozen=True)
 class CommandSummary:
     """Totals of a command and its descendants; without a command, of all processes started in the recording.
@@ -93,7 +109,7 @@ class CommandSummary:
     costs_unknown: int
     failures: int
     still_running: int
-    slowest: tuple[ProcessDetails, ...]  # among the processes without children
+    slowest: tuple[ActiveProcess, ...]  # longest active, besides the command
     most_cpu: tuple[ProcessDetails, ...]
     most_memory: tuple[ProcessDetails, ...]  # among those whose own peak is known
     failed: tuple[ProcessDetails, ...]  # in order of their ends
@@ -120,7 +136,7 @@ def read(connection: sqlite3.Connection, recording: Recording, shown: int = SHOW
         ranking.costs_unknown,
         ranking.failed.count,
         ranking.running.count,
-        details(ranking.slowest.ids),
+        tuple(ActiveProcess(_details(connection, id), active_ns) for id, active_ns in ranking.slowest.numbers),
         details(ranking.most_cpu.ids),
         details(ranking.most_memory.ids),
         details(ranking.failed.ids),
@@ -140,6 +156,15 @@ def _details(connection: sqlite3.Connection, id: int) -> ProcessDetails:
     start, end, cpu, peak, exit_code, signal, state, *costs = others
     title = command_label.short_title(argv, comm)
     return ProcessDetails(id, pid, title, start, end, cpu, peak, exit_code, signal, state, Costs(*costs))
+
+
+def _covered(start: int, end: int, stretches: Iterable[tuple[int, int]]) -> int:
+    """Returns how much of a stretch others cover. stretches: their starts and ends, in order of the starts."""
+    covered, reached = 0, start
+    for begin, until in stretches:
+        covered += max(min(until, end) - max(begin, reached), 0)
+        reached = max(reached, min(until, end))
+    return covered
 
 
 class _Lowest:
@@ -164,6 +189,16 @@ class _Lowest:
     def ids(self) -> list[int]:
         return [id for _, id in self._keys]
 
+    @property
+    def numbers(self) -> list[tuple[int, int]]:
+        """The ids, each with its number."""
+        return [(id, self._sign * key) for key, id in self._keys]
+
+    @property
+    def last(self) -> int:
+        """The number that another one has to be better than; 0 while there is room."""
+        return self._sign * self._keys[-1][0] if len(self._keys) == self._size else 0
+
 
 class _Ranking:
     """The totals of a summary, and the ids of the processes in its lists."""
@@ -174,7 +209,8 @@ class _Ranking:
         self.sums = CostSum()
         self.slowest, self.most_cpu, self.most_memory = (_Lowest(size, highest=True) for _ in range(3))
         self.failed, self.running = _Lowest(size), _Lowest(size)
-        figures = connection.execute(_FIGURES, {"recording": recording, "command": command})
+        values = {"recording": recording, "command": command}
+        figures = connection.execute(_FIGURES, values)
         for id, start_ns, end_ns, cpu_ns, rss_kib, status, state, is_leaf, *costs in figures:
             self.processes += 1
             self.costs_unknown += cpu_ns is None
@@ -190,6 +226,11 @@ class _Ranking:
                 self.failed.add(_NEVER if end_ns is None else end_ns, id)
             if state == RUNNING:
                 self.running.add(start_ns, id)
+        children = connection.execute(_CHILDREN, {**values, "least": self.slowest.last})
+        for (id, start_ns, end_ns), rows in groupby(children, lambda row: row[:3]):
+            active_ns = end_ns - start_ns - _covered(start_ns, end_ns, (row[3:] for row in rows))
+            if active_ns > 0:
+                self.slowest.add(active_ns, id)
 
     def _is_its_own(self, id: int) -> bool:
         """Returns whether the peak is that of the process's own program. Linux carries a peak over an exec."""

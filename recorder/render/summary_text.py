@@ -17,7 +17,9 @@ def lines(summary: CommandSummary) -> Iterator[str]:
         return
     yield total(summary, summary.command)
     yield from cost_lines(summary)
-    yield from _listed("slowest (processes without children)", summary.slowest, _lifetime)
+    if summary.slowest:
+        shown = (f"{_short(process)} {duration(active_ns)}" for process, active_ns in summary.slowest)
+        yield f"slowest (time without a living child): {'; '.join(shown)}"
     yield from _listed("most CPU", summary.most_cpu, lambda process: duration(process.cpu_ns or 0))
     known = "most memory (processes whose own peak is known)"
     yield from _listed(known, summary.most_memory, lambda process: size(process.max_rss_kib or 0))
@@ -79,10 +81,6 @@ def cost_lines(summary: CommandSummary) -> Iterator[str]:
 def _listed(title: str, processes: Sequence[ProcessDetails], value: Callable[[ProcessDetails], str]) -> Iterator[str]:
     if processes:
         yield f"{title}: {'; '.join(f'{_short(process)} {value(process)}' for process in processes)}"
-
-
-def _lifetime(process: ProcessDetails) -> str:
-    return duration(process.lifetime_ns or 0)
 
 
 def _outcome(process: ProcessDetails) -> str:

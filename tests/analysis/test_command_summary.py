@@ -61,7 +61,7 @@ def test_the_first_three_of_each(tmp_path: Path) -> None:
         "make: exit 2 after 600.00 ms; 301 processes; CPU 45.00 s (75.0 cores busy)",
         "costs (lower bound, without 2 processes): user 33.75 s, system 11.25 s; read 150 KiB, wrote 1.17 MiB;"
         " waited 3 us for a processor",
-        "slowest (processes without children): cc 299 30.10 ms; cc 298 30.00 ms; cc 297 29.90 ms",
+        "slowest (time without a living child): cc 299 30.10 ms; cc 298 30.00 ms; cc 297 29.90 ms",
         "most CPU: cc 0 300.00 ms; cc 1 299.00 ms; cc 2 298.00 ms",
         "most memory (processes whose own peak is known): cc 299 600 MiB; cc 298 598 MiB; cc 297 596 MiB",
         "failed: 31, first: cc 3 (exit 1); cc 13 (exit 1); cc 23 (exit 1)",

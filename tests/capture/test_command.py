@@ -330,7 +330,7 @@ def test_the_summary_of_a_command(webpf: Webpf) -> None:
     assert first.startswith("webpf: sh -c '(sleep 600 > /dev/null ")
     assert ": exit 2 after " in first
     assert "5 processes; CPU " in first
-    assert any(line.startswith("webpf: slowest (processes without children): sleep 0.05 ") for line in lines)
+    assert any(line.startswith("webpf: slowest (time without a living child): sleep 0.05 ") for line in lines)
     (failed,) = (line for line in lines if line.startswith("webpf: failed: "))  # the command too
     assert failed.startswith("webpf: failed: 2, first: sh -c 'exit 3' (exit 3); sh -c '(sleep 600 > ")
     assert failed.endswith("(exit 2)")

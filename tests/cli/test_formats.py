@@ -97,7 +97,7 @@ def test_an_empty_recording(tmp_path: Path, webpf: Webpf) -> None:
         make_recording(tmp_path / "webpf.db", [])
     report = json.loads(webpf("report", "--format", "json").stdout)
     assert [key for key, value in report.items() if value == []] == [
-        *("slowest", "most_cpu", "most_memory", "failed", "running"),
+        *("slowest", "most_cpu", "most_memory", "failed", "last_failures", "running"),
         *("serial_sections", "critical_path", "critical_path_by_activity", "repeated", "activities"),
     ]
     assert (report["command"], report["processes"], report["concurrency"]["most"]) == (None, 0, 0)

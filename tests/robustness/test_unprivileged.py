@@ -297,7 +297,7 @@ def test_it_needs_no_module_that_the_user_cant_read(folder: Path) -> None:
     ended = record(folder, "--verbose", "--", "/bin/sh", "-c", "/bin/true; exit 3", before=before)
     assert ended.returncode == 3, ended.stderr
     assert f"this process is uid {NOBODY} from now on" in ended.stderr
-    assert "slowest (processes without children)" in ended.stderr
+    assert "slowest (time without a living child)" in ended.stderr
     removed = record(folder, "--", "/bin/sh", "-c", "rm webpf.db*; sleep 3; exit 4", before=before)
     assert removed.returncode == 4
     assert "webpf.db was removed while it was recorded" in removed.stderr
