@@ -350,8 +350,9 @@ def check_full_disk(how: str, *limits: str) -> None:
     sql = "SELECT count(*) FROM processes WHERE exit_code = 102 AND recording_id >= ?"
     come = wait_until(lambda: ask(sql, number) == [(1,)])
     check(f"{how}: what ran meanwhile is in the file afterwards", come, recordings())
-    kinds = ask("SELECT kind FROM incidents WHERE recording_id >= ? AND kind <> 'deleted'", number)
-    check(f"{how}: the file says so", ("full",) in kinds and is_active(), kinds)
+    sql = "SELECT kind FROM incidents WHERE recording_id >= ? AND kind <> 'deleted'"
+    told = wait_until(lambda: ("full",) in ask(sql, number))  # a moment after what had waited
+    check(f"{how}: the file says so", told and is_active(), ask(sql, number))
     code, text = sh(f"{WEBPF} verify {DB}")
     check(f"{how}: verify finds nothing wrong", code == 0, text)
 
