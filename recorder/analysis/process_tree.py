@@ -60,7 +60,7 @@ class Node:
 REPORTED = expand(
     """WITH RECURSIVE family (id) AS (
     SELECT p.id FROM recordings AS r JOIN processes AS p ON p.recording_id = r.id
-    WHERE r.id = :recording AND p.kernel IS NOT 1 AND p.start_ns >= r.started_ns
+    WHERE r.id = :recording AND p.start_ns >= r.started_ns
         AND (p.id = :command OR :command IS NULL OR option!(r, cgroup))
     UNION
     SELECT child.id FROM family JOIN processes AS child ON child.parent_id = family.id WHERE :command IS NOT NULL

@@ -65,12 +65,14 @@ class Retention:
         begun = time.monotonic()
         try:
             self._measure_segment()
-            while self._has_work() and time.monotonic() - begun < self._slice_seconds():
+            while self._has_work():  # at least one step each time, however slow the machine is
                 assert self._work is not None
                 before = self._used_bytes()
                 if next(self._work, self) is self:
                     self._work = None
                 self._freed += max(before - self._used_bytes(), 0)
+                if time.monotonic() - begun >= self._slice_seconds():
+                    break
         except (sqlite3.Error, StorageError) as error:  # what was begun goes on at the next attempt
             _log.info("nothing can be deleted now: %s", error)
             self._work, self._next_check = None, time.monotonic() + _CHECK_SECONDS
