@@ -159,7 +159,9 @@ def test_all_at_once(start_recorder: Start, query: Query) -> None:
     run_as(0, "sleep 0.3")
     recorder.end()
     ours = [row for row in query(ROWS) if row["lifetime_ns"] is not None]
-    assert [(row["args"], row["uid"]) for row in ours] == [("sleep 0.3", NOBODY)]
+    assert all(row["lifetime_ns"] >= 0.2e9 for row in ours)
+    # On a slow machine the other sleep takes that long, too.
+    assert [(row["args"], row["uid"]) for row in ours if row["args"] != "sleep 0.01"] == [("sleep 0.3", NOBODY)]
 
 
 def test_min_lifetime(start_recorder: Start, webpf: Webpf, query: Query) -> None:
