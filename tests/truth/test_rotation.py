@@ -136,6 +136,8 @@ def test_a_process_that_lives_through_all_segments(db: Path) -> None:
     assert found[0]["exact"] == 1
     assert [row["state"] for row in found] == ["running"] * (len(found) - 1) + ["exited"]
     costs = [row["cpu_ns"] for row in found]
+    if costs[-1] is None:  # a busy kernel doesn't report every free
+        costs.pop()
     assert costs == sorted(costs)
     assert costs[0] > 0
     assert found[-1]["parent_id"] in [row["id"] for row in rows_of(db, os.getpid())]
