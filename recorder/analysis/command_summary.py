@@ -8,9 +8,8 @@ from __future__ import annotations
 import sqlite3
 from bisect import insort
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
-from typing import NamedTuple
 
 from ..model.process import RUNNING
 from ..model.recording import Recording
@@ -62,7 +61,11 @@ SELECT id FROM line WHERE id IS NOT NULL AND depth > 0 ORDER BY depth""")
 
 @dataclass(frozen=True)
 class ProcessDetails:
-    """A process that a summary names. Times in ns, memory in KiB. None: not known, or (end_ns) it still runs."""
+    """A process that a summary names. Times in ns, memory in KiB. None: not known, or (end_ns) it still runs.
+
+    active_ns: how long it was active, which means without a living child, for which it may have waited. It is computed
+    for the slowest processes only.
+    """
 
     id: int
     pid: int
@@ -75,6 +78,7 @@ class ProcessDetails:
     signal: int | None
     state: str
     costs: Costs
+    active_ns: int | None = None
 
     @property
     def lifetime_ns(self) -> int | None:
@@ -85,13 +89,6 @@ class ProcessDetails:
     def outcome(self) -> str:
         """How it ended, in the words of process_tree.outcome()."""
         return process_tree.outcome(self.exit_code, self.signal, self.state)
-
-
-class ActiveProcess(NamedTuple):
-    """A process, and how long it was active, in ns: without a living child, for which it may have waited."""
-
-    process: ProcessDetails
-    active_ns: int
 
 
 @dataclass(frozen=True)
@@ -109,7 +106,7 @@ class CommandSummary:
     costs_unknown: int
     failures: int
     still_running: int
-    slowest: tuple[ActiveProcess, ...]  # longest active, besides the command
+    slowest: tuple[ProcessDetails, ...]  # longest active, besides the command
     most_cpu: tuple[ProcessDetails, ...]
     most_memory: tuple[ProcessDetails, ...]  # among those whose own peak is known
     failed: tuple[ProcessDetails, ...]  # in order of their ends
@@ -122,33 +119,36 @@ def read(connection: sqlite3.Connection, recording: Recording, shown: int = SHOW
 
     Its `command` is None also if the fork of the command was lost.
     """
-    command = process_tree.command_id(connection, recording)
-    ranking = _Ranking(connection, recording.id, command, shown)
+    id = process_tree.command_id(connection, recording)
+    command = None if id is None else _details(connection, id)
+    ranking = _Ranking(connection, recording.id, id, shown)
 
     def details(ids: list[int]) -> tuple[ProcessDetails, ...]:
         return tuple(_details(connection, id) for id in ids)
 
     return CommandSummary(
-        None if command is None else _details(connection, command),
+        command,
         ranking.processes,
         ranking.cpu_ns,
         ranking.sums.costs,
         ranking.costs_unknown,
         ranking.failed.count,
         ranking.running.count,
-        tuple(ActiveProcess(_details(connection, id), active_ns) for id, active_ns in ranking.slowest.numbers),
+        tuple(replace(_details(connection, id), active_ns=ns) for id, ns in ranking.slowest.numbers),
         details(ranking.most_cpu.ids),
         details(ranking.most_memory.ids),
         details(ranking.failed.ids),
-        details(_last_failures(connection, recording.id, command)),
+        details([] if command is None else _last_failures(connection, recording.id, command)),
         details(ranking.running.ids),
     )
 
 
-def _last_failures(connection: sqlite3.Connection, recording: int, command: int | None) -> list[int]:
+def _last_failures(connection: sqlite3.Connection, recording: int, command: ProcessDetails) -> list[int]:
     """Returns the ids of what failed last below a command that failed; empty if it didn't, or none of its children."""
-    values = {"recording": recording, "command": command, "deepest": _DEEPEST}
-    return [id for (id,) in connection.execute(_LAST_FAILURES, values)] if command is not None else []
+    if not command.exit_code and not command.signal:
+        return []  # without a look at all processes
+    values = {"recording": recording, "command": command.id, "deepest": _DEEPEST}
+    return [id for (id,) in connection.execute(_LAST_FAILURES, values)]
 
 
 def _details(connection: sqlite3.Connection, id: int) -> ProcessDetails:

@@ -57,7 +57,7 @@ def _summary(summary: CommandSummary) -> Document:
         "failures": summary.failures,
         "still_running": summary.still_running,
         "command": None if summary.command is None else _process(summary.command),
-        "slowest": [{**_process(process), "active_ns": active_ns} for process, active_ns in summary.slowest],
+        "slowest": [{**_process(each), "active_ns": each.active_ns} for each in summary.slowest],
         "most_cpu": map(_process, summary.most_cpu),
         "most_memory": map(_process, summary.most_memory),
         "failed": map(_process, summary.failed),

@@ -50,14 +50,13 @@ def _notable(report: Report) -> Iterator[list[str]]:
     """Yields rows for processes that were slow, large, failed, still run or were repeated: (reason, process, value)."""
     summary = report.summary
     lists: list[tuple[str, Sequence[ProcessDetails], Callable[[ProcessDetails], str]]] = [
+        ("slowest", summary.slowest, lambda process: duration(process.active_ns or 0)),
         ("most CPU", summary.most_cpu, lambda process: duration(process.cpu_ns or 0)),
         ("most memory", summary.most_memory, lambda process: size(process.max_rss_kib or 0)),
         ("failed", summary.failed, lambda process: markdown.plain(process.outcome, in_table=True)),
         ("failed last", summary.last_failures[-1:], lambda process: markdown.plain(process.outcome, in_table=True)),
         ("still running", summary.running, lambda process: f"pid {process.pid}"),
     ]
-    for process, active_ns in summary.slowest:
-        yield ["slowest", markdown.code(process.title, in_table=True), duration(active_ns)]
     for what, processes, shown in lists:
         for process in processes:
             yield [what, markdown.code(process.title, in_table=True), shown(process)]

@@ -17,9 +17,8 @@ def lines(summary: CommandSummary) -> Iterator[str]:
         return
     yield total(summary, summary.command)
     yield from cost_lines(summary)
-    if summary.slowest:
-        shown = (f"{_short(process)} {duration(active_ns)}" for process, active_ns in summary.slowest)
-        yield f"slowest (time without a living child): {'; '.join(shown)}"
+    active = "slowest (time without a living child)"
+    yield from _listed(active, summary.slowest, lambda process: duration(process.active_ns or 0))
     yield from _listed("most CPU", summary.most_cpu, lambda process: duration(process.cpu_ns or 0))
     known = "most memory (processes whose own peak is known)"
     yield from _listed(known, summary.most_memory, lambda process: size(process.max_rss_kib or 0))

@@ -13,10 +13,9 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import StorageError
-from ..host import file_owner
 from ..log import get_logger
 from ..model.limits import SEGMENTS, Limits
-from . import deletion, free_pages, incidents
+from . import deletion, free_pages, incidents, write_pauses
 from .write_pauses import NothingToDelete
 
 if TYPE_CHECKING:
@@ -94,7 +93,8 @@ class Retention:
 
     def _find_work(self) -> Iterator[Any] | None:
         connection = self._connection
-        self._shorten_log()
+        if self._limits.log_bytes is not None:  # a deletion leaves a large one
+            write_pauses.shorten_log(connection, self._file.path, self._limits.log_bytes)
         begun = deletion.find_begun(connection)
         if begun:
             return self._delete(_Segment(begun[0], 0, 0), None)
@@ -126,12 +126,7 @@ class Retention:
         most, log_bytes = self._limits.most_bytes, self._limits.log_bytes
         if most is None or log_bytes is None:
             return False
-        return self._used_bytes() + min(self._log_size(), log_bytes) > most - 2 * most // SEGMENTS
-
-    def _shorten_log(self) -> None:
-        """Empties a log that is larger than usual, as a deletion leaves it, unless a reader keeps it."""
-        if self._limits.log_bytes is not None and self._log_size() > self._limits.log_bytes:
-            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        return self._used_bytes() + min(write_pauses.log_size(self._file.path), log_bytes) > most - 2 * most // SEGMENTS
 
     def _delete(self, segment: _Segment, reason: str | None) -> Iterator[Any]:
         """Deletes a segment, and gives its room back. reason: the option; None: a deletion that was begun goes on."""
@@ -170,10 +165,6 @@ class Retention:
 
     def _file_size(self) -> int:
         return self._file.path.stat().st_blocks * 512
-
-    def _log_size(self) -> int:
-        log = file_owner.side_files(self._file.path)[0]
-        return log.stat().st_size if log.exists() else 0
 
     def _free_bytes(self) -> int:
         found = os.statvfs(self._file.path)

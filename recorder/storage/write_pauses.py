@@ -23,17 +23,22 @@ class NothingToDelete(sqlite3.OperationalError):
 
 def check_log(connection: sqlite3.Connection, path: Path) -> None:
     """Empties a log that is larger than the limit. Raises LogTooLarge if a reader prevents this, with its pid."""
-    log = file_owner.side_files(path)[0]
-    if _size(log) <= MOST_BYTES:
-        return
-    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-    if _size(log) > MOST_BYTES:
+    size = shorten_log(connection, path, MOST_BYTES)
+    if size > MOST_BYTES:
         reader = lock_holders.describe(path) or "by another process"
-        raise LogTooLarge(f"the log is {_size(log) >> 20} MiB large, and kept {reader}")
+        raise LogTooLarge(f"the log is {size >> 20} MiB large, and kept {reader}")
 
 
-def _size(log: Path) -> int:
+def shorten_log(connection: sqlite3.Connection, path: Path, most_bytes: int) -> int:
+    """Empties a log that is larger than this, unless a reader keeps it. Returns its size then. Raises sqlite3.Error."""
+    if log_size(path) > most_bytes:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    return log_size(path)
+
+
+def log_size(path: Path) -> int:
+    """Returns the size of the log beside a file in bytes; 0 if there is none."""
     try:
-        return log.stat().st_size
+        return file_owner.side_files(path)[0].stat().st_size
     except OSError:
         return 0

@@ -94,7 +94,7 @@ def _lines(story: Story) -> Iterator[Line]:
             note="; ".join(report_text.waiting_lines(report)).removeprefix("of the waiting: "),
             query="waiting",
         )
-    slowest = tuple(Item(cut(process.title, _WIDTH), units.duration(ns), process.id) for process, ns in summary.slowest)
+    slowest = _processes(summary.slowest, lambda it: units.duration(it.active_ns or 0))
     yield Line("Slowest, without a living child", slowest, "", "lifetimes")
     yield Line("Most CPU time", _processes(summary.most_cpu, lambda it: units.duration(it.cpu_ns or 0)), "", "busiest")
     yield Line("Most memory", _processes(summary.most_memory, lambda it: units.size(it.max_rss_kib or 0)), "", "memory")

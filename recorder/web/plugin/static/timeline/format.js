@@ -19,9 +19,8 @@ export function elapsed(ms) {
 }
 
 function precise(ms) {
-  const size = Math.abs(ms);
-  if (size >= 1e3) return (ms / 1e3).toFixed(3) + " s";
-  if (size >= 1) return ms.toFixed(3) + " ms";
+  if (ms >= 1e3) return (ms / 1e3).toFixed(3) + " s";
+  if (ms >= 1) return ms.toFixed(3) + " ms";
   return (ms * 1e3).toFixed(1) + " µs";
 }
 
