@@ -7,15 +7,13 @@ from __future__ import annotations
 
 import sqlite3
 from bisect import insort
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from itertools import groupby
 
 from ..model.process import RUNNING
 from ..model.recording import Recording
 from ..output import command_label
 from ..storage.sql_macros import expand
-from . import process_tree
+from . import active_time, process_tree
 from .costs import COLUMNS, Costs, CostSum
 from .process_tree import OWN_PEAK, REPORTED
 
@@ -29,12 +27,6 @@ SELECT p.id, p.start_ns, p.end_ns, p.cpu_ns, p.max_rss_kib, p.status, p.state,
     p.id NOT IN (SELECT parent_id FROM processes WHERE recording_id = :recording AND parent_id IS NOT NULL) AS is_leaf,
     {COLUMNS}
 FROM reported JOIN processes AS p ON p.id = reported.id"""
-# The children of those that lived longer than :least.
-_CHILDREN = f"""{REPORTED}
-SELECT p.id, p.start_ns, p.end_ns, child.start_ns, coalesce(child.end_ns, p.end_ns)
-FROM reported JOIN processes AS p ON p.id = reported.id JOIN processes AS child ON child.parent_id = p.id
-WHERE p.end_ns - p.start_ns > :least AND p.id IS NOT :command
-ORDER BY p.id, child.start_ns"""
 _OWN_PEAK = f"SELECT {OWN_PEAK} FROM processes AS p WHERE id = ?"
 _DETAILS = f"""
 SELECT p.id, p.pid, c.argv, p.comm, p.start_ns, p.end_ns, p.cpu_ns, p.max_rss_kib, p.exit_code, p.signal, p.state,
@@ -158,15 +150,6 @@ def _details(connection: sqlite3.Connection, id: int) -> ProcessDetails:
     return ProcessDetails(id, pid, title, start, end, cpu, peak, exit_code, signal, state, Costs(*costs))
 
 
-def _covered(start: int, end: int, stretches: Iterable[tuple[int, int]]) -> int:
-    """Returns how much of a stretch others cover. stretches: their starts and ends, in order of the starts."""
-    covered, reached = 0, start
-    for begin, until in stretches:
-        covered += max(min(until, end) - max(begin, reached), 0)
-        reached = max(reached, min(until, end))
-    return covered
-
-
 class _Lowest:
     """Keeps the ids with the lowest numbers (or the highest) and counts all. Of equal numbers, the lower id wins."""
 
@@ -226,10 +209,8 @@ class _Ranking:
                 self.failed.add(_NEVER if end_ns is None else end_ns, id)
             if state == RUNNING:
                 self.running.add(start_ns, id)
-        children = connection.execute(_CHILDREN, {**values, "least": self.slowest.last})
-        for (id, start_ns, end_ns), rows in groupby(children, lambda row: row[:3]):
-            active_ns = end_ns - start_ns - _covered(start_ns, end_ns, (row[3:] for row in rows))
-            if active_ns > 0:
+        for id, active_ns in active_time.of_parents(connection, recording, command, self.slowest.last):
+            if active_ns > 0 and id != command:
                 self.slowest.add(active_ns, id)
 
     def _is_its_own(self, id: int) -> bool:

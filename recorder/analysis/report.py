@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ..model.recording import Recording
-from . import command_summary, process_tree
+from . import active_time, command_summary, process_tree
 from .command_summary import CommandSummary, ProcessDetails
 from .costs import Costs, add_known, sum_known, total
 from .critical_path import Schedule, Section
@@ -55,8 +55,8 @@ class RepeatedCommand:
 class ActivityCost:
     """The cost of the processes of one activity, in ns. longest_id: the process that lived longest.
 
-    waiting_ns: wall time minus CPU time of the processes without children. waiting_for_processor_ns: the part of it for
-    which they waited for a processor; None if it isn't known of any. costs: of all processes of the activity.
+    waiting_ns: the time without a living child (see active_time), minus CPU time. waiting_for_processor_ns: the part of
+    it for which they waited for a processor; None if it isn't known of any. costs: of all processes of the activity.
     """
 
     activity: str
@@ -115,7 +115,7 @@ class Report:
 
     @property
     def waiting_ns(self) -> int:
-        """Wall time minus CPU time of all processes without children, in ns."""
+        """The time in which processes had no living child, minus their CPU time, in ns."""
         return sum(each.waiting_ns for each in self.activities)
 
     @property
@@ -128,7 +128,8 @@ def read(connection: sqlite3.Connection, recording: Recording, shown: int = comm
     """Returns the report of a recording. shown: the most processes that a list of its summary names."""
     summary = command_summary.read(connection, recording, shown)
     command = summary.command
-    nodes = process_tree.read_reported(connection, recording.id, None if command is None else command.id)
+    id = None if command is None else command.id
+    nodes = process_tree.read_reported(connection, recording.id, id)
     start_ns, end_ns = _stretch(recording, command)
     schedule = Schedule(nodes, start_ns, end_ns)
     path = schedule.critical_path()
@@ -143,7 +144,7 @@ def read(connection: sqlite3.Connection, recording: Recording, shown: int = comm
         path,
         _path_shares(path),
         _repeated(nodes),
-        _activities(nodes),
+        _activities(nodes, dict(active_time.of_parents(connection, recording.id, id))),
     )
 
 
@@ -189,9 +190,9 @@ def _repeated(nodes: Sequence[Node]) -> list[RepeatedCommand]:
     return sorted(found, key=lambda each: (-each.repeated_ns, each.line, each.directory or ""))
 
 
-def _activities(nodes: Sequence[Node]) -> list[ActivityCost]:
-    """Returns the costs by activity, most expensive first."""
-    parents = {node.parent_id for node in nodes}
+def _activities(nodes: Sequence[Node], active_ns: Mapping[int, int]) -> list[ActivityCost]:
+    """Returns the costs by activity, most expensive first. active_ns: the active time of parents, by id."""
+    waiting_ns = {node.id: _waiting_ns(node, active_ns.get(node.id, node.lifetime_ns)) for node in nodes}
     by_activity: dict[str, list[Node]] = {}
     for node in nodes:
         by_activity.setdefault(node.activity, []).append(node)
@@ -200,9 +201,9 @@ def _activities(nodes: Sequence[Node]) -> list[ActivityCost]:
             activity,
             len(same),
             sum(node.cpu_ns or 0 for node in same),
-            sum(_waiting_ns(node) for node in same if node.id not in parents),
+            sum(waiting_ns[node.id] for node in same),
             max(same, key=lambda node: (node.lifetime_ns or 0, -node.id)).id,
-            sum_known(_waiting_for_processor_ns(node) for node in same if node.id not in parents),
+            sum_known(_at_most(node.costs.run_delay_ns, waiting_ns[node.id]) for node in same),
             total(node.costs for node in same),
         )
         for activity, same in by_activity.items()
@@ -210,14 +211,14 @@ def _activities(nodes: Sequence[Node]) -> list[ActivityCost]:
     return sorted(found, key=lambda each: (-each.cpu_ns - each.waiting_ns, each.activity))
 
 
-def _waiting_ns(node: Node) -> int:
-    """Returns wall time minus CPU time; 0 if one of them isn't known."""
-    if node.lifetime_ns is None or node.cpu_ns is None:
-        return 0
-    return max(node.lifetime_ns - node.cpu_ns, 0)
+def _waiting_ns(node: Node, active_ns: int | None) -> int:
+    """Returns active time minus CPU time; 0 if one of them isn't known.
+
+    A parent also ran while children lived. So this is the least that it can have waited.
+    """
+    return 0 if active_ns is None or node.cpu_ns is None else max(active_ns - node.cpu_ns, 0)
 
 
-def _waiting_for_processor_ns(node: Node) -> int | None:
-    """Returns the part of _waiting_ns(): several threads can wait for longer than their process lived."""
-    delay_ns = node.costs.run_delay_ns
-    return None if delay_ns is None else min(delay_ns, _waiting_ns(node))
+def _at_most(delay_ns: int | None, waiting_ns: int) -> int | None:
+    """Returns the part of waiting_ns: several threads can wait for longer than their process was active."""
+    return None if delay_ns is None else min(delay_ns, waiting_ns)

@@ -30,7 +30,7 @@ def lines(report: Report) -> Iterator[str]:
     yield from _listed("serial sections, in which only one process was active", _sections(report))
     yield from _listed("critical path, which decided the wall time, by activity", _path(report))
     yield from _listed("repeated commands, with the same arguments in the same directory", _repeated(report))
-    waiting = "(wall time minus CPU time of processes without children)"
+    waiting = "(time without a living child, minus CPU time)"
     if report.cpu_ns:
         yield f"working: {duration(report.cpu_ns)} of CPU time; waiting: {duration(report.waiting_ns)} {waiting}"
         yield from waiting_lines(report)

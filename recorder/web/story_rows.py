@@ -90,7 +90,7 @@ def _lines(story: Story) -> Iterator[Line]:
     if report is not None:
         yield Line("Decided how long it took", tuple(_path(report)))
         yield Line(
-            "Waiting, without children",
+            "Waiting, without a living child",
             note="; ".join(report_text.waiting_lines(report)).removeprefix("of the waiting: "),
             query="waiting",
         )
