@@ -11,7 +11,7 @@ from html import escape
 from typing import Any, NamedTuple
 
 from ..model import argv
-from ..output import units
+from ..output import row_style, units
 
 TIMELINE = "timeline"
 """Link.page of a link to a recording's timeline."""
@@ -20,6 +20,7 @@ _DURATIONS = {"lifetime_ns", "cpu_ns", "user_ns", "system_ns", "run_delay_ns", "
 _SIZES = {"read_bytes", "write_bytes", "total_bytes"}
 _OFFSETS = {"clock_offset_ns", "recorder_start_ns"}
 _PROCESS_IDS = {"id", "of_id"}  # in saved queries; in tables and custom SQL they can be ids of anything
+_ENDS = {"exit_code", "signal", "outcome"}
 _PROCESS_REFERENCES = {"process_id", "parent_id"}
 
 
@@ -87,6 +88,16 @@ def format_value(column: str, value: Any) -> str | None:
     if column == "signal":
         return _with_raw_title(units.signal_name(value), value)
     return None
+
+
+def mark_failure(column: str, value: Any, row: Mapping[str, Any], html: str | None) -> str | None:
+    """Returns the HTML of a value with a mark if it says that the row's process failed: then a row is red.
+
+    row: as in find_link(). html: of the value; None: as text.
+    """
+    if column not in _ENDS or "pid" not in row or not row_style.failure_test(("pid", column))((0, value)):
+        return html
+    return f'<span class="webpf-failed">{escape(str(value)) if html is None else html}</span>'
 
 
 def _raw_value(value: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -80,6 +81,26 @@ def test_pages_of_tables_and_queries(page: Any) -> None:
     for path in pages:
         page.goto(path)
         assert page.title()
+
+
+RED_ROWS = """
+() => [...document.querySelectorAll("table.rows-and-columns tbody tr")].map((row) => {
+  const reds = new Set([...row.cells].map((cell) => getComputedStyle(cell).color === RED));
+  return [+row.querySelector(".col-id").innerText, reds.size === 1 && reds.has(true), reds.has(true)];
+})
+""".replace("RED", '"rgb(179, 38, 30)"')
+
+
+@pytest.mark.parametrize("path", ["processes", "lifetimes", "failures", "sql"])
+def test_rows_of_failed_processes_are_red(page: Any, files: list[Path], path: str) -> None:
+    page.goto({"sql": "/webpf?sql=SELECT+id,+pid,+comm,+exit_code,+signal+FROM+processes"}.get(path, f"/webpf/{path}"))
+    page.wait_for_selector(".col-pid")
+    with closing(sqlite3.connect(files[0])) as connection:
+        ends = "SELECT id, coalesce(exit_code, 0) <> 0 OR coalesce(signal, 0) <> 0 FROM processes"
+        failed = dict(connection.execute(ends))
+    rows = page.evaluate(RED_ROWS)
+    assert {True} <= {whole for _, whole, _ in rows} and (path == "failures" or {False} <= {any for *_, any in rows})
+    assert all(whole == any == failed[id] for id, whole, any in rows)
 
 
 def test_the_form_of_a_query(page: Any) -> None:

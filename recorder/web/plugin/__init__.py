@@ -213,11 +213,12 @@ def render_cell(row: Any, value: Any, column: str, table: str | None, database: 
     if not databases.has_recordings(datasette, database):
         return None
     is_saved_query = table is None and access.shown_table_or_query() in saved_queries.names()
-    link = cell_format.find_link(column, value, table, is_saved_query, dict(row))
+    row = dict(row)
+    link = cell_format.find_link(column, value, table, is_saved_query, row)
     if link is None and cell_format.is_moment(column, value):
         return _moment(datasette, database, value)
     if link is None:
-        html = cell_format.format_value(column, value)
+        html = cell_format.mark_failure(column, value, row, cell_format.format_value(column, value))
         return None if html is None else Markup(html)
     return _linked(datasette, database, link)
 
