@@ -11,12 +11,17 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 from story import BUILD
 from support import DEADLINE_SECONDS, PROJECT, Recorder, make_recording, webpf_command
 
 from webpf.errors import WebpfError
 from webpf.kernel import preflight, probe
+
+# A busy machine can take any time for an example.
+hypothesis.settings.register_profile("patient", deadline=None)
+hypothesis.settings.load_profile("patient")
 
 
 def why_no_kernel_tests() -> str | None:

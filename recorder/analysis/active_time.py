@@ -9,11 +9,11 @@ import sqlite3
 from collections.abc import Iterable, Iterator
 from itertools import groupby
 
-from .process_tree import REPORTED
+from .process_tree import reported
 
 # All children count, also those that a scope leaves out. If the end of one isn't known, it may have lived to the end of
 # its parent.
-_CHILDREN = f"""{REPORTED}
+_CHILDREN = """
 SELECT p.id, p.start_ns, p.end_ns, child.start_ns, coalesce(child.end_ns, p.end_ns)
 FROM reported JOIN processes AS p ON p.id = reported.id JOIN processes AS child ON child.parent_id = p.id
 WHERE p.end_ns - p.start_ns > :least
@@ -28,7 +28,7 @@ def of_parents(
     longer_than_ns: only of those that lived longer. A process without children was active all its life.
     """
     values = {"recording": recording, "command": command, "least": longer_than_ns}
-    children = connection.execute(_CHILDREN, values)
+    children = connection.execute(reported(command) + _CHILDREN, values)
     for (id, start_ns, end_ns), rows in groupby(children, lambda row: row[:3]):
         yield id, end_ns - start_ns - _covered_ns(start_ns, end_ns, (row[3:] for row in rows))
 

@@ -15,14 +15,14 @@ from ..output import command_label
 from ..storage.sql_macros import expand
 from . import active_time, process_tree
 from .costs import COLUMNS, Costs, CostSum
-from .process_tree import OWN_PEAK, REPORTED
+from .process_tree import OWN_PEAK, reported
 
 SHOWN = 3
 """How many processes each list names by default."""
 _NEVER = 2**63
 
 # "NOT IN" makes the list of parents once. A subquery for each process would search all processes each time.
-_FIGURES = f"""{REPORTED}
+_FIGURES = f"""
 SELECT p.id, p.start_ns, p.end_ns, p.cpu_ns, p.max_rss_kib, p.status, p.state,
     p.id NOT IN (SELECT parent_id FROM processes WHERE recording_id = :recording AND parent_id IS NOT NULL) AS is_leaf,
     {COLUMNS}
@@ -193,7 +193,7 @@ class _Ranking:
         self.slowest, self.most_cpu, self.most_memory = (_Lowest(size, highest=True) for _ in range(3))
         self.failed, self.running = _Lowest(size), _Lowest(size)
         values = {"recording": recording, "command": command}
-        figures = connection.execute(_FIGURES, values)
+        figures = connection.execute(reported(command) + _FIGURES, values)
         for id, start_ns, end_ns, cpu_ns, rss_kib, status, state, is_leaf, *costs in figures:
             self.processes += 1
             self.costs_unknown += cpu_ns is None

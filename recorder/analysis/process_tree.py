@@ -55,20 +55,26 @@ class Node:
         return None if self.end_ns is None else self.end_ns - self.start_ns
 
 
-# The command and its descendants. Without a command, or with --own-cgroup: all processes that started in the recording.
+_STARTED = """SELECT p.id FROM recordings AS r JOIN processes AS p ON p.recording_id = r.id
+    WHERE r.id = :recording AND p.start_ns >= r.started_ns"""
+_ALL = expand(f"WITH reported (id) AS ({_STARTED} AND is_counted!(p))")
 # Of a scope, those that are in it; but between them and the command can be others.
-REPORTED = expand(
-    """WITH RECURSIVE family (id) AS (
-    SELECT p.id FROM recordings AS r JOIN processes AS p ON p.recording_id = r.id
-    WHERE r.id = :recording AND p.start_ns >= r.started_ns
-        AND (p.id = :command OR :command IS NULL OR option!(r, cgroup))
+_OF_COMMAND = expand(f"""WITH RECURSIVE family (id) AS (
+    {_STARTED} AND (p.id = :command OR option!(r, cgroup))
     UNION
-    SELECT child.id FROM family JOIN processes AS child ON child.parent_id = family.id WHERE :command IS NOT NULL
+    SELECT child.id FROM family JOIN processes AS child ON child.parent_id = family.id
 ),
-reported (id) AS (SELECT p.id FROM family JOIN processes AS p ON p.id = family.id WHERE is_counted!(p))
-"""
-)
-"""SQL that selects the processes that a report covers. It takes :recording and :command (see command_id())."""
+reported (id) AS (SELECT p.id FROM family JOIN processes AS p ON p.id = family.id WHERE is_counted!(p))""")
+
+
+def reported(command: int | None) -> str:
+    """Returns SQL, a WITH clause: the table `reported` has the ids of the processes that a report covers.
+
+    These are the command (see command_id()) and its descendants; without a command, or with --own-cgroup, all that
+    started in the recording. The SQL takes :recording and :command.
+    """
+    return _ALL if command is None else _OF_COMMAND
+
 
 OWN_PEAK = """CASE
     WHEN p.max_rss_kib > coalesce(p.carried_rss_kib, 0)
@@ -141,8 +147,8 @@ def read_reported(
     connection: sqlite3.Connection, recording: int, command: int | None, with_directories: bool = True
 ) -> list[Node]:
     """Returns the processes that a report covers. command: see command_id(). with_directories: see read()."""
-    wanted = connection.execute(f"{REPORTED} SELECT id FROM reported", {"recording": recording, "command": command})
-    ids = {id for (id,) in wanted}
+    values = {"recording": recording, "command": command}
+    ids = {id for (id,) in connection.execute(f"{reported(command)} SELECT id FROM reported", values)}
     return [node for node in read(connection, recording, with_directories) if node.id in ids]
 
 

@@ -19,7 +19,7 @@ NOISE_NS, NOISE_KIB = 20_000_000, 2048
 NOISE_BYTES, NOISE_FAULTS = NOISE_KIB * 1024, NOISE_KIB // 4
 """The same for bytes of storage, and for page faults: as many as that memory has pages of 4 KiB."""
 
-_PROCESSES = f"""{process_tree.REPORTED}
+_PROCESSES = f"""
 SELECT p.id, c.argv, p.comm, p.lifetime_ns, p.cpu_ns, {process_tree.OWN_PEAK}, p.max_rss_kib, p.status,
     {COLUMNS}
 FROM reported JOIN processes AS p ON p.id = reported.id LEFT JOIN commands AS c ON c.id = p.command_id"""
@@ -154,7 +154,8 @@ def _command(connection: sqlite3.Connection, id: int | None) -> tuple[str | None
 def _by_activity(connection: sqlite3.Connection, recording: int, command: int | None) -> dict[str, Cost]:
     costs: dict[str, Cost] = {}
     values = {"recording": recording, "command": command}
-    for id, argv, comm, wall, cpu, own, peak, status, *others in connection.execute(_PROCESSES, values):
+    rows = connection.execute(process_tree.reported(command) + _PROCESSES, values)
+    for id, argv, comm, wall, cpu, own, peak, status, *others in rows:
         activity = command_label.activity(argv, comm)
         # int() fails here, where the error is explained, for text that only a damaged file holds in these columns.
         wall_ns, cpu_ns, own_kib, peak_kib = (int(value or 0) for value in (wall, cpu, own, peak))

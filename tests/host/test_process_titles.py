@@ -104,7 +104,7 @@ def test_real_empty_arguments_stay(arguments: list[bytes]) -> None:
 WRITTEN = st.lists(st.sampled_from([b"", b"a", b"bc", b"d e"]), min_size=1, max_size=6)
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=1000)
 @given(WRITTEN, st.binary(max_size=12).map(lambda raw: raw.replace(b"\0", b"_")))
 @example([b"bc", b"", b""], b"x")
 def test_any_arguments_and_any_title(arguments: list[bytes], title: bytes) -> None:

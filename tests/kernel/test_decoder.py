@@ -352,7 +352,7 @@ def expected(body: bytes) -> Event:
     )  # fmt: skip
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(st.one_of(PLAIN, PLAIN, EXECS), max_size=12), st.integers(0, 20), st.integers(0, 12))
 def test_any_records_up_to_a_busy_one(bodies: list[bytes], before: int, busy: int) -> None:
     """Records of any kinds in any order, from any position, are decoded up to the first one still being written."""
@@ -418,7 +418,7 @@ def test_the_layout_here_is_the_one_of_the_bpf_programs(tmp_path: Path) -> None:
     assert EXEC_TAIL.size + size == decoder.EXEC_HEAD_BYTES
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(st.one_of(PLAIN, PLAIN, EXECS), min_size=1, max_size=12), st.integers(150, 2000))
 def test_small_steps_give_the_same_events(bodies: list[bytes], step: int) -> None:
     """Each call ends anywhere, also in the middle of a record. No event is decoded twice or left out."""

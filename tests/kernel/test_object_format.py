@@ -67,7 +67,7 @@ def test_each_truncation_with_a_right_checksum_is_refused() -> None:
             object_format.decode(with_digest(body[:size]))
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=600)
 @given(st.integers(0, 2**32), st.integers(1, 8))
 def test_changes_with_a_right_checksum_are_refused_or_sound(seed: int, changes: int) -> None:
     """What is accepted has only maps and constants of the recorder's, at instructions that load them."""

@@ -56,7 +56,7 @@ def read_back(line: str, shell: str = "bash", locale: str = "C.UTF-8") -> list[b
     return printed.stdout.removesuffix(b"\0").split(b"\0")
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(ARGUMENTS)
 @example([b""])
 @example([b"", b"", b""])
@@ -67,13 +67,13 @@ def test_bash_reads_the_same_bytes_back(arguments: list[bytes]) -> None:
     assert read_back(quoted(arguments)) == arguments
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(ARGUMENTS)
 def test_the_locale_of_the_shell_does_not_matter(arguments: list[bytes]) -> None:
     assert read_back(quoted(arguments), locale="C") == arguments
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=20), min_size=1, max_size=6))
 def test_plain_text_needs_no_more_than_a_posix_shell(arguments: list[str]) -> None:
     raw = [argument.encode() for argument in arguments]
@@ -82,7 +82,7 @@ def test_plain_text_needs_no_more_than_a_posix_shell(arguments: list[str]) -> No
     assert read_back(line, shell="sh") == raw
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(ARGUMENTS, st.integers(0, 100))
 def test_the_line_has_no_control_characters(arguments: list[bytes], missing: int) -> None:
     raw = join(arguments)

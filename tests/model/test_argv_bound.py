@@ -37,7 +37,7 @@ def check(raw: bytes) -> str:
     return line
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(ARGUMENT, min_size=1, max_size=6))
 def test_a_line_is_bounded_and_says_what_is_left_out(arguments: list[bytes]) -> None:
     check(lay_out(arguments))

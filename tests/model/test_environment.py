@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from webpf.model.environment import SET, UNKNOWN, UNSET, is_name
@@ -23,7 +23,6 @@ def first_of(entries: list[bytes], name: str) -> bytes | None:
     return next((value for key, mark, value in parted if mark and key == name.encode()), None)
 
 
-@settings(deadline=None)
 @given(st.lists(ENTRY, max_size=6), st.integers(0, 60))
 @example([b"A=1", b"A=2"], 60)
 @example([b"AB=1"], 4)

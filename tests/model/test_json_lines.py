@@ -77,7 +77,7 @@ ONE_OF_EACH: list[Event] = [
 ]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(EVENTS)
 def test_an_event_comes_back_as_it_was(event: Event) -> None:
     line = json.dumps(json_lines.encode(event))
@@ -86,7 +86,7 @@ def test_an_event_comes_back_as_it_was(event: Event) -> None:
     assert back == event
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(EVENTS)
 def test_a_line_is_ascii_and_one_line_whatever_the_name(event: Event) -> None:
     line = json.dumps(json_lines.encode(event))
@@ -94,7 +94,6 @@ def test_a_line_is_ascii_and_one_line_whatever_the_name(event: Event) -> None:
     assert not [char for char in line if char < " "]
 
 
-@settings(deadline=None)
 @given(st.one_of(FORKS, EXECS, EXITS))
 def test_an_object_begins_with_event_pid_and_comm(event: Fork | Exec | Exit) -> None:
     line = json_lines.encode(event)
@@ -253,7 +252,7 @@ NOTES = st.one_of(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(NOTES)
 def test_what_is_no_event_comes_back_as_it_was(note: Head | CgroupPath | DirectoryPath | StreamCounts) -> None:
     line = json.dumps(json_lines.encode(note))

@@ -542,7 +542,7 @@ def run(pairing: Pairing, log: list[tuple[Key, Event]], batch: int) -> tuple[lis
     return given_to, rows
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(machines(), st.integers(1, 9))
 def test_rows_are_what_the_events_of_each_process_say(machine: Machine, batch: int) -> None:
     pairing = Pairing(machine.is_filtered)
@@ -554,7 +554,7 @@ def test_rows_are_what_the_events_of_each_process_say(machine: Machine, batch: i
     assert {p.id for p in pairing.running()} == {id for id, it in expected.items() if it["state"] == RUNNING}
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(machines(), st.integers(1, 9), st.randoms())
 def test_in_any_order_no_event_goes_to_another_process(machine: Machine, batch: int, dice: Random) -> None:
     """The ring buffer keeps the order. In another order rows may be incomplete, but never mix two processes."""
@@ -574,7 +574,7 @@ def test_in_any_order_no_event_goes_to_another_process(machine: Machine, batch: 
         assert (it["state"] == EXITED) == (it["end_ns"] is not None)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(machines(), st.integers(1, 9))
 def test_at_the_end_only_what_is_alive_is_running(machine: Machine, batch: int) -> None:
     """At the end of a session, processes that seem to run but are not in /proc are reported as vanished."""
@@ -589,7 +589,7 @@ def test_at_the_end_only_what_is_alive_is_running(machine: Machine, batch: int) 
     assert {p.id for p in pairing.running()} == truly_running
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(machines(frees_are_lost=False))
 def test_after_all_were_freed_nothing_is_held(machine: Machine) -> None:
     """Frees are not lost here, but other events are."""
@@ -604,7 +604,7 @@ def test_after_all_were_freed_nothing_is_held(machine: Machine) -> None:
     assert (pairing._by_pid, pairing._replaced, pairing._changed) == ({}, {}, {})
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(machines())
 def test_at_most_two_processes_of_a_pid_are_held_whatever_is_lost(machine: Machine) -> None:
     pairing = Pairing()

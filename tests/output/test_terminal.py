@@ -107,7 +107,7 @@ VALUES = st.one_of(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.tuples(VALUES, VALUES), max_size=5))
 def test_json_is_ascii_and_comes_back(rows: list[tuple[Any, Any]]) -> None:
     whole, lines = written("json", rows, ["a", "b"]), written("ndjson", rows, ["a", "b"])
@@ -123,7 +123,7 @@ TRIGGERS = "=+-@\t\r" + WIDE
 SPREADSHEET = st.text(st.sampled_from(TRIGGERS + "'\"a1,;|!\\\x1b\u202eé\n") | st.characters())
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(st.tuples(SPREADSHEET, st.integers())))
 @example([("a\rb", 1), ("a\nb", 2), ("a,b", 3), ('"', 4)])
 def test_csv_comes_back_as_a_table_shows_it(rows: list[tuple[str, int]]) -> None:
@@ -273,7 +273,7 @@ def test_control_characters_in_names_are_escaped(name: str, on_terminal: Run) ->
         assert lines[3:] == ["1 row"]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.tuples(st.text(max_size=30), st.text(max_size=200)), max_size=4))
 def test_a_table_has_no_control_characters(rows: list[tuple[str, str]]) -> None:
     text = written("table", rows, ["comm", "args"])

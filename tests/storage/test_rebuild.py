@@ -227,7 +227,7 @@ ANY_EVENT: st.SearchStrategy[Event] = st.one_of(
 )
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 @given(st.lists(FOUND, max_size=3), st.lists(ANY_EVENT, min_size=20, max_size=40), st.integers(1, 20))
 def test_any_events_in_any_batches_give_the_same_rows(found: list[Event], later: list[Event], batch: int) -> None:
     """Including events that no kernel would report."""

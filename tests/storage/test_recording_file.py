@@ -445,7 +445,7 @@ def test_ids_continue_after_the_recording_before(path: Path, query: Query) -> No
     assert blocks(query) == [(1, 8, 1), (8, 15, 2)]
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(st.tuples(st.integers(0, 2), st.sampled_from([1, 3, 1000, 40_000, 65_535, 65_536, 65_537, 200_000]))))
 def test_ids_are_never_reserved_twice(tmp_path_factory: pytest.TempPathFactory, turns: list[Any]) -> None:
     """Three writers reserve ids in turns; then each ends, and a fourth begins."""

@@ -224,7 +224,9 @@ def test_processes_that_enter_the_cgroup_of_a_run(webpf: Webpf, query: Query, hi
 
 
 def test_a_cgroup_that_something_still_runs_in_stays(webpf: Webpf, query: Query, hierarchy: Path) -> None:
-    ended = webpf("record", "--cgroup", "--", "/bin/sh", "-c", "sleep 600 > /dev/null 2>&1 & echo $!")
+    until_it_runs = "until grep -q sleep /proc/$!/comm; do :; done"
+    script = f"sleep 600 > /dev/null 2>&1 & {until_it_runs}; echo $!"
+    ended = webpf("record", "--cgroup", "--", "/bin/sh", "-c", script)
     (left,) = hierarchy.rglob("webpf-*")
     os.kill(int(ended.stdout), 9)
     wait_until(lambda: not (left / "cgroup.procs").read_text(), "the cgroup is not empty")
