@@ -4,7 +4,8 @@ export const AXIS_HEIGHT = 22; // pixels, for the labels at the top
 
 const MIN_STEP_WIDTH = 90; // pixels between two lines
 const LONG_STEPS = [10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200]; // s
-const DAY_MS = 86400e3;
+const HOUR_MS = 3600e3;
+const DAY_MS = 24 * HOUR_MS;
 
 // Returns the time between two lines, in ms: a round number.
 function chooseStep(span, width) {
@@ -36,14 +37,25 @@ function localText(clock, ms, step) {
   return clock.time(ms, step >= 1e3 ? 0 : Math.min(Math.ceil(-Math.log10(step / 1e3)), 6));
 }
 
+// Yields the times of the lines, in ms. With a clock, they stand at round local times, also after it is put forward or
+// back; except those of an hour and less, which then stay as far apart.
+function* lines(view, step, clock) {
+  const shiftAt = (ms) => (clock ? clock.localMs(ms) - ms : 0);
+  const shift = shiftAt(view.from);
+  for (let local = Math.ceil((view.from + shift) / step) * step; ; local += step) {
+    const ms = local - (step > HOUR_MS ? shiftAt(local - shift) : shift);
+    if (ms > view.to) return;
+    yield ms;
+  }
+}
+
 // clock: shows local times (see Clock); null: times since 0.
 export function drawAxis(context, view, width, height, { colours, clock }) {
   const step = chooseStep(view.span, width);
-  const shift = clock ? clock.localMs(view.from) - view.from : 0; // lines stand at round local times
   context.strokeStyle = colours.faint;
   context.fillStyle = colours.ink;
   context.beginPath();
-  for (let ms = Math.ceil((view.from + shift) / step) * step - shift; ms <= view.to; ms += step) {
+  for (const ms of lines(view, step, clock)) {
     const x = Math.round(view.x(ms, width)) + 0.5;
     context.moveTo(x, AXIS_HEIGHT - 6);
     context.lineTo(x, height);
