@@ -18,6 +18,7 @@ from ..model.events import GREATEST
 from ..model.recording import NO_EVENTS
 from ..progress import NO_PROGRESS, Progress
 from ..storage import data_dictionary, new_file, reader
+from ..storage.bulk_insert import insert_row
 from ..storage.file_check import SCHEMA_VERSION
 from ..storage.merge import EVENT_IDS
 from . import part_reader, tree
@@ -48,7 +49,7 @@ def import_tree(
     """
     places = part_reader.find_places(folder, hosts)
     with new_file.making(target, replaces, progress) as file, file.writing():
-        connection = file.db.conn
+        connection = file.connection
         importing = _Import(connection, progress, places)
         with connection:
             connection.execute("BEGIN")
@@ -84,10 +85,8 @@ class _Import:
     def _insert_recording(self, number: int, place: Place) -> None:
         row = {column.name: place.row.get(column.name) for column in data_dictionary.stored_columns(tree.RECORDINGS)}
         row |= {"id": number, "options": _options(row["options"]), "chain": self._chain(number, row)}
-        marks = ", ".join("?" * len(row))
         with _wrong_values(place, tree.RECORDINGS):
-            sql = f"INSERT INTO recordings ({', '.join(row)}) VALUES ({marks})"
-            self._connection.execute(sql, list(row.values()))
+            insert_row(self._connection, "recordings", row)
         self.rows += 1
 
     def _chain(self, number: int, row: Mapping[str, Any]) -> int | None:

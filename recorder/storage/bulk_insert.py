@@ -8,10 +8,18 @@ it can be bound without a copy of each row.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 _ROWS = 32
+
+
+def insert_row(connection: sqlite3.Connection, table: str, row: Mapping[str, Any]) -> int:
+    """Inserts one row within the caller's transaction. row: values by column. Returns its rowid."""
+    marks = ", ".join("?" * len(row))
+    inserted = connection.execute(f"INSERT INTO {table} ({', '.join(row)}) VALUES ({marks})", [*row.values()])
+    assert inserted.lastrowid is not None
+    return inserted.lastrowid
 
 
 class BulkInsert:

@@ -53,7 +53,7 @@ def compact(path: Path, recording: int | str | None = None, progress: Progress =
     file = RecordingFile(path)
     try:
         file.mark_interrupted()
-        known = [each for each in reader.recordings(file.db.conn) if only in (None, each.id)]
+        known = [each for each in reader.recordings(file.connection) if only in (None, each.id)]
         going_on = tuple(each.id for each in known if each.status == GOING_ON)
         ended = tuple(each.id for each in known if each.status != GOING_ON)
         if going_on and not ended:
@@ -70,7 +70,7 @@ class _Compaction:
 
     def __init__(self, file: RecordingFile, recordings: Collection[int], progress: Progress, pause: float) -> None:
         self._file = file
-        self._connection = file.db.conn
+        self._connection = file.connection
         self._is_chosen = f"recording_id IN ({', '.join(map(str, recordings))})"
         self._numbers = recordings
         self._progress = progress

@@ -47,13 +47,13 @@ def delete(
     file = RecordingFile(path)
     try:
         goes_on = file.mark_interrupted() > 0
-        known = reader.recordings(file.db.conn)
+        known = reader.recordings(file.connection)
         begun = [each for each in known if each.options.get(DELETED)]
         chosen = {each.id for each in (*named, *begun)} if before is None else _ended_before(path, known, before)
         chosen |= {each.id for each in begun}
         _check(path, known, chosen)
         with file.writing():
-            progress.make_interruptible(file.db.conn)
+            progress.make_interruptible(file.connection)
             rows = _delete(file, sorted(chosen), progress, PAUSE_SECONDS if goes_on else 0)
     finally:
         file.close()
@@ -94,7 +94,7 @@ def _check(path: Path, known: Sequence[Recording], chosen: Collection[int]) -> N
 
 def _delete(file: RecordingFile, recordings: Sequence[int], progress: Progress, pause: float) -> int:
     """Deletes recordings, and gives their pages back. Returns how many rows they had."""
-    connection = file.db.conn
+    connection = file.connection
     assert connection is not None
     expected = {number: deletion.count_rows(connection, number) for number in recordings}
     total, deleted = sum(expected.values()), 0

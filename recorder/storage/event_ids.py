@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections import deque
 from collections.abc import Iterable
-from typing import Any
 
 _BLOCK = 1 << 20  # ids: more than the number of events that can wait to be written
 ENOUGH = _BLOCK // 4
@@ -60,25 +60,27 @@ class EventIds:
 # These run in a transaction of the caller.
 
 
-def fetch(db: Any, recording_id: int, least: int) -> range:
+def fetch(connection: sqlite3.Connection, recording_id: int, least: int) -> range:
     """Reserves a block with at least that many ids for a recording."""
     size = max(_BLOCK, least)
     # Write first: this takes the lock, so no other recorder can commit in between.
-    db.execute("UPDATE recordings SET id = id WHERE id = ?", [recording_id])
-    first = db.execute("SELECT coalesce(max(first_id + size), 1) FROM fact_blocks").fetchone()[0]
-    db.execute("INSERT INTO fact_blocks VALUES (?, ?, ?)", [first, size, recording_id])
+    connection.execute("UPDATE recordings SET id = id WHERE id = ?", [recording_id])
+    first = connection.execute("SELECT coalesce(max(first_id + size), 1) FROM fact_blocks").fetchone()[0]
+    connection.execute("INSERT INTO fact_blocks VALUES (?, ?, ?)", [first, size, recording_id])
     return range(first, first + size)
 
 
-def give_back(db: Any, recording_id: int, unused: Iterable[range]) -> None:
+def give_back(connection: sqlite3.Connection, recording_id: int, unused: Iterable[range]) -> None:
     """Shortens the blocks of a recording by the ids at their ends that it didn't use."""
     for each in unused:
-        db.execute(_SHORTEN, [each.start, recording_id, each.stop])
-    db.execute(_DROP_EMPTY, [recording_id])
+        connection.execute(_SHORTEN, [each.start, recording_id, each.stop])
+    connection.execute(_DROP_EMPTY, [recording_id])
 
 
-def pass_on(db: Any, before: int, following: int, unused: Iterable[range]) -> None:
+def pass_on(connection: sqlite3.Connection, before: int, following: int, unused: Iterable[range]) -> None:
     """Gives the ids that a recording didn't use to another recording."""
     unused = [each for each in unused if each]
-    give_back(db, before, unused)
-    db.executemany("INSERT INTO fact_blocks VALUES (?, ?, ?)", [(each.start, len(each), following) for each in unused])
+    give_back(connection, before, unused)
+    connection.executemany(
+        "INSERT INTO fact_blocks VALUES (?, ?, ?)", [(each.start, len(each), following) for each in unused]
+    )

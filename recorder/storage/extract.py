@@ -56,7 +56,7 @@ def extract(
     """
     base, numbers = _choose(source, target, wanted, scope)
     with new_file.making(target, replaces, progress) as file, file.writing():
-        new = file.db.conn
+        new = file.connection
         assert new is not None
         new.execute("PRAGMA trusted_schema = OFF")
         new.execute("ATTACH ? AS source", [f"{source.absolute().as_uri()}?mode=ro"])

@@ -20,9 +20,9 @@ def making(target: Path, replaces: bool, progress: Progress = NO_PROGRESS) -> It
     with atomic_file.open_path(target, replaces) as temporary:
         file = RecordingFile(temporary)
         try:
-            progress.make_interruptible(file.db.conn)
+            progress.make_interruptible(file.connection)
             with file.writing():
-                file.db.execute("PRAGMA journal_mode = DELETE")
+                file.connection.execute("PRAGMA journal_mode = DELETE")
             yield file
         finally:
             file.close()

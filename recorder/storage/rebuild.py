@@ -28,16 +28,16 @@ def rebuild(path: Path, recording: int | str | None = None, progress: Progress =
     only = _check(path, recording, progress)
     file = RecordingFile(path)
     try:
-        file.db.conn.text_factory = safe_open.decode_text
+        file.connection.text_factory = safe_open.decode_text
         file.mark_interrupted()
-        known = [each for each in reader.recordings(file.db.conn) if only in (None, each.id)]
+        known = [each for each in reader.recordings(file.connection) if only in (None, each.id)]
         for each in known:
             if each.status == GOING_ON:
                 raise StorageError(
                     f"recording {each.id} goes on: end it first", f"webpf recordings {argv.file_word(path)}"
                 )
         with file.writing(), file.db.atomic():
-            progress.make_interruptible(file.db.conn)
+            progress.make_interruptible(file.connection)
             return {each.id: _rebuild_one(file, each, progress) if each.has_raw_events else None for each in known}
     finally:
         file.close()

@@ -9,8 +9,9 @@ import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, Mapping
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..errors import StorageError
 from ..host import file_owner, invocation, lock_holders, optional_modules
@@ -19,11 +20,11 @@ from ..log import get_logger, suppressed
 from ..model.events import to_storable
 from ..model.recording import GOING_ON, NO_EVENTS
 from . import file_check, file_creation, safe_open, schema, write_pauses
+from .bulk_insert import insert_row
 from .file_monitor import FileLost, FileMonitor
 from .recording_writer import RecordingWriter
 
-# sqlite_utils imports both where they are installed, for types that webpf never stores. This takes 0.2 s.
-with optional_modules.hidden("pandas", "numpy"):
+if TYPE_CHECKING:
     from sqlite_utils import Database
 
 _log = get_logger(__name__)
@@ -44,18 +45,37 @@ class RecordingFile:
         self.path = path
         self._identity = file_creation.create(path, mode)
         with self.writing():
-            self.db = self._opened()
-            self.db.execute("PRAGMA synchronous = NORMAL")
+            self.connection = self._opened()
+            self.connection.execute("PRAGMA synchronous = NORMAL")
             # Some builds of SQLite write zeros over all that is deleted. Then each byte that retention deletes would
             # go through the log, while recording goes on.
-            self.db.execute("PRAGMA secure_delete = FAST")
-            self.db.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
+            self.connection.execute("PRAGMA secure_delete = FAST")
+            self.connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
         self.monitor = FileMonitor(path, self._identity)
         self.may_pause = True
         self.check_room: Callable[[], None] = lambda: None
         """Called before each write by write_attempts; raises an error of SQLite's while nothing may be written."""
 
-    def _opened(self) -> Database:
+    @cached_property
+    def db(self) -> Database:
+        """The same connection as sqlite_utils has it. Not for a recorder: this import takes 8 MiB of memory."""
+        # sqlite_utils imports both where they are installed, for types that webpf never stores. This takes 0.2 s.
+        with optional_modules.hidden("pandas", "numpy"):
+            from sqlite_utils import Database
+        return Database(self.connection, execute_plugins=False)
+
+    @contextlib.contextmanager
+    def atomic(self) -> Iterator[None]:
+        """Makes the block one transaction, which an exception rolls back. Blocks can't be nested."""
+        self.connection.execute("BEGIN")
+        try:
+            yield
+            self.connection.execute("COMMIT")
+        except BaseException:
+            self.connection.rollback()  # does nothing if the error ended the transaction
+            raise
+
+    def _opened(self) -> sqlite3.Connection:
         """Opens the database in WAL mode. Retries for a while if it is locked, or the files beside it can't be written.
 
         A reader that runs as root and comes first creates these files, and only then gives them to the owner of the
@@ -77,89 +97,85 @@ class RecordingFile:
         is_refused = any(words in str(error) for words in ("unable to open", "readonly"))
         return _GIVEN_AWAY_SECONDS if is_refused and any(map(os.path.lexists, file_owner.side_files(self.path))) else 0
 
-    def _open(self) -> Database:
+    def _open(self) -> sqlite3.Connection:
         before = file_owner.open_descriptors()
         # mode=rw: a file that was removed must not be created again, perhaps in another place.
         # One thread at a time uses it: first the thread that opens it, later perhaps the thread of a WriteQueue.
         connection = sqlite3.connect(
             f"{self.path.absolute().as_uri()}?mode=rw", uri=True, timeout=_BUSY_SECONDS, check_same_thread=False
         )
-        db = Database(connection, execute_plugins=False)
         try:
             file_owner.check_opened(self.path, self._identity, before)
             schema.create(connection)
             safe_open.check(connection, self.path)  # before the next line changes a file of another version
-            db.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA journal_mode = WAL")
             file_owner.check_opened(self.path, self._identity, before)  # now also the files beside it
             safe_open.check_for_writing(connection, self.path)
-            db.execute("BEGIN IMMEDIATE")
-            db.execute("ROLLBACK")
+            connection.execute("BEGIN IMMEDIATE")
+            connection.execute("ROLLBACK")
         except BaseException:
             connection.close()
             raise
-        return db
+        return connection
 
     def mark_interrupted(self) -> int:
         """Marks recordings whose recorder died as interrupted. Returns how many are still being recorded."""
-        going_on = 0
         with self.writing():
-            for row in list(self.db["recordings"].rows_where("status = 'recording'")):
-                if is_recorder_alive(row):
-                    going_on += 1
-                else:
-                    self.db.execute(
-                        "UPDATE recordings SET status = 'interrupted' WHERE id = ? AND status = 'recording'",
-                        [row["id"]],
-                    )
-        return going_on
+            cursor = self.connection.execute("SELECT * FROM recordings WHERE status = 'recording'")
+            names = [column[0] for column in cursor.description]
+            found = [dict(zip(names, row, strict=True)) for row in cursor]
+            dead = [[row["id"]] for row in found if not is_recorder_alive(row)]
+            if dead:
+                sql = "UPDATE recordings SET status = 'interrupted' WHERE id = ? AND status = 'recording'"
+                with self.atomic():
+                    self.connection.executemany(sql, dead)
+        return len(found) - len(dead)
 
     def begin(self, columns: Mapping[str, Any]) -> RecordingWriter:
         """Begins a recording. columns: values for the columns of `recordings` that are known at the start."""
-        with self.writing(), self.db.atomic():
+        with self.writing(), self.atomic():
             recording_id = self.insert(columns)
-            self.db.execute("UPDATE recordings SET chain = id WHERE id = ? AND segment = 1", [recording_id])
+            self.connection.execute("UPDATE recordings SET chain = id WHERE id = ? AND segment = 1", [recording_id])
         return RecordingWriter(self, recording_id, columns["options"].get("events") != NO_EVENTS)
 
     def insert(self, columns: Mapping[str, Any]) -> int:
         """Inserts the row of a recording that begins, in the caller's transaction. Returns its number."""
         row = {key: to_storable(value) for key, value in columns.items()}
         row |= {"options": json.dumps(columns["options"]), "status": GOING_ON}
-        recording_id = self.db.table("recordings").insert(row).last_rowid
-        assert recording_id is not None
-        return int(recording_id)
+        return insert_row(self.connection, "recordings", row)
 
     def check_pauses(self) -> None:
         """Raises StorageError while nothing should be written: a reader keeps a large log, or too little is free."""
         if not self.may_pause:
             return
         with self.writing():
-            write_pauses.check_log(self.db.conn, self.path)
+            write_pauses.check_log(self.connection, self.path)
             self.check_room()
 
     def limit_log(self, most_bytes: int) -> None:
         """Lets the log grow to this size, if no reader keeps it: then SQLite begins it anew."""
         with self.writing():
-            [page] = self.db.execute("PRAGMA page_size").fetchone()
-            self.db.execute(f"PRAGMA wal_autocheckpoint = {min(max(most_bytes // page, 1), _CHECKPOINT_PAGES)}")
-            self.db.execute(f"PRAGMA journal_size_limit = {most_bytes}")
+            [page] = self.connection.execute("PRAGMA page_size").fetchone()
+            self.connection.execute(f"PRAGMA wal_autocheckpoint = {min(max(most_bytes // page, 1), _CHECKPOINT_PAGES)}")
+            self.connection.execute(f"PRAGMA journal_size_limit = {most_bytes}")
 
     def retry_soon(self) -> None:
         """From now on, waits only a moment for a locked file: the caller retries by itself."""
-        self.db.execute(f"PRAGMA busy_timeout = {_RETRY_MS}")
+        self.connection.execute(f"PRAGMA busy_timeout = {_RETRY_MS}")
 
     def close(self) -> None:
         """Merges the log into the file, unless another process has it open: then the last process does that."""
         with contextlib.suppress(sqlite3.Error):
-            self.db.execute("PRAGMA busy_timeout = 500")
+            self.connection.execute("PRAGMA busy_timeout = 500")
         try:
             self.monitor.check()
         except FileLost as lost:
             self._leave(lost)
             return
         with suppressed(__name__, "making one plain file", sqlite3.Error):
-            self.db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-            self.db.execute("PRAGMA journal_mode = DELETE")
-        self.db.close()
+            self.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            self.connection.execute("PRAGMA journal_mode = DELETE")
+        self.connection.close()
         _log.info("%s is closed", self.path)
         file_owner.give_to_invoking_user(self.path, self._identity)
 
@@ -172,7 +188,7 @@ class RecordingFile:
         logs = [path for path in file_owner.side_files(self.path) if self._is_ours(path)]
         if not lost.is_overwritten:
             with suppressed(__name__, "writing the log into the file", sqlite3.Error):
-                self.db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+                self.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         for path in logs:
             with suppressed(__name__, f"removing {path}", OSError):
                 if path.name.endswith("-wal"):
@@ -189,7 +205,7 @@ class RecordingFile:
 
     def abandon(self) -> None:
         """Keeps the connection open until this process ends: closing it could wait for a disk, or remove files."""
-        ctypes.pythonapi.Py_IncRef(ctypes.py_object(self.db.conn))
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(self.connection))
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[None]:

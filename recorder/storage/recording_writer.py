@@ -11,6 +11,7 @@ changes nothing.
 from __future__ import annotations
 
 import os
+import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from types import MappingProxyType
@@ -43,9 +44,11 @@ WHERE id = ?2"""
 class WritableFile(Protocol):
     """The part of a RecordingFile that a writer uses."""
 
-    db: Any
+    connection: sqlite3.Connection
 
     def writing(self) -> AbstractContextManager[None]: ...
+
+    def atomic(self) -> AbstractContextManager[None]: ...
 
 
 class RecordingWriter:
@@ -60,7 +63,7 @@ class RecordingWriter:
         self.left_out: tuple[type[Event], ...] = () if keeps_events else OPTIONAL_KINDS
         """Kinds of events that need no rows."""
         self._file = file
-        self._db = file.db
+        self._connection = file.connection
         self._ids = EventIds(ids)
         self._prepared: dict[type[Event], int] = dict.fromkeys(_COUNTED, 0)
         self._written: dict[type[Event], int] = dict.fromkeys(_COUNTED, 0)
@@ -125,8 +128,8 @@ class RecordingWriter:
 
     def fetch_ids(self, least: int = 0) -> None:
         """Reserves a block of ids in the file. Raises StorageError."""
-        with self._file.writing(), self._db.atomic():
-            fetched = event_ids.fetch(self._db, self.id, least)
+        with self._file.writing(), self._file.atomic():
+            fetched = event_ids.fetch(self._connection, self.id, least)
         self._ids.add(fetched)  # reserve_ids() may run in another thread
 
     def pass_ids(self, kept: int) -> tuple[range, ...]:
@@ -150,16 +153,16 @@ class RecordingWriter:
 
     def execute(self, batch: Batch) -> None:
         """Writes a batch. Raises StorageError; then nothing of the batch is written, and a retry is possible."""
-        with self._file.writing(), self._db.atomic():
-            self._begun.insert(self._db.conn, batch)
-            self._db.execute("UPDATE recordings SET updated_ns = ? WHERE id = ?", [batch.until_ns, self.id])
+        with self._file.writing(), self._file.atomic():
+            self._begun.insert(self._connection, batch)
+            self._connection.execute("UPDATE recordings SET updated_ns = ? WHERE id = ?", [batch.until_ns, self.id])
         self.add_written(batch)
 
     def execute_late(self, batch: Batch) -> None:
         """Writes frees that came after the recording ended, and adds them to its counts. Raises as execute()."""
-        with self._file.writing(), self._db.atomic():
-            self._begun.insert(self._db.conn, batch)
-            self._db.execute(_ADD_FREES, [batch.events.counts[Free], self.id])
+        with self._file.writing(), self._file.atomic():
+            self._begun.insert(self._connection, batch)
+            self._connection.execute(_ADD_FREES, [batch.events.counts[Free], self.id])
         self.add_written(batch)
 
     def add_written(self, batch: Batch) -> None:
@@ -177,7 +180,7 @@ class RecordingWriter:
 
         command_ids: the ids of the command lines of all new events that have one, by the id of the event.
         """
-        self._begun.processes.write(self._db.conn, self._processes.sort(processes, links, command_ids))
+        self._begun.processes.write(self._connection, self._processes.sort(processes, links, command_ids))
 
     def forget_process(self, process_id: int) -> None:
         """Frees the memory for this process: its row will not change any more."""
@@ -188,7 +191,7 @@ class RecordingWriter:
 
         until_ns: Unix ns up to which all events are in the file; 0 if that is not known to be later than before.
         """
-        with self._file.writing(), self._db.atomic():
+        with self._file.writing(), self._file.atomic():
             self.update_counts(counts, self.written, until_ns)
 
     def update_counts(self, counts: Counts, written: tuple[int, ...], until_ns: int) -> None:
@@ -196,7 +199,7 @@ class RecordingWriter:
         unknown = (None,) * len(_COUNTED)
         attempted, lost = (counts.attempted, counts.lost) if counts.are_known else (unknown, unknown)
         kept_short = counts.kept_short if counts.are_known else None
-        self._db.execute(_UPDATE_COUNTS, (*attempted, *written, *lost, kept_short, until_ns, self.id))
+        self._connection.execute(_UPDATE_COUNTS, (*attempted, *written, *lost, kept_short, until_ns, self.id))
 
     def write_cgroups(self, paths: Mapping[int, str | bytes | None]) -> None:
         """Adds cgroups: id -> path."""
@@ -216,20 +219,20 @@ class RecordingWriter:
 
     def _add(self, statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
         # Not insert_all(): if it ignores a row, it asks for its rowid, and these tables have none.
-        with self._file.writing(), self._db.atomic():
-            self._db.conn.executemany(statement, rows)
+        with self._file.writing(), self._file.atomic():
+            self._connection.executemany(statement, rows)
 
     def finish(self, status: str, ended_ns: int) -> None:
         """Ends the recording, and returns the ids that it didn't use. An interrupted recording gets no end."""
-        with self._file.writing(), self._db.atomic():
+        with self._file.writing(), self._file.atomic():
             self.end(status, ended_ns)
-            event_ids.give_back(self._db, self.id, self._ids.unused)
+            event_ids.give_back(self._connection, self.id, self._ids.unused)
 
     def end(self, status: str, ended_ns: int) -> None:
         """Ends the recording in the caller's transaction."""
         # Write first: after a read, a commit of another recorder would be an error at once (SQLITE_BUSY).
-        self._db.execute(_END, [status, None if status == INTERRUPTED else ended_ns, ended_ns, self.id])
+        self._connection.execute(_END, [status, None if status == INTERRUPTED else ended_ns, ended_ns, self.id])
 
     def totals(self) -> Totals:
         """Returns the totals of what is written so far."""
-        return recording_totals.count_totals(self._db.conn, self.id)
+        return recording_totals.count_totals(self._connection, self.id)

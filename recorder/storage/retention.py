@@ -154,7 +154,7 @@ class Retention:
 
     @property
     def _connection(self) -> sqlite3.Connection:
-        connection = self._file.db.conn
+        connection = self._file.connection
         assert connection is not None
         return connection
 

@@ -40,8 +40,8 @@ class SegmentCut:
 
     def execute(self, file: RecordingFile) -> None:
         """Writes it. Raises StorageError; then nothing of it is written, and a retry is possible."""
-        connection, number = file.db.conn, self.before.id
-        with file.writing(), file.db.atomic():
+        connection, number = file.connection, self.before.id
+        with file.writing(), file.atomic():
             self.before.end(COMPLETE, self.ended_ns)
             self.before.update_counts(self.counts, self.before.written, self.ended_ns)
             chain, segment = connection.execute(_CHAIN, [number]).fetchone()

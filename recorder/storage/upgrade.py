@@ -29,6 +29,7 @@ from . import (
     schema_check,
     table_copy,
 )  # fmt: skip
+from .recording_file import RecordingFile
 
 MAX_AUTOMATIC_BYTES = 100 << 20
 """Recorders upgrade files up to this size without asking; it takes a second or two."""
@@ -185,13 +186,11 @@ def _failure(path: Path, old: Path, error: BaseException) -> StorageError:
 
 def _write(temporary: Path, source: Path, rows: int, progress: Progress) -> None:
     """Fills the new file."""
-    from .recording_file import RecordingFile  # imports sqlite_utils, which a recorder must not wait for
-
     try:
         file = RecordingFile(temporary)
     except StorageError as error:
         raise _failure(source, source, error.__cause__ or error) from error
-    connection = file.db.conn
+    connection = file.connection
     assert connection is not None
     progress.make_interruptible(connection)
     try:

@@ -33,7 +33,7 @@ def vacuum(path: Path, progress: Progress = NO_PROGRESS) -> Vacuumed:
     file = RecordingFile(path)
     try:
         goes_on = file.mark_interrupted() > 0
-        connection = file.db.conn
+        connection = file.connection
         with file.writing():
             progress.make_interruptible(connection)
             if goes_on:

@@ -622,7 +622,7 @@ def test_an_interrupted_recording_keeps_what_was_committed(path: Path, query: Qu
     """The recorder died without closing the file; the next recorder opens it in that state."""
     file = RecordingFile(path)
     write(file.begin(recording_values()), ONE_OF_EACH)
-    file.db.conn.close()
+    file.connection.close()
     following = RecordingFile(path)
     assert following.mark_interrupted() == 0
     following.close()
