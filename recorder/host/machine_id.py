@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import hmac
 from pathlib import Path
+
+from .digests import hmac_digest
 
 _PATH = Path("/etc/machine-id")
 _APPLICATION = bytes.fromhex("0a629cd4e16046ebbd59ab4f9de5c99d")  # random; it must never change
@@ -21,7 +22,7 @@ def hashed(path: Path = _PATH) -> str | None:
         return None
     if len(machine) != 16 or not any(machine):
         return None
-    digest = bytearray(hmac.digest(machine, _APPLICATION, "sha256")[:16])
+    digest = bytearray(hmac_digest(machine, _APPLICATION, "sha256")[:16])
     digest[6] = digest[6] & 0x0F | 0x40  # the version and the variant of a random UUID
     digest[8] = digest[8] & 0x3F | 0x80
     return digest.hex()

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
+from importlib.util import find_spec
 from pathlib import Path
 
+from ..host.digests import sha256
 from ..model.events import KERNEL_KINDS
 from . import btf, decoder
 
@@ -73,7 +73,9 @@ SECOND_PROGRAMS = {f"{program}_2": name for program, name in FIRST_PROGRAMS.item
 
 def folder() -> Path:
     """The folder of process.c and of the few headers that BCC asks for."""
-    return Path(str(files("webpf.bpf")))
+    found = find_spec("webpf.bpf")  # importlib.resources would import ten modules more
+    assert found is not None and found.submodule_search_locations
+    return Path(found.submodule_search_locations[0])
 
 
 def source() -> bytes:
@@ -104,7 +106,7 @@ def fixed_macros() -> dict[str, int | str]:
 @cache
 def source_hash() -> bytes:
     """SHA-256 of all that an object is made from: an object with another hash is from another version of webpf."""
-    digest = hashlib.sha256()
+    digest = sha256()
     for part in _parts():
         digest.update(len(part).to_bytes(8, "little") + part)
     return digest.digest()

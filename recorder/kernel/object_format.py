@@ -8,12 +8,12 @@ before. Everything has a bound, and a file that differs from it in anything is r
 
 from __future__ import annotations
 
-import hashlib
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ..errors import DataError
+from ..host.digests import sha256
 from . import bpf_source
 
 MAX_BYTES = 1 << 20
@@ -134,7 +134,7 @@ def encode(compiled: BpfObject) -> bytes:
             for at, name in sorted(references.items()):
                 out += [_number(at), _number(numbers[name])]
     content = b"".join(out)
-    return content + hashlib.sha256(content).digest()
+    return content + sha256(content).digest()
 
 
 def decode(content: bytes) -> BpfObject:
@@ -142,7 +142,7 @@ def decode(content: bytes) -> BpfObject:
     if not content.startswith(_MAGIC):
         raise DataError("it is no BPF object of webpf's")
     body = content[:-_DIGEST_BYTES]
-    if len(content) > MAX_BYTES or hashlib.sha256(body).digest() != content[-_DIGEST_BYTES:]:
+    if len(content) > MAX_BYTES or sha256(body).digest() != content[-_DIGEST_BYTES:]:
         raise DataError("it is damaged: its checksum is wrong")
     reader = _Reader(body, len(_MAGIC))
     if reader.take(1)[0] != _VERSION:
