@@ -49,10 +49,8 @@ def import_tree(
     """
     places = part_reader.find_places(folder, hosts)
     with new_file.making(target, replaces, progress) as file, file.writing():
-        connection = file.connection
-        importing = _Import(connection, progress, places)
-        with connection:
-            connection.execute("BEGIN")
+        importing = _Import(file.connection, progress, places)
+        with file.atomic():
             for number, place in enumerate(places, 1):
                 importing.add(number, place)
             importing.check_references()

@@ -1,4 +1,7 @@
-"""Hash functions without OpenSSL, whose library takes 3 MiB of memory. Python has its own, which are as exact."""
+"""Hash functions for a recorder, without OpenSSL, whose library takes 3 MiB of memory. Python's own are as exact.
+
+Only for what a recorder imports: afterwards hashlib lacks what only OpenSSL has, which plugins of Datasette may need.
+"""
 
 from __future__ import annotations
 
@@ -19,4 +22,4 @@ with optional_modules.hidden(*(["_hashlib"] if _is_built_in() else [])):
     import hashlib
     import hmac
 
-blake2b, sha256, hmac_digest = hashlib.blake2b, hashlib.sha256, hmac.digest
+sha256, hmac_digest = hashlib.sha256, hmac.digest

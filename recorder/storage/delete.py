@@ -95,7 +95,6 @@ def _check(path: Path, known: Sequence[Recording], chosen: Collection[int]) -> N
 def _delete(file: RecordingFile, recordings: Sequence[int], progress: Progress, pause: float) -> int:
     """Deletes recordings, and gives their pages back. Returns how many rows they had."""
     connection = file.connection
-    assert connection is not None
     expected = {number: deletion.count_rows(connection, number) for number in recordings}
     total, deleted = sum(expected.values()), 0
     is_thorough = deletion.count_everywhere(connection, recordings) != total

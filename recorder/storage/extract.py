@@ -57,12 +57,10 @@ def extract(
     base, numbers = _choose(source, target, wanted, scope)
     with new_file.making(target, replaces, progress) as file, file.writing():
         new = file.connection
-        assert new is not None
         new.execute("PRAGMA trusted_schema = OFF")
         new.execute("ATTACH ? AS source", [f"{source.absolute().as_uri()}?mode=ro"])
         try:
-            with new:
-                new.execute("BEGIN")
+            with file.atomic():
                 if rewriting is not None:
                     _prepare(new, rewriting)
                 if base is not None:

@@ -82,7 +82,6 @@ def _number(connection: sqlite3.Connection, selected: str) -> int:
 
 def _add(file: RecordingFile, source: _SourceFile, offsets: _Offsets, copied: CopyProgress) -> list[int]:
     connection = file.connection
-    assert connection is not None
     with file.writing():
         connection.execute("ATTACH ? AS source", [f"{source.path.absolute().as_uri()}?mode=ro"])
         try:

@@ -19,7 +19,7 @@ from ..host.liveness import is_recorder_alive
 from ..log import get_logger, suppressed
 from ..model.events import to_storable
 from ..model.recording import GOING_ON, NO_EVENTS
-from . import file_check, file_creation, safe_open, schema, write_pauses
+from . import file_check, file_creation, reader, safe_open, schema, write_pauses
 from .bulk_insert import insert_row
 from .file_monitor import FileLost, FileMonitor
 from .recording_writer import RecordingWriter
@@ -122,8 +122,7 @@ class RecordingFile:
         """Marks recordings whose recorder died as interrupted. Returns how many are still being recorded."""
         with self.writing():
             cursor = self.connection.execute("SELECT * FROM recordings WHERE status = 'recording'")
-            names = [column[0] for column in cursor.description]
-            found = [dict(zip(names, row, strict=True)) for row in cursor]
+            found = list(reader.named_rows(cursor))
             dead = [[row["id"]] for row in found if not is_recorder_alive(row)]
             if dead:
                 sql = "UPDATE recordings SET status = 'interrupted' WHERE id = ? AND status = 'recording'"

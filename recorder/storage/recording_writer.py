@@ -218,7 +218,6 @@ class RecordingWriter:
         self._add("INSERT OR IGNORE INTO incidents VALUES (?, ?, ?, ?, ?, ?)", [row])
 
     def _add(self, statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
-        # Not insert_all(): if it ignores a row, it asks for its rowid, and these tables have none.
         with self._file.writing(), self._file.atomic():
             self._connection.executemany(statement, rows)
 

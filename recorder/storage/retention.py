@@ -154,9 +154,7 @@ class Retention:
 
     @property
     def _connection(self) -> sqlite3.Connection:
-        connection = self._file.connection
-        assert connection is not None
-        return connection
+        return self._file.connection
 
     def _used_bytes(self) -> int:
         """Returns the size of the pages that are in use."""

@@ -191,15 +191,13 @@ def _write(temporary: Path, source: Path, rows: int, progress: Progress) -> None
     except StorageError as error:
         raise _failure(source, source, error.__cause__ or error) from error
     connection = file.connection
-    assert connection is not None
     progress.make_interruptible(connection)
     try:
         connection.execute("PRAGMA journal_mode = DELETE")  # no log: no other process reads the file yet
         connection.execute("PRAGMA trusted_schema = OFF")
         older_schemas.add_functions(connection)
         connection.execute("ATTACH ? AS source", [f"{source.absolute().as_uri()}?mode=ro"])
-        with connection:
-            connection.execute("BEGIN")
+        with file.atomic():
             older_commands.copy(connection)
             copied, old_names = table_copy.CopyProgress(progress, rows), older_schemas.OLD_NAMES
             for table in table_copy.TABLES:

@@ -17,7 +17,6 @@ from webpf.analysis import active_time
 from webpf.model.events import Event
 
 Webpf = Callable[..., "subprocess.CompletedProcess[str]"]
-LAST_MS = 400
 
 
 def parents(chance: random.Random, number: int) -> tuple[list[Event], dict[int, int]]:

@@ -3,27 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from support import Recorder
 
+from tools.bench.compare import family
+
 pytestmark = pytest.mark.kernel
 MOST_MIB = 31  # 25 on Debian 12; besides, 16 are the ring buffer, and some pages of files that others share
 
 
-def family(pid: int) -> Iterator[int]:
-    """Yields a process and all its descendants."""
-    yield pid
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        for child in (task / "children").read_text().split():
-            yield from family(int(child))
-
-
 def test_a_recorder_keeps_no_libraries_that_it_does_not_need(start_recorder: Callable[..., Recorder]) -> None:
     recorder = start_recorder("--quiet")
-    pids = list(family(recorder.process.pid))
+    pids = family(recorder.process.pid)
     assert len(pids) == 3
     maps = "".join(Path(f"/proc/{pid}/maps").read_text() for pid in pids)
     assert "libsqlite3" in maps and "bpf-map" in maps

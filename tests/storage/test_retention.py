@@ -148,7 +148,6 @@ def test_a_reader_that_holds_the_file(recorder: Recorder) -> None:
 
 def test_a_deletion_that_was_begun_goes_on(recorder: Recorder) -> None:
     connection = recorder.file.connection
-    assert connection is not None
     steps = deletion.delete(connection, 1)
     for _ in range(4):
         next(steps)

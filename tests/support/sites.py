@@ -15,7 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import wait_until
+from support import PROJECT, wait_until
+
+STATIC = PROJECT / "recorder" / "web" / "plugin" / "static"
+"""The folder of the plugin's scripts and style sheets."""
 
 PYTHONS = {"0.65": Path(sys.executable), "1.0": Path(sys.prefix) / "datasette-1" / "bin" / "python"}
 """The Python interpreter of each version of Datasette."""

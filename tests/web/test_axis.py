@@ -9,9 +9,8 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from support import PROJECT
+from sites import STATIC
 
-STATIC = PROJECT / "recorder" / "web" / "plugin" / "static"
 SITE = "http://static.test"
 DRAW = """async ([begin, zone, offset, from, to, width]) => {
   const { drawAxis } = await import(SITE + "/timeline/axis.js");

@@ -10,12 +10,11 @@ from typing import Any
 
 import pytest
 from proxies import proxy
-from sites import PYTHONS, running
+from sites import PYTHONS, STATIC, running
 from story import BUILD
 from support import PROJECT, make_recording
 from visits import browsing
 
-STATIC = PROJECT / "recorder" / "web" / "plugin" / "static"
 TEMPLATES = PROJECT / "recorder" / "web" / "plugin" / "templates"
 MODULES = sorted(path.relative_to(STATIC).as_posix() for path in STATIC.rglob("*.js"))
 ADDRESS = "/-/static-plugins/webpf/"
