@@ -39,11 +39,15 @@ class Storm:
             self._parent = subprocess.Popen([act, "family", "100000000"], stdout=output)
         self.pid = self._parent.pid
 
+    def fates(self) -> list[Fate]:
+        """Returns the fates of all processes that it has started and waited for."""
+        return [Fate.of_line(line) for line in self._log.read_text().splitlines(keepends=True) if line.endswith("\n")]
+
     def end(self) -> list[Fate]:
-        """Ends it. Returns the fates of all processes that it has started and waited for."""
+        """Ends it. Returns the fates."""
         self._parent.kill()
         self._parent.wait()
-        return [Fate.of_line(line) for line in self._log.read_text().splitlines(keepends=True) if line.endswith("\n")]
+        return self.fates()
 
 
 @pytest.fixture
@@ -59,12 +63,14 @@ def test_a_storm_across_twenty_rotations(db: Path, storm: Storm) -> None:
     recorder = rotating(db, "--events", "all")
     begun = now()
     wait_for_segments(db, ROTATIONS)
+    wanted = 50 * ROTATIONS  # which takes more segments on a busy machine
+    wait_until(lambda: sum(fate.before_ns > begun for fate in storm.fates()) > wanted, "the storm is too slow")
     ended = now()
     fates = [fate for fate in storm.end() if begun < fate.before_ns and fate.after_ns < ended]
     assert recorder.end()[0] == 0
     assert_sound(db)
     latest = rows(db, f"SELECT * FROM {LATEST} WHERE ppid = ? ORDER BY start_ns", storm.pid)
-    assert len(fates) > 10 * ROTATIONS  # however busy the machine is
+    assert len(fates) > wanted
     for fate in fates:
         check(row_of(latest, fate), fate, storm.pid)
     pids = {fate.pid for fate in fates}
@@ -85,6 +91,8 @@ def test_the_counts_of_all_segments_are_those_of_the_kernel(db: Path, storm: Sto
     """Each segment's attempted is its written plus its lost; the last one's follows from the kernel's counters."""
     recorder = rotating(db)
     wait_for_segments(db, 4)
+    # On a busy machine, some segments can have fewer forks.
+    wait_until(lambda: sum((row["forks_written"] or 0) > 10 for row in segments(db)) >= 4, "four segments are not full")
     assert recorder.end()[0] == 0
     storm.end()
     assert_sound(db)
@@ -95,7 +103,7 @@ def test_the_counts_of_all_segments_are_those_of_the_kernel(db: Path, storm: Sto
     for kind in ("forks", "execs", "exits", "frees"):
         assert all(row[f"{kind}_attempted"] == row[f"{kind}_written"] + row[f"{kind}_lost"] for row in found)
     written = [row["forks_written"] for row in found[:-1]]
-    assert all(written) and sum(written) > 10 * len(written)  # however busy the machine is
+    assert all(written) and sum(forks > 10 for forks in written) >= 3 and sum(written) > 10 * len(written)
     assert [row["events"] for row in rows(db, "SELECT options ->> 'events' AS events FROM recordings")] == [
         "none"
     ] * len(found)
