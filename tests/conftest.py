@@ -7,11 +7,12 @@ import shutil
 import signal
 import sqlite3
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
 import hypothesis
+import machine_lock
 import pytest
 from story import BUILD
 from support import DEADLINE_SECONDS, PROJECT, Recorder, make_recording, webpf_command
@@ -65,6 +66,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if reason:
         for item in wanted:
             item.add_marker(pytest.mark.skip(reason=reason))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Lets tests with the marker `alone` run beside no other kernel test, in this run of the tests or another."""
+    if item.get_closest_marker("kernel") is None:
+        return (yield)
+    with machine_lock.held(alone=item.get_closest_marker("alone") is not None):
+        return (yield)
 
 
 @pytest.fixture(autouse=True)

@@ -116,11 +116,12 @@ def test_options_that_cant_be_combined(options: list[str], webpf: Webpf) -> None
     assert (ended.returncode, len(ended.stderr.splitlines())) == (64, 1)
 
 
-def test_all_records_the_whole_machine(webpf: Webpf, query: Query) -> None:
-    assert webpf("record", "-q", "--all", "--", "/bin/true").returncode == 0
+def test_all_records_the_whole_machine(webpf: Webpf, query: Query, tmp_path: Path) -> None:
+    program = shutil.copy("/bin/true", tmp_path / "own-true")  # others may start /bin/true meanwhile
+    assert webpf("record", "-q", "--all", "--", program).returncode == 0
     rows = query(PROCESSES)
     assert {1, os.getpid()} <= {row["pid"] for row in rows}
-    assert [row["state"] for row in rows if row["comm"] == "true"] == ["exited"]
+    assert [row["state"] for row in rows if row["comm"] == "own-true"] == ["exited"]
 
 
 def test_input_output_environment_and_files(tmp_path: Path) -> None:

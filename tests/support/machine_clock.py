@@ -1,4 +1,4 @@
-"""Sets the real-time clock of the machine, by little: other tests run meanwhile."""
+"""Sets the real-time clock of the machine, by little: tests without the kernel run meanwhile."""
 
 from __future__ import annotations
 

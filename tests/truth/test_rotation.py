@@ -194,6 +194,7 @@ def test_zombies(db: Path) -> None:
     assert free == {"recording_id": row["recording_id"], "process_id": rows_of(db, soon)[-1]["id"]}
 
 
+@pytest.mark.alone  # other tests compare times with this clock
 def test_a_clock_that_is_set_begins_a_segment(db: Path) -> None:
     """Its events have the new time, and what goes over is the same process, by its start since boot."""
     recorder = rotating(db, seconds=3600)
