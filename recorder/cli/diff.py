@@ -12,6 +12,7 @@ import typer
 from ..errors import Undecided, UsageError
 from ..host.invocation import adapt_hint
 from ..host.paths import exists
+from ..model import argv
 from ..model.scope import EVERYTHING, Scope
 from .options import AsReport, ReportFormat
 from .output_spool import spooled
@@ -104,9 +105,9 @@ def _exit_as_judged(judgements: list[Judgement], comparison: Comparison) -> None
 
 def _more_runs(options: str, comparison: Comparison) -> str:
     """Returns the command that records the second side again, in turn with the first one if it was so."""
-    name = shlex.quote(comparison.after.label or "pr")
+    file, name = argv.file_word(comparison.after.file), shlex.quote(comparison.after.label or "pr")
     against = f" --against {shlex.quote(_shown(comparison.before))}" if comparison.is_paired else ""
-    return f"webpf record {options} --name {name}{against} -- {_shown(comparison.after)}"
+    return f"webpf record --db {file} {options} --name {name}{against} -- {_shown(comparison.after)}"
 
 
 def _shown(group: RunGroup) -> str:

@@ -156,7 +156,7 @@ def test_exit_codes(db: Path, webpf: Webpf) -> None:
         assert ended.returncode == code, ended.stdout
         assert ("can't tell" in ended.stderr, "more than allowed" in ended.stderr) == (code == 75, code == 1)
         assert len(ended.stderr.splitlines()) == bool(code)
-        again = f" record --runs auto --to-decide '{condition}' --name pr -- make -j8\n"
+        again = f" record --db webpf.db --runs auto --to-decide '{condition}' --name pr -- make -j8\n"
         assert ended.stderr.endswith(again) == (code == 75)
         assert max(map(len, ended.stdout.splitlines())) <= 80
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from sites import Site, running
@@ -39,27 +40,35 @@ class Requests:
         self._open.discard(request)
 
 
-def mark_as_in_progress(db: Path) -> None:
-    """Makes a recording look as if this process were recording it."""
+def mark_as_in_progress(db: Path, seconds: int = 1) -> None:
+    """Makes a recording look as if this process had been recording it for so long."""
     start = int(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19]) * 10_000_000
     boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     with closing(sqlite3.connect(db)) as connection, connection:
         connection.execute(
-            "UPDATE recordings SET status = 'recording', ended_ns = NULL, updated_ns = started_ns + 1000000000,"
+            "UPDATE recordings SET status = 'recording', ended_ns = NULL, updated_ns = started_ns + ? * 1000000000,"
             " boot_id = ?, recorder_pid = ?, recorder_start_ns = ?",
-            [boot, os.getpid(), start],
+            [seconds, boot, os.getpid(), start],
         )
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """A Datasette with a slow and a quick recording, both in progress."""
+def files(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """A slow, a quick and a growing recording, all in progress."""
     folder = tmp_path_factory.mktemp("requests")
-    make_slow(folder / "slow.db")
-    make_recording(folder / "webpf.db", BUILD)
-    mark_as_in_progress(folder / "slow.db")
-    mark_as_in_progress(folder / "webpf.db")
-    with running("0.65", [folder / "slow.db", folder / "webpf.db"]) as site:
+    files = [folder / f"{name}.db" for name in ("slow", "webpf", "growing")]
+    make_slow(files[0])
+    for file in files[1:]:
+        make_recording(file, BUILD)
+    for file in files:
+        mark_as_in_progress(file)
+    return files
+
+
+@pytest.fixture(scope="module")
+def site(files: list[Path]) -> Iterator[Site]:
+    """A Datasette with these recordings."""
+    with running("0.65", files) as site:
         yield site
 
 
@@ -107,6 +116,37 @@ def test_quick_answers_refresh_the_page(page: Any) -> None:
         "performance.getEntriesByType('resource').filter((it) => it.name.includes('overview')).length >= 3"
     )
     assert requests.most == 1
+
+
+@pytest.mark.parametrize(
+    ("query", "before", "after"), [("", 500, 1000), ("from=400&to=1000", 700, 1700), ("from=100&to=300", 200, 200)]
+)
+def test_a_view_goes_along_with_the_end_that_it_reaches(
+    page: Any, files: list[Path], query: str, before: float, after: float
+) -> None:
+    """A recording of a second grows to two. before, after: the middle of the view in ms."""
+    mark_as_in_progress(files[-1], seconds=1)
+    middles: list[float] = []
+    page.on("request", lambda request: middles.extend(middle_of(request.url)))
+
+    def shows(seconds: int) -> Callable[[Any], bool]:
+        return lambda it: "/overview.json" in it.url and it.json()["length_ms"] == seconds * 1000
+
+    with page.expect_response(shows(1)):
+        page.goto(f"/-/webpf/timeline/growing/1?{query}")
+    mark_as_in_progress(files[-1], seconds=2)
+    for _ in range(2):  # the first makes the page ask for what it shows then
+        with page.expect_response(shows(2)):
+            pass
+    assert (middles[0], middles[-1]) == (before, after)
+
+
+def middle_of(address: str) -> list[float]:
+    """Returns the middle of the time in ms that a request asks for, if it asks for what is shown."""
+    if "/window.json" not in address:
+        return []
+    values = parse_qs(urlsplit(address).query)
+    return [(float(values["from"][0]) + float(values["to"][0])) / 2]
 
 
 @pytest.mark.parametrize("query", ["from=nan&to=1", "from=1", "from=x&to=y", "from=1e999&to=2", "from=&to="])
