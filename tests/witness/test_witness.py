@@ -453,7 +453,7 @@ def trial(witness: list[str], tmp_path_factory: pytest.TempPathFactory) -> Itera
         wait_until(all_watch, "nobody watches")
         workload.run()
         end = workload.mark()
-        # An event can have reached one watcher, and not yet the next, on a CPU that the host of a virtual machine stopped.
+        # An event can have reached one watcher, and not yet the next, on a CPU that a virtual machine's host stopped.
         last = [end, *workload.marks_on_each_cpu()]
         wait_until(lambda: all(saw_all(watchers, [mark]) for mark in last), "the end of the workload was not seen")
         codes = {name: watcher.end() for name, watcher in watchers.items()}
