@@ -18,6 +18,10 @@ SELECT p.id, p.start_ns, p.end_ns, child.start_ns, coalesce(child.end_ns, p.end_
 FROM reported JOIN processes AS p ON p.id = reported.id JOIN processes AS child ON child.parent_id = p.id
 WHERE p.end_ns - p.start_ns > :least
 ORDER BY p.id, child.start_ns"""
+# Children start while their parent lives: this limits the range of the index over time.
+_CHILDREN_OF_ONE = """SELECT start_ns, coalesce(end_ns, :until) FROM processes
+WHERE recording_id = :recording AND start_ns BETWEEN :since AND :until AND parent_id = :id
+ORDER BY start_ns"""
 
 
 def of_parents(
@@ -31,6 +35,12 @@ def of_parents(
     children = connection.execute(reported(command) + _CHILDREN, values)
     for (id, start_ns, end_ns), rows in groupby(children, lambda row: row[:3]):
         yield id, end_ns - start_ns - _covered_ns(start_ns, end_ns, (row[3:] for row in rows))
+
+
+def of_one(connection: sqlite3.Connection, recording: int, id: int, start_ns: int, until_ns: int) -> int:
+    """Returns the active time in ns of a process that lived from start_ns until until_ns (Unix ns)."""
+    values = {"recording": recording, "id": id, "since": start_ns, "until": until_ns}
+    return until_ns - start_ns - _covered_ns(start_ns, until_ns, connection.execute(_CHILDREN_OF_ONE, values))
 
 
 def _covered_ns(start: int, end: int, stretches: Iterable[tuple[int, int]]) -> int:

@@ -25,11 +25,21 @@ _NS_PER_BYTE, _NS_PER_FAULT = 20, 10_000_000
 
 @dataclass(frozen=True)
 class PathShare:
-    """The part of the critical path that the processes of one activity have, in ns."""
+    """The part of the critical path that the processes of one activity have, in ns. cpu_ns: of all their life.
+
+    title: of the only process; of several, the activity. cpu_ns is None if it isn't known of each.
+    """
 
     activity: str
     time_ns: int
     process_ids: tuple[int, ...]
+    title: str
+    cpu_ns: int | None
+
+    @property
+    def is_mostly_waiting(self) -> bool:
+        """Whether more than half of the time was none on a processor."""
+        return self.cpu_ns is not None and 2 * self.cpu_ns < self.time_ns
 
 
 @dataclass(frozen=True)
@@ -166,12 +176,19 @@ def _stretch(recording: Recording, command: ProcessDetails | Node | None) -> tup
 def _path_shares(path: Sequence[Section]) -> list[PathShare]:
     """Returns the critical path by activity, most time first."""
     spent: Counter[str] = Counter()
-    ids: dict[str, dict[int, None]] = {}  # as an ordered set
+    nodes: dict[str, dict[int, Node]] = {}  # by activity, by id
     for each in path:
         spent[each.node.activity] += each.duration_ns
-        ids.setdefault(each.node.activity, {})[each.node.id] = None
+        nodes.setdefault(each.node.activity, {})[each.node.id] = each.node
     by_time = sorted(spent, key=lambda activity: (-spent[activity], activity))
-    return [PathShare(activity, spent[activity], tuple(ids[activity])) for activity in by_time]
+    return [_path_share(activity, spent[activity], nodes[activity]) for activity in by_time]
+
+
+def _path_share(activity: str, time_ns: int, nodes: Mapping[int, Node]) -> PathShare:
+    *several, node = nodes.values()
+    known = [each.cpu_ns for each in nodes.values() if each.cpu_ns is not None]
+    cpu_ns = sum(known) if len(known) == len(nodes) else None
+    return PathShare(activity, time_ns, tuple(nodes), activity if several else node.title, cpu_ns)
 
 
 def _repeated(nodes: Sequence[Node]) -> list[RepeatedCommand]:

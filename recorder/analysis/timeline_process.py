@@ -10,7 +10,7 @@ from ..model.events import escape_bytes
 from ..model.recording import Recording
 from ..storage import reader
 from ..storage.sql_macros import expand
-from . import process_tree, saved_queries, timeline_rows
+from . import active_time, process_tree, saved_queries, timeline_rows
 from .timeline_rows import BAR, ENTRY, WITH_COMMANDS
 from .timeline_view import Row, View
 
@@ -28,12 +28,18 @@ _CHILDREN = f"""SELECT {ENTRY}, count(*) OVER () AS total FROM {WITH_COMMANDS}
     ORDER BY start_ns, processes.id LIMIT {MOST_CHILDREN}"""
 
 
+_TIMES = """SELECT start_ns, coalesce(end_ns, ?), iif(state = 'lost', NULL, cpu_ns + run_delay_ns) AS spent_ns
+    FROM processes WHERE id = ?"""
+
+
 def details(
     connection: sqlite3.Connection, recording: Recording, id: int, has_programs: bool, has_directory: bool
 ) -> Row | None:
     """Returns all of a process; None if the recording doesn't have it. id: in the table processes.
 
     has_programs, has_directory: whether to read these, which are in other tables. Times are in ms from begin_ns().
+    asleep_ms: the time without a living child in which it neither ran nor waited for a processor, at least; None if
+    that isn't known.
     """
     begin = process_tree.begin_ns(connection, recording)
     values = {**_ANY_TIME.prepare(connection, recording, begin), "id": id, "args": _MOST_CHARACTERS}
@@ -46,12 +52,21 @@ def details(
     children = _read(connection, _CHILDREN, values, begin)
     parents = _read(connection, f"SELECT {ENTRY} FROM {_ONE}", {**values, "id": process["parent_id"]}, begin)
     return process | {
+        "asleep_ms": _asleep_ms(connection, recording, id),
         "parent": parents[0] if parents else None,
         "children": children,
         "children_total": children[0]["total"] if children else 0,
         "programs": _programs(connection, id) if has_programs else None,
         "directory": _directory(connection, id) if has_directory else None,
     }
+
+
+def _asleep_ms(connection: sqlite3.Connection, recording: Recording, id: int) -> float | None:
+    start_ns, until_ns, spent_ns = connection.execute(_TIMES, [recording.until_ns, id]).fetchone()
+    if spent_ns is None or start_ns < recording.started_ns:  # children from before the recording aren't known
+        return None
+    active_ns = active_time.of_one(connection, recording.id, id, start_ns, until_ns)
+    return max(active_ns - int(spent_ns), 0) / 1e6
 
 
 def _read(connection: sqlite3.Connection, sql: str, values: Row, begin: int) -> list[Row]:

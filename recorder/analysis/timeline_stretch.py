@@ -44,6 +44,7 @@ def summary(connection: sqlite3.Connection, recording: Recording, view: View) ->
         "mean_alive": overlap * 1e6 / length if length else 0,
         "cpus": recording.row.get("cpus"),
         "programs": programs[:MOST_PROGRAMS],
+        "programs_total": len(programs),
         "failed": _read_failed(connection, view, values, begin) if sums["failures"] else [],
     }
 
@@ -59,9 +60,9 @@ def _by_program(connection: sqlite3.Connection, view: View, values: Row) -> list
 
 
 def _read_failed(connection: sqlite3.Connection, view: View, values: Row, begin: int) -> list[Row]:
-    """Returns the first processes that failed in the stretch."""
+    """Returns the processes that failed last in the stretch, the last one first: it was often because of the others."""
     sql = f"""SELECT {ENTRY} FROM {WITH_COMMANDS} WHERE processes.id IN (
             SELECT id FROM processes WHERE {view.condition} AND {ALIVE} AND {_FAILED}
-            ORDER BY end_ns, id LIMIT {MOST_FAILURES}
-        ) ORDER BY end_ns, processes.id"""
+            ORDER BY end_ns DESC, id DESC LIMIT {MOST_FAILURES}
+        ) ORDER BY end_ns DESC, processes.id DESC"""
     return timeline_rows.read(connection.execute(expand(sql), values), begin)

@@ -54,7 +54,7 @@ def _notable(report: Report) -> Iterator[list[str]]:
         ("most CPU", summary.most_cpu, lambda process: duration(process.cpu_ns or 0)),
         ("most memory", summary.most_memory, lambda process: size(process.max_rss_kib or 0)),
         ("failed", summary.failed, lambda process: markdown.plain(process.outcome, in_table=True)),
-        ("failed last", summary.last_failures[-1:], lambda process: markdown.plain(process.outcome, in_table=True)),
+        ("likely cause", summary.last_failures[-1:], lambda process: markdown.plain(process.outcome, in_table=True)),
         ("still running", summary.running, lambda process: f"pid {process.pid}"),
     ]
     for what, processes, shown in lists:

@@ -43,7 +43,7 @@ def waiting_lines(report: Report) -> Iterator[str]:
     """Yields a line that says what the waiting was for; none if that isn't known."""
     for_processor = report.waiting_for_processor_ns
     if for_processor is not None:
-        asleep = f"{duration(report.waiting_ns - for_processor)} asleep, also for the disk or the network"
+        asleep = f"{duration(report.waiting_ns - for_processor)} asleep, or waiting for the disk or the network"
         yield f"of the waiting: {duration(for_processor)} for a processor; {asleep}"
 
 

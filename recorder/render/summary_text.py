@@ -25,7 +25,7 @@ def lines(summary: CommandSummary) -> Iterator[str]:
     yield from _listed(f"failed: {summary.failures:,}, first", summary.failed, _outcome)
     if summary.last_failures:
         last = _with_outcome(summary.last_failures[-1])
-        yield f"failed last: {', in '.join([last, *failed_around(summary)])}"
+        yield f"likely cause: {', in '.join([last, *failed_around(summary)])}"
     still = f"STILL RUNNING: {summary.still_running:,}"
     yield from _listed(still, summary.running, lambda process: f"(pid {process.pid})")
 

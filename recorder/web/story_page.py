@@ -100,7 +100,8 @@ async def data(datasette: Any, request: Any, receive: read_pool.Receive) -> Any:
     urls = ScopedUrls(datasette.urls, name, ScopeAddress.read(request.args).query_string())
     values = {"story": story_rows.describe(told, found.about), "links": _links(urls, name, allowed), "database": name}
     path = _timeline_path(datasette, request, name, told)
-    values |= {"timeline_path": path, "process_path": f"{path}{'&' if '?' in path else '?'}process="}
+    more = f"{path}{'&' if '?' in path else '?'}"
+    values |= {"timeline_path": path, "process_path": f"{more}process=", "critical_path": f"{more}path=1"}
     html = await datasette.render_template("_webpf_story.html", values, request=request)
     answer = {
         "html": html,

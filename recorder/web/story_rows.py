@@ -32,13 +32,17 @@ class Item:
 
 @dataclass(frozen=True)
 class Line:
-    """A row of the story. note: text after the items. query: the saved query that says more. is_bad: to be marked."""
+    """A row of the story. note: text after the items. query: the saved query that says more. is_bad: to be marked.
+
+    is_path: whether the timeline's critical path says more.
+    """
 
     label: str
     items: tuple[Item, ...] = ()
     note: str = ""
     query: str | None = None
     is_bad: bool = False
+    is_path: bool = False
 
 
 @dataclass(frozen=True)
@@ -80,15 +84,16 @@ def _lines(story: Story) -> Iterator[Line]:
     summary, report = story.summary, story.report
     last = _processes(summary.last_failures[-1:], lambda process: process.outcome)
     around = ", ".join(f"in {each}" for each in summary_text.failed_around(summary))
-    yield Line("Failed last", last, around, "failures", is_bad=True)
+    yield Line("Likely cause", last, around, "failures", is_bad=True)
     failed = _processes(summary.failed, lambda process: process.outcome)
     rest = summary.failures - len(failed)
     more = f"and {rest:,} more" if rest > 0 else ""
-    yield Line("Failed first" if rest > 0 else "Failed", failed, more, "failures", is_bad=bool(failed) and not last)
+    title = f"First of {summary.failures:,} failures" if rest > 0 else "Failed"
+    yield Line(title, failed, more, "failures", is_bad=bool(failed) and not last)
     if not summary.failures:
         yield Line("Failed", note="nothing", query="failures")
     if report is not None:
-        yield Line("Decided how long it took", tuple(_path(report)))
+        yield Line("Decided how long it took", tuple(_path(report)), is_path=True)
         yield Line(
             "Waiting, without a living child",
             note="; ".join(report_text.waiting_lines(report)).removeprefix("of the waiting: "),
@@ -117,15 +122,14 @@ def _lost(recording: Recording) -> Line:
 def _path(report: Report) -> Iterable[Item]:
     """Yields the activities with the largest shares of the critical path."""
     whole = max(report.wall_ns, 1)
-    costs = {each.activity: each for each in report.activities}
 
     def item(share: PathShare) -> Item:
         count = len(share.process_ids)
-        text = share.activity if count == 1 else f"{count:,} x {share.activity}"
+        text = share.title if count == 1 else f"{count:,} x {share.title}"
         detail = f"{share.time_ns / whole:.0%}, {units.duration(share.time_ns)}"
-        cost = costs.get(share.activity)
-        if cost is not None and cost.processes == count and cost.cpu_ns:
-            detail += f", CPU {units.duration(cost.cpu_ns)}"
+        if share.cpu_ns is not None:
+            waiting = "mostly waiting, " if share.is_mostly_waiting else ""
+            detail += f", {waiting}CPU {units.duration(share.cpu_ns)}"
         return Item(cut(text, _WIDTH), detail, share.process_ids[0] if count == 1 else None)
 
     shown = [share for share in report.path_shares[:_SHARES] if share.time_ns * 100 >= whole]

@@ -56,13 +56,15 @@ async def _context(
     shows_perfetto = perfetto_pages.ui_folder() and await access.is_allowed(
         datasette, request.actor, name, access.OVERVIEW
     )
-    scope = ScopeAddress.read(request.args).query_string()
+    address, number = ScopeAddress.read(request.args), request.url_vars["recording"]
+    perfetto_path = f"{access.page_path(datasette, request, 'perfetto')}{address.query_string()}"
     context = about | {
         "recording": found.recording,
-        "number": request.url_vars["recording"],
+        "number": number,
+        "story_path": f"{datasette.urls.database(name)}{(address.about(number) if number else address).query_string()}",
         "timelines_path": access.timelines_path(datasette, name),
         "data_path": access.page_path(datasette, request, "timeline"),
         "outcomes": OUTCOMES,
-        "perfetto_path": access.page_path(datasette, request, "perfetto") + scope if shows_perfetto else None,
+        "perfetto_path": perfetto_path if shows_perfetto else None,
     }
     return context, [found.about] if found.about else []

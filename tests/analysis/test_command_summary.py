@@ -65,7 +65,7 @@ def test_the_first_three_of_each(tmp_path: Path) -> None:
         "most CPU: cc 0 300.00 ms; cc 1 299.00 ms; cc 2 298.00 ms",
         "most memory (processes whose own peak is known): cc 299 600 MiB; cc 298 598 MiB; cc 297 596 MiB",
         "failed: 31, first: cc 3 (exit 1); cc 13 (exit 1); cc 23 (exit 1)",
-        "failed last: cc 293 (exit 1)",
+        "likely cause: cc 293 (exit 1)",
         "STILL RUNNING: 1: cc 150 (pid 1150)",
     ]
 

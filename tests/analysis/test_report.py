@@ -142,7 +142,7 @@ def test_what_the_waiting_was_for(tmp_path: Path, webpf: Webpf) -> None:
     (working,) = (number for number, line in enumerate(lines) if line.startswith("working: "))
     assert lines[working].startswith("working: 77.00 ms of CPU time; waiting: 425.00 ms (")
     assert lines[working + 1] == (
-        "of the waiting: 174.00 ms for a processor; 251.00 ms asleep, also for the disk or the network"
+        "of the waiting: 174.00 ms for a processor; 251.00 ms asleep, or waiting for the disk or the network"
     )
 
 

@@ -55,6 +55,25 @@ def test_a_process_with_its_family_and_programs(connection: sqlite3.Connection, 
     assert wrapper["carried_rss_kib"] == wrapper["max_rss_kib"] == 3000
 
 
+def test_asleep_is_neither_running_nor_waiting_nor_with_a_child(
+    connection: sqlite3.Connection, recording: Recording
+) -> None:
+    """Counted in steps of a tenth of a millisecond, over the lives of the process and of its children."""
+    sql = """SELECT p.id, p.start_ns, p.end_ns, p.cpu_ns + p.run_delay_ns FROM processes AS p
+        JOIN recordings AS r ON r.id = p.recording_id
+        WHERE p.start_ns >= r.started_ns AND p.state = 'exited' AND p.cpu_ns + p.run_delay_ns NOT NULL"""
+    known, step = connection.execute(sql).fetchall(), MS // 10
+    for id, start, end, spent in known:
+        children = connection.execute("SELECT start_ns, end_ns FROM processes WHERE parent_id = ?", [id]).fetchall()
+        times = range(start + step // 2, end, step)
+        alone = sum(not any(since <= time <= (until or end) for since, until in children) for time in times) * step
+        found = timeline_process.details(connection, recording, id, False, False)
+        assert found is not None
+        assert found["asleep_ms"] == pytest.approx(max(alone - spent, 0) / 1e6, abs=0.1), id
+    assert len(known) > 3
+    assert details(connection, recording, 1)["asleep_ms"] is None  # it ran before
+
+
 def test_what_has_no_parent_or_is_not_there(connection: sqlite3.Connection, recording: Recording) -> None:
     assert details(connection, recording, 1)["parent"] is None
     assert timeline_process.details(connection, recording, 10**15, True, True) is None
@@ -109,7 +128,10 @@ def test_a_stretch_is_summed_up(connection: sqlite3.Connection, recording: Recor
     assert sums["cpu_ms"] == pytest.approx(cpu / 1e6)
     assert sums["cores_busy"] == pytest.approx(cpu / 50 / MS)
     assert sums["unknown"] == sum(row[2] is None for row in alive)
-    assert len(sums["failed"]) == len(failed) > 1
+    assert [each["end_ms"] for each in sums["failed"]] == sorted(
+        ((row[3] - recording.started_ns) / MS for row in failed), reverse=True
+    )
+    assert len(failed) > 1
 
 
 @pytest.mark.parametrize(("from_ms", "to_ms"), [(5000, 6000), (-9000, -8000)])

@@ -343,10 +343,10 @@ def test_what_failed_last_and_in_what(webpf: Webpf) -> None:
     """A failure that the shell ignores isn't it, though it comes later in the list of what failed first."""
     inner = "sh -c 'exit 7' || true; sh -c 'exit 5'; exit 3"
     errors = webpf("record", "--", "/bin/sh", "-ec", f"sh -c 'exit 9' || sleep 0; sh -c {shlex.quote(inner)}").stderr
-    (line,) = (line for line in errors.splitlines() if "failed last" in line)
-    assert re.fullmatch(r"webpf: failed last: sh -c 'exit 5' \(exit 5\), in sh -c .* \(exit 3\)", line), errors
-    assert "failed last" not in webpf("record", "--", "/bin/sh", "-c", "sh -c 'exit 9'; exit 0").stderr
-    assert "failed last" not in webpf("record", "--", "/bin/false").stderr
+    (line,) = (line for line in errors.splitlines() if "likely cause" in line)
+    assert re.fullmatch(r"webpf: likely cause: sh -c 'exit 5' \(exit 5\), in sh -c .* \(exit 3\)", line), errors
+    assert "likely cause" not in webpf("record", "--", "/bin/sh", "-c", "sh -c 'exit 9'; exit 0").stderr
+    assert "likely cause" not in webpf("record", "--", "/bin/false").stderr
 
 
 def test_quiet_prints_nothing(webpf: Webpf) -> None:

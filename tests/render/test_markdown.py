@@ -182,8 +182,8 @@ def test_a_report(tmp_path: Path, webpf: Webpf) -> None:
     assert lines[3:5] == [
         "",
         "Costs (lower bound, without 2 processes): user 49.50 ms, system 16.50 ms; read 5 KiB, wrote 40 KiB;"
-        " waited 0 us for a processor. Of the waiting: 0 us for a processor; 186.00 ms asleep, also for the disk or"
-        " the network.",
+        " waited 0 us for a processor. Of the waiting: 0 us for a processor; 186.00 ms asleep, or waiting for the disk"
+        " or the network.",
     ]
     assert "| failed | `gcc a.c` | exit 1 |" in lines
     assert any(line.startswith("| repeated | 2 x `gcc -c a.c` in ") for line in lines)

@@ -93,6 +93,7 @@ def test_a_click_selects_and_back_returns(page: Any, db: Path) -> None:
     assert f"process={id}" in page.url
     assert f"{cpu / 1e6:.3f} ms (user {user / 1e6:.3f} ms, system {system / 1e6:.3f} ms)" in text
     assert "exit 2" in text and "110.000 ms" in text and "read 512 B, wrote 4 KiB" in text
+    assert re.search(r"asleep\s+\d+\.\d+ ms with no child alive", text)
     assert "2023-11-14 22:13:20.010" in text  # the Unix time of the test's recordings, plus 10 ms
     children = ask(db, "SELECT id FROM processes WHERE parent_id = ?", id)
     assert page.locator("dt:text-is('children') + dd li").count() == len(children)
@@ -107,6 +108,17 @@ def test_a_click_selects_and_back_returns(page: Any, db: Path) -> None:
     wait_for_title(page, "make")
     page.reload()
     wait_for_title(page, "make")
+
+
+def test_the_story_is_one_click_away(page: Any) -> None:
+    opened(page)
+    page.click("text=What happened")
+    page.wait_for_selector("#webpf-story[data-ready]")
+    assert page.url.endswith("/webpf?_recording=1")
+    assert page.inner_text(".webpf-headline").startswith("12 processes started in 1.00 s")
+    page.click("dt:text-is('Decided how long it took') + dd a.webpf-more")
+    page.wait_for_function(f"{STATE}.includes('1.000 s shown')")
+    assert page.is_checked("#wt-path")
 
 
 def test_this_tree_only(page: Any, db: Path) -> None:

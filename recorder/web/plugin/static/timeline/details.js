@@ -2,7 +2,7 @@
 
 import { element, processButton, processList, terms } from "./elements.js";
 import { elapsed, printable } from "./format.js";
-import { cpuText, delayText, endText, hasFailed, lifetimeText, peakText, storageText } from "./process_text.js";
+import { cpuText, delayText, endText, hasFailed, lifetimeText, peakText, sleepText, storageText } from "./process_text.js";
 import { OUTCOMES } from "./recording.js";
 
 const RUNNING = OUTCOMES.indexOf("running");
@@ -20,6 +20,7 @@ export function describeProcess(process, clock, select) {
     ["ended", isOver ? moment(process.end_ms) : null],
     ["CPU", cpuText(process)],
     ["waited", delayText(process)],
+    ["asleep", sleepText(process)],
     ["peak memory", peakText(process)],
     ["storage", storageText(process)],
     ["directory", process.directory === null ? null : printable(process.directory)],

@@ -29,6 +29,11 @@ export function delayText({ run_delay_ms: delay }) {
   return delay === null ? null : duration(delay) + " for a processor";
 }
 
+// What the time without a living child was, besides running and waiting for a processor.
+export function sleepText({ asleep_ms: asleep, children_total: children }) {
+  return asleep === null ? null : duration(asleep) + (children ? " with no child alive" : "");
+}
+
 export function storageText({ read_bytes: read, write_bytes: written }) {
   return read === null || written === null ? null : "read " + bytes(read) + ", wrote " + bytes(written);
 }

@@ -17,15 +17,16 @@ export function describeSums(sums, clock, select) {
     ["cores busy", "about " + sums.cores_busy.toFixed(2) + cpus],
     ["failures", sums.failures ? processList(sums.failed, sums.failures, select) : "none"],
   ]);
-  return [element("div", { className: "wt-columns" }, facts, programTable(sums.programs)), note()];
+  return [element("div", { className: "wt-columns" }, facts, programTable(sums)), note()];
 }
 
-function programTable(programs) {
+function programTable({ programs, programs_total: total }) {
   const row = (name, cells) =>
     element("tr", {}, ...cells.map((text, i) => element(name, { className: i ? "wt-number" : "" }, text)));
   const rows = programs.map((each) => row("td", [
     printable(each.comm || "?"), count(each.alive), duration(each.cpu_ms), count(each.failures),
   ]));
+  if (total > programs.length) rows.push(row("td", ["and " + count(total - programs.length) + " more", "", "", ""]));
   const head = element("thead", {}, row("th", ["program", "processes", "CPU", "failures"]));
   return element("table", { className: "wt-programs" }, head, element("tbody", {}, ...rows));
 }
