@@ -46,6 +46,7 @@ LINK_PERMISSIONS = {
     "recordings": Permissions(tables=("recordings",)),
     "programs": Permissions(tables=("programs",)),
     "tree": Permissions(queries=("tree",)),
+    "ancestors": Permissions(queries=("ancestors",)),
 }
 """For a link to each page."""
 

@@ -27,7 +27,12 @@ Handler: TypeAlias = Callable[..., Awaitable[Any]]
 
 _MOST_PIXELS = 10_000
 _FARTHEST_MS = 1e12  # 31 years: keeps times in ns far below 64 bits
-_LINKS = {"processes": ("/{}", "row"), "tree": ("?id={}", "tree"), "programs": ("?process_id={}", "programs")}
+_LINKS = {
+    "processes": ("/{}", "row"),
+    "tree": ("?id={}", "tree"),
+    "ancestors": ("?id={}", "ancestors"),
+    "programs": ("?process_id={}", "programs"),
+}
 
 
 def routes(base: str) -> list[tuple[str, Handler]]:

@@ -97,6 +97,13 @@ def test_a_click_selects_and_back_returns(page: Any, db: Path) -> None:
     assert "2023-11-14 22:13:20.010" in text  # the Unix time of the test's recordings, plus 10 ms
     children = ask(db, "SELECT id FROM processes WHERE parent_id = ?", id)
     assert page.locator("dt:text-is('children') + dd li").count() == len(children)
+    assert [link.inner_text() for link in page.locator("dt:text-is('more') + dd a").all()] == [
+        "row", "tree", "ancestors", "programs",
+    ]  # fmt: skip
+    page.click("text=ancestors")
+    page.wait_for_selector("td:text-is('sh')")
+    page.go_back()
+    wait_for_title(page, "make")
     page.click("dt:text-is('parent') + dd button")
     wait_for_title(page, "sh -c make")
     assert f"process={parent}" in page.url
