@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fleets import make_odd_recording, write_tree
 from story import BUILD
-from support import A_MIXED_LOT, as_nobody, make_recording
+from support import A_MIXED_LOT, as_nobody, make_recording, webpf_command
 
 from webpf.fleet import part_reader, tree
 from webpf.storage.verify import verify
@@ -25,18 +26,39 @@ EVENT_IDS = ("id", "process_id", "parent_id", "command_id", "environment_id")
 START = "recording=20231114T221320.000000Z"
 
 
-@pytest.fixture
-def exported(db: Path, webpf: Webpf, tmp_path: Path) -> Path:
-    """The tree of two machines. The second one has a chain of two recordings."""
+@pytest.fixture(scope="module")
+def machines(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The files of two machines, and their tree. The second one has a chain of two recordings. Tests only read it."""
+    folder = tmp_path_factory.mktemp("machines")
+    make_odd_recording(folder / "webpf.db")
     for number in range(2):
-        other = make_recording(tmp_path / "other.db", A_MIXED_LOT if number else BUILD)
-        with closing(sqlite3.connect(tmp_path / "other.db")) as connection, connection:
+        other = make_recording(folder / "other.db", A_MIXED_LOT if number else BUILD)
+        with closing(sqlite3.connect(folder / "other.db")) as connection, connection:
             sql = """UPDATE recordings
                 SET host = 'web1', started_ns = started_ns + id * 1000000000, chain = 1, segment = id WHERE id = ?"""
             connection.execute(sql, [other])
     for file in ("webpf.db", "other.db"):
-        assert webpf("export", file, "--to", "parquet", "-o", "tree").returncode == 0
+        write_tree(folder / "tree", folder / file)
+    return folder
+
+
+@pytest.fixture
+def exported(machines: Path, tmp_path: Path) -> Path:
+    """The tree, which the test may change, with the files beside it."""
+    shutil.copytree(machines, tmp_path, dirs_exist_ok=True)
     return tmp_path / "tree"
+
+
+@pytest.fixture(scope="module")
+def joined(machines: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What `webpf merge` makes of the files, and `webpf import` of the tree."""
+    folder = tmp_path_factory.mktemp("joined")
+    files = [machines / name for name in ("webpf.db", "other.db")]
+    subprocess.run([*webpf_command(), "merge", *files, "-o", folder / "merged.db"], check=True)
+    call = [*webpf_command(), "import", machines / "tree", "-o", "imported.db"]
+    ended = subprocess.run(call, cwd=folder, check=True, capture_output=True, text=True)
+    assert "imported.db: 3 recordings of testhost, web1, " in ended.stderr
+    return folder
 
 
 def contents(db: Path, table: str) -> Iterator[dict[str, Any]]:
@@ -59,11 +81,8 @@ def contents(db: Path, table: str) -> Iterator[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("table", tree.TABLES)
-def test_the_same_as_merge(table: str, exported: Path, webpf: Webpf, tmp_path: Path) -> None:
-    assert webpf("merge", "webpf.db", "other.db", "-o", "merged.db").returncode == 0
-    ended = webpf("import", "tree", "-o", "imported.db")
-    assert (ended.returncode, "imported.db: 3 recordings of testhost, web1, " in ended.stderr) == (0, True)
-    was, got = (list(contents(tmp_path / name, table)) for name in ("merged.db", "imported.db"))
+def test_the_same_as_merge(table: str, joined: Path) -> None:
+    was, got = (list(contents(joined / name, table)) for name in ("merged.db", "imported.db"))
     assert was and got == was
 
 

@@ -18,7 +18,7 @@ from typing import Any
 from cut_chains import cut
 from scopes import CUTS, between
 from story import BUILD, COSTLY, make_costly_recording
-from support import A_MIXED_LOT, at, make_recording
+from support import A_MIXED_LOT, at, make_recording, usage
 
 from tools.bench import million
 from webpf.analysis import saved_queries
@@ -97,6 +97,19 @@ def set_machine(db: Path, host: str, machine: str, boot: str, **more: int | str)
         names = ", ".join(f"{name} = ?" for name in columns)
         connection.execute(f"UPDATE recordings SET {names}", list(columns.values()))
         connection.commit()
+
+
+ODD = b"/\xff\xfe dir"
+
+
+def make_odd_recording(db: Path) -> None:
+    """Makes a recording with rows in all tables, and with a path that is not UTF-8."""
+    make_recording(db, [*A_MIXED_LOT, usage(1, -5000, 990)])
+    with closing(sqlite3.connect(db)) as connection, connection:
+        connection.execute("INSERT INTO cgroup_paths (recording_id, cgroup_id, path) VALUES (1, 2, ?)", [ODD])
+        connection.execute("INSERT INTO working_directories VALUES (1, 5, 6, '/home'), (1, 5, 7, ?)", [ODD])
+        connection.execute("INSERT INTO incidents VALUES (1, 10, 20, 'full', 'no room', 3)")
+        connection.execute("UPDATE programs SET interpreter = ?, cwd_device = 5, cwd_inode = 7", [ODD])
 
 
 def make_fleet(folder: Path, files: Sequence[Path]) -> Fleet:
