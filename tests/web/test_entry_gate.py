@@ -11,11 +11,12 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from sites import PYTHONS
-from support import NOBODY, wait_until
+from story import BUILD
+from support import NOBODY, make_recording, wait_until
 from visits import Browse, Visitor, browsing
 
 PAGES = ("/", "/webpf", "/webpf/lifetimes.json", "/webpf.db", "/-/static/app.css", "/-/settings.json", "/nothing")
@@ -27,6 +28,22 @@ def browse(request: pytest.FixtureRequest, built: Path) -> Iterator[Browse]:
     """A running `webpf browse` in each Datasette."""
     with browsing(built, "--no-open", version=request.param) as browse:
         yield browse
+
+
+class Entered(NamedTuple):
+    """A running `webpf browse`, and the visitor who has used its token."""
+
+    browse: Browse
+    visitor: Visitor
+
+
+@pytest.fixture(scope="module", params=sorted(PYTHONS))
+def entered(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Entered]:
+    """One in each Datasette, for tests that only send requests."""
+    db = tmp_path_factory.mktemp("entered") / "webpf.db"
+    make_recording(db, BUILD)
+    with browsing(db, "--no-open", version=request.param) as browse:
+        yield Entered(browse, browse.visitor())
 
 
 def curl(*arguments: str, uid: int = NOBODY) -> str:
@@ -42,7 +59,8 @@ def status_line(port: int, head: str) -> str:
         return connection.makefile("rb").readline().decode().strip()
 
 
-def test_requests_without_the_cookie_get_one_sentence(browse: Browse) -> None:
+def test_requests_without_the_cookie_get_one_sentence(entered: Entered) -> None:
+    browse = entered.browse
     for path in PAGES:
         answer = curl("--include", "--request", "GET", browse.site + path)
         assert answer.startswith("HTTP/1.1 403"), path
@@ -101,24 +119,26 @@ def test_a_head_request_does_not_use_up_the_token(browse: Browse) -> None:
 @pytest.mark.parametrize(
     "host", ["evil.example", "evil.example:{port}", "127.0.0.1.evil.example", "localhost.evil.example:80", "", "[::2]"]
 )
-def test_foreign_host_names_are_refused(browse: Browse, host: str) -> None:
+def test_foreign_host_names_are_refused(entered: Entered, host: str) -> None:
     """Even with the cookie, because another site's DNS could make its name point to this machine."""
-    cookies = "; ".join(f"{cookie.name}={cookie.value}" for cookie in browse.visitor().jar)
-    head = f"GET /webpf HTTP/1.1\r\nHost: {host.format(port=browse.port)}\r\nCookie: {cookies}\r\nConnection: close"
-    assert status_line(browse.port, head).split()[1] in ("403", "400")
-    assert status_line(browse.port, head.replace("Host: ", "Host: localhost\r\nHost: ", 1)).split()[1] in ("403", "400")
-    assert status_line(browse.port, f"GET /webpf HTTP/1.0\r\nCookie: {cookies}").split()[1] in ("403", "400")
+    port = entered.browse.port
+    cookies = "; ".join(f"{cookie.name}={cookie.value}" for cookie in entered.visitor.jar)
+    head = f"GET /webpf HTTP/1.1\r\nHost: {host.format(port=port)}\r\nCookie: {cookies}\r\nConnection: close"
+    assert status_line(port, head).split()[1] in ("403", "400")
+    assert status_line(port, head.replace("Host: ", "Host: localhost\r\nHost: ", 1)).split()[1] in ("403", "400")
+    assert status_line(port, f"GET /webpf HTTP/1.0\r\nCookie: {cookies}").split()[1] in ("403", "400")
 
 
 @pytest.mark.parametrize("host", ["localhost", "LOCALHOST:9000", "127.0.0.1", "127.0.0.1:1", "[::1]:9000"])
-def test_names_of_this_machine_are_allowed(browse: Browse, host: str) -> None:
+def test_names_of_this_machine_are_allowed(entered: Entered, host: str) -> None:
     """With any port, because a tunnel can have another port at its other end."""
-    assert browse.visitor().get(f"{browse.site}/webpf", Host=host)[0] == 200
+    assert entered.visitor.get(f"{entered.browse.site}/webpf", Host=host)[0] == 200
 
 
-def test_cookies_of_other_programs_are_ignored(browse: Browse) -> None:
+def test_cookies_of_other_programs_are_ignored(entered: Entered) -> None:
     """Browsers send the cookies of all ports of a host."""
-    [cookie] = (each for each in browse.visitor().jar if each.name.startswith("webpf"))
+    browse = entered.browse
+    [cookie] = (each for each in entered.visitor.jar if each.name.startswith("webpf"))
     for others in ("a=b; ", '{"x": [1]}; =; ;; q="; ', "webpf=x; "):
         status, _, _ = Visitor().get(f"{browse.site}/webpf", Cookie=f"{others}{cookie.name}={cookie.value}")
         assert status == 200, others
