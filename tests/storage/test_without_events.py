@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sqlite3
 import subprocess
 from collections.abc import Callable
@@ -34,14 +35,21 @@ def change(db: Path, *statements: str) -> None:
             assert connection.execute(statement).rowcount, statement
 
 
-@pytest.fixture
-def both(tmp_path: Path) -> tuple[Path, Path]:
-    """Recordings of the same events, with and without raw events."""
-    paths = tmp_path / "all.db", tmp_path / "none.db"
-    for path in paths:
-        done = replay(STREAM, path, "--events", path.stem)
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with recordings of the same events, with and without raw events. Tests only read it."""
+    folder = tmp_path_factory.mktemp("made")
+    for kept in ("all", "none"):
+        done = replay(STREAM, folder / f"{kept}.db", "--events", kept)
         assert done.returncode == 0, done.stderr
-    return paths
+    return folder
+
+
+@pytest.fixture
+def both(made: Path, tmp_path: Path) -> tuple[Path, Path]:
+    """The same, for a test that may change them."""
+    shutil.copytree(made, tmp_path, dirs_exist_ok=True)
+    return tmp_path / "all.db", tmp_path / "none.db"
 
 
 def test_only_forks_exits_and_frees_are_left_out(both: tuple[Path, Path]) -> None:
