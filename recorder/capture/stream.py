@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 _DRAIN_SECONDS = 0.05
 _SETTLE_SECONDS = 0.25
+_PATIENCE_SECONDS = 2.0  # a whole stream is worth little without its end, and a reader may wait for its disk
 _NEEDED_LATER = ("webpf.capture.directory_lookup", "webpf.output.messages")
 _FILE_OPTIONS = ("db", "name", "events")  # options of a recording that a stream doesn't have
 
@@ -128,7 +129,7 @@ def stream_fully(output: int, options: RecordOptions, observer: Observer, plan: 
         def is_ending() -> bool:
             return target.is_over(lambda: True) or (end_ns is not None and machine.now() >= end_ns)
 
-        printer = LinePrinter(PipeWriter(output, is_ending))
+        printer = LinePrinter(PipeWriter(output, is_ending, _PATIENCE_SECONDS))
         writer = LineWriter(printer)
         snapshot = machine.snapshot(source)
         plan.carry_out(_NEEDED_LATER, probe)

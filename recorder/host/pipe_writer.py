@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 _POLL_MS = 50
 # After the writer was asked to end:
-_STALL_SECONDS = 0.25  # to wait for a reader that reads nothing
+_STALL_SECONDS = 0.25  # to wait for a reader that reads nothing, by default
 _FINISH_SECONDS = 5.0  # to write the rest to a reader that reads slowly
 
 
@@ -23,12 +23,14 @@ class Stalled(Exception):
 class PipeWriter:
     """Writes to a descriptor. is_ending: whether the writer was asked to end; until then it waits without a limit.
 
+    stall_seconds: how long it waits then for a reader that reads nothing.
     No write blocks: poll(2) reports a pipe as writable when it has space for a page, and each write is a page at most.
     """
 
-    def __init__(self, descriptor: int, is_ending: Callable[[], bool]) -> None:
+    def __init__(self, descriptor: int, is_ending: Callable[[], bool], stall_seconds: float = _STALL_SECONDS) -> None:
         self._descriptor = _non_blocking(descriptor)
         self._is_ending = is_ending
+        self._stall_seconds = stall_seconds
         self._is_file = stat.S_ISREG(os.fstat(descriptor).st_mode)
         self._poll = select.poll()
         self._poll.register(self._descriptor, select.POLLOUT)
@@ -61,7 +63,7 @@ class PipeWriter:
     def _wait_for_room(self) -> None:
         wait_began = time.monotonic()
         while not self._poll.poll(_POLL_MS):
-            if self._seconds_since_ending(wait_began) > _STALL_SECONDS:
+            if self._seconds_since_ending(wait_began) > self._stall_seconds:
                 raise Stalled
         if self._seconds_since_ending() > _FINISH_SECONDS:
             raise Stalled

@@ -7,12 +7,14 @@ import os
 import signal
 import sqlite3
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import IO, Any
 
 import pytest
+from fates import run_program
 from streams import replay
 from support import DEADLINE_SECONDS, MS, PROCESSES, Recorder, wait_until, webpf_command, with_commands
 
@@ -240,3 +242,20 @@ def test_a_reader_that_stops_reading(tmp_path: Path) -> None:
     with closing(sqlite3.connect(tmp_path / "db")) as connection:
         assert connection.execute("SELECT status FROM recordings").fetchall() == [("interrupted",)]
     assert problems(tmp_path / "db") == []
+
+
+def test_a_reader_that_pauses_at_the_end(tmp_path: Path) -> None:
+    """As one that waits for its disk. The pipe is full when the stream is ended; it waits, so that it is whole."""
+    reader, writer = os.pipe()
+    with streaming(writer) as process:
+        os.close(writer)
+        for _ in range(40):
+            run_program("/bin/true", "x" * 4000)
+        process.send_signal(signal.SIGINT)
+        time.sleep(1)
+        text = b"".join(iter(lambda: os.read(reader, 1 << 16), b""))
+        assert process.wait(DEADLINE_SECONDS) == 0
+    os.close(reader)
+    replaying = [*webpf_command(), "replay", "-", "--db", str(tmp_path / "webpf.db")]
+    ended = subprocess.run(replaying, input=text, capture_output=True, check=False)
+    assert ended.returncode == 0, ended.stderr
