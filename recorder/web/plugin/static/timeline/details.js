@@ -2,7 +2,9 @@
 
 import { element, processButton, processList, terms } from "./elements.js";
 import { elapsed, printable } from "./format.js";
-import { cpuText, delayText, endText, hasFailed, lifetimeText, peakText, sleepText, storageText } from "./process_text.js";
+import {
+  cpuText, delayText, endText, hasFailed, lifetimeText, peakText, sleepText, storageText,
+} from "./process_text.js";
 import { OUTCOMES } from "./recording.js";
 
 const RUNNING = OUTCOMES.indexOf("running");
