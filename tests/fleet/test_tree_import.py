@@ -53,9 +53,9 @@ def exported(machines: Path, tmp_path: Path) -> Path:
 def joined(machines: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What `webpf merge` makes of the files, and `webpf import` of the tree."""
     folder = tmp_path_factory.mktemp("joined")
-    files = [machines / name for name in ("webpf.db", "other.db")]
-    subprocess.run([*webpf_command(), "merge", *files, "-o", folder / "merged.db"], check=True)
-    call = [*webpf_command(), "import", machines / "tree", "-o", "imported.db"]
+    files = [str(machines / name) for name in ("webpf.db", "other.db")]
+    subprocess.run([*webpf_command(), "merge", *files, "-o", str(folder / "merged.db")], check=True)
+    call = [*webpf_command(), "import", str(machines / "tree"), "-o", "imported.db"]
     ended = subprocess.run(call, cwd=folder, check=True, capture_output=True, text=True)
     assert "imported.db: 3 recordings of testhost, web1, " in ended.stderr
     return folder
