@@ -47,26 +47,22 @@ def details(
     if not found:
         return None
     process = found[0]
-    start = connection.execute("SELECT start_ns, end_ns FROM processes WHERE id = ?", [id]).fetchone()
-    values |= {"since": start[0], "until": values["now_ns"] if start[1] is None else start[1]}
+    since_ns, until_ns, spent_ns = connection.execute(_TIMES, [values["now_ns"], id]).fetchone()
+    values |= {"since": since_ns, "until": until_ns}
+    asleep_ms = None
+    if spent_ns is not None and since_ns >= recording.started_ns:  # of others, children from before aren't known
+        active_ns = active_time.of_one(connection, recording.id, id, since_ns, until_ns)
+        asleep_ms = max(active_ns - spent_ns, 0) / 1e6
     children = _read(connection, _CHILDREN, values, begin)
     parents = _read(connection, f"SELECT {ENTRY} FROM {_ONE}", {**values, "id": process["parent_id"]}, begin)
     return process | {
-        "asleep_ms": _asleep_ms(connection, recording, id),
+        "asleep_ms": asleep_ms,
         "parent": parents[0] if parents else None,
         "children": children,
         "children_total": children[0]["total"] if children else 0,
         "programs": _programs(connection, id) if has_programs else None,
         "directory": _directory(connection, id) if has_directory else None,
     }
-
-
-def _asleep_ms(connection: sqlite3.Connection, recording: Recording, id: int) -> float | None:
-    start_ns, until_ns, spent_ns = connection.execute(_TIMES, [recording.until_ns, id]).fetchone()
-    if spent_ns is None or start_ns < recording.started_ns:  # children from before the recording aren't known
-        return None
-    active_ns = active_time.of_one(connection, recording.id, id, start_ns, until_ns)
-    return max(active_ns - int(spent_ns), 0) / 1e6
 
 
 def _read(connection: sqlite3.Connection, sql: str, values: Row, begin: int) -> list[Row]:
