@@ -98,8 +98,6 @@ def check_readable(path: Path, accepts_older: bool = False) -> None:
         raise DataError(f"{path} is a directory, not a recording file", hint)
     if not path.is_file():  # a pipe or device may never end
         raise DataError(f"{path} is not a regular file", f"ls -l {argv.file_word(path)}")
-    if path.stat().st_size == 0:
-        raise DataError(f"{path} is empty: nothing has been recorded in it yet", _record_hint(path))
     _check_header(path, accepts_older)
 
 
@@ -137,19 +135,19 @@ def older_schema_error(path: Path, version: int) -> DataError:
 
 
 def _check_header(path: Path, accepts_older: bool, may_be_new: bool = False) -> None:
-    """Raises DataError. may_be_new: accepts a database without tables: another recorder may be making it."""
+    """Raises DataError. may_be_new: accepts a file without tables: another recorder may be making it."""
     try:
         with path.open("rb") as file:
             header = file.read(_FIRST_BYTES)
     except PermissionError:
         raise _not_readable(path, path) from None
-    if not header:
-        return
-    if not header.startswith(_MAGIC) or len(header) < HEADER_BYTES:
+    if header and (not header.startswith(_MAGIC) or len(header) < HEADER_BYTES):
         raise DataError(f"{path} is no SQLite database", "webpf record --db ~/webpf.db")
-    version, application = _HEADER.unpack_from(header)
-    if may_be_new and version == application == 0 and header[_SCHEMA_ROWS] == b"\0\0":
-        return
+    version, application = _HEADER.unpack_from(header) if header else (0, 0)
+    if not header or (version == application == 0 and header[_SCHEMA_ROWS] == b"\0\0"):
+        if may_be_new:
+            return
+        raise DataError(f"{path} is empty: nothing has been recorded in it yet", _record_hint(path))
     if application != APPLICATION_ID:
         raise DataError(
             f"{path} is another program's SQLite database, and webpf doesn't touch it", "webpf record --db ~/webpf.db"

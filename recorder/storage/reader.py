@@ -13,7 +13,7 @@ from ..errors import NotFound
 from ..host import liveness
 from ..model import argv
 from ..model.recording import Recording
-from . import file_check, safe_open, schema_check
+from . import file_check, hot_journal, safe_open, schema_check
 from .sql_macros import expand
 
 
@@ -27,6 +27,8 @@ def reading(
     Invalid values in a damaged file can make any code that uses them fail: failures in the block become DataError.
     """
     file_check.check_readable(path, accepts_older)
+    if hot_journal.roll_back(path):
+        file_check.check_readable(path, accepts_older)
     try:
         with closing(safe_open.connect(path, wait_seconds)) as connection:
             try:

@@ -13,7 +13,7 @@ from pathlib import Path
 from ..errors import DataError
 from ..host import file_owner
 from ..model import argv
-from . import file_check, older_schemas
+from . import file_check, hot_journal, older_schemas
 from .file_check import APPLICATION_ID
 from .schema_check import TRIGGERS, find_damage, find_problems, read_version
 
@@ -91,6 +91,8 @@ WHERE type = 'view' OR (type = 'table' AND sql LIKE 'CREATE VIRTUAL%')"""
 
 def unreadable_error(path: Path, error: sqlite3.Error) -> DataError:
     """Returns the error for a file that SQLite fails to read."""
+    if "readonly" in str(error) and (known := hot_journal.explain(path)):
+        return known
     is_passing = any(word in str(error) for word in ("locked", "interrupted", "unable to open", "readonly"))
     return DataError(f"{path} can't be read: {error}", "" if is_passing else _verify(path))
 

@@ -20,10 +20,12 @@ def create(connection: sqlite3.Connection) -> None:
     """Creates the tables in an empty file. Does nothing in a file that has tables."""
     if _is_made(connection):
         return
-    # Free pages can then be given back to the file system. It can't be switched on later without a VACUUM.
-    connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
-    connection.execute("BEGIN IMMEDIATE")  # two recorders may start on the same new file
+    connection.execute("BEGIN")
     with connection:
+        # Free pages can then be given back to the file system. It can't be switched on later without a VACUUM. It also
+        # takes the write lock, since two recorders may start on the same new file. BEGIN IMMEDIATE would come too late
+        # for it: it makes the first page.
+        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
         if _is_made(connection):
             return
         for statement in STATEMENTS:

@@ -22,7 +22,7 @@ from datasette.database import Database, QueryInterrupted
 from datasette.utils import sqlite3
 
 from ..model.zone import Zone
-from ..storage import data_dictionary, file_check, older_schemas, schema_check
+from ..storage import data_dictionary, file_check, hot_journal, older_schemas, schema_check
 
 Error = sqlite3.Error
 """SQLite's error class, from the module that Datasette uses; that isn't always Python's own sqlite3."""
@@ -192,6 +192,7 @@ def _identity(path: Path) -> tuple[int, ...]:
 def _check(database: Any, path: Path) -> State:
     if not file_check.is_recording(path):
         return State.OTHER
+    hot_journal.roll_back(path, wait_seconds=0)
     try:
         with connect(database) as connection:
             connection.execute("PRAGMA busy_timeout = 0")
