@@ -73,7 +73,7 @@ def window(connection: sqlite3.Connection, recording: Recording, view: View, pro
     values = {
         **view.prepare(connection, recording, begin),
         "pixel": pixel,
-        "column": pixel * _COLUMN_PIXELS,
+        "column": (view.to_ms - view.from_ms) * 1e6 / columns,
         "columns": columns,
         "most": MOST_BARS,
     }

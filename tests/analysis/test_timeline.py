@@ -73,6 +73,13 @@ def test_what_is_less_than_a_pixel_is_counted_by_column_and_outcome(connection: 
     assert data["short"] == [(0, 0, 2), (0, 1, 1), (0, 2, 2), (1, 4, 2), (2, 0, 1)]
 
 
+def test_columns_share_a_view_whose_width_they_do_not_divide(connection: sqlite3.Connection) -> None:
+    """Three columns in 15 pixels: the second begins at 333 ms, and the lost ones, at 260 and 270 ms, are before it."""
+    data = seen(connection, View(0, 1000, 15, residents=True))
+    assert data["columns"] == 3
+    assert data["short"] == [(0, 0, 2), (0, 1, 1), (0, 2, 2), (0, 4, 2), (1, 0, 1)]
+
+
 def test_a_stretch_shows_what_overlaps_it(connection: sqlite3.Connection) -> None:
     data = seen(connection, View(100, 200, 1000, residents=True))
     assert [bar["pid"] for bar in data["bars"]] == [1, 30, 31, 100, 101, 107]

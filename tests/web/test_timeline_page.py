@@ -195,6 +195,42 @@ def test_a_dragged_stretch_is_summed_up(page: Any, db: Path) -> None:
     page.wait_for_url("**sum_from=0.000&sum_to=1000.000")
 
 
+def test_a_column_of_short_processes_is_summed_up(chromium: Any, tmp_path: Path) -> None:
+    """56 processes of 0.1 ms follow each other at 880 ms, each sixth fails, and one lives all the time.
+
+    A column is some 4 ms wide, and the columns don't divide the width of the chart.
+    """
+    db = tmp_path / "webpf.db"
+    events: list[Event] = [fork(99, 0), exec_(99, 0, 0)]
+    for i in range(56):
+        ms = 880 + i / 9
+        events += [fork(100 + i, ms, ppid=99), exit_(100 + i, ms, ms + 0.1, 256 * (i % 6 == 5), ppid=99)]
+    make_recording(db, [*events, exit_(99, 0, 1000)])
+    window = {"viewport": {"width": 1101, "height": 900}}
+    with running("0.65", [db]) as site, closing(chromium.new_context(base_url=site.address, **window)) as context:
+        page = context.new_page()
+        box = opened(page)
+        page.mouse.move(box["x"] + 1 + (box["width"] - 2) * 0.882, box["y"] + HEAD - 10)
+        page.wait_for_selector("#wt-tip:not([hidden])")
+        told = page.inner_text("#wt-tip")
+        page.mouse.down()
+        page.mouse.up()
+        page.wait_for_selector("dt:text-is('failures')")
+        wanted = re.search(r"sum_from=([\d.]+)&sum_to=([\d.]+)", page.url)
+        assert wanted is not None
+        start = ask(db, "SELECT started_ns FROM recordings")[0]
+        sql = """SELECT sum(status = 0), sum(status <> 0) FROM processes
+            WHERE start_ns - ?1 BETWEEN 1e6 * ?2 AND 1e6 * ?3 AND pid <> 99"""
+        ((ok, failed),) = ask(db, sql, start, *map(float, wanted.groups()))
+        assert failed
+        assert told == f"too short for a bar: {ok} ok, {failed} failed\nClick to sum up"
+        assert f"{ok + failed} started in it" in page.inner_text("#wt-pane")
+        assert page.is_hidden("#wt-tip")
+        page.keyboard.press("Escape")
+        page.mouse.click(box["x"] + box["width"] * 0.6, box["y"] + HEAD - 10)  # nothing short there
+        assert "sum_from" not in page.url
+
+
 def test_colour_time_and_recording_are_chosen(page: Any) -> None:
     opened(page)
     page.select_option("#wt-colour", "program")

@@ -6,7 +6,7 @@ import { LANE_HEIGHT, drawBars, outlineBar } from "./bars.js";
 import { clearCanvas } from "./canvas.js";
 import { ROW_HEIGHT } from "./critical_path.js";
 import { drawSelectedProcess, drawStretch } from "./marks.js";
-import { STRIP_HEIGHT, drawShortProcesses } from "./short_processes.js";
+import { STRIP_HEIGHT, drawShortProcesses, shortProcessesAt } from "./short_processes.js";
 
 const MIN_HEIGHT = 240; // pixels
 const GAP = 6;
@@ -120,6 +120,12 @@ export class Chart {
     const time = this.timeAt(event);
     const contains = (bar) => bar.lane === lane && bar.start_ms - slack <= time && time <= bar.end_ms + slack;
     return windowData.bars.find(contains) || null;
+  }
+
+  // Returns the column of short processes under the mouse (see shortProcessesAt()); null if there is none.
+  shortAt(event) {
+    const isInStrip = event.offsetY >= AXIS_HEIGHT && event.offsetY < AXIS_HEIGHT + STRIP_HEIGHT;
+    return isInStrip && this.#recording.windowData ? shortProcessesAt(this.#recording, this.timeAt(event)) : null;
   }
 
   // Returns the id of the process under the mouse, also in the row of the critical path; null if there is none.

@@ -1,6 +1,9 @@
 // The mouse and fingers on the chart. Dragging moves the view; over the axis, or with Shift, it chooses a stretch of
-// time. A click selects a process. The wheel zooms with Ctrl or over the axis, and scrolls elsewhere. Two fingers zoom;
-// up and down, one finger scrolls the page, which the browser does (touch-action in timeline.css).
+// time. A click selects a process, or sums up a column of short ones. The wheel zooms with Ctrl or over the axis, and
+// scrolls elsewhere. Two fingers zoom; up and down, one finger scrolls the page, which the browser does (touch-action in
+// timeline.css).
+
+import { describeBar, describeShort } from "./tooltip.js";
 
 const DRAG_DISTANCE = 3; // pixels; if the mouse moves farther, it drags
 const TOUCH_DISTANCE = 8;
@@ -97,10 +100,13 @@ export class Pointer {
     const stretch = this.#chart.dragged;
     this.#chart.dragged = null;
     if (stretch && stretch[0] < stretch[1]) return this.#actions.sumUp(stretch);
-    const id = drag.moved ? null : this.#chart.processAt(event);
-    if (id === null) return;
+    if (drag.moved) return;
+    const id = this.#chart.processAt(event);
+    const short = this.#chart.shortAt(event);
+    if (id === null && !short) return;
     this.#tooltip.hide(); // it would cover the pane
-    this.#actions.select(id);
+    if (short) this.#actions.sumUp(short.stretch);
+    else this.#actions.select(id);
   }
 
   #forget(event) {
@@ -111,13 +117,15 @@ export class Pointer {
   // event: null when the mouse leaves.
   #hover(event) {
     const bar = event && this.#chart.barAt(event);
-    this.#canvas.classList.toggle("wt-over", Boolean(bar));
     this.#canvas.classList.toggle("wt-head", Boolean(event) && this.#chart.isInHead(event));
     if (bar !== this.#chart.hovered) {
       this.#chart.hovered = bar;
       this.#actions.redraw();
     }
-    if (event) this.#tooltip.show(bar, event);
+    const short = event && !bar ? this.#chart.shortAt(event) : null;
+    this.#canvas.classList.toggle("wt-over", Boolean(bar || short));
+    if (bar) this.#tooltip.show(describeBar(bar), event);
+    else if (short) this.#tooltip.show(describeShort(short), event);
     else this.#tooltip.hide();
   }
 }

@@ -15,6 +15,15 @@ function countsByColumn(short) {
   return counts;
 }
 
+// Returns what the column at a time counts: { stretch: [from, to] in ms, counts by outcome }; null if it counts nothing.
+export function shortProcessesAt({ windowData, windowRange }, time) {
+  const columnMs = (windowRange.to - windowRange.from) / windowData.columns;
+  const column = Math.floor((time - windowRange.from) / columnMs);
+  const counts = countsByColumn(windowData.short).get(column);
+  const from = windowRange.from + column * columnMs;
+  return counts ? { stretch: [from, from + columnMs], counts } : null;
+}
+
 // top: the top of the strip, in pixels. byOutcome: colours them all by outcome; else only those that failed.
 export function drawShortProcesses(context, recording, view, { top, width, colours, byOutcome }) {
   const { windowData, windowRange } = recording;

@@ -1,9 +1,10 @@
-// The tooltip that describes the process under the mouse.
+// The tooltip that describes what is under the mouse.
 
 import { elapsed, printable } from "./format.js";
 import { cpuText, delayText, endText, lifetimeText, peakText, storageText } from "./process_text.js";
+import { OUTCOMES } from "./recording.js";
 
-function describe(bar) {
+export function describeBar(bar) {
   const costs = [
     ["CPU ", cpuText(bar)],
     ["waited ", delayText(bar)],
@@ -18,6 +19,12 @@ function describe(bar) {
   ].join("\n");
 }
 
+// column: see shortProcessesAt().
+export function describeShort({ counts }) {
+  const parts = counts.map((count, outcome) => count && count.toLocaleString() + " " + OUTCOMES[outcome]);
+  return "too short for a bar: " + parts.filter(Boolean).join(", ") + "\nClick to sum up";
+}
+
 export class Tooltip {
   #element;
 
@@ -25,12 +32,11 @@ export class Tooltip {
     this.#element = element;
   }
 
-  // Shows the tooltip beside the mouse, within the window; hides it if there is no bar.
-  show(bar, event) {
+  // Shows a text beside the mouse, within the window.
+  show(text, event) {
     const tip = this.#element;
-    tip.hidden = !bar;
-    if (!bar) return;
-    tip.textContent = describe(bar);
+    tip.hidden = false;
+    tip.textContent = text;
     tip.style.left = Math.min(event.clientX + 14, innerWidth - tip.offsetWidth - 8) + "px";
     tip.style.top = Math.min(event.clientY + 16, innerHeight - tip.offsetHeight - 8) + "px";
   }
