@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fates import NotFreed, repeated_if_not_freed
 from streams import HEAD, as_bytes, counts, kinds, replay
 from support import A_MIXED_LOT, exec_, exit_, fork, free
 
@@ -185,11 +186,15 @@ def test_the_file_is_smaller(tmp_path: Path) -> None:
 
 
 @pytest.mark.kernel
+@repeated_if_not_freed
 def test_a_command_is_recorded_without_raw_events(tmp_path: Path, webpf: Webpf) -> None:
     db = tmp_path / "webpf.db"
+    db.unlink(missing_ok=True)
     answer = webpf("record", "--events", "none", "--db", db, "--", "sh", "-c", "(exit 7); cat /dev/null; exit 3")
     assert answer.returncode == 3, answer
     assert "complete" in answer.stderr
+    if rows(db, "SELECT 1 FROM processes WHERE state = 'exited' AND cpu_ns IS NULL"):
+        raise NotFreed
     sql = "SELECT comm, exit_code, execs, cpu_ns > 0, end_ns >= start_ns FROM processes WHERE parent_id OR execs"
     assert sorted(rows(db, f"{sql} ORDER BY start_ns")) == [
         ("cat", 0, 1, 1, 1), ("sh", 3, 1, 1, 1), ("sh", 7, 0, 1, 1)

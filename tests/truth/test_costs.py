@@ -11,7 +11,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fates import Fate, Query, now, reap, row_of, unix_offset, wait_for_zombie
+from fates import (
+    Fate,
+    Query,
+    now,
+    reap,
+    repeated_if_not_freed,
+    row_of,
+    unix_offset,
+    wait_for_free,
+    wait_for_zombie,
+)
 from support import MS, SLOWNESS, Recorder, wait_until
 
 from webpf.kernel import btf, object_cache
@@ -224,6 +234,7 @@ def test_cpu_times_that_nobody_asked_for(act: str, monkeypatch: pytest.MonkeyPat
     assert equal >= 2  # to the microsecond
 
 
+@repeated_if_not_freed
 def test_more_threads_than_the_map_has_room_for(act: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Processes that were alive when it was full have an unknown time of waiting, and those after them a known one."""
     entries = ProgramOptions.entries
@@ -245,14 +256,14 @@ def test_more_threads_than_the_map_has_room_for(act: str, monkeypatch: pytest.Mo
             ((act, "work", "1"), True),
         ):
             pid = run(*command).fate.pid
-            wait_until(lambda: has_free(pid), "no free event")  # noqa: B023
+            wait_for_free(lambda: has_free(pid))  # noqa: B023
             assert (frees[pid].run_delay_ns is not None) == is_known, command
         keeper.kill()
         keeper.wait()
-        wait_until(lambda: has_free(keeper.pid), "no free event")
+        wait_for_free(lambda: has_free(keeper.pid))
         assert frees[keeper.pid].run_delay_ns is None
         costs = run(act, "leader-exits-first", "2")
-        wait_until(lambda: has_free(costs.fate.pid), "no free event")
+        wait_for_free(lambda: has_free(costs.fate.pid))
         assert (frees[costs.fate.pid].run_delay_ns or -1) >= sum(costs.printed)
     finally:
         keeper.kill()

@@ -15,7 +15,7 @@ from pathlib import Path
 import machine_clock
 import pytest
 from chains import LATEST, assert_sound, rotating, row_of, rows, rows_of, segments, wait_for_segments
-from fates import Fate, check, now, reap, run_program, wait_for_zombie
+from fates import Fate, check, now, reap, repeated_if_not_freed, run_program, wait_for_free, wait_for_zombie
 from support import MS, SLOWNESS, wait_until
 
 pytestmark = pytest.mark.kernel
@@ -171,8 +171,10 @@ def test_a_process_that_executes_programs_across_cuts(db: Path, act: str) -> Non
     assert len({row["segment"] for row in rows_of(db, fate.pid)}) >= 2
 
 
+@repeated_if_not_freed
 def test_zombies(db: Path) -> None:
     """A free reaches the segment in which the process ended, if it comes before the next one ends; else no segment."""
+    db.unlink(missing_ok=True)
     recorder = rotating(db, "--events", "all", seconds=1)
     before = now()
     soon, late = (os.posix_spawn("/bin/true", ["true"], os.environ) for _ in range(2))
@@ -180,7 +182,7 @@ def test_zombies(db: Path) -> None:
         wait_for_zombie(pid)
     wait_for_segments(db, 1)
     fates = [reap(soon, before)]
-    wait_until(lambda: rows_of(db, soon)[-1]["cpu_ns"] is not None, "the free reaches the segment before")
+    wait_for_free(lambda: rows_of(db, soon)[-1]["cpu_ns"] is not None)
     wait_for_segments(db, 2)
     fates.append(reap(late, before))
     wait_for_segments(db, 1)
