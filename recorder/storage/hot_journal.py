@@ -14,8 +14,6 @@ from ..log import suppressed
 from ..model import argv
 from . import file_check
 
-_JOURNAL = file_owner.SIDE_FILE_SUFFIXES[2]
-
 
 def roll_back(path: Path, wait_seconds: float = 5.0) -> bool:
     """Takes back what a killed process left half written, if this process may write the file. Returns whether it tried.
@@ -44,7 +42,7 @@ def roll_back(path: Path, wait_seconds: float = 5.0) -> bool:
 
 def journal_of(path: Path) -> Path | None:
     """Returns the journal beside the file; None if there is none, or an empty one."""
-    journal = path.with_name(path.name + _JOURNAL)
+    *_, journal = file_owner.side_files(path)
     with contextlib.suppress(OSError):
         return journal if journal.stat().st_size else None
     return None

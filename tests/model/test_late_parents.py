@@ -266,8 +266,9 @@ def test_a_master_that_names_itself(
     else:
         assert (row["execs"], row["state"]) == (1, "running")
         assert row["argv"] == b"".join(os.fsencode(part) + b"\0" for part in line)
+    assert len(query("SELECT id FROM processes WHERE parent_id IS NULL")) == 1
     spawners = webpf("query", "spawners", "--format", "json")
-    assert [it["children"] for it in json.loads(spawners.stdout) if it["pid"] == pid] == [3]
+    assert [(it["pid"], it["children"]) for it in json.loads(spawners.stdout)] == [(pid, 3)]
     before = query("SELECT * FROM processes ORDER BY id")
     assert webpf("verify").returncode == webpf("rebuild").returncode == webpf("verify").returncode == 0
     assert query("SELECT * FROM processes ORDER BY id") == before

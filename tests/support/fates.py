@@ -103,9 +103,9 @@ class NotFreed(Exception):
 
 
 def wait_for_free(is_freed: Callable[[], object]) -> None:
-    """Waits until the condition is true. Raises NotFreed after 5 s."""
+    """Waits until the condition is true. Raises NotFreed after the deadline of wait_until()."""
     try:
-        wait_until(is_freed, "no free event", 5)
+        wait_until(is_freed, "no free event")
     except AssertionError:
         raise NotFreed from None
 

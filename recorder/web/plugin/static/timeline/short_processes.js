@@ -19,7 +19,7 @@ function countsByColumn(short) {
 export function shortProcessesAt({ windowData, windowRange }, time) {
   const columnMs = (windowRange.to - windowRange.from) / windowData.columns;
   const column = Math.floor((time - windowRange.from) / columnMs);
-  const counts = countsByColumn(windowData.short).get(column);
+  const counts = countsByColumn(windowData.short.filter(([each]) => each === column)).get(column);
   const from = windowRange.from + column * columnMs;
   return counts ? { stretch: [from, from + columnMs], counts } : null;
 }
