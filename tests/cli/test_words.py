@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import pwd
-import re
 import shlex
 import shutil
 import subprocess
@@ -17,7 +16,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support import (
     NOBODY,
-    PROJECT,
     can_others_run_webpf,
     fork,
     let_others_in,
@@ -167,15 +165,6 @@ def test_packages_are_installed_by_their_own_names(webpf: Webpf, tmp_path: Path)
     hint = answer.stderr.rstrip("\n").partition("; try: ")[2]
     assert hint == f"{sys.executable} -m pip install pyarrow"
     assert subprocess.run(f"{hint} --dry-run --no-index", shell=True, capture_output=True, check=False).returncode == 0
-
-
-def test_no_text_installs_webpf_from_an_index() -> None:
-    files = subprocess.run(
-        ["git", "ls-files", "recorder", "docs", "README.md"], cwd=PROJECT, stdout=subprocess.PIPE, text=True, check=True
-    )
-    for name in files.stdout.splitlines():
-        text = (PROJECT / name).read_bytes()
-        assert not re.search(rb"pip install[^\n`]*[' ]webpf\b(?!/)", text), name
 
 
 def test_how_webpf_was_called(monkeypatch: pytest.MonkeyPatch) -> None:

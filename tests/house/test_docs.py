@@ -181,3 +181,12 @@ def test_nothing_tells_of_one_machine() -> None:
         if path.is_file() and path.suffix != ".png" and name != "tests/house/test_docs.py":
             found = private.search(path.read_text(encoding="utf-8", errors="replace"))
             assert found is None, f"{name} says {found[0] if found else ''}"
+
+
+def test_no_text_installs_webpf_from_an_index() -> None:
+    files = subprocess.run(
+        ["git", "ls-files", "recorder", "docs", "README.md"], cwd=PROJECT, stdout=subprocess.PIPE, text=True, check=True
+    )
+    for name in files.stdout.splitlines():
+        text = (PROJECT / name).read_bytes()
+        assert not re.search(rb"pip install[^\n`]*[' ]webpf\b(?!/)", text), name

@@ -101,28 +101,3 @@ def test_it_needs_a_name(webpf: Webpf) -> None:
     assert answer.returncode == 64
     assert answer.stderr.startswith("webpf: --sql needs the name of a query; try: ")
     assert webpf("query", "nosuch", "--sql").stderr == webpf("query", "nosuch").stderr != ""
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_parameters_enter_through_their_macro_alone(name: str) -> None:
-    """So each parameter has exactly the type and default that the head states."""
-    source = (PROJECT / "queries" / f"{name}.sql").read_text(encoding="utf-8")
-    body = re.sub(r"--.*|'[^']*'", "", source)
-    assert re.findall(r"[:@$]\w+", body) == []
-    assert set(re.findall(r"param!\((\w+)\)", body)) <= {each.name for each in saved_queries.load(name).parameters}
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_each_query_states_its_order(name: str) -> None:
-    """At its end, or as the position in its first table, `ordered`, so that only rows that are read are looked up."""
-    last = saved_queries.load(name).sql.rpartition("\nSELECT\n")[2]
-    states = (
-        re.search(r"^ORDER BY ", last, re.MULTILINE),
-        re.search(r"^FROM (ordered|family)\nCROSS JOIN ", last, re.MULTILINE),
-    )
-    assert sum(map(bool, states)) == 1
-    if states[1] and states[1][1] == "ordered":
-        assert re.search(
-            r"ordered (AS \([^;]*row_number\(\) OVER \(ORDER BY [^;]+ AS position|AS \(\s+SELECT 0 AS position)",
-            saved_queries.load(name).sql,
-        )

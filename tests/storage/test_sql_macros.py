@@ -7,7 +7,7 @@ import sqlite3
 from pathlib import Path
 
 import pytest
-from support import PROJECT, make_recording
+from support import make_recording
 
 from webpf.storage.macro import Macro
 from webpf.storage.sql_macros import MACROS, expand
@@ -150,21 +150,3 @@ def test_sqlite_accepts_each_macro_only_when_expanded(tmp_path: Path, macro: Mac
         statement = f"SELECT {expanded} FROM recordings, processes"
     connection.execute(statement).fetchall()
     connection.close()
-
-
-@pytest.mark.parametrize(
-    ("text", "module"),
-    [
-        ("kernel IS NOT 1", "macro_texts.py"),
-        ("max(id) FROM recordings", "macro_texts.py"),
-        ("json_extract(", "macro_texts.py"),
-        ("'USR1'", "macro_texts.py"),
-        ("start_ns DESC, id DESC", "macro_texts.py"),
-        ("BETWEEN block.", "base_macros.py"),
-    ],
-)
-def test_the_text_of_a_macro_is_written_nowhere_else(text: str, module: str) -> None:
-    assert any(text in macro.text for macro in MACROS.values())
-    paths = [*(PROJECT / "queries").glob("*.sql"), *(PROJECT / "recorder").rglob("*.py")]
-    assert len(paths) > 100
-    assert [path.name for path in paths if text in path.read_text(encoding="utf-8")] == [module]

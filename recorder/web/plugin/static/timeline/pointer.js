@@ -1,7 +1,7 @@
 // The mouse and fingers on the chart. Dragging moves the view; over the axis, or with Shift, it chooses a stretch of
 // time. A click selects a process, or sums up a column of short ones. The wheel zooms with Ctrl or over the axis, and
-// scrolls elsewhere. Two fingers zoom; up and down, one finger scrolls the page, which the browser does (touch-action in
-// timeline.css).
+// scrolls elsewhere. Two fingers zoom; up and down, one finger scrolls the page, which the browser does (timeline.css:
+// touch-action).
 
 import { describeBar, describeShort } from "./tooltip.js";
 

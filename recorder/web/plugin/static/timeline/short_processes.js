@@ -15,7 +15,7 @@ function countsByColumn(short) {
   return counts;
 }
 
-// Returns what the column at a time counts: { stretch: [from, to] in ms, counts by outcome }; null if it counts nothing.
+// Returns what the column at a time counts: { stretch: [from, to] in ms, counts by outcome }; null if nothing.
 export function shortProcessesAt({ windowData, windowRange }, time) {
   const columnMs = (windowRange.to - windowRange.from) / windowData.columns;
   const column = Math.floor((time - windowRange.from) / columnMs);
