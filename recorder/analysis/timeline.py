@@ -6,10 +6,9 @@ per column. This module knows nothing of Datasette.
 
 from __future__ import annotations
 
-import math
 import sqlite3
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from ..model.recording import Recording
 from ..progress import NO_PROGRESS, Progress
@@ -96,40 +95,80 @@ def window(connection: sqlite3.Connection, recording: Recording, view: View, pro
 def assign_lanes(bars: list[Row]) -> int:
     """Gives each bar a lane below the lane of its parent, so that no bars overlap; returns the number of lanes.
 
+    Each takes the first lane that is free from its start to its end. Its descendants do so before its next sibling, so
+    that a family stays together.
+
     bars: in the order of their starts.
     """
-    lanes = _Lanes(len(bars))
-    lane_of: dict[int, int] = {}
+    lanes = _Lanes(time for bar in bars for time in (bar["start_ms"], bar["end_ms"]))
+    children: dict[int, list[Row]] = {}
+    roots: list[Row] = []
     for bar in bars:
-        lane = lanes.take(lane_of.get(bar["parent_id"], -1) + 1, bar["start_ms"], bar["end_ms"])
-        lane_of[bar["id"]] = bar["lane"] = lane
+        # Only bars that came before have an entry, so a file where processes are their own ancestors ends here, too.
+        children.get(bar["parent_id"], roots).append(bar)
+        children[bar["id"]] = []
+    waiting = [(bar, 0) for bar in reversed(roots)]
+    while waiting:
+        bar, first = waiting.pop()
+        bar["lane"] = lanes.take(first, bar["start_ms"], bar["end_ms"])
+        waiting += [(child, bar["lane"] + 1) for child in reversed(children[bar["id"]])]
     return lanes.used
 
 
 class _Lanes:
-    """The time from which each lane is free, in a binary tree of minimums: finding the first free lane takes log n."""
+    """Which lanes are occupied when, as sets of lanes: the bits of an integer.
 
-    def __init__(self, most: int) -> None:
+    The sets are in a segment tree over the steps of time between the starts and ends of all bars. So finding a free
+    lane takes log n unions of sets, however many lanes there are.
+    """
+
+    def __init__(self, times: Iterable[float]) -> None:
         self.used = 0
-        self._size = 1 << max(most - 1, 0).bit_length()
-        self._earliest = [-math.inf] * (2 * self._size)
+        self._steps = {time: step for step, time in enumerate(sorted(set(times)))}
+        self._sometimes = [0] * (
+            2 * len(self._steps)
+        )  # of each node: the lanes occupied in a part of its time
+        self._always = [0] * (2 * len(self._steps))  # those that one bar occupies from its beginning to its end
 
     def take(self, first: int, since: float, until: float) -> int:
-        """Returns the first lane from `first` on that is free at `since`, and occupies it until `until`."""
-        node = first + self._size
-        while self._earliest[node] > since:
-            while node & 1:  # a right child: its parent covers no lane further to the right
-                node >>= 1
-            node += 1
-        while node < self._size:
-            node = 2 * node + (self._earliest[2 * node] > since)
-        lane = node - self._size
-        self._earliest[node] = until
-        while node > 1:
-            node >>= 1
-            self._earliest[node] = min(self._earliest[2 * node], self._earliest[2 * node + 1])
+        """Returns the first lane from `first` on that is free from `since` to `until`, and occupies it then.
+
+        since, until: two of the times, in their order.
+        """
+        begin = self._steps[since] + len(self._steps)
+        end = max(self._steps[until] + len(self._steps), begin + 1)
+        parts, around = list(_parts(begin, end)), {*_ancestors(begin), *_ancestors(end - 1)}
+        occupied = 0
+        for node in parts:
+            occupied |= self._sometimes[node]
+        for node in around:
+            occupied |= self._always[node]
+        free = ~(occupied >> first)
+        lane = first + (free & -free).bit_length() - 1
+        for node in parts:
+            self._always[node] |= 1 << lane
+        for node in (*parts, *around):
+            self._sometimes[node] |= 1 << lane
         self.used = max(self.used, lane + 1)
         return lane
+
+
+def _parts(begin: int, end: int) -> Iterator[int]:
+    """Yields the nodes of a segment tree that together cover its leaves from `begin` to before `end`."""
+    while begin < end:
+        if begin & 1:
+            yield begin
+            begin += 1
+        if end & 1:
+            end -= 1
+            yield end
+        begin, end = begin >> 1, end >> 1
+
+
+def _ancestors(node: int) -> Iterator[int]:
+    while node > 1:
+        node >>= 1
+        yield node
 
 
 def _read_bars(connection: sqlite3.Connection, wanted: str, values: Row, begin: int) -> list[Row]:

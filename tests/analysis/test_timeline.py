@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -169,6 +170,33 @@ def test_lanes_never_overlap_and_children_are_below(lives: list[tuple[int, int, 
     for one in bars:
         for other in bars[: one["id"]]:
             assert one["lane"] != other["lane"] or other["end_ms"] <= one["start_ms"]
+
+
+DRAWN = """
+make-------------------------
+ sh1----------- sh3------
+  gcc1--------   gcc3--
+   cc1-- as1-     cc3-
+  sh2-----------------
+   gcc2-------------
+    cc2---- as2-
+"""
+"""Two jobs of make at the same time, and a third one in the place of the first: lanes as one draws them by hand."""
+PARENTS = {"sh": "make", "gcc": "sh", "cc": "gcc", "as": "gcc"}
+
+
+def test_a_family_stays_together() -> None:
+    bars: list[dict[str, Any]] = [
+        {"id": (bar[1], bar[2]), "start_ms": float(bar.start()), "end_ms": float(bar.end()), "drawn": lane}
+        for lane, line in enumerate(DRAWN.split("\n")[1:-1])
+        for bar in re.finditer(r"([a-z]+)(\d?)-+", line)
+    ]
+    for bar in bars:
+        name, job = bar["id"]
+        bar["parent_id"] = (PARENTS.get(name), "" if name == "sh" else job)
+    bars.sort(key=lambda bar: bar["start_ms"])
+    assert timeline.assign_lanes(bars) == 7
+    assert [(bar["id"], bar["lane"]) for bar in bars] == [(bar["id"], bar["drawn"]) for bar in bars]
 
 
 @pytest.fixture(scope="module", params=sorted(PYTHONS))

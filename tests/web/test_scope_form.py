@@ -55,7 +55,10 @@ def follow(page: Any, act: Callable[[str], None], selector: str) -> None:
 
 
 def apply(page: Any, field: str, value: str) -> None:
-    """Types a value into a field of the scope's form, and sends the form."""
+    """Types a value into a field of the scope's form, and sends the form. Unfolds it first, if it is folded."""
+    folded = page.locator(".webpf-folded:not([open]) > summary")
+    if folded.count():
+        folded.click()
     page.fill(f'.webpf-scope input[name="{field}"]', value)
     follow(page, page.click, ".webpf-scope button")
 
@@ -131,6 +134,18 @@ def test_the_timeline_keeps_the_scope(chromium: Any, site: Site) -> None:
         wait_for_status(page, "600.000 ms shown")
         page.go_back()
         wait_for_status(page, "15 processes")
+
+
+def test_the_timeline_shows_the_form_when_it_is_used(chromium: Any, site: Site) -> None:
+    """The timeline has filters of its own; two blocks of them at once would compete."""
+    with opened(chromium, site) as page:
+        page.goto("/-/webpf/timeline/webpf/1")
+        assert not page.is_visible('.webpf-scope input[name="_comm"]')
+        page.focus(".webpf-folded > summary")
+        page.keyboard.press("Enter")
+        assert page.is_visible('.webpf-scope input[name="_comm"]')
+        page.goto("/-/webpf/timeline/webpf?_failed=1")
+        assert page.is_checked('.webpf-scope input[name="_failed"]:visible')
 
 
 def test_the_menu_leads_to_the_end_of_a_chain(chromium: Any, site: Site) -> None:
