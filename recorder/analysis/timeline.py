@@ -125,9 +125,7 @@ class _Lanes:
     def __init__(self, times: Iterable[float]) -> None:
         self.used = 0
         self._steps = {time: step for step, time in enumerate(sorted(set(times)))}
-        self._sometimes = [0] * (
-            2 * len(self._steps)
-        )  # of each node: the lanes occupied in a part of its time
+        self._sometimes = [0] * (2 * len(self._steps))  # of each node: the lanes occupied in a part of its time
         self._always = [0] * (2 * len(self._steps))  # those that one bar occupies from its beginning to its end
 
     def take(self, first: int, since: float, until: float) -> int:

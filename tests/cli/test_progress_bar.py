@@ -142,7 +142,7 @@ def read(terminal: int) -> bytes:
 
 def test_a_bar_at_a_terminal(large: Path, tmp_path: Path) -> None:
     """The bar grows, and is erased at the end. Short operations have none, nor has output that isn't a terminal."""
-    shown = drawn([*webpf_command(), "export", "--to", "otlp", "-o", "out", str(large)], tmp_path)
+    shown = drawn([*webpf_command(), "export", "--to", "chrome", "-o", "out", str(large)], tmp_path)
     shares = [int(share) for share in re.findall(r"(\d+)%", shown)]
     assert len(shares) > 3
     assert shares == sorted(shares)

@@ -11,7 +11,6 @@ from webpf.fleet.engine import Engine
 QUERIES = [name for name in saved_queries.names() if saved_queries.load(name).fleet != "no"]
 
 
-@pytest.mark.parametrize("name", QUERIES)
-def test_each_recording(fleet: Fleet, engine: Engine, name: str) -> None:
-    for given in CASES.get(name, [{}]):
-        compare(fleet, name, engine, given, per_recording=True)
+@pytest.mark.parametrize(("name", "given"), [(name, given) for name in QUERIES for given in CASES.get(name, [{}])])
+def test_each_recording(fleet: Fleet, engine: Engine, name: str, given: dict[str, str]) -> None:
+    compare(fleet, name, engine, given, per_recording=True)

@@ -180,7 +180,9 @@ def test_interpreters(folder: str, arguments: int, start_recorder: Start, query:
             script, [str(script), "x" * arguments], os.environ,
             file_actions=[(os.POSIX_SPAWN_DUP2, reading, 0), (os.POSIX_SPAWN_CLOSE, writing)],
         )  # fmt: skip
-        wait_until(lambda: Path(f"/proc/{pid}/cmdline").read_bytes().count(b"\0") == 4, "the script doesn't run")
+        # The kernel lets go of who waits in vfork() before /proc shows the program: until then, it shows this process.
+        words = [os.fsencode(interpreter), b"-e", os.fsencode(script), b"x" * arguments, b""]
+        wait_until(lambda: Path(f"/proc/{pid}/cmdline").read_bytes() == b"\0".join(words), "the script doesn't run")
         numbers = (kernel_device(f"/proc/{pid}/exe"), Path(f"/proc/{pid}/exe").stat().st_ino)
         cmdline = Path(f"/proc/{pid}/cmdline").read_bytes()
         os.write(writing, b"\n")

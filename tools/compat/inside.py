@@ -23,6 +23,8 @@ from xml.etree import ElementTree
 PROJECT = Path(__file__).resolve().parents[2]
 SUITE = "tests/truth"
 """The truth suite: the folder that pytest runs."""
+WORKERS = 2
+"""The number of tests that run at a time; an emulated machine has two processors."""
 
 
 def describe_system() -> dict[str, Any]:
@@ -71,6 +73,10 @@ def run_suite() -> dict[str, Any]:
             "-m",
             "pytest",
             "-v",
+            "-n",
+            str(WORKERS),
+            "--dist",
+            "loadfile",
             "--color=no",
             "--tb=short",
             "--durations=5",
