@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
+from decimal import ROUND_HALF_UP, Decimal
 from pathlib import Path
 
 import pytest
@@ -84,6 +85,17 @@ def test_cores(built: Path) -> None:
         used = sum(cpu * max(min(end, until) - max(begin, start), 0) / (until - start) for start, until, cpu in lives)
         assert row["cores"] == pytest.approx(used / 50_000_000, abs=0.001)
     assert [row["seconds"] for row in rows] == pytest.approx([step * 0.05 for step in range(20)])
+
+
+@pytest.mark.parametrize("name", ["concurrency", "cores"])
+def test_seconds_have_six_digits(name: str, built: Path) -> None:
+    """SQLite's own round() gives 0.024420999999999998 for 0.024420753, as it rounds twice: once to 64 binary digits."""
+    with closing(sqlite3.connect(built)) as connection, connection:
+        connection.execute("UPDATE recordings SET ended_ns = started_ns + 1000 * 24420753")
+    rows = run(built, name, steps="1000")
+    micro = Decimal("0.000001")
+    expected = [(Decimal(24420753 * step) / 10**9).quantize(micro, ROUND_HALF_UP) for step in range(1000)]
+    assert [row["seconds"] for row in rows] == [float(each) for each in expected]
 
 
 def test_concurrency(built: Path) -> None:
