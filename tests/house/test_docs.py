@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 import typer.main
 from support import PROJECT, webpf_command
+from wheels import tracked_files
 
 import webpf
 from tools.docs import command_line, generate, man_page
@@ -173,20 +174,13 @@ def test_the_readme_stays_short() -> None:
 def test_nothing_tells_of_one_machine() -> None:
     """No path of somebody's machine, and no package index by name."""
     private = re.compile(r"/work/|/root/|/home/\w+/|pypi\.org|deb\.debian\.org|registry\.npmjs")
-    files = subprocess.run(["git", "ls-files"], cwd=PROJECT, capture_output=True, text=True, check=True).stdout.split(
-        "\n"
-    )
-    for name in filter(None, files):
-        path = PROJECT / name
-        if path.is_file() and path.suffix != ".png" and name != "tests/house/test_docs.py":
-            found = private.search(path.read_text(encoding="utf-8", errors="replace"))
+    for name in tracked_files():
+        if not name.endswith(".png") and name != "tests/house/test_docs.py":
+            found = private.search((PROJECT / name).read_text(encoding="utf-8", errors="replace"))
             assert found is None, f"{name} says {found[0] if found else ''}"
 
 
 def test_no_text_installs_webpf_from_an_index() -> None:
-    files = subprocess.run(
-        ["git", "ls-files", "recorder", "docs", "README.md"], cwd=PROJECT, stdout=subprocess.PIPE, text=True, check=True
-    )
-    for name in files.stdout.splitlines():
+    for name in tracked_files("recorder", "docs", "README.md"):
         text = (PROJECT / name).read_bytes()
         assert not re.search(rb"pip install[^\n`]*[' ]webpf\b(?!/)", text), name

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from support import PROJECT
-from wheels import export, install
+from wheels import export, install, tracked_files
 
 from webpf.analysis import saved_queries
 
@@ -31,11 +31,10 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_wheel_holds_what_git_tracks(wheel: Path) -> None:
-    files = subprocess.run(["git", "ls-files"], cwd=PROJECT, capture_output=True, text=True, check=True).stdout
     expected = set()
-    for name in files.split():
+    for name in tracked_files():
         top, _, rest = name.partition("/")
-        if top in FOLDERS and (PROJECT / name).exists():
+        if top in FOLDERS:
             expected.add(f"{FOLDERS[top]}/{rest}")
     packed = {name for name in zipfile.ZipFile(wheel).namelist() if INFO.search(name) is None}
     assert packed == expected

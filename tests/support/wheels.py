@@ -11,14 +11,18 @@ from pathlib import Path
 from support import PROJECT
 
 
+def tracked_files(*places: str) -> list[str]:
+    """Returns the files that git tracks, in these places or everywhere; without those that are deleted, and links."""
+    files = subprocess.run(["git", "ls-files", "-z", *places], cwd=PROJECT, capture_output=True, check=True).stdout
+    paths = {name: PROJECT / name for name in files.decode().split("\0")}
+    return [name for name, path in paths.items() if path.is_file() and not path.is_symlink()]
+
+
 def export(folder: Path) -> None:
     """Copies what git tracks."""
-    files = subprocess.run(["git", "ls-files", "-z"], cwd=PROJECT, capture_output=True, check=True).stdout
-    tracked = [name for name in files.decode().split("\0") if name and not (PROJECT / name).is_symlink()]
-    for name in tracked:
-        if (PROJECT / name).is_file():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            (folder / name).write_bytes((PROJECT / name).read_bytes())
+    for name in tracked_files():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes((PROJECT / name).read_bytes())
 
 
 def install(wheel: Path, home: Path) -> Path:
