@@ -67,7 +67,7 @@ counted AS (
 )
 SELECT
     recording.begin_ns + counted.step * recording.step_ns AS time_ns,
-    (counted.step * recording.step_ns + 500) / 1000 / 1e6 AS seconds, -- round(…, 6) is inexact in SQLite
+    seconds!(counted.step * recording.step_ns) AS seconds,
     counted.alive,
     round(counted.alive + 1.0 * counted.ns / recording.step_ns, 2) AS mean_alive,
     counted.starts,

@@ -55,7 +55,7 @@ changes AS MATERIALIZED (
 )
 SELECT
     recording.begin_ns + steps.step * recording.step_ns AS time_ns,
-    (steps.step * recording.step_ns + 500) / 1000 / 1e6 AS seconds, -- round(…, 6) is inexact in SQLite
+    seconds!(steps.step * recording.step_ns) AS seconds,
     round((
         coalesce(changes.part, 0) + coalesce(sum(coalesce(changes.share, 0)) OVER (
             ORDER BY steps.step ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING

@@ -81,6 +81,12 @@ round(100.0 * {ns}
         "coalesce({p}.end_ns, CASE {p}.state WHEN 'running' THEN {until_ns} ELSE {p}.start_ns END)",
     ),
     Macro(
+        "seconds",
+        ("ns",),
+        "a time of whole ns, not negative, in seconds with six digits; round() to as many isn't exact in SQLite",
+        "({ns} + 500) / 1000 / 1e6",
+    ),
+    Macro(
         "three_digits",
         ("ns",),
         "a time in ns, rounded down to three digits if it is 100 us or longer",
